@@ -1,0 +1,47 @@
+/** JSON-RPC 2.0 as MCP uses it: ids are strings or integers, never null (2026-07-28, Overview §Requests). */
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
+export type JsonObject = { readonly [key: string]: unknown };
+
+/** A value that has been serialised already, so that it can be spliced into an answer without parsing it again. */
+export type JsonText = string & { readonly __json: unique symbol };
+
+export type RequestId = string | number;
+
+export interface JsonRpcRequest {
+  readonly jsonrpc: "2.0";
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+export interface JsonRpcNotification {
+  readonly jsonrpc: "2.0";
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+export interface JsonRpcError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+export type JsonRpcResponse =
+  | { readonly jsonrpc: "2.0"; readonly id: RequestId; readonly result: JsonObject }
+  | { readonly jsonrpc: "2.0"; readonly id?: RequestId; readonly error: JsonRpcError };
+
+export type JsonRpcMessage = JsonRpcRequest | JsonRpcNotification | JsonRpcResponse;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A string or an integer; `0` and `""` are ids like any other. */
+export function isRequestId(value: unknown): value is RequestId {
+  return typeof value === "string" || Number.isInteger(value);
+}
+
+export function toJson(value: unknown): JsonText {
+  return JSON.stringify(value) as JsonText;
+}

@@ -1,0 +1,99 @@
+import type { JsonObject, JsonRpcError, JsonText } from "../protocol/jsonrpc.ts";
+
+/** 128 bits or more of randomness in plain ASCII: it is the only key to an anonymous caller's task. */
+export type TaskId = string;
+/** One run of one gateway process; new at every start, so that an owner that died is never mistaken for its successor. */
+export type ReplicaId = string;
+
+/** What a server asked of the client in the middle of a call, as it will stand in `inputRequests`. */
+export interface InputRequest {
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+/** The limits that the policy granted when the call began. All in milliseconds. */
+export interface TaskTerms {
+  /** How long the task stays once it has ended. */
+  readonly ttlMs: number;
+  readonly pollIntervalMs: number;
+  readonly maxPollIntervalMs: number;
+  /** How long the upstream call may run before it is cancelled. */
+  readonly maxRuntimeMs: number;
+}
+
+/** What is known when a task is created. */
+export interface NewTask {
+  readonly route: string;
+  /** Names the caller the task belongs to. */
+  readonly caller: string;
+  readonly tool: string;
+  readonly terms: TaskTerms;
+  readonly statusMessage?: string;
+  readonly inputRequests?: Readonly<Record<string, InputRequest>>;
+}
+
+/** The `task:<id>` cell. Written by the owner only. */
+export interface TaskRecord extends NewTask {
+  readonly id: TaskId;
+  readonly owner: ReplicaId;
+  /** Milliseconds since the epoch, by the clock of the owner. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Questions of the server that nobody has answered yet; any makes the task `input_required`. */
+  readonly inputRequests: Readonly<Record<string, InputRequest>>;
+}
+
+/** What the owner may change in its record. Absent: as it was; `statusMessage: undefined` is not a change. */
+export type Change = Partial<Pick<TaskRecord, "statusMessage" | "inputRequests">>;
+
+/**
+ * How a task ended: a closed list. `lost` is an ending that nobody saw, because the gateway that ran the call stopped.
+ * A tool result with `isError` is `completed`; each generation of clients gets its own view of that.
+ */
+export type Outcome =
+  | { readonly kind: "completed"; readonly endedAt: number; readonly result: JsonText }
+  | { readonly kind: "failed"; readonly endedAt: number; readonly error: JsonRpcError }
+  | { readonly kind: "cancelled"; readonly endedAt: number; readonly reason?: string }
+  | { readonly kind: "lost"; readonly endedAt: number; readonly reason: string };
+
+/** A task as any replica sees it: the owner's record and, once it has ended, what stands. */
+export interface TaskView {
+  readonly task: TaskRecord;
+  readonly outcome?: Outcome;
+}
+
+/** A hint to look at the store. Losing one costs time, never correctness. */
+export type Nudge = { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId };
+
+/**
+ * Where tasks live. Two rules make it safe without transactions: one key has one writer or is written once,
+ * and whoever writes a write-once key is told what stands.
+ *
+ * Every method rejects with `StoreUnavailable` when the store did not answer, and then nothing is known.
+ */
+export interface TaskStore {
+  /** The url it was opened with, credentials left out. */
+  readonly url: string;
+  readonly me: ReplicaId;
+  /** Resolves once the record is durable. */
+  create(task: NewTask): Promise<TaskRecord>;
+  /** `undefined`: unknown or expired. Answered questions are left out of `inputRequests`. */
+  read(id: TaskId): Promise<TaskView | undefined>;
+  /** Called by the owner only, one call at a time for a task. Resolves with the record as it now is. */
+  update(task: TaskRecord, change: Change): Promise<TaskRecord>;
+  /** The first outcome stands; everyone gets the one that does. */
+  end(task: TaskRecord, outcome: Outcome): Promise<Outcome>;
+  /** The first answer to a key stands. */
+  answer(task: TaskRecord, key: string, response: JsonObject): Promise<void>;
+  answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, JsonObject>>;
+  /** Whether a replica may still be running its calls. */
+  isAlive(replica: ReplicaId): Promise<boolean>;
+  /** Calls back on changes of any task, by this replica or another. Returns how to stop. */
+  watch(listener: (nudge: Nudge) => void): () => void;
+  close(): Promise<void>;
+}
+
+/** The store did not take or give a value; whether a write was made is not known. */
+export class StoreUnavailable extends Error {
+  override name = "StoreUnavailable";
+}
