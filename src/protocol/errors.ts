@@ -1,0 +1,132 @@
+import { isObject, type JsonRpcError } from "./jsonrpc.ts";
+import type { ClientCapabilities } from "./modern.ts";
+
+/** An error for the client, with the HTTP status that 2026-07-28 wants for it (Streamable HTTP §Server Validation). */
+export class RpcError extends Error {
+  override name = "RpcError";
+  readonly code: number;
+  readonly data: unknown;
+  readonly httpStatus: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(error: JsonRpcError, httpStatus = 200, headers: Readonly<Record<string, string>> = {}) {
+    super(error.message);
+    this.code = error.code;
+    this.data = error.data;
+    this.httpStatus = httpStatus;
+    this.headers = headers;
+  }
+
+  toJSON(): JsonRpcError {
+    const { code, message, data } = this;
+    return data === undefined ? { code, message } : { code, message, data };
+  }
+}
+
+/** Every answer that is an error, by name, so that a code is spelled once. */
+export const rpc = {
+  parseError: (detail: string) => error(-32700, `Parse error: ${detail}`, 400),
+  invalidRequest: (detail: string) => error(-32600, `Invalid request: ${detail}`, 400),
+  methodNotFound: (method: string) => error(-32601, `Method not found: ${method}`, 404),
+  /** A required `_meta` field is missing or malformed: the one kind of -32602 that is an HTTP error. */
+  invalidMeta: (detail: string) => error(-32602, `Invalid params: ${detail}`, 400),
+  invalidParams: (detail: string) => error(-32602, `Invalid params: ${detail}`),
+  unknownTask: () => error(-32602, "Failed to retrieve task: no such task"),
+  invalidRequestState: () => error(-32602, "Invalid params: requestState is not valid for this request"),
+  internal: (detail: string, data?: unknown) => error(-32603, detail, 200, data),
+  resultTooLarge: (bytes: number, maxBytes: number) =>
+    error(-32603, `The result has ${bytes} bytes, more than the ${maxBytes} of maxResultBytes`),
+  /** The store gave no answer: nothing is known, and asking again is right. */
+  storeUnavailable: () =>
+    error(-32603, "The task store is not available; try again", 200, { retryable: true }),
+
+  /** The server gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling). */
+  upstreamFailed: (
+    message: string,
+    { status, wwwAuthenticate }: { status?: number; wwwAuthenticate?: string },
+  ) =>
+    status === 401 || status === 403
+      ? new RpcError(
+          { code: -32603, message },
+          status,
+          wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate },
+        )
+      : error(-32603, message),
+
+  headerMismatch: (name: string, found: { header: string | undefined; body: string }) =>
+    error(
+      -32020,
+      found.header === undefined
+        ? `Header mismatch: ${name} is missing, expected ${quote(found.body)}`
+        : `Header mismatch: ${name} is ${quote(found.header)}, but the body says ${quote(found.body)}`,
+      400,
+    ),
+  invalidHeader: (name: string, detail: string) => error(-32020, `Header mismatch: ${name} ${detail}`, 400),
+  missingCapability: (required: ClientCapabilities) =>
+    error(-32021, `Missing required client capability: ${names(required)}`, 400, {
+      requiredCapabilities: required,
+    }),
+  unsupportedVersion: (requested: string, supported: readonly string[]) =>
+    error(
+      -32022,
+      `Unsupported protocol version ${quote(requested)}; supported: ${supported.join(", ")}`,
+      400,
+      {
+        supported,
+        requested,
+      },
+    ),
+
+  forbidden: (detail: string) => error(-32600, `Forbidden: ${detail}`, 403),
+  methodNotAllowed: (method: string) =>
+    new RpcError({ code: -32600, message: `${method} is not allowed here; use POST` }, 405, {
+      Allow: "POST",
+    }),
+  bodyTooLarge: (maxBytes: number) => error(-32600, `The body is larger than ${maxBytes} bytes`, 413),
+  notAcceptable: () => error(-32600, "Accept must allow application/json or text/event-stream", 406),
+  unsupportedMediaType: (found: string) =>
+    error(-32600, `Content-Type must be application/json, got ${quote(found)}`, 415),
+} as const;
+
+const RESERVED = { first: -32099, last: -32020 };
+const RESOURCE_NOT_FOUND = -32002;
+
+/**
+ * An error of a legacy server, as a modern client may see it: -32002 became -32602, and a code out of the range that
+ * 2026-07-28 reserves for itself would be read as something else, so it travels in `data` (Overview §Error Codes).
+ */
+export function toModernError(upstream: JsonRpcError): JsonRpcError {
+  if (upstream.code === RESOURCE_NOT_FOUND) return { ...upstream, code: -32602 };
+  if (upstream.code >= RESERVED.first && upstream.code <= RESERVED.last) {
+    return { code: -32603, message: upstream.message, data: { upstream } };
+  }
+  return upstream;
+}
+
+/** An error that the server answered with, for a modern client; only "method not found" has a status of its own. */
+export function fromServer(upstream: JsonRpcError): RpcError {
+  return new RpcError(toModernError(upstream), upstream.code === -32601 ? 404 : 200);
+}
+
+/** Any caught value as an error for the client. What we did not foresee says nothing about our insides. */
+export function toRpcError(caught: unknown): RpcError {
+  return caught instanceof RpcError ? caught : rpc.internal("Internal error");
+}
+
+/** Whether a value is a JSON-RPC error object. */
+export function isJsonRpcError(value: unknown): value is JsonRpcError {
+  return isObject(value) && Number.isInteger(value.code) && typeof value.message === "string";
+}
+
+function error(code: number, message: string, httpStatus = 200, data?: unknown): RpcError {
+  return new RpcError(data === undefined ? { code, message } : { code, message, data }, httpStatus);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}
+
+function names(capabilities: ClientCapabilities): string {
+  const { extensions, ...rest } = capabilities;
+  return [...Object.keys(rest), ...Object.keys(extensions ?? {})].join(", ");
+}

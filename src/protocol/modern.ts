@@ -1,0 +1,118 @@
+import { rpc } from "./errors.ts";
+import {
+  isObject,
+  isRequestId,
+  type JsonObject,
+  type JsonRpcRequest,
+  type JsonText,
+  toJson,
+} from "./jsonrpc.ts";
+
+/** The revision that the gateway speaks to modern clients. */
+export const MODERN_VERSION = "2026-07-28";
+export const MODERN_VERSIONS: readonly string[] = [MODERN_VERSION];
+export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
+
+export const META = {
+  protocolVersion: "io.modelcontextprotocol/protocolVersion",
+  clientInfo: "io.modelcontextprotocol/clientInfo",
+  clientCapabilities: "io.modelcontextprotocol/clientCapabilities",
+  logLevel: "io.modelcontextprotocol/logLevel",
+  serverInfo: "io.modelcontextprotocol/serverInfo",
+  subscriptionId: "io.modelcontextprotocol/subscriptionId",
+  relatedTask: "io.modelcontextprotocol/related-task",
+} as const;
+
+export const LOG_LEVELS = [
+  "debug",
+  "info",
+  "notice",
+  "warning",
+  "error",
+  "critical",
+  "alert",
+  "emergency",
+] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface ClientCapabilities extends JsonObject {
+  readonly elicitation?: JsonObject;
+  readonly sampling?: JsonObject;
+  readonly roots?: JsonObject;
+  readonly extensions?: JsonObject;
+}
+
+/** What every modern request says about its sender, out of `params._meta` (2026-07-28, Overview §_meta). */
+export interface Envelope {
+  readonly protocolVersion: string;
+  readonly capabilities: ClientCapabilities;
+  readonly progressToken?: string | number;
+  readonly logLevel?: LogLevel;
+}
+
+/**
+ * Reads the envelope of a modern request.
+ * @throws -32602 with HTTP 400 when a required field is missing or malformed
+ */
+export function readEnvelope(params: JsonObject | undefined): Envelope {
+  const meta = params?._meta;
+  if (!isObject(meta)) throw rpc.invalidMeta("params._meta is required");
+  const protocolVersion = meta[META.protocolVersion];
+  if (typeof protocolVersion !== "string")
+    throw rpc.invalidMeta(`_meta["${META.protocolVersion}"] must be a string`);
+  const capabilities = meta[META.clientCapabilities];
+  if (!isObject(capabilities)) throw rpc.invalidMeta(`_meta["${META.clientCapabilities}"] must be an object`);
+  const progressToken = meta.progressToken;
+  if (progressToken !== undefined && !isRequestId(progressToken)) {
+    throw rpc.invalidMeta("_meta.progressToken must be a string or an integer");
+  }
+  const logLevel = meta[META.logLevel];
+  if (logLevel !== undefined && !isLogLevel(logLevel)) {
+    throw rpc.invalidMeta(`_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(", ")}`);
+  }
+  return {
+    protocolVersion,
+    capabilities,
+    ...(progressToken === undefined ? {} : { progressToken }),
+    ...(logLevel === undefined ? {} : { logLevel }),
+  };
+}
+
+export function declaresTasks(capabilities: ClientCapabilities): boolean {
+  return isObject(capabilities.extensions) && isObject(capabilities.extensions[TASKS_EXTENSION]);
+}
+
+/** Whether a log message of `level` is at or above what the request asked for (2026-07-28, Logging §Per-request log level). */
+export function isLogged(level: unknown, wanted: LogLevel | undefined): boolean {
+  if (wanted === undefined) return false;
+  return !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted);
+}
+
+/** What identifies the server in every result. */
+export type ServerInfo = JsonObject;
+
+/** Adds what 2026-07-28 wants in every result: `resultType` and who answered (Overview §Per-response protocol fields). */
+export function modernResult(result: JsonObject, serverInfo: ServerInfo | undefined): JsonObject {
+  const { [META.relatedTask]: _legacy, ...meta } = isObject(result._meta) ? result._meta : {};
+  const identified = serverInfo === undefined ? meta : { [META.serverInfo]: serverInfo, ...meta };
+  return { resultType: "complete", ...result, _meta: identified };
+}
+
+/** Hints for a result that may be cached (2026-07-28, Caching). Never `public`: a caller's credential may be behind it. */
+export function withCacheHints(result: JsonObject): JsonObject {
+  return { ttlMs: 0, cacheScope: "private", ...result };
+}
+
+/** The text of a JSON-RPC result response. */
+export function resultMessage(id: JsonRpcRequest["id"], result: JsonText): JsonText {
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}` as JsonText;
+}
+
+/** The text of a JSON-RPC error response; `null` only when the id could not be read. */
+export function errorMessage(id: JsonRpcRequest["id"] | null, error: unknown): JsonText {
+  return toJson({ jsonrpc: "2.0", id, error });
+}
+
+function isLogLevel(value: unknown): value is LogLevel {
+  return LOG_LEVELS.some((level) => level === value);
+}
