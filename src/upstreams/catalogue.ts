@@ -1,0 +1,61 @@
+import { type HeaderParam, headerParams } from "../protocol/headers.ts";
+import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+
+type Ask = (method: string, params: JsonObject) => Promise<JsonRpcResponse>;
+
+/** A server that changes its tools without saying so is believed again after this long. */
+const MAX_AGE_MS = 60_000;
+/** Callers of tools that do not exist do not make us ask more often than this. */
+const MIN_AGE_MS = 1_000;
+const MAX_PAGES = 100;
+
+interface Snapshot {
+  readonly takenAt: number;
+  readonly tools: Promise<ReadonlyMap<string, readonly HeaderParam[]>>;
+}
+
+/** What the gateway has to know of a server's tools before it calls one: which arguments are mirrored in headers. */
+export class ToolCatalogue {
+  readonly #ask: Ask;
+  #snapshot: Snapshot | undefined;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** The mirrored parameters of a tool; none when the server does not list it, which the call itself will show. */
+  async headerParams(tool: string): Promise<readonly HeaderParam[]> {
+    const known = (await this.#tools(MAX_AGE_MS)).get(tool);
+    return known ?? (await this.#tools(MIN_AGE_MS)).get(tool) ?? [];
+  }
+
+  /** The server has said that its tools have changed. */
+  invalidate(): void {
+    this.#snapshot = undefined;
+  }
+
+  #tools(maxAgeMs: number): Snapshot["tools"] {
+    if (this.#snapshot === undefined || Date.now() - this.#snapshot.takenAt > maxAgeMs) {
+      // A server without a list has no tools with annotations either.
+      this.#snapshot = { takenAt: Date.now(), tools: this.#list().catch(() => new Map()) };
+    }
+    return this.#snapshot.tools;
+  }
+
+  async #list(): Promise<ReadonlyMap<string, readonly HeaderParam[]>> {
+    const tools = new Map<string, readonly HeaderParam[]>();
+    let cursor: unknown;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const response = await this.#ask("tools/list", cursor === undefined ? {} : { cursor });
+      if ("error" in response) break;
+      const listed = Array.isArray(response.result.tools) ? response.result.tools : [];
+      for (const tool of listed) {
+        if (isObject(tool) && typeof tool.name === "string")
+          tools.set(tool.name, headerParams(tool.inputSchema) ?? []);
+      }
+      cursor = response.result.nextCursor;
+      if (cursor === undefined || cursor === null) break;
+    }
+    return tools;
+  }
+}

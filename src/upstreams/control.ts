@@ -1,0 +1,184 @@
+import type {
+  JsonObject,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+} from "../protocol/jsonrpc.ts";
+import { ToolCatalogue } from "./catalogue.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import type { ServerDescription, Session, SessionHolder } from "./session.ts";
+
+export type ChangeListener = (notification: JsonRpcNotification) => void;
+
+/** How long the server may take for a list, a completion or a subscription. */
+const ANSWER_TIMEOUT_MS = 60_000;
+const MAX_REOPEN_DELAY_MS = 30_000;
+const LIST_CHANGES = ["tools", "prompts", "resources"] as const;
+
+/**
+ * The session on which a caller's lists, completions and subscriptions are answered. It is shared, so that nothing the
+ * server asks on it can be anybody's; and it is opened again when the server forgets it, since all of this may be repeated.
+ */
+export class ControlSession implements SessionHolder {
+  /** What is known of the server's tools, as this caller sees them. */
+  readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
+  readonly #open: (holder: SessionHolder, onLost: () => void) => Promise<Session>;
+  readonly #listeners = new Set<ChangeListener>();
+  /** How many listeners want to hear of a resource. */
+  readonly #subscribed = new Map<string, number>();
+  #session: Promise<Session> | undefined;
+  #reopening: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  /** When it was last of use, in milliseconds since the epoch. */
+  lastUsed = Date.now();
+
+  constructor(open: (holder: SessionHolder, onLost: () => void) => Promise<Session>) {
+    this.#open = open;
+  }
+
+  get isListenedTo(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  /** @throws UpstreamFailure when the server cannot be reached */
+  async describe(): Promise<ServerDescription> {
+    return (await this.#opened()).server;
+  }
+
+  /**
+   * Asks something that may be asked twice.
+   * @throws UpstreamFailure
+   */
+  async ask(method: string, params?: JsonObject): Promise<JsonRpcResponse> {
+    const session = await this.#opened();
+    try {
+      return await answerInTime(session, method, params);
+    } catch (error) {
+      if (!isForgotten(toFailure(error))) throw error;
+      void session.close();
+      return await answerInTime(await this.#opened(), method, params);
+    }
+  }
+
+  /** Hears what changes on the server, until the returned function is called. */
+  listen(listener: ChangeListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Subscribes to a resource, once for all who want it. @throws UpstreamFailure */
+  async subscribe(uri: string): Promise<JsonRpcResponse> {
+    const count = this.#subscribed.get(uri) ?? 0;
+    this.#subscribed.set(uri, count + 1);
+    if (count > 0) return { jsonrpc: "2.0", id: 0, result: {} };
+    try {
+      const response = await this.ask("resources/subscribe", { uri });
+      if ("error" in response) this.#forget(uri);
+      return response;
+    } catch (error) {
+      this.#forget(uri);
+      throw error;
+    }
+  }
+
+  async unsubscribe(uri: string): Promise<void> {
+    if (this.#forget(uri)) await this.ask("resources/unsubscribe", { uri }).catch(() => {});
+  }
+
+  onRequest(request: JsonRpcRequest): void {
+    const error = {
+      code: -32601,
+      message: `${request.method} cannot be answered here: no call is under way`,
+    };
+    this.#session?.then((session) => session.respond(request.id, { error })).catch(() => {});
+  }
+
+  onNotification(notification: JsonRpcNotification): void {
+    if (notification.method === "notifications/tools/list_changed") this.tools.invalidate();
+    for (const listener of this.#listeners) listener(notification);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#reopening);
+    this.#listeners.clear();
+    const session = await this.#session?.catch(() => undefined);
+    await session?.close();
+  }
+
+  async #opened(): Promise<Session> {
+    if (this.#isClosed) throw new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });
+    this.lastUsed = Date.now();
+    const present = this.#session;
+    const session = await present?.catch(() => undefined);
+    if (session?.isUsable) return session;
+    // Somebody else may have replaced it while we looked.
+    if (this.#session === present) this.#session = undefined;
+    void session?.close();
+    this.#session ??= this.#open(this, () => this.#reopen(0));
+    return this.#session;
+  }
+
+  /** Whoever listens must not be left waiting on a session that is gone. */
+  #reopen(attempt: number): void {
+    if (this.#isClosed || !this.isListenedTo) return;
+    const delay = Math.min(1_000 * 2 ** attempt, MAX_REOPEN_DELAY_MS);
+    clearTimeout(this.#reopening);
+    this.#reopening = setTimeout(() => {
+      this.#resubscribe().catch(() => this.#reopen(attempt + 1));
+    }, delay);
+  }
+
+  /** What changed meanwhile is not known, so everything may have. */
+  async #resubscribe(): Promise<void> {
+    const { capabilities } = await this.describe();
+    for (const uri of this.#subscribed.keys()) await this.ask("resources/subscribe", { uri });
+    const missed = LIST_CHANGES.filter((list) => capabilities[list] !== undefined).map((list) => ({
+      method: `notifications/${list}/list_changed`,
+    }));
+    const updated = [...this.#subscribed.keys()].map((uri) => ({
+      method: "notifications/resources/updated",
+      params: { uri },
+    }));
+    for (const notification of [...missed, ...updated])
+      this.onNotification({ jsonrpc: "2.0", ...notification });
+  }
+
+  /** Whether nobody wants the resource any longer. */
+  #forget(uri: string): boolean {
+    const count = (this.#subscribed.get(uri) ?? 1) - 1;
+    if (count > 0) this.#subscribed.set(uri, count);
+    else this.#subscribed.delete(uri);
+    return count <= 0;
+  }
+}
+
+async function answerInTime(
+  session: Session,
+  method: string,
+  params: JsonObject | undefined,
+): Promise<JsonRpcResponse> {
+  const request = session.request(method, params);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      request.cancel("timed out");
+      reject(
+        new UpstreamFailure(`The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`, {
+          mayHaveRun: true,
+        }),
+      );
+    }, ANSWER_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([request.response, late]);
+  } finally {
+    clearTimeout(timer);
+    request.response.catch(() => {});
+  }
+}
+
+/** Servers say with 404 that they do not know a session, and some with 400 (2025-11-25, Transports §Session Management). */
+export function isForgotten({ facts }: UpstreamFailure): boolean {
+  return facts.status === 404 || facts.status === 400;
+}

@@ -1,0 +1,148 @@
+import type { FetchLike } from "@modelcontextprotocol/client";
+import { Agent, type Dispatcher } from "undici";
+import { isJsonRpcError } from "../protocol/errors.ts";
+import { isObject, type JsonRpcError } from "../protocol/jsonrpc.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+
+/**
+ * Connections to servers. No time-outs between bytes: undici's defaults would end every tool that is silent for
+ * 300 s; each call has its own deadline instead.
+ */
+export function upstreamAgent(): Dispatcher {
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connectTimeout: 10_000 });
+}
+
+export interface UpstreamFetchOptions {
+  readonly dispatcher: Dispatcher;
+  /** How long a JSON answer, or one event of a stream, may be. */
+  readonly maxMessageBytes: number;
+}
+
+/**
+ * The `fetch` that the SDK's transports are given: bounded in memory, unbounded in time, and with refusals as
+ * `UpstreamFailure`s that keep what the server said.
+ */
+export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOptions): FetchLike {
+  return async (url, init) => {
+    const target = new URL(url);
+    const response = await dispatcher
+      .request({
+        origin: target.origin,
+        path: target.pathname + target.search,
+        method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
+        // What comes compressed could grow without a limit.
+        headers: { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" },
+        body: (init?.body ?? null) as string | null,
+        signal: init?.signal ?? null,
+      })
+      .catch((error: unknown) => Promise.reject(toFailure(error)));
+    const { statusCode: status, headers, body } = response;
+    if (headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity") {
+      body.destroy();
+      throw new UpstreamFailure("The server compressed an answer that was to be plain", { mayHaveRun: true });
+    }
+    // 405 is how a server says that it has no stream to listen to (2025-11-25, Transports §Listening for Messages).
+    if (status >= 400 && !(status === 405 && init?.method === "GET")) {
+      throw await refusal(response);
+    }
+    const isStream = isEventStream(headers["content-type"]);
+    const limit = new MessageLimit(maxMessageBytes, isStream);
+    const content = NULL_BODY.has(status) ? null : isStream ? bounded(body, limit) : await text(body, limit);
+    if (content === null) body.destroy();
+    return new Response(content, { status, headers: flat(headers) });
+  };
+}
+
+const NULL_BODY = new Set([204, 205, 304]);
+/** As much of a refusal as is worth keeping. */
+const MAX_REFUSAL_BYTES = 16_384;
+
+async function refusal({
+  statusCode: status,
+  headers,
+  body,
+}: Dispatcher.ResponseData): Promise<UpstreamFailure> {
+  const said = await text(body, new MessageLimit(MAX_REFUSAL_BYTES, false)).catch(() => "");
+  const rpcError = readRpcError(said);
+  const wwwAuthenticate = flat(headers)["www-authenticate"];
+  const detail =
+    rpcError?.message ?? (isHtml(headers["content-type"]) ? "an HTML page" : said.slice(0, 200).trim());
+  return new UpstreamFailure(`The server answered HTTP ${status}${detail === "" ? "" : `: ${detail}`}`, {
+    // A 4xx says that the request was not acted upon; a 5xx says nothing.
+    mayHaveRun: status >= 500,
+    status,
+    ...(rpcError === undefined ? {} : { rpcError }),
+    ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
+  });
+}
+
+/** Counts what one message needs, and refuses when it is too much. */
+class MessageLimit {
+  readonly #maxBytes: number;
+  readonly #isStream: boolean;
+  #bytes = 0;
+
+  constructor(maxBytes: number, isStream: boolean) {
+    this.#maxBytes = maxBytes;
+    this.#isStream = isStream;
+  }
+
+  take(chunk: Buffer): void {
+    // A blank line ends an event; one that is cut in two by the network only makes the count stricter.
+    const boundary = this.#isStream ? Math.max(chunk.lastIndexOf("\n\n"), chunk.lastIndexOf("\n\r\n")) : -1;
+    this.#bytes = boundary === -1 ? this.#bytes + chunk.length : chunk.length - boundary;
+    if (this.#bytes > this.#maxBytes) {
+      throw new UpstreamFailure(`The server's answer is larger than ${this.#maxBytes} bytes`, {
+        mayHaveRun: true,
+      });
+    }
+  }
+}
+
+async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) {
+    limit.take(chunk);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** The body as a web stream that is read no faster than it is consumed. */
+function bounded(body: Dispatcher.ResponseData["body"], limit: MessageLimit): ReadableStream<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]();
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done) return controller.close();
+        limit.take(value);
+        controller.enqueue(value);
+      },
+      cancel: () => void body.destroy(),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function flat(headers: Dispatcher.ResponseData["headers"]): Record<string, string> {
+  const entries = Object.entries(headers).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+}
+
+function readRpcError(body: string): JsonRpcError | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return isObject(parsed) && isJsonRpcError(parsed.error) ? parsed.error : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isEventStream(contentType: unknown): boolean {
+  return typeof contentType === "string" && contentType.toLowerCase().startsWith("text/event-stream");
+}
+
+function isHtml(contentType: unknown): boolean {
+  return typeof contentType === "string" && contentType.toLowerCase().startsWith("text/html");
+}

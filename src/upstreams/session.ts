@@ -1,0 +1,272 @@
+import type {
+  JsonObject,
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
+} from "../protocol/jsonrpc.ts";
+import { isObject } from "../protocol/jsonrpc.ts";
+import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import type { Wire } from "./wire.ts";
+
+/** What the server said of itself in answer to `initialize`. */
+export interface ServerDescription {
+  readonly protocolVersion: string;
+  readonly capabilities: JsonObject;
+  readonly serverInfo: JsonObject;
+  readonly instructions?: string;
+}
+
+/** Whoever uses the session at the moment: what the server sends of its own accord goes there. */
+export interface SessionHolder {
+  /** To be answered on `session`, which may not have been handed out yet. */
+  onRequest(request: JsonRpcRequest, session: Session): void;
+  onNotification(notification: JsonRpcNotification): void;
+}
+
+export type Progress = { readonly progress: number; readonly total?: number; readonly message?: string };
+
+/** A request under way on a session. */
+export interface UpstreamRequest {
+  readonly id: RequestId;
+  /** @throws UpstreamFailure when no answer can come any more */
+  readonly response: Promise<JsonRpcResponse>;
+  /** Tells the server that the answer is not wanted. It may come all the same. */
+  cancel(reason: string): void;
+}
+
+export interface SessionOptions {
+  readonly wire: Wire;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** Declared to the server exactly so. */
+  readonly capabilities: JsonObject;
+  /** Already told what the server sends while the session opens: it may ask at once. */
+  readonly holder: SessionHolder | undefined;
+  readonly onGarbage: (error: Error) => void;
+  /** The server has forgotten the session. Not called after `close`. */
+  readonly onLost?: () => void;
+}
+
+interface Pending {
+  resolve(response: JsonRpcResponse): void;
+  reject(failure: UpstreamFailure): void;
+  onProgress(progress: Progress): void;
+}
+
+const INITIALIZE_TIMEOUT_MS = 30_000;
+/** A call waits no longer than this for its log messages. */
+const LOG_LEVEL_PATIENCE_MS = 2_000;
+
+/** A legacy MCP session: who asked what, and to whom what the server sends belongs. */
+export class Session {
+  readonly #wire: Wire;
+  readonly #pending = new Map<RequestId, Pending>();
+  #holder: SessionHolder | undefined;
+  #description: ServerDescription | undefined;
+  /** Never 0: some servers ignore the cancellation of a request with a falsy id. */
+  #lastId = 0;
+  #logLevel: string | undefined;
+  #isClosed = false;
+  #isLost = false;
+
+  /**
+   * Opens a session: `initialize`, `notifications/initialized`, and the stream that the server pushes on.
+   * @throws UpstreamFailure
+   */
+  static async open(options: SessionOptions): Promise<Session> {
+    const session = new Session(options);
+    try {
+      await session.#initialize(options);
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  private constructor({ wire, holder, onGarbage, onLost }: SessionOptions) {
+    this.#wire = wire;
+    this.#holder = holder;
+    wire.onMessage = (message) => this.#receive(message);
+    wire.onGarbage = (error) => {
+      if (!this.#isClosed) onGarbage(error);
+    };
+    wire.onLost = () => {
+      if (this.#isClosed) return;
+      this.#isLost = true;
+      onLost?.();
+    };
+  }
+
+  get server(): ServerDescription {
+    if (this.#description === undefined) throw new Error("the session is not open");
+    return this.#description;
+  }
+
+  /** Whether another request may be sent on it. */
+  get isUsable(): boolean {
+    return !this.#isClosed && !this.#isLost;
+  }
+
+  /** Hands the session over. Without a holder, what the server asks is refused. */
+  attach(holder: SessionHolder | undefined): void {
+    this.#holder = holder;
+  }
+
+  /** Sends a request. Progress is asked for, and told to `onProgress`. */
+  request(
+    method: string,
+    params: JsonObject | undefined,
+    onProgress: (progress: Progress) => void = () => {},
+  ): UpstreamRequest {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const meta = isObject(params?._meta) ? params._meta : {};
+    const message = {
+      jsonrpc: "2.0",
+      id,
+      method,
+      params: { ...params, _meta: { ...meta, progressToken: id } },
+    } as const;
+    const answered = new AbortController();
+    const response = new Promise<JsonRpcResponse>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, onProgress });
+      this.#wire.send(message, answered.signal).then(
+        () =>
+          reject(new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true })),
+        (error: unknown) => reject(toFailure(error)),
+      );
+    }).finally(() => {
+      this.#pending.delete(id);
+      answered.abort();
+    });
+    return { id, response, cancel: (reason) => this.#cancel(id, reason) };
+  }
+
+  notify(method: string, params?: JsonObject): void {
+    this.#tell(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
+  }
+
+  /** Answers what the server asked. */
+  respond(
+    id: RequestId,
+    answer: { readonly result: JsonObject } | { readonly error: { code: number; message: string } },
+  ): void {
+    this.#tell({ jsonrpc: "2.0", id, ...answer });
+  }
+
+  /** Asks for log messages from `level` on, where the server logs at all (2025-11-25, Logging). Never rejects. */
+  async setLogLevel(level: string): Promise<void> {
+    if (this.#logLevel === level || !isObject(this.server.capabilities.logging)) return;
+    this.#logLevel = level;
+    const set = this.request("logging/setLevel", { level }).response.catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise((resolve) => {
+      timer = setTimeout(resolve, LOG_LEVEL_PATIENCE_MS);
+    });
+    await Promise.race([set, patience]);
+    clearTimeout(timer);
+  }
+
+  /** Ends the session; what is still waiting for an answer gets none. Never rejects. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#holder = undefined;
+    const failure = new UpstreamFailure("The session with the server was closed", { mayHaveRun: true });
+    for (const pending of this.#pending.values()) pending.reject(failure);
+    await this.#wire.close();
+  }
+
+  async #initialize({ clientInfo, capabilities }: SessionOptions): Promise<void> {
+    const request = this.request("initialize", {
+      protocolVersion: LATEST_LEGACY_VERSION,
+      capabilities,
+      clientInfo,
+    });
+    const timeout = new Promise<never>((_, reject) => {
+      const failure = new UpstreamFailure(
+        `The server did not answer initialize within ${INITIALIZE_TIMEOUT_MS} ms`,
+        { mayHaveRun: false },
+      );
+      const timer = setTimeout(() => reject(failure), INITIALIZE_TIMEOUT_MS);
+      request.response.finally(() => clearTimeout(timer)).catch(() => {});
+    });
+    const response = await Promise.race([request.response, timeout]).catch((error: unknown) => {
+      throw beforeTheCall(toFailure(error));
+    });
+    if ("error" in response) {
+      const message = `The server refused initialize: ${response.error.message}`;
+      throw new UpstreamFailure(message, { mayHaveRun: false, rpcError: response.error });
+    }
+    this.#description = readDescription(response.result);
+    this.#wire.setProtocolVersion(this.#description.protocolVersion);
+    await this.#wire.initialized().catch((error: unknown) => {
+      throw beforeTheCall(toFailure(error));
+    });
+  }
+
+  #receive(message: JsonRpcMessage): void {
+    if (!("method" in message)) {
+      const pending = message.id === undefined ? undefined : this.#pending.get(message.id);
+      pending?.resolve(message);
+    } else if ("id" in message) {
+      this.#asked(message);
+    } else if (message.method === "notifications/progress") {
+      this.#progressed(message.params);
+    } else {
+      this.#holder?.onNotification(message);
+    }
+  }
+
+  #asked(request: JsonRpcRequest): void {
+    if (request.method === "ping") {
+      this.respond(request.id, { result: {} });
+    } else if (this.#holder === undefined) {
+      this.respond(request.id, { error: { code: -32601, message: "No call is under way on this session" } });
+    } else {
+      this.#holder.onRequest(request, this);
+    }
+  }
+
+  #progressed(params: JsonObject | undefined): void {
+    const { progressToken, progress, total, message } = params ?? {};
+    if (typeof progress !== "number") return;
+    this.#pending.get(progressToken as RequestId)?.onProgress({
+      progress,
+      ...(typeof total === "number" ? { total } : {}),
+      ...(typeof message === "string" ? { message } : {}),
+    });
+  }
+
+  #cancel(id: RequestId, reason: string): void {
+    if (this.#pending.has(id)) this.notify("notifications/cancelled", { requestId: id, reason });
+  }
+
+  /** A message that nobody waits for: should it be lost, the request it belongs to fails by itself. */
+  #tell(message: JsonRpcMessage): void {
+    if (this.#isClosed) return;
+    this.#wire.send(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+  }
+}
+
+function readDescription(result: JsonObject): ServerDescription {
+  const { protocolVersion, capabilities, serverInfo, instructions } = result;
+  if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion)) {
+    const message = `The server speaks protocol version ${JSON.stringify(protocolVersion)}, expected one of ${LEGACY_VERSIONS.join(", ")}`;
+    throw new UpstreamFailure(message, { mayHaveRun: false });
+  }
+  return {
+    protocolVersion,
+    capabilities: isObject(capabilities) ? capabilities : {},
+    serverInfo: isObject(serverInfo) ? serverInfo : {},
+    ...(typeof instructions === "string" ? { instructions } : {}),
+  };
+}
+
+/** Whatever went wrong while the session opened, the call that wanted it has not been sent. */
+function beforeTheCall({ message, facts }: UpstreamFailure): UpstreamFailure {
+  return new UpstreamFailure(message, { ...facts, mayHaveRun: false });
+}

@@ -1,0 +1,197 @@
+import {
+  type FetchLike,
+  type JSONRPCMessage,
+  StreamableHTTPClientTransport,
+} from "@modelcontextprotocol/client";
+import type { JsonRpcMessage } from "../protocol/jsonrpc.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import type { Wire } from "./wire.ts";
+
+export interface StreamableHttpOptions {
+  readonly url: URL;
+  /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly fetch: FetchLike;
+}
+
+/** How a stream that was cut is picked up again, where the server gave its events ids. */
+const RECONNECTION = {
+  initialReconnectionDelay: 500,
+  maxReconnectionDelay: 10_000,
+  reconnectionDelayGrowFactor: 2,
+  maxRetries: 20,
+};
+/** Sooner than this after a cut, several server SDKs lose the stream. */
+const MIN_RECONNECT_DELAY_MS = 500;
+/** A server may keep the head of its stream back until it has an event: then listening has begun all the same. */
+const LISTEN_DEADLINE_MS = 1_000;
+
+/** Streamable HTTP as of 2025-03-26 to 2025-11-25, over the SDK's transport: one of them for each request. */
+export class StreamableHttpWire implements Wire {
+  onMessage: Wire["onMessage"] = () => {};
+  onGarbage: Wire["onGarbage"] = () => {};
+  onLost: Wire["onLost"] = () => {};
+
+  readonly #options: StreamableHttpOptions;
+  /** Carries the session itself: `initialize`, notifications, answers, and the stream that the server pushes on. */
+  readonly #main: StreamableHTTPClientTransport;
+  readonly #exchanges = new Set<StreamableHTTPClientTransport>();
+  #version: string | undefined;
+  #isListening = false;
+  #isClosed = false;
+  /** What the server said to the last message that was sent on the main transport. */
+  #last = { status: 0, isStream: false };
+  #onListening = () => {};
+  #onStreamEnd = () => {};
+
+  constructor(options: StreamableHttpOptions) {
+    this.#options = options;
+    this.#main = this.#transport((url, init) => this.#mainFetch(url, init));
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#version = version;
+    this.#main.setProtocolVersion(version);
+  }
+
+  async send(message: JsonRpcMessage, signal?: AbortSignal): Promise<void> {
+    if (this.#isClosed)
+      throw new UpstreamFailure("The session with the server was closed", { mayHaveRun: false });
+    if (!("method" in message && "id" in message)) return this.#sendOnMain(message);
+    return message.method === "initialize"
+      ? this.#handshake(message, signal)
+      : this.#exchange(message, signal);
+  }
+
+  async initialized(): Promise<void> {
+    const listening = new Promise<void>((resolve) => {
+      this.#onListening = resolve;
+    });
+    await this.#sendOnMain({ jsonrpc: "2.0", method: "notifications/initialized" });
+    // The transport opens the stream by itself when this is acknowledged with 202, but not after another 2xx.
+    if (this.#last.status !== 202) this.#main.resumeStream("").catch(() => {});
+    const deadline = setTimeout(this.#onListening, LISTEN_DEADLINE_MS);
+    await listening;
+    clearTimeout(deadline);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#onListening();
+    this.#onStreamEnd();
+    for (const transport of this.#exchanges) await transport.close();
+    await this.#main.terminateSession().catch(() => {});
+    await this.#main.close();
+  }
+
+  async #sendOnMain(message: JsonRpcMessage): Promise<void> {
+    await this.#main.send(message as JSONRPCMessage).catch(rejectAsFailure);
+  }
+
+  /** `initialize` gives the main transport the session that all others share. */
+  async #handshake(message: JsonRpcMessage, signal: AbortSignal | undefined): Promise<void> {
+    const ended = new Promise<void>((resolve) => {
+      this.#onStreamEnd = resolve;
+    });
+    signal?.addEventListener("abort", this.#onStreamEnd, { once: true });
+    await this.#main.start();
+    await this.#main
+      .send(message as JSONRPCMessage, { onRequestStreamEnd: this.#onStreamEnd })
+      .catch(rejectAsFailure);
+    if (this.#last.isStream) await ended;
+  }
+
+  /** Sends one request on a transport of its own and waits until nothing more can come of it. */
+  async #exchange(message: JsonRpcMessage, signal: AbortSignal | undefined): Promise<void> {
+    let isAnswerElsewhere = false;
+    let end = (_failure?: UpstreamFailure) => {};
+    const ended = new Promise<void>((resolve, reject) => {
+      end = (failure) => (failure === undefined ? resolve() : reject(failure));
+    });
+    ended.catch(() => {});
+    const transport = this.#transport(async (url, init) => {
+      const response = await this.#options.fetch(url, init).catch((error: unknown) => {
+        // What refuses to resume a stream once will refuse it again: the answer is lost.
+        if (init?.method === "GET" && isRefusal(error)) end(lost(error));
+        throw error;
+      });
+      if (isEventStream(response)) isAnswerElsewhere = true;
+      if (response.status === 202) {
+        isAnswerElsewhere = true;
+        if (!this.#isListening) end(new UpstreamFailure(ONLY_ACKNOWLEDGED, { mayHaveRun: true }));
+      }
+      return response;
+    });
+    transport.onclose = () => end();
+    const stop = () => void transport.close();
+    signal?.addEventListener("abort", stop);
+    this.#exchanges.add(transport);
+    try {
+      await transport.start();
+      await transport
+        .send(message as JSONRPCMessage, { onRequestStreamEnd: () => end() })
+        .catch(rejectAsFailure);
+      if (isAnswerElsewhere) await ended;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      this.#exchanges.delete(transport);
+      await transport.close();
+    }
+  }
+
+  async #mainFetch(url: string | URL, init: RequestInit | undefined): Promise<Response> {
+    const isListening = init?.method === "GET";
+    try {
+      const response = await this.#options.fetch(url, init);
+      if (isListening) this.#isListening = response.ok;
+      else this.#last = { status: response.status, isStream: isEventStream(response) };
+      return response;
+    } catch (error) {
+      if (isListening && this.#isListening && isRefusal(error)) {
+        this.#isListening = false;
+        this.onLost();
+      }
+      throw error;
+    } finally {
+      if (isListening) this.#onListening();
+    }
+  }
+
+  #transport(fetch: FetchLike): StreamableHTTPClientTransport {
+    const sessionId = this.#main?.sessionId;
+    const transport = new StreamableHTTPClientTransport(this.#options.url, {
+      fetch,
+      requestInit: { headers: { ...this.#options.headers } },
+      reconnectionOptions: RECONNECTION,
+      reconnectionScheduler: (reconnect, delayMs) => {
+        const timer = setTimeout(reconnect, Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
+        return () => clearTimeout(timer);
+      },
+      ...(sessionId === undefined ? {} : { sessionId }),
+      ...(this.#version === undefined ? {} : { protocolVersion: this.#version }),
+    });
+    transport.onmessage = (message) => this.onMessage(message as JsonRpcMessage);
+    transport.onerror = (error) => this.onGarbage(error);
+    return transport;
+  }
+}
+
+const ONLY_ACKNOWLEDGED = "The server took the request but opened no stream to answer it";
+
+function isEventStream(response: Response): boolean {
+  return response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+}
+
+function isRefusal(error: unknown): error is UpstreamFailure {
+  return error instanceof UpstreamFailure && error.facts.status !== undefined && error.facts.status < 500;
+}
+
+function lost(refusal: UpstreamFailure): UpstreamFailure {
+  const message = `The stream with the answer was cut and could not be resumed: ${refusal.message}`;
+  return new UpstreamFailure(message, { mayHaveRun: true, cause: refusal });
+}
+
+function rejectAsFailure(error: unknown): Promise<never> {
+  return Promise.reject(toFailure(error));
+}

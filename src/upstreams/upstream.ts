@@ -1,0 +1,134 @@
+import { createHash } from "node:crypto";
+import type { Logger } from "pino";
+import type { Dispatcher } from "undici";
+import type { UpstreamConfig } from "../config/config.ts";
+import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { ControlSession } from "./control.ts";
+import { upstreamFetch } from "./fetch.ts";
+import { type Lease, SessionPool } from "./pool.ts";
+import { Session, type SessionHolder } from "./session.ts";
+import { StreamableHttpWire } from "./streamable-http.ts";
+
+/** For whom a session is: no two callers, credentials or declarations ever share one. */
+export interface SessionOwner {
+  readonly caller: string;
+  /** The caller's own headers that are passed on. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** As declared to the server; equal declarations are equal objects. */
+  readonly capabilities: JsonObject;
+}
+
+export interface UpstreamOptions {
+  readonly config: UpstreamConfig;
+  readonly dispatcher: Dispatcher;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** How long one message of the server may be. */
+  readonly maxMessageBytes: number;
+  readonly log: Logger;
+}
+
+const IDLE_SESSION_MS = 60_000;
+const IDLE_CONTROL_MS = 300_000;
+const SWEEP_MS = 15_000;
+/** Sessions that a server is made to keep for nothing, and callers that we are made to remember. */
+const MAX_IDLE_SESSIONS = 256;
+const MAX_CONTROL_SESSIONS = 256;
+
+/** One server behind the gateway: its sessions, kept apart by owner. */
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #pools = new Map<string, SessionPool>();
+  readonly #controls = new Map<string, ControlSession>();
+  readonly #sweeper: NodeJS.Timeout;
+  /** The server's name and version, as it last said them. */
+  serverInfo: JsonObject | undefined;
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  /**
+   * A session for one call. What the server sends on it goes to `holder` until it is released.
+   * @throws UpstreamFailure
+   */
+  lease(owner: SessionOwner, holder: SessionHolder): Promise<Lease> {
+    const key = keyOf(owner);
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const mode = this.#options.config.sessions;
+      const open = (opener: SessionHolder) => this.#open(owner, opener);
+      pool = new SessionPool({ mode, open, idleMs: IDLE_SESSION_MS, maxIdle: MAX_IDLE_SESSIONS });
+      this.#pools.set(key, pool);
+    }
+    return pool.lease(holder);
+  }
+
+  /** The session for everything that is no call. */
+  control(owner: SessionOwner): ControlSession {
+    const key = keyOf(owner);
+    const control =
+      this.#controls.get(key) ?? new ControlSession((holder, onLost) => this.#open(owner, holder, onLost));
+    // The one that was used last is the last to go.
+    this.#controls.delete(key);
+    this.#controls.set(key, control);
+    if (this.#controls.size > MAX_CONTROL_SESSIONS) this.#evict();
+    return control;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper);
+    const owned = [...this.#pools.values(), ...this.#controls.values()];
+    this.#pools.clear();
+    this.#controls.clear();
+    await Promise.all(owned.map((sessions) => sessions.close()));
+  }
+
+  async #open(
+    { headers, capabilities }: SessionOwner,
+    holder: SessionHolder,
+    onLost?: () => void,
+  ): Promise<Session> {
+    const { config, dispatcher, maxMessageBytes, clientInfo, log } = this.#options;
+    const fetch = upstreamFetch({ dispatcher, maxMessageBytes });
+    const wire = new StreamableHttpWire({
+      url: config.url,
+      headers: { ...headers, ...config.headers },
+      fetch,
+    });
+    const onGarbage = (error: Error) =>
+      log.debug({ err: error }, "the server sent what is no message, or took none");
+    const options = { wire, clientInfo, capabilities, holder, onGarbage };
+    const session = await Session.open({ ...options, ...(onLost === undefined ? {} : { onLost }) });
+    this.serverInfo = session.server.serverInfo;
+    return session;
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    for (const [key, pool] of this.#pools) {
+      pool.sweep(now);
+      if (pool.isEmpty) this.#pools.delete(key);
+    }
+    for (const [key, control] of this.#controls) {
+      if (!control.isListenedTo && now - control.lastUsed > IDLE_CONTROL_MS) this.#end(key, control);
+    }
+  }
+
+  #evict(): void {
+    const unheard = [...this.#controls].find(([, control]) => !control.isListenedTo);
+    if (unheard !== undefined) this.#end(...unheard);
+  }
+
+  #end(key: string, control: ControlSession): void {
+    this.#controls.delete(key);
+    void control.close();
+  }
+}
+
+/** Credentials are part of the key, and so must not be readable in it. */
+function keyOf({ caller, headers, capabilities }: SessionOwner): string {
+  return createHash("sha256")
+    .update(JSON.stringify([caller, headers, capabilities]))
+    .digest("base64url");
+}

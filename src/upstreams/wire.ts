@@ -1,0 +1,26 @@
+import type { JsonRpcMessage } from "../protocol/jsonrpc.ts";
+
+/**
+ * What carries one session's messages. A wire knows no JSON-RPC semantics: who asked what, and which answer belongs to
+ * which request, is the session's business.
+ */
+export interface Wire {
+  /** Called with everything that arrives, on whichever stream. Set before the first `send`. */
+  onMessage: (message: JsonRpcMessage) => void;
+  /** Called with what arrived but could not be read as a message; the stream goes on. */
+  onGarbage: (error: Error) => void;
+  /** Called when the server says that it does not know the session any longer. */
+  onLost: () => void;
+  /**
+   * Sends a message. For a request, settles when nothing more can arrive on the stream that it opened; `signal` says
+   * that nobody waits for that any longer.
+   * @throws UpstreamFailure
+   */
+  send(message: JsonRpcMessage, signal?: AbortSignal): Promise<void>;
+  /** To be called with the version that was negotiated, before anything but `initialize` is sent. */
+  setProtocolVersion(version: string): void;
+  /** Sends `notifications/initialized`, and is ready for what the server sends unasked when it settles. */
+  initialized(): Promise<void>;
+  /** Ends the session on the server where there is one, and everything that is still open. Never rejects. */
+  close(): Promise<void>;
+}
