@@ -52,7 +52,13 @@ export type Change = Partial<Pick<TaskRecord, "statusMessage" | "inputRequests">
  */
 export type Outcome =
   | { readonly kind: "completed"; readonly endedAt: number; readonly result: JsonText }
-  | { readonly kind: "failed"; readonly endedAt: number; readonly error: JsonRpcError }
+  | {
+      readonly kind: "failed";
+      readonly endedAt: number;
+      readonly error: JsonRpcError;
+      /** Whether it is the gateway's own error: then its code needs no translation for anybody. */
+      readonly isOurs?: boolean;
+    }
   | { readonly kind: "cancelled"; readonly endedAt: number; readonly reason?: string }
   | { readonly kind: "lost"; readonly endedAt: number; readonly reason: string };
 

@@ -1,0 +1,297 @@
+import { randomUUID } from "node:crypto";
+import { isJsonRpcError, type RpcError, rpc, toRpcError } from "../protocol/errors.ts";
+import {
+  isObject,
+  type JsonObject,
+  type JsonRpcError,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+  type RequestId,
+} from "../protocol/jsonrpc.ts";
+import { isDeclared, requiredCapability, URL_ELICITATION_REQUIRED } from "../protocol/legacy.ts";
+import type { InputRequest } from "../stores/task-store.ts";
+import { isForgotten } from "../upstreams/control.ts";
+import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import type { Lease } from "../upstreams/pool.ts";
+import type { Progress, Session, SessionHolder, UpstreamRequest } from "../upstreams/session.ts";
+import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
+import { type Answer, Questions } from "./questions.ts";
+import type { Slots } from "./slots.ts";
+
+/** How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word. */
+export type CallEnd =
+  | { readonly kind: "result"; readonly result: JsonObject }
+  | { readonly kind: "error"; readonly error: JsonRpcError }
+  | { readonly kind: "ours"; readonly error: RpcError }
+  | { readonly kind: "cancelled"; readonly reason: string };
+
+/** What can be heard of a call. All optional; none may throw. */
+export interface CallListener {
+  onSent?(): void;
+  onProgress?(progress: Progress): void;
+  /** A notification that the server sent in the course of the call, and that is neither progress nor a withdrawal. */
+  onNotification?(notification: JsonRpcNotification): void;
+  /** There is a question more, or one less. */
+  onQuestions?(): void;
+  onEnd?(end: CallEnd): void;
+}
+
+export interface CallOptions {
+  readonly upstream: Upstream;
+  readonly slots: Slots;
+  readonly owner: SessionOwner;
+  readonly method: string;
+  /** As the server gets them. */
+  readonly params: JsonObject;
+  readonly logLevel?: string;
+  /** Answers that came with the request, to questions that the server has yet to ask. */
+  readonly answers?: JsonObject;
+  readonly maxRuntimeMs: number;
+}
+
+/** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
+const CANCEL_GRACE_MS = 2_000;
+const QUESTION_KEEPALIVE_MS = 15_000;
+/** A server that asks the user to visit one page after another is not going to begin. */
+const MAX_URL_ROUNDS = 10;
+
+/**
+ * One request in flight to the server. It outlives the HTTP request that began it: what happens to it is heard by
+ * whoever listens, and kept by nobody but the store.
+ */
+export class Call implements SessionHolder {
+  readonly id = randomUUID();
+  readonly #options: CallOptions;
+  readonly #listeners = new Set<CallListener>();
+  readonly #questions: Questions;
+  readonly #stopped = new AbortController();
+  #lease: Lease | undefined;
+  #request: UpstreamRequest | undefined;
+  #state: "queued" | "sent" | "ended" = "queued";
+  #end: CallEnd | undefined;
+
+  constructor(options: CallOptions) {
+    this.#options = options;
+    this.#questions = new Questions({
+      early: options.answers ?? {},
+      onChange: () => this.#tell((listener) => listener.onQuestions?.()),
+    });
+  }
+
+  get state(): "queued" | "sent" | "ended" {
+    return this.#state;
+  }
+
+  get end(): CallEnd | undefined {
+    return this.#end;
+  }
+
+  /** What the server waits to be told. */
+  get inputRequests(): Readonly<Record<string, InputRequest>> {
+    return this.#questions.toInputRequests();
+  }
+
+  get isAsking(): boolean {
+    return !this.#questions.isEmpty;
+  }
+
+  /** Sends the request as soon as there is a slot and a session for it. To be called once. */
+  start(): this {
+    void this.#run();
+    return this;
+  }
+
+  /** Hears of everything from now on, until the returned function is called. */
+  listen(listener: CallListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * Answers questions. Keys that are not asked, or no longer, are ignored.
+   * @throws -32602 when an answer has the wrong shape; then none was taken
+   */
+  answer(responses: JsonObject): void {
+    this.#questions.answer(responses);
+  }
+
+  /** Ends the call and tells the server so. Whether the work ends as well is the server's affair. */
+  cancel(reason: string): void {
+    this.#abandon({ kind: "cancelled", reason });
+  }
+
+  onRequest(request: JsonRpcRequest, session: Session): void {
+    const { method, params, id } = request;
+    const required = requiredCapability(method, params);
+    if (required === undefined) {
+      session.respond(id, { error: { code: -32601, message: `Method not found: ${method}` } });
+    } else if (!isDeclared(this.#options.owner.capabilities, required)) {
+      session.respond(id, {
+        error: { code: -32601, message: `The client did not declare what ${method} needs` },
+      });
+      this.#abandon({ kind: "ours", error: rpc.missingCapability(required) });
+    } else {
+      const stop = keepAlive(session, params);
+      void this.#ask(request)
+        .finally(stop)
+        .then((answer) => session.respond(id, answer));
+    }
+  }
+
+  onNotification(notification: JsonRpcNotification): void {
+    if (notification.method === "notifications/cancelled")
+      this.#questions.withdraw(notification.params?.requestId);
+    else this.#tell((listener) => listener.onNotification?.(notification));
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#options.slots.run(this.#options.owner.caller, () => this.#work(), this.#stopped.signal);
+    } catch (error) {
+      this.#finish({ kind: "ours", error: toRpcError(error) });
+    }
+  }
+
+  async #work(): Promise<void> {
+    const timer = setTimeout(() => this.#expire(), this.#options.maxRuntimeMs);
+    try {
+      for (let round = 0; this.#end === undefined; round += 1) {
+        const response = await this.#exchange();
+        const urls = "error" in response && round < MAX_URL_ROUNDS ? requiredUrls(response.error) : [];
+        if (urls.length === 0) return this.#finish(toEnd(response));
+        if (!(await this.#visit(urls))) return;
+      }
+    } catch (error) {
+      this.#finish({ kind: "ours", error: toClientError(error) });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Sends the request on a session of its own and waits for the answer. */
+  async #exchange(): Promise<JsonRpcResponse> {
+    for (;;) {
+      const lease = await this.#options.upstream.lease(this.#options.owner, this);
+      try {
+        const response = await this.#send(lease);
+        lease.release(this.#end === undefined ? "quiet" : "doubtful");
+        return response;
+      } catch (error) {
+        lease.release("doubtful");
+        // The server has forgotten a session that was idle, and so has not looked at the request: law 5 allows another try.
+        const failure = toFailure(error);
+        if (!lease.isReused || !isForgotten(failure) || this.#end !== undefined) throw failure;
+      } finally {
+        this.#lease = undefined;
+        this.#request = undefined;
+      }
+    }
+  }
+
+  async #send(lease: Lease): Promise<JsonRpcResponse> {
+    if (this.#end !== undefined)
+      throw new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
+    this.#lease = lease;
+    const { method, params, logLevel } = this.#options;
+    if (logLevel !== undefined) await lease.session.setLogLevel(logLevel);
+    const onProgress = (progress: Progress) => this.#tell((listener) => listener.onProgress?.(progress));
+    this.#request = lease.session.request(method, params, onProgress);
+    if (this.#state === "queued") {
+      this.#state = "sent";
+      this.#tell((listener) => listener.onSent?.());
+    }
+    return this.#request.response;
+  }
+
+  /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
+  async #ask(request: Pick<JsonRpcRequest, "method" | "params"> & { id?: RequestId }): Promise<Answer> {
+    try {
+      return await this.#questions.ask(request, request.id);
+    } catch (error) {
+      this.#abandon({ kind: "ours", error: toRpcError(error) });
+      return { error: { code: -32602, message: "The client's answer has the wrong shape" } };
+    }
+  }
+
+  /** Asks the user to visit pages before the server will begin; whether it may now. */
+  async #visit(urls: readonly JsonObject[]): Promise<boolean> {
+    const required = { elicitation: { url: {} } };
+    if (!isDeclared(this.#options.owner.capabilities, required)) throw rpc.missingCapability(required);
+    const asked = urls.map((params) => ({
+      method: "elicitation/create",
+      params: { mode: "url", ...params },
+    }));
+    const answers = await Promise.all(asked.map((request) => this.#ask(request)));
+    const isAccepted = answers.every((answer) => "result" in answer && answer.result.action === "accept");
+    if (!isAccepted)
+      this.#finish({ kind: "ours", error: rpc.internal("The user did not go where the server sent them") });
+    return isAccepted;
+  }
+
+  #expire(): void {
+    const message = `The call ran longer than maxRuntime (${this.#options.maxRuntimeMs} ms) and was cancelled`;
+    this.#abandon({ kind: "ours", error: rpc.internal(message) });
+  }
+
+  /** Ends the call before the server did. */
+  #abandon(end: CallEnd): void {
+    if (this.#end !== undefined) return;
+    const { message } =
+      end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
+    this.#request?.cancel(message);
+    this.#finish(end);
+    this.#stopped.abort();
+    const lease = this.#lease;
+    if (lease === undefined) return;
+    const timer = setTimeout(() => lease.release("doubtful"), CANCEL_GRACE_MS);
+    this.#request?.response.catch(() => {}).finally(() => clearTimeout(timer));
+  }
+
+  #finish(end: CallEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#state = "ended";
+    this.#questions.close();
+    this.#tell((listener) => listener.onEnd?.(end));
+    this.#listeners.clear();
+  }
+
+  #tell(event: (listener: CallListener) => void): void {
+    for (const listener of [...this.#listeners]) event(listener);
+  }
+}
+
+/** A server gives up on a question after a while, and some of them wait longer when they are told of progress. */
+function keepAlive(session: Session, params: JsonObject | undefined): () => void {
+  const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
+  if (progressToken === undefined) return () => {};
+  let progress = 0;
+  const timer = setInterval(() => {
+    progress += 1;
+    session.notify("notifications/progress", { progressToken, progress });
+  }, QUESTION_KEEPALIVE_MS);
+  return () => clearInterval(timer);
+}
+
+function toEnd(response: JsonRpcResponse): CallEnd {
+  return "error" in response
+    ? { kind: "error", error: response.error }
+    : { kind: "result", result: response.result };
+}
+
+/** What went wrong between us and the server, as the client is told; a refusal for want of credentials as the server put it. */
+function toClientError(caught: unknown): RpcError {
+  return caught instanceof UpstreamFailure
+    ? rpc.upstreamFailed(caught.message, caught.facts)
+    : toRpcError(caught);
+}
+
+/** The pages that a server wants visited before it begins (2025-11-25, Elicitation §URL Elicitation Required Error). */
+function requiredUrls(error: JsonRpcError): readonly JsonObject[] {
+  if (error.code !== URL_ELICITATION_REQUIRED || !isJsonRpcError(error) || !isObject(error.data)) return [];
+  const { elicitations } = error.data;
+  return Array.isArray(elicitations)
+    ? elicitations.filter((one) => isObject(one) && typeof one.url === "string")
+    : [];
+}

@@ -1,0 +1,166 @@
+import type { Logger } from "pino";
+import { rpc } from "../protocol/errors.ts";
+import type { JsonObject } from "../protocol/jsonrpc.ts";
+import type { NewTask, Outcome, TaskId, TaskRecord, TaskStore, TaskView } from "../stores/task-store.ts";
+import type { Call } from "./call.ts";
+import { checkAnswer } from "./input.ts";
+import { LiveTask } from "./live.ts";
+
+/** Who asks for a task, and where. */
+export interface Claimant {
+  readonly route: string;
+  readonly caller: string;
+}
+
+export interface TaskEngineOptions {
+  readonly store: TaskStore;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock?: () => number;
+}
+
+/** Tasks: what they are, who may have them, and the calls of this process behind them. */
+export class TaskEngine {
+  readonly #store: TaskStore;
+  readonly #log: Logger;
+  readonly #clock: () => number;
+  readonly #live = new Map<TaskId, LiveTask>();
+  readonly #watchers = new Map<TaskId, Set<() => void>>();
+  readonly #stopWatching: () => void;
+
+  constructor({ store, log, clock = Date.now }: TaskEngineOptions) {
+    this.#store = store;
+    this.#log = log;
+    this.#clock = clock;
+    this.#stopWatching = store.watch(({ id }) => {
+      for (const changed of this.#watchers.get(id) ?? []) changed();
+    });
+  }
+
+  now(): number {
+    return this.#clock();
+  }
+
+  /**
+   * Makes a task of a call. When this resolves, the task is durable and can be told to the client.
+   * @throws StoreUnavailable; the call goes on
+   */
+  async adopt(
+    call: Call,
+    task: Omit<NewTask, "statusMessage" | "inputRequests">,
+    maxResultBytes: number,
+  ): Promise<TaskRecord> {
+    const statusMessage = call.state === "queued" ? "queued" : "running";
+    const record = await this.#store.create({ ...task, statusMessage, inputRequests: call.inputRequests });
+    const live = new LiveTask({
+      call,
+      record,
+      store: this.#store,
+      maxResultBytes,
+      log: this.#log,
+      clock: this.#clock,
+    });
+    this.#live.set(record.id, live);
+    void live.ended.finally(() => this.#live.delete(record.id));
+    return record;
+  }
+
+  /**
+   * A task of the claimant's.
+   * @throws -32602 when there is none: unknown, expired and another's look the same (Tasks §Protocol Errors)
+   */
+  async get(id: TaskId, claimant: Claimant): Promise<TaskView> {
+    const view = await this.find(id, claimant);
+    if (view === undefined) throw rpc.unknownTask();
+    return view;
+  }
+
+  /** As `get`, with `undefined` for none. */
+  async find(id: TaskId, { route, caller }: Claimant): Promise<TaskView | undefined> {
+    const view = await this.#store.read(id);
+    if (view === undefined || view.task.route !== route || view.task.caller !== caller) return undefined;
+    return this.#settled(view);
+  }
+
+  /**
+   * Takes answers to what the task's server asked. Keys that are not asked are ignored; the first answer to a key stands.
+   * @throws -32602 when there is no such task, or an answer has the wrong shape: then none was taken
+   */
+  async update(id: TaskId, claimant: Claimant, responses: JsonObject): Promise<void> {
+    const { task, outcome } = await this.get(id, claimant);
+    if (outcome !== undefined) return;
+    const taken = Object.entries(responses).flatMap(([key, response]) => {
+      const asked = Object.hasOwn(task.inputRequests, key) ? task.inputRequests[key] : undefined;
+      return asked === undefined ? [] : [[key, checkAnswer(key, asked.method, response)] as const];
+    });
+    for (const [key, response] of taken) await this.#store.answer(task, key, response);
+    // What stands counts, should two answers have come at the same time.
+    const standing = await this.#store.answers(
+      id,
+      taken.map(([key]) => key),
+    );
+    await this.#live.get(id)?.answer(Object.fromEntries(standing));
+  }
+
+  /**
+   * Cancels a task that has not ended; one that has stays as it is (Tasks §Task Cancellation).
+   * @throws -32602 when there is no such task
+   */
+  async cancel(id: TaskId, claimant: Claimant): Promise<void> {
+    const { task, outcome } = await this.get(id, claimant);
+    if (outcome !== undefined) return;
+    const reason = "Cancelled by the client";
+    await this.#store.end(task, { kind: "cancelled", endedAt: this.#clock(), reason });
+    this.#live.get(id)?.call.cancel(reason);
+  }
+
+  /** Calls back whenever the task may have changed. Returns how to stop. */
+  watch(id: TaskId, changed: () => void): () => void {
+    const watchers = this.#watchers.get(id) ?? new Set();
+    this.#watchers.set(id, watchers.add(changed));
+    return () => {
+      watchers.delete(changed);
+      if (watchers.size === 0 && this.#watchers.get(id) === watchers) this.#watchers.delete(id);
+    };
+  }
+
+  /** Waits for the calls that run, up to `drainMs`; then they are lost, and their tasks say so. */
+  async close(drainMs: number): Promise<void> {
+    const ended = Promise.all([...this.#live.values()].map((live) => live.ended));
+    await within(drainMs, ended);
+    const reason =
+      "The gateway was stopped before the server had answered; whether the work was done is not known";
+    const left = [...this.#live.values()];
+    await Promise.all(
+      left.map(async (live) => {
+        const lost: Outcome = { kind: "lost", endedAt: this.#clock(), reason };
+        await this.#store
+          .end(live.record, lost)
+          .catch((err) => this.#log.error({ err }, "a lost task was not written down"));
+        live.call.cancel("the gateway is stopping");
+        live.abandon();
+      }),
+    );
+    await Promise.all(left.map((live) => live.ended));
+    this.#stopWatching();
+    this.#watchers.clear();
+  }
+
+  /** Ends a task whose owner has died: nobody is going to (design: law 5). */
+  async #settled(view: TaskView): Promise<TaskView> {
+    const { task, outcome } = view;
+    if (outcome !== undefined || (await this.#store.isAlive(task.owner))) return view;
+    const reason =
+      "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
+    return { task, outcome: await this.#store.end(task, { kind: "lost", endedAt: this.#clock(), reason }) };
+  }
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, timeout]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,91 @@
+import {
+  CreateMessageResultWithToolsSchema,
+  ElicitResultSchema,
+  ListRootsResultSchema,
+} from "@modelcontextprotocol/core";
+import type { ZodType } from "zod";
+import { rpc } from "../protocol/errors.ts";
+import { isObject, type JsonObject, type JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import { META } from "../protocol/modern.ts";
+import type { InputRequest } from "../stores/task-store.ts";
+
+/** A server may suggest the key under which its question is asked, in the `_meta` of its request. */
+export const KEY_HINT = "mcp-taskgate/key";
+const MAX_KEY_LENGTH = 128;
+
+interface Kind {
+  readonly name: string;
+  readonly answer: ZodType;
+}
+
+/** The kinds of questions that 2026-07-28 has a place for (MRTR §Server Requirements). */
+const KINDS: Readonly<Record<string, Kind>> = {
+  "elicitation/create": { name: "elicitation", answer: ElicitResultSchema },
+  "sampling/createMessage": { name: "sampling", answer: CreateMessageResultWithToolsSchema },
+  "roots/list": { name: "roots", answer: ListRootsResultSchema },
+};
+
+/** Keys are unique in the life of a call, whatever a server suggests (Tasks §Task Update Requests). */
+export class InputKeys {
+  readonly #used = new Set<string>();
+
+  next(request: Pick<JsonRpcRequest, "method" | "params">): string {
+    const meta = request.params?._meta;
+    const hint = isObject(meta) ? meta[KEY_HINT] : undefined;
+    const isUsable =
+      typeof hint === "string" && hint !== "" && hint.length <= MAX_KEY_LENGTH && !this.#used.has(hint);
+    const key = isUsable ? hint : this.#minted(KINDS[request.method]?.name ?? "input");
+    this.#used.add(key);
+    return key;
+  }
+
+  #minted(name: string): string {
+    let number = this.#used.size + 1;
+    while (this.#used.has(`${name}-${number}`)) number += 1;
+    return `${name}-${number}`;
+  }
+}
+
+/**
+ * What a server asked, as a modern client is asked: the same, without what only made sense on the server's session
+ * (2026-07-28 has no `elicitationId` and no progress on questions).
+ */
+export function toInputRequest({ method, params }: Pick<JsonRpcRequest, "method" | "params">): InputRequest {
+  if (params === undefined) return { method };
+  const { _meta, elicitationId: _, ...rest } = params;
+  const {
+    progressToken: _token,
+    [KEY_HINT]: _hint,
+    [META.relatedTask]: _task,
+    ...meta
+  } = isObject(_meta) ? _meta : {};
+  return { method, params: Object.keys(meta).length === 0 ? rest : { ...rest, _meta: meta } };
+}
+
+/**
+ * Checks that an answer has the shape that its question wants. Fields that the schema does not know are fine.
+ * @throws -32602 naming the key
+ */
+export function checkAnswer(key: string, method: string, answer: unknown): JsonObject {
+  if (!isObject(answer)) throw rpc.invalidParams(`inputResponses[${JSON.stringify(key)}] must be an object`);
+  const checked = KINDS[method]?.answer.safeParse(answer);
+  if (checked !== undefined && !checked.success) {
+    const [issue] = checked.error.issues;
+    const where = [JSON.stringify(key), ...(issue?.path ?? []).map((part) => JSON.stringify(part))].join(
+      "][",
+    );
+    throw rpc.invalidParams(`inputResponses[${where}]: ${issue?.message ?? "has the wrong shape"}`);
+  }
+  return answer;
+}
+
+/**
+ * Reads `params.inputResponses`.
+ * @throws -32602 when it is there and no object
+ */
+export function readInputResponses(params: JsonObject): JsonObject {
+  const responses = params.inputResponses;
+  if (responses !== undefined && !isObject(responses))
+    throw rpc.invalidParams("inputResponses must be an object");
+  return responses ?? {};
+}

@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { rpc } from "../protocol/errors.ts";
+import { type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import {
+  type Change,
+  type Outcome,
+  StoreUnavailable,
+  type TaskRecord,
+  type TaskStore,
+} from "../stores/task-store.ts";
+import type { Progress } from "../upstreams/session.ts";
+import type { Call, CallEnd } from "./call.ts";
+
+export interface LiveTaskOptions {
+  readonly call: Call;
+  readonly record: TaskRecord;
+  readonly store: TaskStore;
+  readonly maxResultBytes: number;
+  readonly log: Logger;
+  readonly clock: () => number;
+}
+
+/** Progress is told as it comes, but not written more often than this. */
+const PROGRESS_WRITE_MS = 500;
+const MAX_RETRY_DELAY_MS = 10_000;
+
+/** A task whose call runs in this process: writes down what happens to it, one write at a time, and how it ends. */
+export class LiveTask {
+  readonly #options: LiveTaskOptions;
+  /** Settles when the outcome is durable, or when it is given up. */
+  readonly ended: Promise<void>;
+  #record: TaskRecord;
+  #statusMessage: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  readonly #closing = new AbortController();
+
+  constructor(options: LiveTaskOptions) {
+    this.#options = options;
+    this.#record = options.record;
+    this.#statusMessage = options.record.statusMessage;
+    const { call } = options;
+    this.ended = new Promise((resolve) => {
+      const end = (how: CallEnd) => this.#end(how).finally(resolve);
+      if (call.end !== undefined) return void end(call.end);
+      call.listen({
+        onSent: () => this.#say("running", 0),
+        onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
+        onQuestions: () => this.#writeSoon(0),
+        onEnd: (how) => void end(how),
+      });
+      // The call went on while the record was being written.
+      if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
+      if (toJson(call.inputRequests) !== toJson(options.record.inputRequests)) this.#writeSoon(0);
+    });
+  }
+
+  get record(): TaskRecord {
+    return this.#record;
+  }
+
+  get call(): Call {
+    return this.#options.call;
+  }
+
+  /**
+   * Hands answers to the call; resolves when the record says that they were taken.
+   * @throws -32602 when one has the wrong shape; StoreUnavailable
+   */
+  async answer(responses: JsonObject): Promise<void> {
+    this.call.answer(responses);
+    await this.#write();
+  }
+
+  /** Gives up on writing an outcome that the store does not take. */
+  abandon(): void {
+    this.#closing.abort();
+  }
+
+  #say(message: string, withinMs: number): void {
+    this.#statusMessage = message;
+    this.#writeSoon(withinMs);
+  }
+
+  #writeSoon(withinMs: number): void {
+    if (withinMs > 0 && this.#timer !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      // The state stays in memory and is written with the next change; the outcome does not depend on it.
+      this.#write().catch((error) =>
+        this.#options.log.warn({ err: error, task: this.#record.id }, "a task's state was not written"),
+      );
+    }, withinMs);
+  }
+
+  /** Writes the state as it is when its turn comes. */
+  #write(): Promise<void> {
+    const turn = this.#writing.then(async () => {
+      const { call, store } = this.#options;
+      if (call.end !== undefined) return;
+      const change: Change = {
+        inputRequests: call.inputRequests,
+        ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
+      };
+      this.#record = await store.update(this.#record, change);
+    });
+    this.#writing = turn.catch(() => {});
+    return turn;
+  }
+
+  async #end(end: CallEnd): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#writing;
+    const { maxResultBytes, clock } = this.#options;
+    const outcome = toOutcome(end, maxResultBytes, clock());
+    // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
+    for (let delay = 100; !this.#closing.signal.aborted; delay = Math.min(delay * 2, MAX_RETRY_DELAY_MS)) {
+      try {
+        await this.#options.store.end(this.#record, outcome);
+        return;
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        this.#options.log.error(
+          { err: error, task: this.#record.id },
+          "an outcome was not written; trying again",
+        );
+        await sleep(delay, undefined, { signal: this.#closing.signal }).catch(() => {});
+      }
+    }
+  }
+}
+
+/** The outcome as it is kept: what the server said, to the letter. */
+function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outcome {
+  switch (end.kind) {
+    case "result": {
+      const result = resultText(end.result);
+      const bytes = Buffer.byteLength(result);
+      if (bytes <= maxResultBytes) return { kind: "completed", endedAt, result };
+      return {
+        kind: "failed",
+        endedAt,
+        error: rpc.resultTooLarge(bytes, maxResultBytes).toJSON(),
+        isOurs: true,
+      };
+    }
+    case "error":
+      return { kind: "failed", endedAt, error: end.error };
+    case "ours":
+      return { kind: "failed", endedAt, error: end.error.toJSON(), isOurs: true };
+    case "cancelled":
+      return { kind: "cancelled", endedAt, reason: end.reason };
+  }
+}
+
+/** Should a legacy server say `resultType`, it stands first, where a view looks for it. */
+function resultText(result: JsonObject): JsonText {
+  if (!Object.hasOwn(result, "resultType")) return toJson(result);
+  const { resultType, ...rest } = result;
+  return toJson({ resultType, ...rest });
+}
+
+function progressMessage({ progress, total, message }: Progress): string {
+  const measure = total === undefined ? `${progress}` : `${progress} of ${total}`;
+  return message === undefined ? measure : `${message} (${measure})`;
+}

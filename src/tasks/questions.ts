@@ -1,0 +1,91 @@
+import type { JsonObject, JsonRpcError, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
+import type { InputRequest } from "../stores/task-store.ts";
+import { checkAnswer, InputKeys, toInputRequest } from "./input.ts";
+
+/** What whoever asked is told: the answer, or that there will be none. */
+export type Answer = { readonly result: JsonObject } | { readonly error: JsonRpcError };
+
+interface Question {
+  readonly request: InputRequest;
+  /** The server's own id for it, where it has one. */
+  readonly upstreamId: RequestId | undefined;
+  readonly settle: (answer: Answer) => void;
+}
+
+export interface QuestionsOptions {
+  /** Answers that came with the client's request, to questions that have yet to be asked. */
+  readonly early: JsonObject;
+  /** There is a question more, or one less. */
+  readonly onChange: () => void;
+}
+
+/** What a server wants to know in the course of one call, each question under a key of its own. */
+export class Questions {
+  readonly #options: QuestionsOptions;
+  readonly #open = new Map<string, Question>();
+  readonly #keys = new InputKeys();
+
+  constructor(options: QuestionsOptions) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#open.size === 0;
+  }
+
+  /** The questions without an answer, as they stand in `inputRequests`. */
+  toInputRequests(): Readonly<Record<string, InputRequest>> {
+    return Object.fromEntries([...this.#open].map(([key, { request }]) => [key, request]));
+  }
+
+  /**
+   * Asks, and resolves when there is an answer or when it is certain that there will be none.
+   * @throws -32602 when an answer came early and has the wrong shape
+   */
+  ask(request: Pick<JsonRpcRequest, "method" | "params">, upstreamId?: RequestId): Promise<Answer> {
+    const key = this.#keys.next(request);
+    const { early, onChange } = this.#options;
+    if (Object.hasOwn(early, key))
+      return Promise.resolve({ result: checkAnswer(key, request.method, early[key]) });
+    return new Promise((settle) => {
+      this.#open.set(key, { request: toInputRequest(request), upstreamId, settle });
+      onChange();
+    });
+  }
+
+  /**
+   * Takes the answers to questions that are open; what is not asked, or no longer, is ignored.
+   * @throws -32602 when one has the wrong shape; then none was taken
+   */
+  answer(responses: JsonObject): void {
+    const given = Object.entries(responses).flatMap(([key, response]) => {
+      const question = this.#open.get(key);
+      return question === undefined
+        ? []
+        : [{ key, question, result: checkAnswer(key, question.request.method, response) }];
+    });
+    for (const { key, question, result } of given) this.#settle(key, question, { result });
+    if (given.length > 0) this.#options.onChange();
+  }
+
+  /** The server does not want to know any longer. */
+  withdraw(upstreamId: unknown): void {
+    for (const [key, question] of this.#open) {
+      if (question.upstreamId === undefined || question.upstreamId !== upstreamId) continue;
+      this.#settle(key, question, { error: { code: -32603, message: "The question was withdrawn" } });
+      this.#options.onChange();
+    }
+  }
+
+  /** Nobody is going to answer any more. */
+  close(): void {
+    for (const [key, question] of this.#open) {
+      this.#settle(key, question, { error: { code: -32603, message: "The call has ended" } });
+    }
+  }
+
+  #settle(key: string, question: Question, answer: Answer): void {
+    this.#open.delete(key);
+    question.settle(answer);
+  }
+}

@@ -1,0 +1,50 @@
+import type { Call } from "./call.ts";
+
+/** What a client's request can wait for in a call, whichever comes first. */
+export type Moment = "ended" | "asked" | "elapsed" | "gone";
+
+export interface Wait {
+  /** How long the server may take before the client gets a handle; counted from when the call is sent. Absent: for ever. */
+  readonly windowMs?: number;
+  /** Aborted when the client has hung up. */
+  readonly gone: AbortSignal;
+}
+
+/** Questions that are asked in one breath are to reach the client together. */
+const BREATH_MS = 20;
+/** A call that is not even sent by then is worth a handle, however short its window: it may be queued for long. */
+const MIN_QUEUED_MS = 2_000;
+
+/** Resolves with the first thing that happens. What has happened already counts. */
+export function nextMoment(call: Call, { windowMs, gone }: Wait): Promise<Moment> {
+  if (call.end !== undefined) return Promise.resolve("ended");
+  if (gone.aborted) return Promise.resolve("gone");
+  return new Promise((resolve) => {
+    let breath: NodeJS.Timeout | undefined;
+    let window: NodeJS.Timeout | undefined;
+    const settle = (moment: Moment) => {
+      clearTimeout(breath);
+      clearTimeout(window);
+      gone.removeEventListener("abort", onGone);
+      stopListening();
+      resolve(moment);
+    };
+    const onGone = () => settle("gone");
+    const open = (ms: number) => {
+      clearTimeout(window);
+      window = setTimeout(() => settle("elapsed"), ms);
+    };
+    const onQuestions = () => {
+      clearTimeout(breath);
+      if (call.isAsking) breath = setTimeout(() => settle("asked"), BREATH_MS);
+    };
+    const stopListening = call.listen({
+      onSent: () => windowMs !== undefined && open(windowMs),
+      onQuestions,
+      onEnd: () => settle("ended"),
+    });
+    gone.addEventListener("abort", onGone, { once: true });
+    if (windowMs !== undefined) open(call.state === "queued" ? Math.max(windowMs, MIN_QUEUED_MS) : windowMs);
+    onQuestions();
+  });
+}
