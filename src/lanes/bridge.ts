@@ -1,0 +1,67 @@
+import { fromServer, rpc } from "../protocol/errors.ts";
+import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+import { legacyParams } from "../protocol/legacy.ts";
+import { MODERN_VERSIONS, modernResult, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
+import { UpstreamFailure } from "../upstreams/failure.ts";
+import { type Exchange, type Lane, ownerOf, serverInfo } from "./lane.ts";
+
+/** `server/discover`: what the legacy server said in its handshake, with tasks (2026-07-28, Discovery). */
+export const discover: Lane = async (exchange) => {
+  const { capabilities, instructions } = await exchange.route.upstream
+    .control(ownerOf(exchange))
+    .describe()
+    .catch(rejectAsRpcError);
+  // A legacy server's `tasks` are the experimental ones of 2025-11-25, which a modern client does not know.
+  const { tasks: _, extensions, ...others } = capabilities;
+  answer(exchange, {
+    supportedVersions: MODERN_VERSIONS,
+    capabilities: {
+      ...others,
+      extensions: { ...(isObject(extensions) ? extensions : {}), [TASKS_EXTENSION]: {} },
+    },
+    ...(instructions === undefined ? {} : { instructions }),
+    ...withCacheHints({}),
+  });
+};
+
+/** A list, and whatever else the server answers on its own: the same request, the same result. */
+export const relay: Lane = async (exchange) => {
+  answer(exchange, await ask(exchange));
+};
+
+/** Lists that a client may cache. */
+export const list: Lane = async (exchange) => {
+  answer(exchange, withCacheHints(await ask(exchange)));
+};
+
+/** `tools/list`, without `execution`: whether a tool may become a task is the gateway's affair, and for now. */
+export const listTools: Lane = async (exchange) => {
+  const result = await ask(exchange);
+  const tools = Array.isArray(result.tools) ? result.tools.map(withoutExecution) : result.tools;
+  answer(exchange, withCacheHints({ ...result, tools }));
+};
+
+/** What went wrong between the gateway and the server, as an answer. */
+export function rejectAsRpcError(error: unknown): Promise<never> {
+  return Promise.reject(
+    error instanceof UpstreamFailure ? rpc.upstreamFailed(error.message, error.facts) : error,
+  );
+}
+
+async function ask(exchange: Exchange): Promise<JsonObject> {
+  const { route, method, params } = exchange;
+  const control = route.upstream.control(ownerOf(exchange));
+  const response = await control.ask(method, legacyParams(params)).catch(rejectAsRpcError);
+  if ("error" in response) throw fromServer(response.error);
+  return response.result;
+}
+
+function answer({ reply, route }: Exchange, result: JsonObject): void {
+  reply.result(toJson(modernResult(result, serverInfo(route.upstream))));
+}
+
+function withoutExecution(tool: unknown): unknown {
+  if (!isObject(tool)) return tool;
+  const { execution: _, ...rest } = tool;
+  return rest;
+}

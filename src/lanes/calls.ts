@@ -1,0 +1,226 @@
+import type { ToolPolicy } from "../config/config.ts";
+import { fromServer, rpc } from "../protocol/errors.ts";
+import { checkParamHeaders } from "../protocol/headers.ts";
+import { isObject, type JsonObject, type JsonRpcNotification, toJson } from "../protocol/jsonrpc.ts";
+import { legacyParams } from "../protocol/legacy.ts";
+import {
+  declaresTasks,
+  isLogged,
+  modernResult,
+  TASKS_EXTENSION,
+  withCacheHints,
+} from "../protocol/modern.ts";
+import { StoreUnavailable } from "../stores/task-store.ts";
+import { Call, type CallEnd, type CallListener } from "../tasks/call.ts";
+import type { RequestIdentity } from "../tasks/held.ts";
+import { readInputResponses } from "../tasks/input.ts";
+import { modernTask } from "../tasks/view.ts";
+import { nextMoment } from "../tasks/wait.ts";
+import { claimantOf, type Exchange, type Lane, ownerOf, serverInfo, serverMeta } from "./lane.ts";
+
+/** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
+export const callTool: Lane = async (exchange) => {
+  const { route, params, envelope, headers } = exchange;
+  const { name, arguments: args } = params;
+  if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
+  if (args !== undefined && !isObject(args)) throw rpc.invalidParams("arguments must be an object");
+  const policy = route.policy(name);
+  const knowsTasks = declaresTasks(envelope.capabilities);
+  if (policy.mode === "required" && !knowsTasks) {
+    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+  }
+  const mirrored = await route.upstream.control(ownerOf(exchange)).tools.headerParams(name);
+  checkParamHeaders(headers, mirrored, args);
+  await conduct(exchange, {
+    policy,
+    mayBecomeTask: knowsTasks && policy.mode !== "never",
+    finish: (result) => result,
+  });
+};
+
+/** `prompts/get`: like a tool's call, but never a task (Tasks §Supported Methods). */
+export const getPrompt: Lane = (exchange) => {
+  if (typeof exchange.params.name !== "string") throw rpc.invalidParams("name must be a string");
+  return conduct(exchange, {
+    policy: exchange.route.config.tasks,
+    mayBecomeTask: false,
+    finish: (result) => result,
+  });
+};
+
+/** `resources/read`: as `prompts/get`, and what comes of it may be cached. */
+export const readResource: Lane = (exchange) => {
+  if (typeof exchange.params.uri !== "string") throw rpc.invalidParams("uri must be a string");
+  return conduct(exchange, {
+    policy: exchange.route.config.tasks,
+    mayBecomeTask: false,
+    finish: withCacheHints,
+  });
+};
+
+interface Conduct {
+  readonly policy: ToolPolicy;
+  readonly mayBecomeTask: boolean;
+  /** Adds what only a complete result of this method has. */
+  readonly finish: (result: JsonObject) => JsonObject;
+}
+
+/** Begins a call, or finds the one that this request is another round of, and stays with it until there is an answer. */
+async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
+  const { route, params, caller, method, envelope } = exchange;
+  const answers = readInputResponses(params);
+  const { _meta, ...salient } = legacyParams(params);
+  const identity: RequestIdentity = { route: route.config.name, caller: caller.key, method, params: salient };
+  if (params.requestState !== undefined) {
+    const held = await route.held.resume(params.requestState, identity);
+    held.call.answer(answers);
+    return held.taskId === undefined
+      ? attend(exchange, how, held.call, identity)
+      : repeatHandle(exchange, held.taskId);
+  }
+  const call = new Call({
+    upstream: route.upstream,
+    slots: route.slots,
+    owner: ownerOf(exchange),
+    method,
+    params: legacyParams(params),
+    answers,
+    maxRuntimeMs: how.policy.maxRuntimeMs,
+    ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),
+  });
+  if (how.mayBecomeTask && how.policy.mode === "always") {
+    // The record comes before the call: what cannot be kept is not begun.
+    await handOver(exchange, how, call);
+    call.start();
+    return;
+  }
+  return attend(exchange, how, call.start(), identity);
+}
+
+/** Stays with a call until it has ended, asks for something, takes too long, or the client has gone. */
+async function attend(
+  exchange: Exchange,
+  how: Conduct,
+  call: Call,
+  identity: RequestIdentity,
+): Promise<void> {
+  const { reply, route } = exchange;
+  reply.keepAlive();
+  const stopTelling = call.listen(tellProgress(exchange));
+  let mayBecomeTask = how.mayBecomeTask;
+  try {
+    for (;;) {
+      const window = mayBecomeTask ? { windowMs: how.policy.waitForMs } : {};
+      switch (await nextMoment(call, { gone: reply.gone, ...window })) {
+        case "gone":
+          return call.cancel("the client hung up");
+        case "asked":
+          return await askClient(exchange, call, identity);
+        case "ended":
+          return answer(exchange, how, call.end);
+        case "elapsed":
+          try {
+            return await handOver(exchange, how, call);
+          } catch (error) {
+            // Without a store there are no tasks, but this client is still here to wait.
+            if (!(error instanceof StoreUnavailable)) throw error;
+            route.log.warn(
+              { err: error },
+              "no task could be created; the client waits for the result instead",
+            );
+            mayBecomeTask = false;
+          }
+      }
+    }
+  } finally {
+    stopTelling();
+  }
+}
+
+/** Makes the call a task and tells the client so: durable first, then told (Tasks §Task Creation). */
+async function handOver(exchange: Exchange, { policy }: Conduct, call: Call): Promise<void> {
+  const { route, params, reply } = exchange;
+  const { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs } = policy;
+  const terms = { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs };
+  const task = await route.engine.adopt(
+    call,
+    { ...claimantOf(exchange), tool: String(params.name), terms },
+    policy.maxResultBytes,
+  );
+  route.held.becomes(call, task.id);
+  if (reply.gone.aborted) {
+    // Nobody has heard of the task, so nobody can ever ask for it.
+    return route.engine.cancel(task.id, claimantOf(exchange));
+  }
+  reply.result(
+    toJson({ resultType: "task", ...modernTask({ task }, route.engine.now()), _meta: serverMeta(route) }),
+  );
+}
+
+/** The client did not get the handle the first time. */
+async function repeatHandle(exchange: Exchange, taskId: string): Promise<void> {
+  const { route, reply } = exchange;
+  const { task } = await route.engine.get(taskId, claimantOf(exchange));
+  reply.result(
+    toJson({ resultType: "task", ...modernTask({ task }, route.engine.now()), _meta: serverMeta(route) }),
+  );
+}
+
+/** Ends this round with what the server wants to know (2026-07-28, MRTR). */
+async function askClient({ route, reply }: Exchange, call: Call, identity: RequestIdentity): Promise<void> {
+  const { inputRequests } = call;
+  const requestState = await route.held.hold(call, identity);
+  reply.result(
+    toJson(
+      modernResult({ resultType: "input_required", inputRequests, requestState }, serverInfo(route.upstream)),
+    ),
+  );
+}
+
+function answer({ reply, route }: Exchange, { policy, finish }: Conduct, end: CallEnd | undefined): void {
+  switch (end?.kind) {
+    case "result": {
+      const result = toJson(modernResult(finish(end.result), serverInfo(route.upstream)));
+      const bytes = Buffer.byteLength(result);
+      if (bytes > policy.maxResultBytes) throw rpc.resultTooLarge(bytes, policy.maxResultBytes);
+      return reply.result(result);
+    }
+    case "error":
+      throw fromServer(end.error);
+    case "ours":
+      throw end.error;
+    case "cancelled":
+      throw rpc.internal(`The call was cancelled: ${end.reason}`);
+    case undefined:
+      throw new Error("a call that has not ended has no answer");
+  }
+}
+
+/** What the client wants to hear of a call while it waits: progress under its own token, and log messages. */
+function tellProgress({ envelope, reply }: Exchange): CallListener {
+  const { progressToken, logLevel } = envelope;
+  const tell = (method: string, params: JsonObject | undefined) =>
+    reply.notify({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) });
+  return {
+    onProgress: (progress) => {
+      if (progressToken !== undefined) tell("notifications/progress", { progressToken, ...progress });
+    },
+    onNotification: ({ method, params }: JsonRpcNotification) => {
+      if (
+        method === "notifications/message" ? isLogged(params?.level, logLevel) : !ELSEWHERE.includes(method)
+      ) {
+        tell(method, params);
+      }
+    },
+  };
+}
+
+/** What a modern client hears on `subscriptions/listen`, or not at all any more. */
+const ELSEWHERE: readonly string[] = [
+  "notifications/tools/list_changed",
+  "notifications/prompts/list_changed",
+  "notifications/resources/list_changed",
+  "notifications/resources/updated",
+  "notifications/elicitation/complete",
+  "notifications/tasks/status",
+];

@@ -1,0 +1,88 @@
+import type { Logger } from "pino";
+import type { ServerConfig } from "../config/config.ts";
+import type { Headers } from "../protocol/headers.ts";
+import type { JsonObject, JsonRpcNotification, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import { legacyCapabilities } from "../protocol/legacy.ts";
+import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
+import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import type { HeldCalls } from "../tasks/held.ts";
+import type { Policy } from "../tasks/policy.ts";
+import type { Slots } from "../tasks/slots.ts";
+import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
+import { VERSION } from "../version.ts";
+
+/** Who is calling, as far as tasks and sessions are concerned. */
+export interface Caller {
+  /** Names the owner of tasks. */
+  readonly key: string;
+  /** Headers of the caller's own that the server is to see. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** One server as the gateway offers it, with all that a lane needs for it. */
+export interface Route {
+  readonly config: ServerConfig;
+  readonly upstream: Upstream;
+  readonly policy: Policy;
+  readonly slots: Slots;
+  readonly engine: TaskEngine;
+  readonly held: HeldCalls;
+  readonly log: Logger;
+  /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
+  readonly stopping: AbortSignal;
+}
+
+/** The answer to one request: a single JSON object, or a stream as soon as there is something to stream. */
+export interface Reply {
+  /** Aborted when the client hangs up before it has its answer. */
+  readonly gone: AbortSignal;
+  /** The answer. What comes after it is ignored. */
+  result(result: JsonText): void;
+  /** Something before the answer. A client that cannot read streams does not get it. */
+  notify(notification: JsonRpcNotification | JsonText): void;
+  /** Opens the stream at once, where the client can read one. */
+  open(): void;
+  /** From now on sends comments when it is quiet, so that nothing on the way gives up on the connection. */
+  keepAlive(): void;
+  /** Resolves when a client that reads slowly has caught up. */
+  drained(): Promise<void>;
+}
+
+/** A modern request whose headers and envelope have been checked. */
+export interface Exchange {
+  readonly route: Route;
+  readonly caller: Caller;
+  readonly headers: Headers;
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params: JsonObject;
+  readonly envelope: Envelope;
+  readonly reply: Reply;
+}
+
+/** How a kind of request is handled. What it throws is the answer: an `RpcError` as it is, anything else as -32603. */
+export type Lane = (exchange: Exchange) => Promise<void>;
+
+const GATEWAY: ServerInfo = { name: "mcp-taskgate", version: VERSION };
+
+/** The fields that identify whoever answers, in every result (2026-07-28, Overview §Per-response protocol fields). */
+export function serverMeta({ upstream }: Route): JsonObject {
+  return { [META.serverInfo]: serverInfo(upstream) };
+}
+
+/** The server's own identity; the gateway's only while the server has never been reached. */
+export function serverInfo(upstream: Upstream): ServerInfo {
+  return upstream.serverInfo ?? GATEWAY;
+}
+
+export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
+  return {
+    caller: caller.key,
+    headers: caller.headers,
+    capabilities: legacyCapabilities(envelope.capabilities),
+  };
+}
+
+export function claimantOf({ caller, route }: Exchange): Claimant {
+  return { route: route.config.name, caller: caller.key };
+}

@@ -1,0 +1,229 @@
+import { rpc } from "../protocol/errors.ts";
+import {
+  isObject,
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonText,
+  toJson,
+} from "../protocol/jsonrpc.ts";
+import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
+import type { TaskView } from "../stores/task-store.ts";
+import { modernDetailedTask } from "../tasks/view.ts";
+import { rejectAsRpcError } from "./bridge.ts";
+import { claimantOf, type Exchange, type Lane, ownerOf, serverMeta } from "./lane.ts";
+
+/** How much one stream may be about. */
+const MAX_SUBJECTS = 1_000;
+const LISTS = {
+  toolsListChanged: "tools",
+  promptsListChanged: "prompts",
+  resourcesListChanged: "resources",
+} as const;
+
+/**
+ * `subscriptions/listen`: acknowledges what it honours, then tells of every change until somebody has had enough
+ * (2026-07-28, Subscriptions; Tasks §Task Status Notifications).
+ */
+export const listen: Lane = async (exchange) => {
+  const { reply, id, envelope, params, route } = exchange;
+  const filter = readFilter(params);
+  if (filter.taskIds !== undefined && !declaresTasks(envelope.capabilities)) {
+    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+  }
+  const ended = new AbortController();
+  const end = () => ended.abort();
+  reply.gone.addEventListener("abort", end, { once: true });
+  route.stopping.addEventListener("abort", end, { once: true });
+  try {
+    const subscriptionId = { [META.subscriptionId]: id };
+    const changes = await followServer(exchange, filter, ended.signal);
+    const tasks = await followTasks(exchange, filter.taskIds, ended.signal);
+    const honoured = {
+      ...changes.honoured,
+      ...(filter.taskIds === undefined ? {} : { taskIds: tasks.found }),
+    };
+    reply.open();
+    reply.keepAlive();
+    notify(exchange, "notifications/subscriptions/acknowledged", {
+      notifications: honoured,
+      _meta: subscriptionId,
+    });
+    changes.begin((method, what) =>
+      notify(exchange, method, { ...what, _meta: { ...metaOf(what), ...subscriptionId } }),
+    );
+    await tasks.tell((view) => reply.notify(taskNotification(view, route.engine.now(), subscriptionId)));
+    reply.result(toJson({ resultType: "complete", _meta: { ...serverMeta(route), ...subscriptionId } }));
+  } finally {
+    end();
+    reply.gone.removeEventListener("abort", end);
+    route.stopping.removeEventListener("abort", end);
+  }
+};
+
+interface Filter {
+  readonly toolsListChanged: boolean;
+  readonly promptsListChanged: boolean;
+  readonly resourcesListChanged: boolean;
+  readonly resourceSubscriptions: readonly string[] | undefined;
+  readonly taskIds: readonly string[] | undefined;
+}
+
+function readFilter({ notifications }: JsonObject): Filter {
+  if (!isObject(notifications)) throw rpc.invalidParams("notifications must be an object");
+  return {
+    toolsListChanged: flag(notifications, "toolsListChanged"),
+    promptsListChanged: flag(notifications, "promptsListChanged"),
+    resourcesListChanged: flag(notifications, "resourcesListChanged"),
+    resourceSubscriptions: strings(notifications, "resourceSubscriptions"),
+    taskIds: strings(notifications, "taskIds"),
+  };
+}
+
+function flag(object: JsonObject, name: string): boolean {
+  const value = object[name];
+  if (value !== undefined && typeof value !== "boolean")
+    throw rpc.invalidParams(`notifications.${name} must be a boolean`);
+  return value ?? false;
+}
+
+function strings(object: JsonObject, name: string): readonly string[] | undefined {
+  const value = object[name];
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) {
+    throw rpc.invalidParams(`notifications.${name} must be an array of strings`);
+  }
+  if (value.length > MAX_SUBJECTS)
+    throw rpc.invalidParams(`notifications.${name} may name ${MAX_SUBJECTS} at most`);
+  return [...new Set<string>(value)];
+}
+
+type Tell = (method: string, params: JsonObject) => void;
+
+interface ServerChanges {
+  /** The part of the filter that the server can serve. */
+  readonly honoured: JsonObject;
+  /** What changed since the subscription was made is told first. */
+  begin(tell: Tell): void;
+}
+
+/** Follows the changes that the legacy server announces on the caller's control session. */
+async function followServer(exchange: Exchange, filter: Filter, ended: AbortSignal): Promise<ServerChanges> {
+  const wanted = Object.entries(LISTS).filter(([field]) => filter[field as keyof typeof LISTS]);
+  const wantsResources =
+    filter.resourceSubscriptions !== undefined && filter.resourceSubscriptions.length > 0;
+  if (wanted.length === 0 && !wantsResources) return { honoured: {}, begin: () => {} };
+  const control = exchange.route.upstream.control(ownerOf(exchange));
+  const { capabilities } = await control.describe().catch(rejectAsRpcError);
+  const lists = wanted.filter(([, list]) => can(capabilities[list], "listChanged"));
+  const methods = new Set(lists.map(([, list]) => `notifications/${list}/list_changed`));
+  const uris = new Set<string>();
+
+  let tell: Tell | undefined;
+  const early: JsonRpcNotification[] = [];
+  const hear = ({ method, params }: JsonRpcNotification) => {
+    if (!methods.has(method) && !(method === "notifications/resources/updated" && isOneOf(params?.uri, uris)))
+      return;
+    if (tell !== undefined) tell(method, params ?? {});
+    else if (early.length < MAX_SUBJECTS)
+      early.push({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) });
+  };
+  const stopListening = control.listen(hear);
+  ended.addEventListener("abort", () => {
+    stopListening();
+    for (const uri of uris) void control.unsubscribe(uri);
+  });
+  if (can(capabilities.resources, "subscribe")) {
+    for (const uri of filter.resourceSubscriptions ?? []) {
+      if (ended.aborted) break;
+      const response = await control.subscribe(uri).catch(rejectAsRpcError);
+      if (!("error" in response)) uris.add(uri);
+      if (ended.aborted) void control.unsubscribe(uri);
+    }
+  }
+  const flags = Object.fromEntries(lists.map(([field]) => [field, true]));
+  return {
+    honoured: { ...flags, ...(uris.size === 0 ? {} : { resourceSubscriptions: [...uris] }) },
+    begin: (to) => {
+      tell = to;
+      for (const { method, params } of early.splice(0)) to(method, params ?? {});
+    },
+  };
+}
+
+interface TaskChanges {
+  /** The tasks that there are; unknown ones and others' are left out without a word. */
+  readonly found: readonly string[];
+  /** Tells the state of each, and again whenever it has changed; resolves when the subscription has ended. */
+  tell(to: (view: TaskView) => void): Promise<void>;
+}
+
+async function followTasks(
+  exchange: Exchange,
+  taskIds: readonly string[] | undefined,
+  ended: AbortSignal,
+): Promise<TaskChanges> {
+  const { route, reply } = exchange;
+  const claimant = claimantOf(exchange);
+  const dirty = new Set<string>();
+  let wake = () => {};
+  const watch = (id: string) =>
+    route.engine.watch(id, () => {
+      dirty.add(id);
+      wake();
+    });
+  // Watched before it is read: a change in between is then told twice rather than not at all.
+  const watched = new Map((taskIds ?? []).map((id) => [id, watch(id)]));
+  const stop = (id: string) => {
+    watched.get(id)?.();
+    watched.delete(id);
+    dirty.delete(id);
+  };
+  ended.addEventListener("abort", () => {
+    for (const id of [...watched.keys()]) stop(id);
+    wake();
+  });
+  for (const id of [...watched.keys()]) {
+    if ((await route.engine.find(id, claimant)) === undefined) stop(id);
+    else dirty.add(id);
+  }
+  return {
+    found: [...watched.keys()],
+    tell: async (to) => {
+      while (!ended.aborted) {
+        for (const id of [...dirty]) {
+          dirty.delete(id);
+          const view = await route.engine.find(id, claimant);
+          if (ended.aborted) return;
+          if (view !== undefined) to(view);
+          if (view === undefined || view.outcome !== undefined) stop(id);
+          await reply.drained();
+        }
+        if (dirty.size > 0 || ended.aborted) continue;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+function taskNotification(view: TaskView, now: number, meta: JsonObject): JsonText {
+  const params = modernDetailedTask(view, now, { _meta: meta });
+  return `{"jsonrpc":"2.0","method":"notifications/tasks","params":${params}}` as JsonText;
+}
+
+function notify({ reply }: Exchange, method: string, params: JsonObject): void {
+  reply.notify({ jsonrpc: "2.0", method, params });
+}
+
+function metaOf({ _meta }: JsonObject): JsonObject {
+  return isObject(_meta) ? _meta : {};
+}
+
+function can(capability: unknown, what: string): boolean {
+  return isObject(capability) && capability[what] === true;
+}
+
+function isOneOf(value: unknown, set: ReadonlySet<string>): boolean {
+  return typeof value === "string" && set.has(value);
+}

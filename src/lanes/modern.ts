@@ -1,0 +1,70 @@
+import { RpcError, rpc } from "../protocol/errors.ts";
+import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
+import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { StoreUnavailable } from "../stores/task-store.ts";
+import { discover, list, listTools, relay } from "./bridge.ts";
+import { callTool, getPrompt, readResource } from "./calls.ts";
+import type { Exchange, Lane } from "./lane.ts";
+import { listen } from "./listen.ts";
+import { cancelTask, getTask, updateTask } from "./tasks.ts";
+
+/** The methods of 2026-07-28 and of the Tasks extension. */
+const LANES: Readonly<Record<string, Lane>> = {
+  "server/discover": discover,
+  "tools/list": listTools,
+  "tools/call": callTool,
+  "prompts/list": list,
+  "prompts/get": getPrompt,
+  "resources/list": list,
+  "resources/templates/list": list,
+  "resources/read": readResource,
+  "completion/complete": relay,
+  "subscriptions/listen": listen,
+  "tasks/get": getTask,
+  "tasks/update": updateTask,
+  "tasks/cancel": cancelTask,
+};
+
+/** Methods that are none in this revision, though a legacy server might still answer them. */
+const GONE =
+  /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*|notifications\/.*|roots\/.*|sampling\/.*|elicitation\/.*)$/;
+
+/**
+ * Answers a modern request. The checks come in the order that the specification's codes imply: envelope, version,
+ * headers, method, capability; a lane checks the rest (2026-07-28, Streamable HTTP §Server Validation).
+ */
+export async function answerModern(exchange: Omit<Exchange, "envelope">): Promise<void> {
+  const { headers, method, params } = exchange;
+  const envelope = readEnvelope(params);
+  checkVersionHeader(headers, envelope.protocolVersion);
+  if (!MODERN_VERSIONS.includes(envelope.protocolVersion)) {
+    throw rpc.unsupportedVersion(envelope.protocolVersion, MODERN_VERSIONS);
+  }
+  checkRoutingHeaders(headers, method, params);
+  const lane = laneOf(method);
+  if (method.startsWith("tasks/") && !declaresTasks(envelope.capabilities)) {
+    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+  }
+  try {
+    await lane({ ...exchange, envelope });
+  } catch (error) {
+    throw toAnswer(error, exchange);
+  }
+}
+
+/** What we do not know, the server may: extensions have methods of their own (design: law 7). */
+function laneOf(method: string): Lane {
+  const known = Object.hasOwn(LANES, method) ? LANES[method] : undefined;
+  if (known !== undefined) return known;
+  if (GONE.test(method)) throw rpc.methodNotFound(method);
+  return relay;
+}
+
+function toAnswer(error: unknown, { route, method }: Pick<Exchange, "route" | "method">): unknown {
+  if (error instanceof StoreUnavailable) {
+    route.log.error({ err: error, method }, "the store is not available");
+    return rpc.storeUnavailable();
+  }
+  if (!(error instanceof RpcError)) route.log.error({ err: error, method }, "a request failed");
+  return error;
+}

@@ -1,0 +1,39 @@
+import { rpc } from "../protocol/errors.ts";
+import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { readInputResponses } from "../tasks/input.ts";
+import { modernDetailedTask } from "../tasks/view.ts";
+import { claimantOf, type Exchange, type Lane, type Route, serverMeta } from "./lane.ts";
+
+/** `tasks/get` (Tasks §Task Polling). */
+export const getTask: Lane = async (exchange) => {
+  const { route, reply } = exchange;
+  const view = await route.engine.get(taskIdOf(exchange), claimantOf(exchange));
+  const fields = { resultType: "complete", _meta: serverMeta(route) };
+  reply.result(modernDetailedTask(view, route.engine.now(), fields));
+};
+
+/** `tasks/update` (Tasks §Task Update Requests). */
+export const updateTask: Lane = async (exchange) => {
+  const { route, reply, params } = exchange;
+  const taskId = taskIdOf(exchange);
+  if (params.inputResponses === undefined) throw rpc.invalidParams("inputResponses must be an object");
+  await route.engine.update(taskId, claimantOf(exchange), readInputResponses(params));
+  reply.result(acknowledgement(route));
+};
+
+/** `tasks/cancel` (Tasks §Task Cancellation). */
+export const cancelTask: Lane = async (exchange) => {
+  const { route, reply } = exchange;
+  await route.engine.cancel(taskIdOf(exchange), claimantOf(exchange));
+  reply.result(acknowledgement(route));
+};
+
+function taskIdOf({ params }: Exchange): string {
+  const { taskId } = params;
+  if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
+  return taskId;
+}
+
+function acknowledgement(route: Route): JsonText {
+  return toJson({ resultType: "complete", _meta: serverMeta(route) });
+}
