@@ -1,0 +1,88 @@
+import { isUtf8 } from "node:buffer";
+import type { IncomingMessage } from "node:http";
+import { rpc } from "../protocol/errors.ts";
+import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
+import type { Accepts } from "./outbound.ts";
+
+/** The one message that a POST carries (2026-07-28, Streamable HTTP §Sending Messages). */
+export interface Inbound {
+  /** Absent: a notification. */
+  readonly id?: RequestId;
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+}
+
+/**
+ * Reads a body of JSON.
+ * @throws 413, 415, -32700
+ */
+export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const contentType = request.headers["content-type"] ?? "";
+  if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
+  const body = await readBody(request, maxBytes);
+  if (!isUtf8(body)) throw rpc.parseError("the body is not UTF-8");
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch {
+    throw rpc.parseError("the body is not JSON");
+  }
+}
+
+/** The id of a message, whatever else is wrong with it: errors are to carry it. */
+export function idOf(message: unknown): RequestId | null {
+  return isObject(message) && isRequestId(message.id) ? message.id : null;
+}
+
+/**
+ * The shape of a message: one request or notification, no batch and no answer.
+ * @throws -32600
+ */
+export function readMessage(message: unknown): Inbound {
+  if (Array.isArray(message))
+    throw rpc.invalidRequest("batches are not supported; send one message at a time");
+  if (!isObject(message)) throw rpc.invalidRequest("the body must be a JSON-RPC message");
+  const { jsonrpc, id, method, params } = message;
+  if (jsonrpc !== "2.0") throw rpc.invalidRequest('jsonrpc must be "2.0"');
+  if (typeof method !== "string") throw rpc.invalidRequest("method must be a string");
+  if (id !== undefined && !isRequestId(id)) throw rpc.invalidRequest("id must be a string or an integer");
+  if (params !== undefined && !isObject(params)) throw rpc.invalidRequest("params must be an object");
+  return { method, params, ...(id === undefined ? {} : { id }) };
+}
+
+/**
+ * What the client can read; all of it when it does not say.
+ * @throws HTTP 406 when that is nothing we have
+ */
+export function readAccept(accept: string | undefined): Accepts {
+  if (accept === undefined) return { json: true, stream: true };
+  const all = accept.includes("*/*");
+  const accepts = {
+    json: all || accept.includes("application/json") || accept.includes("application/*"),
+    stream: all || accept.includes("text/event-stream") || accept.includes("text/*"),
+  };
+  if (!accepts.json && !accepts.stream) throw rpc.notAcceptable();
+  return accepts;
+}
+
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  if (Number(request.headers["content-length"]) > maxBytes) return Promise.reject(rpc.bodyTooLarge(maxBytes));
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= maxBytes) {
+        chunks.push(chunk);
+      } else {
+        // What is still to come is not worth reading.
+        request.removeAllListeners("data").pause();
+        reject(rpc.bodyTooLarge(maxBytes));
+      }
+    });
+    request.once("end", () =>
+      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
+    );
+    request.once("error", reject);
+    request.once("close", () => reject(rpc.parseError("the body is incomplete")));
+  });
+}

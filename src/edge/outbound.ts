@@ -1,0 +1,127 @@
+import type { ServerResponse } from "node:http";
+import type { Reply } from "../lanes/lane.ts";
+import type { RpcError } from "../protocol/errors.ts";
+import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { errorMessage, resultMessage } from "../protocol/modern.ts";
+
+export interface ReplyOptions {
+  /** `null` when the request's own could not be read. */
+  readonly id: RequestId | null;
+  /** What the client can read. */
+  readonly accepts: Accepts;
+  /** How long the stream may be quiet. */
+  readonly keepAliveMs: number;
+}
+
+export interface Accepts {
+  readonly json: boolean;
+  readonly stream: boolean;
+}
+
+/** A client that is this far behind gets no more progress until it has caught up; answers are never dropped. */
+const MAX_BEHIND_BYTES = 1_048_576;
+const STREAM_HEADERS = {
+  "Content-Type": "text/event-stream",
+  "Cache-Control": "no-cache, no-transform",
+  "X-Accel-Buffering": "no",
+};
+
+/** The answer to one POST: plain JSON, or server-sent events once there is something before the answer. */
+export class HttpReply implements Reply {
+  readonly #response: ServerResponse;
+  readonly #options: ReplyOptions;
+  #gone: AbortController | undefined;
+  #keepAlive: NodeJS.Timeout | undefined;
+  #isStream = false;
+  #isDone = false;
+
+  constructor(response: ServerResponse, options: ReplyOptions) {
+    this.#response = response;
+    this.#options = options;
+  }
+
+  get gone(): AbortSignal {
+    if (this.#gone === undefined) {
+      const gone = new AbortController();
+      this.#gone = gone;
+      const onClose = () => {
+        this.#stop();
+        gone.abort();
+      };
+      if (this.#response.destroyed || this.#response.closed) onClose();
+      else this.#response.once("close", onClose);
+    }
+    return this.#gone.signal;
+  }
+
+  result(result: JsonText): void {
+    this.#end(200, resultMessage(this.#options.id ?? "", result));
+  }
+
+  error(error: RpcError): void {
+    this.#end(error.httpStatus, errorMessage(this.#options.id, error), error.headers);
+  }
+
+  notify(notification: JsonRpcNotification | JsonText): void {
+    if (this.#isDone || this.#response.writableLength > MAX_BEHIND_BYTES) return;
+    this.open();
+    if (this.#isStream) this.#event(typeof notification === "string" ? notification : toJson(notification));
+  }
+
+  open(): void {
+    if (this.#isStream || this.#isDone || !this.#options.accepts.stream || this.#response.headersSent) return;
+    this.#isStream = true;
+    this.#response.writeHead(200, STREAM_HEADERS);
+    this.#response.flushHeaders();
+  }
+
+  keepAlive(): void {
+    if (this.#keepAlive !== undefined || this.#isDone || !this.#options.accepts.stream || this.gone.aborted)
+      return;
+    this.#keepAlive = setInterval(() => {
+      this.open();
+      if (this.#response.writableLength === 0) this.#response.write(":\n\n");
+    }, this.#options.keepAliveMs);
+  }
+
+  drained(): Promise<void> {
+    const response = this.#response;
+    if (!response.writableNeedDrain || this.gone.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        response.off("drain", done).off("close", done);
+        resolve();
+      };
+      response.once("drain", done).once("close", done);
+    });
+  }
+
+  #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {
+    if (this.#isDone) return;
+    this.#stop();
+    if (this.#response.destroyed) return;
+    if (!this.#options.accepts.json) this.open();
+    if (this.#isStream) {
+      this.#event(message);
+      this.#response.end();
+    } else {
+      const length = Buffer.byteLength(message);
+      this.#response.writeHead(status, {
+        "Content-Type": "application/json",
+        "Content-Length": length,
+        ...headers,
+      });
+      this.#response.end(message);
+    }
+  }
+
+  /** JSON has no line breaks of its own, so a message is one line of data. */
+  #event(message: JsonText): void {
+    this.#response.write(`event: message\ndata: ${message}\n\n`);
+  }
+
+  #stop(): void {
+    this.#isDone = true;
+    clearInterval(this.#keepAlive);
+  }
+}

@@ -1,0 +1,186 @@
+import { once } from "node:events";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import type { Dispatcher } from "undici";
+import type { Config, ServerConfig } from "./config/config.ts";
+import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
+import { anonymous } from "./edge/callers.ts";
+import { mcpEndpoint } from "./edge/endpoint.ts";
+import { hostGuard } from "./edge/guards.ts";
+import type { Route } from "./lanes/lane.ts";
+import { createLog } from "./ops/log.ts";
+import { openStore } from "./stores/open.ts";
+import { TaskEngine } from "./tasks/engine.ts";
+import { HeldCalls } from "./tasks/held.ts";
+import { policyOf } from "./tasks/policy.ts";
+import { Slots } from "./tasks/slots.ts";
+import { upstreamAgent } from "./upstreams/fetch.ts";
+import { Upstream } from "./upstreams/upstream.ts";
+import { VERSION } from "./version.ts";
+
+/** A gateway that is listening. */
+export interface Gateway {
+  /** Where it listens, e.g. `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly adminUrl?: string;
+  readonly routes: readonly RouteLine[];
+  /** Stops taking requests, lets the calls that run end within `limits.drainTimeout`, and writes down the rest as lost. */
+  close(): Promise<void>;
+}
+
+/** What the gateway says of a route when it is ready. */
+export interface RouteLine {
+  readonly name: string;
+  readonly url: string;
+  readonly upstream: string;
+  /** E.g. `legacy 2025-06-18`, or why the server could not be reached. */
+  readonly description: string;
+  readonly store: string;
+}
+
+export interface GatewayOptions {
+  readonly log?: Logger;
+}
+
+/**
+ * Starts a gateway. A server that cannot be reached is no obstacle: it is tried again with every request.
+ * @throws when the store cannot be opened or an address cannot be bound; nothing is left open then
+ */
+export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const core = await openCore(config, options);
+  const servers: Server[] = [];
+  try {
+    const server = await listenOn(httpServer(gatewayListener(core)), config.listen, servers);
+    const admin = config.admin && (await listenOn(httpServer(adminApp(core.isReady)), config.admin, servers));
+    const url = urlOf(server);
+    return {
+      url,
+      ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
+      routes: await Promise.all(
+        [...core.byName].map(([path, route]) => describe(route, `${url}${path}`, config)),
+      ),
+      close: () => core.close(servers),
+    };
+  } catch (error) {
+    await core.close(servers);
+    throw error;
+  }
+}
+
+/** The gateway as a middleware of an Express app, or of anything that speaks its language. */
+export interface Middleware {
+  (request: IncomingMessage, response: ServerResponse, next: () => void): void;
+  close(): Promise<void>;
+}
+
+/**
+ * The gateway without a listener of its own, to be mounted where no body parser comes before it. `listen` says which
+ * hosts and origins it answers to.
+ * @throws when the store cannot be opened
+ */
+export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
+  const core = await openCore(config, options);
+  return Object.assign(gatewayMiddleware(core), { close: () => core.close([]) });
+}
+
+async function openCore(config: Config, { log = createLog(config.log.level) }: GatewayOptions) {
+  const store = await openStore(config.store.url);
+  const engine = new TaskEngine({ store, log });
+  const held = new HeldCalls();
+  const dispatcher = upstreamAgent();
+  const stopping = new AbortController();
+  const byName = new Map(
+    config.servers.map((server): [string, Route] => {
+      const routeLog = log.child({ server: server.name });
+      return [
+        server.path,
+        { ...routeOf(server, dispatcher, routeLog), engine, held, log: routeLog, stopping: stopping.signal },
+      ];
+    }),
+  );
+  const aliases = config.servers.flatMap(({ aliases, path }) =>
+    aliases.map((alias) => [alias, byName.get(path)] as const),
+  );
+  const routes = new Map([
+    ...byName,
+    ...aliases.filter((pair): pair is [string, Route] => pair[1] !== undefined),
+  ]);
+  const { maxBodyBytes, keepAliveMs, drainTimeoutMs } = config.limits;
+  const endpoint = mcpEndpoint({
+    guard: hostGuard(config.listen),
+    identify: anonymous,
+    maxBodyBytes,
+    keepAliveMs,
+  });
+
+  let closing: Promise<void> | undefined;
+  const shutDown = async (servers: readonly Server[]) => {
+    stopping.abort();
+    const closed = servers.map(closeServer);
+    await engine.close(drainTimeoutMs);
+    held.close();
+    for (const server of servers) server.closeAllConnections();
+    await Promise.all(closed);
+    await Promise.all([...byName.values()].map(({ upstream }) => upstream.close()));
+    await dispatcher.destroy();
+    await store.close();
+  };
+  return {
+    routes,
+    byName,
+    endpoint,
+    isReady: () => !stopping.signal.aborted,
+    close: (servers: readonly Server[]) => (closing ??= shutDown(servers)),
+  };
+}
+
+function routeOf(config: ServerConfig, dispatcher: Dispatcher, log: Logger) {
+  const largest = Math.max(
+    config.tasks.maxResultBytes,
+    ...config.tools.map(({ maxResultBytes }) => maxResultBytes),
+  );
+  const upstream = new Upstream({
+    config: config.upstream,
+    dispatcher,
+    clientInfo: { name: "mcp-taskgate", version: VERSION },
+    // Room for the message round the result, and for saying how much too large it was.
+    maxMessageBytes: 2 * largest + 65_536,
+    log,
+  });
+  return { config, upstream, policy: policyOf(config), slots: new Slots(config) };
+}
+
+async function describe({ config, upstream }: Route, url: string, { store }: Config): Promise<RouteLine> {
+  const line = { name: config.name, url, upstream: config.upstream.url.href, store: store.url };
+  try {
+    const server = await upstream.control({ caller: "anonymous", headers: {}, capabilities: {} }).describe();
+    return { ...line, description: `legacy ${server.protocolVersion}` };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ...line, description: `unreachable: ${reason}, will retry` };
+  }
+}
+
+async function listenOn(
+  server: Server,
+  { host, port }: { host: string; port: number },
+  opened: Server[],
+): Promise<Server> {
+  server.listen(port, host);
+  await once(server, "listening");
+  opened.push(server);
+  return server;
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+function urlOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
