@@ -62,7 +62,10 @@ export type Outcome =
   | { readonly kind: "cancelled"; readonly endedAt: number; readonly reason?: string }
   | { readonly kind: "lost"; readonly endedAt: number; readonly reason: string };
 
-/** A task as any replica sees it: the owner's record and, once it has ended, what stands. */
+/**
+ * A task as any replica sees it: the owner's record and, once it has ended, what stands. From then on the record is the one that
+ * the task ended with, without questions, whatever its owner still writes.
+ */
 export interface TaskView {
   readonly task: TaskRecord;
   readonly outcome?: Outcome;

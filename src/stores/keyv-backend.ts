@@ -1,0 +1,117 @@
+import { Keyv } from "keyv";
+import type { Backend } from "./backend.ts";
+import { type Nudge, StoreUnavailable } from "./task-store.ts";
+
+/** What Keyv asks of a storage adapter. Keys and texts; `ttlMs` is a positive integer. */
+export interface KeyvStorage {
+  get(key: string): Awaitable<string | undefined>;
+  getMany(keys: readonly string[]): Awaitable<(string | undefined)[]>;
+  set(key: string, text: string, ttlMs: number): Awaitable<void>;
+  delete(key: string): Awaitable<boolean>;
+  clear(): Awaitable<void>;
+  disconnect(): Awaitable<void>;
+}
+type Awaitable<T> = T | Promise<T>;
+
+/** A backend over Keyv for storage that nobody but this process writes to. */
+export class KeyvBackend implements Backend {
+  readonly #url: string;
+  readonly #keyv: Keyv;
+  readonly #claims = new Map<string, Promise<unknown>>();
+  readonly #listeners = new Set<(nudge: Nudge) => void>();
+  readonly #running = new Set<Promise<unknown>>();
+  #closed: Promise<void> | undefined;
+
+  /** `url` names the store in messages. */
+  constructor(url: string, storage: KeyvStorage) {
+    this.#url = url;
+    this.#keyv = new Keyv({
+      store: storage,
+      // Its defaults answer a failed write with `true` and a failed read with "not found".
+      throwOnErrors: true,
+      emitErrors: false,
+      namespace: "",
+      // Its own pair walks every value twice; ours are plain JSON already.
+      serialize: JSON.stringify,
+      deserialize: JSON.parse,
+    });
+  }
+
+  getMany(keys: readonly string[]): Promise<readonly unknown[]> {
+    return this.#run("read", () => this.#keyv.getMany<unknown>([...keys]));
+  }
+
+  set(key: string, value: object, ttlMs: number): Promise<void> {
+    return this.#run("write", () => this.#put(key, value, ttlMs));
+  }
+
+  claim(key: string, value: object, ttlMs: number): Promise<unknown> {
+    return this.#run("write", () =>
+      this.#inTurn(key, async () => {
+        const standing = await this.#keyv.get<unknown>(key);
+        if (standing !== undefined) return standing;
+        await this.#put(key, value, ttlMs);
+        return value;
+      }),
+    );
+  }
+
+  publish(nudge: Nudge): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(nudge);
+      } catch (error) {
+        // Neither the other listeners nor the write that is already durable may suffer from it.
+        process.emitWarning(error instanceof Error ? error : String(error));
+      }
+    }
+  }
+
+  watch(listener: (nudge: Nudge) => void): () => void {
+    // Its own function for every call, so that one listener given twice is stopped once at a time.
+    const registered = (nudge: Nudge) => listener(nudge);
+    this.#listeners.add(registered);
+    return () => this.#listeners.delete(registered);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  async #finish(): Promise<void> {
+    await Promise.allSettled(this.#running);
+    this.#listeners.clear();
+    await this.#keyv.disconnect();
+  }
+
+  async #put(key: string, value: object, ttlMs: number): Promise<void> {
+    if (!(await this.#keyv.set(key, value, ttlMs))) throw new Error("the storage refused the value");
+  }
+
+  /** Keyv has no compare-and-set: between its get and its set nobody else may claim the same key. */
+  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#claims.get(key);
+    const mine = before ? before.then(work, work) : work();
+    this.#claims.set(key, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#claims.get(key) === mine) this.#claims.delete(key);
+    }
+  }
+
+  async #run<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new StoreUnavailable(`store ${this.#url}: closed`);
+    const running = work();
+    this.#running.add(running);
+    try {
+      return await running;
+    } catch (cause) {
+      // Keys stay out of the message: a task id can be all that a caller has to show for its task.
+      throw new StoreUnavailable(`store ${this.#url}: could not ${what}`, { cause });
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+}

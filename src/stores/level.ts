@@ -1,0 +1,56 @@
+import { mkdir } from "node:fs/promises";
+import { ClassicLevel } from "classic-level";
+import { CellStore } from "./cell-store.ts";
+import { KeyvBackend } from "./keyv-backend.ts";
+import { LevelStorage } from "./level-storage.ts";
+import type { StoreOptions } from "./options.ts";
+import type { TaskStore } from "./task-store.ts";
+
+/**
+ * Opens a store in a directory of its own, relative to the working directory; creates the directory when it is missing.
+ * One process at a time: the lock goes with the process, however it ends.
+ *
+ * Rejects with an `Error` that names the url and what is wrong, and has what the system said as its cause.
+ */
+export async function openLevelStore(
+  url: string,
+  path: string,
+  options: StoreOptions = {},
+): Promise<TaskStore> {
+  const db = await openDirectory(path).catch((cause: unknown) => {
+    throw new Error(`store ${url}: ${explain(cause)}`, { cause });
+  });
+  return new CellStore(url, new KeyvBackend(url, new LevelStorage(db, options)), options);
+}
+
+async function openDirectory(path: string): Promise<ClassicLevel> {
+  // Results can be anybody's secrets: a directory made here is for its owner only.
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const db = new ClassicLevel(path);
+  await db.open();
+  return db;
+}
+
+function explain(error: unknown): string {
+  const { code, message } = innermost(error);
+  switch (code) {
+    case "LEVEL_LOCKED":
+      return "in use by another mcp-taskgate process";
+    case "LEVEL_CORRUPTION":
+      return `damaged (${message}); move the directory away to start anew`;
+    case "EEXIST":
+    case "ENOTDIR":
+      return `not a directory (${message})`;
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return `not writable (${message})`;
+  }
+  return `could not be opened (${message})`;
+}
+
+/** LevelDB's own word is the cause of a general "Database failed to open". */
+function innermost(error: unknown): { readonly code?: unknown; readonly message: string } {
+  if (!(error instanceof Error)) return { message: String(error) };
+  return error.cause instanceof Error ? innermost(error.cause) : error;
+}
