@@ -49,17 +49,16 @@ export function readMessage(message: unknown): Inbound {
   return { method, params, ...(id === undefined ? {} : { id }) };
 }
 
+const JSON_RANGE = /(?:^|,)\s*(?:application\/(?:json|\*)|\*\/\*)\s*(?:;|,|$)/i;
+const STREAM_RANGE = /(?:^|,)\s*(?:text\/(?:event-stream|\*)|\*\/\*)\s*(?:;|,|$)/i;
+
 /**
  * What the client can read; all of it when it does not say.
  * @throws HTTP 406 when that is nothing we have
  */
 export function readAccept(accept: string | undefined): Accepts {
   if (accept === undefined) return { json: true, stream: true };
-  const all = accept.includes("*/*");
-  const accepts = {
-    json: all || accept.includes("application/json") || accept.includes("application/*"),
-    stream: all || accept.includes("text/event-stream") || accept.includes("text/*"),
-  };
+  const accepts = { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
   if (!accepts.json && !accepts.stream) throw rpc.notAcceptable();
   return accepts;
 }
@@ -83,6 +82,6 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
     );
     request.once("error", reject);
-    request.once("close", () => reject(rpc.parseError("the body is incomplete")));
+    request.once("close", () => request.complete || reject(rpc.parseError("the body is incomplete")));
   });
 }

@@ -20,6 +20,8 @@ export interface Accepts {
 
 /** A client that is this far behind gets no more progress until it has caught up; answers are never dropped. */
 const MAX_BEHIND_BYTES = 1_048_576;
+/** Made once: an error with its stack would be most of the cost of a signal. */
+const HUNG_UP = new Error("the client hung up");
 const STREAM_HEADERS = {
   "Content-Type": "text/event-stream",
   "Cache-Control": "no-cache, no-transform",
@@ -45,8 +47,9 @@ export class HttpReply implements Reply {
       const gone = new AbortController();
       this.#gone = gone;
       const onClose = () => {
+        const isAnswered = this.#isDone;
         this.#stop();
-        gone.abort();
+        if (!isAnswered) gone.abort(HUNG_UP);
       };
       if (this.#response.destroyed || this.#response.closed) onClose();
       else this.#response.once("close", onClose);
@@ -100,7 +103,8 @@ export class HttpReply implements Reply {
     if (this.#isDone) return;
     this.#stop();
     if (this.#response.destroyed) return;
-    if (!this.#options.accepts.json) this.open();
+    // A status is part of an error, and a stream has none of its own: what is refused is refused in JSON.
+    if (!this.#options.accepts.json && status === 200) this.open();
     if (this.#isStream) {
       this.#event(message);
       this.#response.end();

@@ -65,7 +65,8 @@ export class Call implements SessionHolder {
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
-  readonly #stopped = new AbortController();
+  /** Takes the call out of the queue; there only while it may be in it. */
+  #dequeue: AbortController | undefined;
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   #state: "queued" | "sent" | "ended" = "queued";
@@ -146,10 +147,25 @@ export class Call implements SessionHolder {
   }
 
   async #run(): Promise<void> {
+    const { slots, owner, maxRuntimeMs } = this.#options;
+    let patience: NodeJS.Timeout | undefined;
+    if (slots.isFull(owner.caller)) {
+      this.#dequeue = new AbortController();
+      const error = rpc.internal(
+        `The call waited longer than maxRuntime (${maxRuntimeMs} ms) and was never sent`,
+      );
+      patience = setTimeout(() => this.#abandon({ kind: "ours", error }), maxRuntimeMs);
+    }
+    const work = () => {
+      clearTimeout(patience);
+      return this.#work();
+    };
     try {
-      await this.#options.slots.run(this.#options.owner.caller, () => this.#work(), this.#stopped.signal);
+      await slots.run(owner.caller, work, this.#dequeue?.signal);
     } catch (error) {
       this.#finish({ kind: "ours", error: toRpcError(error) });
+    } finally {
+      clearTimeout(patience);
     }
   }
 
@@ -241,7 +257,7 @@ export class Call implements SessionHolder {
       end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
     this.#request?.cancel(message);
     this.#finish(end);
-    this.#stopped.abort();
+    this.#dequeue?.abort();
     const lease = this.#lease;
     if (lease === undefined) return;
     const timer = setTimeout(() => lease.release("doubtful"), CANCEL_GRACE_MS);

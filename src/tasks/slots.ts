@@ -16,32 +16,27 @@ export class Slots {
     this.#limits = limits;
   }
 
+  /** Whether another call would have to wait. */
+  isFull(caller: string): boolean {
+    return (this.#queues.get(caller)?.pending ?? 0) >= this.#limits.maxConcurrent;
+  }
+
   /**
    * Runs `work` when there is a place for it. `signal` takes it out of the queue; it does not end what has begun.
    * @throws -32603 at once when too many are waiting; the reason of `signal`
    */
-  async run(caller: string, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  async run(caller: string, work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
     const { maxConcurrent, maxQueued } = this.#limits;
     const queue = this.#queues.get(caller) ?? new PQueue({ concurrency: maxConcurrent });
-    if (queue.pending >= maxConcurrent && queue.size >= maxQueued) {
+    if (this.isFull(caller) && queue.size >= maxQueued) {
       throw rpc.internal(
         `Too many calls: ${queue.pending} are running and ${queue.size} are waiting (maxQueued)`,
       );
     }
     this.#queues.set(caller, queue);
-    const waiting = new AbortController();
-    const leave = () => waiting.abort(signal.reason);
-    signal.addEventListener("abort", leave, { once: true });
     try {
-      await queue.add(
-        () => {
-          signal.removeEventListener("abort", leave);
-          return work();
-        },
-        { signal: waiting.signal },
-      );
+      await (signal === undefined ? queue.add(work) : addAbortable(queue, work, signal));
     } finally {
-      signal.removeEventListener("abort", leave);
       // What has just finished still counts as pending here.
       if (queue.size === 0 && queue.pending <= 1) queueMicrotask(() => this.#forgetIdle(caller, queue));
     }
@@ -51,4 +46,16 @@ export class Slots {
     if (queue.size === 0 && queue.pending === 0 && this.#queues.get(caller) === queue)
       this.#queues.delete(caller);
   }
+}
+
+/** The queue's own signal would also give the place away of what is running. */
+async function addAbortable(queue: PQueue, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  const waiting = new AbortController();
+  const leave = () => waiting.abort(signal.reason);
+  signal.addEventListener("abort", leave, { once: true });
+  const begin = () => {
+    signal.removeEventListener("abort", leave);
+    return work();
+  };
+  await queue.add(begin, { signal: waiting.signal });
 }

@@ -1,4 +1,5 @@
 import type { FetchLike } from "@modelcontextprotocol/client";
+import { createParser } from "eventsource-parser";
 import { Agent, type Dispatcher } from "undici";
 import { isJsonRpcError } from "../protocol/errors.ts";
 import { isObject, type JsonRpcError } from "../protocol/jsonrpc.ts";
@@ -45,11 +46,25 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
     if (status >= 400 && !(status === 405 && init?.method === "GET")) {
       throw await refusal(response);
     }
-    const isStream = isEventStream(headers["content-type"]);
-    const limit = new MessageLimit(maxMessageBytes, isStream);
-    const content = NULL_BODY.has(status) ? null : isStream ? bounded(body, limit) : await text(body, limit);
-    if (content === null) body.destroy();
-    return new Response(content, { status, headers: flat(headers) });
+    const plain = flat(headers);
+    if (NULL_BODY.has(status)) {
+      body.destroy();
+      return new Response(null, { status, headers: plain });
+    }
+    if (!isEventStream(headers["content-type"])) {
+      const content = await text(body, new MessageLimit(maxMessageBytes, false));
+      return lightResponse(status, plain, () => JSON.parse(content));
+    }
+    const chunks = body[Symbol.asyncIterator]();
+    // A stream to listen to need not begin with anything; one that answers does.
+    const first = init?.method === "POST" ? await chunks.next() : undefined;
+    const answer = first?.value && quickAnswer(first.value);
+    if (answer !== undefined) {
+      void readToEnd(chunks, body);
+      return lightResponse(status, { ...plain, "content-type": "application/json" }, () => answer);
+    }
+    const limit = new MessageLimit(maxMessageBytes, true);
+    return new Response(bounded(first, chunks, body, limit), { status, headers: plain });
   };
 }
 
@@ -108,14 +123,62 @@ async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit):
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/**
+ * The messages of a stream that brings the answer with its first bytes, as most calls do: then it need not become a chain
+ * of web streams, which would be most of the cost of a quick call. `undefined`: this is for the transport to read.
+ */
+function quickAnswer(chunk: Buffer): readonly unknown[] | undefined {
+  if (chunk.length > MAX_QUICK_BYTES || !chunk.subarray(-2).equals(BLANK_LINE)) return undefined;
+  const messages: unknown[] = [];
+  try {
+    const parser = createParser({ onEvent: ({ data }) => data !== "" && messages.push(JSON.parse(data)) });
+    parser.feed(chunk.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+  const last = messages.at(-1);
+  return isObject(last) && last.id !== undefined && last.method === undefined ? messages : undefined;
+}
+
+/** Only the end is left to come. To read it keeps the connection; a server that does not come to it loses that. */
+async function readToEnd(chunks: Chunks, body: Dispatcher.ResponseData["body"]): Promise<void> {
+  const timer = setTimeout(() => body.destroy(), STREAM_GRACE_MS);
+  try {
+    while (!(await chunks.next()).done);
+  } catch {
+    // The answer is here: how the stream ends is of no interest.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** How long a server may take to close a stream on which it has answered. */
+export const STREAM_GRACE_MS = 1_000;
+const MAX_QUICK_BYTES = 65_536;
+const BLANK_LINE = Buffer.from("\n\n");
+
+/** As much of a `Response` as the transport looks at in a JSON answer. */
+function lightResponse(status: number, headers: Record<string, string>, json: () => unknown): Response {
+  const read = { json: async () => json(), text: async () => JSON.stringify(json()) };
+  return { ok: true, status, statusText: "", headers: new Headers(headers), body: null, ...read } as Response;
+}
+
+type Chunks = AsyncIterator<Buffer, void>;
+
 /** The body as a web stream that is read no faster than it is consumed. */
-function bounded(body: Dispatcher.ResponseData["body"], limit: MessageLimit): ReadableStream<Uint8Array> {
-  const chunks = body[Symbol.asyncIterator]();
+function bounded(
+  first: IteratorResult<Buffer, void> | undefined,
+  chunks: Chunks,
+  body: Dispatcher.ResponseData["body"],
+  limit: MessageLimit,
+): ReadableStream<Uint8Array> {
+  let next = first;
   return new ReadableStream(
     {
       async pull(controller) {
-        const { done, value } = await chunks.next();
-        if (done) return controller.close();
+        const { done, value } = next ?? (await chunks.next());
+        next = undefined;
+        if (done || value === undefined) return controller.close();
         limit.take(value);
         controller.enqueue(value);
       },

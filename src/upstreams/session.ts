@@ -130,17 +130,16 @@ export class Session {
       method,
       params: { ...params, _meta: { ...meta, progressToken: id } },
     } as const;
-    const answered = new AbortController();
+    const { ended, stop } = this.#wire.ask(message);
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, onProgress });
-      this.#wire.send(message, answered.signal).then(
-        () =>
-          reject(new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true })),
+      ended.then(
+        () => this.#pending.has(id) && reject(unanswered()),
         (error: unknown) => reject(toFailure(error)),
       );
     }).finally(() => {
       this.#pending.delete(id);
-      answered.abort();
+      stop();
     });
     return { id, response, cancel: (reason) => this.#cancel(id, reason) };
   }
@@ -248,8 +247,12 @@ export class Session {
   /** A message that nobody waits for: should it be lost, the request it belongs to fails by itself. */
   #tell(message: JsonRpcMessage): void {
     if (this.#isClosed) return;
-    this.#wire.send(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+    this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
   }
+}
+
+function unanswered(): UpstreamFailure {
+  return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
 }
 
 function readDescription(result: JsonObject): ServerDescription {

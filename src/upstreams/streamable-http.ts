@@ -3,9 +3,10 @@ import {
   type JSONRPCMessage,
   StreamableHTTPClientTransport,
 } from "@modelcontextprotocol/client";
-import type { JsonRpcMessage } from "../protocol/jsonrpc.ts";
+import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
-import type { Wire } from "./wire.ts";
+import { STREAM_GRACE_MS } from "./fetch.ts";
+import type { Asking, Wire } from "./wire.ts";
 
 export interface StreamableHttpOptions {
   readonly url: URL;
@@ -42,7 +43,7 @@ export class StreamableHttpWire implements Wire {
   /** What the server said to the last message that was sent on the main transport. */
   #last = { status: 0, isStream: false };
   #onListening = () => {};
-  #onStreamEnd = () => {};
+  #endHandshake = () => {};
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
@@ -54,20 +55,21 @@ export class StreamableHttpWire implements Wire {
     this.#main.setProtocolVersion(version);
   }
 
-  async send(message: JsonRpcMessage, signal?: AbortSignal): Promise<void> {
-    if (this.#isClosed)
-      throw new UpstreamFailure("The session with the server was closed", { mayHaveRun: false });
-    if (!("method" in message && "id" in message)) return this.#sendOnMain(message);
-    return message.method === "initialize"
-      ? this.#handshake(message, signal)
-      : this.#exchange(message, signal);
+  async tell(message: JsonRpcMessage): Promise<void> {
+    if (this.#isClosed) throw closed();
+    await this.#main.send(message as JSONRPCMessage).catch(rejectAsFailure);
+  }
+
+  ask(request: JsonRpcRequest): Asking {
+    if (this.#isClosed) return { ended: Promise.reject(closed()), stop: () => {} };
+    return request.method === "initialize" ? this.#handshake(request) : this.#exchange(request);
   }
 
   async initialized(): Promise<void> {
     const listening = new Promise<void>((resolve) => {
       this.#onListening = resolve;
     });
-    await this.#sendOnMain({ jsonrpc: "2.0", method: "notifications/initialized" });
+    await this.tell({ jsonrpc: "2.0", method: "notifications/initialized" });
     // The transport opens the stream by itself when this is acknowledged with 202, but not after another 2xx.
     if (this.#last.status !== 202) this.#main.resumeStream("").catch(() => {});
     const deadline = setTimeout(this.#onListening, LISTEN_DEADLINE_MS);
@@ -79,65 +81,65 @@ export class StreamableHttpWire implements Wire {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#onListening();
-    this.#onStreamEnd();
+    this.#endHandshake();
     for (const transport of this.#exchanges) await transport.close();
     await this.#main.terminateSession().catch(() => {});
     await this.#main.close();
   }
 
-  async #sendOnMain(message: JsonRpcMessage): Promise<void> {
-    await this.#main.send(message as JSONRPCMessage).catch(rejectAsFailure);
-  }
-
   /** `initialize` gives the main transport the session that all others share. */
-  async #handshake(message: JsonRpcMessage, signal: AbortSignal | undefined): Promise<void> {
-    const ended = new Promise<void>((resolve) => {
-      this.#onStreamEnd = resolve;
-    });
-    signal?.addEventListener("abort", this.#onStreamEnd, { once: true });
-    await this.#main.start();
-    await this.#main
-      .send(message as JSONRPCMessage, { onRequestStreamEnd: this.#onStreamEnd })
-      .catch(rejectAsFailure);
-    if (this.#last.isStream) await ended;
+  #handshake(request: JsonRpcRequest): Asking {
+    const stream = new StreamEnd();
+    this.#endHandshake = () => stream.end();
+    const send = async () => {
+      await this.#main.start();
+      await this.#main
+        .send(request as JSONRPCMessage, { onRequestStreamEnd: () => stream.end() })
+        .catch(rejectAsFailure);
+      if (this.#last.isStream) await stream.ended;
+    };
+    return { ended: send(), stop: () => stream.end() };
   }
 
-  /** Sends one request on a transport of its own and waits until nothing more can come of it. */
-  async #exchange(message: JsonRpcMessage, signal: AbortSignal | undefined): Promise<void> {
+  /** Sends one request on a transport of its own, to know when nothing more can come of it. */
+  #exchange(request: JsonRpcRequest): Asking {
+    const stream = new StreamEnd();
     let isAnswerElsewhere = false;
-    let end = (_failure?: UpstreamFailure) => {};
-    const ended = new Promise<void>((resolve, reject) => {
-      end = (failure) => (failure === undefined ? resolve() : reject(failure));
-    });
-    ended.catch(() => {});
     const transport = this.#transport(async (url, init) => {
       const response = await this.#options.fetch(url, init).catch((error: unknown) => {
         // What refuses to resume a stream once will refuse it again: the answer is lost.
-        if (init?.method === "GET" && isRefusal(error)) end(lost(error));
+        if (init?.method === "GET" && isRefusal(error)) stream.end(lost(error));
         throw error;
       });
-      if (isEventStream(response)) isAnswerElsewhere = true;
-      if (response.status === 202) {
-        isAnswerElsewhere = true;
-        if (!this.#isListening) end(new UpstreamFailure(ONLY_ACKNOWLEDGED, { mayHaveRun: true }));
-      }
+      isAnswerElsewhere = response.status === 202 || isEventStream(response);
+      if (response.status === 202 && !this.#isListening) stream.end(onlyAcknowledged());
       return response;
     });
-    transport.onclose = () => end();
-    const stop = () => void transport.close();
-    signal?.addEventListener("abort", stop);
+    transport.onclose = () => stream.end();
     this.#exchanges.add(transport);
-    try {
-      await transport.start();
-      await transport
-        .send(message as JSONRPCMessage, { onRequestStreamEnd: () => end() })
-        .catch(rejectAsFailure);
-      if (isAnswerElsewhere) await ended;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-      this.#exchanges.delete(transport);
-      await transport.close();
-    }
+    let isOver = false;
+    let lastOrders: NodeJS.Timeout | undefined;
+    const send = async () => {
+      try {
+        await transport.start();
+        await transport
+          .send(request as JSONRPCMessage, { onRequestStreamEnd: () => stream.end() })
+          .catch(rejectAsFailure);
+        if (isAnswerElsewhere) await stream.ended;
+      } catch (error) {
+        await transport.close();
+        throw error;
+      } finally {
+        isOver = true;
+        clearTimeout(lastOrders);
+        this.#exchanges.delete(transport);
+      }
+    };
+    // A server closes the stream when it has answered; to cut it off at once would cost the connection every time.
+    const stop = () => {
+      if (!isOver) lastOrders = setTimeout(() => void transport.close(), STREAM_GRACE_MS);
+    };
+    return { ended: send(), stop };
   }
 
   async #mainFetch(url: string | URL, init: RequestInit | undefined): Promise<Response> {
@@ -177,7 +179,18 @@ export class StreamableHttpWire implements Wire {
   }
 }
 
-const ONLY_ACKNOWLEDGED = "The server took the request but opened no stream to answer it";
+/** The end of a stream, which somebody may or may not wait for. */
+class StreamEnd {
+  readonly ended: Promise<void>;
+  end: (failure?: UpstreamFailure) => void = () => {};
+
+  constructor() {
+    this.ended = new Promise((resolve, reject) => {
+      this.end = (failure) => (failure === undefined ? resolve() : reject(failure));
+    });
+    this.ended.catch(() => {});
+  }
+}
 
 function isEventStream(response: Response): boolean {
   return response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
@@ -190,6 +203,15 @@ function isRefusal(error: unknown): error is UpstreamFailure {
 function lost(refusal: UpstreamFailure): UpstreamFailure {
   const message = `The stream with the answer was cut and could not be resumed: ${refusal.message}`;
   return new UpstreamFailure(message, { mayHaveRun: true, cause: refusal });
+}
+
+function onlyAcknowledged(): UpstreamFailure {
+  const message = "The server took the request but opened no stream to answer it";
+  return new UpstreamFailure(message, { mayHaveRun: true });
+}
+
+function closed(): UpstreamFailure {
+  return new UpstreamFailure("The session with the server was closed", { mayHaveRun: false });
 }
 
 function rejectAsFailure(error: unknown): Promise<never> {
