@@ -49,6 +49,7 @@ export function adminApp(isReady: () => boolean): Express {
     const ready = isReady();
     response.status(ready ? 200 : 503).json({ status: ready ? "ready" : "stopping" });
   });
+  app.use((_, response) => void response.status(404).json({ error: "not found" }));
   return app;
 }
 

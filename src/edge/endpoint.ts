@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Route } from "../lanes/lane.ts";
 import { answerModern } from "../lanes/modern.ts";
 import { rpc, toRpcError } from "../protocol/errors.ts";
-import type { RequestId } from "../protocol/jsonrpc.ts";
-import { MODERN_VERSIONS } from "../protocol/modern.ts";
+import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
+import { META, MODERN_VERSIONS } from "../protocol/modern.ts";
 import type { Identify } from "./callers.ts";
 import { answerPreflight, type Guard } from "./guards.ts";
-import { idOf, readAccept, readJson, readMessage } from "./inbound.ts";
+import { type Inbound, idOf, readAccept, readJson, readMessage } from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
 
 export interface EndpointOptions {
@@ -33,9 +33,10 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
       const body = await readJson(request, maxBodyBytes);
       id = idOf(body);
       const message = readMessage(body);
-      if (isLegacy(request, message.params))
-        throw rpc.unsupportedVersion(legacyVersion(request), MODERN_VERSIONS);
       if (message.id === undefined) return acknowledge(response);
+      if (isLegacy(request, message)) {
+        throw rpc.unsupportedVersion(legacyVersion(request, message), MODERN_VERSIONS);
+      }
       reply = new HttpReply(response, { id, accepts, keepAliveMs });
       const { method, params = {} } = message;
       const caller = identify(request, route);
@@ -48,22 +49,24 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
   };
 }
 
-/** A legacy client says its version in a header, if at all, and never in the body (2026-07-28, Versioning §Terminology). */
-function isLegacy(request: IncomingMessage, params: Readonly<Record<string, unknown>> | undefined): boolean {
+/** A legacy client says its version in a header, if at all, and never in `_meta` (2026-07-28, Versioning §Terminology). */
+function isLegacy(request: IncomingMessage, { params }: Inbound): boolean {
   const version = request.headers["mcp-protocol-version"];
-  return (
-    params?._meta === undefined &&
-    (version === undefined || (typeof version === "string" && version < "2026"))
-  );
+  const meta = params?._meta;
+  const isClaimed = isObject(meta) ? CLAIMS.some((key) => Object.hasOwn(meta, key)) : meta !== undefined;
+  return !isClaimed && (version === undefined || (typeof version === "string" && version < "2026"));
 }
 
-/** What a client without the header speaks (2025-11-25, Transports §Protocol Version Header). */
-function legacyVersion(request: IncomingMessage): string {
+const CLAIMS = [META.protocolVersion, META.clientCapabilities] as const;
+
+/** What a client without the header speaks (2025-11-25, Transports §Protocol Version Header), unless it says so at first. */
+function legacyVersion(request: IncomingMessage, { method, params }: Inbound): string {
+  if (method === "initialize" && typeof params?.protocolVersion === "string") return params.protocolVersion;
   return String(request.headers["mcp-protocol-version"] ?? "2025-03-26");
 }
 
 /** 2026-07-28 has no notification for a server to act on, and takes those that it does not know. */
 function acknowledge(response: ServerResponse): void {
-  response.writeHead(202);
+  response.writeHead(202, { "Content-Length": 0 });
   response.end();
 }

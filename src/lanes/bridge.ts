@@ -1,6 +1,6 @@
 import { fromServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
-import { legacyParams } from "../protocol/legacy.ts";
+import { withoutEnvelope } from "../protocol/legacy.ts";
 import { MODERN_VERSIONS, modernResult, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { type Exchange, type Lane, ownerOf, serverInfo } from "./lane.ts";
@@ -51,7 +51,7 @@ export function rejectAsRpcError(error: unknown): Promise<never> {
 async function ask(exchange: Exchange): Promise<JsonObject> {
   const { route, method, params } = exchange;
   const control = route.upstream.control(ownerOf(exchange));
-  const response = await control.ask(method, legacyParams(params)).catch(rejectAsRpcError);
+  const response = await control.ask(method, withoutEnvelope(params)).catch(rejectAsRpcError);
   if ("error" in response) throw fromServer(response.error);
   return response.result;
 }

@@ -42,6 +42,7 @@ export interface HeaderParam {
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const ANNOTATION = "x-mcp-header";
 const MIRRORED_TYPES: readonly unknown[] = ["string", "integer", "boolean"];
 
 /**
@@ -50,21 +51,49 @@ const MIRRORED_TYPES: readonly unknown[] = ["string", "integer", "boolean"];
  */
 export function headerParams(inputSchema: unknown): readonly HeaderParam[] | undefined {
   const found: HeaderParam[] = [];
-  const visit = (schema: unknown, path: readonly string[]): boolean => {
-    if (!isObject(schema) || !isObject(schema.properties)) return true;
-    return Object.entries(schema.properties).every(([name, property]) => {
-      if (!isObject(property)) return true;
-      const header = property["x-mcp-header"];
-      if (header !== undefined) {
-        if (typeof header !== "string" || !TOKEN.test(header) || !MIRRORED_TYPES.includes(property.type))
-          return false;
-        if (found.some((other) => other.header.toLowerCase() === header.toLowerCase())) return false;
-        found.push({ header, path: [...path, name] });
-      }
-      return visit(property, [...path, name]);
-    });
+  const isValid = (schema: JsonObject, path: readonly string[]): boolean => {
+    const header = schema[ANNOTATION];
+    if (header !== undefined) {
+      if (path.length === 0 || typeof header !== "string" || !TOKEN.test(header)) return false;
+      if (!MIRRORED_TYPES.includes(schema.type)) return false;
+      if (found.some((other) => other.header.toLowerCase() === header.toLowerCase())) return false;
+      found.push({ header, path });
+    }
+    const { properties, [ANNOTATION]: _, ...elsewhere } = schema;
+    return (
+      (!isObject(properties) ||
+        Object.entries(properties).every(
+          ([name, inner]) => !isObject(inner) || isValid(inner, [...path, name]),
+        )) &&
+      !isAnnotated(elsewhere)
+    );
   };
-  return visit(inputSchema, []) ? found : undefined;
+  return !isObject(inputSchema) || isValid(inputSchema, []) ? found : undefined;
+}
+
+/** Keywords whose members are named by the author, and keywords that hold data: a name there is no annotation. */
+const MAPS: readonly string[] = [
+  "properties",
+  "patternProperties",
+  "dependentSchemas",
+  "$defs",
+  "definitions",
+];
+const DATA: readonly string[] = ["default", "const", "enum", "examples"];
+
+/** Whether an annotation stands anywhere in a part of a schema. */
+function isAnnotated(part: unknown): boolean {
+  if (Array.isArray(part)) return part.some(isAnnotated);
+  if (!isObject(part)) return false;
+  return (
+    Object.hasOwn(part, ANNOTATION) ||
+    Object.entries(part).some(([keyword, inner]) => {
+      if (DATA.includes(keyword)) return false;
+      return MAPS.includes(keyword) && isObject(inner)
+        ? Object.values(inner).some(isAnnotated)
+        : isAnnotated(inner);
+    })
+  );
 }
 
 /**
@@ -87,7 +116,7 @@ export function checkParamHeaders(headers: Headers, params: readonly HeaderParam
 }
 
 const SENTINEL = /^=\?base64\?(.*)\?=$/s;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const DECIMAL = /^-?\d+(?:\.\d+)?$/;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -97,9 +126,10 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export function decodeHeaderValue(text: string): string | undefined {
   const encoded = SENTINEL.exec(text)?.[1];
   if (encoded === undefined) return isPlain(text) ? text : undefined;
-  if (!BASE64.test(encoded)) return undefined;
+  const bytes = Buffer.from(encoded, "base64");
+  if (bytes.toString("base64") !== encoded) return undefined;
   try {
-    return utf8.decode(Buffer.from(encoded, "base64"));
+    return utf8.decode(bytes);
   } catch {
     return undefined;
   }
@@ -113,7 +143,7 @@ function checkMirrored(headers: Headers, name: string, body: string): void {
 /** Integers are compared as numbers: `42.0` and `42` are the same (Streamable HTTP §Server Validation). */
 function checkNumber(headers: Headers, name: string, body: number): void {
   const decoded = mirrored(headers, name, String(body));
-  if (decoded.trim() === "" || Number(decoded) !== body) {
+  if (!DECIMAL.test(decoded) || Number(decoded) !== body) {
     throw rpc.headerMismatch(name, { header: decoded, body: String(body) });
   }
 }

@@ -37,9 +37,9 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A string or an integer; `0` and `""` are ids like any other. */
+/** A string or an integer, as exact as it was sent; `0` and `""` are ids like any other. */
 export function isRequestId(value: unknown): value is RequestId {
-  return typeof value === "string" || Number.isInteger(value);
+  return typeof value === "string" || Number.isSafeInteger(value);
 }
 
 export function toJson(value: unknown): JsonText {

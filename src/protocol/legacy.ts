@@ -48,12 +48,16 @@ const ENVELOPE_KEYS: readonly string[] = [
 /** Fields of a modern request that a legacy server does not know and that were meant for us. */
 const OURS: readonly string[] = ["inputResponses", "requestState", "task"];
 
-/** The params of a modern request as a legacy server gets them: without the envelope, and with all that we do not know. */
+/** The params of a modern call as a legacy server gets them: without the envelope, and with all that we do not know. */
 export function legacyParams(params: JsonObject): JsonObject {
-  const rest = omit(params, OURS);
-  if (!isObject(rest._meta)) return rest;
-  const meta = omit(rest._meta, ENVELOPE_KEYS);
-  return Object.keys(meta).length === 0 ? omit(rest, ["_meta"]) : { ...rest, _meta: meta };
+  return omit(withoutEnvelope(params), OURS);
+}
+
+/** The params of a request that is not ours to understand, without the envelope. */
+export function withoutEnvelope(params: JsonObject): JsonObject {
+  if (!isObject(params._meta)) return params;
+  const meta = omit(params._meta, ENVELOPE_KEYS);
+  return Object.keys(meta).length === 0 ? omit(params, ["_meta"]) : { ...params, _meta: meta };
 }
 
 /** Something a server may ask the client for, and the capability the client has to declare for it. */

@@ -42,6 +42,8 @@ export interface ClientCapabilities extends JsonObject {
   readonly extensions?: JsonObject;
 }
 
+const CAPABILITIES = ["elicitation", "sampling", "roots", "extensions", "experimental"] as const;
+
 /** What every modern request says about its sender, out of `params._meta` (2026-07-28, Overview §_meta). */
 export interface Envelope {
   readonly protocolVersion: string;
@@ -62,6 +64,13 @@ export function readEnvelope(params: JsonObject | undefined): Envelope {
     throw rpc.invalidMeta(`_meta["${META.protocolVersion}"] must be a string`);
   const capabilities = meta[META.clientCapabilities];
   if (!isObject(capabilities)) throw rpc.invalidMeta(`_meta["${META.clientCapabilities}"] must be an object`);
+  for (const name of CAPABILITIES) {
+    if (capabilities[name] !== undefined && !isObject(capabilities[name]))
+      throw rpc.invalidMeta(`_meta["${META.clientCapabilities}"].${name} must be an object`);
+  }
+  const clientInfo = meta[META.clientInfo];
+  if (clientInfo !== undefined && !isObject(clientInfo))
+    throw rpc.invalidMeta(`_meta["${META.clientInfo}"] must be an object`);
   const progressToken = meta.progressToken;
   if (progressToken !== undefined && !isRequestId(progressToken)) {
     throw rpc.invalidMeta("_meta.progressToken must be a string or an integer");
@@ -100,7 +109,9 @@ export function modernResult(result: JsonObject, serverInfo: ServerInfo | undefi
 
 /** Hints for a result that may be cached (2026-07-28, Caching). Never `public`: a caller's credential may be behind it. */
 export function withCacheHints(result: JsonObject): JsonObject {
-  return { ttlMs: 0, cacheScope: "private", ...result };
+  const { ttlMs } = result;
+  const isFresh = Number.isSafeInteger(ttlMs) && Number(ttlMs) > 0;
+  return { ...result, ttlMs: isFresh ? ttlMs : 0, cacheScope: "private" };
 }
 
 /** The text of a JSON-RPC result response. */

@@ -136,7 +136,7 @@ export class Call implements SessionHolder {
       const stop = keepAlive(session, params);
       void this.#ask(request)
         .finally(stop)
-        .then((answer) => session.respond(id, answer));
+        .then((answer) => answer !== undefined && session.respond(id, answer));
     }
   }
 
@@ -206,11 +206,13 @@ export class Call implements SessionHolder {
   }
 
   async #send(lease: Lease): Promise<JsonRpcResponse> {
-    if (this.#end !== undefined)
-      throw new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
+    this.#refuseWhenEnded();
     this.#lease = lease;
     const { method, params, logLevel } = this.#options;
-    if (logLevel !== undefined) await lease.session.setLogLevel(logLevel);
+    if (logLevel !== undefined) {
+      await lease.session.setLogLevel(logLevel);
+      this.#refuseWhenEnded();
+    }
     const onProgress = (progress: Progress) => this.#tell((listener) => listener.onProgress?.(progress));
     this.#request = lease.session.request(method, params, onProgress);
     if (this.#state === "queued") {
@@ -218,6 +220,11 @@ export class Call implements SessionHolder {
       this.#tell((listener) => listener.onSent?.());
     }
     return this.#request.response;
+  }
+
+  #refuseWhenEnded(): void {
+    if (this.#end !== undefined)
+      throw new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
   }
 
   /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
@@ -239,7 +246,9 @@ export class Call implements SessionHolder {
       params: { mode: "url", ...params },
     }));
     const answers = await Promise.all(asked.map((request) => this.#ask(request)));
-    const isAccepted = answers.every((answer) => "result" in answer && answer.result.action === "accept");
+    const isAccepted = answers.every(
+      (answer) => answer !== undefined && "result" in answer && answer.result.action === "accept",
+    );
     if (!isAccepted)
       this.#finish({ kind: "ours", error: rpc.internal("The user did not go where the server sent them") });
     return isAccepted;

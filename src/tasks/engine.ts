@@ -12,6 +12,9 @@ export interface Claimant {
   readonly caller: string;
 }
 
+/** What is known of a task apart from what its call says. */
+export type CallTask = Omit<NewTask, "statusMessage" | "inputRequests">;
+
 export interface TaskEngineOptions {
   readonly store: TaskStore;
   readonly log: Logger;
@@ -25,6 +28,7 @@ export class TaskEngine {
   readonly #log: Logger;
   readonly #clock: () => number;
   readonly #live = new Map<TaskId, LiveTask>();
+  readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
   readonly #watchers = new Map<TaskId, Set<() => void>>();
   readonly #stopWatching: () => void;
 
@@ -42,27 +46,17 @@ export class TaskEngine {
   }
 
   /**
-   * Makes a task of a call. When this resolves, the task is durable and can be told to the client.
+   * Makes a task of a call, one and the same for all who ask. When this resolves, the task is durable and can be told to
+   * the client.
    * @throws StoreUnavailable; the call goes on
    */
-  async adopt(
-    call: Call,
-    task: Omit<NewTask, "statusMessage" | "inputRequests">,
-    maxResultBytes: number,
-  ): Promise<TaskRecord> {
-    const statusMessage = call.state === "queued" ? "queued" : "running";
-    const record = await this.#store.create({ ...task, statusMessage, inputRequests: call.inputRequests });
-    const live = new LiveTask({
-      call,
-      record,
-      store: this.#store,
-      maxResultBytes,
-      log: this.#log,
-      clock: this.#clock,
-    });
-    this.#live.set(record.id, live);
-    void live.ended.finally(() => this.#live.delete(record.id));
-    return record;
+  adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
+    const present = this.#adoptions.get(call);
+    if (present !== undefined) return present;
+    const adoption = this.#adopt(call, task, maxResultBytes);
+    this.#adoptions.set(call, adoption);
+    adoption.catch(() => this.#adoptions.delete(call));
+    return adoption;
   }
 
   /**
@@ -94,12 +88,12 @@ export class TaskEngine {
       return asked === undefined ? [] : [[key, checkAnswer(key, asked.method, response)] as const];
     });
     for (const [key, response] of taken) await this.#store.answer(task, key, response);
-    // What stands counts, should two answers have come at the same time.
-    const standing = await this.#store.answers(
-      id,
-      taken.map(([key]) => key),
-    );
-    await this.#live.get(id)?.answer(Object.fromEntries(standing));
+    const live = this.#live.get(id);
+    if (live === undefined) return;
+    // What stands counts, should two answers have come at the same time. All that is still open is looked up: an earlier
+    // answer may have been kept while the store failed to say so.
+    const standing = await this.#store.answers(id, Object.keys(live.call.inputRequests));
+    if (standing.size > 0) await live.answer(Object.fromEntries(standing));
   }
 
   /**
@@ -144,6 +138,22 @@ export class TaskEngine {
     await Promise.all(left.map((live) => live.ended));
     this.#stopWatching();
     this.#watchers.clear();
+  }
+
+  async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
+    const statusMessage = call.state === "queued" ? "queued" : "running";
+    const record = await this.#store.create({ ...task, statusMessage, inputRequests: call.inputRequests });
+    const live = new LiveTask({
+      call,
+      record,
+      store: this.#store,
+      maxResultBytes,
+      log: this.#log,
+      clock: this.#clock,
+    });
+    this.#live.set(record.id, live);
+    void live.ended.finally(() => this.#live.delete(record.id));
+    return record;
   }
 
   /** Ends a task whose owner has died: nobody is going to (design: law 5). */

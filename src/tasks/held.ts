@@ -17,12 +17,15 @@ export interface RequestIdentity {
 interface Sealed {
   readonly call: string;
   readonly identity: string;
+  /** Makes the state of every round another one, as clients may expect; any of them finds the call. */
+  readonly round: number;
 }
 
 /** A call that its client will come back for, and the task that it has become if it has. */
 export interface Held {
   readonly call: Call;
   taskId?: TaskId;
+  rounds: number;
 }
 
 /** How long a client may take to answer a round, and to ask again for an answer that it did not get. */
@@ -47,12 +50,12 @@ export class HeldCalls {
 
   /** Keeps a call, and gives the state with which its client will find it again. */
   async hold(call: Call, identity: RequestIdentity): Promise<string> {
-    if (!this.#held.has(call.id)) {
-      this.#held.set(call.id, { call });
-      call.listen({ onEnd: () => this.#settle(call.id) });
-    }
+    const held = this.#held.get(call.id) ?? { call, rounds: 0 };
+    if (held.rounds === 0) call.listen({ onEnd: () => this.#settle(call.id) });
+    held.rounds += 1;
+    this.#held.set(call.id, held);
     this.#keepFor(call.id, HELD_MS);
-    return this.#codec.mint({ call: call.id, identity: digest(identity) });
+    return this.#codec.mint({ call: call.id, identity: digest(identity), round: held.rounds });
   }
 
   /**

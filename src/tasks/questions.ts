@@ -2,8 +2,8 @@ import type { JsonObject, JsonRpcError, JsonRpcRequest, RequestId } from "../pro
 import type { InputRequest } from "../stores/task-store.ts";
 import { checkAnswer, InputKeys, toInputRequest } from "./input.ts";
 
-/** What whoever asked is told: the answer, or that there will be none. */
-export type Answer = { readonly result: JsonObject } | { readonly error: JsonRpcError };
+/** What whoever asked is told: the answer, that there will be none, or nothing, if they do not want to know any more. */
+export type Answer = { readonly result: JsonObject } | { readonly error: JsonRpcError } | undefined;
 
 interface Question {
   readonly request: InputRequest;
@@ -72,7 +72,7 @@ export class Questions {
   withdraw(upstreamId: unknown): void {
     for (const [key, question] of this.#open) {
       if (question.upstreamId === undefined || question.upstreamId !== upstreamId) continue;
-      this.#settle(key, question, { error: { code: -32603, message: "The question was withdrawn" } });
+      this.#settle(key, question, undefined);
       this.#options.onChange();
     }
   }
