@@ -1,0 +1,90 @@
+/** Runs the official conformance suite, which needs a newer Node than the gateway does. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { parse } from "yaml";
+import { conformance, node24 } from "../peers/peers.ts";
+import type { Check } from "./verdict.ts";
+
+export const REVISION = "2026-07-28";
+
+const PATIENCE_MS = 120_000;
+
+/** Why the suite cannot be run here; undefined when it can. Without the peers, that is an error in CI and a loud skip elsewhere. */
+export function suiteMissing(): string | undefined {
+  try {
+    node24();
+    conformance();
+    return undefined;
+  } catch (error) {
+    if (process.env.CI === "true") throw error;
+    const why = `The conformance suite is SKIPPED: ${(error as Error).message}`;
+    console.warn(why);
+    return why;
+  }
+}
+
+/** Runs one scenario at the revision, also where the suite thinks it does not apply (as it does of extensions). */
+export async function runScenario(url: URL, scenario: string): Promise<readonly Check[]> {
+  const all = await run(url, ["--scenario", scenario, "--spec-version", REVISION, "--force"]);
+  return all.get(scenario) ?? [];
+}
+
+/** Runs the frozen set that the revision requires, and what the suite runs beside it without scoring it. */
+export const runRequirements = (url: URL): Promise<ReadonlyMap<string, readonly Check[]>> =>
+  run(url, ["--requirements", REVISION]);
+
+export interface Requirements {
+  /** The scenarios that the revision requires of a server. */
+  readonly scored: readonly string[];
+  /** Those that are run with them but do not count, such as extensions and what the suite's own server cannot pass. */
+  readonly unscored: readonly string[];
+}
+
+/** The frozen list as the suite ships it. */
+export async function requirements(): Promise<Requirements> {
+  const file = join(dirname(conformance()), `../requirements/${REVISION}.yaml`);
+  const { server, not_scored: unscored } = parse(await readFile(file, "utf8")) as {
+    server: string[];
+    not_scored: { scenario: string; leg: string }[];
+  };
+  return {
+    scored: server,
+    unscored: unscored.filter(({ leg }) => leg === "server").map(({ scenario }) => scenario),
+  };
+}
+
+async function run(url: URL, args: readonly string[]): Promise<ReadonlyMap<string, readonly Check[]>> {
+  const folder = await mkdtemp(join(tmpdir(), "conformance-"));
+  try {
+    const command = [conformance(), "server", "--url", url.href, ...args, "--output-dir", folder];
+    const suite = spawn(node24(), command, { stdio: ["ignore", "pipe", "pipe"], timeout: PATIENCE_MS });
+    let said = "";
+    for (const stream of [suite.stdout, suite.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+    }
+    // Its exit code says whether checks failed, which is for us to judge.
+    await once(suite, "close");
+    const results = await resultsIn(folder);
+    if (results.size === 0) throw new Error(`the suite has left no results\n${said}`);
+    return results;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** One folder a scenario: `server-<scenario>-<time>/checks.json`. */
+async function resultsIn(folder: string): Promise<ReadonlyMap<string, readonly Check[]>> {
+  const results = new Map<string, readonly Check[]>();
+  for (const name of await readdir(folder)) {
+    const scenario = /^server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z$/.exec(name)?.[1];
+    if (scenario === undefined) throw new Error(`the suite has left something unknown: ${name}`);
+    results.set(scenario, JSON.parse(await readFile(join(folder, name, "checks.json"), "utf8")) as Check[]);
+  }
+  return results;
+}

@@ -1,0 +1,48 @@
+/** Where the foreign programs are. Each is an absolute path; asking for one that is not installed throws, and says what to do. */
+
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+
+/** A Node 24 executable. The suite and the inspector need at least 22. */
+export const node24 = (): string => installed("node24/bin/node");
+
+/** The script of the official conformance suite; run it with `node24()`. */
+export const conformance = (): string => installed("@modelcontextprotocol/conformance/dist/index.js");
+
+/** The script of the MCP inspector (`--cli`); run it with `node24()`. */
+export const inspector = (): string =>
+  installed("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
+
+/** The script of the npm package mcp-proxy. */
+export const mcpProxy = (): string => installed("mcp-proxy/dist/bin/mcp-proxy.mjs");
+
+export type EverythingRelease = "2025.4.28" | "2025.9.25" | "2025.12.18";
+export type EverythingTransport = "streamableHttp" | "sse" | "stdio";
+
+/**
+ * A script of a release of server-everything, to be run with any node. The HTTP ones listen on the environment's `PORT`,
+ * and do not report which port they got, so that 0 is of no use.
+ */
+export function everything(
+  release: EverythingRelease,
+  transport: EverythingTransport = "streamableHttp",
+): string {
+  const script = release === "2025.4.28" && transport === "stdio" ? "index" : transport;
+  switch (release) {
+    case "2025.4.28":
+      return installed(`everything-2025-04/dist/${script}.js`);
+    case "2025.9.25":
+      return installed(`everything-2025-09/dist/${script}.js`);
+    case "2025.12.18":
+      return present(`${root}/node_modules/@modelcontextprotocol/server-everything/dist/${script}.js`);
+  }
+}
+
+const root = resolve(import.meta.dirname, "../..");
+
+const installed = (path: string): string => present(`${import.meta.dirname}/node_modules/${path}`);
+
+function present(path: string): string {
+  if (!existsSync(path)) throw new Error(`${path} is missing; npm test installs it`);
+  return path;
+}

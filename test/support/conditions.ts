@@ -1,0 +1,38 @@
+const PATIENCE_MS = 5_000;
+
+/** Waits for things to become true without polling: whoever changes something calls `check`. */
+export class Conditions {
+  readonly #waiting = new Set<() => void>();
+  readonly #describe: () => string;
+
+  /** `describe` says what the world looks like, for the message of a wait that was in vain. */
+  constructor(describe: () => string) {
+    this.#describe = describe;
+  }
+
+  check(): void {
+    for (const look of this.#waiting) look();
+  }
+
+  /** What `find` finds, as soon as it finds something. After five seconds it rejects, naming what it waited for. */
+  found<T>(find: () => T | undefined, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+      };
+      const look = (): void => {
+        const thing = find();
+        if (thing === undefined) return;
+        stop();
+        resolve(thing);
+      };
+      const timer = setTimeout(() => {
+        stop();
+        reject(new Error(`waited ${PATIENCE_MS / 1000} s in vain for ${what}; ${this.#describe()}`));
+      }, PATIENCE_MS);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+}

@@ -1,0 +1,73 @@
+/** The gateway in this process, on a port of its own, and a modern client that shows what is on the wire. */
+
+import { onTestFinished } from "vitest";
+import type { Config, ServerConfig, ToolPolicy, ToolRule } from "../../src/config/config.ts";
+import { type Gateway, startGateway } from "../../src/gateway.ts";
+import { createLog } from "../../src/ops/log.ts";
+import { ModernClient } from "./modern-client.ts";
+
+export interface GatewayUnderTest {
+  readonly url: URL;
+  readonly gateway: Gateway;
+  client(options?: ConstructorParameters<typeof ModernClient>[1]): ModernClient;
+}
+
+export interface GatewaySettings {
+  readonly upstream: URL;
+  readonly store?: string;
+  readonly policy?: Partial<ToolPolicy>;
+  readonly tools?: readonly (Partial<ToolRule> & Pick<ToolRule, "match">)[];
+  readonly server?: Partial<ServerConfig>;
+  readonly sessions?: ServerConfig["upstream"]["sessions"];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly forwardHeaders?: readonly string[];
+  readonly listen?: Partial<Config["listen"]>;
+  readonly limits?: Partial<Config["limits"]>;
+}
+
+const POLICY: ToolPolicy = {
+  mode: "auto",
+  waitForMs: 100,
+  ttlMs: 3_600_000,
+  pollIntervalMs: 50,
+  maxPollIntervalMs: 10_000,
+  maxRuntimeMs: 60_000,
+  maxResultBytes: 33_554_432,
+};
+
+/** Starts a gateway in front of one server. It is closed when the test ends. */
+export async function gatewayFor(settings: GatewaySettings): Promise<GatewayUnderTest> {
+  const gateway = await startGateway(configFor(settings), { log: createLog("silent") });
+  onTestFinished(() => gateway.close());
+  const url = new URL(gateway.routes[0]?.url ?? "");
+  return { url, gateway, client: (options) => new ModernClient(url, options) };
+}
+
+/** The configuration of a gateway in front of one server, with windows short enough for tests. */
+export function configFor(settings: GatewaySettings): Config {
+  const policy = { ...POLICY, ...settings.policy };
+  return {
+    listen: { host: "127.0.0.1", port: 0, allowedOrigins: [], ...settings.listen },
+    store: { url: settings.store ?? "memory:" },
+    limits: { maxBodyBytes: 4_194_304, keepAliveMs: 15_000, drainTimeoutMs: 200, ...settings.limits },
+    log: { level: "silent" },
+    servers: [
+      {
+        name: "tested",
+        path: "/tested/mcp",
+        aliases: ["/mcp"],
+        upstream: {
+          url: settings.upstream,
+          headers: settings.headers ?? {},
+          forwardHeaders: settings.forwardHeaders ?? [],
+          sessions: settings.sessions ?? "lease",
+        },
+        tasks: policy,
+        tools: (settings.tools ?? []).map((rule) => ({ ...policy, ...rule })),
+        maxConcurrent: 64,
+        maxQueued: 1_000,
+        ...settings.server,
+      },
+    ],
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * A legacy server with everything that `conformance server --requirements 2026-07-28` asks of one: tools, prompts,
+ * resources with templates and subscriptions, completion, logging, progress, and questions of every kind.
+ */
+
+import { Server } from "@modelcontextprotocol/sdk/server/index.js";
+import {
+  CallToolRequestSchema,
+  CompleteRequestSchema,
+  GetPromptRequestSchema,
+  ListPromptsRequestSchema,
+  ListResourcesRequestSchema,
+  ListResourceTemplatesRequestSchema,
+  ListToolsRequestSchema,
+  McpError,
+  ReadResourceRequestSchema,
+  SubscribeRequestSchema,
+  UnsubscribeRequestSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+import { Asks } from "./everything-asks.ts";
+import { PROMPTS, RESOURCE_TEMPLATES, RESOURCES, readResource } from "./everything-content.ts";
+import { TOOLS, type ToolContext } from "./everything-tools.ts";
+import { type LegacyHttp, runAsProgram, serveLegacy } from "./legacy-http.ts";
+
+export interface LegacyEverythingServerOptions {
+  readonly port?: number;
+  /** Whether questions go out on the stream of the call, or, as in most v1 servers, on the session's GET stream. */
+  readonly asksOn?: "call" | "session";
+}
+
+/** Each tool call that asks for a change of a list adds the dynamic entry, or takes it away again. */
+export async function startLegacyEverythingServer({
+  port = 0,
+  asksOn = "session",
+}: LegacyEverythingServerOptions = {}): Promise<LegacyHttp> {
+  const servers = new Map<Server, Set<string>>();
+  const isChanged = { tools: false, prompts: false };
+
+  const everyone = async (method: string, params = {}, isMeant = (_: ReadonlySet<string>) => true) => {
+    const meant = [...servers].filter(([, watched]) => isMeant(watched));
+    await Promise.all(meant.map(([server]) => server.notification({ method, params })));
+  };
+  const changes: Pick<ToolContext, "changeList" | "touch"> = {
+    changeList: async (of) => {
+      isChanged[of] = !isChanged[of];
+      await everyone(`notifications/${of}/list_changed`);
+    },
+    touch: (uri) => everyone("notifications/resources/updated", { uri }, (watched) => watched.has(uri)),
+  };
+
+  return serveLegacy(
+    () => {
+      const watched = new Set<string>();
+      const server = new Server(
+        { name: "legacy-everything", version: "1.0.0" },
+        { capabilities: CAPABILITIES },
+      );
+      servers.set(server, watched);
+      serveTools(server, () => isChanged.tools, asksOn, changes);
+      servePrompts(server, () => isChanged.prompts, asksOn);
+      serveResources(server, watched);
+      return server;
+    },
+    { port, onEnd: (server) => servers.delete(server) },
+  );
+}
+
+const CAPABILITIES = {
+  tools: { listChanged: true },
+  prompts: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
+  completions: {},
+  logging: {},
+};
+
+function serveTools(
+  server: Server,
+  isChanged: () => boolean,
+  asksOn: "call" | "session",
+  changes: Pick<ToolContext, "changeList" | "touch">,
+): void {
+  server.setRequestHandler(ListToolsRequestSchema, () => ({
+    tools: [
+      ...[...TOOLS].map(([name, { description, inputSchema = EMPTY }]) => ({
+        name,
+        description,
+        inputSchema,
+      })),
+      ...(isChanged()
+        ? [{ name: "test_dynamic_tool", description: "Was not here before", inputSchema: EMPTY }]
+        : []),
+    ],
+  }));
+  server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) => {
+    const tool = TOOLS.get(params.name);
+    if (!tool) throw new McpError(-32602, `Unknown tool: ${params.name}`);
+    return tool.run(params.arguments ?? {}, {
+      ...changes,
+      server,
+      extra,
+      asks: new Asks(server, extra, asksOn),
+    });
+  });
+}
+
+function servePrompts(server: Server, isChanged: () => boolean, asksOn: "call" | "session"): void {
+  server.setRequestHandler(ListPromptsRequestSchema, () => ({
+    prompts: [
+      ...[...PROMPTS].map(([name, prompt]) => ({
+        name,
+        description: prompt.description,
+        arguments: prompt.arguments.map((argument) => ({ name: argument, required: true })),
+      })),
+      ...(isChanged() ? [{ name: "test_dynamic_prompt", description: "Was not here before" }] : []),
+    ],
+  }));
+  server.setRequestHandler(GetPromptRequestSchema, ({ params }, extra) => {
+    const prompt = PROMPTS.get(params.name);
+    if (!prompt) throw new McpError(-32602, `Unknown prompt: ${params.name}`);
+    return prompt.get(params.arguments ?? {}, new Asks(server, extra, asksOn));
+  });
+  server.setRequestHandler(CompleteRequestSchema, ({ params }) => {
+    const values = ["paris", "park", "party"].filter((word) => word.startsWith(params.argument.value));
+    return { completion: { values, total: values.length, hasMore: false } };
+  });
+}
+
+function serveResources(server: Server, watched: Set<string>): void {
+  server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: RESOURCES }));
+  server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({
+    resourceTemplates: RESOURCE_TEMPLATES,
+  }));
+  server.setRequestHandler(ReadResourceRequestSchema, ({ params: { uri } }) => {
+    const result = readResource(uri);
+    // The code that legacy servers answer with (2025-11-25, Resources §Error Handling).
+    if (!result) throw new McpError(-32002, "Resource not found", { uri });
+    return result;
+  });
+  server.setRequestHandler(SubscribeRequestSchema, ({ params }) => {
+    watched.add(params.uri);
+    return {};
+  });
+  server.setRequestHandler(UnsubscribeRequestSchema, ({ params }) => {
+    watched.delete(params.uri);
+    return {};
+  });
+}
+
+const EMPTY = { type: "object" as const, properties: {} };
+
+await runAsProgram(import.meta.url, startLegacyEverythingServer);
