@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { Config, ServerConfig } from "./config/config.ts";
@@ -84,6 +85,9 @@ export async function taskgate(config: Config, options: GatewayOptions = {}): Pr
   return Object.assign(gatewayMiddleware(core), { close: () => core.close([]) });
 }
 
+/** A server that does not answer must not keep the others' clients waiting. */
+const PROBE_MS = 5_000;
+
 async function openCore(config: Config, { log = createLog(config.log.level) }: GatewayOptions) {
   const store = await openStore(config.store.url);
   const engine = new TaskEngine({ store, log });
@@ -152,14 +156,16 @@ function routeOf(config: ServerConfig, dispatcher: Dispatcher, log: Logger) {
 }
 
 async function describe({ config, upstream }: Route, url: string, { store }: Config): Promise<RouteLine> {
-  const line = { name: config.name, url, upstream: config.upstream.url.href, store: store.url };
-  try {
-    const server = await upstream.control({ caller: "anonymous", headers: {}, capabilities: {} }).describe();
-    return { ...line, description: `legacy ${server.protocolVersion}` };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { ...line, description: `unreachable: ${reason}, will retry` };
-  }
+  // What a query says may be a secret.
+  const { origin, pathname } = config.upstream.url;
+  const line = { name: config.name, url, upstream: `${origin}${pathname}`, store: store.url };
+  const control = upstream.control({ caller: "anonymous", headers: {}, capabilities: {} });
+  const probe = control.describe().then(
+    ({ protocolVersion }) => `legacy ${protocolVersion}`,
+    (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,
+  );
+  const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
+  return { ...line, description: await Promise.race([probe, late]) };
 }
 
 async function listenOn(

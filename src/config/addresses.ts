@@ -1,0 +1,78 @@
+import { z } from "zod";
+import { text } from "./fields.ts";
+
+const LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?";
+const HOST_NAME = new RegExp(`^(${LABEL}(\\.${LABEL})*|\\[[0-9a-f:.]+\\])$`, "i");
+
+/** The name of a server: it is part of paths, log lines and metrics. */
+export function serverName() {
+  const expected = "must be a name of up to 64 letters, digits, dots, dashes and underscores";
+  return z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, { error: expected });
+}
+
+/** Where a server is mounted. */
+export function mountPath() {
+  const expected = "a path such as /reports/mcp: segments of unreserved characters, no slash at the end";
+  return text(expected, isMountPath).meta({ values: "path" });
+}
+
+/** The endpoint of a server, as a URL that `fetch` takes. */
+export function httpUrl() {
+  return z
+    .string({ error: "must be http or https" })
+    .transform((given, context) => {
+      const message = urlFault(given);
+      if (message === undefined) return new URL(given);
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    })
+    .meta({ values: "URL" });
+}
+
+/** A host name as it stands in a `Host` header, without the port; in lower case. */
+export function hostName() {
+  return text("a host name without scheme, port or wildcard", (given) => HOST_NAME.test(given))
+    .transform((given) => given.toLowerCase())
+    .meta({ values: "host name" });
+}
+
+/** An origin exactly as a browser sends it. */
+export function origin() {
+  return text("an origin such as https://app.example, without a path", isOrigin).meta({ values: "origin" });
+}
+
+/** Where tasks are kept. */
+export function storeUrl() {
+  return z
+    .string({ error: STORE })
+    .superRefine((url, context) => {
+      const message = storeFault(url);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    })
+    .meta({ values: "`memory:`, `level:PATH`" });
+}
+
+const STORE = "must be memory: or level:PATH";
+
+function storeFault(url: string): string | undefined {
+  if (/^rediss?:/.test(url)) return `is not supported by this version, which knows memory: and level:PATH`;
+  return url === "memory:" || /^level:./.test(url) ? undefined : STORE;
+}
+
+function urlFault(given: string): string | undefined {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") return "must be http or https";
+  if (url.username !== "" || url.password !== "") return "must not contain credentials; put them in headers";
+  return url.hash === "" ? undefined : "must not have a fragment";
+}
+
+function isMountPath(path: string): boolean {
+  return path === "/" || /^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+$/.test(path);
+}
+
+/** Other schemes than http have an opaque origin for `URL`, yet editors and browser extensions send them. */
+function isOrigin(given: string): boolean {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url.origin === given;
+  return /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+$/.test(given);
+}

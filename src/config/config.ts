@@ -1,0 +1,71 @@
+/**
+ * The configuration after everything is decided: no text to parse, no default to look up, units in the names.
+ * The rest of the program sees these types and never the file they came from.
+ */
+export interface Config {
+  readonly listen: ListenConfig;
+  /** Health and metrics; nothing listens there unless it is given. */
+  readonly admin?: { readonly host: string; readonly port: number };
+  /** `memory:` or `level:PATH`. */
+  readonly store: { readonly url: string };
+  readonly limits: LimitsConfig;
+  readonly log: { readonly level: string };
+  readonly servers: readonly ServerConfig[];
+}
+
+export interface ListenConfig {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Host names without a port. Absent: the listener decides from the address it is bound to. */
+  readonly allowedHosts?: readonly string[];
+  /** Origins as a browser sends them, e.g. `https://app.example`. */
+  readonly allowedOrigins: readonly string[];
+}
+
+export interface LimitsConfig {
+  readonly maxBodyBytes: number;
+  readonly keepAliveMs: number;
+  readonly drainTimeoutMs: number;
+}
+
+export interface ServerConfig {
+  readonly name: string;
+  /** Begins with a slash and is no other server's. */
+  readonly path: string;
+  /** Other paths of the same route: `/mcp` when this is the only server. */
+  readonly aliases: readonly string[];
+  readonly upstream: UpstreamConfig;
+  /** What holds for tools that no rule matches. */
+  readonly tasks: ToolPolicy;
+  /** The first match wins; every rule is complete. */
+  readonly tools: readonly ToolRule[];
+  readonly maxConcurrent: number;
+  readonly maxQueued: number;
+}
+
+export interface UpstreamConfig {
+  readonly url: URL;
+  /** Names in lower case, so that they replace forwarded ones. Secrets live here: never log them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Names in lower case. */
+  readonly forwardHeaders: readonly string[];
+  readonly sessions: "lease" | "per-call" | "single";
+}
+
+export type TaskMode = "never" | "auto" | "always" | "required";
+
+export interface ToolPolicy {
+  readonly mode: TaskMode;
+  readonly waitForMs: number;
+  readonly ttlMs: number;
+  readonly pollIntervalMs: number;
+  readonly maxPollIntervalMs: number;
+  readonly maxRuntimeMs: number;
+  readonly maxResultBytes: number;
+}
+
+export interface ToolRule extends ToolPolicy {
+  /** A glob over tool names. */
+  readonly match: string;
+}

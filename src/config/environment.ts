@@ -1,0 +1,55 @@
+import { formatPath, type Path, type Problem } from "./problems.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Substituted {
+  readonly value: unknown;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Puts the environment into every text of a document: `${NAME}` becomes the variable's value, `$${` a plain `${`.
+ * Values are put in once: what comes from a variable is not looked at again. A text with a problem stays as it is.
+ */
+export function substituteEnvironment(document: unknown, env: Environment): Substituted {
+  const problems: Problem[] = [];
+  const visit = (node: unknown, path: Path, above: readonly object[]): unknown => {
+    const problem = (message: string) => problems.push({ path: formatPath(path), message });
+    if (typeof node === "string") return fill(node, env, problem);
+    if (typeof node !== "object" || node === null) return node;
+    if (above.includes(node)) {
+      problem("refers to itself");
+      return null;
+    }
+    const inside = [...above, node];
+    if (Array.isArray(node)) return node.map((item, index) => visit(item, [...path, index], inside));
+    return Object.fromEntries(
+      Object.entries(node).flatMap(([key, item]) => {
+        // Nothing after this notices the key that objects inherit, so that it would be ignored in silence.
+        if (key === "__proto__")
+          problems.push({ path: formatPath([...path, key]), message: "is not a setting" });
+        return key === "__proto__" ? [] : [[key, visit(item, [...path, key], inside)]];
+      }),
+    );
+  };
+  return { value: visit(document, [], []), problems };
+}
+
+function fill(text: string, env: Environment, problem: (message: string) => void): string {
+  let isComplete = true;
+  const filled = text.replace(/\$\$\{|\$\{([^}]*)\}?/g, (reference: string, name: string | undefined) => {
+    if (name === undefined) return "${";
+    const value = Object.hasOwn(env, name) ? env[name] : undefined;
+    if (value !== undefined && reference.endsWith("}")) return value;
+    isComplete = false;
+    problem(fault(reference, name));
+    return reference;
+  });
+  return isComplete ? filled : text;
+}
+
+function fault(reference: string, name: string): string {
+  return reference.endsWith("}") && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+    ? `the environment variable ${name} is not set`
+    : `${JSON.stringify(reference)} does not name an environment variable; a plain "\${" is written "$\${"`;
+}

@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
+
+/**
+ * The kinds of settings. Every message says only what was expected: what was given is added where problems are
+ * collected, because only there it is known whether the text came from the environment or is a secret.
+ */
+
+/** A mapping with exactly these keys. */
+export function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys"
+        ? `is not a setting; the settings here are ${Object.keys(shape).join(", ")}`
+        : "must be a mapping",
+  });
+}
+
+/**
+ * Text with a unit, as milliseconds. The default bound is the largest round one below 2^31 ms, beyond which a Node
+ * timer fires at once.
+ */
+export function duration({ min = "1ms", max = "24d" }: { min?: string; max?: string } = {}) {
+  const expected = 'must be a duration with a unit such as "250ms", "1h" or "2d"';
+  return quantity({ parse: parseDuration, expected, min, max }).meta({
+    values: "duration",
+    pattern: durationPattern,
+  });
+}
+
+/** Text with a unit, as bytes. Below 512mb, because what is bounded is held as one string and V8's end there. */
+export function size() {
+  const expected = 'must be a size with a unit such as "64kb" or "32mb"';
+  return quantity({ parse: parseSize, expected, min: "1b", max: "511mb" }).meta({
+    values: "size",
+    pattern: sizePattern,
+  });
+}
+
+function quantity(kind: {
+  parse: (text: string) => number | undefined;
+  expected: string;
+  min: string;
+  max: string;
+}) {
+  const from = kind.parse(kind.min) ?? Number.NaN;
+  const to = kind.parse(kind.max) ?? Number.NaN;
+  return z.string({ error: kind.expected }).transform((text, context) => {
+    const value = kind.parse(text);
+    if (value !== undefined && value >= from && value <= to) return value;
+    const message = value === undefined ? kind.expected : `must be from ${kind.min} to ${kind.max}`;
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  });
+}
+
+/** A whole number; its decimal text is taken too, since that is what `${PORT}` becomes. */
+export function integer(min: number, max: number) {
+  const range = `a whole number from ${min} to ${max}`;
+  return z
+    .unknown()
+    .transform((given, context) => {
+      const value = typeof given === "string" && /^\d+$/.test(given) ? Number(given) : given;
+      if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+      context.addIssue({ code: "custom", message: `must be ${range}` });
+      return z.NEVER;
+    })
+    .meta({ values: range, type: ["integer", "string"], minimum: min, maximum: max });
+}
+
+/** One of a few words; those of `later` are planned but not built, and refused as such. */
+export function choice<const Values extends readonly string[]>(
+  values: Values,
+  later: readonly string[] = [],
+) {
+  const known = values.join(", ");
+  return z.enum(values, {
+    error: ({ input }) =>
+      typeof input === "string" && later.includes(input)
+        ? `is not supported by this version, which knows ${known}`
+        : `must be ${values.length === 1 ? known : `one of ${known}`}`,
+  });
+}
+
+/** Text that passes a test; `expected` completes the sentence "must be …". */
+export function text(expected: string, accepts: (text: string) => boolean = (given) => given !== "") {
+  const error = `must be ${expected}`;
+  return z.string({ error }).refine(accepts, { error });
+}
+
+/** A list of such things. */
+export function list<Item extends z.ZodType>(item: Item) {
+  return z.array(item, { error: "must be a list" });
+}

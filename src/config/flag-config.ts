@@ -1,0 +1,68 @@
+import type { Environment } from "./environment.ts";
+import { misuse, sayOfFlag } from "./flag-problems.ts";
+import { type FlagName, type Flags, looksLikeRule, NAME, textsOf } from "./flags.ts";
+import { type Loaded, loadConfig, readConfig } from "./load.ts";
+import { ConfigError, type Problem } from "./problems.ts";
+
+/**
+ * The configuration that flags ask for: a file, or the settings in the flags themselves. They go the way of the file,
+ * so that both are judged alike; what is wrong is then said of the flag.
+ * @throws ConfigError
+ */
+export async function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
+  const faults = misuse(flags);
+  if (faults.length > 0 && (flags.config ?? flags["--"]) !== undefined) throw new ConfigError(faults);
+  if (typeof flags.config === "string") return await loadConfig(flags.config, env);
+  const say = (problem: Problem) => sayOfFlag(problem, flags);
+  const { config, problems, warnings } = judge(documentOf(flags), env);
+  const known = new Set(faults.map(({ path }) => path));
+  const all = [...faults, ...problems.map(say).filter(({ path }) => !known.has(path))];
+  if (config === undefined || all.length > 0) throw new ConfigError(all, warnings.map(say));
+  return { config, warnings: warnings.map(say) };
+}
+
+function judge(document: unknown, env: Environment) {
+  try {
+    return { ...readConfig(document, env), problems: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { config: undefined, problems: error.problems, warnings: error.warnings };
+  }
+}
+
+/** The document that a file with the same settings would hold. */
+function documentOf(flags: Flags): unknown {
+  const some = (key: string, flag: FlagName) => (flags[flag] === undefined ? {} : { [key]: flags[flag] });
+  return {
+    listen: { ...some("host", "host"), ...some("port", "port") },
+    ...(flags["admin-port"] === undefined ? {} : { admin: { port: flags["admin-port"] } }),
+    store: some("url", "store"),
+    servers: {
+      [NAME]: {
+        path: flags.path ?? "/mcp",
+        upstream: {
+          url: flags.upstream,
+          headers: Object.fromEntries(
+            textsOf(flags.header)
+              .filter((header) => header.includes(":"))
+              .map(headerOf),
+          ),
+          forwardHeaders: textsOf(flags["forward-header"]),
+        },
+        tasks: { ...some("mode", "mode"), ...some("waitFor", "wait-for") },
+        tools: textsOf(flags.tool).filter(looksLikeRule).map(ruleOf),
+      },
+    },
+  };
+}
+
+function headerOf(header: string): readonly [string, string] {
+  const colon = header.indexOf(":");
+  return [header.slice(0, colon).trim(), header.slice(colon + 1).trim()];
+}
+
+/** The last equals sign, because a glob may have one and a mode has none. */
+function ruleOf(rule: string) {
+  const equals = rule.lastIndexOf("=");
+  return { match: rule.slice(0, equals), mode: rule.slice(equals + 1) };
+}

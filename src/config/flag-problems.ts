@@ -1,0 +1,68 @@
+import { type FlagName, type Flags, looksLikeRule, NAME, SETTINGS, serveFlags, textsOf } from "./flags.ts";
+import type { Problem } from "./problems.ts";
+
+/** What can be wrong with flags as such, before it is asked what they say. */
+export function misuse(flags: Flags): readonly Problem[] {
+  const names = Object.keys(serveFlags) as FlagName[];
+  const given = names.filter((name) => flags[name] !== undefined);
+  const isRepeated = (name: FlagName) => !("array" in serveFlags[name]) && Array.isArray(flags[name]);
+  return [
+    ...given.filter(isRepeated).map((name) => ({ path: `--${name}`, message: "is given more than once" })),
+    ...malformedTools(textsOf(flags.tool)),
+    ...malformedHeaders(textsOf(flags.header)),
+    ...(flags["--"] === undefined
+      ? missingOrBesidesFile(given)
+      : [{ path: "--", message: "starting the server with a command is not supported by this version" }]),
+  ];
+}
+
+/** The problem as seen by somebody who wrote flags; what no flag can say keeps the path of the file. */
+export function sayOfFlag({ path, message }: Problem, flags: Flags): Problem {
+  const found = settings().find(
+    ([, setting]) => path.startsWith(setting) && /^($|[.[])/.test(path.slice(setting.length)),
+  );
+  if (found === undefined) return { path, message };
+  const [name, setting] = found;
+  const rest = path.slice(setting.length);
+  const index = /^\[(\d+)\]/.exec(rest)?.[1];
+  const which = index === undefined ? rest.replace(/^\./, "") : (itemsOf(name, flags)[Number(index)] ?? rest);
+  return { path: which === "" ? `--${name}` : `--${name} ${which}`, message };
+}
+
+function malformedTools(rules: readonly string[]): readonly Problem[] {
+  return rules
+    .filter((rule) => !looksLikeRule(rule))
+    .map((rule) => ({ path: "--tool", message: `must look like GLOB=MODE, got ${JSON.stringify(rule)}` }));
+}
+
+/** What is not understood is not repeated: half of it is a secret. */
+function malformedHeaders(headers: readonly string[]): readonly Problem[] {
+  const names = headers.map((header) => /^([^:]+):/.exec(header)?.[1]);
+  return names.flatMap((name, index) => {
+    if (name === undefined) return [{ path: "--header", message: 'must look like "Name: value"' }];
+    return names.indexOf(name) < index
+      ? [{ path: `--header ${name}`, message: "is given more than once" }]
+      : [];
+  });
+}
+
+function missingOrBesidesFile(given: readonly FlagName[]): readonly Problem[] {
+  if (given.includes("config")) {
+    return settings()
+      .filter(([name]) => given.includes(name))
+      .map(([name, setting]) => ({
+        path: `--${name}`,
+        message: `cannot go with --config, where it is ${setting.replace(`.${NAME}.`, ".<name>.")}`,
+      }));
+  }
+  return given.includes("upstream") ? [] : [{ path: "--upstream", message: "is needed, or --config FILE" }];
+}
+
+/** The texts that became a list of the document, in its order. */
+function itemsOf(name: FlagName, flags: Flags): readonly string[] {
+  return textsOf(flags[name]).filter((text) => name !== "tool" || looksLikeRule(text));
+}
+
+function settings(): readonly (readonly [Exclude<FlagName, "config">, string])[] {
+  return Object.entries(SETTINGS) as [Exclude<FlagName, "config">, string][];
+}

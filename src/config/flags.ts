@@ -1,0 +1,62 @@
+import type { Options } from "yargs";
+import { defaults } from "./schema.ts";
+
+/** What yargs makes of the flags: a text, or a list of them where one is given several times. */
+export type Flags = Readonly<Record<string, unknown>>;
+
+const option = (describe: string, more: Options = {}): Options => ({
+  type: "string",
+  requiresArg: true,
+  describe,
+  ...more,
+});
+const several: Options = { array: true };
+
+/** The flags of `serve`. Their values stay texts, because the schema of the file judges them. */
+export const serveFlags = {
+  config: option("YAML or JSON file with all settings; goes alone"),
+  upstream: option("URL of the MCP server to stand in front of"),
+  header: option(
+    "header sent to the server, 'Name: value'; environment variables are filled in as in a file",
+    several,
+  ),
+  "forward-header": option("name of a client's header that the server gets too", several),
+  port: option(`port to listen on [default: ${defaults.listen.port}]`),
+  host: option(`address to listen on [default: ${defaults.listen.host}]`),
+  path: option("path of the MCP endpoint [default: /mcp]"),
+  store: option(`memory: or level:PATH [default: ${defaults.store.url}]`),
+  mode: option(`never, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`),
+  "wait-for": option(`how long auto waits before it lets go [default: ${defaults.tasks.waitFor}]`),
+  tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
+  "admin-port": option("port for health and metrics; off unless given"),
+} satisfies Record<string, Options>;
+
+export type FlagName = keyof typeof serveFlags;
+
+/** The name of the one server that flags describe. */
+export const NAME = "default";
+
+/** Where the file has what a flag says. */
+export const SETTINGS: Readonly<Record<Exclude<FlagName, "config">, string>> = {
+  upstream: `servers.${NAME}.upstream.url`,
+  header: `servers.${NAME}.upstream.headers`,
+  "forward-header": `servers.${NAME}.upstream.forwardHeaders`,
+  port: "listen.port",
+  host: "listen.host",
+  path: `servers.${NAME}.path`,
+  store: "store.url",
+  mode: `servers.${NAME}.tasks.mode`,
+  "wait-for": `servers.${NAME}.tasks.waitFor`,
+  tool: `servers.${NAME}.tools`,
+  "admin-port": "admin.port",
+};
+
+/** The texts of a flag that may be given several times. */
+export function textsOf(value: unknown): readonly string[] {
+  return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === "string");
+}
+
+/** A glob, an equals sign, and a mode that is yet to be judged. */
+export function looksLikeRule(text: string): boolean {
+  return /^.+=/s.test(text);
+}

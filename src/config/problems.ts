@@ -1,0 +1,108 @@
+import type { z } from "zod";
+
+/** One thing that is wrong, or worth knowing, at one place of the configuration. */
+export interface Problem {
+  /** As one would write it: `servers.reports.tools[0].mode`. Empty where it concerns the whole file. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type Path = readonly PropertyKey[];
+
+/** A configuration that cannot be used, with everything that is wrong in it and every warning besides. */
+export class ConfigError extends Error {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+
+  constructor(problems: readonly Problem[], warnings: readonly Problem[] = []) {
+    super(problems.map(problemLine).join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+    this.warnings = warnings;
+  }
+}
+
+/** `path: message`, or the message alone. */
+export function problemLine({ path, message }: Problem): string {
+  return path === "" ? message : `${path}: ${message}`;
+}
+
+export function formatPath(path: Path): string {
+  return path.reduce<string>((before, key) => {
+    if (typeof key === "number") return `${before}[${key}]`;
+    const name = String(key);
+    if (!/^[\w$-]+$/.test(name)) return `${before}[${JSON.stringify(name)}]`;
+    return before === "" ? name : `${before}.${name}`;
+  }, "");
+}
+
+/** What is found at a path, or undefined; inherited properties do not count. */
+export function valueAt(root: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, key) =>
+      typeof value === "object" && value !== null && Object.hasOwn(value, key)
+        ? (value as Readonly<Record<PropertyKey, unknown>>)[key]
+        : undefined,
+    root,
+  );
+}
+
+export function textAt(root: unknown, path: Path): string | undefined {
+  const value = valueAt(root, path);
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The names of the servers of a document that may not be valid. */
+export function serverNames(document: unknown): readonly string[] {
+  const servers = valueAt(document, ["servers"]);
+  return typeof servers === "object" && servers !== null ? Object.keys(servers) : [];
+}
+
+/**
+ * The problems that the schema found. `source` is the document as it was written, before the environment was put
+ * in: messages quote it, so that the value of a variable is never shown.
+ */
+export function schemaProblems(error: z.ZodError, source: unknown): readonly Problem[] {
+  return error.issues.flatMap((issue): readonly Problem[] => {
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({
+        path: formatPath([...issue.path, key]),
+        message: notBuiltYet([...issue.path, key]) ?? issue.message,
+      }));
+    }
+    const message =
+      issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+    return [{ path: formatPath(issue.path), message: `${message}${given(issue, source)}` }];
+  });
+}
+
+/** Settings of the plan that this version refuses by name, so that nobody looks for a spelling mistake. */
+const LATER = [
+  /^servers\.[^.]+\.upstream\.(command|args|env|cwd)$/,
+  /^servers\.[^.]+\.tools\.\d+\.unsafe$/,
+  /^callers\.(trustedProxies|header|jwt|issuer|audience|jwks)$/,
+];
+
+function notBuiltYet(path: Path): string | undefined {
+  const name = path.join(".");
+  return LATER.some((pattern) => pattern.test(name)) ? "is not supported by this version" : undefined;
+}
+
+function given(issue: z.core.$ZodIssue, source: unknown): string {
+  if (issue.code === "invalid_key") return "";
+  const value = valueAt(source, issue.path);
+  if (value === undefined) return ", but is missing";
+  // The values of headers are secrets, and a mapping of them may have been written as one text.
+  if (issue.path.includes("headers")) return "";
+  return `, got ${quoted(value)}`;
+}
+
+function quoted(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (value === null) return "nothing";
+  if (typeof value === "object") return "a mapping";
+  if (typeof value !== "string") return String(value);
+  // User names, passwords and queries of URLs are credentials more often than not.
+  const harmless = value.replace(/\/\/[^/]*@/, "//…@").replace(/(:\/\/[^?]*)\?.*/s, "$1?…");
+  return JSON.stringify(harmless.length > 100 ? `${harmless.slice(0, 100)}…` : harmless);
+}

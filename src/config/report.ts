@@ -1,0 +1,27 @@
+import { ConfigError, type Problem, problemLine } from "./problems.ts";
+
+/** One line each, the errors first. */
+export function reportLines(problems: readonly Problem[], warnings: readonly Problem[]): readonly string[] {
+  return [
+    ...problems.map((problem) => `error: ${problemLine(problem)}`),
+    ...warnings.map((warning) => `warning: ${problemLine(warning)}`),
+  ];
+}
+
+/** Why the program cannot do what it was asked, from whatever was thrown. */
+export function failureLines(reason: unknown): readonly string[] {
+  if (reason instanceof ConfigError) return reportLines(reason.problems, reason.warnings);
+  return [`error: ${reason instanceof Error ? withCauses(reason) : String(reason)}`];
+}
+
+/** `1 error`, `2 errors`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** The causes often know more than the error. */
+function withCauses({ message, cause }: Error): string {
+  return cause instanceof Error && !message.includes(cause.message)
+    ? `${message}: ${withCauses(cause)}`
+    : message;
+}

@@ -1,0 +1,84 @@
+import type { Config, LimitsConfig, ServerConfig, ToolPolicy, UpstreamConfig } from "./config.ts";
+import { type ConfigFile, defaults, type PolicySettings, parsedDefaults } from "./schema.ts";
+
+type ServerFile = ConfigFile["servers"][string];
+
+/** Fills in every default and gives every number its unit; the file is known to be valid. */
+export function resolve(file: ConfigFile): Config {
+  const servers = Object.entries(file.servers);
+  const isOnly = servers.length === 1;
+  const { host = defaults.listen.host, port = defaults.listen.port, allowedHosts } = file.listen ?? {};
+  return {
+    listen: {
+      host,
+      port,
+      ...(allowedHosts === undefined ? {} : { allowedHosts }),
+      allowedOrigins: file.listen?.allowedOrigins ?? defaults.listen.allowedOrigins,
+    },
+    ...(file.admin === undefined
+      ? {}
+      : { admin: { host: file.admin.host ?? defaults.admin.host, port: file.admin.port } }),
+    store: { url: file.store?.url ?? defaults.store.url },
+    limits: resolveLimits(file.limits),
+    log: { level: file.log?.level ?? defaults.log.level },
+    servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
+  };
+}
+
+function resolveLimits(given: ConfigFile["limits"]): LimitsConfig {
+  const limits = { ...parsedDefaults().limits, ...given };
+  return {
+    maxBodyBytes: limits.maxBody,
+    keepAliveMs: limits.keepAlive,
+    drainTimeoutMs: limits.drainTimeout,
+  };
+}
+
+function resolveServer(name: string, server: ServerFile, isOnly: boolean): ServerConfig {
+  const path = server.path ?? `/${name}/mcp`;
+  const preset = parsedDefaults().tasks;
+  const { maxConcurrent, maxQueued, ...given } = { ...server.tasks };
+  const base = { ...preset, ...pollIntervals(preset, given), ...given };
+  return {
+    name,
+    path,
+    aliases: isOnly && path !== "/mcp" ? ["/mcp"] : [],
+    upstream: resolveUpstream(server.upstream),
+    tasks: toPolicy(base),
+    tools: (server.tools ?? []).map(({ match, ...rule }) => ({
+      match,
+      ...toPolicy({ ...base, ...pollIntervals(base, rule), ...rule }),
+    })),
+    maxConcurrent: maxConcurrent ?? preset.maxConcurrent,
+    maxQueued: maxQueued ?? preset.maxQueued,
+  };
+}
+
+/** Of the two poll intervals the one that is inherited gives way to the one that is given. */
+function pollIntervals(inherited: Required<PolicySettings>, given: PolicySettings) {
+  const pollInterval = Math.min(inherited.pollInterval, given.maxPollInterval ?? Number.POSITIVE_INFINITY);
+  return { pollInterval, maxPollInterval: Math.max(inherited.maxPollInterval, given.pollInterval ?? 0) };
+}
+
+function toPolicy(settings: Required<PolicySettings>): ToolPolicy {
+  return {
+    mode: settings.mode,
+    waitForMs: settings.waitFor,
+    ttlMs: settings.ttl,
+    pollIntervalMs: settings.pollInterval,
+    maxPollIntervalMs: settings.maxPollInterval,
+    maxRuntimeMs: settings.maxRuntime,
+    maxResultBytes: settings.maxResultBytes,
+  };
+}
+
+function resolveUpstream(upstream: ServerFile["upstream"]): UpstreamConfig {
+  return {
+    url: upstream.url,
+    headers: Object.fromEntries(
+      Object.entries(upstream.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
+    forwardHeaders: upstream.forwardHeaders ?? [],
+    sessions: upstream.sessions ?? defaults.upstream.sessions,
+  };
+}

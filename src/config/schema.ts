@@ -1,0 +1,222 @@
+import { z } from "zod";
+import { hostName, httpUrl, mountPath, origin, serverName, storeUrl } from "./addresses.ts";
+import { choice, duration, integer, list, section, size, text } from "./fields.ts";
+import { forwardHeaders, staticHeaders } from "./headers.ts";
+
+/** What holds where nothing is said, in the words of the file; texts are parsed like those of the file. */
+export const defaults = {
+  listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
+  admin: { host: "127.0.0.1" },
+  store: { url: "level:./taskgate-data" },
+  limits: { maxBody: "4mb", keepAlive: "15s", drainTimeout: "10s" },
+  log: { level: "info" },
+  callers: { identify: "auto" },
+  server: { tools: [] },
+  upstream: { transport: "auto", headers: {}, forwardHeaders: [], sessions: "lease" },
+  tasks: {
+    mode: "auto",
+    waitFor: "250ms",
+    ttl: "1h",
+    pollInterval: "500ms",
+    maxPollInterval: "10s",
+    maxRuntime: "1h",
+    onLoss: "fail",
+    maxResultBytes: "32mb",
+    maxConcurrent: 64,
+    maxQueued: 1000,
+  },
+} as const;
+
+const listen = section({
+  host: setting(
+    text("a host name or an address"),
+    "Address to listen on; anything but loopback is reachable by others.",
+    defaults.listen.host,
+  ),
+  port: setting(integer(0, 65_535), "Port to listen on; 0 lets the system choose.", defaults.listen.port),
+  allowedHosts: setting(
+    list(hostName()),
+    "Host names, without port, that requests may be addressed to (against DNS rebinding).",
+  ),
+  allowedOrigins: setting(
+    list(origin()),
+    "Origins of web pages that may call the gateway, such as `https://app.example`.",
+    defaults.listen.allowedOrigins,
+  ),
+});
+
+const admin = section({
+  host: setting(text("a host name or an address"), "Address of the admin listener.", defaults.admin.host),
+  port: integer(0, 65_535).describe("Port for health and metrics; without `admin` nothing listens."),
+});
+
+const store = section({
+  url: setting(
+    storeUrl(),
+    "Where tasks are kept. `level:` survives restarts and belongs to one process; `memory:` forgets everything at the end.",
+    defaults.store.url,
+  ),
+});
+
+const limits = section({
+  maxBody: setting(size(), "Largest request body that is read.", defaults.limits.maxBody),
+  keepAlive: setting(
+    duration(),
+    "How often a quiet stream gets a comment to keep it open.",
+    defaults.limits.keepAlive,
+  ),
+  drainTimeout: setting(
+    duration({ min: "0ms" }),
+    "How long a stopping gateway lets open requests finish.",
+    defaults.limits.drainTimeout,
+  ),
+});
+
+const log = section({
+  level: setting(
+    choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    "Least severe log lines to write; they go to standard error as JSON.",
+    defaults.log.level,
+  ),
+});
+
+const callers = section({
+  identify: setting(
+    choice(["auto", "anonymous"], ["authorization", "header", "jwt"]),
+    "How callers are told apart. In this version nobody is: whoever knows a task id has the task.",
+    defaults.callers.identify,
+  ),
+});
+
+const upstream = section({
+  url: httpUrl().describe("The MCP endpoint of the server, `http` or `https`."),
+  transport: setting(
+    choice(["auto", "streamable-http"], ["sse", "stdio"]),
+    "How the server is spoken to; `auto` means `streamable-http` in this version.",
+    defaults.upstream.transport,
+  ),
+  headers: setting(
+    staticHeaders(),
+    "Headers sent with every request to the server, in place of forwarded ones; take secrets from the environment.",
+    defaults.upstream.headers,
+  ),
+  forwardHeaders: setting(
+    forwardHeaders(),
+    "Names of headers of the client's request that the server gets too.",
+    defaults.upstream.forwardHeaders,
+  ),
+  sessions: setting(
+    choice(["lease", "per-call", "single"]),
+    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for all calls, for servers that allow no more.",
+    defaults.upstream.sessions,
+  ),
+});
+
+const policy = {
+  mode: setting(
+    choice(["never", "auto", "always", "required"]),
+    "`never` a task; `auto`: answer directly when it is quick; `always` a task for clients that know tasks; `required`: refuse those that do not.",
+    defaults.tasks.mode,
+  ),
+  waitFor: setting(
+    duration({ min: "0ms" }),
+    "How long `auto` waits before it lets go.",
+    defaults.tasks.waitFor,
+  ),
+  ttl: setting(
+    duration({ max: "365d" }),
+    "How long a finished task stays, counted from its end; the advertised `ttlMs` grows accordingly.",
+    defaults.tasks.ttl,
+  ),
+  pollInterval: setting(
+    duration(),
+    "What clients are told to wait between polls, at first.",
+    defaults.tasks.pollInterval,
+  ),
+  maxPollInterval: setting(
+    duration(),
+    "What that wait grows to with the age of the task; an inherited one gives way to `pollInterval`.",
+    defaults.tasks.maxPollInterval,
+  ),
+  maxRuntime: setting(
+    duration(),
+    "Then the call is cancelled at the server and the task fails, saying so.",
+    defaults.tasks.maxRuntime,
+  ),
+  onLoss: setting(
+    choice(["fail"], ["retry"]),
+    "What becomes of a task whose gateway stopped while the call ran: it fails, saying so.",
+    defaults.tasks.onLoss,
+  ),
+  maxResultBytes: setting(
+    size(),
+    "A larger result makes the task fail with a message that names both sizes.",
+    defaults.tasks.maxResultBytes,
+  ),
+};
+
+const taskSettings = section({
+  ...policy,
+  maxConcurrent: setting(
+    integer(1, 100_000),
+    "Calls of one caller that run at the server at one time.",
+    defaults.tasks.maxConcurrent,
+  ),
+  maxQueued: setting(
+    integer(0, 1_000_000),
+    "Tasks of one caller that may wait for their turn; beyond that a call is refused.",
+    defaults.tasks.maxQueued,
+  ),
+});
+
+const rule = section({
+  match: text("a glob over tool names").describe("Glob over tool names, such as `render_*`."),
+  ...policy,
+});
+
+const server = section({
+  path: setting(
+    mountPath(),
+    "Where the server is found: `/<name>/mcp` unless given. A single server also answers at `/mcp`.",
+  ),
+  upstream,
+  tasks: taskSettings.exactOptional(),
+  tools: setting(
+    list(rule),
+    "Rules for tools; the first match wins, and what it leaves out comes from `tasks`.",
+    defaults.server.tools,
+  ),
+});
+
+/**
+ * The configuration file, after `${ENV}` is put in. Strict everywhere: a misspelt setting is an error and not a
+ * default. Its output has milliseconds and bytes where the file has texts; absent settings stay absent, because a
+ * rule inherits from its server.
+ */
+export const fileSchema = section({
+  listen: listen.exactOptional(),
+  admin: admin.exactOptional(),
+  store: store.exactOptional(),
+  callers: callers.exactOptional(),
+  limits: limits.exactOptional(),
+  log: log.exactOptional(),
+  servers: z
+    .record(serverName(), server, { error: "must be a mapping from names to servers" })
+    .refine((servers) => Object.keys(servers).length > 0, { error: "must name at least one server" }),
+});
+
+export type ConfigFile = z.output<typeof fileSchema>;
+export type PolicySettings = Omit<z.output<typeof taskSettings>, "maxConcurrent" | "maxQueued">;
+
+/** The defaults as the schema reads them: milliseconds, bytes, numbers. */
+export function parsedDefaults() {
+  return {
+    tasks: taskSettings.required().parse(defaults.tasks),
+    limits: limits.required().parse(defaults.limits),
+  };
+}
+
+/** A setting that may be left out. The default is told here for the documentation, and filled in by the resolver. */
+function setting<Field extends z.ZodType>(field: Field, description: string, preset?: unknown) {
+  return field.exactOptional().meta({ description, ...(preset === undefined ? {} : { preset }) });
+}

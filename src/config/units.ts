@@ -1,0 +1,25 @@
+const MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const BYTES = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 } as const;
+
+/**
+ * What an editor may accept as a duration or a size: the text itself, or a reference to the environment whose value
+ * only the gateway knows.
+ */
+export const durationPattern = "^([0-9]+(ms|s|m|h|d)|.*\\$\\{.+\\}.*)$";
+export const sizePattern = "^([0-9]+([bB]|[kmgKMG][bB])|.*\\$\\{.+\\}.*)$";
+
+/** Milliseconds of "250ms", "30s", "5m", "1h" or "2d"; undefined for every other text. */
+export function parseDuration(text: string): number | undefined {
+  return amount(/^(\d+)(ms|s|m|h|d)$/.exec(text), MS);
+}
+
+/** Bytes of "512b", "64kb", "32mb" or "1gb" in powers of 1024; undefined for every other text. */
+export function parseSize(text: string): number | undefined {
+  return amount(/^(\d+)(b|kb|mb|gb)$/.exec(text.toLowerCase()), BYTES);
+}
+
+/** The product may be beyond the safe integers; whoever asks has an upper bound far below them. */
+function amount(match: RegExpExecArray | null, units: Readonly<Record<string, number>>): number | undefined {
+  const unit = units[match?.[2] ?? ""];
+  return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
+}

@@ -1,0 +1,122 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { jsonSchema } from "../../src/config/json-schema.ts";
+import { fileWith, run } from "./process.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+test("--help shows every command and flag", async () => {
+  const { code, stdout, stderr } = await run(["--help"]);
+  const words = ["serve", "check", "schema", "--config", "--upstream", "--port", "--host", "--path"];
+  const more = ["--store", "--mode", "--wait-for", "--tool", "--admin-port", "--header", "--forward-header"];
+  expect(words.concat(more).filter((word) => !stdout.includes(word))).toEqual([]);
+  expect([code, stderr]).toEqual([0, ""]);
+});
+
+test("--version is the version of the package", async () => {
+  expect(await run(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("schema prints the JSON Schema of the file", async () => {
+  const { code, stdout, stderr } = await run(["schema"]);
+  expect(JSON.parse(stdout)).toEqual(jsonSchema());
+  expect([code, stderr]).toEqual([0, ""]);
+});
+
+test("check is content with a good file", async () => {
+  const file = await fileWith("a.yaml", "servers: { a: { upstream: { url: 'http://a/' } } }");
+  expect(await run(["check", "--config", file])).toEqual({ code: 0, stdout: "ok: 1 server\n", stderr: "" });
+});
+
+test("check tells warnings, and they are no errors", async () => {
+  const text = `{ "store": { "url": "memory:" }, "servers": {
+    "a": { "upstream": { "url": "http://a/" } }, "b": { "upstream": { "url": "$\{B}" } } } }`;
+  const file = await fileWith("a.json", text);
+  expect(await run(["check", "--config", file], { B: "http://b/" })).toEqual({
+    code: 0,
+    stdout: "warning: store.url: memory: loses every task when the gateway stops\nok: 2 servers, 1 warning\n",
+    stderr: "",
+  });
+});
+
+test("check tells everything that is wrong with a file, and gives 1", async () => {
+  const text = `
+store: { url: "memory:" }
+bogus: 1
+servers: { a: { upstream: { url: "ftp://x" }, tasks: { mode: "$\{MODE}" } } }
+`;
+  const file = await fileWith("a.yaml", text);
+  expect(await run(["check", "--config", file])).toEqual({
+    code: 1,
+    stdout: [
+      "error: servers.a.tasks.mode: the environment variable MODE is not set",
+      'error: servers.a.upstream.url: must be http or https, got "ftp://x"',
+      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers",
+      "warning: store.url: memory: loses every task when the gateway stops",
+      "3 errors, 1 warning\n",
+    ].join("\n"),
+    stderr: "",
+  });
+});
+
+test("check gives 1 for a file that is not there", async () => {
+  expect(await run(["check", "--config", "/no/such.yaml"])).toEqual({
+    code: 1,
+    stdout: "error: cannot be read: ENOENT: no such file or directory, open '/no/such.yaml'\n1 error\n",
+    stderr: "",
+  });
+});
+
+test.each([
+  ["no flags", [], ["--upstream: is needed, or --config FILE"]],
+  ["an unknown flag", ["--bogus"], ["Unknown argument: bogus (see mcp-taskgate --help)"]],
+  ["an unknown command", ["sevre"], ["Unknown argument: sevre (see mcp-taskgate --help)"]],
+  [
+    "a flag without its value",
+    ["--port"],
+    ["Not enough arguments following: port (see mcp-taskgate --help)"],
+  ],
+  ["a negated flag", ["--no-port"], ["Unknown argument: no-port (see mcp-taskgate --help)"]],
+  ["check without a file", ["check"], ["Missing required argument: config (see mcp-taskgate --help)"]],
+  ["check of two files", ["check", "--config", "a", "--config", "b"], ["give --config FILE, once"]],
+  ["inspect", ["inspect", "http://a/"], ["inspect is not supported by this version"]],
+  ["stdio", ["stdio", "--upstream", "http://a/"], ["stdio is not supported by this version"]],
+  [
+    "a command to start",
+    ["--port", "1", "--", "node", "server.js"],
+    ["--: starting the server with a command is not supported by this version"],
+  ],
+  [
+    "a file and its settings",
+    ["--config", "x.yaml", "--port", "1"],
+    ["--port: cannot go with --config, where it is listen.port"],
+  ],
+  [
+    "several bad values",
+    ["serve", "--upstream", "ftp://x", "--port", "x", "--tool", "a=never", "--tool", "b=no", "--tool", "c"],
+    [
+      '--tool: must look like GLOB=MODE, got "c"',
+      '--port: must be a whole number from 0 to 65535, got "x"',
+      '--upstream: must be http or https, got "ftp://x"',
+      '--tool b=no: must be one of never, auto, always, required, got "no"',
+    ],
+  ],
+])("%s: exit code 2, and every problem on standard error", async (_, args, problems) => {
+  expect(await run(args)).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: problems.map((problem) => `error: ${problem}\n`).join(""),
+  });
+});
+
+test("serve does not start with a bad file", async () => {
+  const file = await fileWith("a.yaml", "bogus: 1\nservers: {}");
+  expect(await run(["--config", file])).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: [
+      "error: servers: must name at least one server, got a mapping",
+      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers\n",
+    ].join("\n"),
+  });
+});

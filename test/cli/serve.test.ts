@@ -1,0 +1,104 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Server } from "@modelcontextprotocol/sdk/server/index.js";
+import { expect, onTestFinished, test } from "vitest";
+import { serveLegacy } from "../support/legacy-http.ts";
+import { fileWith, launch, run } from "./process.ts";
+
+test("serve prints its routes once it is ready, and stops with 0 when it is told to", async () => {
+  const upstream = await legacyServer();
+  const gateway = launch(["--upstream", upstream, "--port", "0", "--store", "memory:", "--admin-port", "0"]);
+  const admin = await gateway.printed(/^admin {2}(.*)\n/m);
+
+  expect((await fetch(`${admin}/health/ready`)).status).toBe(200);
+  gateway.signal("SIGTERM");
+  const { code, stdout } = await gateway.finished;
+
+  const [route] = stdout.split("\n");
+  expect(route).toMatch(/^default {2}http:\/\/127\.0\.0\.1:\d+\/mcp → /);
+  expect(route?.slice(route.indexOf("→"))).toBe(`→ ${upstream}  legacy 2025-11-25  memory:`);
+  expect(code).toBe(0);
+});
+
+test("serve by a file prints a line for every server, those that cannot be reached too", async () => {
+  const upstream = await legacyServer();
+  const file = await fileWith(
+    "taskgate.yaml",
+    `
+listen: { port: 0 }
+store: { url: "memory:" }
+servers:
+  here: { upstream: { url: "${upstream}" } }
+  gone: { upstream: { url: "http://127.0.0.1:1/mcp" } }
+`,
+  );
+  const gateway = launch(["serve", "--config", file]);
+  await gateway.printed(/^(gone) {2}.*\n/m);
+  gateway.signal("SIGINT");
+  const { code, stdout, stderr } = await gateway.finished;
+
+  const port = /:(\d+)\/here\/mcp/.exec(stdout)?.[1];
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines).toEqual([
+    `here  http://127.0.0.1:${port}/here/mcp → ${upstream}  legacy 2025-11-25  memory:`,
+    expect.stringMatching(
+      new RegExp(
+        `^gone {2}http://127\\.0\\.0\\.1:${port}/gone/mcp → http://127\\.0\\.0\\.1:1/mcp {2}unreachable: .+, will retry {2}memory:$`,
+      ),
+    ),
+  ]);
+  const warnings = stderr.split("\n").filter((line) => line.includes("store.url"));
+  expect(warnings.map((line) => JSON.parse(line).msg)).toEqual([
+    "memory: loses every task when the gateway stops",
+  ]);
+  expect(code).toBe(0);
+});
+
+test("a second signal ends the process at once", async () => {
+  const silent = await silentServer();
+  const gateway = launch(["--upstream", silent.url, "--port", "0", "--store", "memory:"]);
+  await silent.asked;
+
+  // Two signals of one kind could be delivered as one.
+  gateway.signal("SIGTERM");
+  gateway.signal("SIGINT");
+
+  expect((await gateway.finished).code).toBe(130);
+});
+
+test("serve does not start with a store that cannot be opened", async () => {
+  const file = await fileWith("not-a-directory", "");
+  const args = ["--upstream", "http://127.0.0.1:1/mcp", "--port", "0", "--store", `level:${file}/data`];
+  const { code, stdout, stderr } = await run(args);
+  expect(stderr).toMatch(/^error: .*not-a-directory/m);
+  expect([code, stdout]).toEqual([2, ""]);
+});
+
+test("serve does not start on an address that is taken", async () => {
+  const { port } = new URL((await silentServer()).url);
+  const args = ["--upstream", "http://127.0.0.1:1/mcp", "--port", port, "--store", "memory:"];
+  const { code, stdout, stderr } = await run(args);
+  expect(stderr).toMatch(/^error: listen EADDRINUSE/m);
+  expect([code, stdout]).toEqual([2, ""]);
+});
+
+async function legacyServer(): Promise<string> {
+  const server = await serveLegacy(
+    () => new Server({ name: "legacy", version: "1" }, { capabilities: { tools: {} } }),
+  );
+  onTestFinished(() => server.close());
+  return server.url.href;
+}
+
+/** A server that takes requests and answers none. */
+async function silentServer() {
+  const server = createServer().listen(0, "127.0.0.1");
+  const asked = once(server, "request");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`, asked };
+}

@@ -1,0 +1,203 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { loadConfig, parseConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problems.ts";
+
+const MINIMAL = "servers: { reports: { upstream: { url: 'http://127.0.0.1:3001/mcp' } } }";
+
+const DEFAULT_POLICY = {
+  mode: "auto",
+  waitForMs: 250,
+  ttlMs: 3_600_000,
+  pollIntervalMs: 500,
+  maxPollIntervalMs: 10_000,
+  maxRuntimeMs: 3_600_000,
+  maxResultBytes: 33_554_432,
+};
+
+test("a file that names one server and nothing else gets every default", () => {
+  expect(parseConfig(MINIMAL, {})).toEqual({
+    config: {
+      listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
+      store: { url: "level:./taskgate-data" },
+      limits: { maxBodyBytes: 4_194_304, keepAliveMs: 15_000, drainTimeoutMs: 10_000 },
+      log: { level: "info" },
+      servers: [
+        {
+          name: "reports",
+          path: "/reports/mcp",
+          aliases: ["/mcp"],
+          upstream: {
+            url: new URL("http://127.0.0.1:3001/mcp"),
+            headers: {},
+            forwardHeaders: [],
+            sessions: "lease",
+          },
+          tasks: DEFAULT_POLICY,
+          tools: [],
+          maxConcurrent: 64,
+          maxQueued: 1000,
+        },
+      ],
+    },
+    warnings: [],
+  });
+});
+
+test("every setting of a file arrives with its unit", () => {
+  const text = `
+listen:
+  host: "::1"
+  port: "\${PORT}"
+  allowedHosts: [Reports.Example, "[::1]"]
+  allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"]
+admin: { port: 9090 }
+store: { url: "memory:" }
+callers: { identify: anonymous }
+limits: { maxBody: 64kb, keepAlive: 5s, drainTimeout: 0ms }
+log: { level: silent }
+servers:
+  reports:
+    path: /x
+    upstream:
+      url: https://reports.example/mcp?tenant=a
+      transport: streamable-http
+      headers: { X-Api-Key: "\${KEY}" }
+      forwardHeaders: [Authorization, X-Request-Id]
+      sessions: per-call
+    tasks:
+      mode: always
+      waitFor: 0ms
+      ttl: 365d
+      pollInterval: 1s
+      maxPollInterval: 1m
+      maxRuntime: 24d
+      onLoss: fail
+      maxResultBytes: 1mb
+      maxConcurrent: 1
+      maxQueued: 0
+`;
+  expect(parseConfig(text, { PORT: "0", KEY: "secret" }).config).toEqual({
+    listen: {
+      host: "::1",
+      port: 0,
+      allowedHosts: ["reports.example", "[::1]"],
+      allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"],
+    },
+    admin: { host: "127.0.0.1", port: 9090 },
+    store: { url: "memory:" },
+    limits: { maxBodyBytes: 65_536, keepAliveMs: 5000, drainTimeoutMs: 0 },
+    log: { level: "silent" },
+    servers: [
+      {
+        name: "reports",
+        path: "/x",
+        aliases: ["/mcp"],
+        upstream: {
+          url: new URL("https://reports.example/mcp?tenant=a"),
+          headers: { "x-api-key": "secret" },
+          forwardHeaders: ["authorization", "x-request-id"],
+          sessions: "per-call",
+        },
+        tasks: {
+          mode: "always",
+          waitForMs: 0,
+          ttlMs: 31_536_000_000,
+          pollIntervalMs: 1000,
+          maxPollIntervalMs: 60_000,
+          maxRuntimeMs: 2_073_600_000,
+          maxResultBytes: 1_048_576,
+        },
+        tools: [],
+        maxConcurrent: 1,
+        maxQueued: 0,
+      },
+    ],
+  });
+});
+
+test("a rule takes what it leaves out from its server, and the server from the defaults", () => {
+  const { tasks, tools } = only(`
+servers:
+  reports:
+    upstream: { url: "http://localhost/mcp" }
+    tasks: { mode: always, ttl: 2h }
+    tools: [{ match: greet, mode: never }, { match: "render_*", ttl: 1d, maxRuntime: 6h }]
+`);
+  expect(tasks).toEqual({ ...DEFAULT_POLICY, mode: "always", ttlMs: 7_200_000 });
+  expect(tools).toEqual([
+    { ...DEFAULT_POLICY, match: "greet", mode: "never", ttlMs: 7_200_000 },
+    { ...DEFAULT_POLICY, match: "render_*", mode: "always", ttlMs: 86_400_000, maxRuntimeMs: 21_600_000 },
+  ]);
+});
+
+test("an inherited poll interval gives way to the one that is given", () => {
+  const { tasks, tools } = only(`
+servers:
+  reports:
+    upstream: { url: "http://localhost/mcp" }
+    tasks: { pollInterval: 20s }
+    tools: [{ match: a, maxPollInterval: 2s }, { match: b, pollInterval: 30s }]
+`);
+  const intervals = [tasks, ...tools].map((policy) => [policy.pollIntervalMs, policy.maxPollIntervalMs]);
+  expect(intervals).toEqual([
+    [20_000, 20_000],
+    [2000, 2000],
+    [30_000, 30_000],
+  ]);
+});
+
+test("/mcp is an alias of a single server, unless that is its path already", () => {
+  expect(only("servers: { a: { path: /mcp, upstream: { url: 'http://localhost/' } } }").aliases).toEqual([]);
+  const { servers } = parseConfig(
+    "servers: { a: { path: /mcp, upstream: { url: 'http://a/' } }, b: { upstream: { url: 'http://b/' } } }",
+    {},
+  ).config;
+  expect(servers.map(({ path, aliases }) => [path, aliases])).toEqual([
+    ["/mcp", []],
+    ["/b/mcp", []],
+  ]);
+});
+
+test("JSON is read too, tabs and all", () => {
+  const json = JSON.stringify({ servers: { a: { upstream: { url: "http://localhost/mcp" } } } }, null, "\t");
+  expect(only(json).name).toBe("a");
+});
+
+test("anchors share settings between servers", () => {
+  const { servers } = parseConfig(
+    `
+servers:
+  a: { upstream: { url: "http://a/mcp" }, tasks: &slow { maxRuntime: 12h } }
+  b: { upstream: { url: "http://b/mcp" }, tasks: *slow }
+`,
+    {},
+  ).config;
+  expect(servers.map(({ tasks }) => tasks.maxRuntimeMs)).toEqual([43_200_000, 43_200_000]);
+});
+
+test("a file is read from disk", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "taskgate-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, "taskgate.yaml");
+  await writeFile(file, MINIMAL);
+  expect((await loadConfig(file, {})).config.servers.map(({ name }) => name)).toEqual(["reports"]);
+});
+
+test("a file that cannot be read is a problem of the configuration", async () => {
+  const error: unknown = await loadConfig("/no/such/file.yaml", {}).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ConfigError);
+  expect(error).toMatchObject({
+    problems: [
+      { path: "", message: "cannot be read: ENOENT: no such file or directory, open '/no/such/file.yaml'" },
+    ],
+  });
+});
+
+function only(text: string) {
+  const [server] = parseConfig(text, {}).config.servers;
+  if (server === undefined) throw new Error("no server");
+  return server;
+}

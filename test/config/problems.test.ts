@@ -1,0 +1,270 @@
+import { expect, test } from "vitest";
+import { parseConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problems.ts";
+
+const DURATION = 'must be a duration with a unit such as "250ms", "1h" or "2d"';
+const SIZE = 'must be a size with a unit such as "64kb" or "32mb"';
+const PATH = "must be a path such as /reports/mcp: segments of unreserved characters, no slash at the end";
+const ORIGIN = "must be an origin such as https://app.example, without a path";
+const HOST = "must be a host name without scheme, port or wildcard";
+const STORE = "is not supported by this version, which knows memory: and level:PATH";
+const OWN = "is set by the gateway itself";
+const POLL = "must not be longer than maxPollInterval";
+
+/** A part of the file beside a valid server `a`, the one problem's path, and its message. */
+const wholeFile: readonly (readonly [string, string, string])[] = [
+  ["listen: 8080", "listen", "must be a mapping, got 8080"],
+  ["listen:", "listen", "must be a mapping, got nothing"],
+  ["listen: []", "listen", "must be a mapping, got a list"],
+  ["listen: { host: '' }", "listen.host", 'must be a host name or an address, got ""'],
+  ["listen: { port: 65536 }", "listen.port", "must be a whole number from 0 to 65535, got 65536"],
+  ["listen: { port: 1.5 }", "listen.port", "must be a whole number from 0 to 65535, got 1.5"],
+  ["listen: { port: http }", "listen.port", 'must be a whole number from 0 to 65535, got "http"'],
+  ["listen: { port: '' }", "listen.port", 'must be a whole number from 0 to 65535, got ""'],
+  ["listen: { allowedHosts: a.example }", "listen.allowedHosts", 'must be a list, got "a.example"'],
+  ["listen: { allowedHosts: ['a:1'] }", "listen.allowedHosts[0]", `${HOST}, got "a:1"`],
+  ["listen: { allowedHosts: ['*'] }", "listen.allowedHosts[0]", `${HOST}, got "*"`],
+  ["listen: { allowedHosts: [http://a] }", "listen.allowedHosts[0]", `${HOST}, got "http://a"`],
+  ["listen: { allowedOrigins: ['*'] }", "listen.allowedOrigins[0]", `${ORIGIN}, got "*"`],
+  ["listen: { allowedOrigins: ['https://a/'] }", "listen.allowedOrigins[0]", `${ORIGIN}, got "https://a/"`],
+  ["listen: { allowedOrigins: ['https://A'] }", "listen.allowedOrigins[0]", `${ORIGIN}, got "https://A"`],
+  [
+    "listen: { allowedOrigins: ['https://a:443'] }",
+    "listen.allowedOrigins[0]",
+    `${ORIGIN}, got "https://a:443"`,
+  ],
+  ["admin: {}", "admin.port", "must be a whole number from 0 to 65535, but is missing"],
+  ["admin: { port: 8080 }", "admin.port", "8080 is the port of listen on the same host"],
+  ["store: { url: 'file:x' }", "store.url", 'must be memory: or level:PATH, got "file:x"'],
+  ["store: { url: 'level:' }", "store.url", 'must be memory: or level:PATH, got "level:"'],
+  ["store: { url: 'redis://u:pw@h/0' }", "store.url", `${STORE}, got "redis://…@h/0"`],
+  ["store: { url: 'rediss://h' }", "store.url", `${STORE}, got "rediss://h"`],
+  ["limits: { maxBody: 1048576 }", "limits.maxBody", `${SIZE}, got 1048576`],
+  ["limits: { maxBody: 0kb }", "limits.maxBody", 'must be from 1b to 511mb, got "0kb"'],
+  ["limits: { maxBody: 1gb }", "limits.maxBody", 'must be from 1b to 511mb, got "1gb"'],
+  ["limits: { keepAlive: 0s }", "limits.keepAlive", 'must be from 1ms to 24d, got "0s"'],
+  ["limits: { drainTimeout: 25d }", "limits.drainTimeout", 'must be from 0ms to 24d, got "25d"'],
+  [
+    "log: { level: loud }",
+    "log.level",
+    'must be one of trace, debug, info, warn, error, fatal, silent, got "loud"',
+  ],
+  [
+    "callers: { identify: jwt }",
+    "callers.identify",
+    'is not supported by this version, which knows auto, anonymous, got "jwt"',
+  ],
+  ["callers: { trustedProxies: [] }", "callers.trustedProxies", "is not supported by this version"],
+  [
+    "port: 8080",
+    "port",
+    "is not a setting; the settings here are listen, admin, store, callers, limits, log, servers",
+  ],
+  ["store: { uri: 'memory:' }", "store.uri", "is not a setting; the settings here are url"],
+];
+
+test.each(wholeFile)("%s → %s: %s", (text, path, message) => {
+  expect(problemsOf(`${text}\nservers: { a: { upstream: { url: "http://a/" } } }`)).toEqual([
+    { path, message },
+  ]);
+});
+
+/** The settings of a server `a` beside a valid upstream. */
+const server: readonly (readonly [string, string, string])[] = [
+  ["path: x", "servers.a.path", `${PATH}, got "x"`],
+  ["path: /x/", "servers.a.path", `${PATH}, got "/x/"`],
+  ["path: /a//b", "servers.a.path", `${PATH}, got "/a//b"`],
+  ["path: /a/../b", "servers.a.path", `${PATH}, got "/a/../b"`],
+  ["path: '/a?b'", "servers.a.path", `${PATH}, got "/a?b"`],
+  ["path: '/a%20b'", "servers.a.path", `${PATH}, got "/a%20b"`],
+  [
+    "path: /.well-known/x",
+    "servers.a.path",
+    "/.well-known/x belongs to the gateway, like everything below /.well-known, /health, /metrics",
+  ],
+  [
+    "path: /health",
+    "servers.a.path",
+    "/health belongs to the gateway, like everything below /.well-known, /health, /metrics",
+  ],
+  ["tasks: { mode: sometimes }", "servers.a.tasks.mode", modeMessage("sometimes")],
+  ["tasks: { waitFor: 250 }", "servers.a.tasks.waitFor", `${DURATION}, got 250`],
+  ["tasks: { waitFor: '250' }", "servers.a.tasks.waitFor", `${DURATION}, got "250"`],
+  ["tasks: { waitFor: }", "servers.a.tasks.waitFor", `${DURATION}, got nothing`],
+  ["tasks: { ttl: 0ms }", "servers.a.tasks.ttl", 'must be from 1ms to 365d, got "0ms"'],
+  ["tasks: { ttl: 366d }", "servers.a.tasks.ttl", 'must be from 1ms to 365d, got "366d"'],
+  [
+    "tasks: { maxRuntime: 2147483648ms }",
+    "servers.a.tasks.maxRuntime",
+    'must be from 1ms to 24d, got "2147483648ms"',
+  ],
+  ["tasks: { pollInterval: 2s, maxPollInterval: 1s }", "servers.a.tasks.pollInterval", POLL],
+  ["tools: [{ match: x, pollInterval: 2s, maxPollInterval: 1s }]", "servers.a.tools[0].pollInterval", POLL],
+  [
+    "tasks: { onLoss: retry }",
+    "servers.a.tasks.onLoss",
+    'is not supported by this version, which knows fail, got "retry"',
+  ],
+  ["tasks: { onLoss: shrug }", "servers.a.tasks.onLoss", 'must be fail, got "shrug"'],
+  [
+    "tasks: { maxConcurrent: 0 }",
+    "servers.a.tasks.maxConcurrent",
+    "must be a whole number from 1 to 100000, got 0",
+  ],
+  ["tools: { greet: never }", "servers.a.tools", "must be a list, got a mapping"],
+  ["tools: [{ mode: never }]", "servers.a.tools[0].match", "must be a glob over tool names, but is missing"],
+  ["tools: [{ match: x }, { match: y, mode: no }]", "servers.a.tools[1].mode", modeMessage("no")],
+  ["tools: [{ match: x, unsafe: true }]", "servers.a.tools[0].unsafe", "is not supported by this version"],
+  [
+    "tools: [{ match: x, maxQueued: 1 }]",
+    "servers.a.tools[0].maxQueued",
+    "is not a setting; the settings here are match, mode, waitFor, ttl, pollInterval, maxPollInterval, maxRuntime, onLoss, maxResultBytes",
+  ],
+];
+
+test.each(server)("servers.a: %s → %s: %s", (text, path, message) => {
+  expect(problemsOf(`servers:\n  a:\n    upstream: { url: "http://a/" }\n    ${text}`)).toEqual([
+    { path, message },
+  ]);
+});
+
+/** The upstream of a server `a`. */
+const upstream: readonly (readonly [string, string, string])[] = [
+  ["{}", "url", "must be http or https, but is missing"],
+  ["{ url: 'ftp://x' }", "url", 'must be http or https, got "ftp://x"'],
+  ["{ url: 'localhost:3001/mcp' }", "url", 'must be http or https, got "localhost:3001/mcp"'],
+  ["{ url: 'ftp://x?key=secret' }", "url", 'must be http or https, got "ftp://x?…"'],
+  [
+    "{ url: 'http://u:secret@x/' }",
+    "url",
+    'must not contain credentials; put them in headers, got "http://…@x/"',
+  ],
+  ["{ url: 'http://x/#y' }", "url", 'must not have a fragment, got "http://x/#y"'],
+  ["{ url: 'http://x', command: node }", "command", "is not supported by this version"],
+  ["{ url: 'http://x', args: [x] }", "args", "is not supported by this version"],
+  [
+    "{ url: 'http://x', transport: sse }",
+    "transport",
+    'is not supported by this version, which knows auto, streamable-http, got "sse"',
+  ],
+  ["{ url: 'http://x', sessions: many }", "sessions", 'must be one of lease, per-call, single, got "many"'],
+  ["{ url: 'http://x', headers: 'X-A: secret' }", "headers", "must be a mapping from header names to values"],
+  ["{ url: 'http://x', headers: { X-A: 5 } }", "headers.X-A", "must be text"],
+  [
+    "{ url: 'http://x', headers: { X-A: \"secret\\n\" } }",
+    "headers.X-A",
+    "must be a header value: not empty, no line breaks",
+  ],
+  ["{ url: 'http://x', headers: { 'X A': secret } }", 'headers["X A"]', "must be the name of a header"],
+  ["{ url: 'http://x', headers: { Mcp-Session-Id: secret } }", "headers.Mcp-Session-Id", OWN],
+  [
+    "{ url: 'http://x', headers: { X-A: secret, x-a: secret } }",
+    "headers.x-a",
+    "is given twice, because upper and lower case are the same",
+  ],
+  ["{ url: 'http://x', forwardHeaders: [Host] }", "forwardHeaders[0]", `${OWN}, got "Host"`],
+  [
+    "{ url: 'http://x', headers: { X-A: '$" + "{NOPE}' } }",
+    "headers.X-A",
+    "the environment variable NOPE is not set",
+  ],
+];
+
+test.each(upstream)("upstream: %s → %s: %s", (text, path, message) => {
+  const problems = problemsOf(`servers: { a: { upstream: ${text} } }`);
+  expect(problems).toEqual([{ path: `servers.a.upstream.${path}`, message }]);
+  expect(JSON.stringify(problems)).not.toContain("secret");
+});
+
+/** Files that are wrong as a whole. */
+const broken: readonly (readonly [string, string, string])[] = [
+  ["", "", "must be a mapping, got nothing"],
+  ["[]", "", "must be a mapping, got a list"],
+  ["{}", "servers", "must be a mapping from names to servers, but is missing"],
+  ["servers: {}", "servers", "must name at least one server, got a mapping"],
+  ["servers: { a: }", "servers.a", "must be a mapping, got nothing"],
+  ["servers: { __proto__: { upstream: { url: 'http://a' } } }", "servers.__proto__", "is not a setting"],
+  [
+    "servers: { a b: { upstream: { url: 'http://a' } } }",
+    'servers["a b"]',
+    "must be a name of up to 64 letters, digits, dots, dashes and underscores",
+  ],
+  [
+    "servers: { a: { path: /x, upstream: { url: 'http://a' } }, b: { path: /x, upstream: { url: 'http://b' } } }",
+    "servers.b.path",
+    "/x is already the path of servers.a",
+  ],
+  [
+    "servers: { a: { upstream: { url: 'http://a' } }, b: { path: /a/mcp, upstream: { url: 'http://b' } } }",
+    "servers.b.path",
+    "/a/mcp is already the path of servers.a",
+  ],
+  ["a: 1\na: 2", "", "line 2, column 1: Map keys must be unique"],
+  ["a: 1\n\tb: 2", "", "line 2, column 1: Tabs are not allowed as indentation"],
+  ["a: !secret x", "", "line 1, column 4: Unresolved tag: !secret"],
+  ["a: *b", "", "Unresolved alias (the anchor must be set before the alias): b"],
+];
+
+test.each(broken)("%j → %s: %s", (text, path, message) => {
+  expect(problemsOf(text)).toContainEqual({ path, message });
+});
+
+test("a syntax error does not quote the line, which may hold a secret", () => {
+  const problems = problemsOf('key: "my secret\nnext: 1');
+  expect(problems).not.toEqual([]);
+  expect(JSON.stringify(problems)).not.toContain("my secret");
+});
+
+test("all problems are told at once, those of single settings and those between them", () => {
+  const text = `
+listen: { port: x }
+bogus: 1
+servers:
+  a: { path: /x, upstream: { url: "ftp://a" } }
+  b: { path: /x, upstream: { url: "$\{NOPE}" }, tasks: { ttl: 5 } }
+`;
+  expect(problemsOf(text).map(({ path }) => path)).toEqual([
+    "servers.b.upstream.url",
+    "listen.port",
+    "servers.a.upstream.url",
+    "servers.b.tasks.ttl",
+    "bogus",
+    "servers.b.path",
+  ]);
+});
+
+test("messages show the reference to the environment and not its value", () => {
+  expect(problemsOf("servers: { a: { upstream: { url: '$" + "{URL}' } } }", { URL: "secret" })).toEqual([
+    { path: "servers.a.upstream.url", message: 'must be http or https, got "$' + '{URL}"' },
+  ]);
+});
+
+test("a long text is cut", () => {
+  const [problem] = problemsOf(
+    `store: { url: ${"x".repeat(5000)} }\nservers: { a: { upstream: { url: "http://a" } } }`,
+  );
+  expect(problem?.message).toBe(`must be memory: or level:PATH, got "${"x".repeat(100)}…"`);
+});
+
+test("the message of the error lists every problem with its path", () => {
+  const error = errorOf("servers: {}\nbogus: 1");
+  expect(error.message.split("\n")).toEqual(error.problems.map(({ path, message }) => `${path}: ${message}`));
+});
+
+function problemsOf(text: string, env: Record<string, string> = {}) {
+  return errorOf(text, env).problems;
+}
+
+function errorOf(text: string, env: Record<string, string> = {}): ConfigError {
+  try {
+    parseConfig(text, env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error("the file was accepted");
+}
+
+function modeMessage(given: string): string {
+  return `must be one of never, auto, always, required, got "${given}"`;
+}

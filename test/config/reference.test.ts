@@ -1,0 +1,65 @@
+import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
+import { expect, test } from "vitest";
+import { jsonSchema, type SettingSchema, settingSchema } from "../../src/config/json-schema.ts";
+import { settingsMarkdown } from "../../src/config/reference.ts";
+import { defaults } from "../../src/config/schema.ts";
+
+const validate = new AjvJsonSchemaValidator().getValidator(jsonSchema());
+const upstream = { url: "http://localhost/mcp" };
+
+test.each([
+  ["the least file", { servers: { a: { upstream } } }],
+  [
+    "references to the environment",
+    {
+      listen: { port: "$" + "{PORT}" },
+      limits: { keepAlive: "$" + "{KEEP}" },
+      servers: { a: { upstream, tasks: { ttl: "$" + "{TTL}", maxResultBytes: "$" + "{SIZE}" } } },
+    },
+  ],
+  ["a rule", { servers: { a: { upstream, tools: [{ match: "x_*", mode: "never", ttl: "1h" }] } } }],
+])("an editor accepts %s", (_, document) => {
+  expect(validate(document)).toMatchObject({ valid: true });
+});
+
+test.each([
+  ["a file without servers", {}],
+  ["an unknown setting", { servers: { a: { upstream } }, bogus: 1 }],
+  ["an unknown setting further down", { servers: { a: { upstream: { ...upstream, uri: "x" } } } }],
+  ["a duration without a unit", { servers: { a: { upstream, tasks: { ttl: "5" } } } }],
+  ["a size as a number", { limits: { maxBody: 5 }, servers: { a: { upstream } } }],
+  ["a port out of range", { listen: { port: 65_536 }, servers: { a: { upstream } } }],
+  ["a mode nobody knows", { servers: { a: { upstream, tasks: { mode: "maybe" } } } }],
+])("an editor refuses %s", (_, document) => {
+  expect(validate(document)).toMatchObject({ valid: false });
+});
+
+test("the schema tells the defaults in the words of the file", () => {
+  const { properties } = settingSchema();
+  const server = properties?.servers?.additionalProperties;
+  const tasks = server ? server.properties?.tasks : undefined;
+  const told = Object.entries(tasks?.properties ?? {}).map(([name, setting]) => [name, setting.default]);
+  expect(Object.fromEntries(told)).toEqual(defaults.tasks);
+});
+
+test("every setting is explained", () => {
+  expect(leaves(settingSchema()).filter(({ description }) => description === undefined)).toEqual([]);
+});
+
+test("the table has a row for every setting, with its values, default and meaning", () => {
+  const lines = settingsMarkdown().split("\n");
+  expect(lines.slice(0, 2)).toEqual(["| setting | values | default | meaning |", "|---|---|---|---|"]);
+  expect(lines).toContain(
+    "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long `auto` waits before it lets go. |",
+  );
+  expect(lines).toContain(
+    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `maxResultBytes` | from `tasks` | The same settings for the tools that match. |",
+  );
+  for (const line of lines) expect(line).toMatch(/^\|([^|]+\|){4}$/);
+});
+
+function leaves({ properties, additionalProperties, ...setting }: SettingSchema): readonly SettingSchema[] {
+  if (properties !== undefined) return Object.values(properties).flatMap(leaves);
+  const isNamed = additionalProperties && additionalProperties.properties !== undefined;
+  return isNamed ? leaves(additionalProperties) : [setting];
+}
