@@ -7,10 +7,11 @@ import type { Dispatcher } from "undici";
 import type { Config, ServerConfig } from "./config/config.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
 import { anonymous } from "./edge/callers.ts";
-import { mcpEndpoint } from "./edge/endpoint.ts";
+import { counted, mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
 import type { Route } from "./lanes/lane.ts";
 import { createLog } from "./ops/log.ts";
+import { within } from "./ops/within.ts";
 import { openStore } from "./stores/open.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
@@ -111,18 +112,19 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
     ...aliases.filter((pair): pair is [string, Route] => pair[1] !== undefined),
   ]);
   const { maxBodyBytes, keepAliveMs, drainTimeoutMs } = config.limits;
-  const endpoint = mcpEndpoint({
-    guard: hostGuard(config.listen),
-    identify: anonymous,
-    maxBodyBytes,
-    keepAliveMs,
-  });
+  const guard = hostGuard(config.listen);
+  const { endpoint, idle } = counted(mcpEndpoint({ guard, identify: anonymous, maxBodyBytes, keepAliveMs }));
 
   let closing: Promise<void> | undefined;
   const shutDown = async (servers: readonly Server[]) => {
     stopping.abort();
     const closed = servers.map(closeServer);
-    await engine.close(drainTimeoutMs);
+    // When nobody waits for an answer any more, no call can become a task any more.
+    await within(
+      drainTimeoutMs,
+      idle().then(() => engine.settled()),
+    );
+    await engine.close();
     held.close();
     for (const server of servers) server.closeAllConnections();
     await Promise.all(closed);

@@ -49,6 +49,21 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
   };
 }
 
+/** An endpoint that knows when nobody waits for an answer of it any more. */
+export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle(): Promise<void> } {
+  let running = 0;
+  const waiting = new Set<() => void>();
+  return {
+    endpoint: async (...request) => {
+      running += 1;
+      await endpoint(...request);
+      running -= 1;
+      if (running === 0) for (const resolve of waiting) resolve();
+    },
+    idle: () => (running === 0 ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
+  };
+}
+
 /** A legacy client says its version in a header, if at all, and never in `_meta` (2026-07-28, Versioning §Terminology). */
 function isLegacy(request: IncomingMessage, { params }: Inbound): boolean {
   const version = request.headers["mcp-protocol-version"];

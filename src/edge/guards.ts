@@ -24,10 +24,13 @@ export function hostGuard({ host, allowedHosts, allowedOrigins }: ListenConfig):
   const hosts =
     allowedHosts === undefined ? (isLoopback ? [...LOOPBACK, host] : undefined) : [...allowedHosts];
   const origins = new Set(allowedOrigins);
+  // One connection after another says the same: a name that has been accepted need not be parsed again.
+  let lastAccepted: string | undefined;
   return (request, response) => {
-    if (hosts !== undefined) {
+    if (hosts !== undefined && (lastAccepted === undefined || request.headers.host !== lastAccepted)) {
       const checked = validateHostHeader(request.headers.host, hosts);
       if (!checked.ok) throw rpc.forbidden(`this host is not served here (${checked.message})`);
+      lastAccepted = request.headers.host;
     }
     const { origin } = request.headers;
     if (origin === undefined) return;

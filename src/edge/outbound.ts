@@ -101,10 +101,10 @@ export class HttpReply implements Reply {
 
   #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#isDone) return;
-    this.#stop();
-    if (this.#response.destroyed) return;
     // A status is part of an error, and a stream has none of its own: what is refused is refused in JSON.
     if (!this.#options.accepts.json && status === 200) this.open();
+    this.#stop();
+    if (this.#response.destroyed) return;
     if (this.#isStream) {
       this.#event(message);
       this.#response.end();

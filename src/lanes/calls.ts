@@ -78,6 +78,7 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
       ? attend(exchange, how, held.call, identity)
       : repeatHandle(exchange, held.taskId);
   }
+  if (route.stopping.aborted) throw rpc.stopping();
   const call = new Call({
     upstream: route.upstream,
     slots: route.slots,

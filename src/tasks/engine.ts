@@ -1,7 +1,15 @@
 import type { Logger } from "pino";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
-import type { NewTask, Outcome, TaskId, TaskRecord, TaskStore, TaskView } from "../stores/task-store.ts";
+import {
+  type NewTask,
+  type Outcome,
+  StoreUnavailable,
+  type TaskId,
+  type TaskRecord,
+  type TaskStore,
+  type TaskView,
+} from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
 import { checkAnswer } from "./input.ts";
 import { LiveTask } from "./live.ts";
@@ -31,6 +39,7 @@ export class TaskEngine {
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
   readonly #watchers = new Map<TaskId, Set<() => void>>();
   readonly #stopWatching: () => void;
+  #isClosed = false;
 
   constructor({ store, log, clock = Date.now }: TaskEngineOptions) {
     this.#store = store;
@@ -118,10 +127,14 @@ export class TaskEngine {
     };
   }
 
-  /** Waits for the calls that run, up to `drainMs`; then they are lost, and their tasks say so. */
-  async close(drainMs: number): Promise<void> {
-    const ended = Promise.all([...this.#live.values()].map((live) => live.ended));
-    await within(drainMs, ended);
+  /** Resolves when every task that there is now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((live) => live.ended));
+  }
+
+  /** Lets go: the calls that still run are lost, their tasks say so, and there are no new ones. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
     const reason =
       "The gateway was stopped before the server had answered; whether the work was done is not known";
     const left = [...this.#live.values()];
@@ -141,6 +154,7 @@ export class TaskEngine {
   }
 
   async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
+    if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const statusMessage = call.state === "queued" ? "queued" : "running";
     const record = await this.#store.create({ ...task, statusMessage, inputRequests: call.inputRequests });
     const live = new LiveTask({
@@ -164,13 +178,4 @@ export class TaskEngine {
       "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
     return { task, outcome: await this.#store.end(task, { kind: "lost", endedAt: this.#clock(), reason }) };
   }
-}
-
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, timeout]);
-  clearTimeout(timer);
 }
