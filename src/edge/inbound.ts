@@ -28,9 +28,14 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
   }
 }
 
-/** The id of a message, whatever else is wrong with it: errors are to carry it. */
+/**
+ * The id of a message, whatever else is wrong with it: errors are to carry it. That of an answer is none of the client's,
+ * who might take the error for the answer to a request of its own.
+ */
 export function idOf(message: unknown): RequestId | null {
-  return isObject(message) && isRequestId(message.id) ? message.id : null;
+  if (!isObject(message) || !isRequestId(message.id)) return null;
+  const isAnswer = message.method === undefined && (message.result ?? message.error) !== undefined;
+  return isAnswer ? null : message.id;
 }
 
 /**
@@ -59,7 +64,7 @@ const STREAM_RANGE = /(?:^|,)\s*(?:text\/(?:event-stream|\*)|\*\/\*)\s*(?:;|,|$)
 export function readAccept(accept: string | undefined): Accepts {
   if (accept === undefined) return { json: true, stream: true };
   const accepts = { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
-  if (!accepts.json && !accepts.stream) throw rpc.notAcceptable();
+  if (!accepts.json && !accepts.stream) throw rpc.notAcceptable("application/json or text/event-stream");
   return accepts;
 }
 

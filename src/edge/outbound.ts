@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Reply } from "../lanes/lane.ts";
-import type { RpcError } from "../protocol/errors.ts";
+import { type RpcError, rpc } from "../protocol/errors.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 
@@ -67,22 +67,20 @@ export class HttpReply implements Reply {
 
   notify(notification: JsonRpcNotification | JsonText): void {
     if (this.#isDone || this.#response.writableLength > MAX_BEHIND_BYTES) return;
-    this.open();
+    this.#stream();
     if (this.#isStream) this.#event(typeof notification === "string" ? notification : toJson(notification));
   }
 
   open(): void {
-    if (this.#isStream || this.#isDone || !this.#options.accepts.stream || this.#response.headersSent) return;
-    this.#isStream = true;
-    this.#response.writeHead(200, STREAM_HEADERS);
-    this.#response.flushHeaders();
+    if (!this.#options.accepts.stream) throw rpc.notAcceptable("text/event-stream");
+    this.#stream();
   }
 
   keepAlive(): void {
     if (this.#keepAlive !== undefined || this.#isDone || !this.#options.accepts.stream || this.gone.aborted)
       return;
     this.#keepAlive = setInterval(() => {
-      this.open();
+      this.#stream();
       if (this.#response.writableLength === 0) this.#response.write(":\n\n");
     }, this.#options.keepAliveMs);
   }
@@ -99,10 +97,18 @@ export class HttpReply implements Reply {
     });
   }
 
+  /** From here on the answer is a stream, where the client can read one. */
+  #stream(): void {
+    if (this.#isStream || this.#isDone || !this.#options.accepts.stream || this.#response.headersSent) return;
+    this.#isStream = true;
+    this.#response.writeHead(200, STREAM_HEADERS);
+    this.#response.flushHeaders();
+  }
+
   #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#isDone) return;
     // A status is part of an error, and a stream has none of its own: what is refused is refused in JSON.
-    if (!this.#options.accepts.json && status === 200) this.open();
+    if (!this.#options.accepts.json && status === 200) this.#stream();
     this.#stop();
     if (this.#response.destroyed) return;
     if (this.#isStream) {

@@ -40,7 +40,7 @@ export interface Reply {
   result(result: JsonText): void;
   /** Something before the answer. A client that cannot read streams does not get it. */
   notify(notification: JsonRpcNotification | JsonText): void;
-  /** Opens the stream at once, where the client can read one. */
+  /** Opens the stream at once. @throws HTTP 406 when the client reads none */
   open(): void;
   /** From now on sends comments when it is quiet, so that nothing on the way gives up on the connection. */
   keepAlive(): void;

@@ -84,7 +84,7 @@ export const rpc = {
       Allow: "POST",
     }),
   bodyTooLarge: (maxBytes: number) => error(-32600, `The body is larger than ${maxBytes} bytes`, 413),
-  notAcceptable: () => error(-32600, "Accept must allow application/json or text/event-stream", 406),
+  notAcceptable: (wanted: string) => error(-32600, `Accept must allow ${wanted}`, 406),
   unsupportedMediaType: (found: string) =>
     error(-32600, `Content-Type must be application/json, got ${quote(found)}`, 415),
 } as const;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { rpc } from "../protocol/errors.ts";
-import { type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import {
   type Change,
   type Outcome,
@@ -42,7 +42,12 @@ export class LiveTask {
     this.#statusMessage = options.record.statusMessage;
     const { call } = options;
     this.ended = new Promise((resolve) => {
-      const end = (how: CallEnd) => this.#end(how).finally(resolve);
+      const end = (how: CallEnd) =>
+        this.#end(how)
+          .catch((err) =>
+            options.log.error({ err, task: this.#record.id }, "an outcome could not be written"),
+          )
+          .finally(resolve);
       if (call.end !== undefined) return void end(call.end);
       call.listen({
         onSent: () => this.#say("running", 0),
@@ -155,11 +160,17 @@ function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outco
   }
 }
 
-/** Should a legacy server say `resultType`, it stands first, where a view looks for it. */
+/**
+ * What the server said, as text. Should it say `resultType`, that stands first, where a view looks for it; should it
+ * relate the result to a task, that is none of ours.
+ */
 function resultText(result: JsonObject): JsonText {
-  if (!Object.hasOwn(result, "resultType")) return toJson(result);
-  const { resultType, ...rest } = result;
-  return toJson({ resultType, ...rest });
+  const { resultType, ...rest } = isObject(result._meta) ? withoutRelatedTask(result, result._meta) : result;
+  return toJson(resultType === undefined ? rest : { resultType, ...rest });
+}
+
+function withoutRelatedTask(result: JsonObject, { [META.relatedTask]: _, ..._meta }: JsonObject): JsonObject {
+  return { ...result, _meta };
 }
 
 function progressMessage({ progress, total, message }: Progress): string {
