@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { META } from "../protocol/modern.ts";
 import {
   type Change,
   type Outcome,
