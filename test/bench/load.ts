@@ -1,0 +1,78 @@
+/** The client that makes the load: a process of its own, which does the jobs it is sent one after the other. */
+
+import { answerQuestions } from "./answers.ts";
+import { Connection, encode } from "./connection.ts";
+import type { Request } from "./requests.ts";
+
+export interface Job {
+  readonly port: number;
+  readonly path: string;
+  /** Requests in flight. */
+  readonly connections: number;
+  /** Sent in turn, each connection those that fall to it; there are at least as many as connections. */
+  readonly requests: readonly Request[];
+  /** How long to go on, and after how many requests to stop at the latest. */
+  readonly forMs: number;
+  readonly atMost?: number;
+  /** What every response has to contain; anything else makes the job fail. */
+  readonly expected: string;
+}
+
+export interface Measured {
+  readonly count: number;
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** How much of a core the load client itself was busy, 0 to 1. Near 1, it is the client that was measured. */
+  readonly clientShare: number;
+  /** The ids of tasks that were named in responses, the newest last. */
+  readonly taskIds: readonly string[];
+  /** One response, head included. */
+  readonly sample: string;
+}
+
+const TASK_ID = /"taskId":"([^"]+)"/;
+const MAX_TASK_IDS = 20_000;
+
+answerQuestions((job: Job) => run(job));
+console.log("ready");
+
+async function run({ port, path, connections, requests, forMs, atMost, expected }: Job): Promise<Measured> {
+  const bytes = requests.map((request) => encode(port, path, request));
+  const durations: number[] = [];
+  const taskIds: string[] = [];
+  let sample = "";
+  let left = atMost ?? Number.POSITIVE_INFINITY;
+  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port)));
+  const cpuBefore = process.cpuUsage();
+  const startedAt = performance.now();
+  const endsAt = startedAt + forMs;
+  const work = open.map(async (connection, first) => {
+    for (let turn = first; left > 0; turn += connections) {
+      left -= 1;
+      const sentAt = performance.now();
+      if (sentAt >= endsAt) return;
+      sample = await connection.send(bytes[turn % bytes.length] ?? Buffer.alloc(0));
+      durations.push(performance.now() - sentAt);
+      if (!sample.includes(expected)) throw new Error(`expected ${expected} in:\n${sample}`);
+      const taskId = TASK_ID.exec(sample)?.[1];
+      if (taskId !== undefined && taskIds.length < MAX_TASK_IDS) taskIds.push(taskId);
+    }
+  });
+  await Promise.all(work).finally(() => {
+    for (const connection of open) connection.close();
+  });
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  durations.sort((a, b) => a - b);
+  const quantile = (q: number) => durations[Math.floor(q * durations.length)] ?? Number.NaN;
+  return {
+    count: durations.length,
+    perSecond: durations.length / seconds,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    clientShare: (user + system) / 1_000_000 / seconds,
+    taskIds: [...new Set(taskIds)],
+    sample,
+  };
+}

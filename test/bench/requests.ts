@@ -1,0 +1,51 @@
+/** Requests as they go over the wire, made before anything is measured. */
+
+export interface Request {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientInfo": { name: "taskgate-bench", version: "0" },
+  "io.modelcontextprotocol/clientCapabilities": { extensions: { "io.modelcontextprotocol/tasks": {} } },
+};
+
+/** A request of 2026-07-28 from a client that knows tasks. */
+export function modern(id: number, method: string, params: Readonly<Record<string, unknown>>): Request {
+  const name = String(params.name ?? params.taskId);
+  const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": method, "mcp-name": name };
+  return {
+    headers,
+    body: JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } }),
+  };
+}
+
+/** A request of 2025-11-25 in a session. */
+export function legacy(
+  sessionId: string,
+  id: number,
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+): Request {
+  const headers = { "mcp-protocol-version": "2025-11-25", "mcp-session-id": sessionId };
+  return { headers, body: JSON.stringify({ jsonrpc: "2.0", id, method, params }) };
+}
+
+/** Opens a session the way a legacy client does, and gives its id. */
+export async function openLegacySession(url: string): Promise<string> {
+  const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+  const clientInfo = { name: "taskgate-bench", version: "0" };
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: "open", method: "initialize", params });
+  const opened = await fetch(url, { method: "POST", headers, body });
+  await opened.text();
+  const sessionId = opened.headers.get("mcp-session-id") ?? "";
+  const acknowledged = await fetch(url, {
+    method: "POST",
+    headers: { ...headers, "mcp-session-id": sessionId },
+    body: JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" }),
+  });
+  await acknowledged.text();
+  return sessionId;
+}

@@ -1,0 +1,102 @@
+import { connect } from "node:net";
+import { expect, test } from "vitest";
+import type { Json } from "../support/modern-client.ts";
+import { count } from "../support/story.ts";
+import { durable } from "./durable.ts";
+
+test("a gateway that is told to stop lets calls end, writes down the rest, and leaves nothing behind", async () => {
+  const { server, start, release, calls } = await durable({ drainTimeout: "1s" });
+  const { gateway, user } = await start();
+  const [held, stuck, asking] = await Promise.all(
+    ["held", "stuck", "asking"].map(async (tool) => (await user.callTool(tool, { label: tool })).taskId),
+  );
+  await user.taskWhen(asking, ({ status }) => status === "input_required");
+  await server.arrival("tools/call", 3);
+
+  const exited = gateway.kill("SIGTERM");
+  await refused(gateway.url);
+  release();
+  expect(await exited).toEqual({ code: 0, signal: null });
+
+  await server.until(() => server.sessions.size === 0, "every session to be ended");
+  expect(count(server, "DELETE")).toBe(count(server, "initialize"));
+  expect(server.pending).toBe(0);
+  // What was given up is cancelled at the server.
+  expect(count(server, "notifications/cancelled")).toBe(2);
+  const second = await start();
+  expect(await second.user.task(held)).toMatchObject({
+    status: "completed",
+    result: { resultType: "complete", content: [{ text: expect.stringMatching(/^held/) }] },
+  });
+  for (const taskId of [stuck, asking]) {
+    expect(await second.user.task(taskId)).toMatchObject({
+      status: "failed",
+      statusMessage: expect.stringMatching(/gateway was stopped before the server had answered/),
+    });
+  }
+  expect(["held", "stuck", "asking"].map(calls)).toEqual([1, 1, 1]);
+});
+
+test("streams that are open get their final result when the gateway is told to stop", async () => {
+  const { start, release } = await durable();
+  const { gateway, user } = await start();
+  const { taskId } = await user.callTool("held", { label: "held" });
+  const stream = user.stream("subscriptions/listen", { notifications: { taskIds: [taskId] } }, { id: "sub" });
+  const ack = (await stream.next()).value;
+  const current = (await stream.next()).value;
+
+  const exited = gateway.kill("SIGTERM");
+  const rest: Json[] = [];
+  for await (const message of stream) rest.push(message);
+  release();
+
+  expect(ack).toMatchObject({ params: { notifications: { taskIds: [taskId] } } });
+  expect(current).toMatchObject({ method: "notifications/tasks", params: { status: "working" } });
+  expect(rest.at(-1)).toMatchObject({
+    jsonrpc: "2.0",
+    id: "sub",
+    result: { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": "sub" } },
+  });
+  expect(await exited).toEqual({ code: 0, signal: null });
+});
+
+test("a call without a task that ends in time is still answered when the gateway is told to stop", async () => {
+  const { server, start, release } = await durable();
+  const { gateway, user } = await start();
+  const calling = user.callTool("plain_held", { label: "plain" });
+  await server.arrival("tools/call");
+
+  const exited = gateway.kill("SIGTERM");
+  await refused(gateway.url);
+  release();
+
+  expect((await calling).content[0].text).toMatch(/^plain/);
+  expect(await exited).toEqual({ code: 0, signal: null });
+});
+
+test("a second signal ends a gateway that is waiting for a call", async () => {
+  const { server, start } = await durable({ drainTimeout: "1h" });
+  const { gateway, user } = await start();
+  const { taskId } = await user.callTool("stuck", { label: "stuck" });
+  await server.arrival("tools/call");
+
+  void gateway.kill("SIGTERM");
+  await refused(gateway.url);
+  expect(await gateway.kill("SIGTERM")).toEqual({ code: 130, signal: null });
+
+  const second = await start();
+  expect(await second.user.task(taskId)).toMatchObject({ status: "failed" });
+});
+
+/** Settles when nobody listens there any longer. */
+async function refused({ hostname, port }: URL): Promise<void> {
+  for (const deadline = Date.now() + 5_000; Date.now() < deadline; ) {
+    const isRefused = await new Promise<boolean>((resolve) => {
+      const socket = connect(Number(port), hostname);
+      socket.once("connect", () => resolve(false)).once("error", () => resolve(true));
+      socket.once("connect", () => socket.destroy());
+    });
+    if (isRefused) return;
+  }
+  throw new Error(`something still listens on port ${port}`);
+}
