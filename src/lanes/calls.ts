@@ -1,7 +1,13 @@
 import type { ToolPolicy } from "../config/config.ts";
 import { fromServer, rpc } from "../protocol/errors.ts";
 import { checkParamHeaders } from "../protocol/headers.ts";
-import { isObject, type JsonObject, type JsonRpcNotification, toJson } from "../protocol/jsonrpc.ts";
+import {
+  isObject,
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonText,
+  toJson,
+} from "../protocol/jsonrpc.ts";
 import { legacyParams } from "../protocol/legacy.ts";
 import {
   declaresTasks,
@@ -10,13 +16,13 @@ import {
   TASKS_EXTENSION,
   withCacheHints,
 } from "../protocol/modern.ts";
-import { StoreUnavailable } from "../stores/task-store.ts";
+import { StoreUnavailable, type TaskRecord } from "../stores/task-store.ts";
 import { Call, type CallEnd, type CallListener } from "../tasks/call.ts";
 import type { RequestIdentity } from "../tasks/held.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernTask } from "../tasks/view.ts";
 import { nextMoment } from "../tasks/wait.ts";
-import { claimantOf, type Exchange, type Lane, ownerOf, serverInfo, serverMeta } from "./lane.ts";
+import { claimantOf, type Exchange, type Lane, ownerOf, type Route, serverInfo, serverMeta } from "./lane.ts";
 
 /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
 export const callTool: Lane = async (exchange) => {
@@ -153,18 +159,19 @@ async function handOver(exchange: Exchange, { policy }: Conduct, call: Call): Pr
     // Nobody has heard of the task, so nobody can ever ask for it.
     return route.engine.cancel(task.id, claimantOf(exchange));
   }
-  reply.result(
-    toJson({ resultType: "task", ...modernTask({ task }, route.engine.now()), _meta: serverMeta(route) }),
-  );
+  reply.result(handleOf(route, task));
 }
 
 /** The client did not get the handle the first time. */
 async function repeatHandle(exchange: Exchange, taskId: string): Promise<void> {
   const { route, reply } = exchange;
   const { task } = await route.engine.get(taskId, claimantOf(exchange));
-  reply.result(
-    toJson({ resultType: "task", ...modernTask({ task }, route.engine.now()), _meta: serverMeta(route) }),
-  );
+  reply.result(handleOf(route, task));
+}
+
+/** `CreateTaskResult`: the task without what only some states have (Tasks §Task Creation). */
+function handleOf(route: Route, task: TaskRecord): JsonText {
+  return toJson({ resultType: "task", ...modernTask({ task }, task.updatedAt), _meta: serverMeta(route) });
 }
 
 /** Ends this round with what the server wants to know (2026-07-28, MRTR). */

@@ -33,6 +33,7 @@ export class LiveTask {
   readonly ended: Promise<void>;
   #record: TaskRecord;
   #statusMessage: string | undefined;
+  #writtenAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   readonly #closing = new AbortController();
@@ -84,9 +85,10 @@ export class LiveTask {
     this.#closing.abort();
   }
 
-  #say(message: string, withinMs: number): void {
+  /** Keeps a message; what comes thick and fast is written at once and then no more often than `everyMs`. */
+  #say(message: string, everyMs: number): void {
     this.#statusMessage = message;
-    this.#writeSoon(withinMs);
+    this.#writeSoon(Math.max(0, this.#writtenAt + everyMs - performance.now()));
   }
 
   #writeSoon(withinMs: number): void {
@@ -94,6 +96,7 @@ export class LiveTask {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      this.#writtenAt = performance.now();
       // The state stays in memory and is written with the next change; the outcome does not depend on it.
       this.#write().catch((error) =>
         this.#options.log.warn({ err: error, task: this.#record.id }, "a task's state was not written"),

@@ -42,7 +42,7 @@ function statusOf(task: TaskRecord, outcome: Outcome | undefined): Status {
 function messageOf(task: TaskRecord, outcome: Outcome | undefined): string | undefined {
   switch (outcome?.kind) {
     case undefined:
-      return task.statusMessage;
+      return isAsking(task) ? "waiting for the client's input" : task.statusMessage;
     case "completed":
       return undefined;
     case "failed":

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { UpstreamConfig } from "../config/config.ts";
@@ -126,9 +125,7 @@ export class Upstream {
   }
 }
 
-/** Credentials are part of the key, and so must not be readable in it. */
+/** Equal owners have equal keys. Credentials are part of it, so it is for maps and never for logs. */
 function keyOf({ caller, headers, capabilities }: SessionOwner): string {
-  return createHash("sha256")
-    .update(JSON.stringify([caller, headers, capabilities]))
-    .digest("base64url");
+  return JSON.stringify([caller, headers, capabilities]);
 }
