@@ -97,7 +97,7 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   });
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.
-    await handOver(exchange, how, call);
+    await handOver(exchange, how, call, call.attend());
     call.start();
     return;
   }
@@ -114,20 +114,23 @@ async function attend(
   const { reply, route } = exchange;
   reply.keepAlive();
   const stopTelling = call.listen(tellProgress(exchange));
+  const leave = call.attend();
   let mayBecomeTask = how.mayBecomeTask;
   try {
     for (;;) {
       const window = mayBecomeTask ? { windowMs: how.policy.waitForMs } : {};
       switch (await nextMoment(call, { gone: reply.gone, ...window })) {
         case "gone":
-          return call.cancel("the client hung up");
+          // A round that is repeated may find the first one still waiting, and the other way round.
+          if (leave()) call.cancel("the client hung up");
+          return;
         case "asked":
           return await askClient(exchange, call, identity);
         case "ended":
           return answer(exchange, how, call.end);
         case "elapsed":
           try {
-            return await handOver(exchange, how, call);
+            return await handOver(exchange, how, call, leave);
           } catch (error) {
             // Without a store there are no tasks, but this client is still here to wait.
             if (!(error instanceof StoreUnavailable)) throw error;
@@ -140,12 +143,18 @@ async function attend(
       }
     }
   } finally {
+    leave();
     stopTelling();
   }
 }
 
 /** Makes the call a task and tells the client so: durable first, then told (Tasks §Task Creation). */
-async function handOver(exchange: Exchange, { policy }: Conduct, call: Call): Promise<void> {
+async function handOver(
+  exchange: Exchange,
+  { policy }: Conduct,
+  call: Call,
+  leave: () => boolean,
+): Promise<void> {
   const { route, params, reply } = exchange;
   const { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs } = policy;
   const terms = { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs };
@@ -156,8 +165,9 @@ async function handOver(exchange: Exchange, { policy }: Conduct, call: Call): Pr
   );
   route.held.becomes(call, task.id);
   if (reply.gone.aborted) {
-    // Nobody has heard of the task, so nobody can ever ask for it.
-    return route.engine.cancel(task.id, claimantOf(exchange));
+    // Nobody has heard of the task, so nobody can ever ask for it; unless another round gets the same handle.
+    if (leave()) await route.engine.cancel(task.id, claimantOf(exchange));
+    return;
   }
   reply.result(handleOf(route, task));
 }

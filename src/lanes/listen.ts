@@ -32,8 +32,8 @@ export const listen: Lane = async (exchange) => {
   }
   const ended = new AbortController();
   const end = () => ended.abort();
-  reply.gone.addEventListener("abort", end, { once: true });
-  route.stopping.addEventListener("abort", end, { once: true });
+  onAbort(reply.gone, end);
+  onAbort(route.stopping, end);
   try {
     const subscriptionId = { [META.subscriptionId]: id };
     const changes = await followServer(exchange, filter, ended.signal);
@@ -128,7 +128,7 @@ async function followServer(exchange: Exchange, filter: Filter, ended: AbortSign
       early.push({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) });
   };
   const stopListening = control.listen(hear);
-  ended.addEventListener("abort", () => {
+  onAbort(ended, () => {
     stopListening();
     for (const uri of uris) void control.unsubscribe(uri);
   });
@@ -178,7 +178,7 @@ async function followTasks(
     watched.delete(id);
     dirty.delete(id);
   };
-  ended.addEventListener("abort", () => {
+  onAbort(ended, () => {
     for (const id of [...watched.keys()]) stop(id);
     wake();
   });
@@ -214,6 +214,12 @@ function taskNotification(view: TaskView, now: number, meta: JsonObject): JsonTe
 
 function notify({ reply }: Exchange, method: string, params: JsonObject): void {
   reply.notify({ jsonrpc: "2.0", method, params });
+}
+
+/** Also when it has been aborted already: a client may leave while the server is being reached. */
+function onAbort(signal: AbortSignal, act: () => void): void {
+  if (signal.aborted) act();
+  else signal.addEventListener("abort", act, { once: true });
 }
 
 function metaOf({ _meta }: JsonObject): JsonObject {

@@ -70,6 +70,7 @@ export class Call implements SessionHolder {
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   #state: "queued" | "sent" | "ended" = "queued";
+  #attendants = 0;
   #end: CallEnd | undefined;
 
   constructor(options: CallOptions) {
@@ -107,6 +108,20 @@ export class Call implements SessionHolder {
   listen(listener: CallListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * A client's request waits for the call: several do when a round is repeated. Returns how to leave, which says whether
+   * nobody else is waiting.
+   */
+  attend(): () => boolean {
+    this.#attendants += 1;
+    let isHere = true;
+    return () => {
+      if (isHere) this.#attendants -= 1;
+      isHere = false;
+      return this.#attendants === 0;
+    };
   }
 
   /**

@@ -80,10 +80,11 @@ export class HeldCalls {
   }
 
   close(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
     for (const { call, taskId } of this.#held.values()) {
       if (taskId === undefined) call.cancel("the gateway is stopping");
     }
+    // Last, since a call that ends is kept for a while.
+    for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
     this.#held.clear();
     this.#settled.clear();

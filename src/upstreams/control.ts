@@ -15,6 +15,13 @@ const ANSWER_TIMEOUT_MS = 60_000;
 const MAX_REOPEN_DELAY_MS = 30_000;
 const LIST_CHANGES = ["tools", "prompts", "resources"] as const;
 
+/** A resource that is followed for those who listen. */
+interface Subscription {
+  users: number;
+  /** What the server said to the last `resources/subscribe` or `resources/unsubscribe`. */
+  answered: Promise<JsonRpcResponse>;
+}
+
 /**
  * The session on which a caller's lists, completions and subscriptions are answered. It is shared, so that nothing the
  * server asks on it can be anybody's; and it is opened again when the server forgets it, since all of this may be repeated.
@@ -24,8 +31,7 @@ export class ControlSession implements SessionHolder {
   readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
   readonly #open: (holder: SessionHolder, onLost: () => void) => Promise<Session>;
   readonly #listeners = new Set<ChangeListener>();
-  /** How many listeners want to hear of a resource. */
-  readonly #subscribed = new Map<string, number>();
+  readonly #subscriptions = new Map<string, Subscription>();
   #session: Promise<Session> | undefined;
   #reopening: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -54,7 +60,8 @@ export class ControlSession implements SessionHolder {
     try {
       return await answerInTime(session, method, params);
     } catch (error) {
-      if (!isForgotten(toFailure(error))) throw error;
+      // Somebody else may have found out first that the session is gone, and have ended it under us.
+      if (session.isUsable && !isForgotten(toFailure(error))) throw error;
       void session.close();
       return await answerInTime(await this.#opened(), method, params);
     }
@@ -68,21 +75,26 @@ export class ControlSession implements SessionHolder {
 
   /** Subscribes to a resource, once for all who want it. @throws UpstreamFailure */
   async subscribe(uri: string): Promise<JsonRpcResponse> {
-    const count = this.#subscribed.get(uri) ?? 0;
-    this.#subscribed.set(uri, count + 1);
-    if (count > 0) return { jsonrpc: "2.0", id: 0, result: {} };
-    try {
-      const response = await this.ask("resources/subscribe", { uri });
-      if ("error" in response) this.#forget(uri);
-      return response;
-    } catch (error) {
-      this.#forget(uri);
+    const subscription = this.#subscriptions.get(uri) ?? { users: 0, answered: UNASKED };
+    this.#subscriptions.set(uri, subscription);
+    if (subscription.users === 0) this.#next(subscription, "resources/subscribe", uri);
+    subscription.users += 1;
+    const response = await subscription.answered.catch((error: unknown) => {
+      this.#leave(uri, subscription);
       throw error;
-    }
+    });
+    if ("error" in response) this.#leave(uri, subscription);
+    return response;
   }
 
+  /** Nothing is told about the resource any more when the last who wanted it has left. */
   async unsubscribe(uri: string): Promise<void> {
-    if (this.#forget(uri)) await this.ask("resources/unsubscribe", { uri }).catch(() => {});
+    const subscription = this.#subscriptions.get(uri);
+    if (subscription === undefined) return;
+    if (subscription.users === 1) this.#next(subscription, "resources/unsubscribe", uri);
+    subscription.users -= 1;
+    await subscription.answered.catch(() => {});
+    if (subscription.users === 0) this.#subscriptions.delete(uri);
   }
 
   onRequest(request: JsonRpcRequest): void {
@@ -132,11 +144,12 @@ export class ControlSession implements SessionHolder {
   /** What changed meanwhile is not known, so everything may have. */
   async #resubscribe(): Promise<void> {
     const { capabilities } = await this.describe();
-    for (const uri of this.#subscribed.keys()) await this.ask("resources/subscribe", { uri });
+    const wanted = [...this.#subscriptions].filter(([, { users }]) => users > 0).map(([uri]) => uri);
+    for (const uri of wanted) await this.ask("resources/subscribe", { uri });
     const missed = LIST_CHANGES.filter((list) => capabilities[list] !== undefined).map((list) => ({
       method: `notifications/${list}/list_changed`,
     }));
-    const updated = [...this.#subscribed.keys()].map((uri) => ({
+    const updated = wanted.map((uri) => ({
       method: "notifications/resources/updated",
       params: { uri },
     }));
@@ -144,14 +157,18 @@ export class ControlSession implements SessionHolder {
       this.onNotification({ jsonrpc: "2.0", ...notification });
   }
 
-  /** Whether nobody wants the resource any longer. */
-  #forget(uri: string): boolean {
-    const count = (this.#subscribed.get(uri) ?? 1) - 1;
-    if (count > 0) this.#subscribed.set(uri, count);
-    else this.#subscribed.delete(uri);
-    return count <= 0;
+  /** One after the other: the server must not hear that a resource is wanted before it hears that it was not. */
+  #next(subscription: Subscription, method: string, uri: string): void {
+    subscription.answered = subscription.answered.catch(() => {}).then(() => this.ask(method, { uri }));
+  }
+
+  #leave(uri: string, subscription: Subscription): void {
+    subscription.users -= 1;
+    if (subscription.users === 0) this.#subscriptions.delete(uri);
   }
 }
+
+const UNASKED = Promise.resolve<JsonRpcResponse>({ jsonrpc: "2.0", id: 0, result: {} });
 
 async function answerInTime(
   session: Session,

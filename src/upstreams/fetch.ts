@@ -1,8 +1,7 @@
-import type { FetchLike } from "@modelcontextprotocol/client";
-import { createParser } from "eventsource-parser";
+import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { Agent, type Dispatcher } from "undici";
 import { isJsonRpcError } from "../protocol/errors.ts";
-import { isObject, type JsonRpcError } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonRpcError, type RequestId } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 
 /**
@@ -19,12 +18,21 @@ export interface UpstreamFetchOptions {
   readonly maxMessageBytes: number;
 }
 
+/** What the sender of a request knows of the answer, and wants to know of it. */
+export interface Expected {
+  readonly answerTo: RequestId;
+  /** Hears of a stream that was given up because it carried too much: the transport only sees it break. */
+  onOverflow(failure: UpstreamFailure): void;
+}
+
+export type UpstreamFetch = (url: string | URL, init?: RequestInit, expected?: Expected) => Promise<Response>;
+
 /**
  * The `fetch` that the SDK's transports are given: bounded in memory, unbounded in time, and with refusals as
  * `UpstreamFailure`s that keep what the server said.
  */
-export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOptions): FetchLike {
-  return async (url, init) => {
+export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOptions): UpstreamFetch {
+  return async (url, init, expected) => {
     const target = new URL(url);
     const response = await dispatcher
       .request({
@@ -58,13 +66,22 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
     const chunks = body[Symbol.asyncIterator]();
     // A stream to listen to need not begin with anything; one that answers does.
     const first = init?.method === "POST" ? await chunks.next() : undefined;
-    const answer = first?.value && quickAnswer(first.value);
+    const answer = first?.value && expected && quickAnswer(first.value, expected);
     if (answer !== undefined) {
       void readToEnd(chunks, body);
       return lightResponse(status, { ...plain, "content-type": "application/json" }, () => answer);
     }
     const limit = new MessageLimit(maxMessageBytes, true);
-    return new Response(bounded(first, chunks, body, limit), { status, headers: plain });
+    const take = (chunk: Buffer) => {
+      try {
+        limit.take(chunk);
+      } catch (error) {
+        body.destroy();
+        expected?.onOverflow(toFailure(error));
+        throw error;
+      }
+    };
+    return new Response(bounded(first, chunks, body, take), { status, headers: plain });
   };
 }
 
@@ -124,20 +141,21 @@ async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit):
 }
 
 /**
- * The messages of a stream that brings the answer with its first bytes, as most calls do: then it need not become a chain
- * of web streams, which would be most of the cost of a quick call. `undefined`: this is for the transport to read.
+ * The answer of a stream whose first bytes are the answer and nothing else, as with most calls: then it need not become a
+ * chain of web streams, which would be most of the cost of a quick call. `undefined`: this is for the transport to read.
  */
-function quickAnswer(chunk: Buffer): readonly unknown[] | undefined {
+function quickAnswer(chunk: Buffer, { answerTo }: Expected): unknown {
   if (chunk.length > MAX_QUICK_BYTES || !chunk.subarray(-2).equals(BLANK_LINE)) return undefined;
-  const messages: unknown[] = [];
+  const events: EventSourceMessage[] = [];
+  createParser({ onEvent: (event) => events.push(event) }).feed(chunk.toString("utf8"));
+  const [event] = events;
+  if (event === undefined || events.length > 1 || (event.event ?? "message") !== "message") return undefined;
   try {
-    const parser = createParser({ onEvent: ({ data }) => data !== "" && messages.push(JSON.parse(data)) });
-    parser.feed(chunk.toString("utf8"));
+    const message: unknown = JSON.parse(event.data);
+    return isObject(message) && message.method === undefined && message.id === answerTo ? message : undefined;
   } catch {
     return undefined;
   }
-  const last = messages.at(-1);
-  return isObject(last) && last.id !== undefined && last.method === undefined ? messages : undefined;
 }
 
 /** Only the end is left to come. To read it keeps the connection; a server that does not come to it loses that. */
@@ -160,7 +178,8 @@ const BLANK_LINE = Buffer.from("\n\n");
 /** As much of a `Response` as the transport looks at in a JSON answer. */
 function lightResponse(status: number, headers: Record<string, string>, json: () => unknown): Response {
   const read = { json: async () => json(), text: async () => JSON.stringify(json()) };
-  return { ok: true, status, statusText: "", headers: new Headers(headers), body: null, ...read } as Response;
+  const ok = status >= 200 && status < 300;
+  return { ok, status, statusText: "", headers: new Headers(headers), body: null, ...read } as Response;
 }
 
 type Chunks = AsyncIterator<Buffer, void>;
@@ -170,7 +189,7 @@ function bounded(
   first: IteratorResult<Buffer, void> | undefined,
   chunks: Chunks,
   body: Dispatcher.ResponseData["body"],
-  limit: MessageLimit,
+  take: (chunk: Buffer) => void,
 ): ReadableStream<Uint8Array> {
   let next = first;
   return new ReadableStream(
@@ -179,7 +198,7 @@ function bounded(
         const { done, value } = next ?? (await chunks.next());
         next = undefined;
         if (done || value === undefined) return controller.close();
-        limit.take(value);
+        take(value);
         controller.enqueue(value);
       },
       cancel: () => void body.destroy(),

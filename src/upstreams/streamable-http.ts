@@ -5,14 +5,14 @@ import {
 } from "@modelcontextprotocol/client";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
-import { STREAM_GRACE_MS } from "./fetch.ts";
+import { type Expected, STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 import type { Asking, Wire } from "./wire.ts";
 
 export interface StreamableHttpOptions {
   readonly url: URL;
   /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly fetch: FetchLike;
+  readonly fetch: UpstreamFetch;
 }
 
 /** How a stream that was cut is picked up again, where the server gave its events ids. */
@@ -20,12 +20,15 @@ const RECONNECTION = {
   initialReconnectionDelay: 500,
   maxReconnectionDelay: 10_000,
   reconnectionDelayGrowFactor: 2,
-  maxRetries: 20,
 };
+/** How often that is tried for an answer. The stream that the server pushes on is wanted as long as the session is. */
+const MAX_RESUMPTIONS = 20;
 /** Sooner than this after a cut, several server SDKs lose the stream. */
 const MIN_RECONNECT_DELAY_MS = 500;
 /** A server may keep the head of its stream back until it has an event: then listening has begun all the same. */
 const LISTEN_DEADLINE_MS = 1_000;
+/** A server that does not answer the end of a session is left without a word. */
+const GOODBYE_MS = 1_000;
 
 /** Streamable HTTP as of 2025-03-26 to 2025-11-25, over the SDK's transport: one of them for each request. */
 export class StreamableHttpWire implements Wire {
@@ -44,10 +47,11 @@ export class StreamableHttpWire implements Wire {
   #last = { status: 0, isStream: false };
   #onListening = () => {};
   #endHandshake = () => {};
+  #handshaking: Expected | undefined;
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
-    this.#main = this.#transport((url, init) => this.#mainFetch(url, init));
+    this.#main = this.#transport((url, init) => this.#mainFetch(url, init), Number.POSITIVE_INFINITY);
   }
 
   setProtocolVersion(version: string): void {
@@ -83,7 +87,9 @@ export class StreamableHttpWire implements Wire {
     this.#onListening();
     this.#endHandshake();
     for (const transport of this.#exchanges) await transport.close();
+    const patience = setTimeout(() => void this.#main.close(), GOODBYE_MS);
     await this.#main.terminateSession().catch(() => {});
+    clearTimeout(patience);
     await this.#main.close();
   }
 
@@ -91,6 +97,7 @@ export class StreamableHttpWire implements Wire {
   #handshake(request: JsonRpcRequest): Asking {
     const stream = new StreamEnd();
     this.#endHandshake = () => stream.end();
+    this.#handshaking = { answerTo: request.id, onOverflow: stream.end };
     const send = async () => {
       await this.#main.start();
       await this.#main
@@ -105,8 +112,13 @@ export class StreamableHttpWire implements Wire {
   #exchange(request: JsonRpcRequest): Asking {
     const stream = new StreamEnd();
     let isAnswerElsewhere = false;
-    const transport = this.#transport(async (url, init) => {
-      const response = await this.#options.fetch(url, init).catch((error: unknown) => {
+    let lastEventId: string | undefined;
+    const expected: Expected = { answerTo: request.id, onOverflow: stream.end };
+    const fetch: FetchLike = async (url, init) => {
+      // The transport forgets where it was when a resumed stream is cut before its first event.
+      if (init?.method === "GET" && lastEventId !== undefined)
+        (init.headers as Headers).set("last-event-id", lastEventId);
+      const response = await this.#options.fetch(url, init, expected).catch((error: unknown) => {
         // What refuses to resume a stream once will refuse it again: the answer is lost.
         if (init?.method === "GET" && isRefusal(error)) stream.end(lost(error));
         throw error;
@@ -114,7 +126,8 @@ export class StreamableHttpWire implements Wire {
       isAnswerElsewhere = response.status === 202 || isEventStream(response);
       if (response.status === 202 && !this.#isListening) stream.end(onlyAcknowledged());
       return response;
-    });
+    };
+    const transport = this.#transport(fetch, MAX_RESUMPTIONS);
     transport.onclose = () => stream.end();
     this.#exchanges.add(transport);
     let isOver = false;
@@ -123,7 +136,12 @@ export class StreamableHttpWire implements Wire {
       try {
         await transport.start();
         await transport
-          .send(request as JSONRPCMessage, { onRequestStreamEnd: () => stream.end() })
+          .send(request as JSONRPCMessage, {
+            onRequestStreamEnd: () => stream.end(),
+            onresumptiontoken: (id) => {
+              lastEventId = id;
+            },
+          })
           .catch(rejectAsFailure);
         if (isAnswerElsewhere) await stream.ended;
       } catch (error) {
@@ -137,6 +155,8 @@ export class StreamableHttpWire implements Wire {
     };
     // A server closes the stream when it has answered; to cut it off at once would cost the connection every time.
     const stop = () => {
+      // What it says after its answer belongs to no call, and must not be taken for the next one's.
+      transport.onmessage = () => {};
       if (!isOver) lastOrders = setTimeout(() => void transport.close(), STREAM_GRACE_MS);
     };
     return { ended: send(), stop };
@@ -145,7 +165,7 @@ export class StreamableHttpWire implements Wire {
   async #mainFetch(url: string | URL, init: RequestInit | undefined): Promise<Response> {
     const isListening = init?.method === "GET";
     try {
-      const response = await this.#options.fetch(url, init);
+      const response = await this.#options.fetch(url, init, isListening ? undefined : this.#handshaking);
       if (isListening) this.#isListening = response.ok;
       else this.#last = { status: response.status, isStream: isEventStream(response) };
       return response;
@@ -160,12 +180,12 @@ export class StreamableHttpWire implements Wire {
     }
   }
 
-  #transport(fetch: FetchLike): StreamableHTTPClientTransport {
+  #transport(fetch: FetchLike, maxRetries: number): StreamableHTTPClientTransport {
     const sessionId = this.#main?.sessionId;
     const transport = new StreamableHTTPClientTransport(this.#options.url, {
       fetch,
       requestInit: { headers: { ...this.#options.headers } },
-      reconnectionOptions: RECONNECTION,
+      reconnectionOptions: { ...RECONNECTION, maxRetries },
       reconnectionScheduler: (reconnect, delayMs) => {
         const timer = setTimeout(reconnect, Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
         return () => clearTimeout(timer);
@@ -197,7 +217,10 @@ function isEventStream(response: Response): boolean {
 }
 
 function isRefusal(error: unknown): error is UpstreamFailure {
-  return error instanceof UpstreamFailure && error.facts.status !== undefined && error.facts.status < 500;
+  if (!(error instanceof UpstreamFailure)) return false;
+  const { status } = error.facts;
+  // Too early is no refusal: an old stream may still be open from the server's point of view.
+  return status !== undefined && status < 500 && status !== 409 && status !== 429;
 }
 
 function lost(refusal: UpstreamFailure): UpstreamFailure {

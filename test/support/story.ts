@@ -62,13 +62,20 @@ export function textResult(text: string): JsonObject {
 export const asksOnce: Script = async (call) => {
   const stream = call.sse();
   const response = await stream.ask("elicitation/create", form("Who are you?", "name"));
-  stream.event(call.answer(textResult(JSON.stringify("result" in response ? response.result : response.error))));
+  stream.event(
+    call.answer(textResult(JSON.stringify("result" in response ? response.result : response.error))),
+  );
   stream.end();
 };
 
 /** How many messages of a method have reached the server. */
 export function count(server: ScriptedServer, method: string): number {
   return server.received.filter((exchange) => exchange.method === method).length;
+}
+
+/** The sessions that tools were called on, in order. */
+export function callSessions(server: ScriptedServer): (string | undefined)[] {
+  return server.received.filter(({ method }) => method === "tools/call").map(({ session }) => session.id);
 }
 
 /** The first text of a tool's result. */

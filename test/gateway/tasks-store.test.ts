@@ -1,0 +1,239 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import type { ToolPolicy } from "../../src/config/config.ts";
+import { gatewayListener, httpServer } from "../../src/edge/app.ts";
+import { anonymous } from "../../src/edge/callers.ts";
+import { mcpEndpoint } from "../../src/edge/endpoint.ts";
+import type { Route } from "../../src/lanes/lane.ts";
+import { createLog } from "../../src/ops/log.ts";
+import { openMemoryStore } from "../../src/stores/memory.ts";
+import { StoreUnavailable, type TaskStore } from "../../src/stores/task-store.ts";
+import { TaskEngine } from "../../src/tasks/engine.ts";
+import { HeldCalls } from "../../src/tasks/held.ts";
+import { policyOf } from "../../src/tasks/policy.ts";
+import { Slots } from "../../src/tasks/slots.ts";
+import { upstreamAgent } from "../../src/upstreams/fetch.ts";
+import { Upstream } from "../../src/upstreams/upstream.ts";
+import { configFor } from "../support/gateway.ts";
+import { ModernClient } from "../support/modern-client.ts";
+import { type Script, startScriptedServer } from "../support/scripted-server.ts";
+import { accept, asksOnce, count, EVERYTHING, gate, textOf } from "../support/story.ts";
+
+const RETRY = {
+  code: -32603,
+  message: "The task store is not available; try again",
+  data: { retryable: true },
+};
+const unavailable = () => Promise.reject(new StoreUnavailable("away"));
+
+test("a handle is not seen before its record is durable", async () => {
+  const durable = gate();
+  const { user, store } = await kept({ "tools/call": () => undefined }, { mode: "always" });
+  const { create } = store;
+  store.create = async (task) => {
+    const record = await create(task);
+    await durable.opened;
+    return record;
+  };
+  let isAnswered = false;
+  const pending = user.callTool("t").finally(() => {
+    isAnswered = true;
+  });
+  await user.result("tools/list");
+  expect(isAnswered).toBe(false);
+  durable.open();
+  expect(await user.task((await pending).taskId)).toMatchObject({ status: "working" });
+});
+
+test("without a record there is no handle, and a call that is always a task is not begun", async () => {
+  const { user, server, store } = await kept(
+    { "tools/call": (call) => call.text("done") },
+    { mode: "always" },
+  );
+  store.create = unavailable;
+  const { status, message } = await user.send("tools/call", { name: "t" });
+  expect([status, message.error]).toEqual([200, RETRY]);
+  expect(count(server, "tools/call")).toBe(0);
+});
+
+test("without a record a client that was to get a handle waits for the result", async () => {
+  const done = gate();
+  const { user, server, store } = await kept({
+    "tools/call": async (call) => {
+      await done.opened;
+      call.text("done");
+    },
+  });
+  const tried = gate();
+  store.create = () => {
+    tried.open();
+    return unavailable();
+  };
+  const pending = user.callTool("t");
+  await tried.opened;
+  done.open();
+  expect(textOf(await pending)).toBe("done");
+  expect(count(server, "tools/call")).toBe(1);
+});
+
+test.each(["tasks/get", "tasks/cancel", "tasks/update"])(
+  "%s of a store that is away asks to try again, and harms nothing",
+  async (method) => {
+    const { user, store } = await kept({ "tools/call": () => undefined }, { mode: "always" });
+    const { taskId } = await user.callTool("t");
+    const { read } = store;
+    store.read = unavailable;
+    expect((await user.send(method, { taskId, inputResponses: {} })).message.error).toEqual(RETRY);
+    store.read = read;
+    expect(await user.task(taskId)).toMatchObject({ status: "working" });
+  },
+);
+
+test("a cancellation that could not be written can be tried again", async () => {
+  const { user, server, store } = await kept({ "tools/call": () => undefined }, { mode: "always" });
+  const { taskId } = await user.callTool("t");
+  const { end } = store;
+  store.end = unavailable;
+  expect((await user.send("tasks/cancel", { taskId })).message.error).toEqual(RETRY);
+  expect(count(server, "notifications/cancelled")).toBe(0);
+  store.end = end;
+  await user.result("tasks/cancel", { taskId });
+  expect(await user.task(taskId)).toMatchObject({ status: "cancelled" });
+});
+
+test("a result that the store does not take at first is kept until it does", async () => {
+  const done = gate();
+  const { user, store } = await kept(
+    {
+      "tools/call": async (call) => {
+        await done.opened;
+        call.text("precious");
+      },
+    },
+    { mode: "always" },
+  );
+  const { taskId } = await user.callTool("t");
+  const { end } = store;
+  const failed = gate();
+  let failures = 0;
+  store.end = (task, outcome) => {
+    failures += 1;
+    if (failures > 2) return end(task, outcome);
+    if (failures === 2) failed.open();
+    return unavailable();
+  };
+  done.open();
+  await failed.opened;
+  expect(await user.task(taskId)).toMatchObject({ status: "working" });
+  const task = await user.settled(taskId);
+  expect([task.status, textOf(task.result)]).toEqual(["completed", "precious"]);
+});
+
+test("state that could not be written does not keep the result from arriving", async () => {
+  const { user, store } = await kept({ "tools/call": (call) => call.text("done") }, { mode: "always" });
+  store.update = unavailable;
+  const { taskId } = await user.callTool("t");
+  expect(await user.settled(taskId)).toMatchObject({ status: "completed" });
+});
+
+test("an answer that was kept while the store failed reaches the server with the next update", async () => {
+  const { user, server, store } = await kept({ "tools/call": asksOnce }, { mode: "always" });
+  const { taskId } = await user.callTool("t");
+  await user.taskWhen(taskId, ({ status }) => status === "input_required");
+  const { answers } = store;
+  // The store takes the answer, and is away when it is asked which one stands.
+  let isAway = false;
+  const { answer } = store;
+  store.answer = async (...given) => {
+    await answer(...given);
+    isAway = true;
+  };
+  store.answers = (...asked) => (isAway ? unavailable() : answers(...asked));
+  const update = { taskId, inputResponses: { name: accept({ name: "Ada" }) } };
+  expect((await user.send("tasks/update", update)).message.error).toEqual(RETRY);
+  expect(count(server, "answer")).toBe(0);
+  isAway = false;
+  await user.result("tasks/update", update);
+  expect(textOf((await user.settled(taskId)).result)).toContain("Ada");
+});
+
+test("an outcome that cannot be written at all does not bring the gateway down", async () => {
+  const done = gate();
+  const { user, store } = await kept(
+    {
+      "tools/call": async (call) => {
+        await done.opened;
+        call.text("done");
+      },
+    },
+    { mode: "always" },
+  );
+  const { taskId } = await user.callTool("t");
+  const tried = gate();
+  store.end = () => {
+    tried.open();
+    return Promise.reject(new Error("a bug"));
+  };
+  done.open();
+  await tried.opened;
+  expect(await user.task(taskId)).toMatchObject({ status: "working" });
+});
+
+/** A gateway of the same parts as the real one, over a store whose methods a test may replace. */
+async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<ToolPolicy> = {}) {
+  const server = await startScriptedServer(scripts);
+  onTestFinished(server.close);
+  const store = replaceable(openMemoryStore("memory:"));
+  const log = createLog("silent");
+  const { listen, limits, servers } = configFor({ upstream: server.url, policy });
+  const [config] = servers;
+  if (config === undefined) throw new Error("there is a server");
+  const dispatcher = upstreamAgent();
+  const upstream = new Upstream({
+    config: config.upstream,
+    dispatcher,
+    clientInfo: { name: "test", version: "0" },
+    maxMessageBytes: 1_000_000,
+    log,
+  });
+  const engine = new TaskEngine({ store, log });
+  const held = new HeldCalls();
+  const { signal: stopping } = new AbortController();
+  const parts = { config, upstream, engine, held, log, stopping };
+  const route: Route = { ...parts, policy: policyOf(config), slots: new Slots(config) };
+  const endpoint = mcpEndpoint({ guard: () => undefined, identify: anonymous, ...limits });
+  const http = httpServer(gatewayListener({ routes: new Map([[config.path, route]]), endpoint }));
+  http.listen(0, listen.host);
+  await once(http, "listening");
+  onTestFinished(async () => {
+    http.closeAllConnections();
+    http.close();
+    await engine.close();
+    held.close();
+    await upstream.close();
+    await dispatcher.destroy();
+    await store.close();
+  });
+  const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}${config.path}`);
+  return { server, store, user: new ModernClient(url, { capabilities: EVERYTHING }) };
+}
+
+type Replaceable = { -readonly [Key in keyof TaskStore]: TaskStore[Key] };
+
+/** The same store, with methods that may be taken out and put back. */
+function replaceable(store: TaskStore): Replaceable {
+  return {
+    url: store.url,
+    me: store.me,
+    create: (task) => store.create(task),
+    read: (id) => store.read(id),
+    update: (task, change) => store.update(task, change),
+    end: (task, outcome) => store.end(task, outcome),
+    answer: (task, key, response) => store.answer(task, key, response),
+    answers: (id, keys) => store.answers(id, keys),
+    isAlive: (replica) => store.isAlive(replica),
+    watch: (listener) => store.watch(listener),
+    close: () => store.close(),
+  };
+}

@@ -1,0 +1,170 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, test } from "vitest";
+import { gatewayFor } from "../support/gateway.ts";
+import type { Script } from "../support/scripted-server.ts";
+import { count, story, textOf, textResult } from "../support/story.ts";
+
+test("a server that is down is an error that says so, and found when it is up again", async () => {
+  const nobody = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => nobody.once("listening", resolve));
+  const { port } = nobody.address() as AddressInfo;
+  await new Promise((resolve) => nobody.close(resolve));
+  const { client, gateway } = await gatewayFor({ upstream: new URL(`http://127.0.0.1:${port}/mcp`) });
+  expect(gateway.routes[0]?.description).toMatch(/^unreachable: .*ECONNREFUSED.*will retry$/);
+
+  const user = client();
+  for (const [method, params] of [
+    ["tools/call", { name: "t" }],
+    ["tools/list", {}],
+    ["server/discover", {}],
+    ["prompts/get", { name: "p" }],
+  ] as const) {
+    const { status, message } = await user.send(method, params);
+    expect({ status, ...message.error }).toEqual({
+      status: 200,
+      code: -32603,
+      message: "The server cannot be reached (ECONNREFUSED)",
+    });
+  }
+});
+
+const ANSWERS: [string, Script, { status?: number; message: RegExp }][] = [
+  ["HTML", (call) => call.reply(200, "<html>hello</html>"), { message: /no JSON/ }],
+  ["HTML with 404", (call) => call.reply(404, "<html>nope</html>"), { message: /HTTP 404: an HTML page/ }],
+  [
+    "500 as text",
+    (call) => call.reply(500, "broken", { "content-type": "text/plain" }),
+    { message: /HTTP 500: broken/ },
+  ],
+  [
+    "500 as JSON-RPC",
+    (call) => call.error(-32000, "too bad", { status: 500 }),
+    { message: /HTTP 500: too bad/ },
+  ],
+  [
+    "a redirect to elsewhere",
+    (call) => call.reply(307, "", { location: "http://x.example/" }),
+    { message: /redirect/i },
+  ],
+  ["403", (call) => call.reply(403, { error: "no" }), { status: 403, message: /HTTP 403/ }],
+  ["202 and nothing else", (call) => call.accept(), { message: /opened no stream to answer it/ }],
+  ["204", (call) => void call.response.writeHead(204).end(), { message: /no JSON/ }],
+  ["JSON that is no message", (call) => call.reply(200, { hello: 1 }), { message: /not a JSON-RPC message/ }],
+  [
+    "broken JSON",
+    (call) => call.reply(200, "{", { "content-type": "application/json" }),
+    { message: /not a JSON-RPC/ },
+  ],
+  [
+    "an answer to somebody else",
+    (call) => call.reply(200, { jsonrpc: "2.0", id: 999, result: {} }),
+    { message: /without an answer/ },
+  ],
+  ["nothing, and hangs up", (call) => call.cut(), { message: /connection to the server broke/ }],
+  ["a stream that ends", (call) => call.sse().end(), { message: /closed the stream without an answer/ }],
+  [
+    "a stream that is cut",
+    (call) => call.sse().raw(": hi\n\n").cut(),
+    { message: /closed the stream without an answer/ },
+  ],
+];
+
+test.each(ANSWERS)(
+  "a server that answers %s gives a clear error, at once and as a task",
+  async (_, script, expected) => {
+    // No GET stream, so that nothing can come on it.
+    const scripts = { "tools/call": script, GET: ((get) => get.reply(405, {})) as Script };
+    const { user, server } = await story(scripts, { tools: [{ match: "task", mode: "always" }] });
+    const direct = await user.send("tools/call", { name: "direct" });
+    expect(direct.status).toBe(expected.status ?? 200);
+    expect(direct.message.error.code).toBe(-32603);
+    expect(direct.message.error.message).toMatch(expected.message);
+
+    const { taskId } = await user.callTool("task");
+    const task = await user.settled(taskId);
+    expect(task).toMatchObject({ status: "failed", error: { code: -32603 } });
+    expect(task.error.message).toMatch(expected.message);
+    expect(task.statusMessage).toBe(task.error.message);
+    expect(count(server, "tools/call")).toBe(2);
+  },
+);
+
+test("a server's wish for credentials reaches the client as it is", async () => {
+  const challenge = 'Bearer resource_metadata="https://x.example/.well-known/oauth-protected-resource"';
+  const { user } = await story({
+    initialize: (call) => call.reply(401, { error: "who?" }, { "www-authenticate": challenge }),
+  });
+  for (const [method, params] of [
+    ["tools/call", { name: "t" }],
+    ["tools/list", {}],
+    ["server/discover", {}],
+    ["subscriptions/listen", { notifications: { toolsListChanged: true } }],
+  ] as const) {
+    const { status, headers } = await user.send(method, params);
+    expect([method, status, headers["www-authenticate"]]).toEqual([method, 401, challenge]);
+  }
+});
+
+const GARBAGE = [
+  "data: no JSON\n\n",
+  'data: {"not":"a message"}\n\n',
+  "data: []\n\n",
+  "data\n\n",
+  'data: {"jsonrpc":"2.0","id":4711,"result":{}}\n\n',
+  'event: odd\ndata: {"jsonrpc":"2.0","id":3,"result":{}}\n\n',
+  ": a comment\n\n",
+  "nonsense\n\n",
+];
+
+test.each(GARBAGE)(
+  "garbage among good events does no harm, before, beside and after the answer: %j",
+  async (garbage) => {
+    let calls = 0;
+    const { user } = await story({
+      "tools/call": async (call) => {
+        calls += 1;
+        const stream = call.sse();
+        const answer = `data: ${JSON.stringify(call.answer(textResult("fine")))}\n\n`;
+        const pieces = [[garbage, answer], [garbage + answer], [answer + garbage]][calls - 1] ?? [];
+        for (const piece of pieces) {
+          stream.raw(piece);
+          // Long enough for it to be read by itself.
+          await user.result("tools/list");
+        }
+        stream.event(call.answer(textResult("twice"))).end();
+      },
+    });
+    for (let n = 0; n < 3; n += 1) expect(textOf(await user.callTool("t"))).toBe("fine");
+  },
+);
+
+test("an answer that comes twice, the second time on the GET stream, counts once", async () => {
+  const told = await story({
+    "tools/call": async (call) => {
+      const get = await told.server.stream(call.session);
+      call.text("first");
+      get.event(call.answer(textResult("second")));
+    },
+  });
+  expect(textOf(await told.user.callTool("t"))).toBe("first");
+  expect(textOf(await told.user.callTool("t"))).toBe("first");
+});
+
+test("what a server says after a cancellation changes nothing", async () => {
+  const { user, server } = await story(
+    {
+      "tools/call": async (call) => {
+        const stream = call.sse();
+        await call.cancelled;
+        stream.event(call.answer(textResult("after all"))).end();
+      },
+    },
+    { policy: { mode: "always" } },
+  );
+  const { taskId } = await user.callTool("t");
+  const call = await server.arrival("tools/call");
+  await user.result("tasks/cancel", { taskId });
+  await call.closed;
+  expect(await user.task(taskId)).toMatchObject({ status: "cancelled" });
+});

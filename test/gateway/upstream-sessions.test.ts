@@ -1,0 +1,184 @@
+import { expect, test } from "vitest";
+import { TASKS } from "../support/modern-client.ts";
+import type { Script } from "../support/scripted-server.ts";
+import { callSessions, count, gate, story, textOf, textResult } from "../support/story.ts";
+
+const ECHO: Record<string, Script> = { "tools/call": (call) => call.text(String(call.message.params?.name)) };
+
+test("sequential calls use one session, and it is opened for exactly what the caller declared", async () => {
+  const { user, server } = await story(ECHO);
+  for (const name of ["a", "b", "c", "d"]) expect(textOf(await user.callTool(name))).toBe(name);
+  const sessions = callSessions(server);
+  expect(new Set(sessions).size).toBe(1);
+  const initialize = server.sessions.get(sessions[0])?.initialize;
+  expect(initialize).toMatchObject({ protocolVersion: "2025-11-25", clientInfo: { name: "mcp-taskgate" } });
+  expect(initialize?.capabilities).toEqual({
+    elicitation: { form: {}, url: {} },
+    sampling: { tools: {} },
+    roots: {},
+  });
+});
+
+test("what a caller does not declare is not declared to the server, and tasks never are", async () => {
+  const { client, server } = await story(ECHO);
+  await client({ capabilities: TASKS }).callTool("none");
+  await client({ capabilities: { elicitation: {}, tasks: {} } }).callTool("some");
+  const declared = callSessions(server).map((id) => server.sessions.get(id)?.initialize.capabilities);
+  expect(declared).toEqual([{}, { elicitation: { form: {} } }]);
+});
+
+test("the stream that the server pushes on is open before a call is sent", async () => {
+  const { user, server } = await story(ECHO);
+  await user.callTool("a");
+  const [session] = callSessions(server);
+  const order = server.received.filter((one) => one.session.id === session).map(({ method }) => method);
+  expect(order).toEqual(["initialize", "notifications/initialized", "GET", "tools/call"]);
+});
+
+test("parallel calls have a session each, and the next ones use them again", async () => {
+  const all = gate();
+  const { user, server } = await story({
+    "tools/call": async (call) => {
+      await all.opened;
+      call.text("done");
+    },
+  });
+  const calls = () => Promise.all([1, 2, 3].map(() => user.callTool("t")));
+  const first = calls();
+  await server.arrival("tools/call", 3);
+  all.open();
+  await first;
+  expect(new Set(callSessions(server)).size).toBe(3);
+  await calls();
+  expect(new Set(callSessions(server)).size).toBe(3);
+});
+
+test("per-call opens a session for each call and ends it afterwards", async () => {
+  const { user, server } = await story(ECHO, { sessions: "per-call" });
+  await user.callTool("a");
+  await user.callTool("b");
+  expect(new Set(callSessions(server)).size).toBe(2);
+  await server.arrival("DELETE", 2);
+});
+
+test("single runs one call at a time, on one session", async () => {
+  const first = gate();
+  const { user, server } = await story(
+    {
+      "tools/call": async (call) => {
+        if (call.message.params?.name === "a") await first.opened;
+        call.text("done");
+      },
+    },
+    { sessions: "single" },
+  );
+  const a = user.callTool("a");
+  await server.arrival("tools/call");
+  const b = user.callTool("b");
+  await user.result("tools/list");
+  expect(count(server, "tools/call")).toBe(1);
+  first.open();
+  await Promise.all([a, b]);
+  expect(new Set(callSessions(server)).size).toBe(1);
+  expect(callSessions(server)).toHaveLength(2);
+});
+
+test("a stateless server that only answers JSON and has no streams works", async () => {
+  const refuse: Script = (get) => get.reply(405, {});
+  const { user, server } = await story({ ...ECHO, GET: refuse, DELETE: refuse }, {}, { stateless: true });
+  expect(textOf(await user.callTool("a"))).toBe("a");
+  expect(textOf(await user.callTool("b"))).toBe("b");
+  expect(server.received.every(({ headers }) => headers["mcp-session-id"] === undefined)).toBe(true);
+});
+
+test.each(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])(
+  "a server of %s is spoken to in its own version",
+  async (version) => {
+    const { user, server, gateway } = await story(ECHO, {}, { protocolVersion: version });
+    expect(gateway.routes[0]?.description).toBe(`legacy ${version}`);
+    await user.callTool("a");
+    expect((await server.arrival("tools/call")).headers["mcp-protocol-version"]).toBe(version);
+  },
+);
+
+test("pings are answered, on the GET stream of a session in use and of an idle one", async () => {
+  const { user, server } = await story({
+    "tools/call": async (call) => {
+      const pong = await (await server.stream(call.session)).ask("ping", undefined, 0);
+      call.text(JSON.stringify(pong));
+    },
+  });
+  expect(JSON.parse(textOf(await user.callTool("t")) ?? "")).toEqual({ jsonrpc: "2.0", id: 0, result: {} });
+  const { session } = await server.arrival("tools/call");
+  expect(await (await server.stream(session)).ask("ping")).toMatchObject({ result: {} });
+  expect(await (await server.stream(session)).ask("roots/list")).toMatchObject({ error: { code: -32601 } });
+});
+
+test("roots that are asked for right after the handshake are the question of the call that opened the session", async () => {
+  const roots: Promise<unknown>[] = [];
+  const { client, server } = await story({
+    GET: (get) => {
+      get.session.stream = get.sse();
+      roots.push(get.session.stream.ask("roots/list"));
+    },
+    "tools/call": async (call) => call.text(JSON.stringify(await roots.at(-1))),
+  });
+  const user = client({ capabilities: { roots: {} } });
+  const { inputRequests, requestState } = await user.result("tools/call", { name: "t" });
+  expect(inputRequests).toEqual({ "roots-1": { method: "roots/list" } });
+  const inputResponses = { "roots-1": { roots: [{ uri: "file:///a" }] } };
+  const result = await user.result("tools/call", { name: "t", requestState, inputResponses });
+  expect(textOf(result)).toContain("file:///a");
+  expect(count(server, "tools/call")).toBe(1);
+});
+
+test("headers of the configuration and of the caller are sent with everything", async () => {
+  const { client, server } = await story(ECHO, {
+    headers: { "x-api-key": "secret" },
+    forwardHeaders: ["authorization", "x-api-key"],
+  });
+  const headers = { authorization: "Bearer ada", "x-api-key": "forged", "x-other": "no" };
+  await client({ headers }).callTool("a");
+  const { session } = await server.arrival("tools/call");
+  const mine = server.received.filter((one) => one.session.id === session.id);
+  expect(mine.map(({ method }) => method)).toEqual([
+    "initialize",
+    "notifications/initialized",
+    "GET",
+    "tools/call",
+  ]);
+  for (const { headers } of mine) {
+    expect(headers).toMatchObject({
+      "x-api-key": "secret",
+      authorization: "Bearer ada",
+      host: server.url.host,
+    });
+    expect(headers).not.toHaveProperty("x-other");
+  }
+});
+
+test("two credentials never share a session, for calls or for lists", async () => {
+  const { client, server } = await story(ECHO, { forwardHeaders: ["authorization"] });
+  for (const who of ["ada", "eve", "ada", "eve", undefined]) {
+    const user = client(who === undefined ? {} : { headers: { authorization: `Bearer ${who}` } });
+    await user.callTool("t");
+    await user.result("tools/list");
+  }
+  const seen = new Map<string | undefined, Set<string | undefined>>();
+  for (const { session, headers } of server.received)
+    seen.set(session.id, (seen.get(session.id) ?? new Set()).add(headers.authorization));
+  expect([...seen.values()].filter((credentials) => credentials.size > 1)).toEqual([]);
+  expect(new Set(callSessions(server)).size).toBe(3);
+});
+
+test("many calls over event streams need few connections", async () => {
+  const { user, server } = await story({
+    "tools/call": (call) => {
+      const stream = call.sse();
+      stream.notify("notifications/message", { level: "info", data: "…" });
+      setImmediate(() => stream.event(call.answer(textResult("done"))).end());
+    },
+  });
+  for (let n = 0; n < 20; n += 1) await user.callTool("t");
+  expect(new Set(server.received.map(({ request }) => request.socket)).size).toBeLessThan(8);
+});

@@ -1,0 +1,28 @@
+/** A call that is never sent: what happens to it is for the test to say. */
+
+import { createLog } from "../../src/ops/log.ts";
+import { Call } from "../../src/tasks/call.ts";
+import { Slots } from "../../src/tasks/slots.ts";
+import { upstreamAgent } from "../../src/upstreams/fetch.ts";
+import { Upstream } from "../../src/upstreams/upstream.ts";
+
+export function heldCall(): Call {
+  return new Call({
+    upstream: nowhere(),
+    slots: new Slots({ maxConcurrent: 1, maxQueued: 0 }),
+    owner: { caller: "c", headers: {}, capabilities: {} },
+    method: "tools/call",
+    params: { name: "t" },
+    maxRuntimeMs: 1_000,
+  });
+}
+
+function nowhere(): Upstream {
+  return new Upstream({
+    config: { url: new URL("http://127.0.0.1:1/mcp"), headers: {}, forwardHeaders: [], sessions: "lease" },
+    dispatcher: upstreamAgent(),
+    clientInfo: { name: "test", version: "0" },
+    maxMessageBytes: 1,
+    log: createLog("silent"),
+  });
+}
