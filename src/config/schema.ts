@@ -107,7 +107,7 @@ const upstream = section({
   ),
   sessions: setting(
     choice(["lease", "per-call", "single"]),
-    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for all calls, for servers that allow no more.",
+    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for everything, one call at a time, for servers that can have no other.",
     defaults.upstream.sessions,
   ),
 });

@@ -41,18 +41,18 @@ export const rpc = {
   storeUnavailable: () =>
     error(-32603, "The task store is not available; try again", 200, { retryable: true }),
 
-  /** The server gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling). */
-  upstreamFailed: (
-    message: string,
-    { status, wwwAuthenticate }: { status?: number; wwwAuthenticate?: string },
-  ) =>
-    status === 401 || status === 403
-      ? new RpcError(
-          { code: -32603, message },
-          status,
-          wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate },
-        )
-      : error(-32603, message),
+  /**
+   * The server refused, or gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling),
+   * and so is the error that it refused with, unless that is one of the transport's own.
+   */
+  upstreamFailed: (message: string, { status, wwwAuthenticate, rpcError }: Refusal) => {
+    if (status === 401 || status === 403) {
+      const headers = wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate };
+      return new RpcError({ code: -32603, message }, status, headers);
+    }
+    const isAnswer = rpcError !== undefined && (rpcError.code < -32019 || rpcError.code > -32000);
+    return isAnswer ? fromServer(rpcError) : error(-32603, message);
+  },
 
   headerMismatch: (name: string, found: { header: string | undefined; body: string }) =>
     error(
@@ -88,6 +88,13 @@ export const rpc = {
   unsupportedMediaType: (found: string) =>
     error(-32600, `Content-Type must be application/json, got ${quote(found)}`, 415),
 } as const;
+
+/** What is known of a refusal. */
+interface Refusal {
+  readonly status?: number;
+  readonly wwwAuthenticate?: string;
+  readonly rpcError?: JsonRpcError;
+}
 
 const RESERVED = { first: -32099, last: -32020 };
 const RESOURCE_NOT_FOUND = -32002;

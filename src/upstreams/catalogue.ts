@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type HeaderParam, headerParams } from "../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
 
@@ -7,11 +8,16 @@ type Ask = (method: string, params: JsonObject) => Promise<JsonRpcResponse>;
 const MAX_AGE_MS = 60_000;
 /** Callers of tools that do not exist do not make us ask more often than this. */
 const MIN_AGE_MS = 1_000;
+/** A call waits no longer than this for the list. */
+const PATIENCE_MS = 2_000;
 const MAX_PAGES = 100;
+
+type Tools = ReadonlyMap<string, readonly HeaderParam[]>;
 
 interface Snapshot {
   readonly takenAt: number;
-  readonly tools: Promise<ReadonlyMap<string, readonly HeaderParam[]>>;
+  readonly tools: Promise<Tools>;
+  isListed: boolean;
 }
 
 /** What the gateway has to know of a server's tools before it calls one: which arguments are mirrored in headers. */
@@ -25,8 +31,8 @@ export class ToolCatalogue {
 
   /** The mirrored parameters of a tool; none when the server does not list it, which the call itself will show. */
   async headerParams(tool: string): Promise<readonly HeaderParam[]> {
-    const known = (await this.#tools(MAX_AGE_MS)).get(tool);
-    return known ?? (await this.#tools(MIN_AGE_MS)).get(tool) ?? [];
+    const known = (await this.#soon(MAX_AGE_MS)).get(tool);
+    return known ?? (await this.#soon(MIN_AGE_MS)).get(tool) ?? [];
   }
 
   /** The server has said that its tools have changed. */
@@ -34,15 +40,31 @@ export class ToolCatalogue {
     this.#snapshot = undefined;
   }
 
-  #tools(maxAgeMs: number): Snapshot["tools"] {
+  /** What is known, or nothing when the server takes too long: its list must not cost a call its handle. */
+  async #soon(maxAgeMs: number): Promise<Tools> {
+    const tools = this.#tools(maxAgeMs);
+    if (this.#snapshot?.isListed) return tools;
+    const timer = new AbortController();
+    const patience = sleep(PATIENCE_MS, new Map(), { signal: timer.signal }).catch(() => new Map());
+    const soon = await Promise.race([tools, patience]);
+    timer.abort();
+    return soon;
+  }
+
+  #tools(maxAgeMs: number): Promise<Tools> {
     if (this.#snapshot === undefined || Date.now() - this.#snapshot.takenAt > maxAgeMs) {
       // A server without a list has no tools with annotations either.
-      this.#snapshot = { takenAt: Date.now(), tools: this.#list().catch(() => new Map()) };
+      const tools = this.#list().catch((): Tools => new Map());
+      const snapshot: Snapshot = { takenAt: Date.now(), tools, isListed: false };
+      void tools.then(() => {
+        snapshot.isListed = true;
+      });
+      this.#snapshot = snapshot;
     }
     return this.#snapshot.tools;
   }
 
-  async #list(): Promise<ReadonlyMap<string, readonly HeaderParam[]>> {
+  async #list(): Promise<Tools> {
     const tools = new Map<string, readonly HeaderParam[]>();
     let cursor: unknown;
     for (let page = 0; page < MAX_PAGES; page += 1) {

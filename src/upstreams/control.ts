@@ -7,6 +7,7 @@ import type {
 import { ToolCatalogue } from "./catalogue.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import type { ServerDescription, Session, SessionHolder } from "./session.ts";
+import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
 
@@ -29,17 +30,17 @@ interface Subscription {
 export class ControlSession implements SessionHolder {
   /** What is known of the server's tools, as this caller sees them. */
   readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
-  readonly #open: (holder: SessionHolder, onLost: () => void) => Promise<Session>;
+  readonly #source: SessionSource;
   readonly #listeners = new Set<ChangeListener>();
   readonly #subscriptions = new Map<string, Subscription>();
-  #session: Promise<Session> | undefined;
   #reopening: NodeJS.Timeout | undefined;
   #isClosed = false;
   /** When it was last of use, in milliseconds since the epoch. */
   lastUsed = Date.now();
 
-  constructor(open: (holder: SessionHolder, onLost: () => void) => Promise<Session>) {
-    this.#open = open;
+  /** `source` is given whom it is for, and what to call when the server has forgotten its session. */
+  constructor(source: (holder: SessionHolder, onLost: () => void) => SessionSource) {
+    this.#source = source(this, () => this.#reopen(0));
   }
 
   get isListenedTo(): boolean {
@@ -48,7 +49,7 @@ export class ControlSession implements SessionHolder {
 
   /** @throws UpstreamFailure when the server cannot be reached */
   async describe(): Promise<ServerDescription> {
-    return (await this.#opened()).server;
+    return this.#use((session) => session.server);
   }
 
   /**
@@ -56,15 +57,20 @@ export class ControlSession implements SessionHolder {
    * @throws UpstreamFailure
    */
   async ask(method: string, params?: JsonObject): Promise<JsonRpcResponse> {
-    const session = await this.#opened();
-    try {
-      return await answerInTime(session, method, params);
-    } catch (error) {
-      // Somebody else may have found out first that the session is gone, and have ended it under us.
-      if (session.isUsable && !isForgotten(toFailure(error))) throw error;
-      void session.close();
-      return await answerInTime(await this.#opened(), method, params);
-    }
+    let isGone = false;
+    const attempt = () =>
+      this.#use((session) =>
+        answerInTime(session, method, params).catch((error: unknown) => {
+          // Somebody else may have found out first that the session is gone, and have ended it under us.
+          isGone = !session.isUsable || isForgotten(toFailure(error));
+          if (isGone) void session.close();
+          throw error;
+        }),
+      );
+    return attempt().catch((error: unknown) => {
+      if (!isGone) throw error;
+      return attempt();
+    });
   }
 
   /** Hears what changes on the server, until the returned function is called. */
@@ -97,12 +103,9 @@ export class ControlSession implements SessionHolder {
     if (subscription.users === 0) this.#subscriptions.delete(uri);
   }
 
-  onRequest(request: JsonRpcRequest): void {
-    const error = {
-      code: -32601,
-      message: `${request.method} cannot be answered here: no call is under way`,
-    };
-    this.#session?.then((session) => session.respond(request.id, { error })).catch(() => {});
+  onRequest({ id, method }: JsonRpcRequest, session: Session): void {
+    const message = `${method} cannot be answered here: no call is under way`;
+    session.respond(id, { error: { code: -32601, message } });
   }
 
   onNotification(notification: JsonRpcNotification): void {
@@ -114,21 +117,12 @@ export class ControlSession implements SessionHolder {
     this.#isClosed = true;
     clearTimeout(this.#reopening);
     this.#listeners.clear();
-    const session = await this.#session?.catch(() => undefined);
-    await session?.close();
+    await this.#source.close();
   }
 
-  async #opened(): Promise<Session> {
-    if (this.#isClosed) throw new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });
+  #use<T>(work: (session: Session) => T | Promise<T>): Promise<T> {
     this.lastUsed = Date.now();
-    const present = this.#session;
-    const session = await present?.catch(() => undefined);
-    if (session?.isUsable) return session;
-    // Somebody else may have replaced it while we looked.
-    if (this.#session === present) this.#session = undefined;
-    void session?.close();
-    this.#session ??= this.#open(this, () => this.#reopen(0));
-    return this.#session;
+    return this.#source.use(work);
   }
 
   /** Whoever listens must not be left waiting on a session that is gone. */

@@ -10,10 +10,9 @@ export interface Lease {
 }
 
 export interface PoolOptions {
-  /** `lease`: idle sessions are used again · `per-call`: never · `single`: one session a key, one call at a time. */
-  readonly mode: "lease" | "per-call" | "single";
   readonly open: (holder: SessionHolder) => Promise<Session>;
   readonly idleMs: number;
+  /** 0: none is used twice. */
   readonly maxIdle: number;
 }
 
@@ -28,8 +27,6 @@ export class SessionPool {
   /** The one that was used last is at the end, and is used next: the rest may grow old and go. */
   readonly #idle: Idle[] = [];
   readonly #leased = new Set<Session>();
-  /** Settles when the holder of the only session is done; for `single`. */
-  #turn: Promise<void> = Promise.resolve();
   #users = 0;
   #isClosed = false;
 
@@ -48,15 +45,10 @@ export class SessionPool {
    */
   async lease(holder: SessionHolder): Promise<Lease> {
     this.#users += 1;
-    const done = await this.#myTurn();
-    const leave = () => {
-      this.#users -= 1;
-      done();
-    };
     try {
-      return await this.#take(holder, leave);
+      return await this.#take(holder);
     } catch (error) {
-      leave();
+      this.#users -= 1;
       throw error;
     }
   }
@@ -78,19 +70,7 @@ export class SessionPool {
     await Promise.all(sessions.map((session) => session.close()));
   }
 
-  /** Waits until the only session is free, for `single`; resolves with how to pass it on. */
-  async #myTurn(): Promise<() => void> {
-    if (this.#options.mode !== "single") return () => {};
-    const previous = this.#turn;
-    let done = () => {};
-    this.#turn = new Promise((resolve) => {
-      done = resolve;
-    });
-    await previous;
-    return done;
-  }
-
-  async #take(holder: SessionHolder, leave: () => void): Promise<Lease> {
+  async #take(holder: SessionHolder): Promise<Lease> {
     const idle = this.#popUsable();
     const session = idle ?? (await this.#options.open(holder));
     session.attach(holder);
@@ -101,7 +81,7 @@ export class SessionPool {
       isReleased = true;
       this.#leased.delete(session);
       this.#takeBack(session, state);
-      leave();
+      this.#users -= 1;
     };
     return { session, isReused: idle !== undefined, release };
   }
@@ -116,8 +96,7 @@ export class SessionPool {
 
   #takeBack(session: Session, state: "quiet" | "doubtful"): void {
     session.attach(undefined);
-    const isKept =
-      state === "quiet" && session.isUsable && this.#options.mode !== "per-call" && !this.#isClosed;
+    const isKept = state === "quiet" && session.isUsable && !this.#isClosed;
     if (!isKept || this.#idle.length >= this.#options.maxIdle) void session.close();
     else this.#idle.push({ session, since: Date.now() });
   }

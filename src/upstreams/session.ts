@@ -198,7 +198,7 @@ export class Session {
     });
     if ("error" in response) {
       const message = `The server refused initialize: ${response.error.message}`;
-      throw new UpstreamFailure(message, { mayHaveRun: false, rpcError: response.error });
+      throw new UpstreamFailure(message, { mayHaveRun: false });
     }
     this.#description = readDescription(response.result);
     this.#wire.setProtocolVersion(this.#description.protocolVersion);
@@ -269,7 +269,8 @@ function readDescription(result: JsonObject): ServerDescription {
   };
 }
 
-/** Whatever went wrong while the session opened, the call that wanted it has not been sent. */
+/** Whatever went wrong while the session opened, the call that wanted it has not been sent, and nobody answered it. */
 function beforeTheCall({ message, facts }: UpstreamFailure): UpstreamFailure {
-  return new UpstreamFailure(message, { ...facts, mayHaveRun: false });
+  const { rpcError: _, ...others } = facts;
+  return new UpstreamFailure(message, { ...others, mayHaveRun: false });
 }

@@ -6,6 +6,8 @@ import { ControlSession } from "./control.ts";
 import { upstreamFetch } from "./fetch.ts";
 import { type Lease, SessionPool } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
+import { Solo } from "./solo.ts";
+import { OwnSession, type SessionSource } from "./source.ts";
 import { StreamableHttpWire } from "./streamable-http.ts";
 
 /** For whom a session is: no two callers, credentials or declarations ever share one. */
@@ -37,6 +39,7 @@ const MAX_CONTROL_SESSIONS = 256;
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #pools = new Map<string, SessionPool>();
+  readonly #solo: Solo | undefined;
   readonly #controls = new Map<string, ControlSession>();
   readonly #sweeper: NodeJS.Timeout;
   /** The server's name and version, as it last said them. */
@@ -44,6 +47,7 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.#solo = options.config.sessions === "single" ? new Solo() : undefined;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
@@ -53,21 +57,18 @@ export class Upstream {
    */
   lease(owner: SessionOwner, holder: SessionHolder): Promise<Lease> {
     const key = keyOf(owner);
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      const mode = this.#options.config.sessions;
-      const open = (opener: SessionHolder) => this.#open(owner, opener);
-      pool = new SessionPool({ mode, open, idleMs: IDLE_SESSION_MS, maxIdle: MAX_IDLE_SESSIONS });
-      this.#pools.set(key, pool);
-    }
+    const open = (opener: SessionHolder) => this.#open(owner, opener);
+    if (this.#solo !== undefined) return this.#solo.lease({ key, open }, holder);
+    const maxIdle = this.#options.config.sessions === "lease" ? MAX_IDLE_SESSIONS : 0;
+    const pool = this.#pools.get(key) ?? new SessionPool({ open, idleMs: IDLE_SESSION_MS, maxIdle });
+    this.#pools.set(key, pool);
     return pool.lease(holder);
   }
 
   /** The session for everything that is no call. */
   control(owner: SessionOwner): ControlSession {
     const key = keyOf(owner);
-    const control =
-      this.#controls.get(key) ?? new ControlSession((holder, onLost) => this.#open(owner, holder, onLost));
+    const control = this.#controls.get(key) ?? new ControlSession(this.#sourceFor(owner, key));
     // The one that was used last is the last to go.
     this.#controls.delete(key);
     this.#controls.set(key, control);
@@ -81,6 +82,15 @@ export class Upstream {
     this.#pools.clear();
     this.#controls.clear();
     await Promise.all(owned.map((sessions) => sessions.close()));
+    await this.#solo?.close();
+  }
+
+  #sourceFor(owner: SessionOwner, key: string) {
+    const solo = this.#solo;
+    return (holder: SessionHolder, onLost: () => void): SessionSource =>
+      solo === undefined
+        ? new OwnSession(() => this.#open(owner, holder, onLost))
+        : solo.source({ key, open: (opener) => this.#open(owner, opener, onLost) }, holder);
   }
 
   async #open(

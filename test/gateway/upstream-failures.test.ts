@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { gatewayFor } from "../support/gateway.ts";
-import type { Script } from "../support/scripted-server.ts";
+import { type Script, startScriptedServer } from "../support/scripted-server.ts";
 import { count, story, textOf, textResult } from "../support/story.ts";
 
 test("a server that is down is an error that says so, and found when it is up again", async () => {
@@ -167,4 +167,21 @@ test("what a server says after a cancellation changes nothing", async () => {
   await user.result("tasks/cancel", { taskId });
   await call.closed;
   expect(await user.task(taskId)).toMatchObject({ status: "cancelled" });
+});
+
+test("an error that the server answers with a status of its own is the client's answer, code and all", async ({
+  onTestFinished,
+}) => {
+  const server = await startScriptedServer({
+    "tools/call": (call) => call.error(-32602, "no such tool", { status: 400 }),
+  });
+  onTestFinished(() => server.close());
+  const { client } = await gatewayFor({ upstream: server.url });
+
+  const { status, message } = await client().send("tools/call", { name: "missing", arguments: {} });
+  expect({ status, error: message.error }).toEqual({
+    status: 200,
+    error: { code: -32602, message: "no such tool" },
+  });
+  expect(server.received.filter(({ method }) => method === "tools/call")).toHaveLength(1);
 });

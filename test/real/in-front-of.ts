@@ -21,8 +21,9 @@ export async function inFrontOf(
   upstream: URL,
   atEnd: AtEnd,
   policy: GatewaySettings["policy"] = {},
+  sessions: GatewaySettings["sessions"] = "lease",
 ): Promise<InFrontOf> {
-  const config = configFor({ upstream, policy: { waitForMs: 500, ...policy } });
+  const config = configFor({ upstream, sessions, policy: { waitForMs: 500, ...policy } });
   const gateway = await startGateway(config, { log: createLog("silent") });
   atEnd(() => gateway.close());
   const url = new URL(gateway.routes[0]?.url ?? "");

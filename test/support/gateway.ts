@@ -18,7 +18,7 @@ export interface GatewaySettings {
   readonly policy?: Partial<ToolPolicy>;
   readonly tools?: readonly (Partial<ToolRule> & Pick<ToolRule, "match">)[];
   readonly server?: Partial<ServerConfig>;
-  readonly sessions?: ServerConfig["upstream"]["sessions"];
+  readonly sessions?: ServerConfig["upstream"]["sessions"] | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly forwardHeaders?: readonly string[];
   readonly listen?: Partial<Config["listen"]>;
