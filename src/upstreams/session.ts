@@ -45,6 +45,8 @@ export interface SessionOptions {
   /** Already told what the server sends while the session opens: it may ask at once. */
   readonly holder: SessionHolder | undefined;
   readonly onGarbage: (error: Error) => void;
+  /** Gives the one description that all sessions share which were told the same. */
+  readonly share: (description: ServerDescription) => ServerDescription;
   /** The server has forgotten the session. Not called after `close`. */
   readonly onLost?: () => void;
 }
@@ -179,7 +181,7 @@ export class Session {
     await this.#wire.close();
   }
 
-  async #initialize({ clientInfo, capabilities }: SessionOptions): Promise<void> {
+  async #initialize({ clientInfo, capabilities, share }: SessionOptions): Promise<void> {
     const request = this.request("initialize", {
       protocolVersion: LATEST_LEGACY_VERSION,
       capabilities,
@@ -200,7 +202,7 @@ export class Session {
       const message = `The server refused initialize: ${response.error.message}`;
       throw new UpstreamFailure(message, { mayHaveRun: false });
     }
-    this.#description = readDescription(response.result);
+    this.#description = share(readDescription(response.result));
     this.#wire.setProtocolVersion(this.#description.protocolVersion);
     await this.#wire.initialized().catch((error: unknown) => {
       throw beforeTheCall(toFailure(error));

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { UpstreamConfig } from "../config/config.ts";
@@ -5,7 +6,7 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { ControlSession } from "./control.ts";
 import { upstreamFetch } from "./fetch.ts";
 import { type Lease, SessionPool } from "./pool.ts";
-import { Session, type SessionHolder } from "./session.ts";
+import { type ServerDescription, Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
 import { StreamableHttpWire } from "./streamable-http.ts";
@@ -42,13 +43,18 @@ export class Upstream {
   readonly #solo: Solo | undefined;
   readonly #controls = new Map<string, ControlSession>();
   readonly #sweeper: NodeJS.Timeout;
-  /** The server's name and version, as it last said them. */
-  serverInfo: JsonObject | undefined;
+  /** What the server last said of itself; most sessions are told the same, instructions and all. */
+  #description: ServerDescription | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
     this.#solo = options.config.sessions === "single" ? new Solo() : undefined;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  /** The server's name and version, as it last said them. */
+  get serverInfo(): JsonObject | undefined {
+    return this.#description?.serverInfo;
   }
 
   /**
@@ -107,10 +113,15 @@ export class Upstream {
     });
     const onGarbage = (error: Error) =>
       log.debug({ err: error }, "the server sent what is no message, or took none");
-    const options = { wire, clientInfo, capabilities, holder, onGarbage };
+    const share = (description: ServerDescription) => this.#share(description);
+    const options = { wire, clientInfo, capabilities, holder, onGarbage, share };
     const session = await Session.open({ ...options, ...(onLost === undefined ? {} : { onLost }) });
-    this.serverInfo = session.server.serverInfo;
     return session;
+  }
+
+  #share(description: ServerDescription): ServerDescription {
+    if (!isDeepStrictEqual(description, this.#description)) this.#description = description;
+    return this.#description ?? description;
   }
 
   #sweep(): void {
