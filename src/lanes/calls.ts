@@ -181,7 +181,7 @@ async function repeatHandle(exchange: Exchange, taskId: string): Promise<void> {
 
 /** `CreateTaskResult`: the task without what only some states have (Tasks §Task Creation). */
 function handleOf(route: Route, task: TaskRecord): JsonText {
-  return toJson({ resultType: "task", ...modernTask({ task }, task.updatedAt), _meta: serverMeta(route) });
+  return modernTask({ task }, task.updatedAt, { resultType: "task", _meta: serverMeta(route) });
 }
 
 /** Ends this round with what the server wants to know (2026-07-28, MRTR). */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type JsonText, toJson } from "../../src/protocol/jsonrpc.ts";
+import type { JsonText } from "../../src/protocol/jsonrpc.ts";
 import type { Outcome, TaskRecord } from "../../src/stores/task-store.ts";
 import { modernDetailedTask, modernTask } from "../../src/tasks/view.ts";
 
@@ -23,7 +23,7 @@ const result = '{"content":[],"x":1}' as JsonText;
 const completed: Outcome = { kind: "completed", endedAt, result };
 
 test("a task shows what every state has, and nothing of ours", () => {
-  expect(modernTask({ task: TASK }, BORN + 5)).toEqual({
+  expect(JSON.parse(modernTask({ task: TASK }, BORN + 5, {}))).toEqual({
     taskId: "id",
     status: "working",
     statusMessage: "running",
@@ -123,22 +123,25 @@ test.each([
   [MINUTE, 3_000],
   [60 * MINUTE, 10_000],
 ])("after %i ms the client is told to wait %i ms", (age, pollIntervalMs) => {
-  expect(modernTask({ task: TASK }, BORN + age)).toMatchObject({ pollIntervalMs, ttlMs: age + 10 * MINUTE });
+  expect(JSON.parse(modernTask({ task: TASK }, BORN + age, {}))).toMatchObject({
+    pollIntervalMs,
+    ttlMs: age + 10 * MINUTE,
+  });
 });
 
 test("a poll interval above the maximum stays as it was set", () => {
   const terms = { ...TASK.terms, pollIntervalMs: 20_000 };
-  expect(modernTask({ task: { ...TASK, terms } }, BORN + 60 * MINUTE)).toMatchObject({
+  expect(JSON.parse(modernTask({ task: { ...TASK, terms } }, BORN + 60 * MINUTE, {}))).toMatchObject({
     pollIntervalMs: 20_000,
   });
 });
 
 test("a clock that was set back makes no task older than its creation", () => {
   const back = { ...TASK, updatedAt: BORN - MINUTE };
-  expect(modernTask({ task: back }, BORN - MINUTE)).toMatchObject({
+  expect(JSON.parse(modernTask({ task: back }, BORN - MINUTE, {}))).toMatchObject({
     lastUpdatedAt: "2026-07-28T00:00:00.000Z",
     ttlMs: 10 * MINUTE,
     pollIntervalMs: 500,
   });
-  expect(toJson(modernTask({ task: back }, BORN))).toContain('"ttlMs":600000');
+  expect(modernTask({ task: back }, BORN, {})).toContain('"ttlMs":600000');
 });
