@@ -3,7 +3,6 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Dispatcher } from "undici";
 import type { Config, ServerConfig } from "./config/config.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
 import { anonymous } from "./edge/callers.ts";
@@ -17,7 +16,7 @@ import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
 import { policyOf } from "./tasks/policy.ts";
 import { Slots } from "./tasks/slots.ts";
-import { upstreamAgent } from "./upstreams/fetch.ts";
+import { type UpstreamAgents, upstreamAgents } from "./upstreams/fetch.ts";
 import { Upstream } from "./upstreams/upstream.ts";
 import { VERSION } from "./version.ts";
 
@@ -93,14 +92,14 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
   const store = await openStore(config.store.url);
   const engine = new TaskEngine({ store, log });
   const held = new HeldCalls();
-  const dispatcher = upstreamAgent();
+  const agents = upstreamAgents();
   const stopping = new AbortController();
   const byName = new Map(
     config.servers.map((server): [string, Route] => {
       const routeLog = log.child({ server: server.name });
       return [
         server.path,
-        { ...routeOf(server, dispatcher, routeLog), engine, held, log: routeLog, stopping: stopping.signal },
+        { ...routeOf(server, agents, routeLog), engine, held, log: routeLog, stopping: stopping.signal },
       ];
     }),
   );
@@ -129,7 +128,7 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
     for (const server of servers) server.closeAllConnections();
     await Promise.all(closed);
     await Promise.all([...byName.values()].map(({ upstream }) => upstream.close()));
-    await dispatcher.destroy();
+    await agents.destroy();
     await store.close();
   };
   return {
@@ -141,14 +140,14 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
   };
 }
 
-function routeOf(config: ServerConfig, dispatcher: Dispatcher, log: Logger) {
+function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
   const largest = Math.max(
     config.tasks.maxResultBytes,
     ...config.tools.map(({ maxResultBytes }) => maxResultBytes),
   );
   const upstream = new Upstream({
     config: config.upstream,
-    dispatcher,
+    agents,
     clientInfo: { name: "mcp-taskgate", version: VERSION },
     // Room for the message round the result, and for saying how much too large it was.
     maxMessageBytes: 2 * largest + 65_536,

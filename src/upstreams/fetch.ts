@@ -4,12 +4,33 @@ import { isJsonRpcError } from "../protocol/errors.ts";
 import { isObject, type JsonRpcError, type RequestId } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 
+/** Connections to servers, for sessions to share. */
+export interface UpstreamAgents {
+  /** The agent for a new session. */
+  next(): Dispatcher;
+  destroy(): Promise<void>;
+}
+
+/** An agent looks at all its connections to find one that is free: thousands of calls had better not share one. */
+const AGENTS = 32;
+
 /**
- * Connections to servers. No time-outs between bytes: undici's defaults would end every tool that is silent for
- * 300 s; each call has its own deadline instead.
+ * Connections without time-outs between bytes: undici's defaults would end every tool that is silent for 300 s; each call
+ * has its own deadline instead.
  */
-export function upstreamAgent(): Dispatcher {
-  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connectTimeout: 10_000 });
+export function upstreamAgents(): UpstreamAgents {
+  const options = { headersTimeout: 0, bodyTimeout: 0, connectTimeout: 10_000 };
+  const agents = Array.from({ length: AGENTS }, () => new Agent(options));
+  let turn = 0;
+  return {
+    next: () => {
+      turn = (turn + 1) % AGENTS;
+      return agents[turn] as Agent;
+    },
+    destroy: async () => {
+      await Promise.all(agents.map((agent) => agent.destroy()));
+    },
+  };
 }
 
 export interface UpstreamFetchOptions {

@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
-import type { Dispatcher } from "undici";
 import type { UpstreamConfig } from "../config/config.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { ControlSession } from "./control.ts";
-import { upstreamFetch } from "./fetch.ts";
+import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { type Lease, SessionPool } from "./pool.ts";
 import { type ServerDescription, Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
@@ -22,7 +21,7 @@ export interface SessionOwner {
 
 export interface UpstreamOptions {
   readonly config: UpstreamConfig;
-  readonly dispatcher: Dispatcher;
+  readonly agents: UpstreamAgents;
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** How long one message of the server may be. */
   readonly maxMessageBytes: number;
@@ -104,8 +103,8 @@ export class Upstream {
     holder: SessionHolder,
     onLost?: () => void,
   ): Promise<Session> {
-    const { config, dispatcher, maxMessageBytes, clientInfo, log } = this.#options;
-    const fetch = upstreamFetch({ dispatcher, maxMessageBytes });
+    const { config, agents, maxMessageBytes, clientInfo, log } = this.#options;
+    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
     const wire = new StreamableHttpWire({
       url: config.url,
       headers: { ...headers, ...config.headers },

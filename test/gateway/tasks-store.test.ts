@@ -13,7 +13,7 @@ import { TaskEngine } from "../../src/tasks/engine.ts";
 import { HeldCalls } from "../../src/tasks/held.ts";
 import { policyOf } from "../../src/tasks/policy.ts";
 import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgent } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/fetch.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";
@@ -189,10 +189,10 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
   const { listen, limits, servers } = configFor({ upstream: server.url, policy });
   const [config] = servers;
   if (config === undefined) throw new Error("there is a server");
-  const dispatcher = upstreamAgent();
+  const agents = upstreamAgents();
   const upstream = new Upstream({
     config: config.upstream,
-    dispatcher,
+    agents,
     clientInfo: { name: "test", version: "0" },
     maxMessageBytes: 1_000_000,
     log,
@@ -212,7 +212,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     await engine.close();
     held.close();
     await upstream.close();
-    await dispatcher.destroy();
+    await agents.destroy();
     await store.close();
   });
   const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}${config.path}`);

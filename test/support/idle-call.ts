@@ -3,7 +3,7 @@
 import { createLog } from "../../src/ops/log.ts";
 import { Call } from "../../src/tasks/call.ts";
 import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgent } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/fetch.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 
 export function heldCall(): Call {
@@ -20,7 +20,7 @@ export function heldCall(): Call {
 function nowhere(): Upstream {
   return new Upstream({
     config: { url: new URL("http://127.0.0.1:1/mcp"), headers: {}, forwardHeaders: [], sessions: "lease" },
-    dispatcher: upstreamAgent(),
+    agents: upstreamAgents(),
     clientInfo: { name: "test", version: "0" },
     maxMessageBytes: 1,
     log: createLog("silent"),
