@@ -50,6 +50,8 @@ export interface CallOptions {
   readonly maxRuntimeMs: number;
 }
 
+/** Why a call leaves the queue. Made once: nobody sees it, and an error with its stack is not cheap. */
+const ENDED = new Error("the call has ended");
 /** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
 const CANCEL_GRACE_MS = 2_000;
 const QUESTION_KEEPALIVE_MS = 15_000;
@@ -166,10 +168,7 @@ export class Call implements SessionHolder {
     let patience: NodeJS.Timeout | undefined;
     if (slots.isFull(owner.caller)) {
       this.#dequeue = new AbortController();
-      const error = rpc.internal(
-        `The call waited longer than maxRuntime (${maxRuntimeMs} ms) and was never sent`,
-      );
-      patience = setTimeout(() => this.#abandon({ kind: "ours", error }), maxRuntimeMs);
+      patience = setTimeout(() => this.#giveUp(), maxRuntimeMs);
     }
     const work = () => {
       clearTimeout(patience);
@@ -269,6 +268,11 @@ export class Call implements SessionHolder {
     return isAccepted;
   }
 
+  #giveUp(): void {
+    const message = `The call waited longer than maxRuntime (${this.#options.maxRuntimeMs} ms) and was never sent`;
+    this.#abandon({ kind: "ours", error: rpc.internal(message) });
+  }
+
   #expire(): void {
     const message = `The call ran longer than maxRuntime (${this.#options.maxRuntimeMs} ms) and was cancelled`;
     this.#abandon({ kind: "ours", error: rpc.internal(message) });
@@ -281,7 +285,7 @@ export class Call implements SessionHolder {
       end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
     this.#request?.cancel(message);
     this.#finish(end);
-    this.#dequeue?.abort();
+    this.#dequeue?.abort(ENDED);
     const lease = this.#lease;
     if (lease === undefined) return;
     const timer = setTimeout(() => lease.release("doubtful"), CANCEL_GRACE_MS);
