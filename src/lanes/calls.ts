@@ -17,7 +17,8 @@ import {
   withCacheHints,
 } from "../protocol/modern.ts";
 import { StoreUnavailable, type TaskRecord } from "../stores/task-store.ts";
-import { Call, type CallEnd, type CallListener } from "../tasks/call.ts";
+import { Call, type CallListener } from "../tasks/call.ts";
+import type { CallEnd } from "../tasks/call-end.ts";
 import type { RequestIdentity } from "../tasks/held.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernTask } from "../tasks/view.ts";

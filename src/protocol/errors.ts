@@ -50,8 +50,9 @@ export const rpc = {
       const headers = wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate };
       return new RpcError({ code: -32603, message }, status, headers);
     }
-    const isAnswer = rpcError !== undefined && (rpcError.code < -32019 || rpcError.code > -32000);
-    return isAnswer ? fromServer(rpcError) : error(-32603, message);
+    return rpcError === undefined || isTransportError(rpcError)
+      ? error(-32603, message)
+      : fromServer(rpcError);
   },
 
   headerMismatch: (name: string, found: { header: string | undefined; body: string }) =>
@@ -119,6 +120,14 @@ export function fromServer(upstream: JsonRpcError): RpcError {
 /** Any caught value as an error for the client. What we did not foresee says nothing about our insides. */
 export function toRpcError(caught: unknown): RpcError {
   return caught instanceof RpcError ? caught : rpc.internal("Internal error");
+}
+
+/**
+ * Whether an error is the transport's word rather than the server's: that a session is unknown, for one. SDKs use the
+ * codes that JSON-RPC leaves to implementations for it, or "invalid request".
+ */
+export function isTransportError({ code }: JsonRpcError): boolean {
+  return (code >= -32019 && code <= -32000) || code === -32600 || code === -32700;
 }
 
 /** Whether a value is a JSON-RPC error object. */

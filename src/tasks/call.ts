@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { isJsonRpcError, type RpcError, rpc, toRpcError } from "../protocol/errors.ts";
+import { isJsonRpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import {
   isObject,
   type JsonObject,
@@ -13,18 +13,13 @@ import { isDeclared, requiredCapability, URL_ELICITATION_REQUIRED } from "../pro
 import type { InputRequest } from "../stores/task-store.ts";
 import { isForgotten } from "../upstreams/control.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import { keepAsking } from "../upstreams/keep-asking.ts";
 import type { Lease } from "../upstreams/pool.ts";
 import type { Progress, Session, SessionHolder, UpstreamRequest } from "../upstreams/session.ts";
 import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
+import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import type { Slots } from "./slots.ts";
-
-/** How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word. */
-export type CallEnd =
-  | { readonly kind: "result"; readonly result: JsonObject }
-  | { readonly kind: "error"; readonly error: JsonRpcError }
-  | { readonly kind: "ours"; readonly error: RpcError }
-  | { readonly kind: "cancelled"; readonly reason: string };
 
 /** What can be heard of a call. All optional; none may throw. */
 export interface CallListener {
@@ -54,7 +49,6 @@ export interface CallOptions {
 const ENDED = new Error("the call has ended");
 /** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
 const CANCEL_GRACE_MS = 2_000;
-const QUESTION_KEEPALIVE_MS = 15_000;
 /** A server that asks the user to visit one page after another is not going to begin. */
 const MAX_URL_ROUNDS = 10;
 
@@ -150,7 +144,7 @@ export class Call implements SessionHolder {
       });
       this.#abandon({ kind: "ours", error: rpc.missingCapability(required) });
     } else {
-      const stop = keepAlive(session, params);
+      const stop = keepAsking(session, params);
       void this.#ask(request)
         .finally(stop)
         .then((answer) => answer !== undefined && session.respond(id, answer));
@@ -177,7 +171,7 @@ export class Call implements SessionHolder {
     try {
       await slots.run(owner.caller, work, this.#dequeue?.signal);
     } catch (error) {
-      this.#finish({ kind: "ours", error: toRpcError(error) });
+      this.#finish(toErrorEnd(error));
     } finally {
       clearTimeout(patience);
     }
@@ -193,7 +187,7 @@ export class Call implements SessionHolder {
         if (!(await this.#visit(urls))) return;
       }
     } catch (error) {
-      this.#finish({ kind: "ours", error: toClientError(error) });
+      this.#finish(toErrorEnd(error));
     } finally {
       clearTimeout(timer);
     }
@@ -304,31 +298,6 @@ export class Call implements SessionHolder {
   #tell(event: (listener: CallListener) => void): void {
     for (const listener of [...this.#listeners]) event(listener);
   }
-}
-
-/** A server gives up on a question after a while, and some of them wait longer when they are told of progress. */
-function keepAlive(session: Session, params: JsonObject | undefined): () => void {
-  const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
-  if (progressToken === undefined) return () => {};
-  let progress = 0;
-  const timer = setInterval(() => {
-    progress += 1;
-    session.notify("notifications/progress", { progressToken, progress });
-  }, QUESTION_KEEPALIVE_MS);
-  return () => clearInterval(timer);
-}
-
-function toEnd(response: JsonRpcResponse): CallEnd {
-  return "error" in response
-    ? { kind: "error", error: response.error }
-    : { kind: "result", result: response.result };
-}
-
-/** What went wrong between us and the server, as the client is told; a refusal for want of credentials as the server put it. */
-function toClientError(caught: unknown): RpcError {
-  return caught instanceof UpstreamFailure
-    ? rpc.upstreamFailed(caught.message, caught.facts)
-    : toRpcError(caught);
 }
 
 /** The pages that a server wants visited before it begins (2025-11-25, Elicitation §URL Elicitation Required Error). */

@@ -11,7 +11,8 @@ import {
   type TaskStore,
 } from "../stores/task-store.ts";
 import type { Progress } from "../upstreams/session.ts";
-import type { Call, CallEnd } from "./call.ts";
+import type { Call } from "./call.ts";
+import type { CallEnd } from "./call-end.ts";
 
 export interface LiveTaskOptions {
   readonly call: Call;

@@ -1,3 +1,4 @@
+import { isTransportError } from "../protocol/errors.ts";
 import type {
   JsonObject,
   JsonRpcNotification,
@@ -190,6 +191,6 @@ async function answerInTime(
 }
 
 /** Servers say with 404 that they do not know a session, and some with 400 (2025-11-25, Transports §Session Management). */
-export function isForgotten({ facts }: UpstreamFailure): boolean {
-  return facts.status === 404 || facts.status === 400;
+export function isForgotten({ facts: { status, rpcError } }: UpstreamFailure): boolean {
+  return (status === 404 || status === 400) && (rpcError === undefined || isTransportError(rpcError));
 }

@@ -182,3 +182,35 @@ test("many calls over event streams need few connections", async () => {
   for (let n = 0; n < 20; n += 1) await user.callTool("t");
   expect(new Set(server.received.map(({ request }) => request.socket)).size).toBeLessThan(8);
 });
+
+test("single: whoever declares something else gets a session in place of the last one, never beside it", async () => {
+  const sizes: number[] = [];
+  const { server, client } = await story(
+    {
+      "tools/call": (call) => {
+        sizes.push(server.sessions.size);
+        call.json(textResult("done"));
+      },
+    },
+    { sessions: "single" },
+  );
+  const plain = client({ capabilities: {} });
+  const sampling = client({ capabilities: { sampling: {} } });
+
+  await Promise.all([
+    ...[plain, sampling, plain, sampling].map((user) => user.callTool("t")),
+    plain.result("tools/list"),
+    sampling.result("tools/list"),
+  ]);
+  expect(sizes).toEqual([1, 1, 1, 1]);
+});
+
+test("an answer with a status of its own is no lost session, so the call is sent once", async () => {
+  const { server, user } = await story({ "tools/call": (call) => call.json(textResult("done")) });
+  await user.callTool("t");
+  server.on("tools/call", (call) => call.error(-32602, "not like this", { status: 400 }));
+
+  const { message } = await user.send("tools/call", { name: "t", arguments: {} });
+  expect(message.error).toEqual({ code: -32602, message: "not like this" });
+  expect(count(server, "tools/call")).toBe(2);
+});

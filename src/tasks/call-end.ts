@@ -1,0 +1,24 @@
+import { type RpcError, rpc, toRpcError } from "../protocol/errors.ts";
+import type { JsonObject, JsonRpcError, JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import { UpstreamFailure } from "../upstreams/failure.ts";
+
+/** How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word. */
+export type CallEnd =
+  | { readonly kind: "result"; readonly result: JsonObject }
+  | { readonly kind: "error"; readonly error: JsonRpcError }
+  | { readonly kind: "ours"; readonly error: RpcError }
+  | { readonly kind: "cancelled"; readonly reason: string };
+
+/** The end that the server's answer is. */
+export function toEnd(response: JsonRpcResponse): CallEnd {
+  return "error" in response
+    ? { kind: "error", error: response.error }
+    : { kind: "result", result: response.result };
+}
+
+/** The end that a fault is; what the server refused with is told as the server put it. */
+export function toErrorEnd(caught: unknown): CallEnd {
+  const error =
+    caught instanceof UpstreamFailure ? rpc.upstreamFailed(caught.message, caught.facts) : toRpcError(caught);
+  return { kind: "ours", error };
+}
