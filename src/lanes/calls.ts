@@ -80,10 +80,9 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   const identity: RequestIdentity = { route: route.config.name, caller: caller.key, method, params: salient };
   if (params.requestState !== undefined) {
     const held = await route.held.resume(params.requestState, identity);
+    if ("taskId" in held) return repeatHandle(exchange, held.taskId);
     held.call.answer(answers);
-    return held.taskId === undefined
-      ? attend(exchange, how, held.call, identity)
-      : repeatHandle(exchange, held.taskId);
+    return attend(exchange, how, held.call, identity);
   }
   if (route.stopping.aborted) throw rpc.stopping();
   const call = new Call({

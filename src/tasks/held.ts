@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createRequestStateCodec, type RequestStateCodec } from "@modelcontextprotocol/server";
 import { rpc } from "../protocol/errors.ts";
-import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import type { TaskId } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
+import type { CallEnd } from "./call-end.ts";
 
 /** What a retry must have in common with the request that it retries (2026-07-28, MRTR §Server Requirements). */
 export interface RequestIdentity {
@@ -21,18 +22,21 @@ interface Sealed {
   readonly round: number;
 }
 
-/** A call that its client will come back for, and the task that it has become if it has. */
-export interface Held {
-  readonly call: Call;
-  taskId?: TaskId;
+/** What a client comes back for: its call, or the task that the call has become. */
+export type Held = { readonly call: Call } | { readonly taskId: TaskId };
+
+interface Entry {
+  held: Held;
   rounds: number;
+  timer: NodeJS.Timeout;
 }
 
 /** How long a client may take to answer a round, and to ask again for an answer that it did not get. */
 const HELD_MS = 600_000;
 const KEPT_AFTER_END_MS = 60_000;
-/** What has ended is kept for the client's convenience only. */
+/** What has ended is kept for the client's convenience only: so many calls, with so much in their results. */
 const MAX_SETTLED = 1_000;
+const MAX_SETTLED_CHARACTERS = 67_108_864;
 
 /**
  * Calls that wait for their client to come back with answers. The client's `requestState` names the call, sealed to the
@@ -43,76 +47,81 @@ export class HeldCalls {
     key: randomBytes(32),
     ttlSeconds: HELD_MS / 1_000,
   });
-  readonly #held = new Map<string, Held>();
-  readonly #timers = new Map<string, NodeJS.Timeout>();
-  /** What is kept only in case the client lost our answer, oldest first. */
-  readonly #settled = new Set<string>();
+  readonly #entries = new Map<string, Entry>();
+  /** What is kept only in case the client lost our answer, oldest first, with the size of the result. */
+  readonly #settled = new Map<string, number>();
+  #settledCharacters = 0;
 
   /** Keeps a call, and gives the state with which its client will find it again. */
   async hold(call: Call, identity: RequestIdentity): Promise<string> {
-    const held = this.#held.get(call.id) ?? { call, rounds: 0 };
-    if (held.rounds === 0) call.listen({ onEnd: () => this.#settle(call.id) });
-    held.rounds += 1;
-    this.#held.set(call.id, held);
-    this.#keepFor(call.id, HELD_MS);
-    return this.#codec.mint({ call: call.id, identity: digest(identity), round: held.rounds });
+    const known = this.#entries.get(call.id);
+    if (known === undefined) call.listen({ onEnd: (end) => this.#settle(call.id, sizeOf(end)) });
+    const round = (known?.rounds ?? 0) + 1;
+    this.#keep(call.id, { call }, round, HELD_MS);
+    return this.#codec.mint({ call: call.id, identity: digest(identity), round });
   }
 
   /**
-   * The call that a retry belongs to.
+   * What a retry belongs to.
    * @throws -32602 when the state was not made here, has expired, or belongs to another caller or request
    */
   async resume(requestState: unknown, identity: RequestIdentity): Promise<Held> {
     if (typeof requestState !== "string") throw rpc.invalidRequestState();
     // The codec's context is for bindings of its own, and we have none: what the state is bound to is sealed within.
     const sealed = await this.#codec.verify(requestState, undefined as never).catch(() => undefined);
-    const held = sealed?.identity === digest(identity) ? this.#held.get(sealed.call) : undefined;
-    if (held === undefined) throw rpc.invalidRequestState();
-    return held;
+    const entry = sealed?.identity === digest(identity) ? this.#entries.get(sealed.call) : undefined;
+    if (entry === undefined) throw rpc.invalidRequestState();
+    return entry.held;
   }
 
   /** A held call has become a task: whoever repeats the round is to get the same handle. */
   becomes(call: Call, taskId: TaskId): void {
-    const held = this.#held.get(call.id);
-    if (held === undefined) return;
-    held.taskId = taskId;
-    this.#settle(call.id);
+    const entry = this.#entries.get(call.id);
+    if (entry === undefined) return;
+    this.#keep(call.id, { taskId }, entry.rounds, KEPT_AFTER_END_MS);
+    this.#settle(call.id, 0);
   }
 
   close(): void {
-    for (const { call, taskId } of this.#held.values()) {
-      if (taskId === undefined) call.cancel("the gateway is stopping");
+    for (const { held } of this.#entries.values()) {
+      if ("call" in held) held.call.cancel("the gateway is stopping");
     }
     // Last, since a call that ends is kept for a while.
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
-    this.#held.clear();
+    for (const { timer } of this.#entries.values()) clearTimeout(timer);
+    this.#entries.clear();
     this.#settled.clear();
   }
 
-  #settle(id: string): void {
-    this.#keepFor(id, KEPT_AFTER_END_MS);
-    this.#settled.add(id);
-    const [oldest] = this.#settled;
-    if (this.#settled.size > MAX_SETTLED && oldest !== undefined) this.#release(oldest);
+  #keep(id: string, held: Held, rounds: number, ms: number): void {
+    clearTimeout(this.#entries.get(id)?.timer);
+    this.#entries.set(id, { held, rounds, timer: setTimeout(() => this.#release(id), ms) });
   }
 
-  #keepFor(id: string, ms: number): void {
-    clearTimeout(this.#timers.get(id));
-    this.#timers.set(
-      id,
-      setTimeout(() => this.#release(id), ms),
-    );
+  #settle(id: string, characters: number): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || this.#settled.has(id)) return;
+    this.#keep(id, entry.held, entry.rounds, KEPT_AFTER_END_MS);
+    this.#settled.set(id, characters);
+    this.#settledCharacters += characters;
+    for (const oldest of this.#settled.keys()) {
+      if (this.#settled.size <= MAX_SETTLED && this.#settledCharacters <= MAX_SETTLED_CHARACTERS) return;
+      this.#release(oldest);
+    }
   }
 
   #release(id: string): void {
-    const held = this.#held.get(id);
-    clearTimeout(this.#timers.get(id));
-    this.#timers.delete(id);
-    this.#held.delete(id);
+    const entry = this.#entries.get(id);
+    clearTimeout(entry?.timer);
+    this.#entries.delete(id);
+    this.#settledCharacters -= this.#settled.get(id) ?? 0;
     this.#settled.delete(id);
-    if (held?.taskId === undefined) held?.call.cancel("the client did not come back with an answer");
+    if (entry !== undefined && "call" in entry.held)
+      entry.held.call.cancel("the client did not come back with an answer");
   }
+}
+
+function sizeOf(end: CallEnd): number {
+  return end.kind === "result" ? toJson(end.result).length : 0;
 }
 
 function digest({ route, caller, method, params }: RequestIdentity): string {

@@ -37,7 +37,9 @@ export class LiveTask {
   #writtenAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
-  readonly #closing = new AbortController();
+  #isAbandoned = false;
+  /** Ends the pause before another try to write the outcome; there only while there is one. */
+  #wake: AbortController | undefined;
 
   constructor(options: LiveTaskOptions) {
     this.#options = options;
@@ -83,7 +85,8 @@ export class LiveTask {
 
   /** Gives up on writing an outcome that the store does not take. */
   abandon(): void {
-    this.#closing.abort();
+    this.#isAbandoned = true;
+    this.#wake?.abort();
   }
 
   /** Keeps a message; what comes thick and fast is written at once and then no more often than `everyMs`. */
@@ -126,7 +129,7 @@ export class LiveTask {
     const { maxResultBytes, clock } = this.#options;
     const outcome = toOutcome(end, maxResultBytes, clock());
     // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
-    for (let delay = 100; !this.#closing.signal.aborted; delay = Math.min(delay * 2, MAX_RETRY_DELAY_MS)) {
+    for (let delay = 100; !this.#isAbandoned; delay = Math.min(delay * 2, MAX_RETRY_DELAY_MS)) {
       try {
         await this.#options.store.end(this.#record, outcome);
         return;
@@ -136,7 +139,8 @@ export class LiveTask {
           { err: error, task: this.#record.id },
           "an outcome was not written; trying again",
         );
-        await sleep(delay, undefined, { signal: this.#closing.signal }).catch(() => {});
+        this.#wake = new AbortController();
+        await sleep(delay, undefined, { signal: this.#wake.signal }).catch(() => {});
       }
     }
   }
