@@ -15,14 +15,15 @@ export interface StreamableHttpOptions {
   readonly fetch: UpstreamFetch;
 }
 
-/** How a stream that was cut is picked up again, where the server gave its events ids. */
-const RECONNECTION = {
+/** How a stream that was cut is picked up again for its answer, where the server gave its events ids. */
+const RESUMING = {
   initialReconnectionDelay: 500,
   maxReconnectionDelay: 10_000,
   reconnectionDelayGrowFactor: 2,
+  maxRetries: 20,
 };
-/** How often that is tried for an answer. The stream that the server pushes on is wanted as long as the session is. */
-const MAX_RESUMPTIONS = 20;
+/** The stream that the server pushes on is wanted as long as the session is. */
+const LISTENING = { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY };
 /** Sooner than this after a cut, several server SDKs lose the stream. */
 const MIN_RECONNECT_DELAY_MS = 500;
 /** A server may keep the head of its stream back until it has an event: then listening has begun all the same. */
@@ -49,9 +50,15 @@ export class StreamableHttpWire implements Wire {
   #endHandshake = () => {};
   #handshaking: Expected | undefined;
 
+  // Shared by all transports: thousands of calls may be waiting on one of their own.
+  readonly #requestInit: RequestInit;
+  readonly #receive = (message: JSONRPCMessage) => this.onMessage(message as JsonRpcMessage);
+  readonly #complain = (error: Error) => this.onGarbage(error);
+
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
-    this.#main = this.#transport((url, init) => this.#mainFetch(url, init), Number.POSITIVE_INFINITY);
+    this.#requestInit = { headers: { ...options.headers } };
+    this.#main = this.#transport((url, init) => this.#mainFetch(url, init), LISTENING);
   }
 
   setProtocolVersion(version: string): void {
@@ -127,7 +134,7 @@ export class StreamableHttpWire implements Wire {
       if (response.status === 202 && !this.#isListening) stream.end(onlyAcknowledged());
       return response;
     };
-    const transport = this.#transport(fetch, MAX_RESUMPTIONS);
+    const transport = this.#transport(fetch, RESUMING);
     transport.onclose = () => stream.end();
     this.#exchanges.add(transport);
     let isOver = false;
@@ -180,21 +187,18 @@ export class StreamableHttpWire implements Wire {
     }
   }
 
-  #transport(fetch: FetchLike, maxRetries: number): StreamableHTTPClientTransport {
+  #transport(fetch: FetchLike, reconnectionOptions: typeof RESUMING): StreamableHTTPClientTransport {
     const sessionId = this.#main?.sessionId;
     const transport = new StreamableHTTPClientTransport(this.#options.url, {
       fetch,
-      requestInit: { headers: { ...this.#options.headers } },
-      reconnectionOptions: { ...RECONNECTION, maxRetries },
-      reconnectionScheduler: (reconnect, delayMs) => {
-        const timer = setTimeout(reconnect, Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
-        return () => clearTimeout(timer);
-      },
+      requestInit: this.#requestInit,
+      reconnectionOptions,
+      reconnectionScheduler: reconnectLater,
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(this.#version === undefined ? {} : { protocolVersion: this.#version }),
     });
-    transport.onmessage = (message) => this.onMessage(message as JsonRpcMessage);
-    transport.onerror = (error) => this.onGarbage(error);
+    transport.onmessage = this.#receive;
+    transport.onerror = this.#complain;
     return transport;
   }
 }
@@ -210,6 +214,11 @@ class StreamEnd {
     });
     this.ended.catch(() => {});
   }
+}
+
+function reconnectLater(reconnect: () => void, delayMs: number): () => void {
+  const timer = setTimeout(reconnect, Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
+  return () => clearTimeout(timer);
 }
 
 function isEventStream(response: Response): boolean {
