@@ -43,7 +43,7 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
       await answerModern({ route, caller, headers: request.headers, id: message.id, method, params, reply });
     } catch (error) {
       reply ??= new HttpReply(response, { id, accepts, keepAliveMs });
-      if (!request.complete) response.setHeader("Connection", "close");
+      if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       reply.error(toRpcError(error));
     }
   };
@@ -56,9 +56,12 @@ export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle
   return {
     endpoint: async (...request) => {
       running += 1;
-      await endpoint(...request);
-      running -= 1;
-      if (running === 0) for (const resolve of waiting) resolve();
+      try {
+        await endpoint(...request);
+      } finally {
+        running -= 1;
+        if (running === 0) for (const resolve of waiting) resolve();
+      }
     },
     idle: () => (running === 0 ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
   };
