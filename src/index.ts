@@ -1,4 +1,6 @@
 export type { Config } from "./config/config.ts";
+export { type Loaded, loadConfig } from "./config/load.ts";
+export { ConfigError } from "./config/problems.ts";
 export {
   type Gateway,
   type GatewayOptions,

@@ -14,7 +14,7 @@ export interface Loaded {
 }
 
 /** Reads a YAML or JSON file. Every reason why it cannot be used is in the `ConfigError` that is thrown. */
-export async function loadConfig(file: string, env: Environment): Promise<Loaded> {
+export async function loadConfig(file: string, env: Environment = process.env): Promise<Loaded> {
   return parseConfig(await read(file), env);
 }
 
