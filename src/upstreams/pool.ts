@@ -1,5 +1,11 @@
 import type { Session, SessionHolder } from "./session.ts";
 
+/** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
+export interface SessionUser {
+  readonly key: string;
+  readonly open: (holder: SessionHolder) => Promise<Session>;
+}
+
 /** The right to use a session alone, until it is released. */
 export interface Lease {
   readonly session: Session;
@@ -10,94 +16,71 @@ export interface Lease {
 }
 
 export interface PoolOptions {
-  readonly open: (holder: SessionHolder) => Promise<Session>;
   readonly idleMs: number;
-  /** 0: none is used twice. */
+  /** How many sessions a server is made to keep for nothing. 0: none is used twice. */
   readonly maxIdle: number;
 }
 
 interface Idle {
+  readonly key: string;
   readonly session: Session;
   readonly since: number;
 }
 
-/** The sessions of one key, that is of one caller with one declaration of capabilities. */
+/** The sessions that calls use, each for one call at a time. */
 export class SessionPool {
   readonly #options: PoolOptions;
   /** The one that was used last is at the end, and is used next: the rest may grow old and go. */
-  readonly #idle: Idle[] = [];
+  #idle: Idle[] = [];
   readonly #leased = new Set<Session>();
-  #users = 0;
   #isClosed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
   }
 
-  /** Whether nothing is kept here, and nobody is waiting for something. */
-  get isEmpty(): boolean {
-    return this.#idle.length === 0 && this.#users === 0;
-  }
-
   /**
-   * An idle session, or a new one.
+   * An idle session of the user's, or a new one.
    * @throws UpstreamFailure when none can be opened
    */
-  async lease(holder: SessionHolder): Promise<Lease> {
-    this.#users += 1;
-    try {
-      return await this.#take(holder);
-    } catch (error) {
-      this.#users -= 1;
-      throw error;
-    }
+  async lease({ key, open }: SessionUser, holder: SessionHolder): Promise<Lease> {
+    const idle = this.#takeIdle(key);
+    const session = idle ?? (await open(holder));
+    session.attach(holder);
+    this.#leased.add(session);
+    const release: Lease["release"] = (state) => {
+      if (this.#leased.delete(session)) this.#takeBack(key, session, state);
+    };
+    return { session, isReused: idle !== undefined, release };
   }
 
   /** Ends what has been idle for too long, or what the server has forgotten. */
   sweep(now: number): void {
-    const kept = this.#idle.filter(({ session, since }) => {
-      const isFresh = session.isUsable && now - since < this.#options.idleMs;
-      if (!isFresh) void session.close();
-      return isFresh;
-    });
-    this.#idle.splice(0, this.#idle.length, ...kept);
+    const isFresh = ({ session, since }: Idle) => session.isUsable && now - since < this.#options.idleMs;
+    for (const idle of this.#idle) if (!isFresh(idle)) void idle.session.close();
+    this.#idle = this.#idle.filter(({ session }) => session.isUsable);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     const sessions = [...this.#idle.map(({ session }) => session), ...this.#leased];
-    this.#idle.length = 0;
+    this.#idle = [];
     await Promise.all(sessions.map((session) => session.close()));
   }
 
-  async #take(holder: SessionHolder): Promise<Lease> {
-    const idle = this.#popUsable();
-    const session = idle ?? (await this.#options.open(holder));
-    session.attach(holder);
-    this.#leased.add(session);
-    let isReleased = false;
-    const release: Lease["release"] = (state) => {
-      if (isReleased) return;
-      isReleased = true;
-      this.#leased.delete(session);
-      this.#takeBack(session, state);
-      this.#users -= 1;
-    };
-    return { session, isReused: idle !== undefined, release };
-  }
-
-  #popUsable(): Session | undefined {
-    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
-      if (idle.session.isUsable) return idle.session;
+  #takeIdle(key: string): Session | undefined {
+    for (;;) {
+      const index = this.#idle.findLastIndex((idle) => idle.key === key);
+      const [idle] = index === -1 ? [] : this.#idle.splice(index, 1);
+      if (idle === undefined || idle.session.isUsable) return idle?.session;
       void idle.session.close();
     }
-    return undefined;
   }
 
-  #takeBack(session: Session, state: "quiet" | "doubtful"): void {
+  #takeBack(key: string, session: Session, state: "quiet" | "doubtful"): void {
     session.attach(undefined);
-    const isKept = state === "quiet" && session.isUsable && !this.#isClosed;
-    if (!isKept || this.#idle.length >= this.#options.maxIdle) void session.close();
-    else this.#idle.push({ session, since: Date.now() });
+    if (state === "doubtful" || !session.isUsable || this.#isClosed) return void session.close();
+    this.#idle.push({ key, session, since: Date.now() });
+    if (this.#idle.length > this.#options.maxIdle) void this.#idle.shift()?.session.close();
   }
 }

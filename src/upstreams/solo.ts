@@ -1,13 +1,7 @@
 import { UpstreamFailure } from "./failure.ts";
-import type { Lease } from "./pool.ts";
+import type { Lease, SessionUser } from "./pool.ts";
 import type { Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
-
-/** Somebody for whom a session is opened, and how. Equal keys may share it. */
-export interface SoloUser {
-  readonly key: string;
-  readonly open: (holder: SessionHolder) => Promise<Session>;
-}
 
 /** The session that there is. */
 interface Present {
@@ -42,7 +36,7 @@ export class Solo {
   #isClosed = false;
 
   /** The session for one call. @throws UpstreamFailure */
-  async lease(user: SoloUser, holder: SessionHolder): Promise<Lease> {
+  async lease(user: SessionUser, holder: SessionHolder): Promise<Lease> {
     const previous = this.#turn;
     let done = () => {};
     this.#turn = new Promise((resolve) => {
@@ -76,7 +70,7 @@ export class Solo {
   }
 
   /** The session for everything that is no call; `listener` hears of changes as long as the session is its own. */
-  source(user: SoloUser, listener: SessionHolder): SessionSource {
+  source(user: SessionUser, listener: SessionHolder): SessionSource {
     return {
       use: async (work) => {
         await this.#enter(user.key, PATIENCE_MS);
@@ -144,7 +138,7 @@ export class Solo {
     }
   }
 
-  async #opened(user: SoloUser, holder: SessionHolder): Promise<Session> {
+  async #opened(user: SessionUser, holder: SessionHolder): Promise<Session> {
     if (this.#isClosed) throw new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });
     const present = this.#present;
     const session = await present?.session.catch(() => undefined);

@@ -38,7 +38,7 @@ const MAX_CONTROL_SESSIONS = 256;
 /** One server behind the gateway: its sessions, kept apart by owner. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  readonly #pools = new Map<string, SessionPool>();
+  readonly #pool: SessionPool;
   readonly #solo: Solo | undefined;
   readonly #controls = new Map<string, ControlSession>();
   readonly #sweeper: NodeJS.Timeout;
@@ -47,6 +47,8 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    const maxIdle = options.config.sessions === "lease" ? MAX_IDLE_SESSIONS : 0;
+    this.#pool = new SessionPool({ idleMs: IDLE_SESSION_MS, maxIdle });
     this.#solo = options.config.sessions === "single" ? new Solo() : undefined;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
@@ -61,13 +63,8 @@ export class Upstream {
    * @throws UpstreamFailure
    */
   lease(owner: SessionOwner, holder: SessionHolder): Promise<Lease> {
-    const key = keyOf(owner);
-    const open = (opener: SessionHolder) => this.#open(owner, opener);
-    if (this.#solo !== undefined) return this.#solo.lease({ key, open }, holder);
-    const maxIdle = this.#options.config.sessions === "lease" ? MAX_IDLE_SESSIONS : 0;
-    const pool = this.#pools.get(key) ?? new SessionPool({ open, idleMs: IDLE_SESSION_MS, maxIdle });
-    this.#pools.set(key, pool);
-    return pool.lease(holder);
+    const user = { key: keyOf(owner), open: (opener: SessionHolder) => this.#open(owner, opener) };
+    return (this.#solo ?? this.#pool).lease(user, holder);
   }
 
   /** The session for everything that is no call. */
@@ -83,10 +80,9 @@ export class Upstream {
 
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
-    const owned = [...this.#pools.values(), ...this.#controls.values()];
-    this.#pools.clear();
+    const controls = [...this.#controls.values()];
     this.#controls.clear();
-    await Promise.all(owned.map((sessions) => sessions.close()));
+    await Promise.all([this.#pool, ...controls].map((sessions) => sessions.close()));
     await this.#solo?.close();
   }
 
@@ -125,10 +121,7 @@ export class Upstream {
 
   #sweep(): void {
     const now = Date.now();
-    for (const [key, pool] of this.#pools) {
-      pool.sweep(now);
-      if (pool.isEmpty) this.#pools.delete(key);
-    }
+    this.#pool.sweep(now);
     for (const [key, control] of this.#controls) {
       if (!control.isListenedTo && now - control.lastUsed > IDLE_CONTROL_MS) this.#end(key, control);
     }

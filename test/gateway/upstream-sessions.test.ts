@@ -214,3 +214,13 @@ test("an answer with a status of its own is no lost session, so the call is sent
   expect(message.error).toEqual({ code: -32602, message: "not like this" });
   expect(count(server, "tools/call")).toBe(2);
 });
+
+test("however many different clients there are, the server is not made to keep a session for each", async () => {
+  const { server, client } = await story(ECHO);
+  for (let n = 0; n < 300; n += 1) {
+    await client({ capabilities: { experimental: { [`client-${n}`]: {} } } }).callTool("t");
+  }
+  // Each of them needed two, one for the call and one for the list of tools; of either kind 256 are kept.
+  await server.until(() => server.sessions.size <= 513, "the oldest sessions to be ended");
+  expect(count(server, "initialize")).toBe(601);
+});
