@@ -36,6 +36,8 @@ export const rpc = {
   internal: (detail: string, data?: unknown) => error(-32603, detail, 200, data),
   resultTooLarge: (bytes: number, maxBytes: number) =>
     error(-32603, `The result has ${bytes} bytes, more than the ${maxBytes} of maxResultBytes`),
+  tooManyCalls: (running: number, waiting: number) =>
+    error(-32603, `Too many calls: ${running} are running and ${waiting} are waiting (maxQueued)`),
   stopping: () => error(-32603, "The gateway is stopping; try again", 200, { retryable: true }),
   /** The store gave no answer: nothing is known, and asking again is right. */
   storeUnavailable: () =>

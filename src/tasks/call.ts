@@ -45,8 +45,6 @@ export interface CallOptions {
   readonly maxRuntimeMs: number;
 }
 
-/** Why a call leaves the queue. Made once: nobody sees it, and an error with its stack is not cheap. */
-const ENDED = new Error("the call has ended");
 /** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
 const CANCEL_GRACE_MS = 2_000;
 /** A server that asks the user to visit one page after another is not going to begin. */
@@ -61,8 +59,9 @@ export class Call implements SessionHolder {
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
-  /** Takes the call out of the queue; there only while it may be in it. */
-  #dequeue: AbortController | undefined;
+  /** Gives the call's slot back, or takes it out of the queue for one. */
+  #leaveSlot = () => {};
+  #hasSlot = false;
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   #state: "queued" | "sent" | "ended" = "queued";
@@ -96,7 +95,18 @@ export class Call implements SessionHolder {
 
   /** Sends the request as soon as there is a slot and a session for it. To be called once. */
   start(): this {
-    void this.#run();
+    if (this.#end !== undefined) return this;
+    const { slots, owner, maxRuntimeMs } = this.#options;
+    const patience = setTimeout(() => this.#giveUp(), maxRuntimeMs);
+    this.listen({ onEnd: () => clearTimeout(patience) });
+    try {
+      this.#leaveSlot = slots.enter(owner.caller, () => {
+        clearTimeout(patience);
+        void this.#work();
+      });
+    } catch (error) {
+      this.#finish(toErrorEnd(error));
+    }
     return this;
   }
 
@@ -157,27 +167,8 @@ export class Call implements SessionHolder {
     else this.#tell((listener) => listener.onNotification?.(notification));
   }
 
-  async #run(): Promise<void> {
-    const { slots, owner, maxRuntimeMs } = this.#options;
-    let patience: NodeJS.Timeout | undefined;
-    if (slots.isFull(owner.caller)) {
-      this.#dequeue = new AbortController();
-      patience = setTimeout(() => this.#giveUp(), maxRuntimeMs);
-    }
-    const work = () => {
-      clearTimeout(patience);
-      return this.#work();
-    };
-    try {
-      await slots.run(owner.caller, work, this.#dequeue?.signal);
-    } catch (error) {
-      this.#finish(toErrorEnd(error));
-    } finally {
-      clearTimeout(patience);
-    }
-  }
-
   async #work(): Promise<void> {
+    this.#hasSlot = true;
     const timer = setTimeout(() => this.#expire(), this.#options.maxRuntimeMs);
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
@@ -190,6 +181,7 @@ export class Call implements SessionHolder {
       this.#finish(toErrorEnd(error));
     } finally {
       clearTimeout(timer);
+      this.#leaveSlot();
     }
   }
 
@@ -279,7 +271,8 @@ export class Call implements SessionHolder {
       end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
     this.#request?.cancel(message);
     this.#finish(end);
-    this.#dequeue?.abort(ENDED);
+    // What runs keeps its slot until the server has come to rest.
+    if (!this.#hasSlot) this.#leaveSlot();
     const lease = this.#lease;
     if (lease === undefined) return;
     const timer = setTimeout(() => lease.release("doubtful"), CANCEL_GRACE_MS);

@@ -1,4 +1,3 @@
-import PQueue from "p-queue";
 import { rpc } from "../protocol/errors.ts";
 
 /** How many calls of one caller may run on a route at the same time, and how many may wait for that. */
@@ -7,55 +6,55 @@ export interface SlotLimits {
   readonly maxQueued: number;
 }
 
+interface Line {
+  running: number;
+  /** In the order they came; whoever leaves is gone at once, however long the queue. */
+  readonly waiting: Set<() => void>;
+}
+
 /** Gives every caller of a route the same number of places for its calls, first come, first served. */
 export class Slots {
   readonly #limits: SlotLimits;
-  readonly #queues = new Map<string, PQueue>();
+  readonly #lines = new Map<string, Line>();
 
   constructor(limits: SlotLimits) {
     this.#limits = limits;
   }
 
-  /** Whether another call would have to wait. */
-  isFull(caller: string): boolean {
-    return (this.#queues.get(caller)?.pending ?? 0) >= this.#limits.maxConcurrent;
-  }
-
   /**
-   * Runs `work` when there is a place for it. `signal` takes it out of the queue; it does not end what has begun.
-   * @throws -32603 at once when too many are waiting; the reason of `signal`
+   * Calls `begin` as soon as there is a place, but never before it has returned. What it returns gives the place back, or
+   * leaves the queue; `begin` is not called after that.
+   * @throws -32603 when too many are waiting
    */
-  async run(caller: string, work: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+  enter(caller: string, begin: () => void): () => void {
     const { maxConcurrent, maxQueued } = this.#limits;
-    const queue = this.#queues.get(caller) ?? new PQueue({ concurrency: maxConcurrent });
-    if (this.isFull(caller) && queue.size >= maxQueued) {
-      throw rpc.internal(
-        `Too many calls: ${queue.pending} are running and ${queue.size} are waiting (maxQueued)`,
-      );
-    }
-    this.#queues.set(caller, queue);
-    try {
-      await (signal === undefined ? queue.add(work) : addAbortable(queue, work, signal));
-    } finally {
-      // What has just finished still counts as pending here.
-      if (queue.size === 0 && queue.pending <= 1) queueMicrotask(() => this.#forgetIdle(caller, queue));
-    }
+    const line = this.#lines.get(caller) ?? { running: 0, waiting: new Set() };
+    const isFree = line.running < maxConcurrent;
+    if (!isFree && line.waiting.size >= maxQueued) throw rpc.tooManyCalls(line.running, line.waiting.size);
+    this.#lines.set(caller, line);
+    let place: "waiting" | "taken" | "left" = "waiting";
+    const take = () => {
+      place = "taken";
+      line.running += 1;
+      queueMicrotask(() => place === "taken" && begin());
+    };
+    if (isFree) take();
+    else line.waiting.add(take);
+    return () => {
+      if (place === "left") return;
+      if (place === "taken") line.running -= 1;
+      line.waiting.delete(take);
+      place = "left";
+      this.#admit(caller, line);
+    };
   }
 
-  #forgetIdle(caller: string, queue: PQueue): void {
-    if (queue.size === 0 && queue.pending === 0 && this.#queues.get(caller) === queue)
-      this.#queues.delete(caller);
+  #admit(caller: string, line: Line): void {
+    for (const take of line.waiting) {
+      if (line.running >= this.#limits.maxConcurrent) return;
+      line.waiting.delete(take);
+      take();
+    }
+    if (line.running === 0) this.#lines.delete(caller);
   }
-}
-
-/** The queue's own signal would also give the place away of what is running. */
-async function addAbortable(queue: PQueue, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  const waiting = new AbortController();
-  const leave = () => waiting.abort(signal.reason);
-  signal.addEventListener("abort", leave, { once: true });
-  const begin = () => {
-    signal.removeEventListener("abort", leave);
-    return work();
-  };
-  await queue.add(begin, { signal: waiting.signal });
 }

@@ -1,95 +1,68 @@
 import { expect, test } from "vitest";
 import { Slots } from "../../src/tasks/slots.ts";
-import { gate } from "../support/story.ts";
 
-test("work runs in order, as much at a time as is allowed, for each caller by itself", async () => {
+test("calls begin in order, as many at a time as are allowed, for each caller by itself", async () => {
   const slots = new Slots({ maxConcurrent: 2, maxQueued: 10 });
   const begun: string[] = [];
-  const done = gate();
-  const work = (name: string) => async () => {
-    begun.push(name);
-    await done.opened;
-  };
-  const all = ["a1", "a2", "a3", "a4", "b1"].map((name) => slots.run(name[0] ?? "", work(name)));
+  const leave = ["a1", "a2", "a3", "a4", "b1"].map((name) =>
+    slots.enter(name[0] ?? "", () => void begun.push(name)),
+  );
+  expect(begun).toEqual([]);
   await settle();
   expect(begun).toEqual(["a1", "a2", "b1"]);
-  expect([slots.isFull("a"), slots.isFull("b"), slots.isFull("c")]).toEqual([true, false, false]);
-  done.open();
-  await Promise.all(all);
-  expect(begun).toEqual(["a1", "a2", "b1", "a3", "a4"]);
-  expect(slots.isFull("a")).toBe(false);
-});
-
-test("too much waiting is refused at once, and makes room again", async () => {
-  const slots = new Slots({ maxConcurrent: 1, maxQueued: 1 });
-  const done = gate();
-  const running = slots.run("a", () => done.opened);
-  const waiting = slots.run("a", async () => {});
-  await expect(slots.run("a", async () => {})).rejects.toMatchObject({
-    code: -32603,
-    message: "Too many calls: 1 are running and 1 are waiting (maxQueued)",
-  });
-  await slots.run("b", async () => {});
-  done.open();
-  await Promise.all([running, waiting]);
-  await slots.run("a", async () => {});
-});
-
-test("without a queue there is only what runs", async () => {
-  const slots = new Slots({ maxConcurrent: 1, maxQueued: 0 });
-  const done = gate();
-  const running = slots.run("a", () => done.opened);
-  await expect(slots.run("a", async () => {})).rejects.toThrow("Too many calls");
-  done.open();
-  await running;
-});
-
-test("what leaves the queue is never run, and gives its place away", async () => {
-  const slots = new Slots({ maxConcurrent: 1, maxQueued: 1 });
-  const done = gate();
-  const running = slots.run("a", () => done.opened);
-  const leaving = new AbortController();
-  let hasRun = false;
-  const left = slots.run(
-    "a",
-    async () => {
-      hasRun = true;
-    },
-    leaving.signal,
-  );
-  leaving.abort(new Error("enough"));
-  await expect(left).rejects.toThrow("enough");
-  const next = slots.run("a", async () => {});
-  done.open();
-  await Promise.all([running, next]);
-  expect(hasRun).toBe(false);
-});
-
-test("what has begun is not ended by its signal", async () => {
-  const slots = new Slots({ maxConcurrent: 1, maxQueued: 1 });
-  const done = gate();
-  const leaving = new AbortController();
-  let isDone = false;
-  const running = slots.run(
-    "a",
-    async () => {
-      await done.opened;
-      isDone = true;
-    },
-    leaving.signal,
-  );
+  leave[1]?.();
   await settle();
-  leaving.abort();
-  done.open();
-  await running;
-  expect(isDone).toBe(true);
+  expect(begun).toEqual(["a1", "a2", "b1", "a3"]);
+  leave[0]?.();
+  await settle();
+  expect(begun).toEqual(["a1", "a2", "b1", "a3", "a4"]);
 });
 
-test("work that fails gives its place back", async () => {
+test("too many waiting is refused at once, and whoever leaves makes room again", async () => {
   const slots = new Slots({ maxConcurrent: 1, maxQueued: 1 });
-  await expect(slots.run("a", () => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
-  await slots.run("a", async () => {});
-  expect(slots.isFull("a")).toBe(false);
+  const begun: string[] = [];
+  const enter = (caller: string, name: string) => slots.enter(caller, () => void begun.push(name));
+  const leaveFirst = enter("a", "first");
+  const leaveSecond = enter("a", "second");
+  expect(() => enter("a", "third")).toThrow("Too many calls: 1 are running and 1 are waiting (maxQueued)");
+  enter("b", "another caller");
+  leaveSecond();
+  enter("a", "fourth");
+  leaveFirst();
+  await settle();
+  expect(begun).toEqual(["another caller", "fourth"]);
+});
+
+test("without a queue there is only what runs", () => {
+  const slots = new Slots({ maxConcurrent: 1, maxQueued: 0 });
+  const leave = slots.enter("a", () => {});
+  expect(() => slots.enter("a", () => {})).toThrow("Too many calls");
+  leave();
+  slots.enter("a", () => {});
+});
+
+test("to leave twice gives one place back", async () => {
+  const slots = new Slots({ maxConcurrent: 1, maxQueued: 2 });
+  const begun: string[] = [];
+  const leave = slots.enter("a", () => void begun.push("first"));
+  slots.enter("a", () => void begun.push("second"));
+  slots.enter("a", () => void begun.push("third"));
+  await settle();
+  leave();
+  leave();
+  await settle();
+  expect(begun).toEqual(["first", "second"]);
+});
+
+test("a queue of a hundred thousand is left as quickly as it is joined", async () => {
+  const slots = new Slots({ maxConcurrent: 1, maxQueued: 100_000 });
+  const begun: number[] = [];
+  const leave = Array.from({ length: 100_001 }, (_, n) => slots.enter("a", () => void begun.push(n)));
+  await settle();
+  for (const leaveOne of leave.slice(1, -1).reverse()) leaveOne();
+  leave[0]?.();
+  await settle();
+  expect(begun).toEqual([0, 100_000]);
 });
 
 /** Lets everything happen that is about to. */
