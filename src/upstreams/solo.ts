@@ -44,7 +44,7 @@ export class Solo {
     });
     await previous;
     await this.#enter(user.key);
-    const isReused = this.#present?.key === user.key;
+    const before = this.#present;
     let isReleased = false;
     const leave = () => {
       isReleased = true;
@@ -62,7 +62,7 @@ export class Solo {
         if (state === "doubtful") void session.close();
         leave();
       };
-      return { session, isReused, release };
+      return { session, isReused: this.#present === before, release };
     } catch (error) {
       leave();
       throw error;

@@ -224,3 +224,16 @@ test("however many different clients there are, the server is not made to keep a
   await server.until(() => server.sessions.size <= 513, "the oldest sessions to be ended");
   expect(count(server, "initialize")).toBe(601);
 });
+
+test("single: a server that says of every session that it does not know it is asked twice, and no more", async () => {
+  const { server, user } = await story(ECHO, { sessions: "single" });
+  await user.callTool("t");
+  server.on("tools/call", (call) => call.error(-32001, "Session not found", { status: 404 }));
+
+  const { message } = await user.send("tools/call", { name: "t", arguments: {} });
+  expect(message.error).toMatchObject({
+    code: -32603,
+    message: expect.stringContaining("Session not found"),
+  });
+  expect(count(server, "tools/call")).toBe(3);
+});
