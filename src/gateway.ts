@@ -58,9 +58,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     return {
       url,
       ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
-      routes: await Promise.all(
-        [...core.byName].map(([path, route]) => describe(route, `${url}${path}`, config)),
-      ),
+      routes: await Promise.all(core.served.map((route) => describe(route, url, config))),
       close: () => core.close(servers),
     };
   } catch (error) {
@@ -94,22 +92,15 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
   const held = new HeldCalls();
   const agents = upstreamAgents();
   const stopping = new AbortController();
-  const byName = new Map(
-    config.servers.map((server): [string, Route] => {
-      const routeLog = log.child({ server: server.name });
-      return [
-        server.path,
-        { ...routeOf(server, agents, routeLog), engine, held, log: routeLog, stopping: stopping.signal },
-      ];
-    }),
+  const served = config.servers.map((server): Route => {
+    const routeLog = log.child({ server: server.name });
+    return { ...routeOf(server, agents, routeLog), engine, held, log: routeLog, stopping: stopping.signal };
+  });
+  const routes = new Map(
+    served.flatMap((route) =>
+      [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
+    ),
   );
-  const aliases = config.servers.flatMap(({ aliases, path }) =>
-    aliases.map((alias) => [alias, byName.get(path)] as const),
-  );
-  const routes = new Map([
-    ...byName,
-    ...aliases.filter((pair): pair is [string, Route] => pair[1] !== undefined),
-  ]);
   const { maxBodyBytes, keepAliveMs, drainTimeoutMs } = config.limits;
   const guard = hostGuard(config.listen);
   const { endpoint, idle } = counted(mcpEndpoint({ guard, identify: anonymous, maxBodyBytes, keepAliveMs }));
@@ -127,13 +118,13 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
     held.close();
     for (const server of servers) server.closeAllConnections();
     await Promise.all(closed);
-    await Promise.all([...byName.values()].map(({ upstream }) => upstream.close()));
+    await Promise.all(served.map(({ upstream }) => upstream.close()));
     await agents.destroy();
     await store.close();
   };
   return {
+    served,
     routes,
-    byName,
     endpoint,
     isReady: () => !stopping.signal.aborted,
     close: (servers: readonly Server[]) => (closing ??= shutDown(servers)),
@@ -156,10 +147,15 @@ function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
   return { config, upstream, policy: policyOf(config), slots: new Slots(config) };
 }
 
-async function describe({ config, upstream }: Route, url: string, { store }: Config): Promise<RouteLine> {
+async function describe({ config, upstream }: Route, base: string, { store }: Config): Promise<RouteLine> {
   // What a query says may be a secret.
   const { origin, pathname } = config.upstream.url;
-  const line = { name: config.name, url, upstream: `${origin}${pathname}`, store: store.url };
+  const line = {
+    name: config.name,
+    url: `${base}${config.path}`,
+    upstream: `${origin}${pathname}`,
+    store: store.url,
+  };
   const control = upstream.control({ caller: "anonymous", headers: {}, capabilities: {} });
   const probe = control.describe().then(
     ({ protocolVersion }) => `legacy ${protocolVersion}`,

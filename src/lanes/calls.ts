@@ -76,7 +76,8 @@ interface Conduct {
 async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   const { route, params, caller, method, envelope } = exchange;
   const answers = readInputResponses(params);
-  const { _meta, ...salient } = legacyParams(params);
+  const sent = legacyParams(params);
+  const { _meta, ...salient } = sent;
   const identity: RequestIdentity = { route: route.config.name, caller: caller.key, method, params: salient };
   if (params.requestState !== undefined) {
     const held = await route.held.resume(params.requestState, identity);
@@ -90,7 +91,7 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
     slots: route.slots,
     owner: ownerOf(exchange),
     method,
-    params: legacyParams(params),
+    params: sent,
     answers,
     maxRuntimeMs: how.policy.maxRuntimeMs,
     ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),

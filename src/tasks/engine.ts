@@ -82,7 +82,7 @@ export class TaskEngine {
   async find(id: TaskId, { route, caller }: Claimant): Promise<TaskView | undefined> {
     const view = await this.#store.read(id);
     if (view === undefined || view.task.route !== route || view.task.caller !== caller) return undefined;
-    return this.#settled(view);
+    return this.#withEnding(view);
   }
 
   /**
@@ -171,7 +171,7 @@ export class TaskEngine {
   }
 
   /** Ends a task whose owner has died: nobody is going to (design: law 5). */
-  async #settled(view: TaskView): Promise<TaskView> {
+  async #withEnding(view: TaskView): Promise<TaskView> {
     const { task, outcome } = view;
     if (outcome !== undefined || (await this.#store.isAlive(task.owner))) return view;
     const reason =

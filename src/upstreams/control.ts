@@ -7,6 +7,7 @@ import type {
 } from "../protocol/jsonrpc.ts";
 import { ToolCatalogue } from "./catalogue.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
+import { inTime } from "./in-time.ts";
 import type { ServerDescription, Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 
@@ -165,29 +166,17 @@ export class ControlSession implements SessionHolder {
 
 const UNASKED = Promise.resolve<JsonRpcResponse>({ jsonrpc: "2.0", id: 0, result: {} });
 
-async function answerInTime(
+function answerInTime(
   session: Session,
   method: string,
   params: JsonObject | undefined,
 ): Promise<JsonRpcResponse> {
   const request = session.request(method, params);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      request.cancel("timed out");
-      reject(
-        new UpstreamFailure(`The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`, {
-          mayHaveRun: true,
-        }),
-      );
-    }, ANSWER_TIMEOUT_MS);
+  return inTime(ANSWER_TIMEOUT_MS, request.response, () => {
+    request.cancel("timed out");
+    const message = `The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`;
+    return new UpstreamFailure(message, { mayHaveRun: true });
   });
-  try {
-    return await Promise.race([request.response, late]);
-  } finally {
-    clearTimeout(timer);
-    request.response.catch(() => {});
-  }
 }
 
 /** Servers say with 404 that they do not know a session, and some with 400 (2025-11-25, Transports §Session Management). */

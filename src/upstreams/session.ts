@@ -1,3 +1,4 @@
+import { within } from "../ops/within.ts";
 import type {
   JsonObject,
   JsonRpcMessage,
@@ -9,6 +10,7 @@ import type {
 import { isObject } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
+import { inTime } from "./in-time.ts";
 import type { Wire } from "./wire.ts";
 
 /** What the server said of itself in answer to `initialize`. */
@@ -162,13 +164,10 @@ export class Session {
   async setLogLevel(level: string): Promise<void> {
     if (this.#logLevel === level || !isObject(this.server.capabilities.logging)) return;
     this.#logLevel = level;
-    const set = this.request("logging/setLevel", { level }).response.catch(() => {});
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise((resolve) => {
-      timer = setTimeout(resolve, LOG_LEVEL_PATIENCE_MS);
-    });
-    await Promise.race([set, patience]);
-    clearTimeout(timer);
+    const { response } = this.request("logging/setLevel", { level });
+    await within(LOG_LEVEL_PATIENCE_MS, response).catch(() => {});
+    // An answer that comes later, or not at all, is of no interest.
+    response.catch(() => {});
   }
 
   /** Ends the session; what is still waiting for an answer gets none. Never rejects. */
@@ -187,15 +186,10 @@ export class Session {
       capabilities,
       clientInfo,
     });
-    const timeout = new Promise<never>((_, reject) => {
-      const failure = new UpstreamFailure(
-        `The server did not answer initialize within ${INITIALIZE_TIMEOUT_MS} ms`,
-        { mayHaveRun: false },
-      );
-      const timer = setTimeout(() => reject(failure), INITIALIZE_TIMEOUT_MS);
-      request.response.finally(() => clearTimeout(timer)).catch(() => {});
-    });
-    const response = await Promise.race([request.response, timeout]).catch((error: unknown) => {
+    const response = await inTime(INITIALIZE_TIMEOUT_MS, request.response, () => {
+      const message = `The server did not answer initialize within ${INITIALIZE_TIMEOUT_MS} ms`;
+      return new UpstreamFailure(message, { mayHaveRun: false });
+    }).catch((error: unknown) => {
       throw beforeTheCall(toFailure(error));
     });
     if ("error" in response) {

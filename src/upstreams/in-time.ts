@@ -1,0 +1,19 @@
+import type { UpstreamFailure } from "./failure.ts";
+
+/**
+ * The answer to a request, if it comes within `ms`.
+ * @throws UpstreamFailure, made by `late` when it does not
+ */
+export async function inTime<T>(ms: number, answer: Promise<T>, late: () => UpstreamFailure): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), ms);
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    clearTimeout(timer);
+    // It may still come, or fail to: nobody waits for it.
+    answer.catch(() => {});
+  }
+}
