@@ -1,0 +1,125 @@
+/**
+ * The two answers of a legacy server that a session of 2025-11-25 gets changed, so that it has tasks. Text
+ * in, text out: what is not changed stays as the server wrote it, down to its numbers, escapes, white space
+ * and duplicate keys. Of duplicate keys the last one counts, as with `JSON.parse`. Text that is no JSON, or
+ * is nested deeper than the stack (some thousand levels), is returned as it is.
+ */
+
+import { type Node, parseTree } from "jsonc-parser";
+import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+
+/** The revision whose tasks these are. */
+const REVISION = "2025-11-25";
+
+/**
+ * `initialize`'s answer with the capability for tasks (2025-11-25, Tasks §Capabilities). Unchanged unless it
+ * is a result that negotiated that revision, has tools and says nothing of tasks.
+ */
+export function withTasksCapability(message: string, tasks: JsonObject): string {
+  const said = readInitializeResult(message);
+  if (said?.protocolVersion !== REVISION || said.hasTasks || !isObject(said.capabilities.tools))
+    return message;
+  const capabilities = member(member(treeOf(message), "result"), "capabilities");
+  return capabilities === undefined ? message : spliced(message, [added(capabilities, "tasks", tasks)]);
+}
+
+/** What a tool says of tasks (2025-11-25, Tasks §Tool-Level Negotiation). */
+export type TaskSupport = "forbidden" | "optional" | "required";
+
+/**
+ * `tools/list`'s answer with each tool's `execution.taskSupport` as the policy has it, whatever the server
+ * said; the rest of `execution` stays, and an `execution` that is no object is replaced. Unchanged unless it
+ * is a result with a list of tools; what is no object or has no name in that list stays.
+ */
+export function withTaskSupport(message: string, supportOf: (tool: string) => TaskSupport): string {
+  const tools = member(member(treeOf(message), "result"), "tools");
+  if (tools?.type !== "array") return message;
+  const edits = (tools.children ?? []).map((tool) => supportEdit(tool, supportOf));
+  return spliced(
+    message,
+    edits.filter((edit) => edit !== undefined),
+  );
+}
+
+/** What a server said of itself. */
+export interface InitializeResult {
+  /** The version that was negotiated. */
+  readonly protocolVersion: string;
+  /** Whether the server itself says anything of tasks. */
+  readonly hasTasks: boolean;
+  readonly capabilities: JsonObject;
+  readonly result: JsonObject;
+}
+
+/** Reads the answer to `initialize`; `undefined` when it is no result of that method. */
+export function readInitializeResult(message: string): InitializeResult | undefined {
+  const answer = parsed(message);
+  if (!isObject(answer) || !isObject(answer.result)) return undefined;
+  const { result } = answer;
+  const { protocolVersion, capabilities } = result;
+  if (typeof protocolVersion !== "string" || !isObject(capabilities)) return undefined;
+  return { protocolVersion, hasTasks: Object.hasOwn(capabilities, "tasks"), capabilities, result };
+}
+
+/** Another text for a span of the message. */
+interface Edit {
+  readonly offset: number;
+  readonly length: number;
+  readonly text: string;
+}
+
+function supportEdit(tool: Node, supportOf: (tool: string) => TaskSupport): Edit | undefined {
+  const name: unknown = member(tool, "name")?.value;
+  if (typeof name !== "string") return undefined;
+  const taskSupport = supportOf(name);
+  const execution = member(tool, "execution");
+  if (execution === undefined) return added(tool, "execution", { taskSupport });
+  if (execution.type !== "object") return replaced(execution, { taskSupport });
+  const said = member(execution, "taskSupport");
+  if (said === undefined) return added(execution, "taskSupport", taskSupport);
+  return said.value === taskSupport ? undefined : replaced(said, taskSupport);
+}
+
+function added(object: Node, key: string, value: unknown): Edit {
+  const last = object.children?.at(-1);
+  const offset = last === undefined ? object.offset + 1 : last.offset + last.length;
+  return { offset, length: 0, text: `${last === undefined ? "" : ","}${toJson(key)}:${toJson(value)}` };
+}
+
+function replaced({ offset, length }: Node, value: unknown): Edit {
+  return { offset, length, text: toJson(value) };
+}
+
+/** @param edits in the order of the text */
+function spliced(text: string, edits: readonly Edit[]): string {
+  const parts: string[] = [];
+  let end = 0;
+  for (const edit of edits) {
+    parts.push(text.slice(end, edit.offset), edit.text);
+    end = edit.offset + edit.length;
+  }
+  return parts.join("") + text.slice(end);
+}
+
+function member(node: Node | undefined, key: string): Node | undefined {
+  if (node?.type !== "object") return undefined;
+  return node.children?.findLast(({ children }) => children?.[0]?.value === key)?.children?.[1];
+}
+
+function treeOf(text: string): Node | undefined {
+  if (parsed(text) === undefined) return undefined;
+  try {
+    return parseTree(text);
+  } catch {
+    // It recurses, and was nested too deeply.
+    return undefined;
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,107 @@
+import { isUtf8 } from "node:buffer";
+import { EventSplitter, readEvent, withData } from "../protocol/event-stream.ts";
+import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
+import type { Passage } from "./transparent.ts";
+
+export interface AmendingOptions {
+  /** What the server calls its answer. */
+  readonly contentType: string | undefined;
+  /** The request whose answer is changed. */
+  readonly id: RequestId;
+  /** A JSON body, or an event, that is longer passes unchanged. */
+  readonly maxBytes: number;
+  /** Gets the answer's text, and gives the text to send instead. */
+  readonly amend: (message: string) => string;
+}
+
+/**
+ * Changes the one answer to a request in a JSON body or an event stream; everything else passes as it comes.
+ * A JSON body is collected; of a stream only the event that is not yet whole, and nothing any more once the
+ * answer went by. What is no UTF-8 or no JSON, and an answer whose id is another (`1` is not `"1"`), passes
+ * unchanged.
+ */
+export function amendingPassage(options: AmendingOptions): Passage {
+  switch (options.contentType?.split(";", 1)[0]?.trim().toLowerCase()) {
+    case "application/json":
+      return new BodyPassage(options);
+    case "text/event-stream":
+      return new StreamPassage(options);
+    default:
+      return { take: (chunk) => chunk, finish: () => NOTHING };
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+class BodyPassage implements Passage {
+  readonly #options: AmendingOptions;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #isOverrun = false;
+
+  constructor(options: AmendingOptions) {
+    this.#options = options;
+  }
+
+  take(chunk: Buffer): Buffer {
+    if (this.#isOverrun) return chunk;
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    this.#isOverrun = this.#heldBytes > this.#options.maxBytes;
+    return this.#isOverrun ? this.#release() : NOTHING;
+  }
+
+  finish(): Buffer {
+    const body = this.#release();
+    const message = isUtf8(body) ? body.toString("utf8") : "";
+    return isAnswer(message, this.#options.id) ? Buffer.from(this.#options.amend(message)) : body;
+  }
+
+  #release(): Buffer {
+    const held = Buffer.concat(this.#held);
+    this.#held = [];
+    return held;
+  }
+}
+
+class StreamPassage implements Passage {
+  readonly #options: AmendingOptions;
+  readonly #splitter: EventSplitter;
+  #isAnswered = false;
+
+  constructor(options: AmendingOptions) {
+    this.#options = options;
+    this.#splitter = new EventSplitter(options.maxBytes);
+  }
+
+  take(chunk: Buffer): Buffer {
+    if (this.#isAnswered || this.#splitter.isOverrun) return chunk;
+    const events = this.#splitter.push(chunk).map((event) => this.#amended(event));
+    if (this.#isAnswered) events.push(this.#splitter.rest());
+    return events.length === 1 ? (events[0] ?? NOTHING) : Buffer.concat(events);
+  }
+
+  finish(): Buffer {
+    return this.#splitter.rest();
+  }
+
+  #amended(event: Buffer): Buffer {
+    const { id, maxBytes, amend } = this.#options;
+    if (this.#isAnswered || event.length > maxBytes || !isUtf8(event)) return event;
+    const { event: name, data } = readEvent(event);
+    if (name !== "message" || data === undefined || !isAnswer(data, id)) return event;
+    this.#isAnswered = true;
+    const amended = amend(data);
+    return amended === data ? event : withData(event, amended);
+  }
+}
+
+/** A request of the server's may well have the same id. */
+function isAnswer(text: string, id: RequestId): boolean {
+  try {
+    const message: unknown = JSON.parse(text);
+    return isObject(message) && message.method === undefined && message.id === id;
+  } catch {
+    return false;
+  }
+}
