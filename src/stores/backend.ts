@@ -10,17 +10,37 @@ import type { Nudge } from "./task-store.ts";
 export interface Backend {
   /** One round trip. Answers in the order of the keys; `undefined` where there is nothing. */
   getMany(keys: readonly string[]): Promise<readonly unknown[]>;
-  /** Resolves once the value is durable. For keys with one writer. */
-  set(key: string, value: object, ttlMs: number): Promise<void>;
+  /** Resolves once the value is durable; its entry is before it is. For keys with one writer. */
+  set(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<void>;
   /**
    * Sets the key if it is absent and resolves, once that is durable, with what stands: `value` or what was there before.
-   * Repeating it is harmless, so a lost reply is too.
+   * Repeating it is harmless, so a lost reply is too. An entry is durable before its value, and may be written for a value that
+   * does not stand.
    */
-  claim(key: string, value: object, ttlMs: number): Promise<unknown>;
+  claim(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<unknown>;
+  /** The members of a list that come after `after`, in order, at most `limit`. Some may have outlived their time. */
+  list(list: string, after: string, limit: number): Promise<readonly string[]>;
   /** Tells every watcher, in this process and in any other on the same store. Best effort. */
   publish(nudge: Nudge): void;
   /** Returns how to stop. */
   watch(listener: (nudge: Nudge) => void): () => void;
   /** Lets what has begun finish, then refuses everything. */
   close(): Promise<void>;
+}
+
+/**
+ * A place in a list. A list is in the order of the bytes of its members; name and members are made of the letters of base64url.
+ * Writing a member again changes nothing but its time, which is counted from the last write. A member may outlive its time,
+ * never the other way round.
+ *
+ * Where keys are ordered, a member is a key that begins with the name of its list. In Redis a list is two sorted sets. In one
+ * all scores are 0, which keeps the members in order (`ZADD`; `ZRANGEBYLEX` with `LIMIT`). In the other the score is the end of
+ * a member's time, so that whoever adds one can take out of both some that are over (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). Both
+ * keys expire with the last of their members (`PEXPIRE` with `NX`, then `GT`). First the score, then the member, then the value:
+ * should it end in between, there is a member without a value, which goes in its time.
+ */
+export interface ListEntry {
+  readonly list: string;
+  readonly member: string;
+  readonly ttlMs: number;
 }

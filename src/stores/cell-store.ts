@@ -1,15 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Backend } from "./backend.ts";
 import type { StoreOptions } from "./options.ts";
+import { listEntry, readPage } from "./task-list.ts";
 import type {
   Change,
+  InputAnswer,
   InputRequest,
   NewTask,
   Nudge,
   Outcome,
+  PageRequest,
   ReplicaId,
   TaskId,
+  TaskOwner,
+  TaskPage,
   TaskRecord,
   TaskStore,
   TaskTerms,
@@ -22,6 +26,9 @@ import type {
  * `task:<id>` is written by the owner alone. `end:<id>` is write-once and holds the outcome together with the record as it was
  * when the task ended, so that a finished task stays as it is and stays readable, whatever becomes of `task:<id>`.
  * `in:<id>:<key>` is write-once: the answer to a question of the server.
+ *
+ * A listed task has an entry in its owner's list, written along with the cells. It says nothing but that there is such a task,
+ * so that anybody may write it.
  */
 export class CellStore implements TaskStore {
   readonly url: string;
@@ -47,7 +54,10 @@ export class CellStore implements TaskStore {
       updatedAt: now,
       inputRequests: task.inputRequests ?? {},
     };
-    await this.#backend.set(taskKey(record.id), record, keyTtlMs(task.terms));
+    const lifetime = lifetimeMs(task.terms);
+    // Long enough for all changes within one lifetime, so that those need not write it again.
+    const entry = listEntry(record, keyTtlMs(2 * lifetime));
+    await this.#backend.set(taskKey(record.id), record, keyTtlMs(lifetime), entry);
     return record;
   }
 
@@ -60,37 +70,47 @@ export class CellStore implements TaskStore {
     return { task: await this.#withoutAnswered(task) };
   }
 
+  list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined> {
+    return readPage(this.#backend, owner, page, (id) => this.read(id));
+  }
+
   async update(task: TaskRecord, change: Change): Promise<TaskRecord> {
     const { statusMessage = task.statusMessage, inputRequests = task.inputRequests } = change;
     // A clock may be set back; the time of the last change may not.
     const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
     const message = statusMessage === undefined ? {} : { statusMessage };
     const record = { ...task, ...message, inputRequests, updatedAt };
-    await this.#backend.set(taskKey(task.id), record, keyTtlMs(task.terms));
+    const lifetime = lifetimeMs(task.terms);
+    const entry = updatedAt > task.createdAt + lifetime ? listEntry(task, keyTtlMs(lifetime)) : undefined;
+    await this.#backend.set(taskKey(task.id), record, keyTtlMs(lifetime), entry);
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;
   }
 
   async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
     const mine: EndCell = { task: { ...task, inputRequests: {} }, outcome };
-    const standing = (await this.#backend.claim(endKey(task.id), mine, keyTtlMs(task.terms))) as EndCell;
+    // From now on no longer than the task can be read: lists are not to be full of what has gone.
+    const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
+    const entry = listEntry(task, keyTtlMs(stay));
+    const ttl = keyTtlMs(lifetimeMs(task.terms));
+    const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entry)) as EndCell;
     // Also by those who came late: the first may have died between its write and its nudge.
     this.#backend.publish({ kind: "ended", id: task.id });
     return standing.outcome;
   }
 
-  async answer(task: TaskRecord, key: string, response: JsonObject): Promise<void> {
-    await this.#backend.claim(answerKey(task.id, key), response, keyTtlMs(task.terms));
+  async answer(task: TaskRecord, key: string, answer: InputAnswer): Promise<void> {
+    await this.#backend.claim(answerKey(task.id, key), answer, keyTtlMs(lifetimeMs(task.terms)));
     this.#backend.publish({ kind: "answered", id: task.id });
   }
 
-  async answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, JsonObject>> {
-    const found = new Map<string, JsonObject>();
+  async answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, InputAnswer>> {
+    const found = new Map<string, InputAnswer>();
     if (!isTaskId(id) || keys.length === 0) return found;
-    const responses = await this.#backend.getMany(keys.map((key) => answerKey(id, key)));
+    const cells = await this.#backend.getMany(keys.map((key) => answerKey(id, key)));
     for (const [index, key] of keys.entries()) {
-      const response = responses[index];
-      if (isObject(response)) found.set(key, response);
+      const answer = cells[index] as InputAnswer | undefined;
+      if (answer) found.set(key, answer);
     }
     return found;
   }
@@ -155,6 +175,6 @@ function lifetimeMs(terms: TaskTerms): number {
 }
 
 /** A minute more than the task, so that our own clock decides when it is gone. */
-function keyTtlMs(terms: TaskTerms): number {
-  return Math.ceil(lifetimeMs(terms)) + 60_000;
+function keyTtlMs(taskMs: number): number {
+  return Math.ceil(taskMs) + 60_000;
 }

@@ -1,21 +1,34 @@
 import { Keyv } from "keyv";
-import type { Backend } from "./backend.ts";
+import type { Backend, ListEntry } from "./backend.ts";
+import { listedKey } from "./listed-keys.ts";
 import { type Nudge, StoreUnavailable } from "./task-store.ts";
 
-/** What Keyv asks of a storage adapter. Keys and texts; `ttlMs` is a positive integer. */
+/** What Keyv asks of a storage adapter, and order, of which it knows nothing. Keys and texts; a ttl is a positive integer. */
 export interface KeyvStorage {
   get(key: string): Awaitable<string | undefined>;
   getMany(keys: readonly string[]): Awaitable<(string | undefined)[]>;
+  /** Those after a listed key in its list, in order, at most `limit`; whether there is such a key does not matter. */
+  keysAfter(key: string, limit: number): Awaitable<readonly string[]>;
   set(key: string, text: string, ttlMs: number): Awaitable<void>;
+  /** Together, where that is possible. */
+  setMany(entries: readonly KeyvEntry[]): Awaitable<boolean[]>;
   delete(key: string): Awaitable<boolean>;
   clear(): Awaitable<void>;
   disconnect(): Awaitable<void>;
 }
 type Awaitable<T> = T | Promise<T>;
 
+/** A key to set, in Keyv's words: `value` is text, `ttl` is in milliseconds. */
+export interface KeyvEntry {
+  readonly key: string;
+  readonly value: string;
+  readonly ttl: number;
+}
+
 /** A backend over Keyv for storage that nobody but this process writes to. */
 export class KeyvBackend implements Backend {
   readonly #url: string;
+  readonly #storage: KeyvStorage;
   readonly #keyv: Keyv;
   readonly #claims = new Map<string, Promise<unknown>>();
   readonly #listeners = new Set<(nudge: Nudge) => void>();
@@ -25,6 +38,7 @@ export class KeyvBackend implements Backend {
   /** `url` names the store in messages. */
   constructor(url: string, storage: KeyvStorage) {
     this.#url = url;
+    this.#storage = storage;
     this.#keyv = new Keyv({
       store: storage,
       // Its defaults answer a failed write with `true` and a failed read with "not found".
@@ -41,19 +55,26 @@ export class KeyvBackend implements Backend {
     return this.#run("read", () => this.#keyv.getMany<unknown>([...keys]));
   }
 
-  set(key: string, value: object, ttlMs: number): Promise<void> {
-    return this.#run("write", () => this.#put(key, value, ttlMs));
+  set(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<void> {
+    return this.#run("write", () => this.#put(key, value, ttlMs, entry));
   }
 
-  claim(key: string, value: object, ttlMs: number): Promise<unknown> {
+  claim(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<unknown> {
     return this.#run("write", () =>
       this.#inTurn(key, async () => {
         const standing = await this.#keyv.get<unknown>(key);
         if (standing !== undefined) return standing;
-        await this.#put(key, value, ttlMs);
+        await this.#put(key, value, ttlMs, entry);
         return value;
       }),
     );
+  }
+
+  list(list: string, after: string, limit: number): Promise<readonly string[]> {
+    return this.#run("read", async () => {
+      const keys = await this.#storage.keysAfter(listedKey(list, after), limit);
+      return keys.map((key) => key.slice(listedKey(list, "").length));
+    });
   }
 
   publish(nudge: Nudge): void {
@@ -85,8 +106,13 @@ export class KeyvBackend implements Backend {
     await this.#keyv.disconnect();
   }
 
-  async #put(key: string, value: object, ttlMs: number): Promise<void> {
-    if (!(await this.#keyv.set(key, value, ttlMs))) throw new Error("the storage refused the value");
+  async #put(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<void> {
+    const mine = { key, value, ttl: ttlMs };
+    const isTaken =
+      entry === undefined
+        ? await this.#keyv.set(key, value, ttlMs)
+        : (await this.#keyv.setMany([asListed(entry), mine])).every(Boolean);
+    if (!isTaken) throw new Error("the storage refused the value");
   }
 
   /** Keyv has no compare-and-set: between its get and its set nobody else may claim the same key. */
@@ -114,4 +140,8 @@ export class KeyvBackend implements Backend {
       this.#running.delete(running);
     }
   }
+}
+
+function asListed({ list, member, ttlMs }: ListEntry) {
+  return { key: listedKey(list, member), value: {}, ttl: ttlMs };
 }

@@ -1,6 +1,7 @@
 import type { ClassicLevel } from "classic-level";
 import { GroupCommit, type Write } from "./group-commit.ts";
-import type { KeyvStorage } from "./keyv-backend.ts";
+import type { KeyvEntry, KeyvStorage } from "./keyv-backend.ts";
+import { listPrefix } from "./listed-keys.ts";
 import type { StoreOptions } from "./options.ts";
 import { startSweeping } from "./sweep.ts";
 
@@ -34,13 +35,19 @@ export class LevelStorage implements KeyvStorage {
     return (await this.#db.getMany(keys.map(valueKey))).map(textOf);
   }
 
+  async keysAfter(key: string, limit: number): Promise<readonly string[]> {
+    const range = { gt: valueKey(key), lt: valueKey(`${listPrefix(key)}${AFTER_EVERY_MEMBER}`), limit };
+    return (await this.#db.keys(range).all()).map(keyOfValue);
+  }
+
   set(key: string, text: string, ttlMs: number): Promise<void> {
-    const expiresAt = this.#clock() + ttlMs;
-    this.#writtenDuringSweep?.add(key);
-    return this.#commits.write([
-      { key: valueKey(key), text: `${expiresAt}:${text}` },
-      { key: dueKey(Math.ceil(expiresAt / 60_000), key), text: "" },
-    ]);
+    return this.#commits.write(this.#writesOf({ key, value: text, ttl: ttlMs }));
+  }
+
+  /** All or none. */
+  async setMany(entries: readonly KeyvEntry[]): Promise<boolean[]> {
+    await this.#commits.write(entries.flatMap((entry) => this.#writesOf(entry)));
+    return entries.map(() => true);
   }
 
   async delete(key: string): Promise<boolean> {
@@ -61,6 +68,15 @@ export class LevelStorage implements KeyvStorage {
   async sweep(signal?: AbortSignal): Promise<void> {
     const minute = Math.floor(this.#clock() / 60_000);
     while (!signal?.aborted && (await this.#removeDue(minute)) > 0);
+  }
+
+  #writesOf({ key, value, ttl }: KeyvEntry): Write[] {
+    const expiresAt = this.#clock() + ttl;
+    this.#writtenDuringSweep?.add(key);
+    return [
+      { key: valueKey(key), text: `${expiresAt}:${value}` },
+      { key: dueKey(Math.ceil(expiresAt / 60_000), key), text: "" },
+    ];
   }
 
   /** Returns how many keys were due. */
@@ -94,6 +110,7 @@ export class LevelStorage implements KeyvStorage {
 }
 
 const KEYS_A_BATCH = 500;
+const AFTER_EVERY_MEMBER = "~";
 
 function operation({ key, text }: Write) {
   return text === undefined ? ({ type: "del", key } as const) : ({ type: "put", key, value: text } as const);
@@ -101,6 +118,7 @@ function operation({ key, text }: Write) {
 
 const valueKey = (key: string) => `v:${key}`;
 const dueKey = (minute: number, key: string) => `x:${String(minute).padStart(10, "0")}:${key}`;
+const keyOfValue = (value: string) => value.slice("v:".length);
 const keyOfDue = (due: string) => due.slice("x:0000000000:".length);
 
 function textOf(value: string | undefined): string | undefined {

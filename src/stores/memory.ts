@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { CellStore } from "./cell-store.ts";
-import { KeyvBackend, type KeyvStorage } from "./keyv-backend.ts";
+import { KeyvBackend, type KeyvEntry, type KeyvStorage } from "./keyv-backend.ts";
+import { ListedKeys } from "./listed-keys.ts";
 import type { StoreOptions } from "./options.ts";
 import { startSweeping } from "./sweep.ts";
 import type { TaskStore } from "./task-store.ts";
@@ -13,6 +14,7 @@ export function openMemoryStore(url: string, options: StoreOptions = {}): TaskSt
 /** A map for Keyv that also forgets what nobody reads again: Keyv notices that a key has expired only when it is read. */
 export class MemoryStorage implements KeyvStorage {
   readonly #texts = new Map<string, { readonly text: string; readonly expiresAt: number }>();
+  readonly #listed = new ListedKeys();
   readonly #clock: () => number;
   readonly #stopSweeping: () => Promise<void>;
 
@@ -33,21 +35,36 @@ export class MemoryStorage implements KeyvStorage {
     return keys.map((key) => this.get(key));
   }
 
+  keysAfter(key: string, limit: number): readonly string[] {
+    return this.#listed.after(key, limit);
+  }
+
   set(key: string, text: string, ttlMs: number): void {
+    if (!this.#texts.has(key)) this.#listed.add(key);
     this.#texts.set(key, { text, expiresAt: this.#clock() + ttlMs });
   }
 
+  setMany(entries: readonly KeyvEntry[]): boolean[] {
+    return entries.map(({ key, value, ttl }) => {
+      this.set(key, value, ttl);
+      return true;
+    });
+  }
+
   delete(key: string): boolean {
-    return this.#texts.delete(key);
+    const wasThere = this.#texts.delete(key);
+    if (wasThere) this.#listed.delete(key);
+    return wasThere;
   }
 
   clear(): void {
     this.#texts.clear();
+    this.#listed.clear();
   }
 
   async disconnect(): Promise<void> {
     await this.#stopSweeping();
-    this.#texts.clear();
+    this.clear();
   }
 
   /** Removes what has expired, a bounded number of keys at a stretch. */
@@ -55,7 +72,7 @@ export class MemoryStorage implements KeyvStorage {
     let looked = 0;
     // A map may be changed while it is walked, also between two stretches.
     for (const [key, { expiresAt }] of this.#texts) {
-      if (expiresAt <= this.#clock()) this.#texts.delete(key);
+      if (expiresAt <= this.#clock()) this.delete(key);
       if (++looked % KEYS_AT_A_STRETCH === 0) await setImmediate();
       if (signal?.aborted) return;
     }

@@ -5,11 +5,17 @@ export type TaskId = string;
 /** One run of one gateway process; new at every start, so that an owner that died is never mistaken for its successor. */
 export type ReplicaId = string;
 
-/** What a server asked of the client in the middle of a call, as it will stand in `inputRequests`. */
+/**
+ * What a server asked of the client in the middle of a call, exactly as it asked: each generation of clients has its own view,
+ * which leaves out what that generation does not know.
+ */
 export interface InputRequest {
   readonly method: string;
   readonly params?: JsonObject;
 }
+
+/** What the client said to it: like any JSON-RPC response, it may be an error. */
+export type InputAnswer = { readonly result: JsonObject } | { readonly error: JsonRpcError };
 
 /** The limits that the policy granted when the call began. All in milliseconds. */
 export interface TaskTerms {
@@ -30,6 +36,8 @@ export interface NewTask {
   readonly terms: TaskTerms;
   readonly statusMessage?: string;
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
+  /** Whether the owner's tasks can be listed: only where callers are told apart. Absent: no. */
+  readonly isListed?: boolean;
 }
 
 /** The `task:<id>` cell. Written by the owner only. */
@@ -51,7 +59,13 @@ export type Change = Partial<Pick<TaskRecord, "statusMessage" | "inputRequests">
  * A tool result with `isError` is `completed`; each generation of clients gets its own view of that.
  */
 export type Outcome =
-  | { readonly kind: "completed"; readonly endedAt: number; readonly result: JsonText }
+  | {
+      readonly kind: "completed";
+      readonly endedAt: number;
+      readonly result: JsonText;
+      /** What the tool said when it called its own result an error (`isError`); 2025-11-25 shows such a task as failed. */
+      readonly failure?: string;
+    }
   | {
       readonly kind: "failed";
       readonly endedAt: number;
@@ -71,6 +85,27 @@ export interface TaskView {
   readonly outcome?: Outcome;
 }
 
+/** Whose tasks: one caller's on one route. Both may be any string. */
+export interface TaskOwner {
+  readonly route: string;
+  readonly caller: string;
+}
+
+/** Which part of a list is wanted. */
+export interface PageRequest {
+  /** What the page before gave; absent for the first. */
+  readonly cursor?: string | undefined;
+  /** The most tasks that a page may hold; 1 or more. */
+  readonly limit: number;
+}
+
+/** A part of the list of a caller's tasks. */
+export interface TaskPage {
+  readonly tasks: readonly TaskView[];
+  /** There if and only if more may follow. */
+  readonly nextCursor?: string;
+}
+
 /** A hint to look at the store. Losing one costs time, never correctness. */
 export type Nudge = { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId };
 
@@ -84,17 +119,26 @@ export interface TaskStore {
   /** The url it was opened with, credentials left out. */
   readonly url: string;
   readonly me: ReplicaId;
-  /** Resolves once the record is durable. */
+  /** Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. */
   create(task: NewTask): Promise<TaskRecord>;
   /** `undefined`: unknown or expired. Answered questions are left out of `inputRequests`. */
   read(id: TaskId): Promise<TaskView | undefined>;
+  /**
+   * The listed tasks of one caller on one route that can still be read, oldest first (2025-11-25, Tasks §Task Listing).
+   * `undefined` when the cursor is none that a page of this list gave; that its task has gone does it no harm.
+   *
+   * A page can hold fewer tasks than the limit, or none, and have a cursor all the same: the work for one is bounded. Tasks
+   * that are created while somebody pages come at the end, or not at all when the clock was set back.
+   */
+  list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined>;
   /** Called by the owner only, one call at a time for a task. Resolves with the record as it now is. */
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
   /** The first outcome stands; everyone gets the one that does. */
   end(task: TaskRecord, outcome: Outcome): Promise<Outcome>;
   /** The first answer to a key stands. */
-  answer(task: TaskRecord, key: string, response: JsonObject): Promise<void>;
-  answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, JsonObject>>;
+  answer(task: TaskRecord, key: string, answer: InputAnswer): Promise<void>;
+  /** Those that there are, by key. */
+  answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, InputAnswer>>;
   /** Whether a replica may still be running its calls. */
   isAlive(replica: ReplicaId): Promise<boolean>;
   /** Calls back on changes of any task, by this replica or another. Returns how to stop. */

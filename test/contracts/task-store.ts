@@ -10,6 +10,7 @@ import {
   type TaskStore,
 } from "../../src/stores/task-store.ts";
 import { completed, newTask } from "../stores/samples.ts";
+import { taskListContract } from "./task-list.ts";
 
 /** What every task store promises. `open` gives an empty store; the suite closes it. */
 export function taskStoreContract(name: string, open: (options?: StoreOptions) => Promise<TaskStore>): void {
@@ -23,6 +24,8 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
     const time = { now: start };
     return { time, store: await opened({ clock: () => time.now }) };
   };
+
+  taskListContract(name, open);
 
   describe(`${name}: the owner's record`, () => {
     test("a task is read as it was created", async () => {
@@ -106,6 +109,7 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
   describe(`${name}: endings`, () => {
     test.each<Outcome>([
       { kind: "completed", endedAt: 2_000_000, result: toJson({ content: [] }) },
+      { kind: "completed", endedAt: 2_000_000, result: toJson({ isError: true }), failure: "no paper" },
       { kind: "failed", endedAt: 2_000_000, error: { code: -32603, message: "no", data: { at: [1] } } },
       { kind: "cancelled", endedAt: 2_000_000, reason: "not needed any more" },
       { kind: "cancelled", endedAt: 2_000_000 },
@@ -198,33 +202,46 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
       const store = await opened();
       const task = await store.create(asking);
 
-      await store.answer(task, "name", { action: "accept", content: { name: "Ada" } });
+      await store.answer(task, "name", { result: { action: "accept", content: { name: "Ada" } } });
 
       expect((await store.read(task.id))?.task.inputRequests).toEqual({ age: question("age?") });
-      await store.answer(task, "age", { action: "decline" });
+      await store.answer(task, "age", { result: { action: "decline" } });
       expect((await store.read(task.id))?.task.inputRequests).toEqual({});
     });
 
     test("answers are given back by key, those of unanswered keys left out", async () => {
       const store = await opened();
       const task = await store.create(asking);
-      await store.answer(task, "name", { action: "accept", content: { name: "Ada" } });
+      await store.answer(task, "name", { result: { action: "accept", content: { name: "Ada" } } });
 
       const answers = await store.answers(task.id, ["name", "age"]);
 
-      expect([...answers]).toEqual([["name", { action: "accept", content: { name: "Ada" } }]]);
+      const name = { result: { action: "accept", content: { name: "Ada" } } };
+      expect([...answers]).toEqual([["name", name]]);
       expect((await store.answers(task.id, [])).size).toBe(0);
+    });
+
+    test("an answer may be an error, and takes its question away like any other", async () => {
+      const store = await opened();
+      const task = await store.create(asking);
+      const refusal = { error: { code: -1, message: "User rejected sampling request", data: { at: [1] } } };
+
+      await store.answer(task, "name", refusal);
+      await store.answer(task, "name", { result: { action: "accept" } });
+
+      expect([...(await store.answers(task.id, ["name", "age"]))]).toEqual([["name", refusal]]);
+      expect((await store.read(task.id))?.task.inputRequests).toEqual({ age: question("age?") });
     });
 
     test("the first answer stands, also of many at once", async () => {
       const store = await opened();
       const task = await store.create(asking);
-      await Promise.all(Array.from({ length: 100 }, (_, n) => store.answer(task, "age", { n })));
+      await Promise.all(Array.from({ length: 100 }, (_, n) => store.answer(task, "age", { result: { n } })));
       const first = await store.answers(task.id, ["age"]);
 
-      await store.answer(task, "age", { n: "late" });
+      await store.answer(task, "age", { result: { n: "late" } });
 
-      expect(first.get("age")).toEqual({ n: expect.any(Number) });
+      expect(first.get("age")).toEqual({ result: { n: expect.any(Number) } });
       expect(await store.answers(task.id, ["age"])).toEqual(first);
     });
 
@@ -237,18 +254,18 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
         keys.toSorted(),
       );
 
-      for (const key of keys) await store.answer(task, key, { answered: key });
+      for (const key of keys) await store.answer(task, key, { result: { answered: key } });
 
       expect(Object.keys((await store.read(task.id))?.task.inputRequests ?? { none: 0 })).toEqual([]);
       const answers = await store.answers(task.id, keys);
-      expect(keys.map((key) => answers.get(key))).toEqual(keys.map((key) => ({ answered: key })));
+      expect(keys.map((key) => answers.get(key))).toEqual(keys.map((key) => ({ result: { answered: key } })));
     });
 
     test("answers to one task are not seen by another", async () => {
       const store = await opened();
       const [one, other] = [await store.create(asking), await store.create(asking)];
 
-      await store.answer(one, "name", { action: "cancel" });
+      await store.answer(one, "name", { result: { action: "cancel" } });
 
       expect((await store.read(other.id))?.task.inputRequests).toEqual(asking.inputRequests);
     });
@@ -316,7 +333,7 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
     test("a key cannot be reached by way of a longer id", async () => {
       const store = await opened();
       const task = await store.create(newTask({ inputRequests: { "a:b": question("?") } }));
-      await store.answer(task, "a:b", { secret: true });
+      await store.answer(task, "a:b", { result: { secret: true } });
 
       expect((await store.answers(`${task.id}:a`, ["b"])).size).toBe(0);
       expect(await store.read(`${task.id} `)).toBeUndefined();
@@ -341,7 +358,7 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
       store.watch((nudge) => seen.push(look(nudge)));
 
       const told = await store.update(task, { statusMessage: "half way" });
-      await store.answer(task, "name", { action: "accept" });
+      await store.answer(task, "name", { result: { action: "accept" } });
       await store.end(told, completed("done"));
 
       expect(await Promise.all(seen)).toEqual([
@@ -407,8 +424,10 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
         store.read(task.id),
         store.update(task, { statusMessage: "late" }),
         store.end(task, completed("late")),
-        store.answer(task, "name", {}),
+        store.answer(task, "name", { result: {} }),
         store.answers(task.id, ["name"]),
+        store.create(newTask({ isListed: true })),
+        store.list(task, { limit: 10 }),
       ];
 
       const errors = await Promise.all(calls.map((call) => call.catch((error: unknown) => error)));

@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import { CellStore } from "../../src/stores/cell-store.ts";
 import { KeyvBackend } from "../../src/stores/keyv-backend.ts";
 import { MemoryStorage } from "../../src/stores/memory.ts";
+import type { StoreOptions } from "../../src/stores/options.ts";
+import { listedIds } from "./pages.ts";
 import { completed, newTask } from "./samples.ts";
 
 test("keys live a minute longer than the task can, in whole milliseconds", async () => {
@@ -10,7 +12,7 @@ test("keys live a minute longer than the task can, in whole milliseconds", async
   const task = await store.create(newTask({ terms, inputRequests: { name: { method: "roots/list" } } }));
 
   await store.update(task, { statusMessage: "half way" });
-  await store.answer(task, "name", { roots: [] });
+  await store.answer(task, "name", { result: { roots: [] } });
   await store.end(task, completed("done"));
 
   const { id } = task;
@@ -20,6 +22,73 @@ test("keys live a minute longer than the task can, in whole milliseconds", async
     [`in:${id}:name`, 61_501],
     [`end:${id}`, 61_501],
   ]);
+  await store.close();
+});
+
+test("a listed task costs one more key when it is created and when it ends, and none when it changes", async () => {
+  const { store, storage } = recorded();
+  const terms = { ...newTask().terms, maxRuntimeMs: 1_000, ttlMs: 500 };
+  const task = await store.create(newTask({ terms, isListed: true }));
+
+  await store.update(task, { statusMessage: "half way" });
+  await store.end(task, { kind: "lost", endedAt: 0, reason: "nobody knows" });
+
+  const place = expect.stringMatching(new RegExp(`^list:[\\w-]{43}:\\d{16}${task.id}$`));
+  expect(storage.written).toEqual([
+    [place, 63_000],
+    [`task:${task.id}`, 61_500],
+    [`task:${task.id}`, 61_500],
+    [place, 60_500],
+    [`end:${task.id}`, 61_500],
+  ]);
+  expect(new Set(storage.written.map(([key]) => key).filter((key) => key.startsWith("list:"))).size).toBe(1);
+  await store.close();
+});
+
+test("what is swept is never the place of a task that can be read", async () => {
+  const time = { now: 1_000_000 };
+  const clock = () => time.now;
+  const { store, storage } = recorded({ clock });
+  const terms = { ...newTask().terms, maxRuntimeMs: 200_000, ttlMs: 100_000 };
+  const [changing, ending, silent] = [
+    await store.create(newTask({ terms, isListed: true })),
+    await store.create(newTask({ terms, isListed: true })),
+    await store.create(newTask({ terms, isListed: true })),
+  ];
+
+  // Three lifetimes and more, with a change or an ending at the last moment.
+  const lists: string[][] = [];
+  let record = changing;
+  for (let age = 0; age <= 1_000_000; age += 50_000) {
+    time.now = 1_000_000 + age;
+    if (age % 300_000 === 0) record = await store.update(record, { statusMessage: `at ${age}` });
+    if (age === 300_000) await store.end(ending, { kind: "cancelled", endedAt: time.now });
+    await storage.sweep();
+    lists.push(await listedIds(store, newTask()));
+  }
+
+  const tasks = [changing, ending, silent].map(({ id }) => id).toSorted();
+  const without = (...gone: { id: string }[]) => tasks.filter((id) => gone.every((task) => task.id !== id));
+  expect(lists).toEqual([
+    ...Array.from({ length: 7 }, () => tasks),
+    ...Array.from({ length: 2 }, () => without(silent)),
+    ...Array.from({ length: 12 }, () => without(silent, ending)),
+  ]);
+  expect(storage.keysAfter(place(storage.written), 10)).toEqual([expect.stringContaining(changing.id)]);
+  await store.close();
+});
+
+test("a page looks at no more than a hundred tasks beyond its own, and reads one at a time", async () => {
+  const time = { now: 0 };
+  const { store, storage } = recorded({ clock: () => time.now });
+  const terms = { ...newTask().terms, maxRuntimeMs: 0, ttlMs: 1_000 };
+  await Promise.all(Array.from({ length: 150 }, () => store.create(newTask({ terms, isListed: true }))));
+  time.now = 1_001;
+
+  const page = await store.list(newTask(), { limit: 7 });
+
+  expect(page).toEqual({ tasks: [], nextCursor: expect.any(String) });
+  expect(storage.read.map((keys) => keys.length)).toEqual(Array.from({ length: 107 }, () => 2));
   await store.close();
 });
 
@@ -41,8 +110,14 @@ test("a finished task is read in one round trip, whatever it had asked", async (
   await store.close();
 });
 
-function recorded(options: { newId?: () => string } = {}) {
-  const storage = new RecordedStorage();
+/** The key before all others of the list that was written to. */
+function place(written: readonly [key: string, ttlMs: number][]): string {
+  const [key = ""] = written.find(([key]) => key.startsWith("list:")) ?? [];
+  return key.slice(0, key.lastIndexOf(":") + 1);
+}
+
+function recorded(options: StoreOptions = {}) {
+  const storage = new RecordedStorage(options);
   return { storage, store: new CellStore("test:", new KeyvBackend("test:", storage), options) };
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CellStore } from "../../src/stores/cell-store.ts";
-import { KeyvBackend } from "../../src/stores/keyv-backend.ts";
+import { KeyvBackend, type KeyvEntry } from "../../src/stores/keyv-backend.ts";
 import { MemoryStorage } from "../../src/stores/memory.ts";
 import { StoreUnavailable } from "../../src/stores/task-store.ts";
 import { completed, newTask } from "./samples.ts";
@@ -16,8 +16,10 @@ test("a storage that fails makes every operation fail with its cause, and withou
     store.read(task.id),
     store.update(task, { statusMessage: "late" }),
     store.end(task, completed("late")),
-    store.answer(task, "name", {}),
+    store.answer(task, "name", { result: {} }),
     store.answers(task.id, ["name"]),
+    store.create(newTask({ isListed: true })),
+    store.list(task, { limit: 10 }),
   ];
   const errors = (await Promise.all(calls.map((call) => call.catch((error: unknown) => error)))) as Error[];
 
@@ -25,6 +27,19 @@ test("a storage that fails makes every operation fail with its cause, and withou
     calls.map(() => [true, storage.fault]),
   );
   expect(errors.filter(({ message }) => message.includes(task.id))).toEqual([]);
+  await store.close();
+});
+
+test("a storage that refuses a value, or a place in a list, makes the write fail", async () => {
+  const storage = new FailingStorage();
+  const store = new CellStore("test:", new KeyvBackend("test:", storage));
+
+  storage.refused = "list:";
+  await expect(store.create(newTask({ isListed: true }))).rejects.toThrow(StoreUnavailable);
+  await expect(store.create(newTask())).resolves.toMatchObject({ owner: store.me });
+  storage.refused = "task:";
+  await expect(store.create(newTask({ isListed: true }))).rejects.toThrow(StoreUnavailable);
+
   await store.close();
 });
 
@@ -53,7 +68,7 @@ test("a nudge of an operation that failed is not sent", async () => {
   await Promise.allSettled([
     store.update(task, { statusMessage: "late" }),
     store.end(task, completed("late")),
-    store.answer(task, "name", {}),
+    store.answer(task, "name", { result: {} }),
   ]);
 
   expect(nudges).toEqual([]);
@@ -73,6 +88,8 @@ test("a value that is no longer JSON is an error, not a missing task", async () 
 
 class FailingStorage extends MemoryStorage {
   fault: Error | undefined;
+  /** What the keys begin with that are not taken. */
+  refused: string | undefined;
 
   override get(key: string): string | undefined {
     if (this.fault) throw this.fault;
@@ -82,5 +99,15 @@ class FailingStorage extends MemoryStorage {
   override set(key: string, text: string, ttlMs: number): void {
     if (this.fault) throw this.fault;
     super.set(key, text, ttlMs);
+  }
+
+  override setMany(entries: readonly KeyvEntry[]): boolean[] {
+    const isTaken = super.setMany(entries);
+    return isTaken.map((taken, n) => taken && entries[n]?.key.startsWith(this.refused ?? "none") === false);
+  }
+
+  override keysAfter(key: string, limit: number): readonly string[] {
+    if (this.fault) throw this.fault;
+    return super.keysAfter(key, limit);
   }
 }

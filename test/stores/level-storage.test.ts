@@ -3,8 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { CellStore } from "../../src/stores/cell-store.ts";
+import { KeyvBackend } from "../../src/stores/keyv-backend.ts";
 import { LevelStorage } from "../../src/stores/level-storage.ts";
 import type { StoreOptions } from "../../src/stores/options.ts";
+import { completed, newTask } from "./samples.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -17,6 +20,70 @@ test("every write is synced to the disk before it is acknowledged", async () => 
 
   const calls: unknown[][] = batch.mock.calls;
   expect(calls.map(([, options]) => options)).toEqual([{ sync: true }, { sync: true }]);
+});
+
+test("a task and its place in a list go to the disk together, and so does its end", async () => {
+  const { storage, db, time } = await levelStorage();
+  const store = new CellStore("test:", new KeyvBackend("test:", storage), { clock: () => time.now });
+  const batch = vi.spyOn(db, "batch");
+
+  const task = await store.create(newTask({ isListed: true }));
+  await store.end(task, completed("done"));
+
+  const calls: unknown[][] = batch.mock.calls;
+  const kinds = calls.map(([operations]) =>
+    (operations as { key: string }[]).map(({ key }) =>
+      key
+        .replace(/^x:\d+/, "x")
+        .split(":", 2)
+        .join(":"),
+    ),
+  );
+  expect(kinds).toEqual([
+    ["v:list", "x:list", "v:task", "x:task"],
+    ["v:list", "x:list", "v:end", "x:end"],
+  ]);
+});
+
+test("the keys of a list are its own, in order, up to the limit", async () => {
+  const { storage } = await levelStorage();
+  const keys = [
+    "list:a:2",
+    "list:a:1",
+    "list:a:z",
+    "list:a:_",
+    "list:b:3",
+    "list:aa:4",
+    "list:A:5",
+    "task:a:6",
+  ];
+  for (const key of keys) await storage.set(key, "text", MINUTE_MS);
+
+  expect(await storage.keysAfter("list:a:", 10)).toEqual(["list:a:1", "list:a:2", "list:a:_", "list:a:z"]);
+  expect(await storage.keysAfter("list:a:1", 2)).toEqual(["list:a:2", "list:a:_"]);
+  expect(await storage.keysAfter("list:a:3", 1)).toEqual(["list:a:_"]);
+  expect(await storage.keysAfter("list:a:z", 10)).toEqual([]);
+  expect(await storage.keysAfter("list:c:", 10)).toEqual([]);
+});
+
+test("a place that is written again is swept at its new time, sooner or later than the old", async () => {
+  const { storage, db, time } = await levelStorage();
+  const places = ["list:a:1", "list:a:2"];
+  for (const key of places) await storage.set(key, "", 5 * MINUTE_MS);
+  await storage.setMany([{ key: "list:a:1", value: "", ttl: 2 * MINUTE_MS }]);
+  await storage.setMany([{ key: "list:a:2", value: "", ttl: 8 * MINUTE_MS }]);
+
+  time.now += 2 * MINUTE_MS;
+  await storage.sweep();
+  expect(await storage.keysAfter("list:a:", 10)).toEqual(["list:a:2"]);
+
+  time.now += 5 * MINUTE_MS;
+  await storage.sweep();
+  expect(await storage.keysAfter("list:a:", 10)).toEqual(["list:a:2"]);
+
+  time.now += MINUTE_MS;
+  await storage.sweep();
+  expect(await db.keys().all()).toEqual([]);
 });
 
 test("a sweep removes what has expired, with every trace of it, and keeps the rest", async () => {

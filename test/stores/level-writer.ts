@@ -14,7 +14,8 @@ for (let writer = 0; writer < 32; writer++) void write(writer);
 
 async function write(writer: number): Promise<void> {
   for (let n = 0; ; n++) {
-    const task = await store.create(newTask({ statusMessage: `${writer}/${n}` }));
+    // Every other one is listed.
+    const task = await store.create(newTask({ statusMessage: `${writer}/${n}`, isListed: n % 2 === 0 }));
     say(JSON.stringify({ task }));
     // Some are left unfinished.
     if (n % 5 === 0) continue;
@@ -25,5 +26,16 @@ async function write(writer: number): Promise<void> {
 
 /** At once and whole, so that what was acknowledged before the kill has been said before the kill. */
 function say(line: string): void {
-  writeSync(1, `${line}\n`);
+  let rest = Buffer.from(`${line}\n`);
+  while (rest.length > 0) rest = rest.subarray(writtenOf(rest));
+}
+
+/** How much of it went out; none when the reader has fallen behind: then nothing else may happen before it has caught up. */
+function writtenOf(bytes: Buffer): number {
+  try {
+    return writeSync(1, bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
+    throw error;
+  }
 }

@@ -10,6 +10,7 @@ import { openStore } from "../../src/stores/open.ts";
 import type { StoreOptions } from "../../src/stores/options.ts";
 import type { TaskView } from "../../src/stores/task-store.ts";
 import { taskStoreContract } from "../contracts/task-store.ts";
+import { firstCursor, listedIds, pagesOf } from "./pages.ts";
 import { completed, newTask } from "./samples.ts";
 
 taskStoreContract("level", async (options) => openLevel(await directory(), options));
@@ -20,16 +21,35 @@ test("tasks, answers and results are there when the store is opened again", asyn
   const finished = await first.create(newTask());
   await first.end(finished, completed("done"));
   const asking = await first.create(newTask({ inputRequests: { a: { method: "a" }, b: { method: "b" } } }));
-  await first.answer(asking, "a", { action: "accept" });
+  await first.answer(asking, "a", { result: { action: "accept" } });
   const before = await Promise.all([first.read(finished.id), first.read(asking.id)]);
   await first.close();
 
   const second = await openLevel(path);
 
   expect(await Promise.all([second.read(finished.id), second.read(asking.id)])).toEqual(before);
-  expect([...(await second.answers(asking.id, ["a", "b"]))]).toEqual([["a", { action: "accept" }]]);
+  expect([...(await second.answers(asking.id, ["a", "b"]))]).toEqual([
+    ["a", { result: { action: "accept" } }],
+  ]);
   expect(await second.end(finished, completed("again"))).toEqual(before[0]?.outcome);
   expect(await second.isAlive(asking.owner)).toBe(false);
+});
+
+test("a list, and a cursor into it, are there when the store is opened again", async () => {
+  const path = await directory();
+  const owner = { route: "reports", caller: "ada" };
+  const first = await openStore(`level:${path}`);
+  for (let n = 0; n < 5; n++) await first.create(newTask({ ...owner, isListed: true }));
+  const before = await listedIds(first, owner);
+  const cursor = await firstCursor(first, owner, 2);
+  await first.close();
+
+  const second = await openLevel(path);
+
+  expect(before).toHaveLength(5);
+  expect(await listedIds(second, owner, 2)).toEqual(before);
+  const rest = await second.list(owner, { cursor, limit: 10 });
+  expect(rest?.tasks.map(({ task }) => task.id)).toEqual(before.slice(2));
 });
 
 test("every acknowledged write outlives kill -9, three times over the same directory", async () => {
@@ -56,6 +76,13 @@ test("every acknowledged write outlives kill -9, three times over the same direc
   expect(expected.filter((view) => view.outcome).length).toBeGreaterThan(3_000);
   // An ending that was written but not yet acknowledged is there or not; it is nobody's loss.
   expect(read.map((view, n) => (expected[n]?.outcome ? view : { task: view?.task }))).toEqual(expected);
+
+  const listable = expected.filter(({ task }) => task.isListed);
+  const listed = new Map((await pagesOf(store, newTask(), 100)).flat().map((view) => [view.task.id, view]));
+  expect(listable.length).toBeGreaterThan(2_000);
+  expect(listable.map(({ task }) => listed.get(task.id))).toEqual(
+    await Promise.all(listable.map(({ task }) => store.read(task.id))),
+  );
 });
 
 test("a directory that another process holds is refused, and free again once that process is dead", async () => {
@@ -147,10 +174,16 @@ function startWriter(url: string, cwd?: string): ChildProcess {
   return writer;
 }
 
+/** Whole lines: what the kill has torn was not said. */
 async function* linesOf(writer: ChildProcess): AsyncGenerator<string> {
   if (!writer.stdout) throw new Error("the writer has no output");
   const exited = once(writer, "exit");
-  yield* createInterface({ input: writer.stdout });
+  let rest = "";
+  for await (const text of writer.stdout.setEncoding("utf8")) {
+    const lines = `${rest}${text}`.split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
   await exited;
 }
 
