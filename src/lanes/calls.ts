@@ -20,7 +20,7 @@ import { StoreUnavailable, type TaskRecord } from "../stores/task-store.ts";
 import { Call, type CallListener } from "../tasks/call.ts";
 import type { CallEnd } from "../tasks/call-end.ts";
 import type { RequestIdentity } from "../tasks/held.ts";
-import { readInputResponses } from "../tasks/input.ts";
+import { modernInputRequests, readInputResponses } from "../tasks/input.ts";
 import { modernTask } from "../tasks/view.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import { claimantOf, type Exchange, type Lane, ownerOf, type Route, serverInfo, serverMeta } from "./lane.ts";
@@ -86,10 +86,12 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
     return attend(exchange, how, held.call, identity);
   }
   if (route.stopping.aborted) throw rpc.stopping();
+  const owner = ownerOf(exchange);
   const call = new Call({
-    upstream: route.upstream,
+    lease: (holder) => route.upstream.lease(owner, holder),
     slots: route.slots,
-    owner: ownerOf(exchange),
+    caller: owner.caller,
+    capabilities: owner.capabilities,
     method,
     params: sent,
     answers,
@@ -159,9 +161,10 @@ async function handOver(
   const { route, params, reply } = exchange;
   const { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs } = policy;
   const terms = { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs };
+  const listed = exchange.caller.isIdentified ? { isListed: true } : {};
   const task = await route.engine.adopt(
     call,
-    { ...claimantOf(exchange), tool: String(params.name), terms },
+    { ...claimantOf(exchange), tool: String(params.name), terms, ...listed },
     policy.maxResultBytes,
   );
   route.held.becomes(call, task.id);
@@ -187,7 +190,7 @@ function handleOf(route: Route, task: TaskRecord): JsonText {
 
 /** Ends this round with what the server wants to know (2026-07-28, MRTR). */
 async function askClient({ route, reply }: Exchange, call: Call, identity: RequestIdentity): Promise<void> {
-  const { inputRequests } = call;
+  const inputRequests = modernInputRequests(call.inputRequests);
   const requestState = await route.held.hold(call, identity);
   reply.result(
     toJson(

@@ -6,7 +6,7 @@ import { UpstreamFailure } from "../upstreams/failure.ts";
 export type CallEnd =
   | { readonly kind: "result"; readonly result: JsonObject }
   | { readonly kind: "error"; readonly error: JsonRpcError }
-  | { readonly kind: "ours"; readonly error: RpcError }
+  | { readonly kind: "ours"; readonly error: RpcError; readonly failure?: UpstreamFailure }
   | { readonly kind: "cancelled"; readonly reason: string };
 
 /** The end that the server's answer is. */
@@ -18,7 +18,6 @@ export function toEnd(response: JsonRpcResponse): CallEnd {
 
 /** The end that a fault is; what the server refused with is told as the server put it. */
 export function toErrorEnd(caught: unknown): CallEnd {
-  const error =
-    caught instanceof UpstreamFailure ? rpc.upstreamFailed(caught.message, caught.facts) : toRpcError(caught);
-  return { kind: "ours", error };
+  if (!(caught instanceof UpstreamFailure)) return { kind: "ours", error: toRpcError(caught) };
+  return { kind: "ours", error: rpc.upstreamFailed(caught.message, caught.facts), failure: caught };
 }

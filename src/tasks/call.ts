@@ -10,13 +10,12 @@ import {
   type RequestId,
 } from "../protocol/jsonrpc.ts";
 import { isDeclared, requiredCapability, URL_ELICITATION_REQUIRED } from "../protocol/legacy.ts";
-import type { InputRequest } from "../stores/task-store.ts";
+import type { InputAnswer, InputRequest } from "../stores/task-store.ts";
 import { isForgotten } from "../upstreams/control.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
 import { keepAsking } from "../upstreams/keep-asking.ts";
 import type { Lease } from "../upstreams/pool.ts";
 import type { Progress, Session, SessionHolder, UpstreamRequest } from "../upstreams/session.ts";
-import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
 import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import type { Slots } from "./slots.ts";
@@ -33,9 +32,16 @@ export interface CallListener {
 }
 
 export interface CallOptions {
-  readonly upstream: Upstream;
+  /** Where the call gets a session from, each time it needs one. @throws UpstreamFailure */
+  readonly lease: (holder: SessionHolder) => Promise<Lease>;
   readonly slots: Slots;
-  readonly owner: SessionOwner;
+  /** Whose slots it takes. */
+  readonly caller: string;
+  /**
+   * What the client declared, and so all that the server may ask for. Absent: the session is the client's own, and what is
+   * asked and answered on it is between the two of them.
+   */
+  readonly capabilities?: JsonObject;
   readonly method: string;
   /** As the server gets them. */
   readonly params: JsonObject;
@@ -96,11 +102,11 @@ export class Call implements SessionHolder {
   /** Sends the request as soon as there is a slot and a session for it. To be called once. */
   start(): this {
     if (this.#end !== undefined) return this;
-    const { slots, owner, maxRuntimeMs } = this.#options;
+    const { slots, caller, maxRuntimeMs } = this.#options;
     const patience = setTimeout(() => this.#giveUp(), maxRuntimeMs);
     this.listen({ onEnd: () => clearTimeout(patience) });
     try {
-      this.#leaveSlot = slots.enter(owner.caller, () => {
+      this.#leaveSlot = slots.enter(caller, () => {
         clearTimeout(patience);
         void this.#work();
       });
@@ -138,6 +144,11 @@ export class Call implements SessionHolder {
     this.#questions.answer(responses);
   }
 
+  /** As `answer`, with answers whose shape is not ours to judge, errors among them. */
+  takeAnswers(answers: ReadonlyMap<string, InputAnswer>): void {
+    this.#questions.take(answers);
+  }
+
   /** Ends the call and tells the server so. Whether the work ends as well is the server's affair. */
   cancel(reason: string): void {
     this.#abandon({ kind: "cancelled", reason });
@@ -145,10 +156,11 @@ export class Call implements SessionHolder {
 
   onRequest(request: JsonRpcRequest, session: Session): void {
     const { method, params, id } = request;
+    const { capabilities } = this.#options;
     const required = requiredCapability(method, params);
-    if (required === undefined) {
+    if (capabilities !== undefined && required === undefined) {
       session.respond(id, { error: { code: -32601, message: `Method not found: ${method}` } });
-    } else if (!isDeclared(this.#options.owner.capabilities, required)) {
+    } else if (capabilities !== undefined && required !== undefined && !isDeclared(capabilities, required)) {
       session.respond(id, {
         error: { code: -32601, message: `The client did not declare what ${method} needs` },
       });
@@ -173,7 +185,7 @@ export class Call implements SessionHolder {
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
         const response = await this.#exchange();
-        const urls = "error" in response && round < MAX_URL_ROUNDS ? requiredUrls(response.error) : [];
+        const urls = "error" in response && round < MAX_URL_ROUNDS ? this.#requiredUrls(response.error) : [];
         if (urls.length === 0) return this.#finish(toEnd(response));
         if (!(await this.#visit(urls))) return;
       }
@@ -188,7 +200,7 @@ export class Call implements SessionHolder {
   /** Sends the request on a session of its own and waits for the answer. */
   async #exchange(): Promise<JsonRpcResponse> {
     for (;;) {
-      const lease = await this.#options.upstream.lease(this.#options.owner, this);
+      const lease = await this.#options.lease(this);
       try {
         const response = await this.#send(lease);
         lease.release(this.#end === undefined ? "quiet" : "doubtful");
@@ -228,19 +240,25 @@ export class Call implements SessionHolder {
   }
 
   /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
-  async #ask(request: Pick<JsonRpcRequest, "method" | "params"> & { id?: RequestId }): Promise<Answer> {
+  async #ask({ id, method, params }: InputRequest & { id?: RequestId }): Promise<Answer> {
+    const asked = params === undefined ? { method } : { method, params };
     try {
-      return await this.#questions.ask(request, request.id);
+      return await this.#questions.ask(asked, id);
     } catch (error) {
       this.#abandon({ kind: "ours", error: toRpcError(error) });
       return { error: { code: -32602, message: "The client's answer has the wrong shape" } };
     }
   }
 
+  /** A legacy client knows the error, and what to do about it. */
+  #requiredUrls(error: JsonRpcError): readonly JsonObject[] {
+    return this.#options.capabilities === undefined ? [] : requiredUrls(error);
+  }
+
   /** Asks the user to visit pages before the server will begin; whether it may now. */
   async #visit(urls: readonly JsonObject[]): Promise<boolean> {
     const required = { elicitation: { url: {} } };
-    if (!isDeclared(this.#options.owner.capabilities, required)) throw rpc.missingCapability(required);
+    if (!isDeclared(this.#options.capabilities, required)) throw rpc.missingCapability(required);
     const asked = urls.map((params) => ({
       method: "elicitation/create",
       params: { mode: "url", ...params },

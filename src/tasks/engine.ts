@@ -2,10 +2,13 @@ import type { Logger } from "pino";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
+  type InputAnswer,
   type NewTask,
   type Outcome,
+  type PageRequest,
   StoreUnavailable,
   type TaskId,
+  type TaskPage,
   type TaskRecord,
   type TaskStore,
   type TaskView,
@@ -94,27 +97,45 @@ export class TaskEngine {
     if (outcome !== undefined) return;
     const taken = Object.entries(responses).flatMap(([key, response]) => {
       const asked = Object.hasOwn(task.inputRequests, key) ? task.inputRequests[key] : undefined;
-      return asked === undefined ? [] : [[key, checkAnswer(key, asked.method, response)] as const];
+      return asked === undefined
+        ? []
+        : [[key, { result: checkAnswer(key, asked.method, response) }] as const];
     });
-    for (const [key, response] of taken) await this.#store.answer(task, key, response);
-    const live = this.#live.get(id);
-    if (live === undefined) return;
-    // What stands counts, should two answers have come at the same time. All that is still open is looked up: an earlier
-    // answer may have been kept while the store failed to say so.
-    const standing = await this.#store.answers(id, Object.keys(live.call.inputRequests));
-    if (standing.size > 0) await live.answer(Object.fromEntries(standing));
+    await this.#take(task, taken);
   }
 
   /**
-   * Cancels a task that has not ended; one that has stays as it is (Tasks §Task Cancellation).
+   * Takes one answer as it is: a legacy client's response, which may be an error and whose shape is the server's affair. An
+   * answer to what is not asked is ignored, whether there is no such task, no such question, or an answer already.
+   */
+  async respond(id: TaskId, claimant: Claimant, key: string, answer: InputAnswer): Promise<void> {
+    const view = await this.find(id, claimant);
+    if (view === undefined || view.outcome !== undefined) return;
+    if (Object.hasOwn(view.task.inputRequests, key)) await this.#take(view.task, [[key, answer]]);
+  }
+
+  /**
+   * Cancels a task that has not ended; one that has stays as it is. Resolves with the task as it now stands, and whether
+   * this was what ended it (Tasks §Task Cancellation).
    * @throws -32602 when there is no such task
    */
-  async cancel(id: TaskId, claimant: Claimant): Promise<void> {
-    const { task, outcome } = await this.get(id, claimant);
-    if (outcome !== undefined) return;
+  async cancel(id: TaskId, claimant: Claimant): Promise<{ view: TaskView; hasEnded: boolean }> {
+    const view = await this.get(id, claimant);
+    if (view.outcome !== undefined) return { view, hasEnded: false };
     const reason = "Cancelled by the client";
-    await this.#store.end(task, { kind: "cancelled", endedAt: this.#clock(), reason });
+    const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
+    const outcome = await this.#store.end(view.task, mine);
     this.#live.get(id)?.call.cancel(reason);
+    return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
+  }
+
+  /** A page of the claimant's tasks, oldest first; `undefined` when the cursor is none of ours. */
+  async list(claimant: Claimant, request: PageRequest): Promise<TaskPage | undefined> {
+    const page = await this.#store.list(claimant, request);
+    if (page === undefined) return undefined;
+    const tasks: TaskView[] = [];
+    for (const view of page.tasks) tasks.push(await this.#withEnding(view));
+    return { ...page, tasks };
   }
 
   /** Calls back whenever the task may have changed. Returns how to stop. */
@@ -151,6 +172,16 @@ export class TaskEngine {
     await Promise.all(left.map((live) => live.ended));
     this.#stopWatching();
     this.#watchers.clear();
+  }
+
+  async #take(task: TaskRecord, given: readonly (readonly [string, InputAnswer])[]): Promise<void> {
+    for (const [key, answer] of given) await this.#store.answer(task, key, answer);
+    const live = this.#live.get(task.id);
+    if (live === undefined) return;
+    // What stands counts, should two answers have come at the same time. All that is still open is looked up: an earlier
+    // answer may have been kept while the store failed to say so.
+    const standing = await this.#store.answers(task.id, Object.keys(live.call.inputRequests));
+    if (standing.size > 0) await live.answer(standing);
   }
 
   async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {

@@ -46,11 +46,21 @@ export class InputKeys {
   }
 }
 
-/**
- * What a server asked, as a modern client is asked: the same, without what only made sense on the server's session
- * (2026-07-28 has no `elicitationId` and no progress on questions).
- */
-export function toInputRequest({ method, params }: Pick<JsonRpcRequest, "method" | "params">): InputRequest {
+type InputRequests = Readonly<Record<string, InputRequest>>;
+
+/** What a server asked, as a modern client is asked: without what 2026-07-28 has no place for. */
+export function modernInputRequests(asked: InputRequests): InputRequests {
+  const known = Object.entries(asked).filter(([, request]) => isModernInput(request));
+  return Object.fromEntries(known.map(([key, request]) => [key, modernInputRequest(request)]));
+}
+
+/** Whether 2026-07-28 has a place for a question (MRTR §Server Requirements). */
+export function isModernInput({ method }: InputRequest): boolean {
+  return Object.hasOwn(KINDS, method);
+}
+
+/** The same, without what only made sense on the server's session: an `elicitationId`, and progress on the question. */
+export function modernInputRequest({ method, params }: InputRequest): InputRequest {
   if (params === undefined) return { method };
   const { _meta, elicitationId: _, ...rest } = params;
   const {

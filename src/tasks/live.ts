@@ -5,6 +5,7 @@ import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/js
 import { META } from "../protocol/modern.ts";
 import {
   type Change,
+  type InputAnswer,
   type Outcome,
   StoreUnavailable,
   type TaskRecord,
@@ -76,10 +77,10 @@ export class LiveTask {
 
   /**
    * Hands answers to the call; resolves when the record says that they were taken.
-   * @throws -32602 when one has the wrong shape; StoreUnavailable
+   * @throws StoreUnavailable
    */
-  async answer(responses: JsonObject): Promise<void> {
-    this.call.answer(responses);
+  async answer(answers: ReadonlyMap<string, InputAnswer>): Promise<void> {
+    this.call.takeAnswers(answers);
     await this.#write();
   }
 
@@ -152,7 +153,9 @@ function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outco
     case "result": {
       const result = resultText(end.result);
       const bytes = Buffer.byteLength(result);
-      if (bytes <= maxResultBytes) return { kind: "completed", endedAt, result };
+      const failure = toolFailure(end.result);
+      if (bytes <= maxResultBytes)
+        return { kind: "completed", endedAt, result, ...(failure === undefined ? {} : { failure }) };
       return {
         kind: "failed",
         endedAt,
@@ -170,19 +173,37 @@ function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outco
 }
 
 /**
- * What the server said, as text. Should it say `resultType`, that stands first, where a view looks for it; should it
- * relate the result to a task, that is none of ours.
+ * What the server said, as text. Should it say `resultType` or `_meta`, they stand first and in this order, where the views
+ * look for them; should it relate the result to a task, that is none of ours.
  */
 function resultText(result: JsonObject): JsonText {
-  const { resultType, ...rest } = isObject(result._meta) ? withoutRelatedTask(result, result._meta) : result;
-  return toJson(resultType === undefined ? rest : { resultType, ...rest });
+  const { resultType, _meta, ...rest } = result;
+  return toJson({
+    ...(resultType === undefined ? {} : { resultType }),
+    ...(_meta === undefined ? {} : { _meta: withoutRelatedTask(_meta) }),
+    ...rest,
+  });
 }
 
-function withoutRelatedTask(result: JsonObject, { [META.relatedTask]: _, ..._meta }: JsonObject): JsonObject {
-  return { ...result, _meta };
+function withoutRelatedTask(meta: unknown): unknown {
+  if (!isObject(meta)) return meta;
+  const { [META.relatedTask]: _, ...rest } = meta;
+  return rest;
+}
+
+/** As much of what a tool said of its failure as is fit for a status message. */
+const MAX_FAILURE_LENGTH = 1_000;
+
+function toolFailure({ isError, content }: JsonObject): string | undefined {
+  if (isError !== true) return undefined;
+  const texts = (Array.isArray(content) ? content : []).map((block) =>
+    isObject(block) ? block.text : undefined,
+  );
+  const said = texts.find((text) => typeof text === "string" && text !== "");
+  return typeof said === "string" ? said.slice(0, MAX_FAILURE_LENGTH) : "The tool reported an error";
 }
 
 function progressMessage({ progress, total, message }: Progress): string {
-  const measure = total === undefined ? `${progress}` : `${progress} of ${total}`;
-  return message === undefined ? measure : `${message} (${measure})`;
+  const measure = typeof total === "number" ? `${progress} of ${total}` : `${progress}`;
+  return typeof message === "string" ? `${message} (${measure})` : measure;
 }

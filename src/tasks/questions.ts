@@ -1,9 +1,9 @@
-import type { JsonObject, JsonRpcError, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
-import type { InputRequest } from "../stores/task-store.ts";
-import { checkAnswer, InputKeys, toInputRequest } from "./input.ts";
+import type { JsonObject, RequestId } from "../protocol/jsonrpc.ts";
+import type { InputAnswer, InputRequest } from "../stores/task-store.ts";
+import { checkAnswer, InputKeys } from "./input.ts";
 
 /** What whoever asked is told: the answer, that there will be none, or nothing, if they do not want to know any more. */
-export type Answer = { readonly result: JsonObject } | { readonly error: JsonRpcError } | undefined;
+export type Answer = InputAnswer | undefined;
 
 interface Question {
   readonly request: InputRequest;
@@ -33,7 +33,7 @@ export class Questions {
     return this.#open.size === 0;
   }
 
-  /** The questions without an answer, as they stand in `inputRequests`. */
+  /** The questions without an answer. */
   toInputRequests(): Readonly<Record<string, InputRequest>> {
     return Object.fromEntries([...this.#open].map(([key, { request }]) => [key, request]));
   }
@@ -42,13 +42,13 @@ export class Questions {
    * Asks, and resolves when there is an answer or when it is certain that there will be none.
    * @throws -32602 when an answer came early and has the wrong shape
    */
-  ask(request: Pick<JsonRpcRequest, "method" | "params">, upstreamId?: RequestId): Promise<Answer> {
+  ask(request: InputRequest, upstreamId?: RequestId): Promise<Answer> {
     const key = this.#keys.next(request);
     const { early, onChange } = this.#options;
     if (Object.hasOwn(early, key))
       return Promise.resolve({ result: checkAnswer(key, request.method, early[key]) });
     return new Promise((settle) => {
-      this.#open.set(key, { request: toInputRequest(request), upstreamId, settle });
+      this.#open.set(key, { request, upstreamId, settle });
       onChange();
     });
   }
@@ -59,13 +59,24 @@ export class Questions {
    */
   answer(responses: JsonObject): void {
     const given = Object.entries(responses).flatMap(([key, response]) => {
-      const question = this.#open.get(key);
-      return question === undefined
+      const asked = this.#open.get(key)?.request;
+      return asked === undefined
         ? []
-        : [{ key, question, result: checkAnswer(key, question.request.method, response) }];
+        : [[key, { result: checkAnswer(key, asked.method, response) }] as const];
     });
-    for (const { key, question, result } of given) this.#settle(key, question, { result });
-    if (given.length > 0) this.#options.onChange();
+    this.take(new Map(given));
+  }
+
+  /** As `answer`, with answers that have been checked, or that are between the server and its client alone. */
+  take(answers: ReadonlyMap<string, InputAnswer>): void {
+    let isChanged = false;
+    for (const [key, answer] of answers) {
+      const question = this.#open.get(key);
+      if (question === undefined) continue;
+      this.#settle(key, question, answer);
+      isChanged = true;
+    }
+    if (isChanged) this.#options.onChange();
   }
 
   /** The server does not want to know any longer. */

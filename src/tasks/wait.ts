@@ -6,8 +6,8 @@ export type Moment = "ended" | "asked" | "elapsed" | "gone";
 export interface Wait {
   /** How long the server may take before the client gets a handle; counted from when the call is sent. Absent: for ever. */
   readonly windowMs?: number;
-  /** Aborted when the client has hung up. */
-  readonly gone: AbortSignal;
+  /** Aborted when the client has hung up; absent when that is no reason to stop waiting. */
+  readonly gone?: AbortSignal;
 }
 
 /** Questions that are asked in one breath are to reach the client together. */
@@ -18,14 +18,14 @@ const MIN_QUEUED_MS = 2_000;
 /** Resolves with the first thing that happens. What has happened already counts. */
 export function nextMoment(call: Call, { windowMs, gone }: Wait): Promise<Moment> {
   if (call.end !== undefined) return Promise.resolve("ended");
-  if (gone.aborted) return Promise.resolve("gone");
+  if (gone?.aborted) return Promise.resolve("gone");
   return new Promise((resolve) => {
     let breath: NodeJS.Timeout | undefined;
     let window: NodeJS.Timeout | undefined;
     const settle = (moment: Moment) => {
       clearTimeout(breath);
       clearTimeout(window);
-      gone.removeEventListener("abort", onGone);
+      gone?.removeEventListener("abort", onGone);
       stopListening();
       resolve(moment);
     };
@@ -43,7 +43,7 @@ export function nextMoment(call: Call, { windowMs, gone }: Wait): Promise<Moment
       onQuestions,
       onEnd: () => settle("ended"),
     });
-    gone.addEventListener("abort", onGone, { once: true });
+    gone?.addEventListener("abort", onGone, { once: true });
     if (windowMs !== undefined) open(call.state === "queued" ? Math.max(windowMs, MIN_QUEUED_MS) : windowMs);
     onQuestions();
   });

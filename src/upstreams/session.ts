@@ -28,7 +28,8 @@ export interface SessionHolder {
   onNotification(notification: JsonRpcNotification): void;
 }
 
-export type Progress = { readonly progress: number; readonly total?: number; readonly message?: string };
+/** A progress notification without its token: what the specification knows of it, and whatever else there is. */
+export type Progress = JsonObject & { readonly progress: number };
 
 /** A request under way on a session. */
 export interface UpstreamRequest {
@@ -53,7 +54,14 @@ export interface SessionOptions {
   readonly onLost?: () => void;
 }
 
+/** What is needed to use a session that somebody else has opened. */
+export type JoinOptions = Pick<SessionOptions, "wire" | "holder" | "onGarbage"> & {
+  /** Keeps our ids apart from those of whoever opened it. */
+  readonly idPrefix: string;
+};
+
 interface Pending {
+  readonly progressToken: unknown;
   resolve(response: JsonRpcResponse): void;
   reject(failure: UpstreamFailure): void;
   onProgress(progress: Progress): void;
@@ -71,6 +79,7 @@ export class Session {
   #description: ServerDescription | undefined;
   /** Never 0: some servers ignore the cancellation of a request with a falsy id. */
   #lastId = 0;
+  readonly #idPrefix: string | undefined;
   #logLevel: string | undefined;
   #isClosed = false;
   #isLost = false;
@@ -90,8 +99,20 @@ export class Session {
     }
   }
 
-  private constructor({ wire, holder, onGarbage, onLost }: SessionOptions) {
+  /** A session that somebody else opened, and will end: closing it here ends only what was sent from here. */
+  static join(options: JoinOptions): Session {
+    return new Session(options);
+  }
+
+  private constructor({
+    wire,
+    holder,
+    onGarbage,
+    onLost,
+    idPrefix,
+  }: Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "onLost"> & Partial<JoinOptions>) {
     this.#wire = wire;
+    this.#idPrefix = idPrefix;
     this.#holder = holder;
     wire.onMessage = (message) => this.#receive(message);
     wire.onGarbage = (error) => {
@@ -119,24 +140,20 @@ export class Session {
     this.#holder = holder;
   }
 
-  /** Sends a request. Progress is asked for, and told to `onProgress`. */
+  /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `onProgress`. */
   request(
     method: string,
     params: JsonObject | undefined,
     onProgress: (progress: Progress) => void = () => {},
   ): UpstreamRequest {
     this.#lastId += 1;
-    const id = this.#lastId;
-    const meta = isObject(params?._meta) ? params._meta : {};
-    const message = {
-      jsonrpc: "2.0",
-      id,
-      method,
-      params: { ...params, _meta: { ...meta, progressToken: id } },
-    } as const;
+    const id = this.#idPrefix === undefined ? this.#lastId : `${this.#idPrefix}${this.#lastId}`;
+    const meta = { progressToken: id, ...(isObject(params?._meta) ? params._meta : {}) };
+    const { progressToken } = meta;
+    const message = { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } } as const;
     const { ended, stop } = this.#wire.ask(message);
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onProgress });
+      this.#pending.set(id, { progressToken, resolve, reject, onProgress });
       ended.then(
         () => this.#pending.has(id) && reject(unanswered()),
         (error: unknown) => reject(toFailure(error)),
@@ -227,13 +244,11 @@ export class Session {
   }
 
   #progressed(params: JsonObject | undefined): void {
-    const { progressToken, progress, total, message } = params ?? {};
-    if (typeof progress !== "number") return;
-    this.#pending.get(progressToken as RequestId)?.onProgress({
-      progress,
-      ...(typeof total === "number" ? { total } : {}),
-      ...(typeof message === "string" ? { message } : {}),
-    });
+    const { progressToken, ...rest } = params ?? {};
+    if (progressToken === undefined || !hasProgress(rest)) return;
+    for (const pending of this.#pending.values()) {
+      if (pending.progressToken === progressToken) pending.onProgress(rest);
+    }
   }
 
   #cancel(id: RequestId, reason: string): void {
@@ -247,11 +262,16 @@ export class Session {
   }
 }
 
+function hasProgress(params: JsonObject): params is Progress {
+  return typeof params.progress === "number";
+}
+
 function unanswered(): UpstreamFailure {
   return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
 }
 
-function readDescription(result: JsonObject): ServerDescription {
+/** Reads the answer to `initialize`. @throws UpstreamFailure when it is none, or of a version that we do not speak */
+export function readDescription(result: JsonObject): ServerDescription {
   const { protocolVersion, capabilities, serverInfo, instructions } = result;
   if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion)) {
     const message = `The server speaks protocol version ${JSON.stringify(protocolVersion)}, expected one of ${LEGACY_VERSIONS.join(", ")}`;

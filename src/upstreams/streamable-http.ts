@@ -13,6 +13,13 @@ export interface StreamableHttpOptions {
   /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
+  /** A session that is open already, and not ours to end or to listen to. Its id is absent where the server has no sessions. */
+  readonly joined?: JoinedSession;
+}
+
+export interface JoinedSession {
+  readonly id?: string;
+  readonly protocolVersion: string;
 }
 
 /** How a stream that was cut is picked up again for its answer, where the server gave its events ids. */
@@ -58,7 +65,9 @@ export class StreamableHttpWire implements Wire {
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
     this.#requestInit = { headers: { ...options.headers } };
+    this.#version = options.joined?.protocolVersion;
     this.#main = this.#transport((url, init) => this.#mainFetch(url, init), LISTENING);
+    if (options.joined !== undefined) void this.#main.start();
   }
 
   setProtocolVersion(version: string): void {
@@ -94,10 +103,14 @@ export class StreamableHttpWire implements Wire {
     this.#onListening();
     this.#endHandshake();
     for (const transport of this.#exchanges) await transport.close();
+    if (this.#options.joined === undefined) await this.#sayGoodbye();
+    await this.#main.close();
+  }
+
+  async #sayGoodbye(): Promise<void> {
     const patience = setTimeout(() => void this.#main.close(), GOODBYE_MS);
     await this.#main.terminateSession().catch(() => {});
     clearTimeout(patience);
-    await this.#main.close();
   }
 
   /** `initialize` gives the main transport the session that all others share. */
@@ -188,7 +201,7 @@ export class StreamableHttpWire implements Wire {
   }
 
   #transport(fetch: FetchLike, reconnectionOptions: typeof RESUMING): StreamableHTTPClientTransport {
-    const sessionId = this.#main?.sessionId;
+    const sessionId = this.#main?.sessionId ?? this.#options.joined?.id;
     const transport = new StreamableHTTPClientTransport(this.#options.url, {
       fetch,
       requestInit: this.#requestInit,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { UpstreamConfig } from "../config/config.ts";
@@ -5,10 +6,10 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { ControlSession } from "./control.ts";
 import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { type Lease, SessionPool } from "./pool.ts";
-import { type ServerDescription, Session, type SessionHolder } from "./session.ts";
+import { readDescription, type ServerDescription, Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
-import { StreamableHttpWire } from "./streamable-http.ts";
+import { type JoinedSession, StreamableHttpWire } from "./streamable-http.ts";
 
 /** For whom a session is: no two callers, credentials or declarations ever share one. */
 export interface SessionOwner {
@@ -17,6 +18,12 @@ export interface SessionOwner {
   readonly headers: Readonly<Record<string, string>>;
   /** As declared to the server; equal declarations are equal objects. */
   readonly capabilities: JsonObject;
+}
+
+/** A session between a client and the server, in which the gateway sends a request of the client's on its behalf. */
+export interface ClientSession extends JoinedSession {
+  /** The client's own headers, credentials among them. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface UpstreamOptions {
@@ -44,6 +51,7 @@ export class Upstream {
   readonly #sweeper: NodeJS.Timeout;
   /** What the server last said of itself; most sessions are told the same, instructions and all. */
   #description: ServerDescription | undefined;
+  readonly #joined = new Set<Session>();
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -58,6 +66,11 @@ export class Upstream {
     return this.#description?.serverInfo;
   }
 
+  /** What the server last said of itself, to whomever. */
+  get description(): ServerDescription | undefined {
+    return this.#description;
+  }
+
   /**
    * A session for one call. What the server sends on it goes to `holder` until it is released.
    * @throws UpstreamFailure
@@ -65,6 +78,32 @@ export class Upstream {
   lease(owner: SessionOwner, holder: SessionHolder): Promise<Lease> {
     const user = { key: keyOf(owner), open: (opener: SessionHolder) => this.#open(owner, opener) };
     return (this.#solo ?? this.#pool).lease(user, holder);
+  }
+
+  /** The client's own session, for one call: to be released without being ended. */
+  join({ headers, ...joined }: ClientSession, holder: SessionHolder): Lease {
+    const { wire, onGarbage } = this.#wire(headers, joined);
+    const session = Session.join({ wire, holder, onGarbage, idPrefix: `taskgate-${randomUUID()}-` });
+    this.#joined.add(session);
+    const release = () => {
+      this.#joined.delete(session);
+      void session.close();
+    };
+    return { session, isReused: false, release };
+  }
+
+  /** The same, and if it has not been asked yet it is, as a client without capabilities. @throws UpstreamFailure */
+  async describe(owner: Omit<SessionOwner, "capabilities">): Promise<ServerDescription> {
+    return this.#description ?? this.control({ ...owner, capabilities: {} }).describe();
+  }
+
+  /** Takes note of what the server answered a client's own `initialize`; what is no such answer is ignored. */
+  learn(result: JsonObject): void {
+    try {
+      this.#share(readDescription(result));
+    } catch {
+      // The client is told the same, and is in a better position to complain.
+    }
   }
 
   /** The session for everything that is no call. */
@@ -82,7 +121,7 @@ export class Upstream {
     clearInterval(this.#sweeper);
     const controls = [...this.#controls.values()];
     this.#controls.clear();
-    await Promise.all([this.#pool, ...controls].map((sessions) => sessions.close()));
+    await Promise.all([this.#pool, ...controls, ...this.#joined].map((sessions) => sessions.close()));
     await this.#solo?.close();
   }
 
@@ -99,19 +138,23 @@ export class Upstream {
     holder: SessionHolder,
     onLost?: () => void,
   ): Promise<Session> {
-    const { config, agents, maxMessageBytes, clientInfo, log } = this.#options;
-    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
-    const wire = new StreamableHttpWire({
-      url: config.url,
-      headers: { ...headers, ...config.headers },
-      fetch,
-    });
-    const onGarbage = (error: Error) =>
-      log.debug({ err: error }, "the server sent what is no message, or took none");
+    const { clientInfo } = this.#options;
+    const { wire, onGarbage } = this.#wire(headers);
     const share = (description: ServerDescription) => this.#share(description);
     const options = { wire, clientInfo, capabilities, holder, onGarbage, share };
     const session = await Session.open({ ...options, ...(onLost === undefined ? {} : { onLost }) });
     return session;
+  }
+
+  #wire(headers: SessionOwner["headers"], joined?: JoinedSession) {
+    const { config, agents, maxMessageBytes, log } = this.#options;
+    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
+    const options = { url: config.url, headers: { ...headers, ...config.headers }, fetch };
+    return {
+      wire: new StreamableHttpWire(joined === undefined ? options : { ...options, joined }),
+      onGarbage: (error: Error) =>
+        log.debug({ err: error }, "the server sent what is no message, or took none"),
+    };
   }
 
   #share(description: ServerDescription): ServerDescription {

@@ -7,10 +7,13 @@ import { upstreamAgents } from "../../src/upstreams/fetch.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 
 export function heldCall(): Call {
+  const upstream = nowhere();
+  const owner = { caller: "c", headers: {}, capabilities: {} };
   return new Call({
-    upstream: nowhere(),
+    lease: (holder) => upstream.lease(owner, holder),
     slots: new Slots({ maxConcurrent: 1, maxQueued: 0 }),
-    owner: { caller: "c", headers: {}, capabilities: {} },
+    caller: owner.caller,
+    capabilities: owner.capabilities,
     method: "tools/call",
     params: { name: "t" },
     maxRuntimeMs: 1_000,

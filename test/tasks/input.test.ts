@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkAnswer, InputKeys, readInputResponses, toInputRequest } from "../../src/tasks/input.ts";
+import { checkAnswer, InputKeys, readInputResponses, modernInputRequest } from "../../src/tasks/input.ts";
 
 const hinted = (key: unknown) => ({
   method: "elicitation/create",
@@ -47,7 +47,7 @@ test("a question keeps all but what only made sense on the server's own session"
       traceparent: "00-",
     },
   };
-  expect(toInputRequest({ method: "elicitation/create", params })).toEqual({
+  expect(modernInputRequest({ method: "elicitation/create", params })).toEqual({
     method: "elicitation/create",
     params: {
       mode: "url",
@@ -56,8 +56,8 @@ test("a question keeps all but what only made sense on the server's own session"
       _meta: { traceparent: "00-" },
     },
   });
-  expect(toInputRequest({ method: "roots/list" })).toEqual({ method: "roots/list" });
-  expect(toInputRequest({ method: "roots/list", params: { _meta: { progressToken: 0 } } })).toEqual({
+  expect(modernInputRequest({ method: "roots/list" })).toEqual({ method: "roots/list" });
+  expect(modernInputRequest({ method: "roots/list", params: { _meta: { progressToken: 0 } } })).toEqual({
     method: "roots/list",
     params: {},
   });

@@ -1,0 +1,39 @@
+import type { Outcome, TaskRecord } from "../stores/task-store.ts";
+
+/** What both generations say of a task in the same way. Times are in milliseconds. */
+
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** Counts from the creation, though a task is kept from its end on: so it grows while the task runs (Tasks §Tasks). */
+export function ttlMs(task: TaskRecord, at: number): number {
+  return Math.max(0, at - task.createdAt) + task.terms.ttlMs;
+}
+
+/** A task that has been running for an hour need not be asked after every half second. */
+export function pollIntervalMs({ terms, createdAt }: TaskRecord, at: number): number {
+  const grown = Math.round((at - createdAt) / 20);
+  return Math.min(
+    Math.max(terms.pollIntervalMs, grown),
+    Math.max(terms.pollIntervalMs, terms.maxPollIntervalMs),
+  );
+}
+
+export function messageOf(
+  task: TaskRecord,
+  outcome: Outcome | undefined,
+  isAsking: boolean,
+): string | undefined {
+  switch (outcome?.kind) {
+    case undefined:
+      return isAsking ? "waiting for the client's input" : task.statusMessage;
+    case "completed":
+      return undefined;
+    case "failed":
+      return outcome.error.message;
+    case "cancelled":
+    case "lost":
+      return outcome.reason;
+  }
+}

@@ -1,0 +1,62 @@
+import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { META } from "../protocol/modern.ts";
+import type { InputRequest, Outcome, TaskRecord, TaskView } from "../stores/task-store.ts";
+import { isoTime, messageOf, pollIntervalMs, ttlMs } from "./state.ts";
+
+/** A task as 2025-11-25 shows it: `Task` (Tasks §Data Types). `now` in milliseconds since the epoch. */
+export function legacyTask({ task, outcome }: TaskView, now: number): JsonObject {
+  const at = outcome?.endedAt ?? now;
+  const status = statusOf(task, outcome);
+  const statusMessage = failureOf(outcome) ?? messageOf(task, outcome, status === "input_required");
+  return {
+    taskId: task.id,
+    status,
+    ...(statusMessage === undefined ? {} : { statusMessage }),
+    createdAt: isoTime(task.createdAt),
+    lastUpdatedAt: isoTime(Math.max(outcome?.endedAt ?? task.updatedAt, task.createdAt)),
+    ttl: ttlMs(task, at),
+    pollInterval: pollIntervalMs(task, at),
+  };
+}
+
+/** What the server answered, as it was kept, related to the task (Tasks §Related Task Metadata). */
+export function legacyResult(taskId: string, result: JsonText): JsonText {
+  const related = `"${META.relatedTask}":${toJson({ taskId })}`;
+  if (result === "{}") return `{"_meta":{${related}}}` as JsonText;
+  // As a kept result begins, almost always: it goes out without being parsed, however large.
+  if (result.startsWith('{"_meta":{"')) return `{"_meta":{${related},${result.slice(10)}` as JsonText;
+  if (!/^\{"(?:_meta|resultType)":/.test(result))
+    return `{"_meta":{${related}},${result.slice(1)}` as JsonText;
+  return toJson(relatedTo(taskId, JSON.parse(result)));
+}
+
+/** What a server asked in the course of a task, as its client is asked (Tasks §Input Required Status). */
+export function legacyQuestion({ method, params = {} }: InputRequest, taskId: string): JsonObject {
+  return { method, params: relatedTo(taskId, params) };
+}
+
+/** Params, or a result, that say which task they belong to (Tasks §Associating Task-Related Messages). */
+export function relatedTo(taskId: string, { _meta, ...rest }: JsonObject): JsonObject {
+  return { ...rest, _meta: { ...(isObject(_meta) ? _meta : {}), [META.relatedTask]: { taskId } } };
+}
+
+type Status = "working" | "input_required" | "completed" | "failed" | "cancelled";
+
+function statusOf({ inputRequests }: TaskRecord, outcome: Outcome | undefined): Status {
+  switch (outcome?.kind) {
+    case undefined:
+      return Object.keys(inputRequests).length > 0 ? "input_required" : "working";
+    case "lost":
+      return "failed";
+    case "completed":
+      // A tool that reports an error has failed in this revision (Tasks §Task Execution Errors).
+      return outcome.failure === undefined ? "completed" : "failed";
+    case "failed":
+    case "cancelled":
+      return outcome.kind;
+  }
+}
+
+function failureOf(outcome: Outcome | undefined): string | undefined {
+  return outcome?.kind === "completed" ? outcome.failure : undefined;
+}
