@@ -63,6 +63,8 @@ export interface ToolPolicy {
   readonly maxPollIntervalMs: number;
   readonly maxRuntimeMs: number;
   readonly maxResultBytes: number;
+  /** What a client of 2025-11-25 may tell the model while the task runs. */
+  readonly immediateResponse?: string;
 }
 
 export interface ToolRule extends ToolPolicy {

@@ -1,5 +1,11 @@
 import type { Config, LimitsConfig, ServerConfig, ToolPolicy, UpstreamConfig } from "./config.ts";
-import { type ConfigFile, defaults, type PolicySettings, parsedDefaults } from "./schema.ts";
+import {
+  type ConfigFile,
+  defaults,
+  type FullPolicySettings,
+  type PolicySettings,
+  parsedDefaults,
+} from "./schema.ts";
 
 type ServerFile = ConfigFile["servers"][string];
 
@@ -55,12 +61,12 @@ function resolveServer(name: string, server: ServerFile, isOnly: boolean): Serve
 }
 
 /** Of the two poll intervals the one that is inherited gives way to the one that is given. */
-function pollIntervals(inherited: Required<PolicySettings>, given: PolicySettings) {
+function pollIntervals(inherited: FullPolicySettings, given: PolicySettings) {
   const pollInterval = Math.min(inherited.pollInterval, given.maxPollInterval ?? Number.POSITIVE_INFINITY);
   return { pollInterval, maxPollInterval: Math.max(inherited.maxPollInterval, given.pollInterval ?? 0) };
 }
 
-function toPolicy(settings: Required<PolicySettings>): ToolPolicy {
+function toPolicy(settings: FullPolicySettings): ToolPolicy {
   return {
     mode: settings.mode,
     waitForMs: settings.waitFor,
@@ -69,6 +75,7 @@ function toPolicy(settings: Required<PolicySettings>): ToolPolicy {
     maxPollIntervalMs: settings.maxPollInterval,
     maxRuntimeMs: settings.maxRuntime,
     maxResultBytes: settings.maxResultBytes,
+    ...(settings.immediateResponse === undefined ? {} : { immediateResponse: settings.immediateResponse }),
   };
 }
 

@@ -153,6 +153,10 @@ const policy = {
     "A larger result makes the task fail with a message that names both sizes.",
     defaults.tasks.maxResultBytes,
   ),
+  immediateResponse: setting(
+    text("a text for the model"),
+    "What clients of 2025-11-25 may tell the model at once when a call has become a task, in place of a text of their own.",
+  ),
 };
 
 const taskSettings = section({
@@ -207,11 +211,13 @@ export const fileSchema = section({
 
 export type ConfigFile = z.output<typeof fileSchema>;
 export type PolicySettings = Omit<z.output<typeof taskSettings>, "maxConcurrent" | "maxQueued">;
+/** The same, with everything filled in that has a default. */
+export type FullPolicySettings = Required<Omit<PolicySettings, "immediateResponse">> & PolicySettings;
 
 /** The defaults as the schema reads them: milliseconds, bytes, numbers. */
 export function parsedDefaults() {
   return {
-    tasks: taskSettings.required().parse(defaults.tasks),
+    tasks: taskSettings.omit({ immediateResponse: true }).required().parse(defaults.tasks),
     limits: limits.required().parse(defaults.limits),
   };
 }
