@@ -5,10 +5,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config, ServerConfig } from "./config/config.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
-import { anonymous } from "./edge/callers.ts";
+import { anonymous, type Identify } from "./edge/callers.ts";
 import { counted, mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
+import { Backchannels } from "./lanes/backchannels.ts";
 import type { Route } from "./lanes/lane.ts";
+import { OpenStreams } from "./lanes/open-streams.ts";
+import { TransparentLane } from "./lanes/transparent.ts";
 import { createLog } from "./ops/log.ts";
 import { within } from "./ops/within.ts";
 import { openStore } from "./stores/open.ts";
@@ -42,6 +45,8 @@ export interface RouteLine {
 
 export interface GatewayOptions {
   readonly log?: Logger;
+  /** Says who is calling, for programs that know; everybody is the same caller unless it is given. */
+  readonly identify?: Identify;
 }
 
 /**
@@ -86,28 +91,36 @@ export async function taskgate(config: Config, options: GatewayOptions = {}): Pr
 /** A server that does not answer must not keep the others' clients waiting. */
 const PROBE_MS = 5_000;
 
-async function openCore(config: Config, { log = createLog(config.log.level) }: GatewayOptions) {
+async function openCore(
+  config: Config,
+  { log = createLog(config.log.level), identify = anonymous }: GatewayOptions,
+) {
   const store = await openStore(config.store.url);
   const engine = new TaskEngine({ store, log });
   const held = new HeldCalls();
   const agents = upstreamAgents();
+  const { maxBodyBytes, keepAliveMs, drainTimeoutMs } = config.limits;
+  const transparent = new TransparentLane();
+  const backchannels = new Backchannels(engine);
+  const streams = new OpenStreams(keepAliveMs);
   const stopping = new AbortController();
   const served = config.servers.map((server): Route => {
     const routeLog = log.child({ server: server.name });
-    return { ...routeOf(server, agents, routeLog), engine, held, log: routeLog, stopping: stopping.signal };
+    const shared = { engine, held, transparent, backchannels, streams, stopping: stopping.signal };
+    return { ...routeOf(server, agents, routeLog), ...shared, log: routeLog };
   });
   const routes = new Map(
     served.flatMap((route) =>
       [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
     ),
   );
-  const { maxBodyBytes, keepAliveMs, drainTimeoutMs } = config.limits;
   const guard = hostGuard(config.listen);
-  const { endpoint, idle } = counted(mcpEndpoint({ guard, identify: anonymous, maxBodyBytes, keepAliveMs }));
+  const { endpoint, idle } = counted(mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }));
 
   let closing: Promise<void> | undefined;
   const shutDown = async (servers: readonly Server[]) => {
     stopping.abort();
+    streams.stop();
     const closed = servers.map(closeServer);
     // When nobody waits for an answer any more, no call can become a task any more.
     await within(
@@ -116,6 +129,7 @@ async function openCore(config: Config, { log = createLog(config.log.level) }: G
     );
     await engine.close();
     held.close();
+    transparent.close();
     for (const server of servers) server.closeAllConnections();
     await Promise.all(closed);
     await Promise.all(served.map(({ upstream }) => upstream.close()));

@@ -1,6 +1,7 @@
 export type { Config } from "./config/config.ts";
 export { type Loaded, loadConfig } from "./config/load.ts";
 export { ConfigError } from "./config/problems.ts";
+export type { Identify } from "./edge/callers.ts";
 export {
   type Gateway,
   type GatewayOptions,
@@ -9,3 +10,4 @@ export {
   startGateway,
   taskgate,
 } from "./gateway.ts";
+export type { Caller } from "./lanes/lane.ts";

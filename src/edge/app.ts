@@ -8,6 +8,7 @@ import {
 import express, { type Express } from "express";
 import type { Route } from "../lanes/lane.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { siteFinder } from "./sites.ts";
 
 export interface AppOptions {
   /** By path, exactly as requests name it. */
@@ -20,24 +21,22 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 20_000;
 
 /**
- * The listener of the gateway: MCP endpoints first, everything else is Express. An Express app costs a small answer
- * four fifths of its throughput, so polls must not pass through it.
+ * The listener of the gateway: MCP endpoints first, then what else the servers have, everything else is Express. An Express
+ * app costs a small answer four fifths of its throughput, so polls must not pass through it.
  */
-export function gatewayListener({ routes, endpoint }: AppOptions): RequestListener {
-  const rest = notFoundApp([...routes.keys()]);
+export function gatewayListener(options: AppOptions): RequestListener {
+  const rest = notFoundApp([...options.routes.keys()]);
+  const serve = router(options, { hasAddress: true });
   return (request, response) => {
-    const route = routes.get(pathOf(request));
-    if (route === undefined) rest(request, response);
-    else void endpoint(request, response, route);
+    if (!serve(request, response)) rest(request, response);
   };
 }
 
-/** The same as a middleware, for an app of one's own: what is no MCP endpoint is left to whoever comes next. */
-export function gatewayMiddleware({ routes, endpoint }: AppOptions) {
+/** The same as a middleware, for an app of one's own: what belongs to no route is left to whoever comes next. */
+export function gatewayMiddleware(options: AppOptions) {
+  const serve = router(options, { hasAddress: false });
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
-    const route = routes.get(pathOf(request));
-    if (route === undefined) next();
-    else void endpoint(request, response, route);
+    if (!serve(request, response)) next();
   };
 }
 
@@ -55,6 +54,18 @@ export function adminApp(isReady: () => boolean): Express {
 
 export function httpServer(listener: RequestListener): Server {
   return createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS }, listener);
+}
+
+/** Serves a request, if it is for a route. */
+function router({ routes, endpoint }: AppOptions, { hasAddress }: { readonly hasAddress: boolean }) {
+  const findSite = siteFinder(routes, hasAddress);
+  return (request: IncomingMessage, response: ServerResponse): boolean => {
+    const route = routes.get(pathOf(request));
+    const site = route === undefined ? findSite(request.url ?? "") : undefined;
+    if (route !== undefined) void endpoint(request, response, route);
+    else if (site !== undefined) void endpoint(request, response, site.route, site.path);
+    return route !== undefined || site !== undefined;
+  };
 }
 
 function notFoundApp(paths: readonly string[]): Express {

@@ -1,12 +1,23 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Route } from "../lanes/lane.ts";
+import { forwardPreflight, forwardTo } from "../lanes/forward.ts";
+import type { LegacyExchange, Route } from "../lanes/lane.ts";
+import { answerLegacy } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import { rpc, toRpcError } from "../protocol/errors.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
-import { META, MODERN_VERSIONS } from "../protocol/modern.ts";
+import { META } from "../protocol/modern.ts";
+import { StoreUnavailable } from "../stores/task-store.ts";
 import type { Identify } from "./callers.ts";
-import { answerPreflight, type Guard } from "./guards.ts";
-import { type Inbound, idOf, readAccept, readJson, readMessage } from "./inbound.ts";
+import { answerPreflight, type Guard, isModernPreflight } from "./guards.ts";
+import {
+  type Body,
+  checkAcceptable,
+  checkContentType,
+  idOf,
+  readAccept,
+  readBody,
+  readMessage,
+} from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
 
 export interface EndpointOptions {
@@ -16,31 +27,39 @@ export interface EndpointOptions {
   readonly keepAliveMs: number;
 }
 
-/** Serves one route's MCP endpoint. Never rejects. */
-export type Endpoint = (request: IncomingMessage, response: ServerResponse, route: Route) => Promise<void>;
+/**
+ * Serves one route: its MCP endpoint, or what else its server has.
+ * @param elsewhere the path at the server, query included, when it is not the endpoint
+ * Never rejects.
+ */
+export type Endpoint = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: Route,
+  elsewhere?: string,
+) => Promise<void>;
 
 /** The MCP endpoint, by hand: it is on the path of every poll, and a framework would be most of its cost. */
 export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: EndpointOptions): Endpoint {
-  return async (request, response, route) => {
+  return async (request, response, route, elsewhere) => {
     let id: RequestId | null = null;
     let accepts: Accepts = { json: true, stream: false };
     let reply: HttpReply | undefined;
     try {
       guard(request, response);
-      if (request.method === "OPTIONS") return answerPreflight(request, response);
-      if (request.method !== "POST") throw rpc.methodNotAllowed(request.method ?? "");
+      if (isModernPreflight(request)) return answerPreflight(request, response);
+      const isModern = elsewhere === undefined && saysModern(request);
+      if (isModern) checkModern(request);
       accepts = readAccept(request.headers.accept);
-      const body = await readJson(request, maxBodyBytes);
-      id = idOf(body);
-      const message = readMessage(body);
-      if (message.id === undefined) return acknowledge(response);
-      if (isLegacy(request, message)) {
-        throw rpc.unsupportedVersion(legacyVersion(request, message), MODERN_VERSIONS);
-      }
+      const body = hasBody(request) ? await readBody(request, maxBodyBytes) : undefined;
+      id = idOf(body?.json);
       reply = new HttpReply(response, { id, accepts, keepAliveMs });
-      const { method, params = {} } = message;
-      const caller = identify(request, route);
-      await answerModern({ route, caller, headers: request.headers, id: message.id, method, params, reply });
+      const exchange = { route, request, response, reply };
+      if (isModern) await modern(exchange, body ?? NO_BODY, identify);
+      else if (elsewhere === undefined && claimsModern(body?.json)) {
+        checkModern(request);
+        await modern(exchange, body ?? NO_BODY, identify);
+      } else await transparent({ ...exchange, caller: identify(request, route) }, body, elsewhere);
     } catch (error) {
       reply ??= new HttpReply(response, { id, accepts, keepAliveMs });
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
@@ -67,24 +86,70 @@ export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle
   };
 }
 
-/** A legacy client says its version in a header, if at all, and never in `_meta` (2026-07-28, Versioning §Terminology). */
-function isLegacy(request: IncomingMessage, { params }: Inbound): boolean {
-  const version = request.headers["mcp-protocol-version"];
-  const meta = params?._meta;
-  const isClaimed = isObject(meta) ? CLAIMS.some((key) => Object.hasOwn(meta, key)) : meta !== undefined;
-  return !isClaimed && (version === undefined || (typeof version === "string" && version < "2026"));
+type Asked = Pick<LegacyExchange, "route" | "request" | "response" | "reply">;
+
+async function modern({ route, request, reply }: Asked, body: Body, identify: Identify): Promise<void> {
+  if (body.fault !== undefined) throw rpc.parseError(body.fault);
+  const { id, method, params = {} } = readMessage(body.json);
+  // 2026-07-28 has no notification for a server to act on, and takes those that it does not know.
+  if (id === undefined) return reply.acknowledge();
+  const caller = identify(request, route);
+  await answerModern({ route, caller, headers: request.headers, id, method, params, reply });
+}
+
+async function transparent(
+  asked: Asked & Pick<LegacyExchange, "caller">,
+  body: Body | undefined,
+  elsewhere: string | undefined,
+): Promise<void> {
+  const { request, response, route } = asked;
+  const [path = "", ...query] = (request.url ?? "").split("?");
+  const exchange: LegacyExchange = {
+    ...asked,
+    path,
+    query: query.length === 0 ? "" : `?${query.join("?")}`,
+    message: body?.json,
+    ...(body === undefined ? {} : { body: body.bytes }),
+  };
+  try {
+    if (isPreflight(request)) {
+      if (!(await forwardPreflight(exchange, elsewhere))) answerPreflight(request, response);
+    } else if (elsewhere === undefined) await answerLegacy(exchange);
+    else await forwardTo(elsewhere, exchange);
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    route.log.error({ err: error }, "the store is not available");
+    throw rpc.storeUnavailable();
+  }
+}
+
+/** What a modern client says in a header of every request, and a legacy one in none. */
+function saysModern({ headers }: IncomingMessage): boolean {
+  const version = headers["mcp-protocol-version"];
+  return version !== undefined && (typeof version !== "string" || version >= "2026");
+}
+
+/** The same in the body, for a client whose headers are wrong (2026-07-28, Versioning §Terminology). */
+function claimsModern(message: unknown): boolean {
+  const meta = isObject(message) && isObject(message.params) ? message.params._meta : undefined;
+  return isObject(meta) && CLAIMS.some((key) => Object.hasOwn(meta, key));
 }
 
 const CLAIMS = [META.protocolVersion, META.clientCapabilities] as const;
+const NO_BODY: Body = { bytes: Buffer.alloc(0), json: undefined, fault: "there is no body" };
 
-/** What a client without the header speaks (2025-11-25, Transports §Protocol Version Header), unless it says so at first. */
-function legacyVersion(request: IncomingMessage, { method, params }: Inbound): string {
-  if (method === "initialize" && typeof params?.protocolVersion === "string") return params.protocolVersion;
-  return String(request.headers["mcp-protocol-version"] ?? "2025-03-26");
+/** @throws 405, 406, 415 */
+function checkModern(request: IncomingMessage): void {
+  if (request.method !== "POST") throw rpc.methodNotAllowed(request.method ?? "");
+  checkAcceptable(request.headers.accept);
+  checkContentType(request);
 }
 
-/** 2026-07-28 has no notification for a server to act on, and takes those that it does not know. */
-function acknowledge(response: ServerResponse): void {
-  response.writeHead(202, { "Content-Length": 0 });
-  response.end();
+function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return method === "OPTIONS" && headers.origin !== undefined;
+}
+
+function hasBody({ method, headers }: IncomingMessage): boolean {
+  const { "content-length": length, "transfer-encoding": encoding } = headers;
+  return method === "POST" || encoding !== undefined || (length !== undefined && length !== "0");
 }

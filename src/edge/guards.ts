@@ -39,14 +39,22 @@ export function hostGuard({ host, allowedHosts, allowedOrigins }: ListenConfig):
       throw rpc.forbidden("this origin is not allowed (listen.allowedOrigins)");
     response.setHeader("Access-Control-Allow-Origin", origin);
     response.setHeader("Vary", "Origin");
-    response.setHeader("Access-Control-Expose-Headers", "WWW-Authenticate");
+    response.setHeader("Access-Control-Expose-Headers", "WWW-Authenticate, Mcp-Session-Id");
   };
+}
+
+/** Whether a browser asks for a modern client: then there is nobody to answer it but us. */
+export function isModernPreflight({ method, headers }: IncomingMessage): boolean {
+  return (
+    method === "OPTIONS" &&
+    /(?:^|,)\s*mcp-method\s*(?:,|$)/i.test(headers["access-control-request-headers"] ?? "")
+  );
 }
 
 /** Answers a browser that asks before it sends: the origin has been checked by then. */
 export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(204, {
-    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
     "Access-Control-Allow-Headers": request.headers["access-control-request-headers"] ?? "content-type",
     "Access-Control-Max-Age": "600",
   });

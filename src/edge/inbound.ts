@@ -12,20 +12,32 @@ export interface Inbound {
   readonly params: JsonObject | undefined;
 }
 
+/** A body, and what it says. */
+export interface Body {
+  readonly bytes: Buffer;
+  /** `undefined`: it is no JSON, and `fault` says why. */
+  readonly json: unknown;
+  readonly fault?: string;
+}
+
 /**
- * Reads a body of JSON.
- * @throws 413, 415, -32700
+ * Reads a body, whatever it is.
+ * @throws 413
  */
-export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
-  const contentType = request.headers["content-type"] ?? "";
-  if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
-  const body = await readBody(request, maxBytes);
-  if (!isUtf8(body)) throw rpc.parseError("the body is not UTF-8");
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Body> {
+  const bytes = await readBytes(request, maxBytes);
+  if (!isUtf8(bytes)) return { bytes, json: undefined, fault: "the body is not UTF-8" };
   try {
-    return JSON.parse(body.toString("utf8"));
+    return { bytes, json: JSON.parse(bytes.toString("utf8")) };
   } catch {
-    throw rpc.parseError("the body is not JSON");
+    return { bytes, json: undefined, fault: "the body is not JSON" };
   }
+}
+
+/** @throws 415 */
+export function checkContentType({ headers }: IncomingMessage): void {
+  const contentType = headers["content-type"] ?? "";
+  if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
 }
 
 /**
@@ -57,18 +69,19 @@ export function readMessage(message: unknown): Inbound {
 const JSON_RANGE = /(?:^|,)\s*(?:application\/(?:json|\*)|\*\/\*)\s*(?:;|,|$)/i;
 const STREAM_RANGE = /(?:^|,)\s*(?:text\/(?:event-stream|\*)|\*\/\*)\s*(?:;|,|$)/i;
 
-/**
- * What the client can read; all of it when it does not say.
- * @throws HTTP 406 when that is nothing we have
- */
+/** What the client can read; all of it when it does not say. */
 export function readAccept(accept: string | undefined): Accepts {
   if (accept === undefined) return { json: true, stream: true };
-  const accepts = { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
-  if (!accepts.json && !accepts.stream) throw rpc.notAcceptable("application/json or text/event-stream");
-  return accepts;
+  return { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
 }
 
-function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/** @throws HTTP 406 when the client can read nothing that we have */
+export function checkAcceptable(accept: string | undefined): void {
+  const { json, stream } = readAccept(accept);
+  if (!json && !stream) throw rpc.notAcceptable("application/json or text/event-stream");
+}
+
+function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers["content-length"]) > maxBytes) return Promise.reject(rpc.bodyTooLarge(maxBytes));
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

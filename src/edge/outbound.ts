@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Reply } from "../lanes/lane.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
+import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 
@@ -22,11 +23,6 @@ export interface Accepts {
 const MAX_BEHIND_BYTES = 1_048_576;
 /** Made once: an error with its stack would be most of the cost of a signal. */
 const HUNG_UP = new Error("the client hung up");
-const STREAM_HEADERS = {
-  "Content-Type": "text/event-stream",
-  "Cache-Control": "no-cache, no-transform",
-  "X-Accel-Buffering": "no",
-};
 
 /** The answer to one POST: plain JSON, or server-sent events once there is something before the answer. */
 export class HttpReply implements Reply {
@@ -65,10 +61,23 @@ export class HttpReply implements Reply {
     this.#end(error.httpStatus, errorMessage(this.#options.id, error), error.headers);
   }
 
-  notify(notification: JsonRpcNotification | JsonText): void {
-    if (this.#isDone || this.#response.writableLength > MAX_BEHIND_BYTES) return;
+  notify(message: JsonRpcNotification | JsonText): boolean {
+    if (this.#isDone || this.#response.writableLength > MAX_BEHIND_BYTES) return false;
     this.#stream();
-    if (this.#isStream) this.#event(typeof notification === "string" ? notification : toJson(notification));
+    if (this.#isStream) this.#event(typeof message === "string" ? message : toJson(message));
+    return this.#isStream;
+  }
+
+  acknowledge(): void {
+    this.#stop();
+    this.#response.writeHead(202, { "Content-Length": 0 });
+    this.#response.end();
+  }
+
+  drop(): void {
+    this.#stream();
+    this.#stop();
+    this.#response.end();
   }
 
   open(): void {
@@ -81,7 +90,7 @@ export class HttpReply implements Reply {
       return;
     this.#keepAlive = setInterval(() => {
       this.#stream();
-      if (this.#response.writableLength === 0) this.#response.write(":\n\n");
+      if (this.#response.writableLength === 0) this.#response.write(KEEP_ALIVE);
     }, this.#options.keepAliveMs);
   }
 
@@ -101,7 +110,7 @@ export class HttpReply implements Reply {
   #stream(): void {
     if (this.#isStream || this.#isDone || !this.#options.accepts.stream || this.#response.headersSent) return;
     this.#isStream = true;
-    this.#response.writeHead(200, STREAM_HEADERS);
+    this.#response.writeHead(200, EVENT_STREAM_HEADERS);
     this.#response.flushHeaders();
   }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { ServerConfig } from "../config/config.ts";
 import type { Headers } from "../protocol/headers.ts";
@@ -10,11 +11,16 @@ import type { Policy } from "../tasks/policy.ts";
 import type { Slots } from "../tasks/slots.ts";
 import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
 import { VERSION } from "../version.ts";
+import type { Backchannels } from "./backchannels.ts";
+import type { OpenStreams } from "./open-streams.ts";
+import type { TransparentLane } from "./transparent.ts";
 
 /** Who is calling, as far as tasks and sessions are concerned. */
 export interface Caller {
   /** Names the owner of tasks. */
   readonly key: string;
+  /** Whether callers are told apart at all: only then may tasks be listed. Absent: no. */
+  readonly isIdentified?: boolean;
   /** Headers of the caller's own that the server is to see. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -27,6 +33,9 @@ export interface Route {
   readonly slots: Slots;
   readonly engine: TaskEngine;
   readonly held: HeldCalls;
+  readonly transparent: TransparentLane;
+  readonly backchannels: Backchannels;
+  readonly streams: OpenStreams;
   readonly log: Logger;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
@@ -38,8 +47,12 @@ export interface Reply {
   readonly gone: AbortSignal;
   /** The answer. What comes after it is ignored. */
   result(result: JsonText): void;
-  /** Something before the answer. A client that cannot read streams does not get it. */
-  notify(notification: JsonRpcNotification | JsonText): void;
+  /** Something before the answer. Says whether it was sent: a client that cannot read streams, or does not, gets none. */
+  notify(message: JsonRpcNotification | JsonText): boolean;
+  /** Takes a notification, or an answer: there is nothing to say to it. */
+  acknowledge(): void;
+  /** Ends the exchange without an answer: the client does not want it any longer. */
+  drop(): void;
   /** Opens the stream at once. @throws HTTP 406 when the client reads none */
   open(): void;
   /** From now on sends comments when it is quiet, so that nothing on the way gives up on the connection. */
@@ -58,6 +71,30 @@ export interface Exchange {
   readonly params: JsonObject;
   readonly envelope: Envelope;
   readonly reply: Reply;
+}
+
+/** A request of a legacy client, or what might be one: nothing of it has been checked. */
+export interface LegacyExchange {
+  readonly route: Route;
+  readonly caller: Caller;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The path by which the client knows the route, and the query behind it, question mark included. */
+  readonly path: string;
+  readonly query: string;
+  /** As it came; absent where the verb has none. */
+  readonly body?: Buffer;
+  /** What the body says, if it is JSON. */
+  readonly message: unknown;
+  /** For what the gateway answers itself. */
+  readonly reply: Reply;
+}
+
+/** One that is a request, and not a notification, an answer or a batch. */
+export interface LegacyRequest extends LegacyExchange {
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params: JsonObject;
 }
 
 /** How a kind of request is handled. What it throws is the answer: an `RpcError` as it is, anything else as -32603. */
@@ -83,6 +120,6 @@ export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
   };
 }
 
-export function claimantOf({ caller, route }: Exchange): Claimant {
+export function claimantOf({ caller, route }: Pick<Exchange, "caller" | "route">): Claimant {
   return { route: route.config.name, caller: caller.key };
 }

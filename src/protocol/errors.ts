@@ -31,6 +31,17 @@ export const rpc = {
   /** A required `_meta` field is missing or malformed: the one kind of -32602 that is an HTTP error. */
   invalidMeta: (detail: string) => error(-32602, `Invalid params: ${detail}`, 400),
   invalidParams: (detail: string) => error(-32602, `Invalid params: ${detail}`),
+  /** 2025-11-25, Tasks §Tool-Level Negotiation. */
+  taskForbidden: (tool: string) =>
+    error(-32601, `${quote(tool)} cannot be called as a task (taskSupport is forbidden)`),
+  taskRequired: (tool: string) =>
+    error(
+      -32601,
+      `${quote(tool)} must be called as a task: params.task is missing (taskSupport is required)`,
+    ),
+  taskIsOver: (status: unknown) =>
+    error(-32602, `Cannot cancel task: already in terminal status '${status}'`),
+  tasksNotListed: () => error(-32601, "Method not found: tasks/list, since callers are not told apart here"),
   unknownTask: () => error(-32602, "Failed to retrieve task: no such task"),
   invalidRequestState: () => error(-32602, "Invalid params: requestState is not valid for this request"),
   internal: (detail: string, data?: unknown) => error(-32603, detail, 200, data),
@@ -56,6 +67,16 @@ export const rpc = {
       ? error(-32603, message)
       : fromServer(rpcError);
   },
+
+  /** The server refused before anything was done: told as the server told it. */
+  refused: (message: string, { status = 502, wwwAuthenticate, rpcError }: Refusal) =>
+    new RpcError(
+      rpcError ?? { code: -32603, message },
+      status,
+      wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate },
+    ),
+  /** Nothing came from the server that could be passed on. */
+  badGateway: (message: string) => error(-32603, message, 502),
 
   headerMismatch: (name: string, found: { header: string | undefined; body: string }) =>
     error(

@@ -1,6 +1,15 @@
 import { rpc } from "./errors.ts";
 import { isObject, type JsonObject } from "./jsonrpc.ts";
 
+/** The head of an answer that is a stream of server-sent events. */
+export const EVENT_STREAM_HEADERS = {
+  "Content-Type": "text/event-stream",
+  "Cache-Control": "no-cache, no-transform",
+  "X-Accel-Buffering": "no",
+};
+/** A comment: nobody hears of it, and nothing on the way takes the connection for a dead one. */
+export const KEEP_ALIVE = ":\n\n";
+
 /** Headers as node:http gives them: names in lower case. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 

@@ -1,0 +1,141 @@
+import type { JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import type { TaskId } from "../stores/task-store.ts";
+import type { Call } from "../tasks/call.ts";
+import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import { TaskRelay } from "./task-relay.ts";
+
+/** A stream on which a client can be told something that it did not ask for. */
+export interface Channel {
+  readonly isOpen: boolean;
+  /** Says whether it was sent. */
+  send(message: JsonText): boolean;
+}
+
+/** A client's session, among all sessions of all routes and callers. */
+export type SessionKey = string & { readonly __session: unique symbol };
+
+export function sessionKey(
+  { route, caller }: Claimant,
+  sessionId: string | undefined,
+): SessionKey | undefined {
+  return sessionId === undefined ? undefined : (JSON.stringify([route, caller, sessionId]) as SessionKey);
+}
+
+/** What is known of a session while there is anything to know. */
+interface ClientEnd {
+  readonly channels: Set<Channel>;
+  readonly relays: Set<TaskRelay>;
+  /** The client's requests that wait for a task to end, and how to let go of them. */
+  readonly waiting: Map<RequestId, () => void>;
+}
+
+/**
+ * How the clients of 2025-11-25 are reached in the course of a task: on the streams of requests that wait for its end, else on
+ * the stream that the session it began in listens on (Tasks §Input Required Status). All of it lasts as long as its connections
+ * and calls do.
+ */
+export class Backchannels {
+  readonly #engine: TaskEngine;
+  readonly #sessions = new Map<SessionKey, ClientEnd>();
+  readonly #relays = new Map<TaskId, TaskRelay>();
+
+  constructor(engine: TaskEngine) {
+    this.#engine = engine;
+  }
+
+  /** A session listens. Returns how to say that it does not any longer. */
+  listen(session: SessionKey, channel: Channel): () => void {
+    const end = this.#at(session);
+    end.channels.add(channel);
+    for (const relay of end.relays) relay.wake();
+    return () => {
+      end.channels.delete(channel);
+      this.#tidy(session);
+      for (const relay of end.relays) relay.wake();
+    };
+  }
+
+  /** A request of a session waits, until the returned function is called or the client takes it back. */
+  wait(session: SessionKey, request: RequestId, letGo: () => void): () => void {
+    const { waiting } = this.#at(session);
+    waiting.set(request, letGo);
+    return () => {
+      if (waiting.get(request) === letGo) waiting.delete(request);
+      this.#tidy(session);
+    };
+  }
+
+  /** The client does not want an answer to its request any longer; whether that was one that waits here. */
+  letGo(session: SessionKey, request: unknown): boolean {
+    const letGo = this.#sessions.get(session)?.waiting.get(request as RequestId);
+    letGo?.();
+    return letGo !== undefined;
+  }
+
+  /** From now on the session in which a task began is told what happens to it, until it ends. */
+  follow(id: TaskId, claimant: Claimant, { session, call, progressToken }: Origin): void {
+    if (call.end !== undefined) return;
+    const end = session === undefined ? undefined : this.#at(session);
+    const relay = this.#relay(id, claimant);
+    relay.follow(end?.channels);
+    end?.relays.add(relay);
+    call.listen({
+      onProgress: (progress) => {
+        if (progressToken !== undefined) relay.tell("notifications/progress", { progressToken, ...progress });
+      },
+      onNotification: ({ method, params }) => relay.tell(method, params ?? {}),
+    });
+    relay.onFollowed = () => {
+      end?.relays.delete(relay);
+      if (session !== undefined) this.#tidy(session);
+      this.#drop(id);
+    };
+  }
+
+  /** A request waits for the end of a task: what the task has to ask is asked there. Returns how to say that it has left. */
+  attend(id: TaskId, claimant: Claimant, channel: Channel): () => void {
+    const relay = this.#relay(id, claimant);
+    const leave = relay.attend(channel);
+    return () => {
+      leave();
+      this.#drop(id);
+    };
+  }
+
+  /** The client has answered a question: it need not be told that it is no longer asked. */
+  answered(id: TaskId, key: string): void {
+    this.#relays.get(id)?.answered(key);
+  }
+
+  #relay(id: TaskId, claimant: Claimant): TaskRelay {
+    const relay = this.#relays.get(id) ?? new TaskRelay(this.#engine, id, claimant);
+    this.#relays.set(id, relay);
+    return relay;
+  }
+
+  #drop(id: TaskId): void {
+    const relay = this.#relays.get(id);
+    if (relay?.isIdle !== true) return;
+    relay.close();
+    this.#relays.delete(id);
+  }
+
+  #at(session: SessionKey): ClientEnd {
+    const end = this.#sessions.get(session) ?? { channels: new Set(), relays: new Set(), waiting: new Map() };
+    this.#sessions.set(session, end);
+    return end;
+  }
+
+  #tidy(session: SessionKey): void {
+    const end = this.#sessions.get(session);
+    if (end !== undefined && end.channels.size + end.relays.size + end.waiting.size === 0)
+      this.#sessions.delete(session);
+  }
+}
+
+/** Where a task came from. */
+interface Origin {
+  readonly session: SessionKey | undefined;
+  readonly call: Call;
+  readonly progressToken: unknown;
+}

@@ -1,0 +1,31 @@
+import type { IncomingMessage } from "node:http";
+import type { ClientSession } from "../upstreams/upstream.ts";
+import { requestHeaders } from "./forwarded-headers.ts";
+
+/** What the transport says in every request of its own. */
+const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-encoding",
+  "content-encoding",
+  "content-type",
+  "last-event-id",
+  "mcp-protocol-version",
+  "mcp-session-id",
+]);
+
+/** The session that a legacy client's request belongs to, with everything that the server recognises it by. */
+export function clientSession(request: IncomingMessage, protocolVersion: string): ClientSession {
+  const id = sessionIdOf(request);
+  const own = [...requestHeaders(request.rawHeaders)].flatMap(([name]) => {
+    const key = name.toLowerCase();
+    const value = request.headers[key];
+    return OF_THE_TRANSPORT.has(key) || value === undefined ? [] : [[key, String(value)] as const];
+  });
+  return { headers: Object.fromEntries(own), protocolVersion, ...(id === undefined ? {} : { id }) };
+}
+
+/** `undefined` where the server has no sessions, or the client has none yet. */
+export function sessionIdOf({ headers }: IncomingMessage): string | undefined {
+  const id = headers["mcp-session-id"];
+  return Array.isArray(id) ? id[0] : id;
+}

@@ -1,0 +1,202 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { rpc } from "../protocol/errors.ts";
+import { isObject } from "../protocol/jsonrpc.ts";
+import { UpstreamFailure } from "../upstreams/failure.ts";
+import { readInitializeResult, type TaskSupport, withTaskSupport, withTasksCapability } from "./amended.ts";
+import { amendingPassage } from "./amending.ts";
+import { sessionKey } from "./backchannels.ts";
+import { sessionIdOf } from "./client-session.ts";
+import { withEndpoint } from "./endpoint-event.ts";
+import { EventTap } from "./event-tap.ts";
+import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
+import { LongAnswer } from "./long-answer.ts";
+import type { AnswerHead, Forwarding, Passage } from "./transparent.ts";
+
+/** How large an answer may be that is changed; a larger one passes as it is. */
+const MAX_AMENDED_BYTES = 4_194_304;
+/** How long a server may take for what it need not think about. */
+const SIMPLE_HEAD_MS = 60_000;
+/** Methods that do the same however often they are sent, and so may be sent again on a connection that turns out to be dead. */
+const REPEATABLE: ReadonlySet<unknown> = new Set([
+  "initialize",
+  "notifications/initialized",
+  "ping",
+  "tools/list",
+  "prompts/list",
+  "prompts/get",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "completion/complete",
+  "logging/setLevel",
+]);
+const IDEMPOTENT: ReadonlySet<unknown> = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
+
+/**
+ * Forwards a request to the server's endpoint as it came, and the answer as it comes; an answer that is a stream is kept
+ * alive.
+ * @throws RpcError, HTTP 502, when there is no answer
+ */
+export async function forward(exchange: LegacyExchange): Promise<void> {
+  const { response, route } = exchange;
+  let tap: EventTap | undefined;
+  const onHead = ({ headers }: AnswerHead) => {
+    if (isPlainStream(headers)) tap = new EventTap(response, route.streams);
+    return tap;
+  };
+  try {
+    await sendToEndpoint(exchange, { onHead });
+  } finally {
+    tap?.close();
+  }
+}
+
+/**
+ * Forwards a request to another path of the server's.
+ * @param path as the server is to see it, query included
+ * @throws RpcError, HTTP 502, when there is no answer
+ */
+export function forwardTo(
+  path: string,
+  exchange: LegacyExchange,
+  more: Partial<Forwarding> = {},
+): Promise<void> {
+  const { request, route } = exchange;
+  // Not resolved against the origin: a path may begin with two slashes, and would name a host.
+  const target = new URL(`${route.config.upstream.url.origin}${path}`);
+  const isReading = request.method === "GET" || request.method === "HEAD";
+  return send(exchange, { target, mayRepeat: isReading, ...more });
+}
+
+/**
+ * Forwards the question of a browser whether it may send what it is about to send. Resolves with whether the server had
+ * an answer to that: if not, nothing has been sent to the client.
+ */
+export async function forwardPreflight(exchange: LegacyExchange, elsewhere?: string): Promise<boolean> {
+  const onHead = ({ headers }: AnswerHead) => {
+    if (headers["access-control-allow-origin"] === undefined) throw rpc.badGateway("no CORS");
+    return undefined;
+  };
+  try {
+    await (elsewhere === undefined
+      ? sendToEndpoint(exchange, { onHead })
+      : forwardTo(elsewhere, exchange, { onHead }));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
+export function forwardInitialize(exchange: LegacyRequest): Promise<void> {
+  const { route, caller } = exchange;
+  const tasks = {
+    ...(caller.isIdentified ? { list: {} } : {}),
+    cancel: {},
+    requests: { tools: { call: {} } },
+  };
+  return forwardAmended(exchange, (answer) => {
+    const said = readInitializeResult(answer);
+    if (said !== undefined) route.upstream.learn(said.result);
+    return withTasksCapability(answer, tasks);
+  });
+}
+
+/** `tools/list`, with what the policy says of tasks. */
+export function forwardToolList(
+  exchange: LegacyRequest,
+  supportOf: (tool: string) => TaskSupport,
+): Promise<void> {
+  return forwardAmended(exchange, (answer) => withTaskSupport(answer, supportOf));
+}
+
+/** `tools/call` of a client that waits, however long it takes. */
+export async function forwardCall(exchange: LegacyRequest): Promise<void> {
+  const { request, response, route, id } = exchange;
+  const answer = new LongAnswer({
+    response,
+    id,
+    acceptsStream: /text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.accept ?? ""),
+    streams: route.streams,
+    maxBytes: route.config.tasks.maxResultBytes,
+  });
+  try {
+    await sendToEndpoint(exchange, { isPlain: true, onHead: (head) => answer.receive(head) });
+  } catch (error) {
+    if (!answer.fail(asGatewayError(error))) throw error;
+  } finally {
+    answer.close();
+  }
+}
+
+/** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
+export async function forwardStream(exchange: LegacyExchange): Promise<void> {
+  const { request, response, route, path } = exchange;
+  if (route.stopping.aborted) throw rpc.stopping();
+  const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
+  let tap: EventTap | undefined;
+  let hangUp = () => {};
+  const onHead = (head: AnswerHead): Passage | undefined => {
+    if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
+    tap = new EventTap(response, route.streams);
+    if (session === undefined) return withEndpoint(tap, route.config.upstream.url, path);
+    hangUp = route.backchannels.listen(session, tap);
+    return tap;
+  };
+  try {
+    await sendToEndpoint(exchange, { isPlain: true, onHead });
+  } finally {
+    tap?.close();
+    hangUp();
+  }
+}
+
+function forwardAmended(exchange: LegacyRequest, amend: (answer: string) => string): Promise<void> {
+  const { id } = exchange;
+  return sendToEndpoint(exchange, {
+    isPlain: true,
+    onHead: ({ status, headers }) =>
+      status === 200 && headers["content-encoding"] === undefined
+        ? amendingPassage({ contentType: headers["content-type"], id, maxBytes: MAX_AMENDED_BYTES, amend })
+        : undefined,
+  });
+}
+
+function sendToEndpoint(exchange: LegacyExchange, more: Partial<Forwarding>): Promise<void> {
+  const { request, route, query, message } = exchange;
+  const method = isObject(message) ? message.method : undefined;
+  const isPost = request.method === "POST";
+  const isSimple = !isPost && request.method !== "GET";
+  return send(exchange, {
+    target: withQuery(route.config.upstream.url, query),
+    mayRepeat: isPost ? REPEATABLE.has(method) : IDEMPOTENT.has(request.method),
+    ...(isSimple ? { headTimeoutMs: SIMPLE_HEAD_MS } : {}),
+    ...more,
+  });
+}
+
+async function send({ route, request, response, body }: LegacyExchange, forwarding: Forwarding) {
+  const { headers } = route.config.upstream;
+  try {
+    await route.transparent.forward(request, response, { headers, body, ...forwarding });
+  } catch (error) {
+    throw asGatewayError(error);
+  }
+}
+
+function asGatewayError(error: unknown): ReturnType<typeof rpc.badGateway> {
+  if (error instanceof UpstreamFailure) return rpc.badGateway(error.message);
+  throw error;
+}
+
+function withQuery(url: URL, query: string): URL {
+  if (query.length < 2) return url;
+  const target = new URL(url);
+  target.search = url.search === "" ? query : `${url.search}&${query.slice(1)}`;
+  return target;
+}
+
+function isPlainStream(headers: IncomingHttpHeaders): boolean {
+  const isStream = headers["content-type"]?.toLowerCase().startsWith("text/event-stream") ?? false;
+  return isStream && (headers["content-encoding"] ?? "identity") === "identity";
+}

@@ -1,0 +1,228 @@
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
+import type { Forwarding, Passage } from "./transparent.ts";
+
+/** Opens a request to a server and lets `prepare` finish it, before anything of it is sent. May throw. */
+export type OpenRequest = (opening: {
+  readonly method: string;
+  readonly target: URL;
+  readonly response: ServerResponse;
+  /** The first attempt may use a connection that was used before; the second must not. */
+  readonly isFirst: boolean;
+  readonly prepare: (request: ClientRequest) => void;
+}) => void;
+
+export interface ForwardedExchangeOptions {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly forwarding: Forwarding;
+  readonly open: OpenRequest;
+}
+
+/** One request of a client and the server's answer to it. Whoever of the two goes first, the other learns of it. */
+export class ForwardedExchange {
+  readonly #client: ServerResponse;
+  /** What is needed until the head of the answer is there; let go then, since a stream may be held for hours. */
+  #asking: ForwardedExchangeOptions | undefined;
+  #request: ClientRequest | undefined;
+  #answer: IncomingMessage | undefined;
+  #passage: Passage | undefined;
+  #headTimer: NodeJS.Timeout | undefined;
+  #settle: { resolve(): void; reject(error: unknown): void } | undefined;
+
+  constructor(options: ForwardedExchangeOptions) {
+    this.#client = options.response;
+    this.#asking = options;
+  }
+
+  /** Once. */
+  run(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      if (this.#client.destroyed || this.#client.closed) return this.#over();
+      this.#client.once("close", this.#onClientClose);
+      const timeoutMs = this.#asking?.forwarding.headTimeoutMs;
+      if (timeoutMs !== undefined) this.#headTimer = setTimeout(() => this.#headIsLate(timeoutMs), timeoutMs);
+      this.#send({ isFirst: true });
+    });
+  }
+
+  #send({ isFirst }: { readonly isFirst: boolean }): void {
+    const asking = this.#asking;
+    if (asking === undefined) return;
+    try {
+      asking.open({
+        method: asking.request.method ?? "GET",
+        target: asking.forwarding.target,
+        response: this.#client,
+        isFirst,
+        // Held as long as the stream, so it must not hold the body.
+        prepare: (opened) => this.#prepare(opened),
+      });
+    } catch (error) {
+      this.#fail(error instanceof UpstreamFailure ? error : toRefusal(error));
+    }
+  }
+
+  #prepare(opened: ClientRequest): void {
+    if (this.#asking === undefined) return void opened.destroy();
+    const { request, forwarding } = this.#asking;
+    const { target, headers, isPlain, body } = forwarding;
+    this.#request = opened;
+    this.#listenTo(opened);
+    opened.path = target.pathname + target.search;
+    const replacements = isPlain ? { ...headers, "accept-encoding": "identity" } : headers;
+    for (const [name, values] of requestHeaders(request.rawHeaders, replacements)) {
+      opened.setHeader(name, values);
+    }
+    // Node frames the body of a GET or DELETE only when it is told its length.
+    if (body !== undefined) opened.setHeader("Content-Length", body.length);
+    opened.end(body);
+  }
+
+  #listenTo(request: ClientRequest): void {
+    let bytesBefore = 0;
+    request.once("socket", (socket) => {
+      bytesBefore = socket.bytesRead;
+    });
+    request.on("error", (error) => this.#onRequestError(request, error, bytesBefore));
+    request.once("close", () => this.#onRequestClose(request));
+    request.once("response", this.#onAnswer);
+  }
+
+  #onRequestError(request: ClientRequest, error: NodeJS.ErrnoException, bytesBefore: number): void {
+    if (!this.#isAwaiting(request)) return;
+    const isDead = error.code === "ECONNRESET" || error.code === "EPIPE";
+    const isUnheard = request.reusedSocket && request.socket?.bytesRead === bytesBefore;
+    if (isDead && isUnheard && this.#asking?.forwarding.mayRepeat) this.#send({ isFirst: false });
+    else this.#fail(toFailure(error));
+  }
+
+  /** Without an error: the answer switched protocols, which nobody asked for. */
+  #onRequestClose(request: ClientRequest): void {
+    if (!this.#isAwaiting(request)) return;
+    this.#fail(
+      new UpstreamFailure("The server gave the connection up without an answer", { mayHaveRun: true }),
+    );
+  }
+
+  /** After the head it is the answer that closes, and a request that was given up is nobody's. */
+  #isAwaiting(request: ClientRequest): boolean {
+    return this.#asking !== undefined && this.#request === request;
+  }
+
+  #headIsLate(timeoutMs: number): void {
+    const socket = this.#request?.socket;
+    const mayHaveRun = socket !== undefined && socket !== null && !socket.connecting;
+    this.#fail(
+      new UpstreamFailure(`The server did not begin to answer within ${timeoutMs} ms`, { mayHaveRun }),
+    );
+  }
+
+  readonly #onAnswer = (answer: IncomingMessage): void => {
+    const forwarding = this.#asking?.forwarding;
+    if (forwarding === undefined) return;
+    const status = answer.statusCode ?? 0;
+    if (status < 200 || status > 599) {
+      return this.#fail(
+        new UpstreamFailure(`The server answered with the status ${status}`, { mayHaveRun: true }),
+      );
+    }
+    try {
+      this.#passage = forwarding.onHead?.({ status, headers: answer.headers });
+    } catch (error) {
+      return this.#fail(error);
+    }
+    try {
+      if (!this.#client.headersSent) this.#writeHead(status, answer);
+    } catch (error) {
+      return this.#fail(toFailure(error));
+    }
+    clearTimeout(this.#headTimer);
+    this.#asking = undefined;
+    this.#answer = answer;
+    this.#client.on("drain", this.#onDrain);
+    // What the error says, "close" will say too; unheard it would end the process.
+    answer.on("error", () => undefined);
+    answer.on("data", this.#onData).once("end", this.#onEnd).once("close", this.#onAnswerClose);
+  };
+
+  #writeHead(status: number, answer: IncomingMessage): void {
+    const client = this.#client;
+    const headers = answerHeaders(answer.rawHeaders, { isRewritten: this.#passage !== undefined });
+    if (client.getHeaderNames().length === 0) {
+      client.writeHead(status, headers);
+    } else {
+      // Some are set already. Node 20 would lose the duplicates of a list that it merges with them.
+      for (let at = 0; at < headers.length; at += 2) client.removeHeader(headers[at] ?? "");
+      for (let at = 0; at < headers.length; at += 2)
+        client.appendHeader(headers[at] ?? "", headers[at + 1] ?? "");
+      client.writeHead(status);
+    }
+    // The first event may be hours away, and a client waits for the head before it goes on.
+    if (answer.headers["content-type"]?.toLowerCase().startsWith("text/event-stream")) client.flushHeaders();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (!this.#write(() => this.#passage?.take(chunk) ?? chunk)) this.#answer?.pause();
+  };
+
+  readonly #onDrain = (): void => void this.#answer?.resume();
+
+  readonly #onEnd = (): void => {
+    const passage = this.#passage;
+    if (passage) this.#write(() => passage.finish());
+    this.#client.end();
+  };
+
+  /** Whether the client can take more. */
+  #write(bytesToSend: () => Buffer): boolean {
+    if (this.#client.destroyed || this.#client.writableEnded) return true;
+    try {
+      const bytes = bytesToSend();
+      return bytes.length === 0 || this.#client.write(bytes);
+    } catch (error) {
+      this.#client.destroy();
+      this.#fail(error);
+      return true;
+    }
+  }
+
+  readonly #onAnswerClose = (): void => {
+    if (this.#answer?.readableEnded || this.#client.destroyed) return;
+    // The client gets what there was of the body, but never its end: so it can tell.
+    if (this.#client.socket) this.#client.socket.destroySoon();
+    else this.#client.destroy();
+  };
+
+  readonly #onClientClose = (): void => {
+    if (!this.#answer?.readableEnded) this.#request?.destroy();
+    this.#over();
+  };
+
+  #fail(error: unknown): void {
+    this.#over(error);
+    const request = this.#request;
+    this.#request = undefined;
+    request?.destroy();
+  }
+
+  #over(...failure: [error?: unknown]): void {
+    clearTimeout(this.#headTimer);
+    this.#asking = undefined;
+    this.#client.off("close", this.#onClientClose).off("drain", this.#onDrain);
+    const settle = this.#settle;
+    this.#settle = undefined;
+    if (failure.length === 0) settle?.resolve();
+    else settle?.reject(failure[0]);
+  }
+}
+
+function toRefusal(caught: unknown): UpstreamFailure {
+  const reason = caught instanceof Error ? caught.message : String(caught);
+  return new UpstreamFailure(`The request cannot be forwarded: ${reason}`, {
+    mayHaveRun: false,
+    cause: caught,
+  });
+}

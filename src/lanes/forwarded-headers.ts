@@ -1,0 +1,88 @@
+/** What `node:http` calls `rawHeaders`: names and values in turn, as they came over the wire. */
+export type RawHeaders = readonly string[];
+
+/**
+ * The headers of a client's request that the server gets, by name with all their values. The first spelling of a name
+ * stands. Without what belongs to the client's own connection, frames its body or names its host; `replacements`
+ * (names in lower case) stand in for the client's own, within the same limits.
+ */
+export function requestHeaders(
+  raw: RawHeaders,
+  replacements: Readonly<Record<string, string>> = {},
+): Iterable<readonly [name: string, values: string[]]> {
+  const dropped = droppedFrom(raw);
+  const kept = new Map<string, [string, string[]]>();
+  for (let at = 0; at < raw.length; at += 2) {
+    const [name, value] = pair(raw, at);
+    const key = name.toLowerCase();
+    if (isDropped(key, dropped) || key === "host" || Object.hasOwn(replacements, key)) continue;
+    const known = kept.get(key);
+    if (known) known[1].push(value);
+    else kept.set(key, [name, [value]]);
+  }
+  for (const [name, value] of Object.entries(replacements)) {
+    if (!isDropped(name, undefined) && name !== "host") kept.set(name, [name, [value]]);
+  }
+  return kept.values();
+}
+
+/**
+ * The headers of a server's answer that the client gets: the same names, case, order and duplicates, without what
+ * belongs to the connection to the server. A body that is rewritten loses what was said about its bytes.
+ */
+export function answerHeaders(raw: RawHeaders, { isRewritten }: { readonly isRewritten: boolean }): string[] {
+  const dropped = droppedFrom(raw);
+  const kept: string[] = [];
+  for (let at = 0; at < raw.length; at += 2) {
+    const [name, value] = pair(raw, at);
+    const key = name.toLowerCase();
+    // Its length is the only part of the framing that the two connections have in common.
+    const isLength = key === "content-length" && !isRewritten && !dropped?.has(key);
+    if (!isLength && (isDropped(key, dropped) || (isRewritten && BOUND_TO_BYTES.has(key)))) continue;
+    kept.push(name, value);
+  }
+  return kept;
+}
+
+/** RFC 9110 §7.6.1, and the framing of RFC 9112 §6: each of the two connections has its own. */
+const OF_THE_CONNECTION = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "http2-settings",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Validators and digests: true of the server's bytes, and of no others. */
+const BOUND_TO_BYTES = new Set([
+  "accept-ranges",
+  "content-digest",
+  "content-md5",
+  "digest",
+  "etag",
+  "repr-digest",
+]);
+
+function isDropped(key: string, named: ReadonlySet<string> | undefined): boolean {
+  return OF_THE_CONNECTION.has(key) || key.startsWith("proxy-") || named?.has(key) === true;
+}
+
+/** What `Connection` names belongs to the connection too. Mostly it names nothing that counts. */
+function droppedFrom(raw: RawHeaders): ReadonlySet<string> | undefined {
+  let dropped: Set<string> | undefined;
+  for (let at = 0; at < raw.length; at += 2) {
+    const [name, value] = pair(raw, at);
+    if (name.length !== "connection".length || name.toLowerCase() !== "connection") continue;
+    dropped ??= new Set();
+    for (const named of value.split(",")) dropped.add(named.trim().toLowerCase());
+  }
+  return dropped;
+}
+
+function pair(raw: RawHeaders, at: number): readonly [name: string, value: string] {
+  return [raw[at] ?? "", raw[at + 1] ?? ""];
+}

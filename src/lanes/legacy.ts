@@ -1,0 +1,55 @@
+import { isJsonRpcError, rpc } from "../protocol/errors.ts";
+import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
+import { sessionKey } from "./backchannels.ts";
+import { sessionIdOf } from "./client-session.ts";
+import { forward, forwardCall, forwardInitialize, forwardStream } from "./forward.ts";
+import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
+import { readQuestionId } from "./question-id.ts";
+import { isLeftToServer, LANES_2025, TASKS_2025 } from "./tasks-2025.ts";
+
+/**
+ * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
+ * body says is looked at, and forwarded as it came.
+ */
+export function answerLegacy(exchange: LegacyExchange): Promise<void> {
+  const { request, message } = exchange;
+  if (request.method === "GET") return forwardStream(exchange);
+  // Batches of 2025-03-26 are arrays, and older than any task.
+  if (request.method !== "POST" || !isObject(message)) return forward(exchange);
+  const { method, id, params } = message;
+  if (method === undefined) return takeAnswer(exchange, message);
+  if (method === "notifications/cancelled") return takeBack(exchange, params);
+  if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
+  return answerRequest({ ...exchange, id, method, params: isObject(params) ? params : {} });
+}
+
+async function answerRequest(exchange: LegacyRequest): Promise<void> {
+  const { method, request } = exchange;
+  if (method === "initialize") return forwardInitialize(exchange);
+  const hasTasks = request.headers["mcp-protocol-version"] === TASKS_2025;
+  const lane = hasTasks && Object.hasOwn(LANES_2025, method) ? LANES_2025[method] : undefined;
+  if (lane !== undefined && !(await isLeftToServer(exchange))) return lane(exchange);
+  return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
+}
+
+/** An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. */
+async function takeAnswer(exchange: LegacyExchange, { id, result, error }: JsonObject): Promise<void> {
+  const question = readQuestionId(id);
+  if (question === undefined) return forward(exchange);
+  const { route, reply } = exchange;
+  const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
+  if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
+  route.backchannels.answered(question.taskId, question.key);
+  // Nobody learns from it whether there is such a task, or such a question still.
+  await route.engine.respond(question.taskId, claimantOf(exchange), question.key, answer);
+  reply.acknowledge();
+}
+
+/** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
+async function takeBack(exchange: LegacyExchange, params: unknown): Promise<void> {
+  const { route, request, reply } = exchange;
+  const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
+  const isOurs =
+    session !== undefined && isObject(params) && route.backchannels.letGo(session, params.requestId);
+  return isOurs ? reply.acknowledge() : forward(exchange);
+}

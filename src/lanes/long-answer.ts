@@ -1,0 +1,119 @@
+import type { ServerResponse } from "node:http";
+import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
+import { toEvent } from "../protocol/event-stream.ts";
+import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
+import { isObject, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";
+import { errorMessage } from "../protocol/modern.ts";
+import { EventTap } from "./event-tap.ts";
+import type { OpenStream, OpenStreams } from "./open-streams.ts";
+import type { AnswerHead, Passage } from "./transparent.ts";
+
+export interface LongAnswerOptions {
+  readonly response: ServerResponse;
+  readonly id: RequestId;
+  /** Whether the client reads event streams. */
+  readonly acceptsStream: boolean;
+  readonly streams: OpenStreams;
+  readonly maxBytes: number;
+}
+
+/**
+ * The answer to a call that takes as long as it takes, for a client that waits. What comes in time passes as it comes. While
+ * the server says nothing at all, the client is given an event stream with comments, so that nothing on the way gives up on
+ * the connection; the server's answer is then the last event of it.
+ */
+export class LongAnswer implements OpenStream {
+  readonly #options: LongAnswerOptions;
+  readonly #leave: () => void;
+  #isStream = false;
+  #tap: EventTap | undefined;
+  lastWritten = performance.now();
+
+  constructor(options: LongAnswerOptions) {
+    this.#options = options;
+    this.#leave = options.acceptsStream ? options.streams.add(this) : () => {};
+  }
+
+  /** How the answer passes, now that its head is here. */
+  receive({ status, headers }: AnswerHead): Passage | undefined {
+    const { response, streams } = this.#options;
+    if (isEventStream(headers["content-type"]) && status === 200) {
+      this.#leave();
+      this.#tap = new EventTap(response, streams);
+      return this.#tap;
+    }
+    if (this.#isStream) return this.#collect(status);
+    this.#leave();
+    return undefined;
+  }
+
+  /** Tells the client of an error, if all that is left for it is an event; whether it was. */
+  fail(error: RpcError): boolean {
+    if (this.#isStream) this.#options.response.end(toEvent(errorMessage(this.#options.id, error)));
+    return this.#isStream;
+  }
+
+  beat(): void {
+    const { response } = this.#options;
+    if (response.destroyed || response.writableLength > 0) return;
+    if (!this.#isStream) {
+      if (response.headersSent) return;
+      this.#isStream = true;
+      response.writeHead(200, EVENT_STREAM_HEADERS);
+    }
+    this.lastWritten = performance.now();
+    response.write(KEEP_ALIVE);
+  }
+
+  /** To be called when the exchange is over, however it ended. */
+  close(): void {
+    this.#leave();
+    this.#tap?.close();
+  }
+
+  /** An answer that is no stream, as the one event that is left to send. */
+  #collect(status: number): Passage {
+    const { id, maxBytes } = this.#options;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    return {
+      take: (chunk) => {
+        bytes += chunk.length;
+        if (bytes <= maxBytes) chunks.push(chunk);
+        else chunks.length = 0;
+        return NOTHING;
+      },
+      finish: () => {
+        const message =
+          bytes > maxBytes
+            ? errorMessage(id, rpc.resultTooLarge(bytes, maxBytes))
+            : toAnswer(Buffer.concat(chunks).toString("utf8"), id, status);
+        return Buffer.from(toEvent(message));
+      },
+    };
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** The server's answer as it is, if it is one; else what can be said of it. */
+function toAnswer(body: string, id: RequestId, status: number): JsonText {
+  const message = parsed(body);
+  if (isObject(message) && message.id === id && (message.result ?? message.error) !== undefined) {
+    return body as JsonText;
+  }
+  const said = isObject(message) && isJsonRpcError(message.error) ? message.error : undefined;
+  return errorMessage(id, said ?? rpc.internal(`The server answered HTTP ${status}`));
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+function isEventStream(contentType: string | undefined): boolean {
+  return contentType?.toLowerCase().startsWith("text/event-stream") ?? false;
+}

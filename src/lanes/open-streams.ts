@@ -1,0 +1,44 @@
+/** An event stream that is open to a client. */
+export interface OpenStream {
+  /** When something was last written, in milliseconds of `performance.now()`. */
+  readonly lastWritten: number;
+  /** Writes a comment, if this is a good moment for one. */
+  beat(): void;
+  /** The gateway is about to stop: a stream that never ends by itself ends now. */
+  stop?(): void;
+}
+
+/**
+ * All event streams that are open in the transparent lane, so that the quiet ones get a comment before something on the way
+ * gives up on the connection. One timer for all of them.
+ */
+export class OpenStreams {
+  readonly #keepAliveMs: number;
+  readonly #streams = new Set<OpenStream>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** None is quiet for longer than `keepAliveMs`. */
+  constructor(keepAliveMs: number) {
+    this.#keepAliveMs = keepAliveMs;
+  }
+
+  /** Returns how to say that the stream has ended. */
+  add(stream: OpenStream): () => void {
+    this.#streams.add(stream);
+    this.#timer ??= setInterval(() => this.#beat(), Math.ceil(this.#keepAliveMs / 3));
+    return () => {
+      if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  stop(): void {
+    for (const stream of [...this.#streams]) stream.stop?.();
+  }
+
+  #beat(): void {
+    const quietSince = performance.now() - (this.#keepAliveMs * 2) / 3;
+    for (const stream of this.#streams) if (stream.lastWritten < quietSince) stream.beat();
+  }
+}

@@ -1,0 +1,134 @@
+import { type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import type { TaskId, TaskView } from "../stores/task-store.ts";
+import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import { legacyQuestion, legacyTask, relatedTo } from "../tasks/view-2025.ts";
+import type { Channel } from "./backchannels.ts";
+import { questionId } from "./question-id.ts";
+
+/** When the store is looked at again after it gave no answer. */
+const RETRY_MS = 1_000;
+
+/** Tells a client of 2025-11-25 what happens to one task: what its server asks, and how it stands. */
+export class TaskRelay {
+  readonly #engine: TaskEngine;
+  readonly #id: TaskId;
+  readonly #claimant: Claimant;
+  readonly #stopWatching: () => void;
+  /** The streams of requests that wait for the task's end. */
+  readonly #attending = new Set<Channel>();
+  /** The streams that the session listens on in which the task began, while it has not ended. */
+  #listening: ReadonlySet<Channel> | undefined;
+  /** Questions that have been asked, and where. One whose stream has closed since may have got lost. */
+  readonly #asked = new Map<string, Channel>();
+  readonly #answered = new Set<string>();
+  #status: unknown = "working";
+  #isFollowed = false;
+  #looking = false;
+  #isStale = false;
+  #retry: NodeJS.Timeout | undefined;
+  onFollowed = () => {};
+
+  constructor(engine: TaskEngine, id: TaskId, claimant: Claimant) {
+    this.#engine = engine;
+    this.#id = id;
+    this.#claimant = claimant;
+    this.#stopWatching = engine.watch(id, () => this.wake());
+  }
+
+  /** Whether nobody is to be told anything any more. */
+  get isIdle(): boolean {
+    return !this.#isFollowed && this.#attending.size === 0;
+  }
+
+  /** The session that these streams belong to is told of everything until the task has ended. */
+  follow(listening: ReadonlySet<Channel> | undefined): void {
+    this.#isFollowed = true;
+    this.#listening = listening;
+    this.wake();
+  }
+
+  attend(channel: Channel): () => void {
+    this.#attending.add(channel);
+    this.wake();
+    return () => void this.#attending.delete(channel);
+  }
+
+  answered(key: string): void {
+    if (this.#asked.has(key)) this.#answered.add(key);
+  }
+
+  /** Sends a notification that belongs to the task, if there is anywhere to send it. */
+  tell(method: string, params: JsonObject): void {
+    this.#channel()?.send(toJson({ jsonrpc: "2.0", method, params: relatedTo(this.#id, params) }));
+  }
+
+  /** Something may have changed: the task, or where its client can be reached. */
+  wake(): void {
+    this.#isStale = true;
+    if (!this.#looking) void this.#look();
+  }
+
+  close(): void {
+    this.#stopWatching();
+    clearTimeout(this.#retry);
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    try {
+      while (this.#isStale && !this.isIdle) {
+        this.#isStale = false;
+        this.#show(await this.#engine.find(this.#id, this.#claimant));
+      }
+    } catch {
+      // The store gave no answer, and whoever asked it for an answer of its own is told so.
+      clearTimeout(this.#retry);
+      if (!this.isIdle) this.#retry = setTimeout(() => this.wake(), RETRY_MS);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  #show(view: TaskView | undefined): void {
+    const isOver = view === undefined || view.outcome !== undefined;
+    const questions = isOver ? {} : view.task.inputRequests;
+    for (const [key, channel] of this.#asked) {
+      if (Object.hasOwn(questions, key)) continue;
+      this.#asked.delete(key);
+      // The server has withdrawn it (2025-11-25, Cancellation).
+      const params = { requestId: questionId(this.#id, key) };
+      if (!this.#answered.delete(key)) channel.send(message("notifications/cancelled", params));
+    }
+    for (const [key, question] of Object.entries(questions)) {
+      if (this.#asked.get(key)?.isOpen) continue;
+      const asked = legacyQuestion(question, this.#id);
+      const channel = this.#channel();
+      if (channel?.send(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked })))
+        this.#asked.set(key, channel);
+    }
+    if (view !== undefined) this.#showStatus(legacyTask(view, this.#engine.now()));
+    if (isOver && this.#isFollowed) {
+      this.#isFollowed = false;
+      this.onFollowed();
+    }
+  }
+
+  #showStatus(task: JsonObject): void {
+    if (task.status === this.#status) return;
+    this.#status = task.status;
+    newest(this.#listening)?.send(message("notifications/tasks/status", task));
+  }
+
+  /** Where a question goes (2025-11-25, Tasks §Input Required Status). */
+  #channel(): Channel | undefined {
+    return newest(this.#attending) ?? newest(this.#listening);
+  }
+}
+
+function newest(channels: ReadonlySet<Channel> | undefined): Channel | undefined {
+  return [...(channels ?? [])].findLast(({ isOpen }) => isOpen);
+}
+
+function message(method: string, params: JsonObject): JsonText {
+  return toJson({ jsonrpc: "2.0", method, params });
+}

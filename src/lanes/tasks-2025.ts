@@ -1,0 +1,267 @@
+import { RpcError, rpc } from "../protocol/errors.ts";
+import { isObject, toJson } from "../protocol/jsonrpc.ts";
+import type { TaskView } from "../stores/task-store.ts";
+import { Call } from "../tasks/call.ts";
+import { legacyResult, legacyTask } from "../tasks/view-2025.ts";
+import { nextMoment } from "../tasks/wait.ts";
+import { sessionKey } from "./backchannels.ts";
+import { clientSession, sessionIdOf } from "./client-session.ts";
+import { forwardCall, forwardToolList } from "./forward.ts";
+import { claimantOf, type LegacyRequest, type Route } from "./lane.ts";
+
+/** The first revision with tasks, and the last of the handshake. */
+export const TASKS_2025 = "2025-11-25";
+
+const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
+const TASKS_IN_A_PAGE = 50;
+/** A task that is gone as soon as it has ended is of no use to anybody. */
+const MIN_TTL_MS = 1_000;
+
+/** What of 2025-11-25 the gateway answers, or has a part in. */
+export const LANES_2025: Readonly<Record<string, (exchange: LegacyRequest) => Promise<void>>> = {
+  "tools/list": (exchange) => forwardToolList(exchange, (tool) => taskSupport(exchange.route, tool)),
+  "tools/call": callTool,
+  "tasks/get": getTask,
+  "tasks/result": getTaskResult,
+  "tasks/list": listTasks,
+  "tasks/cancel": cancelTask,
+};
+
+/**
+ * Whether a request is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
+ * gateway made for clients of another generation can be asked for all the same.
+ */
+export async function isLeftToServer(exchange: LegacyRequest): Promise<boolean> {
+  const { route, caller, method, params } = exchange;
+  const { description } = route.upstream;
+  if (description !== undefined && description.capabilities.tasks === undefined) return false;
+  const { taskId } = params;
+  if (method.startsWith("tasks/") && typeof taskId === "string") {
+    if ((await route.engine.find(taskId, claimantOf(exchange))) !== undefined) return false;
+  }
+  return route.upstream.describe({ caller: caller.key, headers: caller.headers }).then(
+    ({ capabilities }) => capabilities.tasks !== undefined,
+    // Whatever it is that keeps the server from saying so, the request itself is going to meet it.
+    () => false,
+  );
+}
+
+/** `tools/call`: a task if the client says so, and the plain answer however long it takes if it does not. */
+async function callTool(exchange: LegacyRequest): Promise<void> {
+  const { name, task } = exchange.params;
+  if (task !== undefined) return callToolAsTask(exchange);
+  if (typeof name === "string" && taskSupport(exchange.route, name) === "required")
+    throw rpc.taskRequired(name);
+  return forwardCall(exchange);
+}
+
+/**
+ * `tools/call` with `task`: the call is made in the client's own session, under an id of ours (2025-11-25, Tasks §Creating
+ * Tasks). The record comes first, so what cannot be kept is not begun; and what the server refuses at once, its wish for
+ * credentials among it, is refused to the client as the server put it.
+ */
+async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
+  const { route, caller, params, reply } = exchange;
+  const { name, task, ...rest } = params;
+  if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
+  if (rest.arguments !== undefined && !isObject(rest.arguments))
+    throw rpc.invalidParams("arguments must be an object");
+  const policy = route.policy(name);
+  if (policy.mode === "never") throw rpc.taskForbidden(name);
+  const ttlMs = readTtl(task, policy.ttlMs);
+  if (route.stopping.aborted) throw rpc.stopping();
+
+  const session = clientSession(exchange.request, TASKS_2025);
+  const call = new Call({
+    lease: async (holder) => route.upstream.join(session, holder),
+    slots: route.slots,
+    caller: caller.key,
+    method: "tools/call",
+    params: { name, ...rest },
+    maxRuntimeMs: policy.maxRuntimeMs,
+  });
+  const { pollIntervalMs, maxPollIntervalMs, maxRuntimeMs } = policy;
+  const terms = { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs };
+  const claimant = claimantOf(exchange);
+  const record = await route.engine.adopt(
+    call,
+    { ...claimant, tool: name, terms, ...(caller.isIdentified ? { isListed: true } : {}) },
+    policy.maxResultBytes,
+  );
+  route.backchannels.follow(record.id, claimant, {
+    call,
+    session: sessionKey(claimant, session.id),
+    progressToken: isObject(params._meta) ? params._meta.progressToken : undefined,
+  });
+  call.start();
+  if (call.end?.kind === "ours") throw call.end.error;
+  if (policy.mode !== "always") {
+    await nextMoment(call, { windowMs: policy.waitForMs });
+    throwIfRefused(call);
+  }
+  const immediate = policy.immediateResponse;
+  reply.result(
+    toJson({
+      task: legacyTask({ task: record }, record.updatedAt),
+      ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
+    }),
+  );
+}
+
+/** `tasks/get` (Tasks §Getting Tasks). */
+async function getTask(exchange: LegacyRequest): Promise<void> {
+  const { route, reply } = exchange;
+  const view = await route.engine.get(taskIdOf(exchange), claimantOf(exchange));
+  reply.result(toJson(legacyTask(view, route.engine.now())));
+}
+
+/**
+ * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).
+ * The client may leave and come back, and several may wait.
+ */
+async function getTaskResult(exchange: LegacyRequest): Promise<void> {
+  const { route, reply, request, id } = exchange;
+  const taskId = taskIdOf(exchange);
+  const claimant = claimantOf(exchange);
+  const over = new AbortController();
+  const letGo = () => over.abort();
+  const session = sessionKey(claimant, sessionIdOf(request));
+  const signals = [reply.gone, route.stopping];
+  for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
+  const taken = session === undefined ? () => {} : route.backchannels.wait(session, id, letGo);
+  const channel = {
+    get isOpen() {
+      return !over.signal.aborted;
+    },
+    send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
+  };
+  let leave = () => {};
+  try {
+    const view = await untilEnded(route, taskId, claimant, over.signal, () => {
+      leave = route.backchannels.attend(taskId, claimant, channel);
+      reply.keepAlive();
+    });
+    if (view !== undefined) answerWith(exchange, view);
+    else if (route.stopping.aborted) throw rpc.stopping();
+    else reply.drop();
+  } finally {
+    over.abort();
+    leave();
+    taken();
+    for (const signal of signals) signal.removeEventListener("abort", letGo);
+  }
+}
+
+/** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
+async function listTasks(exchange: LegacyRequest): Promise<void> {
+  const { route, caller, params, reply } = exchange;
+  if (!caller.isIdentified) throw rpc.tasksNotListed();
+  const { cursor } = params;
+  if (cursor !== undefined && typeof cursor !== "string") throw rpc.invalidParams("cursor must be a string");
+  const page = await route.engine.list(claimantOf(exchange), {
+    limit: TASKS_IN_A_PAGE,
+    ...(cursor === undefined ? {} : { cursor }),
+  });
+  if (page === undefined) throw rpc.invalidParams("cursor is none that tasks/list gave");
+  const { tasks, nextCursor } = page;
+  const now = route.engine.now();
+  reply.result(
+    toJson({
+      tasks: tasks.map((view) => legacyTask(view, now)),
+      ...(nextCursor === undefined ? {} : { nextCursor }),
+    }),
+  );
+}
+
+/** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
+async function cancelTask(exchange: LegacyRequest): Promise<void> {
+  const { route, reply } = exchange;
+  const { view, hasEnded } = await route.engine.cancel(taskIdOf(exchange), claimantOf(exchange));
+  const task = legacyTask(view, route.engine.now());
+  if (!hasEnded) throw rpc.taskIsOver(task.status);
+  reply.result(toJson(task));
+}
+
+/** How the tools that a rule of the policy matches may be called (Tasks §Tool-Level Negotiation). */
+function taskSupport({ policy }: Route, tool: string): "forbidden" | "optional" | "required" {
+  switch (policy(tool).mode) {
+    case "never":
+      return "forbidden";
+    case "required":
+      return "required";
+    case "auto":
+    case "always":
+      return "optional";
+  }
+}
+
+/** The id of the task that a request is about. @throws -32602 */
+function taskIdOf({ params }: Pick<LegacyRequest, "params">): string {
+  const { taskId } = params;
+  if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
+  return taskId;
+}
+
+/**
+ * How long a task is to stay, in milliseconds: what the client wishes, within what the policy grants (Tasks §TTL and Resource
+ * Management). The answer says what was made of it.
+ */
+function readTtl(task: unknown, grantedMs: number): number {
+  if (!isObject(task)) throw rpc.invalidParams("task must be an object");
+  const { ttl } = task;
+  if (ttl === undefined || ttl === null) return grantedMs;
+  if (typeof ttl !== "number" || ttl < 0)
+    throw rpc.invalidParams("task.ttl must be a number of milliseconds, 0 or more");
+  return Math.min(Math.max(Math.ceil(ttl), MIN_TTL_MS), grantedMs);
+}
+
+function throwIfRefused({ end }: Call): void {
+  if (end?.kind !== "ours" || end.failure === undefined) return;
+  const { message, facts } = end.failure;
+  if (facts.status !== undefined && facts.status < 500) throw rpc.refused(message, facts);
+}
+
+/** The task as it ended; `undefined` when the wait was over before. `begin` is called if there is anything to wait for. */
+async function untilEnded(
+  { engine }: Route,
+  taskId: string,
+  claimant: Parameters<typeof engine.get>[1],
+  over: AbortSignal,
+  begin: () => void,
+): Promise<TaskView | undefined> {
+  let wake = () => {};
+  // Watched before it is read: nothing that happens in between is missed.
+  const stop = engine.watch(taskId, () => wake());
+  const onOver = () => wake();
+  over.addEventListener("abort", onOver, { once: true });
+  try {
+    for (let isFirst = true; !over.aborted; isFirst = false) {
+      const changed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const view = await engine.get(taskId, claimant);
+      if (view.outcome !== undefined) return view;
+      if (isFirst) begin();
+      if (!over.aborted) await changed;
+    }
+    return undefined;
+  } finally {
+    stop();
+  }
+}
+
+/** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
+function answerWith({ reply }: LegacyRequest, { task, outcome }: TaskView): void {
+  switch (outcome?.kind) {
+    case "completed":
+      return reply.result(legacyResult(task.id, outcome.result));
+    case "failed":
+      throw new RpcError(outcome.error);
+    case "cancelled":
+      throw rpc.internal(`The task was cancelled: ${outcome.reason ?? "no reason was given"}`);
+    case "lost":
+      throw rpc.internal(outcome.reason);
+    case undefined:
+      throw new Error("a task that has not ended has no result");
+  }
+}
