@@ -102,9 +102,9 @@ export class Backchannels {
     };
   }
 
-  /** The client has answered a question: it need not be told that it is no longer asked. */
-  answered(id: TaskId, key: string): void {
-    this.#relays.get(id)?.answered(key);
+  /** A client has answered a question: if the task is its own, it need not be told that it is no longer asked. */
+  answered(id: TaskId, key: string, claimant: Claimant): void {
+    this.#relays.get(id)?.answered(key, claimant);
   }
 
   #relay(id: TaskId, claimant: Claimant): TaskRelay {

@@ -1,42 +1,45 @@
 import { EventSplitter, readEvent, withData } from "../protocol/event-stream.ts";
 import type { Passage } from "./transparent.ts";
 
-/** As much of a stream as is looked at for its first event. */
-const MAX_FIRST_EVENT_BYTES = 65_536;
+/** How long an event may be that is looked at. */
+const MAX_EVENT_BYTES = 65_536;
 
 /**
  * Changes where an HTTP+SSE server wants its messages posted to a path of the gateway's, and nothing else (2024-11-05,
- * Transports §HTTP with SSE). The first event says it; a stream that begins with another one is none of that transport.
+ * Transports §HTTP with SSE). It has to be said before the first message: a stream that begins with a message, or with an
+ * event that is too long to be anything else, is none of that transport. Comments and events of other names may come before.
  *
  * @param next what the stream passes after that
  * @param server the url of the stream at the server
  * @param path that of the stream at the gateway
  */
 export function withEndpoint(next: Passage, server: URL, path: string): Passage {
-  const splitter = new EventSplitter(MAX_FIRST_EVENT_BYTES);
-  let isKnown = false;
-  const look = (chunk: Buffer): Buffer => {
-    const [first, ...others] = splitter.push(chunk);
-    isKnown = first !== undefined || splitter.isOverrun;
-    if (first === undefined) return NOTHING;
-    return Buffer.concat([
-      splitter.isOverrun ? first : translated(first, server, path),
-      ...others,
-      splitter.rest(),
-    ]);
+  const splitter = new EventSplitter(MAX_EVENT_BYTES);
+  let isDecided = false;
+  const look = (piece: Buffer): Buffer => {
+    if (isDecided) return piece;
+    const { event, data } = piece.length > MAX_EVENT_BYTES ? TOO_LONG : readEvent(piece);
+    if (data === undefined) return piece;
+    isDecided = event === "endpoint" || event === "message";
+    return event === "endpoint" ? translated(piece, data, server, path) : piece;
+  };
+  const cut = (chunk: Buffer): Buffer => {
+    const pieces = splitter.push(chunk).map(look);
+    return Buffer.concat(isDecided ? [...pieces, splitter.rest()] : pieces);
   };
   return {
-    take: (chunk) => next.take(isKnown ? chunk : look(chunk)),
-    finish: () => Buffer.concat([isKnown ? NOTHING : splitter.rest(), next.finish()]),
+    take: (chunk) => next.take(isDecided ? chunk : cut(chunk)),
+    finish: () => Buffer.concat([splitter.rest(), next.finish()]),
   };
 }
 
-const NOTHING = Buffer.alloc(0);
+const TOO_LONG = { event: "message", data: "" };
 
-function translated(event: Buffer, server: URL, path: string): Buffer {
-  const { event: name, data } = readEvent(event);
-  if (name !== "endpoint" || data === undefined || !URL.canParse(data, server.href)) return event;
-  const { origin, pathname, search } = new URL(data, server);
+function translated(event: Buffer, endpoint: string, server: URL, path: string): Buffer {
+  if (!URL.canParse(endpoint, server.href)) return event;
+  const { origin, pathname, search } = new URL(endpoint, server);
   // A client refuses an endpoint of another origin, and is to see it for that.
-  return origin === server.origin ? withData(event, `${path}${pathname}${search}`) : event;
+  if (origin !== server.origin) return event;
+  // A route at the root has all of the address to itself, and a path of two slashes would name a host.
+  return withData(event, `${path === "/" ? "" : path}${pathname}${search}`);
 }

@@ -10,6 +10,7 @@ import type { Passage } from "./transparent.ts";
 const MAX_BEHIND_BYTES = 1_048_576;
 const MAX_WAITING = 100;
 const NOTHING = Buffer.alloc(0);
+const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
  * An event stream on its way from the server to a client: its bytes pass untouched, and between two events there is room
@@ -22,27 +23,33 @@ export class EventTap implements Passage, Channel, OpenStream {
   readonly #leave: () => void;
   /** What is to be put in at the end of the event that is just passing. */
   #waiting: JsonText[] = [];
+  /** The server's first bytes, while they may be a byte order mark that comes behind something of ours. */
+  #head: Buffer | undefined;
+  #isBegun = false;
   #isStopping = false;
   #isOver = false;
   lastWritten = performance.now();
 
   constructor(response: ServerResponse, streams: OpenStreams) {
     this.#response = response;
+    if (response.headersSent) this.#head = NOTHING;
     this.#leave = streams.add(this);
   }
 
   get isOpen(): boolean {
-    return !this.#isOver && !this.#response.destroyed;
+    return !this.#isOver && !this.#response.destroyed && !this.#response.writableEnded;
   }
 
   take(chunk: Buffer): Buffer {
+    if (this.#isOver || chunk.length === 0) return NOTHING;
+    this.#isBegun = true;
+    const bytes = this.#head === undefined ? chunk : this.#unmarked(this.#head, chunk);
     this.lastWritten = performance.now();
-    this.#boundary.take(chunk);
-    if (!this.#boundary.isBetweenEvents) return chunk;
-    if (this.#isStopping) setImmediate(() => this.#response.end());
-    if (this.#waiting.length === 0) return chunk;
-    const ours = this.#waiting.splice(0).map(toEvent).join("");
-    return Buffer.concat([chunk, Buffer.from(ours)]);
+    this.#boundary.take(bytes);
+    if (!this.#boundary.isBetweenEvents) return bytes;
+    if (this.#isStopping) this.#endSoon();
+    if (this.#waiting.length === 0) return bytes;
+    return Buffer.concat([bytes, Buffer.from(this.#taken())]);
   }
 
   finish(): Buffer {
@@ -53,20 +60,22 @@ export class EventTap implements Passage, Channel, OpenStream {
   send(message: JsonText): boolean {
     const isBehind = this.#response.writableLength > MAX_BEHIND_BYTES || this.#waiting.length >= MAX_WAITING;
     if (!this.isOpen || this.#isStopping || isBehind) return false;
-    // The head of the answer is written after this has come to be.
-    if (this.#response.headersSent && this.#boundary.isBetweenEvents) this.#write(toEvent(message));
-    else this.#waiting.push(message);
+    this.#waiting.push(message);
+    if (this.#response.headersSent) this.#flush();
+    // The head of the answer is written right after this has come to be, and the server may then say nothing for hours.
+    else setImmediate(() => this.#flush());
     return true;
   }
 
   beat(): void {
-    const isFree = this.#response.headersSent && this.#response.writableLength === 0;
-    if (this.isOpen && isFree && this.#boundary.isBetweenEvents) this.#write(KEEP_ALIVE);
+    if (this.#isFree && this.#response.writableLength === 0) this.#write(KEEP_ALIVE);
   }
 
+  /** The answer to a POST ends by itself, and what is in progress may. */
   stop(): void {
+    if (this.#response.req.method !== "GET") return;
     this.#isStopping = true;
-    if (this.#boundary.isBetweenEvents) this.#response.end();
+    if (this.#boundary.isBetweenEvents) this.#endSoon();
   }
 
   /** Nothing more comes. To be called however the stream ended. */
@@ -76,8 +85,37 @@ export class EventTap implements Passage, Channel, OpenStream {
     this.#leave();
   }
 
-  #write(event: string): void {
+  /** Whether this is a moment to put something in. */
+  get #isFree(): boolean {
+    return this.isOpen && this.#response.headersSent && this.#boundary.isBetweenEvents;
+  }
+
+  #flush(): void {
+    if (this.#isFree && this.#waiting.length > 0) this.#write(this.#taken());
+  }
+
+  #taken(): string {
+    return this.#waiting.splice(0).map(toEvent).join("");
+  }
+
+  #write(events: string): void {
+    if (!this.#isBegun) this.#head ??= NOTHING;
     this.lastWritten = performance.now();
-    this.#response.write(event);
+    this.#response.write(events);
+  }
+
+  /** When what is just passing has been written. */
+  #endSoon(): void {
+    this.#isOver = true;
+    setImmediate(() => this.#response.end());
+  }
+
+  /** A byte order mark is one at the very start only: behind something of ours it would spoil the first event. */
+  #unmarked(head: Buffer, chunk: Buffer): Buffer {
+    const bytes = Buffer.concat([head, chunk]);
+    const isUndecided = bytes.length < MARK.length && MARK.subarray(0, bytes.length).equals(bytes);
+    this.#head = isUndecided ? bytes : undefined;
+    if (isUndecided) return NOTHING;
+    return bytes.subarray(0, MARK.length).equals(MARK) ? bytes.subarray(MARK.length) : bytes;
   }
 }

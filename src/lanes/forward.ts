@@ -13,7 +13,7 @@ import { LongAnswer } from "./long-answer.ts";
 import type { AnswerHead, Forwarding, Passage } from "./transparent.ts";
 
 /** How large an answer may be that is changed; a larger one passes as it is. */
-const MAX_AMENDED_BYTES = 4_194_304;
+const MAX_AMENDED_BYTES = 1_048_576;
 /** How long a server may take for what it need not think about. */
 const SIMPLE_HEAD_MS = 60_000;
 /** Methods that do the same however often they are sent, and so may be sent again on a connection that turns out to be dead. */

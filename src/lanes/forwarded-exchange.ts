@@ -143,8 +143,6 @@ export class ForwardedExchange {
     this.#asking = undefined;
     this.#answer = answer;
     this.#client.on("drain", this.#onDrain);
-    // What the error says, "close" will say too; unheard it would end the process.
-    answer.on("error", () => undefined);
     answer.on("data", this.#onData).once("end", this.#onEnd).once("close", this.#onAnswerClose);
   };
 
@@ -211,6 +209,7 @@ export class ForwardedExchange {
   #over(...failure: [error?: unknown]): void {
     clearTimeout(this.#headTimer);
     this.#asking = undefined;
+    // The caller may answer now, and the response is its own again.
     this.#client.off("close", this.#onClientClose).off("drain", this.#onDrain);
     const settle = this.#settle;
     this.#settle = undefined;

@@ -24,24 +24,27 @@ export function answerLegacy(exchange: LegacyExchange): Promise<void> {
 }
 
 async function answerRequest(exchange: LegacyRequest): Promise<void> {
-  const { method, request } = exchange;
+  const { method, params, request } = exchange;
   if (method === "initialize") return forwardInitialize(exchange);
   const hasTasks = request.headers["mcp-protocol-version"] === TASKS_2025;
   const lane = hasTasks && Object.hasOwn(LANES_2025, method) ? LANES_2025[method] : undefined;
-  if (lane !== undefined && !(await isLeftToServer(exchange))) return lane(exchange);
+  const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
+  if (lane !== undefined && !(await isLeftToServer(exchange, taskId))) return lane(exchange);
   return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
 }
 
 /** An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. */
 async function takeAnswer(exchange: LegacyExchange, { id, result, error }: JsonObject): Promise<void> {
   const question = readQuestionId(id);
-  if (question === undefined) return forward(exchange);
+  // A server with tasks may be a gateway like this one, and have asked under an id like ours.
+  if (question === undefined || (await isLeftToServer(exchange, question.taskId))) return forward(exchange);
   const { route, reply } = exchange;
   const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
   if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
-  route.backchannels.answered(question.taskId, question.key);
+  const claimant = claimantOf(exchange);
+  route.backchannels.answered(question.taskId, question.key, claimant);
   // Nobody learns from it whether there is such a task, or such a question still.
-  await route.engine.respond(question.taskId, claimantOf(exchange), question.key, answer);
+  await route.engine.respond(question.taskId, claimant, question.key, answer);
   reply.acknowledge();
 }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
 import { toEvent } from "../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
@@ -35,14 +36,14 @@ export class LongAnswer implements OpenStream {
   }
 
   /** How the answer passes, now that its head is here. */
-  receive({ status, headers }: AnswerHead): Passage | undefined {
-    const { response, streams } = this.#options;
-    if (isEventStream(headers["content-type"]) && status === 200) {
+  receive(head: AnswerHead): Passage | undefined {
+    const { response, streams, acceptsStream } = this.#options;
+    if (acceptsStream && isEvents(head) && encodingOf(head) === "identity") {
       this.#leave();
       this.#tap = new EventTap(response, streams);
       return this.#tap;
     }
-    if (this.#isStream) return this.#collect(status);
+    if (this.#isStream) return this.#collect(head);
     this.#leave();
     return undefined;
   }
@@ -55,7 +56,7 @@ export class LongAnswer implements OpenStream {
 
   beat(): void {
     const { response } = this.#options;
-    if (response.destroyed || response.writableLength > 0) return;
+    if (response.destroyed || response.writableEnded || response.writableLength > 0) return;
     if (!this.#isStream) {
       if (response.headersSent) return;
       this.#isStream = true;
@@ -71,8 +72,8 @@ export class LongAnswer implements OpenStream {
     this.#tap?.close();
   }
 
-  /** An answer that is no stream, as the one event that is left to send. */
-  #collect(status: number): Passage {
+  /** An answer that is no stream, or one that is compressed, as what is left to send: events. */
+  #collect(head: AnswerHead): Passage {
     const { id, maxBytes } = this.#options;
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -84,17 +85,23 @@ export class LongAnswer implements OpenStream {
         return NOTHING;
       },
       finish: () => {
-        const message =
-          bytes > maxBytes
-            ? errorMessage(id, rpc.resultTooLarge(bytes, maxBytes))
-            : toAnswer(Buffer.concat(chunks).toString("utf8"), id, status);
-        return Buffer.from(toEvent(message));
+        if (bytes > maxBytes) return toBytes(errorMessage(id, rpc.resultTooLarge(bytes, maxBytes)));
+        const body = inflated(Buffer.concat(chunks), encodingOf(head), maxBytes);
+        if (body === undefined) {
+          const detail = `The server's answer cannot be read (Content-Encoding: ${encodingOf(head)})`;
+          return toBytes(errorMessage(id, rpc.internal(detail)));
+        }
+        return isEvents(head) ? body : toBytes(toAnswer(body.toString("utf8"), id, head.status));
       },
     };
   }
 }
 
 const NOTHING = Buffer.alloc(0);
+
+function toBytes(message: JsonText): Buffer {
+  return Buffer.from(toEvent(message));
+}
 
 /** The server's answer as it is, if it is one; else what can be said of it. */
 function toAnswer(body: string, id: RequestId, status: number): JsonText {
@@ -114,6 +121,31 @@ function parsed(body: string): unknown {
   }
 }
 
-function isEventStream(contentType: string | undefined): boolean {
-  return contentType?.toLowerCase().startsWith("text/event-stream") ?? false;
+function isEvents({ status, headers }: AnswerHead): boolean {
+  return status === 200 && /^text\/event-stream\s*(?:;|$)/i.test(headers["content-type"] ?? "");
+}
+
+function encodingOf({ headers }: AnswerHead): string {
+  return headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
+}
+
+/** `undefined` when it is not what it says it is, or would be larger than `maxBytes`. */
+function inflated(body: Buffer, encoding: string, maxBytes: number): Buffer | undefined {
+  const options = { maxOutputLength: maxBytes };
+  try {
+    switch (encoding) {
+      case "identity":
+        return body;
+      case "gzip":
+      case "x-gzip":
+        return gunzipSync(body, options);
+      case "deflate":
+        return inflateSync(body, options);
+      case "br":
+        return brotliDecompressSync(body, options);
+    }
+  } catch {
+    // It is not what it says it is.
+  }
+  return undefined;
 }

@@ -4,7 +4,7 @@ export interface OpenStream {
   readonly lastWritten: number;
   /** Writes a comment, if this is a good moment for one. */
   beat(): void;
-  /** The gateway is about to stop: a stream that never ends by itself ends now. */
+  /** The gateway is about to stop: a stream that never ends by itself ends as soon as it is between two events. */
   stop?(): void;
 }
 
@@ -16,16 +16,23 @@ export class OpenStreams {
   readonly #keepAliveMs: number;
   readonly #streams = new Set<OpenStream>();
   #timer: NodeJS.Timeout | undefined;
+  #isStopping = false;
 
   /** None is quiet for longer than `keepAliveMs`. */
   constructor(keepAliveMs: number) {
     this.#keepAliveMs = keepAliveMs;
   }
 
+  /** How many are open. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
   /** Returns how to say that the stream has ended. */
   add(stream: OpenStream): () => void {
     this.#streams.add(stream);
     this.#timer ??= setInterval(() => this.#beat(), Math.ceil(this.#keepAliveMs / 3));
+    if (this.#isStopping) setImmediate(() => stream.stop?.());
     return () => {
       if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
       clearInterval(this.#timer);
@@ -33,7 +40,9 @@ export class OpenStreams {
     };
   }
 
+  /** Those that never end by themselves end, and those that are only just being opened. */
   stop(): void {
+    this.#isStopping = true;
     for (const stream of [...this.#streams]) stream.stop?.();
   }
 

@@ -50,16 +50,22 @@ export class TaskRelay {
   attend(channel: Channel): () => void {
     this.#attending.add(channel);
     this.wake();
-    return () => void this.#attending.delete(channel);
+    return () => {
+      this.#attending.delete(channel);
+      // What was asked there may have got lost, and may be asked elsewhere.
+      this.wake();
+    };
   }
 
-  answered(key: string): void {
-    if (this.#asked.has(key)) this.#answered.add(key);
+  /** Somebody has answered a question: whoever it was asked need not be told that it is no longer asked. */
+  answered(key: string, { route, caller }: Claimant): void {
+    const isOwner = route === this.#claimant.route && caller === this.#claimant.caller;
+    if (isOwner && this.#asked.has(key)) this.#answered.add(key);
   }
 
   /** Sends a notification that belongs to the task, if there is anywhere to send it. */
   tell(method: string, params: JsonObject): void {
-    this.#channel()?.send(toJson({ jsonrpc: "2.0", method, params: relatedTo(this.#id, params) }));
+    this.#deliver(message(method, relatedTo(this.#id, params)));
   }
 
   /** Something may have changed: the task, or where its client can be reached. */
@@ -102,9 +108,8 @@ export class TaskRelay {
     for (const [key, question] of Object.entries(questions)) {
       if (this.#asked.get(key)?.isOpen) continue;
       const asked = legacyQuestion(question, this.#id);
-      const channel = this.#channel();
-      if (channel?.send(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked })))
-        this.#asked.set(key, channel);
+      const channel = this.#deliver(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked }));
+      if (channel !== undefined) this.#asked.set(key, channel);
     }
     if (view !== undefined) this.#showStatus(legacyTask(view, this.#engine.now()));
     if (isOver && this.#isFollowed) {
@@ -116,17 +121,18 @@ export class TaskRelay {
   #showStatus(task: JsonObject): void {
     if (task.status === this.#status) return;
     this.#status = task.status;
-    newest(this.#listening)?.send(message("notifications/tasks/status", task));
+    deliver(message("notifications/tasks/status", task), this.#listening);
   }
 
-  /** Where a question goes (2025-11-25, Tasks §Input Required Status). */
-  #channel(): Channel | undefined {
-    return newest(this.#attending) ?? newest(this.#listening);
+  /** Sends it where a client of this task hears it, and says where that is (2025-11-25, Tasks §Input Required Status). */
+  #deliver(text: JsonText): Channel | undefined {
+    return deliver(text, this.#attending) ?? deliver(text, this.#listening);
   }
 }
 
-function newest(channels: ReadonlySet<Channel> | undefined): Channel | undefined {
-  return [...(channels ?? [])].findLast(({ isOpen }) => isOpen);
+/** The newest stream first: an older one may be open only because nobody has noticed yet that its client has gone. */
+function deliver(text: JsonText, channels: ReadonlySet<Channel> | undefined): Channel | undefined {
+  return [...(channels ?? [])].findLast((channel) => channel.isOpen && channel.send(text));
 }
 
 function message(method: string, params: JsonObject): JsonText {

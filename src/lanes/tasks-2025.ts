@@ -7,7 +7,7 @@ import { nextMoment } from "../tasks/wait.ts";
 import { sessionKey } from "./backchannels.ts";
 import { clientSession, sessionIdOf } from "./client-session.ts";
 import { forwardCall, forwardToolList } from "./forward.ts";
-import { claimantOf, type LegacyRequest, type Route } from "./lane.ts";
+import { claimantOf, type LegacyExchange, type LegacyRequest, type Route } from "./lane.ts";
 
 /** The first revision with tasks, and the last of the handshake. */
 export const TASKS_2025 = "2025-11-25";
@@ -28,15 +28,15 @@ export const LANES_2025: Readonly<Record<string, (exchange: LegacyRequest) => Pr
 };
 
 /**
- * Whether a request is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
+ * Whether a message is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
  * gateway made for clients of another generation can be asked for all the same.
+ * @param taskId the task that the message is about, if it is about one
  */
-export async function isLeftToServer(exchange: LegacyRequest): Promise<boolean> {
-  const { route, caller, method, params } = exchange;
+export async function isLeftToServer(exchange: LegacyExchange, taskId: unknown): Promise<boolean> {
+  const { route, caller } = exchange;
   const { description } = route.upstream;
   if (description !== undefined && description.capabilities.tasks === undefined) return false;
-  const { taskId } = params;
-  if (method.startsWith("tasks/") && typeof taskId === "string") {
+  if (typeof taskId === "string") {
     if ((await route.engine.find(taskId, claimantOf(exchange))) !== undefined) return false;
   }
   return route.upstream.describe({ caller: caller.key, headers: caller.headers }).then(

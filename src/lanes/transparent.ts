@@ -112,8 +112,6 @@ export class TransparentLane {
       method,
       // The path is set when the request is prepared: http-proxy would make one slash of two, in queries as well.
       ignorePath: true,
-      // Or the client's path would be parsed, and what does not parse throws.
-      toProxy: true,
       selfHandleResponse: true,
       buffer: new Handover(prepare),
       agent: isSecure ? agents.https : agents.http,

@@ -25,7 +25,8 @@ export function legacyResult(taskId: string, result: JsonText): JsonText {
   if (result === "{}") return `{"_meta":{${related}}}` as JsonText;
   // As a kept result begins, almost always: it goes out without being parsed, however large.
   if (result.startsWith('{"_meta":{"')) return `{"_meta":{${related},${result.slice(10)}` as JsonText;
-  if (!/^\{"(?:_meta|resultType)":/.test(result))
+  // `_meta` comes later when another field does first, and of two the last one would count.
+  if (!/^\{"(?:_meta"|resultType"|\d)/.test(result))
     return `{"_meta":{${related}},${result.slice(1)}` as JsonText;
   return toJson(relatedTo(taskId, JSON.parse(result)));
 }
