@@ -103,7 +103,7 @@ async function transparent(
   elsewhere: string | undefined,
 ): Promise<void> {
   const { request, response, route } = asked;
-  const [path = "", ...query] = (request.url ?? "").split("?");
+  const [path = "", ...query] = wholeUrl(request).split("?");
   const exchange: LegacyExchange = {
     ...asked,
     path,
@@ -121,6 +121,11 @@ async function transparent(
     route.log.error({ err: error }, "the store is not available");
     throw rpc.storeUnavailable();
   }
+}
+
+/** An app that the gateway is mounted in cuts its own part off the url, and keeps the whole (Express, Connect). */
+function wholeUrl(request: IncomingMessage & { readonly originalUrl?: string }): string {
+  return request.originalUrl ?? request.url ?? "";
 }
 
 /** What a modern client says in a header of every request, and a legacy one in none. */

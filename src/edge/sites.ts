@@ -11,14 +11,14 @@ const WELL_KNOWN = /^\/\.well-known\/[^/?]+(?=\/)/;
 
 /**
  * Finds what is no endpoint, in this order: below a route's path there is all that its server has; the well-known documents
- * about a route's path are the server's about its own (RFC 8414 §3.1, RFC 9728 §3.1); and whatever is left is the server's
- * if there is only one, and if the gateway has the address to itself.
+ * about a route's path are the server's about its own (RFC 8414 §3.1, RFC 9728 §3.1); and whatever is left belongs to the
+ * route at the root, or to the only one, if the gateway has the address to itself.
  */
 export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
   // The longest path first: one route may be mounted below another.
   const paths = [...routes].sort(([a], [b]) => b.length - a.length);
   const [only, ...others] = new Set(routes.values());
-  const fallback = hasAddress && others.length === 0 ? only : undefined;
+  const fallback = hasAddress ? (routes.get("/") ?? (others.length === 0 ? only : undefined)) : undefined;
 
   return (url: string): Site | undefined => {
     if (!url.startsWith("/")) return undefined;

@@ -1,4 +1,4 @@
-import type { JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import type { JsonRpcMessage, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import type { TaskId } from "../stores/task-store.ts";
 import type { Call } from "../tasks/call.ts";
 import type { Claimant, TaskEngine } from "../tasks/engine.ts";
@@ -25,6 +25,8 @@ export function sessionKey(
 interface ClientEnd {
   readonly channels: Set<Channel>;
   readonly relays: Set<TaskRelay>;
+  /** How many of the client's own calls are with the server. */
+  plainCalls: number;
   /** The client's requests that wait for a task to end, and how to let go of them. */
   readonly waiting: Map<RequestId, () => void>;
 }
@@ -55,6 +57,33 @@ export class Backchannels {
     };
   }
 
+  /** A call of a session's passes without becoming a task. Returns how to say that it has been answered. */
+  pass(session: SessionKey): () => void {
+    const end = this.#at(session);
+    end.plainCalls += 1;
+    return () => {
+      end.plainCalls -= 1;
+      this.#tidy(session);
+    };
+  }
+
+  /** Whether what the server says on the stream that a session listens on may be meant for a task. */
+  isHearing(session: SessionKey): boolean {
+    return (this.#sessions.get(session)?.relays.size ?? 0) > 0;
+  }
+
+  /**
+   * What the server says on that stream. Many servers ask there what they need to know for a call, and nothing in the
+   * question says for which; while a session has no call but one, it can only be that. Says whether it was taken: then it is not
+   * for the client to see.
+   */
+  hear(session: SessionKey, message: JsonRpcMessage): boolean {
+    const end = this.#sessions.get(session);
+    if (end === undefined) return false;
+    const isAlone = end.relays.size === 1 && end.plainCalls === 0;
+    return [...end.relays].some((relay) => relay.hear(message, isAlone));
+  }
+
   /** A request of a session waits, until the returned function is called or the client takes it back. */
   wait(session: SessionKey, request: RequestId, letGo: () => void): () => void {
     const { waiting } = this.#at(session);
@@ -77,7 +106,7 @@ export class Backchannels {
     if (call.end !== undefined) return;
     const end = session === undefined ? undefined : this.#at(session);
     const relay = this.#relay(id, claimant);
-    relay.follow(end?.channels);
+    relay.follow(call, end?.channels);
     end?.relays.add(relay);
     call.listen({
       onProgress: (progress) => {
@@ -121,15 +150,21 @@ export class Backchannels {
   }
 
   #at(session: SessionKey): ClientEnd {
-    const end = this.#sessions.get(session) ?? { channels: new Set(), relays: new Set(), waiting: new Map() };
+    const end = this.#sessions.get(session) ?? {
+      channels: new Set(),
+      relays: new Set(),
+      plainCalls: 0,
+      waiting: new Map(),
+    };
     this.#sessions.set(session, end);
     return end;
   }
 
   #tidy(session: SessionKey): void {
     const end = this.#sessions.get(session);
-    if (end !== undefined && end.channels.size + end.relays.size + end.waiting.size === 0)
-      this.#sessions.delete(session);
+    if (end === undefined) return;
+    const uses = end.channels.size + end.relays.size + end.plainCalls + end.waiting.size;
+    if (uses === 0) this.#sessions.delete(session);
   }
 }
 

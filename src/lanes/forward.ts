@@ -10,6 +10,7 @@ import { withEndpoint } from "./endpoint-event.ts";
 import { EventTap } from "./event-tap.ts";
 import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
+import { overheard } from "./overheard.ts";
 import type { AnswerHead, Forwarding, Passage } from "./transparent.ts";
 
 /** How large an answer may be that is changed; a larger one passes as it is. */
@@ -120,12 +121,15 @@ export async function forwardCall(exchange: LegacyRequest): Promise<void> {
     streams: route.streams,
     maxBytes: route.config.tasks.maxResultBytes,
   });
+  const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
+  const passed = session === undefined ? () => {} : route.backchannels.pass(session);
   try {
     await sendToEndpoint(exchange, { isPlain: true, onHead: (head) => answer.receive(head) });
   } catch (error) {
     if (!answer.fail(asGatewayError(error))) throw error;
   } finally {
     answer.close();
+    passed();
   }
 }
 
@@ -141,7 +145,10 @@ export async function forwardStream(exchange: LegacyExchange): Promise<void> {
     tap = new EventTap(response, route.streams);
     if (session === undefined) return withEndpoint(tap, route.config.upstream.url, path);
     hangUp = route.backchannels.listen(session, tap);
-    return tap;
+    return overheard(tap, {
+      isHearing: () => route.backchannels.isHearing(session),
+      hear: (message) => route.backchannels.hear(session, message),
+    });
   };
   try {
     await sendToEndpoint(exchange, { isPlain: true, onHead });

@@ -1,5 +1,12 @@
-import { type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import {
+  type JsonObject,
+  type JsonRpcMessage,
+  type JsonText,
+  type RequestId,
+  toJson,
+} from "../protocol/jsonrpc.ts";
 import type { TaskId, TaskView } from "../stores/task-store.ts";
+import type { Call } from "../tasks/call.ts";
 import type { Claimant, TaskEngine } from "../tasks/engine.ts";
 import { legacyQuestion, legacyTask, relatedTo } from "../tasks/view-2025.ts";
 import type { Channel } from "./backchannels.ts";
@@ -23,6 +30,9 @@ export class TaskRelay {
   readonly #answered = new Set<string>();
   #status: unknown = "working";
   #isFollowed = false;
+  #call: Call | undefined;
+  /** What the server asked on the stream of the session, and was taken for this task. It may come again when that is resumed. */
+  readonly #heard = new Set<RequestId>();
   #looking = false;
   #isStale = false;
   #retry: NodeJS.Timeout | undefined;
@@ -41,7 +51,8 @@ export class TaskRelay {
   }
 
   /** The session that these streams belong to is told of everything until the task has ended. */
-  follow(listening: ReadonlySet<Channel> | undefined): void {
+  follow(call: Call, listening: ReadonlySet<Channel> | undefined): void {
+    this.#call = call;
     this.#isFollowed = true;
     this.#listening = listening;
     this.wake();
@@ -61,6 +72,21 @@ export class TaskRelay {
   answered(key: string, { route, caller }: Claimant): void {
     const isOwner = route === this.#claimant.route && caller === this.#claimant.caller;
     if (isOwner && this.#asked.has(key)) this.#answered.add(key);
+  }
+
+  /** What the server says on the stream of the session; `isAlone` if there is no other call it could mean. Whether it was taken. */
+  hear(message: JsonRpcMessage, isAlone: boolean): boolean {
+    if (this.#call === undefined || !("method" in message)) return false;
+    const { method, params } = message;
+    if ("id" in message) {
+      if (this.#heard.has(message.id)) return true;
+      if (!isAlone || method === "ping" || !this.#call.hear(message)) return false;
+      this.#heard.add(message.id);
+      return true;
+    }
+    const isWithdrawn =
+      method === "notifications/cancelled" && this.#heard.has(params?.requestId as RequestId);
+    return (isWithdrawn || method === "notifications/progress") && this.#call.hear(message);
   }
 
   /** Sends a notification that belongs to the task, if there is anywhere to send it. */
@@ -105,15 +131,16 @@ export class TaskRelay {
       const params = { requestId: questionId(this.#id, key) };
       if (!this.#answered.delete(key)) channel.send(message("notifications/cancelled", params));
     }
+    if (view !== undefined) this.#showStatus(legacyTask(view, this.#engine.now()));
     for (const [key, question] of Object.entries(questions)) {
       if (this.#asked.get(key)?.isOpen) continue;
       const asked = legacyQuestion(question, this.#id);
       const channel = this.#deliver(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked }));
       if (channel !== undefined) this.#asked.set(key, channel);
     }
-    if (view !== undefined) this.#showStatus(legacyTask(view, this.#engine.now()));
     if (isOver && this.#isFollowed) {
       this.#isFollowed = false;
+      this.#call = undefined;
       this.onFollowed();
     }
   }

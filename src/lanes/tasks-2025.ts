@@ -100,9 +100,10 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
     throwIfRefused(call);
   }
   const immediate = policy.immediateResponse;
+  const running = { ...record, statusMessage: "running" };
   reply.result(
     toJson({
-      task: legacyTask({ task: record }, record.updatedAt),
+      task: legacyTask({ task: call.state === "queued" ? record : running }, record.updatedAt),
       ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
     }),
   );

@@ -4,6 +4,7 @@ import {
   isObject,
   type JsonObject,
   type JsonRpcError,
+  type JsonRpcMessage,
   type JsonRpcNotification,
   type JsonRpcRequest,
   type JsonRpcResponse,
@@ -171,6 +172,11 @@ export class Call implements SessionHolder {
         .finally(stop)
         .then((answer) => answer !== undefined && session.respond(id, answer));
     }
+  }
+
+  /** What the server sent on a stream that is not the call's own. Whether it was meant for the call. */
+  hear(message: JsonRpcMessage): boolean {
+    return this.#lease?.session.hear(message) ?? false;
   }
 
   onNotification(notification: JsonRpcNotification): void {

@@ -165,6 +165,17 @@ export class Session {
     return { id, response, cancel: (reason) => this.#cancel(id, reason) };
   }
 
+  /**
+   * Takes what the server sent elsewhere, but means for a request of this session. Says whether it was: progress is, where
+   * somebody here waits for it.
+   */
+  hear(message: JsonRpcMessage): boolean {
+    if ("method" in message && message.method === "notifications/progress")
+      return this.#progressed(message.params);
+    this.#receive(message);
+    return true;
+  }
+
   notify(method: string, params?: JsonObject): void {
     this.#tell(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
   }
@@ -243,12 +254,12 @@ export class Session {
     }
   }
 
-  #progressed(params: JsonObject | undefined): void {
+  #progressed(params: JsonObject | undefined): boolean {
     const { progressToken, ...rest } = params ?? {};
-    if (progressToken === undefined || !hasProgress(rest)) return;
-    for (const pending of this.#pending.values()) {
-      if (pending.progressToken === progressToken) pending.onProgress(rest);
-    }
+    if (progressToken === undefined || !hasProgress(rest)) return false;
+    const pending = [...this.#pending.values()].find((one) => one.progressToken === progressToken);
+    pending?.onProgress(rest);
+    return pending !== undefined;
   }
 
   #cancel(id: RequestId, reason: string): void {

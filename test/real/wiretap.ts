@@ -111,6 +111,10 @@ function passedOn(headers: readonly [string, unknown][]): [string, string][] {
 function messagesIn(text: string, isStream: boolean): readonly Json[] {
   if (!isStream) return text === "" ? [] : [JSON.parse(text)];
   const messages: Json[] = [];
-  createParser({ onEvent: ({ data }) => messages.push(JSON.parse(data)) }).feed(text);
+  createParser({
+    onEvent: ({ data }) => {
+      if (data !== "") messages.push(JSON.parse(data));
+    },
+  }).feed(text);
   return messages;
 }
