@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { conformance, node24 } from "../peers/peers.ts";
 import type { Check } from "./verdict.ts";
 
+/** The revision that is meant unless another is named. */
 export const REVISION = "2026-07-28";
 
 const PATIENCE_MS = 120_000;
@@ -33,9 +34,11 @@ export async function runScenario(url: URL, scenario: string): Promise<readonly 
   return all.get(scenario) ?? [];
 }
 
-/** Runs the frozen set that the revision requires, and what the suite runs beside it without scoring it. */
-export const runRequirements = (url: URL): Promise<ReadonlyMap<string, readonly Check[]>> =>
-  run(url, ["--requirements", REVISION]);
+/** Runs the frozen set that a revision requires, and what the suite runs beside it without scoring it. */
+export const runRequirements = (
+  url: URL,
+  revision: string = REVISION,
+): Promise<ReadonlyMap<string, readonly Check[]>> => run(url, ["--requirements", revision]);
 
 export interface Requirements {
   /** The scenarios that the revision requires of a server. */
@@ -45,8 +48,8 @@ export interface Requirements {
 }
 
 /** The frozen list as the suite ships it. */
-export async function requirements(): Promise<Requirements> {
-  const file = join(dirname(conformance()), `../requirements/${REVISION}.yaml`);
+export async function requirements(revision: string = REVISION): Promise<Requirements> {
+  const file = join(dirname(conformance()), `../requirements/${revision}.yaml`);
   const { server, not_scored: unscored } = parse(await readFile(file, "utf8")) as {
     server: string[];
     not_scored: { scenario: string; leg: string }[];

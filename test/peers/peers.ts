@@ -16,6 +16,29 @@ export const inspector = (): string =>
 /** The script of the npm package mcp-proxy. */
 export const mcpProxy = (): string => installed("mcp-proxy/dist/bin/mcp-proxy.mjs");
 
+/** The script of the inspector of the 1.x generation (`--cli`); run it with `node24()`. */
+export const inspector1 = (): string => installed("inspector-1/cli/build/cli.js");
+
+/** The script of mcp-remote, which serves the server at a URL on its standard streams. */
+export const mcpRemote = (): string => installed("mcp-remote/dist/proxy.js");
+
+/** The script of the npm package supergateway. */
+export const supergateway = (): string => installed("supergateway/dist/index.js");
+
+export type SdkRelease = "1.10" | "1.22" | "1.32";
+
+/** A module of a release of the v1 SDK, e.g. `client/index`. */
+export function sdk(release: SdkRelease, module: string): string {
+  switch (release) {
+    case "1.10":
+      return installed(`sdk-1-10/dist/esm/${module}.js`);
+    case "1.22":
+      return installed(`sdk-1-22/dist/esm/${module}.js`);
+    case "1.32":
+      return present(`${root}/node_modules/@modelcontextprotocol/sdk/dist/esm/${module}.js`);
+  }
+}
+
 export type EverythingRelease = "2025.4.28" | "2025.9.25" | "2025.12.18";
 export type EverythingTransport = "streamableHttp" | "sse" | "stdio";
 

@@ -2,6 +2,7 @@ import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import type { RequestHandlerExtra } from "@modelcontextprotocol/sdk/shared/protocol.js";
 import {
   CreateMessageResultSchema,
+  type ElicitRequestFormParams,
   type ElicitResult,
   ElicitResultSchema,
   ListRootsResultSchema,
@@ -10,6 +11,7 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 
 export type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
+export type Form = ElicitRequestFormParams["requestedSchema"];
 export type Properties = Record<string, { type: "string" } | { type: "number" } | { type: "boolean" }>;
 
 /**
@@ -35,13 +37,17 @@ export class Asks {
     message: string,
     properties: Properties,
   ): Promise<NonNullable<ElicitResult["content"]>> {
-    const requestedSchema = { type: "object" as const, properties, required: Object.keys(properties) };
+    const form: Form = { type: "object", properties, required: Object.keys(properties) };
+    return (await this.fill(key, message, form)).content ?? {};
+  }
+
+  /** Gives what was done with the form, and what it was filled with. */
+  fill(key: string, message: string, requestedSchema: Form): Promise<ElicitResult> {
     const request = {
       method: "elicitation/create" as const,
       params: { message, requestedSchema, _meta: meta(key) },
     };
-    const { content } = await this.#server.request(request, ElicitResultSchema, this.#options);
-    return content ?? {};
+    return this.#server.request(request, ElicitResultSchema, this.#options);
   }
 
   /** Gives the text that the model answered. */

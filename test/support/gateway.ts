@@ -2,7 +2,7 @@
 
 import { onTestFinished } from "vitest";
 import type { Config, ServerConfig, ToolPolicy, ToolRule } from "../../src/config/config.ts";
-import { type Gateway, startGateway } from "../../src/gateway.ts";
+import { type Gateway, type GatewayOptions, startGateway } from "../../src/gateway.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { ModernClient } from "./modern-client.ts";
 
@@ -23,6 +23,8 @@ export interface GatewaySettings {
   readonly forwardHeaders?: readonly string[];
   readonly listen?: Partial<Config["listen"]>;
   readonly limits?: Partial<Config["limits"]>;
+  /** Says who is calling; everybody is the same caller unless it is given. */
+  readonly identify?: GatewayOptions["identify"];
 }
 
 const POLICY: ToolPolicy = {
@@ -37,7 +39,11 @@ const POLICY: ToolPolicy = {
 
 /** Starts a gateway in front of one server. It is closed when the test ends. */
 export async function gatewayFor(settings: GatewaySettings): Promise<GatewayUnderTest> {
-  const gateway = await startGateway(configFor(settings), { log: createLog("silent") });
+  const { identify } = settings;
+  const gateway = await startGateway(configFor(settings), {
+    log: createLog("silent"),
+    ...(identify === undefined ? {} : { identify }),
+  });
   onTestFinished(() => gateway.close());
   const url = new URL(gateway.routes[0]?.url ?? "");
   return { url, gateway, client: (options) => new ModernClient(url, options) };

@@ -1,6 +1,7 @@
 /**
- * A legacy server with everything that `conformance server --requirements 2026-07-28` asks of one: tools, prompts,
- * resources with templates and subscriptions, completion, logging, progress, and questions of every kind.
+ * A legacy server with everything that `conformance server --requirements` asks of one at 2025-11-25, and of one behind the
+ * gateway at 2026-07-28: tools, prompts, resources with templates and subscriptions, completion, logging, progress, and
+ * questions of every kind.
  */
 
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
@@ -19,19 +20,24 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 import { Asks } from "./everything-asks.ts";
 import { PROMPTS, RESOURCE_TEMPLATES, RESOURCES, readResource } from "./everything-content.ts";
+import { serveEverything } from "./everything-http.ts";
 import { TOOLS, type ToolContext } from "./everything-tools.ts";
-import { type LegacyHttp, runAsProgram, serveLegacy } from "./legacy-http.ts";
+import { TOOLS_2025 } from "./everything-tools-2025.ts";
+import { type LegacyHttp, runAsProgram } from "./legacy-http.ts";
 
 export interface LegacyEverythingServerOptions {
   readonly port?: number;
   /** Whether questions go out on the stream of the call, or, as in most v1 servers, on the session's GET stream. */
   readonly asksOn?: "call" | "session";
+  /** Whether it keeps its events, as `test_reconnection` needs; without, a stream that was cut is lost. */
+  readonly isResumable?: boolean;
 }
 
 /** Each tool call that asks for a change of a list adds the dynamic entry, or takes it away again. */
 export async function startLegacyEverythingServer({
   port = 0,
   asksOn = "session",
+  isResumable = false,
 }: LegacyEverythingServerOptions = {}): Promise<LegacyHttp> {
   const servers = new Map<Server, Set<string>>();
   const isChanged = { tools: false, prompts: false };
@@ -48,7 +54,7 @@ export async function startLegacyEverythingServer({
     touch: (uri) => everyone("notifications/resources/updated", { uri }, (watched) => watched.has(uri)),
   };
 
-  return serveLegacy(
+  return serveEverything(
     () => {
       const watched = new Set<string>();
       const server = new Server(
@@ -61,7 +67,7 @@ export async function startLegacyEverythingServer({
       serveResources(server, watched);
       return server;
     },
-    { port, onEnd: (server) => servers.delete(server) },
+    { port, isResumable, onEnd: (server) => servers.delete(server) },
   );
 }
 
@@ -81,7 +87,7 @@ function serveTools(
 ): void {
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: [
-      ...[...TOOLS].map(([name, { description, inputSchema = EMPTY }]) => ({
+      ...[...EVERY_TOOL].map(([name, { description, inputSchema = EMPTY }]) => ({
         name,
         description,
         inputSchema,
@@ -92,7 +98,7 @@ function serveTools(
     ],
   }));
   server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) => {
-    const tool = TOOLS.get(params.name);
+    const tool = EVERY_TOOL.get(params.name);
     if (!tool) throw new McpError(-32602, `Unknown tool: ${params.name}`);
     return tool.run(params.arguments ?? {}, {
       ...changes,
@@ -146,6 +152,7 @@ function serveResources(server: Server, watched: Set<string>): void {
   });
 }
 
+const EVERY_TOOL = new Map([...TOOLS, ...TOOLS_2025]);
 const EMPTY = { type: "object" as const, properties: {} };
 
 await runAsProgram(import.meta.url, startLegacyEverythingServer);
