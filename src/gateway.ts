@@ -129,6 +129,7 @@ async function openCore(
     );
     await engine.close();
     held.close();
+    backchannels.close();
     transparent.close();
     for (const server of servers) server.closeAllConnections();
     await Promise.all(closed);

@@ -136,6 +136,13 @@ export class Backchannels {
     this.#relays.get(id)?.answered(key, claimant);
   }
 
+  /** Nobody is told anything any more. */
+  close(): void {
+    for (const relay of this.#relays.values()) relay.close();
+    this.#relays.clear();
+    this.#sessions.clear();
+  }
+
   #relay(id: TaskId, claimant: Claimant): TaskRelay {
     const relay = this.#relays.get(id) ?? new TaskRelay(this.#engine, id, claimant);
     this.#relays.set(id, relay);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { ServerConfig } from "../config/config.ts";
+import { rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
@@ -118,6 +119,13 @@ export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
     headers: caller.headers,
     capabilities: legacyCapabilities(envelope.capabilities),
   };
+}
+
+/** The task that a request is about. @throws -32602 */
+export function taskIdOf({ params }: Pick<Exchange, "params">): string {
+  const { taskId } = params;
+  if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
+  return taskId;
 }
 
 export function claimantOf({ caller, route }: Pick<Exchange, "caller" | "route">): Claimant {

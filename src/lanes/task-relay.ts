@@ -101,6 +101,8 @@ export class TaskRelay {
   }
 
   close(): void {
+    this.#isFollowed = false;
+    this.#attending.clear();
     this.#stopWatching();
     clearTimeout(this.#retry);
   }

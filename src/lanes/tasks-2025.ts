@@ -1,13 +1,13 @@
-import { RpcError, rpc } from "../protocol/errors.ts";
+import { rpc } from "../protocol/errors.ts";
 import { isObject, toJson } from "../protocol/jsonrpc.ts";
-import type { TaskView } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
-import { legacyResult, legacyTask } from "../tasks/view-2025.ts";
+import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import { sessionKey } from "./backchannels.ts";
-import { clientSession, sessionIdOf } from "./client-session.ts";
+import { clientSession } from "./client-session.ts";
 import { forwardCall, forwardToolList } from "./forward.ts";
-import { claimantOf, type LegacyExchange, type LegacyRequest, type Route } from "./lane.ts";
+import { claimantOf, type LegacyExchange, type LegacyRequest, type Route, taskIdOf } from "./lane.ts";
+import { getTaskResult } from "./task-result.ts";
 
 /** The first revision with tasks, and the last of the handshake. */
 export const TASKS_2025 = "2025-11-25";
@@ -96,7 +96,7 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
   call.start();
   if (call.end?.kind === "ours") throw call.end.error;
   if (policy.mode !== "always") {
-    await nextMoment(call, { windowMs: policy.waitForMs });
+    await nextMoment(call, { windowMs: policy.waitForMs, untilAccepted: true });
     throwIfRefused(call);
   }
   const immediate = policy.immediateResponse;
@@ -114,43 +114,6 @@ async function getTask(exchange: LegacyRequest): Promise<void> {
   const { route, reply } = exchange;
   const view = await route.engine.get(taskIdOf(exchange), claimantOf(exchange));
   reply.result(toJson(legacyTask(view, route.engine.now())));
-}
-
-/**
- * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).
- * The client may leave and come back, and several may wait.
- */
-async function getTaskResult(exchange: LegacyRequest): Promise<void> {
-  const { route, reply, request, id } = exchange;
-  const taskId = taskIdOf(exchange);
-  const claimant = claimantOf(exchange);
-  const over = new AbortController();
-  const letGo = () => over.abort();
-  const session = sessionKey(claimant, sessionIdOf(request));
-  const signals = [reply.gone, route.stopping];
-  for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
-  const taken = session === undefined ? () => {} : route.backchannels.wait(session, id, letGo);
-  const channel = {
-    get isOpen() {
-      return !over.signal.aborted;
-    },
-    send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
-  };
-  let leave = () => {};
-  try {
-    const view = await untilEnded(route, taskId, claimant, over.signal, () => {
-      leave = route.backchannels.attend(taskId, claimant, channel);
-      reply.keepAlive();
-    });
-    if (view !== undefined) answerWith(exchange, view);
-    else if (route.stopping.aborted) throw rpc.stopping();
-    else reply.drop();
-  } finally {
-    over.abort();
-    leave();
-    taken();
-    for (const signal of signals) signal.removeEventListener("abort", letGo);
-  }
 }
 
 /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
@@ -196,13 +159,6 @@ function taskSupport({ policy }: Route, tool: string): "forbidden" | "optional" 
   }
 }
 
-/** The id of the task that a request is about. @throws -32602 */
-function taskIdOf({ params }: Pick<LegacyRequest, "params">): string {
-  const { taskId } = params;
-  if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
-  return taskId;
-}
-
 /**
  * How long a task is to stay, in milliseconds: what the client wishes, within what the policy grants (Tasks §TTL and Resource
  * Management). The answer says what was made of it.
@@ -220,49 +176,4 @@ function throwIfRefused({ end }: Call): void {
   if (end?.kind !== "ours" || end.failure === undefined) return;
   const { message, facts } = end.failure;
   if (facts.status !== undefined && facts.status < 500) throw rpc.refused(message, facts);
-}
-
-/** The task as it ended; `undefined` when the wait was over before. `begin` is called if there is anything to wait for. */
-async function untilEnded(
-  { engine }: Route,
-  taskId: string,
-  claimant: Parameters<typeof engine.get>[1],
-  over: AbortSignal,
-  begin: () => void,
-): Promise<TaskView | undefined> {
-  let wake = () => {};
-  // Watched before it is read: nothing that happens in between is missed.
-  const stop = engine.watch(taskId, () => wake());
-  const onOver = () => wake();
-  over.addEventListener("abort", onOver, { once: true });
-  try {
-    for (let isFirst = true; !over.aborted; isFirst = false) {
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      const view = await engine.get(taskId, claimant);
-      if (view.outcome !== undefined) return view;
-      if (isFirst) begin();
-      if (!over.aborted) await changed;
-    }
-    return undefined;
-  } finally {
-    stop();
-  }
-}
-
-/** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
-function answerWith({ reply }: LegacyRequest, { task, outcome }: TaskView): void {
-  switch (outcome?.kind) {
-    case "completed":
-      return reply.result(legacyResult(task.id, outcome.result));
-    case "failed":
-      throw new RpcError(outcome.error);
-    case "cancelled":
-      throw rpc.internal(`The task was cancelled: ${outcome.reason ?? "no reason was given"}`);
-    case "lost":
-      throw rpc.internal(outcome.reason);
-    case undefined:
-      throw new Error("a task that has not ended has no result");
-  }
 }

@@ -2,7 +2,7 @@ import { rpc } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
-import { claimantOf, type Exchange, type Lane, type Route, serverMeta } from "./lane.ts";
+import { claimantOf, type Lane, type Route, serverMeta, taskIdOf } from "./lane.ts";
 
 /** `tasks/get` (Tasks §Task Polling). */
 export const getTask: Lane = async (exchange) => {
@@ -27,12 +27,6 @@ export const cancelTask: Lane = async (exchange) => {
   await route.engine.cancel(taskIdOf(exchange), claimantOf(exchange));
   reply.result(acknowledgement(route));
 };
-
-function taskIdOf({ params }: Exchange): string {
-  const { taskId } = params;
-  if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
-  return taskId;
-}
 
 function acknowledgement(route: Route): JsonText {
   return toJson({ resultType: "complete", _meta: serverMeta(route) });

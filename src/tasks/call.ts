@@ -24,6 +24,8 @@ import type { Slots } from "./slots.ts";
 /** What can be heard of a call. All optional; none may throw. */
 export interface CallListener {
   onSent?(): void;
+  /** The server has not refused the request. */
+  onAccepted?(): void;
   onProgress?(progress: Progress): void;
   /** A notification that the server sent in the course of the call, and that is neither progress nor a withdrawal. */
   onNotification?(notification: JsonRpcNotification): void;
@@ -231,8 +233,10 @@ export class Call implements SessionHolder {
       await lease.session.setLogLevel(logLevel);
       this.#refuseWhenEnded();
     }
-    const onProgress = (progress: Progress) => this.#tell((listener) => listener.onProgress?.(progress));
-    this.#request = lease.session.request(method, params, onProgress);
+    this.#request = lease.session.request(method, params, {
+      onProgress: (progress) => this.#tell((listener) => listener.onProgress?.(progress)),
+      onAccepted: () => this.#tell((listener) => listener.onAccepted?.()),
+    });
     if (this.#state === "queued") {
       this.#state = "sent";
       this.#tell((listener) => listener.onSent?.());

@@ -1,13 +1,15 @@
 import type { Call } from "./call.ts";
 
 /** What a client's request can wait for in a call, whichever comes first. */
-export type Moment = "ended" | "asked" | "elapsed" | "gone";
+export type Moment = "ended" | "asked" | "accepted" | "elapsed" | "gone";
 
 export interface Wait {
   /** How long the server may take before the client gets a handle; counted from when the call is sent. Absent: for ever. */
   readonly windowMs?: number;
   /** Aborted when the client has hung up; absent when that is no reason to stop waiting. */
   readonly gone?: AbortSignal;
+  /** Whether it is enough to know that the server has not refused the call. */
+  readonly untilAccepted?: boolean;
 }
 
 /** Questions that are asked in one breath are to reach the client together. */
@@ -16,7 +18,7 @@ const BREATH_MS = 20;
 const MIN_QUEUED_MS = 2_000;
 
 /** Resolves with the first thing that happens. What has happened already counts. */
-export function nextMoment(call: Call, { windowMs, gone }: Wait): Promise<Moment> {
+export function nextMoment(call: Call, { windowMs, gone, untilAccepted = false }: Wait): Promise<Moment> {
   if (call.end !== undefined) return Promise.resolve("ended");
   if (gone?.aborted) return Promise.resolve("gone");
   return new Promise((resolve) => {
@@ -40,6 +42,7 @@ export function nextMoment(call: Call, { windowMs, gone }: Wait): Promise<Moment
     };
     const stopListening = call.listen({
       onSent: () => windowMs !== undefined && open(windowMs),
+      onAccepted: () => untilAccepted && settle("accepted"),
       onQuestions,
       onEnd: () => settle("ended"),
     });

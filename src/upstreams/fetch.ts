@@ -42,6 +42,8 @@ export interface UpstreamFetchOptions {
 /** What the sender of a request knows of the answer, and wants to know of it. */
 export interface Expected {
   readonly answerTo: RequestId;
+  /** The server has taken the request, whenever it will answer. */
+  onAccepted(): void;
   /** Hears of a stream that was given up because it carried too much: the transport only sees it break. */
   onOverflow(failure: UpstreamFailure): void;
 }
@@ -75,6 +77,7 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
     if (status >= 400 && !(status === 405 && init?.method === "GET")) {
       throw await refusal(response);
     }
+    expected?.onAccepted();
     const plain = flat(headers);
     if (NULL_BODY.has(status)) {
       body.destroy();

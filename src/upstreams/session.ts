@@ -31,6 +31,13 @@ export interface SessionHolder {
 /** A progress notification without its token: what the specification knows of it, and whatever else there is. */
 export type Progress = JsonObject & { readonly progress: number };
 
+/** What can be heard of a request, apart from its answer. */
+export interface RequestListener {
+  onProgress?(progress: Progress): void;
+  /** The server has taken it: from here on it answers, or the stream breaks. */
+  onAccepted?(): void;
+}
+
 /** A request under way on a session. */
 export interface UpstreamRequest {
   readonly id: RequestId;
@@ -140,18 +147,18 @@ export class Session {
     this.#holder = holder;
   }
 
-  /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `onProgress`. */
+  /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `listener`. */
   request(
     method: string,
     params: JsonObject | undefined,
-    onProgress: (progress: Progress) => void = () => {},
+    { onProgress = () => {}, onAccepted = () => {} }: RequestListener = {},
   ): UpstreamRequest {
     this.#lastId += 1;
     const id = this.#idPrefix === undefined ? this.#lastId : `${this.#idPrefix}${this.#lastId}`;
     const meta = { progressToken: id, ...(isObject(params?._meta) ? params._meta : {}) };
     const { progressToken } = meta;
     const message = { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } } as const;
-    const { ended, stop } = this.#wire.ask(message);
+    const { ended, stop } = this.#wire.ask(message, onAccepted);
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {
       this.#pending.set(id, { progressToken, resolve, reject, onProgress });
       ended.then(

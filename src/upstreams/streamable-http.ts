@@ -80,9 +80,9 @@ export class StreamableHttpWire implements Wire {
     await this.#main.send(message as JSONRPCMessage).catch(rejectAsFailure);
   }
 
-  ask(request: JsonRpcRequest): Asking {
+  ask(request: JsonRpcRequest, onAccepted = () => {}): Asking {
     if (this.#isClosed) return { ended: Promise.reject(closed()), stop: () => {} };
-    return request.method === "initialize" ? this.#handshake(request) : this.#exchange(request);
+    return request.method === "initialize" ? this.#handshake(request) : this.#exchange(request, onAccepted);
   }
 
   async initialized(): Promise<void> {
@@ -117,7 +117,7 @@ export class StreamableHttpWire implements Wire {
   #handshake(request: JsonRpcRequest): Asking {
     const stream = new StreamEnd();
     this.#endHandshake = () => stream.end();
-    this.#handshaking = { answerTo: request.id, onOverflow: stream.end };
+    this.#handshaking = { answerTo: request.id, onAccepted: () => {}, onOverflow: stream.end };
     const send = async () => {
       await this.#main.start();
       await this.#main
@@ -129,11 +129,11 @@ export class StreamableHttpWire implements Wire {
   }
 
   /** Sends one request on a transport of its own, to know when nothing more can come of it. */
-  #exchange(request: JsonRpcRequest): Asking {
+  #exchange(request: JsonRpcRequest, onAccepted: () => void): Asking {
     const stream = new StreamEnd();
     let isAnswerElsewhere = false;
     let lastEventId: string | undefined;
-    const expected: Expected = { answerTo: request.id, onOverflow: stream.end };
+    const expected: Expected = { answerTo: request.id, onAccepted, onOverflow: stream.end };
     const fetch: FetchLike = async (url, init) => {
       // The transport forgets where it was when a resumed stream is cut before its first event.
       if (init?.method === "GET" && lastEventId !== undefined)

@@ -21,8 +21,8 @@ export interface Wire {
   onLost: () => void;
   /** Sends a notification or an answer. @throws UpstreamFailure */
   tell(message: JsonRpcMessage): Promise<void>;
-  /** Sends a request, and listens on the stream that it opens. */
-  ask(request: JsonRpcRequest): Asking;
+  /** Sends a request, and listens on the stream that it opens. `onAccepted`: the server has not refused it. */
+  ask(request: JsonRpcRequest, onAccepted?: () => void): Asking;
   /** To be called with the version that was negotiated, before anything but `initialize` is sent. */
   setProtocolVersion(version: string): void;
   /** Sends `notifications/initialized`, and is ready for what the server sends unasked when it settles. */

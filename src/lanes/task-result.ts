@@ -1,0 +1,89 @@
+import { RpcError, rpc } from "../protocol/errors.ts";
+import type { TaskView } from "../stores/task-store.ts";
+import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import { legacyResult } from "../tasks/view-2025.ts";
+import { sessionKey } from "./backchannels.ts";
+import { sessionIdOf } from "./client-session.ts";
+import { claimantOf, type LegacyRequest, taskIdOf } from "./lane.ts";
+
+/**
+ * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).
+ * The client may leave and come back, and several may wait.
+ */
+export async function getTaskResult(exchange: LegacyRequest): Promise<void> {
+  const { route, reply, request, id } = exchange;
+  const taskId = taskIdOf(exchange);
+  const claimant = claimantOf(exchange);
+  const over = new AbortController();
+  const letGo = () => over.abort();
+  const session = sessionKey(claimant, sessionIdOf(request));
+  const signals = [reply.gone, route.stopping];
+  for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
+  const taken = session === undefined ? () => {} : route.backchannels.wait(session, id, letGo);
+  const channel = {
+    get isOpen() {
+      return !over.signal.aborted;
+    },
+    send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
+  };
+  let leave = () => {};
+  try {
+    const view = await untilEnded(route.engine, taskId, claimant, over.signal, () => {
+      leave = route.backchannels.attend(taskId, claimant, channel);
+      reply.keepAlive();
+    });
+    if (view !== undefined) answerWith(exchange, view);
+    else if (route.stopping.aborted) throw rpc.stopping();
+    else reply.drop();
+  } finally {
+    over.abort();
+    leave();
+    taken();
+    for (const signal of signals) signal.removeEventListener("abort", letGo);
+  }
+}
+
+/** The task as it ended; `undefined` when the wait was over before. `begin` is called if there is anything to wait for. */
+async function untilEnded(
+  engine: TaskEngine,
+  taskId: string,
+  claimant: Claimant,
+  over: AbortSignal,
+  begin: () => void,
+): Promise<TaskView | undefined> {
+  let wake = () => {};
+  // Watched before it is read: nothing that happens in between is missed.
+  const stop = engine.watch(taskId, () => wake());
+  const onOver = () => wake();
+  over.addEventListener("abort", onOver, { once: true });
+  try {
+    for (let isFirst = true; !over.aborted; isFirst = false) {
+      const changed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const view = await engine.get(taskId, claimant);
+      if (view.outcome !== undefined) return view;
+      if (isFirst) begin();
+      if (!over.aborted) await changed;
+    }
+    return undefined;
+  } finally {
+    stop();
+  }
+}
+
+/** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
+function answerWith({ reply }: LegacyRequest, { task, outcome }: TaskView): void {
+  switch (outcome?.kind) {
+    case "completed":
+      return reply.result(legacyResult(task.id, outcome.result));
+    case "failed":
+      throw new RpcError(outcome.error);
+    case "cancelled":
+      throw rpc.internal(`The task was cancelled: ${outcome.reason ?? "no reason was given"}`);
+    case "lost":
+      throw rpc.internal(outcome.reason);
+    case undefined:
+      throw new Error("a task that has not ended has no result");
+  }
+}
