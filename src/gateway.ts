@@ -90,6 +90,7 @@ export async function taskgate(config: Config, options: GatewayOptions = {}): Pr
 
 /** A server that does not answer must not keep the others' clients waiting. */
 const PROBE_MS = 5_000;
+const GOODBYE_MS = 100;
 
 async function openCore(
   config: Config,
@@ -131,6 +132,8 @@ async function openCore(
     held.close();
     backchannels.close();
     transparent.close();
+    // Who still waits is told that we stop, and that has to be written before the connections are closed.
+    await within(GOODBYE_MS, idle());
     for (const server of servers) server.closeAllConnections();
     await Promise.all(closed);
     await Promise.all(served.map(({ upstream }) => upstream.close()));

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { rpc } from "../protocol/errors.ts";
+import { RpcError, rpc } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { readInitializeResult, type TaskSupport, withTaskSupport, withTasksCapability } from "./amended.ts";
@@ -42,7 +42,9 @@ export async function forward(exchange: LegacyExchange): Promise<void> {
   const { response, route } = exchange;
   let tap: EventTap | undefined;
   const onHead = ({ headers }: AnswerHead) => {
-    if (isPlainStream(headers)) tap = new EventTap(response, route.streams);
+    // What has a length is complete, and nothing can be put into it.
+    const hasRoom = headers["content-length"] === undefined;
+    if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, route.streams);
     return tap;
   };
   try {
@@ -126,7 +128,7 @@ export async function forwardCall(exchange: LegacyRequest): Promise<void> {
   try {
     await sendToEndpoint(exchange, { isPlain: true, onHead: (head) => answer.receive(head) });
   } catch (error) {
-    if (!answer.fail(asGatewayError(error))) throw error;
+    if (!(error instanceof RpcError && answer.fail(error))) throw error;
   } finally {
     answer.close();
     passed();
@@ -136,7 +138,7 @@ export async function forwardCall(exchange: LegacyRequest): Promise<void> {
 /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
 export async function forwardStream(exchange: LegacyExchange): Promise<void> {
   const { request, response, route, path } = exchange;
-  if (route.stopping.aborted) throw rpc.stopping();
+  if (route.stopping.aborted) throw rpc.noStream();
   const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
   let tap: EventTap | undefined;
   let hangUp = () => {};

@@ -153,7 +153,10 @@ export class ForwardedExchange {
       client.writeHead(status, headers);
     } else {
       // Some are set already. Node 20 would lose the duplicates of a list that it merges with them.
-      for (let at = 0; at < headers.length; at += 2) client.removeHeader(headers[at] ?? "");
+      for (let at = 0; at < headers.length; at += 2) {
+        // An answer may vary with what either of us looks at.
+        if (headers[at]?.toLowerCase() !== "vary") client.removeHeader(headers[at] ?? "");
+      }
       for (let at = 0; at < headers.length; at += 2)
         client.appendHeader(headers[at] ?? "", headers[at + 1] ?? "");
       client.writeHead(status);
@@ -189,6 +192,8 @@ export class ForwardedExchange {
 
   readonly #onAnswerClose = (): void => {
     if (this.#answer?.readableEnded || this.#client.destroyed) return;
+    const end = this.#passage?.cutOff?.();
+    if (end !== undefined) return void this.#client.end(end);
     // The client gets what there was of the body, but never its end: so it can tell.
     if (this.#client.socket) this.#client.socket.destroySoon();
     else this.#client.destroy();

@@ -1,5 +1,6 @@
-import { isJsonRpcError, rpc } from "../protocol/errors.ts";
+import { isJsonRpcError, RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
+import { StoreUnavailable } from "../stores/task-store.ts";
 import { sessionKey } from "./backchannels.ts";
 import { sessionIdOf } from "./client-session.ts";
 import { forward, forwardCall, forwardInitialize, forwardStream } from "./forward.ts";
@@ -17,7 +18,7 @@ export function answerLegacy(exchange: LegacyExchange): Promise<void> {
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
   const { method, id, params } = message;
-  if (method === undefined) return takeAnswer(exchange, message);
+  if (method === undefined) return takeAnswer(exchange, message).catch(notTaken);
   if (method === "notifications/cancelled") return takeBack(exchange, params);
   if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
   return answerRequest({ ...exchange, id, method, params: isObject(params) ? params : {} });
@@ -46,6 +47,11 @@ async function takeAnswer(exchange: LegacyExchange, { id, result, error }: JsonO
   // Nobody learns from it whether there is such a task, or such a question still.
   await route.engine.respond(question.taskId, claimant, question.key, answer);
   reply.acknowledge();
+}
+
+/** An answer has no answer: only an HTTP status says that it was not accepted (2025-11-25, Transports §Sending Messages). */
+function notTaken(error: unknown): never {
+  throw error instanceof StoreUnavailable ? new RpcError(rpc.storeUnavailable().toJSON(), 503) : error;
 }
 
 /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */

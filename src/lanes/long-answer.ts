@@ -1,5 +1,4 @@
 import type { ServerResponse } from "node:http";
-import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
 import { toEvent } from "../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
@@ -38,7 +37,9 @@ export class LongAnswer implements OpenStream {
   /** How the answer passes, now that its head is here. */
   receive(head: AnswerHead): Passage | undefined {
     const { response, streams, acceptsStream } = this.#options;
-    if (acceptsStream && isEvents(head) && encodingOf(head) === "identity") {
+    // What has a length is complete, and nothing can be put into it.
+    const hasRoom = this.#isStream || head.headers["content-length"] === undefined;
+    if (acceptsStream && hasRoom && isEvents(head) && encodingOf(head) === "identity") {
       this.#leave();
       this.#tap = new EventTap(response, streams);
       return this.#tap;
@@ -72,7 +73,7 @@ export class LongAnswer implements OpenStream {
     this.#tap?.close();
   }
 
-  /** An answer that is no stream, or one that is compressed, as what is left to send: events. */
+  /** An answer that is no stream as what is left to send: the last event. */
   #collect(head: AnswerHead): Passage {
     const { id, maxBytes } = this.#options;
     const chunks: Buffer[] = [];
@@ -86,13 +87,14 @@ export class LongAnswer implements OpenStream {
       },
       finish: () => {
         if (bytes > maxBytes) return toBytes(errorMessage(id, rpc.resultTooLarge(bytes, maxBytes)));
-        const body = inflated(Buffer.concat(chunks), encodingOf(head), maxBytes);
-        if (body === undefined) {
-          const detail = `The server's answer cannot be read (Content-Encoding: ${encodingOf(head)})`;
-          return toBytes(errorMessage(id, rpc.internal(detail)));
-        }
-        return isEvents(head) ? body : toBytes(toAnswer(body.toString("utf8"), id, head.status));
+        const encoding = encodingOf(head);
+        if (encoding !== "identity")
+          return toBytes(
+            errorMessage(id, rpc.badGateway(`The server compressed (${encoding}) what was to be plain`)),
+          );
+        return toBytes(toAnswer(Buffer.concat(chunks).toString("utf8"), id, head.status));
       },
+      cutOff: () => toBytes(errorMessage(id, rpc.badGateway("The server broke off its answer"))),
     };
   }
 }
@@ -127,25 +129,4 @@ function isEvents({ status, headers }: AnswerHead): boolean {
 
 function encodingOf({ headers }: AnswerHead): string {
   return headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
-}
-
-/** `undefined` when it is not what it says it is, or would be larger than `maxBytes`. */
-function inflated(body: Buffer, encoding: string, maxBytes: number): Buffer | undefined {
-  const options = { maxOutputLength: maxBytes };
-  try {
-    switch (encoding) {
-      case "identity":
-        return body;
-      case "gzip":
-      case "x-gzip":
-        return gunzipSync(body, options);
-      case "deflate":
-        return inflateSync(body, options);
-      case "br":
-        return brotliDecompressSync(body, options);
-    }
-  } catch {
-    // It is not what it says it is.
-  }
-  return undefined;
 }

@@ -95,7 +95,10 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
   });
   call.start();
   if (call.end?.kind === "ours") throw call.end.error;
-  if (policy.mode !== "always") {
+  // Slots never let a call begin before they have returned: by now one that is free is taken.
+  await Promise.resolve();
+  // A call that has to wait its turn may wait long, and nobody refuses it meanwhile.
+  if (policy.mode !== "always" && !call.isQueued) {
     await nextMoment(call, { windowMs: policy.waitForMs, untilAccepted: true });
     throwIfRefused(call);
   }
@@ -103,7 +106,7 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
   const running = { ...record, statusMessage: "running" };
   reply.result(
     toJson({
-      task: legacyTask({ task: call.state === "queued" ? record : running }, record.updatedAt),
+      task: legacyTask({ task: call.isQueued ? record : running }, record.updatedAt),
       ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
     }),
   );

@@ -49,6 +49,8 @@ export interface Passage {
   take(chunk: Buffer): Buffer;
   /** What is left to send when the server has said everything. Not called for an answer that was cut off. */
   finish(): Buffer;
+  /** What the client gets as the end of an answer that was cut off; without it, the client's is cut off as well. */
+  cutOff?(): Buffer;
 }
 
 export interface TransparentLaneOptions {

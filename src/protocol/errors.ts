@@ -50,6 +50,8 @@ export const rpc = {
   tooManyCalls: (running: number, waiting: number) =>
     error(-32603, `Too many calls: ${running} are running and ${waiting} are waiting (maxQueued)`),
   stopping: () => error(-32603, "The gateway is stopping; try again", 200, { retryable: true }),
+  /** The same for a stream to listen on, which has no JSON-RPC answer: only the status tells. */
+  noStream: () => error(-32603, "The gateway is stopping; try again", 503, { retryable: true }),
   /** The store gave no answer: nothing is known, and asking again is right. */
   storeUnavailable: () =>
     error(-32603, "The task store is not available; try again", 200, { retryable: true }),

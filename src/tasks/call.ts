@@ -89,6 +89,11 @@ export class Call implements SessionHolder {
     return this.#state;
   }
 
+  /** Whether it waits for others to end. */
+  get isQueued(): boolean {
+    return !this.#hasSlot && this.#end === undefined;
+  }
+
   get end(): CallEnd | undefined {
     return this.#end;
   }
