@@ -3,7 +3,7 @@ import { forwardPreflight, forwardTo } from "../lanes/forward.ts";
 import type { LegacyExchange, Route } from "../lanes/lane.ts";
 import { answerLegacy } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
-import { rpc, toRpcError } from "../protocol/errors.ts";
+import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
 import { StoreUnavailable } from "../stores/task-store.ts";
@@ -61,6 +61,8 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
         await modern(exchange, body ?? NO_BODY, identify);
       } else await transparent({ ...exchange, caller: identify(request, route) }, body, elsewhere);
     } catch (error) {
+      // The client is told nothing of what was not foreseen, so the operator has to be.
+      if (!(error instanceof RpcError)) route.log.error({ err: error }, "a request failed");
       reply ??= new HttpReply(response, { id, accepts, keepAliveMs });
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       reply.error(toRpcError(error));

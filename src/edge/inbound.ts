@@ -83,6 +83,9 @@ export function checkAcceptable(accept: string | undefined): void {
 
 function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers["content-length"]) > maxBytes) return Promise.reject(rpc.bodyTooLarge(maxBytes));
+  // Nothing of it would ever come, and the client would wait for ever.
+  if (request.readableEnded)
+    return Promise.reject(new Error("the body has been read: no body parser may come before the gateway"));
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -99,7 +102,8 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
     request.once("end", () =>
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
     );
-    request.once("error", reject);
-    request.once("close", () => request.complete || reject(rpc.parseError("the body is incomplete")));
+    const onBroken = () => reject(rpc.parseError("the body is incomplete"));
+    request.once("error", onBroken);
+    request.once("close", () => request.complete || onBroken());
   });
 }

@@ -4,6 +4,7 @@ import { type RpcError, rpc } from "../protocol/errors.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
+import { endUnread } from "./unread.ts";
 
 export interface ReplyOptions {
   /** `null` when the request's own could not be read. */
@@ -123,6 +124,9 @@ export class HttpReply implements Reply {
     if (this.#isStream) {
       this.#event(message);
       this.#response.end();
+    } else if (this.#response.headersSent) {
+      // Somebody else's answer has begun: all that can be done is that it does not look like a whole one.
+      this.#response.destroy();
     } else {
       const length = Buffer.byteLength(message);
       this.#response.writeHead(status, {
@@ -130,7 +134,8 @@ export class HttpReply implements Reply {
         "Content-Length": length,
         ...headers,
       });
-      this.#response.end(message);
+      if (this.#response.req.complete) this.#response.end(message);
+      else endUnread(this.#response, message);
     }
   }
 

@@ -3,8 +3,8 @@
 import { expect, test } from "vitest";
 import { gatewayFor } from "../support/gateway.ts";
 import { differences } from "./differences.ts";
-import { LISTED } from "./listed.ts";
-import { REQUESTS } from "./requests.ts";
+import { LEGACY_LISTED, LISTED, type Listed } from "./listed.ts";
+import { LEGACY_REQUESTS, REQUESTS } from "./requests.ts";
 import { legacyTwin, modernTwin } from "./twins.ts";
 
 test.for(Object.keys(REQUESTS))(
@@ -14,19 +14,31 @@ test.for(Object.keys(REQUESTS))(
     const { url } = await gatewayFor({ upstream: await legacyTwin() });
     const send = REQUESTS[name] ?? (() => Promise.reject(new Error("no such request")));
 
-    const found = differences(await send(oracle), await send(url));
-    const listed = LISTED.filter(({ requests }) => requests.includes(name)).map(
-      ({ difference }) => difference,
-    );
-    expect(found).toEqual(listed.sort());
+    expect(differences(await send(oracle), await send(url))).toEqual(listedFor(name, LISTED));
   },
 );
 
-test("every difference that is listed belongs to a request, and has a reason", () => {
-  const unknown = LISTED.flatMap(({ requests }) => requests).filter((name) => !Object.hasOwn(REQUESTS, name));
-  expect(unknown).toEqual([]);
-  expect(LISTED.filter(({ requests, reason }) => requests.length === 0 || reason === "")).toEqual([]);
-});
+test.for(Object.keys(LEGACY_REQUESTS))(
+  "the gateway answers a legacy client as its server does, but for what is listed: %s",
+  async (name) => {
+    const server = await legacyTwin();
+    const { url } = await gatewayFor({ upstream: server });
+    const send = LEGACY_REQUESTS[name] ?? (() => Promise.reject(new Error("no such request")));
+    expect(differences(await send(server), await send(url))).toEqual(listedFor(name, LEGACY_LISTED));
+  },
+);
+
+test.for([
+  ["modern", LISTED, REQUESTS],
+  ["legacy", LEGACY_LISTED, LEGACY_REQUESTS],
+] as const)(
+  "every difference that is listed belongs to a request, and has a reason: %s",
+  ([, listed, all]) => {
+    const unknown = listed.flatMap(({ requests }) => requests).filter((name) => !Object.hasOwn(all, name));
+    expect(unknown).toEqual([]);
+    expect(listed.filter(({ requests, reason }) => requests.length === 0 || reason === "")).toEqual([]);
+  },
+);
 
 test("differences are found wherever they are", () => {
   const answer = { status: 200, headers: {}, text: "", before: [] };
@@ -44,3 +56,10 @@ test("differences are found wherever they are", () => {
   ]);
   expect(differences(one, { ...one, before: [{ method: "x" }] })).toEqual(['before/0/method: - | "x"']);
 });
+
+function listedFor(name: string, listed: readonly Listed[]): string[] {
+  return listed
+    .filter(({ requests }) => requests.includes(name))
+    .map(({ difference }) => difference)
+    .sort();
+}

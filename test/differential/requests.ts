@@ -1,7 +1,8 @@
 /** Requests that are sent to both twins, right ones and wrong ones. */
 
-import { request } from "undici";
+import { type Dispatcher, request } from "undici";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
+import { LEGACY_VERSIONS } from "../../src/protocol/legacy.ts";
 import { type Answer, type CallOptions, ModernClient, read, TASKS } from "../support/modern-client.ts";
 
 export type Send = (url: URL) => Promise<Answer>;
@@ -69,14 +70,6 @@ export const REQUESTS: Readonly<Record<string, Send>> = {
   "no envelope": post({ id: 1, method: "tools/list", params: {} }),
   "no params": post({ id: 1, method: "tools/list" }),
 
-  "initialize of an earlier revision": legacy({
-    id: 1,
-    method: "initialize",
-    params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "a", version: "1" } },
-  }),
-  "a request of an earlier revision": legacy({ id: 1, method: "tools/list" }, "2025-11-25"),
-  "a request of an earlier revision without a header": legacy({ id: 1, method: "tools/list" }),
-  "a notification of an earlier revision": legacy({ method: "notifications/initialized" }),
   "a notification": post(
     { method: "notifications/cancelled", params: { requestId: 1 } },
     { "mcp-method": "notifications/cancelled" },
@@ -97,8 +90,68 @@ export const REQUESTS: Readonly<Record<string, Send>> = {
   "a body that is too large": raw(`"${"x".repeat(4_194_304)}"`),
   "JSON only": call("prompts/list", {}, { headers: { accept: "application/json" } }),
   "neither JSON nor streams": call("prompts/list", {}, { headers: { accept: "text/html" } }),
-  GET: async (url) => read(await request(url)),
-  DELETE: async (url) => read(await request(url, { method: "DELETE" })),
+  GET: verb("GET", { "mcp-protocol-version": "2026-07-28" }),
+  DELETE: verb("DELETE", { "mcp-protocol-version": "2026-07-28" }),
+};
+
+const CLIENT = { capabilities: {}, clientInfo: { name: "a", version: "1" } };
+
+/** What clients of earlier revisions send to a server with sessions, in one and outside of any. */
+export const LEGACY_REQUESTS: Readonly<Record<string, Send>> = {
+  ...Object.fromEntries(
+    LEGACY_VERSIONS.flatMap((version) => [
+      [`initialize of ${version}`, legacy(initialize(version))],
+      [`list tools in ${version}`, inSession(version, { id: "l", method: "tools/list" })],
+      [`call a tool in ${version}`, inSession(version, callOf("echo", { text: "hi" }))],
+    ]),
+  ),
+  "initialize of a version that there is not": legacy(initialize("2030-01-01")),
+  "initialize of nothing": legacy({ id: 1, method: "initialize" }),
+  "a request before initialize": legacy({ id: 1, method: "tools/list" }, "2025-11-25"),
+  "a request before initialize, without a header": legacy({ id: 1, method: "tools/list" }),
+  "a notification before initialize": legacy({ method: "notifications/initialized" }),
+  "a version in the header that there is not": inSession("1999-01-01", { id: 1, method: "ping" }),
+  "a notification": inSession("2025-06-18", { method: "notifications/initialized" }),
+  "a ping": inSession("2025-06-18", { id: 0, method: "ping" }),
+  "a method that there is not": inSession("2025-06-18", { id: "", method: "tools/unknown" }),
+  "a tool that fails": inSession("2025-06-18", callOf("fail")),
+  "a tool that there is not": inSession("2025-06-18", callOf("none")),
+  "a tool without a name": inSession("2025-06-18", { id: 1, method: "tools/call", params: {} }),
+  "a resource that there is not": inSession("2025-06-18", {
+    id: 1,
+    method: "resources/read",
+    params: { uri: "twin://none" },
+  }),
+  "a task of a server without tasks": inSession("2025-06-18", {
+    id: 1,
+    method: "tasks/get",
+    params: { taskId: "t" },
+  }),
+  "an answer that nobody waits for": inSession("2025-06-18", { id: 7, result: {} }),
+  "a cancellation of nothing": inSession("2025-11-25", {
+    method: "notifications/cancelled",
+    params: { requestId: 99 },
+  }),
+  "a batch": rawLegacy('[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]'),
+  "an empty batch": rawLegacy("[]"),
+  "no JSON": rawLegacy("{"),
+  "no body": rawLegacy(""),
+  "no object": rawLegacy("1"),
+  "no version of JSON-RPC": rawLegacy('{"id":1,"method":"ping"}'),
+  "an id of null": rawLegacy('{"jsonrpc":"2.0","id":null,"method":"ping"}'),
+  "another content type": rawLegacy("{}", { "content-type": "text/plain" }),
+  "JSON only": rawLegacy("{}", { accept: "application/json" }),
+  "neither JSON nor streams": rawLegacy("{}", { accept: "text/html" }),
+  "an unknown session": rawLegacy('{"jsonrpc":"2.0","id":1,"method":"ping"}', { "mcp-session-id": "x" }),
+  "GET of no session": verb("GET", { accept: "text/event-stream" }),
+  "GET of what is no stream": verb("GET", { accept: "text/html" }),
+  "DELETE of no session": verb("DELETE"),
+  "DELETE of a session": async (url) => {
+    const session = await openSession(url, "2025-06-18");
+    return verb("DELETE", session)(url);
+  },
+  PUT: verb("PUT"),
+  OPTIONS: verb("OPTIONS"),
 };
 
 function call(method: string, params: JsonObject = {}, options: CallOptions = {}): Send {
@@ -126,7 +179,39 @@ function raw(body: string, headers: Readonly<Record<string, string>> = {}): Send
   return async (url) => read(await new ModernClient(url).post(body, { ...modern, ...headers }));
 }
 
+function verb(method: Dispatcher.HttpMethod, headers: Readonly<Record<string, string>> = {}): Send {
+  return async (url) => read(await request(url, { method, headers }));
+}
+
 function legacy(message: JsonObject, version?: string): Send {
+  return rawLegacy(
+    JSON.stringify({ jsonrpc: "2.0", ...message }),
+    version === undefined ? {} : { "mcp-protocol-version": version },
+  );
+}
+
+function rawLegacy(body: string, headers: Readonly<Record<string, string>> = {}): Send {
+  return async (url) => read(await new ModernClient(url).post(body, headers));
+}
+
+/** Initializes a session, and sends the message in it. */
+function inSession(version: string, message: JsonObject): Send {
   const body = JSON.stringify({ jsonrpc: "2.0", ...message });
-  return async (url) => read(await new ModernClient(url).post(body, { "mcp-protocol-version": version }));
+  return async (url) => read(await new ModernClient(url).post(body, await openSession(url, version)));
+}
+
+/** The headers that every request in the session has. */
+async function openSession(url: URL, version: string): Promise<Record<string, string>> {
+  const client = new ModernClient(url);
+  const body = JSON.stringify({ jsonrpc: "2.0", ...initialize(version) });
+  const { headers } = await read(await client.post(body));
+  return { "mcp-session-id": String(headers["mcp-session-id"]), "mcp-protocol-version": version };
+}
+
+function initialize(protocolVersion: string): JsonObject {
+  return { id: 1, method: "initialize", params: { protocolVersion, ...CLIENT } };
+}
+
+function callOf(name: string, args: JsonObject = {}): JsonObject {
+  return { id: 1, method: "tools/call", params: { name, arguments: args } };
 }

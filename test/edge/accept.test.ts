@@ -1,5 +1,6 @@
+import { request } from "undici";
 import { describe, expect, test } from "vitest";
-import { readAccept } from "../../src/edge/inbound.ts";
+import { checkAcceptable, readAccept } from "../../src/edge/inbound.ts";
 import type { Script } from "../support/scripted-server.ts";
 import { served } from "./served.ts";
 
@@ -29,8 +30,13 @@ describe("readAccept", () => {
     "json",
     "*",
     "x/*",
-  ])("refuses %j", (accept) => {
-    expect(() => readAccept(accept)).toThrow(expect.objectContaining({ httpStatus: 406, code: -32600 }));
+  ])("of %j is nothing that there is, and refused where it has to be read", (accept) => {
+    expect(readAccept(accept)).toEqual({ json: false, stream: false });
+    expect(() => checkAcceptable(accept)).toThrow(expect.objectContaining({ httpStatus: 406, code: -32600 }));
+  });
+
+  test.for([undefined, "*/*", "application/json", "text/event-stream"])("of %j is something", (accept) => {
+    expect(() => checkAcceptable(accept)).not.toThrow();
   });
 });
 
@@ -94,6 +100,22 @@ test("a client that reads neither is refused with 406", async () => {
   expect(answer.status).toBe(406);
   expect(answer.message).toMatchObject({ id: null, error: { code: -32600 } });
 });
+
+test.for(["text/html", "application/json", ""])(
+  "what a legacy client reads (%j) is between it and its server",
+  async (accept) => {
+    const { url, server } = await served({ options: { stateless: true } });
+    const message = { jsonrpc: "2.0", id: "legacy", method: "tools/list" };
+    const answer = await request(url, {
+      method: "POST",
+      headers: { accept, "content-type": "application/json" },
+      body: JSON.stringify(message),
+    });
+    expect(answer.statusCode).toBe(200);
+    const arrived = server.received.find((exchange) => exchange.message.id === "legacy");
+    expect(arrived?.headers.accept).toBe(accept);
+  },
+);
 
 test("a client that reads JSON only cannot listen, and is told so instead of nothing", async () => {
   const { client } = await served();

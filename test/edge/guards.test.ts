@@ -118,7 +118,7 @@ describe("the Origin", () => {
     expect(answer.status).toBe(400);
     expect(answer.headers).toMatchObject({
       "access-control-allow-origin": APP,
-      "access-control-expose-headers": "WWW-Authenticate",
+      "access-control-expose-headers": "WWW-Authenticate, Mcp-Session-Id",
     });
   });
 
@@ -142,7 +142,7 @@ describe("a browser that asks before it sends", () => {
     expect(answer.statusCode).toBe(204);
     expect(answer.headers).toMatchObject({
       "access-control-allow-origin": APP,
-      "access-control-allow-methods": "POST",
+      "access-control-allow-methods": "GET, POST, DELETE",
       "access-control-allow-headers": headers["access-control-request-headers"],
       vary: "Origin",
     });

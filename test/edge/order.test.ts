@@ -181,27 +181,49 @@ describe("a client of an earlier revision", () => {
     clientInfo: { name: "a", version: "1" },
   };
 
-  test.for<[method: string, params: JsonObject | undefined, header: string | undefined, requested: string]>([
-    ["initialize", handshake, undefined, "2025-06-18"],
-    ["initialize", { ...handshake, protocolVersion: "2025-11-25" }, "2025-11-25", "2025-11-25"],
-    ["initialize", { ...handshake, _meta: { progressToken: 1 } }, undefined, "2025-06-18"],
-    ["initialize", undefined, undefined, "2025-03-26"],
-    ["tools/list", undefined, undefined, "2025-03-26"],
-    ["tools/list", {}, "2025-11-25", "2025-11-25"],
-    ["tools/call", { name: "a", _meta: { progressToken: 1 } }, "2025-06-18", "2025-06-18"],
-    ["ping", undefined, "2025-06-18", "2025-06-18"],
-  ])(
-    "that sends %s %j with the header %j learns which versions there are",
-    async ([method, params, header, requested]) => {
-      const { client } = await served();
-      const { host, accept, "content-type": type } = LIST_HEADERS;
-      const headers = { host, accept, "content-type": type, "mcp-protocol-version": header };
-      const { status, message } = await read(await client().post(messageText({ method, params }), headers));
+  test.for<[method: string, params: JsonObject | undefined, header: string | undefined]>([
+    ["initialize", handshake, undefined],
+    ["initialize", { ...handshake, protocolVersion: "2025-11-25" }, "2025-11-25"],
+    ["initialize", { ...handshake, _meta: { progressToken: 1 } }, undefined],
+    ["initialize", undefined, undefined],
+    // It asks for what the server has not got: that is the server's to say.
+    ["initialize", { ...handshake, protocolVersion: "2026-07-28" }, undefined],
+    ["tools/list", undefined, undefined],
+    ["tools/list", {}, "2025-11-25"],
+    ["tools/list", { _meta: { "io.modelcontextprotocol/clientInfo": {} } }, "2025-06-18"],
+    ["tools/call", { name: "a", _meta: { progressToken: 1 } }, "2025-06-18"],
+    ["ping", undefined, "2025-06-18"],
+    ["ping", undefined, "2024-11-05"],
+    ["ping", undefined, ""],
+    ["ping", undefined, "1.0"],
+  ])("that sends %s %j with the header %j is answered by its server", async ([method, params, header]) => {
+    const { client, server } = await served({
+      scripts: { "tools/call": (call) => call.text("done") },
+      options: { stateless: true },
+    });
+    const { host, accept, "content-type": type } = LIST_HEADERS;
+    const headers = { host, accept, "content-type": type, "mcp-protocol-version": header };
+    const body = messageText({ id: "legacy", method, params });
+    const { status, message } = await read(await client().post(body, headers));
+    expect(status).toBe(200);
+    expect(message).toMatchObject({ jsonrpc: "2.0", id: "legacy", result: {} });
+    const arrived = server.received.find((exchange) => exchange.message.id === "legacy");
+    expect(arrived?.message).toEqual(JSON.parse(body));
+    expect(arrived?.headers["mcp-protocol-version"]).toBe(header);
+  });
+
+  test.for([undefined, "2025-11-25", ""])(
+    "is none when its envelope is modern, and its header is %j",
+    async (header) => {
+      const { client, server } = await served();
+      const { status, message } = await client().send(
+        "ping",
+        {},
+        { headers: { "mcp-protocol-version": header } },
+      );
       expect(status).toBe(400);
-      expect(message).toMatchObject({
-        id: 1,
-        error: { code: -32022, data: { supported: ["2026-07-28"], requested } },
-      });
+      expect(message.error.code).toBe(-32020);
+      expect(asked(server)).toEqual([]);
     },
   );
 

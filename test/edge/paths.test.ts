@@ -6,30 +6,67 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { adminApp, httpServer } from "../../src/edge/app.ts";
 import { startGateway, taskgate } from "../../src/gateway.ts";
 import { createLog } from "../../src/ops/log.ts";
+import { ask } from "../gateway/transparent/clients.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient, read } from "../support/modern-client.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";
-import { LIST_HEADERS, messageText, RawConnection, served } from "./served.ts";
+import { fronted } from "./fronted.ts";
+import { LIST_HEADERS, messageText, served } from "./served.ts";
 
-test.for(["GET", "DELETE", "PUT", "PATCH"] as const)(
-  "%s is no way to talk to an endpoint",
-  async (method) => {
-    const { url } = await served();
+const VERBS = ["GET", "DELETE", "PUT", "PATCH", "OPTIONS"] as const;
+
+describe("POST is the only way to talk to an endpoint as a modern client", () => {
+  test.for(VERBS)("and not %s", async (method) => {
+    const { url, server } = await served();
     const { status, headers, message } = await read(
-      await request(url, { method, headers: { accept: "text/event-stream", "mcp-session-id": "x" } }),
+      await request(url, {
+        method,
+        headers: {
+          accept: "text/event-stream",
+          "mcp-session-id": "x",
+          "mcp-protocol-version": "2026-07-28",
+        },
+      }),
     );
     expect(status).toBe(405);
     expect(headers.allow).toBe("POST");
     expect(message).toMatchObject({ jsonrpc: "2.0", id: null, error: { code: -32600 } });
-  },
-);
+    expect(server.received.filter((exchange) => exchange.headers["mcp-session-id"] === "x")).toEqual([]);
+  });
 
-test("HEAD is none either, and has no body", async () => {
-  const { url } = await served();
-  const response = await request(url, { method: "HEAD" });
-  expect(response.statusCode).toBe(405);
-  expect(response.headers.allow).toBe("POST");
-  expect(await response.body.text()).toBe("");
+  test.for(["2026-07-28", "2027-01-01", "latest"])("for the version %s", async (version) => {
+    const { url } = await served();
+    const answer = await request(url, { headers: { "mcp-protocol-version": version } });
+    expect(answer.statusCode).toBe(405);
+    expect(answer.headers.allow).toBe("POST");
+  });
+
+  test("HEAD is none either, and has no body", async () => {
+    const { url } = await served();
+    const response = await request(url, {
+      method: "HEAD",
+      headers: { "mcp-protocol-version": "2026-07-28" },
+    });
+    expect(response.statusCode).toBe(405);
+    expect(response.headers.allow).toBe("POST");
+    expect(await response.body.text()).toBe("");
+  });
+});
+
+describe("how to talk to an endpoint as a legacy client is its server's to say", () => {
+  test.for(
+    [...VERBS, "REPORT"].flatMap((method) =>
+      ["2025-11-25", "2024-11-05", undefined].map((version) => [method, version] as const),
+    ),
+  )("with %s and the version %s", async ([method, version]) => {
+    const { url, reached } = await fronted({
+      answer: (_request, response) => void response.writeHead(405, { Allow: "BREW" }).end("no"),
+    });
+    const headers = { "mcp-session-id": "x", ...(version && { "mcp-protocol-version": version }) };
+    const answer = await ask(url, { method, path: "/mcp", headers });
+    expect([answer.status, answer.headers.allow, answer.body.toString()]).toEqual([405, "BREW", "no"]);
+    expect(reached()).toMatchObject([{ method, url: "/base/mcp", headers }]);
+  });
 });
 
 test("what earlier revisions send along is ignored", async () => {
@@ -51,19 +88,6 @@ test("the only server answers under its own path and its alias, with a query or 
     expect((await read(answer)).status).toBe(200);
   }
 });
-
-test.for(["/", "/tested", "/tested/mcp/", "/MCP", "/mcp/tools", "/health/live", "/%E0%A4%A", "/__proto__"])(
-  "there is nothing at %s, and the answer says where there is something",
-  async (path) => {
-    const { url } = await served();
-    const headers = { ...LIST_HEADERS, host: url.host, connection: "close", "content-length": 2 };
-    const answer = await new RawConnection(url).post(path, headers).write("{}").answer();
-    expect(answer.status).toBe(404);
-    expect(answer.headers["content-type"]).toMatch(/^application\/json/);
-    expect(JSON.parse(answer.body)).toEqual({ error: "not found", endpoints: ["/tested/mcp", "/mcp"] });
-    expect(answer.headers["x-powered-by"]).toBeUndefined();
-  },
-);
 
 test("a client gets a limited time to send its request", () => {
   const server = httpServer(() => undefined);

@@ -5,7 +5,10 @@ import type { ToolPolicy } from "../../src/config/config.ts";
 import { gatewayListener, httpServer } from "../../src/edge/app.ts";
 import { anonymous } from "../../src/edge/callers.ts";
 import { mcpEndpoint } from "../../src/edge/endpoint.ts";
+import { Backchannels } from "../../src/lanes/backchannels.ts";
 import type { Route } from "../../src/lanes/lane.ts";
+import { OpenStreams } from "../../src/lanes/open-streams.ts";
+import { TransparentLane } from "../../src/lanes/transparent.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { openMemoryStore } from "../../src/stores/memory.ts";
 import { StoreUnavailable, type TaskStore } from "../../src/stores/task-store.ts";
@@ -199,9 +202,21 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
   });
   const engine = new TaskEngine({ store, log });
   const held = new HeldCalls();
+  const transparent = new TransparentLane();
   const { signal: stopping } = new AbortController();
-  const parts = { config, upstream, engine, held, log, stopping };
-  const route: Route = { ...parts, policy: policyOf(config), slots: new Slots(config) };
+  const route: Route = {
+    config,
+    upstream,
+    policy: policyOf(config),
+    slots: new Slots(config),
+    engine,
+    held,
+    transparent,
+    backchannels: new Backchannels(engine),
+    streams: new OpenStreams(limits.keepAliveMs),
+    log,
+    stopping,
+  };
   const endpoint = mcpEndpoint({ guard: () => undefined, identify: anonymous, ...limits });
   const http = httpServer(gatewayListener({ routes: new Map([[config.path, route]]), endpoint }));
   http.listen(0, listen.host);
@@ -211,6 +226,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     http.close();
     await engine.close();
     held.close();
+    transparent.close();
     await upstream.close();
     await agents.destroy();
     await store.close();
@@ -228,6 +244,7 @@ function replaceable(store: TaskStore): Replaceable {
     me: store.me,
     create: (task) => store.create(task),
     read: (id) => store.read(id),
+    list: (owner, page) => store.list(owner, page),
     update: (task, change) => store.update(task, change),
     end: (task, outcome) => store.end(task, outcome),
     answer: (task, key, response) => store.answer(task, key, response),
