@@ -46,7 +46,8 @@ export function checkContentType({ headers }: IncomingMessage): void {
  */
 export function idOf(message: unknown): RequestId | null {
   if (!isObject(message) || !isRequestId(message.id)) return null;
-  const isAnswer = message.method === undefined && (message.result ?? message.error) !== undefined;
+  const isAnswer =
+    message.method === undefined && (Object.hasOwn(message, "result") || Object.hasOwn(message, "error"));
   return isAnswer ? null : message.id;
 }
 

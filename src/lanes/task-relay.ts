@@ -84,8 +84,7 @@ export class TaskRelay {
       this.#heard.add(message.id);
       return true;
     }
-    const isWithdrawn =
-      method === "notifications/cancelled" && this.#heard.has(params?.requestId as RequestId);
+    const isWithdrawn = method === "notifications/cancelled" && this.#call.isAskedUnder(params?.requestId);
     return (isWithdrawn || method === "notifications/progress") && this.#call.hear(message);
   }
 

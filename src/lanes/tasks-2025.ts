@@ -93,12 +93,11 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
     session: sessionKey(claimant, session.id),
     progressToken: isObject(params._meta) ? params._meta.progressToken : undefined,
   });
+  // Nobody refuses a call while it waits its turn, and that can be long.
+  const canBeRefused = policy.mode !== "always" && !route.slots.isFull(caller.key);
   call.start();
   if (call.end?.kind === "ours") throw call.end.error;
-  // Slots never let a call begin before they have returned: by now one that is free is taken.
-  await Promise.resolve();
-  // A call that has to wait its turn may wait long, and nobody refuses it meanwhile.
-  if (policy.mode !== "always" && !call.isQueued) {
+  if (canBeRefused) {
     await nextMoment(call, { windowMs: policy.waitForMs, untilAccepted: true });
     throwIfRefused(call);
   }
@@ -106,7 +105,7 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
   const running = { ...record, statusMessage: "running" };
   reply.result(
     toJson({
-      task: legacyTask({ task: call.isQueued ? record : running }, record.updatedAt),
+      task: legacyTask({ task: call.state === "queued" ? record : running }, record.updatedAt),
       ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
     }),
   );

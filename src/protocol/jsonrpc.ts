@@ -42,6 +42,12 @@ export function isRequestId(value: unknown): value is RequestId {
   return typeof value === "string" || Number.isSafeInteger(value);
 }
 
+/** An object's text with more members, before those that it has. */
+export function withFirstMembers(object: JsonText, members: readonly string[]): JsonText {
+  if (members.length === 0) return object;
+  return `{${members.join(",")}${object === "{}" ? "}" : `,${object.slice(1)}`}` as JsonText;
+}
+
 export function toJson(value: unknown): JsonText {
   return JSON.stringify(value) as JsonText;
 }

@@ -89,11 +89,6 @@ export class Call implements SessionHolder {
     return this.#state;
   }
 
-  /** Whether it waits for others to end. */
-  get isQueued(): boolean {
-    return !this.#hasSlot && this.#end === undefined;
-  }
-
   get end(): CallEnd | undefined {
     return this.#end;
   }
@@ -179,6 +174,11 @@ export class Call implements SessionHolder {
         .finally(stop)
         .then((answer) => answer !== undefined && session.respond(id, answer));
     }
+  }
+
+  /** Whether the server waits for the answer to a request of its own with this id. */
+  isAskedUnder(id: unknown): boolean {
+    return this.#questions.isAskedUnder(id);
   }
 
   /** What the server sent on a stream that is not the call's own. Whether it was meant for the call. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
 import {
   type Change,
@@ -176,13 +176,11 @@ function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outco
  * What the server said, as text. Should it say `resultType` or `_meta`, they stand first and in this order, where the views
  * look for them; should it relate the result to a task, that is none of ours.
  */
-function resultText(result: JsonObject): JsonText {
-  const { resultType, _meta, ...rest } = result;
-  return toJson({
-    ...(resultType === undefined ? {} : { resultType }),
-    ...(_meta === undefined ? {} : { _meta: withoutRelatedTask(_meta) }),
-    ...rest,
-  });
+function resultText({ resultType, _meta, ...rest }: JsonObject): JsonText {
+  return withFirstMembers(toJson(rest), [
+    ...(resultType === undefined ? [] : [`"resultType":${toJson(resultType)}`]),
+    ...(_meta === undefined ? [] : [`"_meta":${toJson(withoutRelatedTask(_meta))}`]),
+  ]);
 }
 
 function withoutRelatedTask(meta: unknown): unknown {

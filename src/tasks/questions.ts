@@ -24,6 +24,7 @@ export class Questions {
   readonly #options: QuestionsOptions;
   readonly #open = new Map<string, Question>();
   readonly #keys = new InputKeys();
+  #isClosed = false;
 
   constructor(options: QuestionsOptions) {
     this.#options = options;
@@ -43,6 +44,7 @@ export class Questions {
    * @throws -32602 when an answer came early and has the wrong shape
    */
   ask(request: InputRequest, upstreamId?: RequestId): Promise<Answer> {
+    if (this.#isClosed) return Promise.resolve(OVER);
     const key = this.#keys.next(request);
     const { early, onChange } = this.#options;
     if (Object.hasOwn(early, key))
@@ -79,20 +81,28 @@ export class Questions {
     if (isChanged) this.#options.onChange();
   }
 
+  /** Whether there is an open question that the server asked under this id. */
+  isAskedUnder(upstreamId: unknown): boolean {
+    return this.#under(upstreamId) !== undefined;
+  }
+
   /** The server does not want to know any longer. */
   withdraw(upstreamId: unknown): void {
-    for (const [key, question] of this.#open) {
-      if (question.upstreamId === undefined || question.upstreamId !== upstreamId) continue;
-      this.#settle(key, question, undefined);
-      this.#options.onChange();
-    }
+    const [key, question] = this.#under(upstreamId) ?? [];
+    if (key === undefined || question === undefined) return;
+    this.#settle(key, question, undefined);
+    this.#options.onChange();
   }
 
   /** Nobody is going to answer any more. */
   close(): void {
-    for (const [key, question] of this.#open) {
-      this.#settle(key, question, { error: { code: -32603, message: "The call has ended" } });
-    }
+    this.#isClosed = true;
+    for (const [key, question] of this.#open) this.#settle(key, question, OVER);
+  }
+
+  #under(upstreamId: unknown): [string, Question] | undefined {
+    if (upstreamId === undefined) return undefined;
+    return [...this.#open].find(([, question]) => question.upstreamId === upstreamId);
   }
 
   #settle(key: string, question: Question, answer: Answer): void {
@@ -100,3 +110,6 @@ export class Questions {
     question.settle(answer);
   }
 }
+
+/** What a server is told that asks, or has asked, for a call that is over. */
+const OVER: Answer = { error: { code: -32603, message: "The call has ended" } };

@@ -21,15 +21,20 @@ export class Slots {
     this.#limits = limits;
   }
 
+  /** Whether the next call of this caller has to wait its turn. */
+  isFull(caller: string): boolean {
+    return (this.#lines.get(caller)?.running ?? 0) >= this.#limits.maxConcurrent;
+  }
+
   /**
    * Calls `begin` as soon as there is a place, but never before it has returned. What it returns gives the place back, or
    * leaves the queue; `begin` is not called after that.
    * @throws -32603 when too many are waiting
    */
   enter(caller: string, begin: () => void): () => void {
-    const { maxConcurrent, maxQueued } = this.#limits;
+    const { maxQueued } = this.#limits;
     const line = this.#lines.get(caller) ?? { running: 0, waiting: new Set() };
-    const isFree = line.running < maxConcurrent;
+    const isFree = !this.isFull(caller);
     if (!isFree && line.waiting.size >= maxQueued) throw rpc.tooManyCalls(line.running, line.waiting.size);
     this.#lines.set(caller, line);
     let place: "waiting" | "taken" | "left" = "waiting";

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
 import type { InputRequest, Outcome, TaskRecord, TaskView } from "../stores/task-store.ts";
 import { isoTime, messageOf, pollIntervalMs, ttlMs } from "./state.ts";
@@ -22,13 +22,10 @@ export function legacyTask({ task, outcome }: TaskView, now: number): JsonObject
 /** What the server answered, as it was kept, related to the task (Tasks §Related Task Metadata). */
 export function legacyResult(taskId: string, result: JsonText): JsonText {
   const related = `"${META.relatedTask}":${toJson({ taskId })}`;
-  if (result === "{}") return `{"_meta":{${related}}}` as JsonText;
   // As a kept result begins, almost always: it goes out without being parsed, however large.
   if (result.startsWith('{"_meta":{"')) return `{"_meta":{${related},${result.slice(10)}` as JsonText;
-  // `_meta` comes later when another field does first, and of two the last one would count.
-  if (!/^\{"(?:_meta"|resultType"|\d)/.test(result))
-    return `{"_meta":{${related}},${result.slice(1)}` as JsonText;
-  return toJson(relatedTo(taskId, JSON.parse(result)));
+  if (/^\{"(?:_meta|resultType)":/.test(result)) return toJson(relatedTo(taskId, JSON.parse(result)));
+  return withFirstMembers(result, [`"_meta":{${related}}`]);
 }
 
 /** What a server asked in the course of a task, as its client is asked (Tasks §Input Required Status). */

@@ -1,5 +1,5 @@
 import { toModernError } from "../protocol/errors.ts";
-import { type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import type { Outcome, TaskRecord, TaskView } from "../stores/task-store.ts";
 import { isModernInput, modernInputRequests } from "./input.ts";
 import { isoTime, messageOf, pollIntervalMs, ttlMs } from "./state.ts";
@@ -72,9 +72,5 @@ function isAsking({ inputRequests }: TaskRecord): boolean {
 /** A legacy result has no `resultType`, and a modern client takes one without for an error. */
 function completeResult(result: JsonText): JsonText {
   if (result.startsWith('{"resultType":')) return result;
-  return withFirstMember(result, '"resultType":"complete"');
-}
-
-function withFirstMember(object: JsonText, member: string): JsonText {
-  return (object === "{}" ? `{${member}}` : `{${member},${object.slice(1)}`) as JsonText;
+  return withFirstMembers(result, ['"resultType":"complete"']);
 }
