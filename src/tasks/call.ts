@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { isJsonRpcError, rpc, toRpcError } from "../protocol/errors.ts";
-import {
-  isObject,
-  type JsonObject,
-  type JsonRpcError,
-  type JsonRpcMessage,
-  type JsonRpcNotification,
-  type JsonRpcRequest,
-  type JsonRpcResponse,
-  type RequestId,
+import { rpc, toRpcError } from "../protocol/errors.ts";
+import type {
+  JsonObject,
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
 } from "../protocol/jsonrpc.ts";
-import { isDeclared, requiredCapability, URL_ELICITATION_REQUIRED } from "../protocol/legacy.ts";
+import { isDeclared, requiredCapability } from "../protocol/legacy.ts";
 import type { InputAnswer, InputRequest } from "../stores/task-store.ts";
 import { isForgotten } from "../upstreams/control.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
@@ -20,6 +18,7 @@ import type { Progress, Session, SessionHolder, UpstreamRequest } from "../upstr
 import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import type { Slots } from "./slots.ts";
+import { hasVisited, requiredVisits, VISITING } from "./visits.ts";
 
 /** What can be heard of a call. All optional; none may throw. */
 export interface CallListener {
@@ -57,7 +56,7 @@ export interface CallOptions {
 /** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
 const CANCEL_GRACE_MS = 2_000;
 /** A server that asks the user to visit one page after another is not going to begin. */
-const MAX_URL_ROUNDS = 10;
+const MAX_VISITS = 10;
 
 /**
  * One request in flight to the server. It outlives the HTTP request that began it: what happens to it is heard by
@@ -198,9 +197,11 @@ export class Call implements SessionHolder {
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
         const response = await this.#exchange();
-        const urls = "error" in response && round < MAX_URL_ROUNDS ? this.#requiredUrls(response.error) : [];
-        if (urls.length === 0) return this.#finish(toEnd(response));
-        if (!(await this.#visit(urls))) return;
+        // A legacy client knows what to do about the error itself.
+        const isOurs = this.#options.capabilities !== undefined && round < MAX_VISITS;
+        const pages = isOurs && "error" in response ? requiredVisits(response.error) : [];
+        if (pages.length === 0) return this.#finish(toEnd(response));
+        if (!(await this.#visit(pages))) return;
       }
     } catch (error) {
       this.#finish(toErrorEnd(error));
@@ -265,23 +266,11 @@ export class Call implements SessionHolder {
     }
   }
 
-  /** A legacy client knows the error, and what to do about it. */
-  #requiredUrls(error: JsonRpcError): readonly JsonObject[] {
-    return this.#options.capabilities === undefined ? [] : requiredUrls(error);
-  }
-
   /** Asks the user to visit pages before the server will begin; whether it may now. */
-  async #visit(urls: readonly JsonObject[]): Promise<boolean> {
-    const required = { elicitation: { url: {} } };
-    if (!isDeclared(this.#options.capabilities, required)) throw rpc.missingCapability(required);
-    const asked = urls.map((params) => ({
-      method: "elicitation/create",
-      params: { mode: "url", ...params },
-    }));
-    const answers = await Promise.all(asked.map((request) => this.#ask(request)));
-    const isAccepted = answers.every(
-      (answer) => answer !== undefined && "result" in answer && answer.result.action === "accept",
-    );
+  async #visit(pages: readonly InputRequest[]): Promise<boolean> {
+    if (!isDeclared(this.#options.capabilities, VISITING)) throw rpc.missingCapability(VISITING);
+    const answers = await Promise.all(pages.map((page) => this.#ask(page)));
+    const isAccepted = answers.every(hasVisited);
     if (!isAccepted)
       this.#finish({ kind: "ours", error: rpc.internal("The user did not go where the server sent them") });
     return isAccepted;
@@ -324,13 +313,4 @@ export class Call implements SessionHolder {
   #tell(event: (listener: CallListener) => void): void {
     for (const listener of [...this.#listeners]) event(listener);
   }
-}
-
-/** The pages that a server wants visited before it begins (2025-11-25, Elicitation §URL Elicitation Required Error). */
-function requiredUrls(error: JsonRpcError): readonly JsonObject[] {
-  if (error.code !== URL_ELICITATION_REQUIRED || !isJsonRpcError(error) || !isObject(error.data)) return [];
-  const { elicitations } = error.data;
-  return Array.isArray(elicitations)
-    ? elicitations.filter((one) => isObject(one) && typeof one.url === "string")
-    : [];
 }
