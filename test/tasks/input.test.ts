@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkAnswer, InputKeys, readInputResponses, modernInputRequest } from "../../src/tasks/input.ts";
+import { checkAnswer, InputKeys, modernInputRequest, readInputResponses } from "../../src/tasks/input.ts";
 
 const hinted = (key: unknown) => ({
   method: "elicitation/create",

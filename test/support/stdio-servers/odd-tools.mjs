@@ -56,13 +56,15 @@ serve({
     setInterval(() => {}, 60_000);
     closeSync(1);
   },
-  "close-input": ({ mark }) => {
+  "close-input": () => {
     setInterval(() => {}, 60_000);
     process.stdin.destroy();
     closeSync(0);
-    return mark;
+    return "closed";
   },
+  "stop-answering": () => {},
   "stop-reading": () => {
+    setInterval(() => {}, 60_000);
     process.stdin.pause();
     return "deaf from now on";
   },
