@@ -1,2 +1,0 @@
-// Reads everything and never says a word.
-process.stdin.resume();
