@@ -153,9 +153,10 @@ export class ForwardedExchange {
       client.writeHead(status, headers);
     } else {
       // Some are set already. Node 20 would lose the duplicates of a list that it merges with them.
+      const isOurs = answer.headers["access-control-allow-origin"] === undefined;
       for (let at = 0; at < headers.length; at += 2) {
-        // An answer may vary with what either of us looks at.
-        if (headers[at]?.toLowerCase() !== "vary") client.removeHeader(headers[at] ?? "");
+        // What we say of origins varies with them, whatever else the answer varies with.
+        if (!isOurs || headers[at]?.toLowerCase() !== "vary") client.removeHeader(headers[at] ?? "");
       }
       for (let at = 0; at < headers.length; at += 2)
         client.appendHeader(headers[at] ?? "", headers[at + 1] ?? "");

@@ -2,16 +2,18 @@
  * What the gateway costs, as ratios to what one would have without it. Every program is a process of its own, and the
  * contestants take turns, so that a noisy machine disturbs all of them. Nothing here fails for being slow.
  *
- *   npm run bench -- [--quick] [--only calls|tasks|memory] [--profile FOLDER]
+ *   npm run bench -- [--quick] [--only calls|tasks|memory|transparent|streams] [--profile FOLDER]
  */
 
 import { parseArgs } from "node:util";
 import { measureCalls } from "./calls.ts";
 import { QUICK, USUAL } from "./effort.ts";
+import { measureHeldStreams } from "./held-streams.ts";
 import { Lab } from "./lab.ts";
 import { measureMemory } from "./memory.ts";
 import { type Line, printFacts, printTable } from "./report.ts";
 import { measureTasks } from "./tasks.ts";
+import { measureTransparent } from "./transparent.ts";
 
 const { values } = parseArgs({
   options: { quick: { type: "boolean" }, only: { type: "string" }, profile: { type: "string" } },
@@ -21,6 +23,12 @@ const sections = [
   { name: "calls", title: "tools/call echo, through to a legacy server", measure: measureCalls },
   { name: "tasks", title: "Tasks, 16 requests in flight", measure: measureTasks },
   { name: "memory", title: `Memory for each of ${effort.heldTasks} tasks in flight`, measure: measureMemory },
+  { name: "transparent", title: "Legacy clients, transparent", measure: measureTransparent },
+  {
+    name: "streams",
+    title: `Memory for each of ${effort.heldStreams} event streams held`,
+    measure: measureHeldStreams,
+  },
 ].filter(({ name }) => values.only === undefined || values.only === name);
 
 process.once("SIGINT", () => process.exit(130)).once("SIGTERM", () => process.exit(143));

@@ -6,6 +6,8 @@ import { type Line, median, medianRatio, milliseconds, perSecond, times } from "
 import { legacy, modern, openLegacySession, type Request } from "./requests.ts";
 
 const IN_FLIGHT = 16;
+/** On a machine that is busy with something else, a call that stalls is a slow one, and no task. */
+const PATIENT = { waitFor: "10s" };
 const ECHO = { name: "echo", arguments: { text: "hello" } };
 
 interface Contestant {
@@ -25,7 +27,7 @@ export async function measureCalls(lab: Lab, { rounds, warmUpMs, callMs }: Effor
   const sessionId = await openLegacySession(server.url);
   const asModern = (target: Target) => contestant(target, (id) => modern(id, "tools/call", ECHO));
   const direct = contestant(server, (id) => legacy(sessionId, id, "tools/call", ECHO));
-  const gateway = asModern(await lab.gateway({ upstream: server.url, store: "memory" }));
+  const gateway = asModern(await lab.gateway({ upstream: server.url, store: "memory", tasks: PATIENT }));
   const proxy = asModern(await lab.mcpProxy("echo-stdio"));
   const proxyHttp = asModern(await lab.server("mcp-proxy", [String(await freePort()), server.url]));
   const contestants = [direct, gateway, proxy, proxyHttp];

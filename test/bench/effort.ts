@@ -9,6 +9,8 @@ export interface Effort {
   readonly getMs: number;
   /** Tasks in flight for the measurement of memory. */
   readonly heldTasks: number;
+  /** Streams that are open for the measurement of theirs. */
+  readonly heldStreams: number;
 }
 
 export const USUAL: Effort = {
@@ -18,6 +20,7 @@ export const USUAL: Effort = {
   createMs: 600,
   getMs: 1_000,
   heldTasks: 10_000,
+  heldStreams: 2_000,
 };
 
 export const QUICK: Effort = {
@@ -27,4 +30,5 @@ export const QUICK: Effort = {
   createMs: 300,
   getMs: 300,
   heldTasks: 2_000,
+  heldStreams: 500,
 };

@@ -1,17 +1,24 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, GATEWAY_COMMAND, type Program, Programs } from "../demo/programs.ts";
-import { mcpProxy } from "../peers/peers.ts";
-import { Connection } from "./connection.ts";
+import { mcpProxy, supergateway } from "../peers/peers.ts";
+import { listening } from "./connection.ts";
+import type { Held } from "./holder.ts";
 import type { Job, Measured } from "./load.ts";
+import { startNginx } from "./nginx.ts";
+import { PROBED, type Probe, probeOf } from "./probe.ts";
+import type { Request } from "./requests.ts";
 
 export interface Target {
-  readonly program: Program;
+  readonly program: Pick<Program, "ask" | "stop">;
   readonly url: string;
+  /** Of `gateway`, `nginx` and what `proxy` started. */
+  readonly probe: Probe;
   /** Makes load on it, one job at a time over all targets. */
   load(job: Omit<Job, "port" | "path">): Promise<Measured>;
+  /** Opens streams on it from a process of their own, and resolves when each has had an event: with how to drop them all. */
+  hold(request: Request, streams: number): Promise<() => Promise<void>>;
 }
 
 export interface GatewaySettings {
@@ -23,8 +30,6 @@ export interface GatewaySettings {
 
 const ANY_URL = /(http:\/\/127\.0\.0\.1:\d+\/\S*)/;
 const WITH_TYPESCRIPT = ["--import", "tsx"];
-/** Answers every message with the memory that is in use, after a collection. Does not keep the process alive. */
-const MEMORY_PROBE = `data:text/javascript,process.on("message",()=>{gc();gc();process.send({answer:process.memoryUsage()})});process.channel.unref()`;
 
 /** The programs that take part, each a process of its own, and the client that makes the load. */
 export class Lab {
@@ -32,7 +37,7 @@ export class Lab {
   readonly #folder: string;
   readonly #client: Program;
   readonly #profileFolder: string | undefined;
-  #gateways = 0;
+  #configured = 0;
 
   /** With a `profileFolder`, every gateway leaves a CPU profile there when it ends. */
   static async open(profileFolder?: string): Promise<Lab> {
@@ -56,7 +61,41 @@ export class Lab {
   async server(name: string, args: readonly string[] = []): Promise<Target> {
     const options = { ready: ANY_URL, nodeFlags: WITH_TYPESCRIPT };
     const program = await this.#programs.start(name, [script(`servers/${name}.ts`), ...args], options);
-    return this.#target(program);
+    return this.#target(program, program.ready[1] ?? "");
+  }
+
+  /** Starts one of `servers/` that stands in front of the server at a URL, and that is asked for time and memory. */
+  async proxy(name: string, upstream: string): Promise<Target> {
+    const options = { ready: ANY_URL, nodeFlags: [...WITH_TYPESCRIPT, ...PROBED] };
+    const program = await this.#programs.start(name, [script(`servers/${name}.ts`), upstream], options);
+    return this.#target(program, program.ready[1] ?? "");
+  }
+
+  /** `undefined` where there is none, which is said aloud. */
+  async nginx(upstream: string): Promise<Target | undefined> {
+    this.#configured += 1;
+    const nginx = await startNginx(new URL(upstream), join(this.#folder, `nginx-${this.#configured}`));
+    if (nginx === undefined) {
+      console.warn("SKIPPED nginx, which is not installed (Debian: nginx-light). The table is without it.");
+      return undefined;
+    }
+    const ask = () => Promise.reject(new Error("nginx answers no questions"));
+    return { ...this.#target({ ask, stop: nginx.stop }, nginx.url), probe: nginx.probe };
+  }
+
+  /** Starts npm's supergateway by its command line, in front of one of `servers/` that speaks stdio: one a session. */
+  async supergateway(name: string): Promise<Target> {
+    const port = await freePort();
+    const server = [process.execPath, ...WITH_TYPESCRIPT, script(`servers/${name}.ts`)].map((part) =>
+      JSON.stringify(part),
+    );
+    const http = ["--outputTransport", "streamableHttp", "--stateful", "--port", String(port)];
+    const args = [supergateway(), "--stdio", server.join(" "), ...http, "--logLevel", "none"];
+    // It is told to say nothing, and so has to be made to say that it starts.
+    const nodeFlags = ["--import", "data:text/javascript,console.log('started')"];
+    const program = await this.#programs.start("supergateway", args, { ready: /started/, nodeFlags });
+    await listening(port);
+    return this.#target(program, `http://127.0.0.1:${port}/mcp`);
   }
 
   /** Starts npm's mcp-proxy by its command line, in front of one of `servers/` that speaks stdio. */
@@ -66,14 +105,14 @@ export class Lab {
     const args = [mcpProxy(), "--port", String(port), "--host", "127.0.0.1", "--", ...server];
     const program = await this.#programs.start("mcp-proxy", args, { ready: /starting server/ });
     // It says so a little before it listens.
-    for (let attempt = 0; !(await isListening(port)) && attempt < 100; attempt += 1) await sleep(20);
+    await listening(port);
     return this.#target(program, `http://127.0.0.1:${port}/mcp`);
   }
 
   /** Starts the gateway as it is built. It answers questions with its memory. */
   async gateway({ upstream, store, tasks = {} }: GatewaySettings): Promise<Target> {
-    this.#gateways += 1;
-    const base = join(this.#folder, `gateway-${this.#gateways}`);
+    this.#configured += 1;
+    const base = join(this.#folder, `gateway-${this.#configured}`);
     const config = {
       listen: { port: 0 },
       store: { url: store === "memory" ? "memory:" : `level:${base}` },
@@ -86,9 +125,9 @@ export class Lab {
     const profiling = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
     const program = await this.#programs.start("gateway", [GATEWAY_COMMAND, "--config", `${base}.json`], {
       ready: /(http:\S+) →/,
-      nodeFlags: ["--expose-gc", "--import", MEMORY_PROBE, ...profiling],
+      nodeFlags: [...PROBED, ...profiling],
     });
-    return this.#target(program);
+    return this.#target(program, program.ready[1] ?? "");
   }
 
   async close(): Promise<void> {
@@ -96,20 +135,24 @@ export class Lab {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  #target(program: Program, url = program.ready[1] ?? ""): Target {
+  #target(program: Pick<Program, "ask" | "stop">, url: string): Target {
     const { port, pathname: path } = new URL(url);
-    return { program, url, load: (job) => this.#client.ask({ ...job, port: Number(port), path }) };
+    const at = { port: Number(port), path };
+    return {
+      program,
+      url,
+      probe: probeOf(program),
+      load: (job) => this.#client.ask({ ...job, ...at }),
+      hold: (request, streams) => this.#hold({ ...at, request, streams }),
+    };
   }
-}
 
-async function isListening(port: number): Promise<boolean> {
-  return Connection.open(port).then(
-    (connection) => {
-      connection.close();
-      return true;
-    },
-    () => false,
-  );
+  async #hold(held: Held): Promise<() => Promise<void>> {
+    const options = { ready: /ready/, nodeFlags: WITH_TYPESCRIPT };
+    const holder = await this.#programs.start("the holder", [script("holder.ts")], options);
+    await holder.ask(held);
+    return () => holder.stop();
+  }
 }
 
 function script(name: string): string {

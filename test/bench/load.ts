@@ -16,6 +16,8 @@ export interface Job {
   readonly atMost?: number;
   /** What every response has to contain; anything else makes the job fail. */
   readonly expected: string;
+  /** `event`: each request has a connection of its own, which is left as soon as the first event is there. */
+  readonly until?: "end" | "event";
 }
 
 export interface Measured {
@@ -37,23 +39,30 @@ const MAX_TASK_IDS = 20_000;
 answerQuestions((job: Job) => run(job));
 console.log("ready");
 
-async function run({ port, path, connections, requests, forMs, atMost, expected }: Job): Promise<Measured> {
+async function run(job: Job): Promise<Measured> {
+  const { port, path, connections, requests, forMs, atMost, expected, until = "end" } = job;
   const bytes = requests.map((request) => encode(port, path, request));
   const durations: number[] = [];
   const taskIds: string[] = [];
   let sample = "";
   let left = atMost ?? Number.POSITIVE_INFINITY;
-  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port)));
+  const connect = () => Connection.open(port, until);
+  const open = await Promise.all(Array.from({ length: connections }, connect));
   const cpuBefore = process.cpuUsage();
   const startedAt = performance.now();
   const endsAt = startedAt + forMs;
-  const work = open.map(async (connection, first) => {
+  const work = open.map(async (connected, first) => {
+    let connection = connected;
     for (let turn = first; left > 0; turn += connections) {
       left -= 1;
       const sentAt = performance.now();
       if (sentAt >= endsAt) return;
       sample = await connection.send(bytes[turn % bytes.length] ?? Buffer.alloc(0));
       durations.push(performance.now() - sentAt);
+      if (until === "event") {
+        connection.close();
+        connection = open[first] = await connect();
+      }
       if (!sample.includes(expected)) throw new Error(`expected ${expected} in:\n${sample}`);
       const taskId = TASK_ID.exec(sample)?.[1];
       if (taskId !== undefined && taskIds.length < MAX_TASK_IDS) taskIds.push(taskId);

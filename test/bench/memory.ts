@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import { atMost, type Line } from "./report.ts";
+import { atMost, kilobytes, type Line } from "./report.ts";
 import { modern } from "./requests.ts";
 
 const CREATE = modern(1, "tools/call", { name: "work", arguments: {} });
@@ -34,7 +34,6 @@ export async function measureMemory(lab: Lab, { heldTasks }: Effort): Promise<Li
     await silent.program.stop();
 
     const each = (kind: keyof NodeJS.MemoryUsage) => (after[kind] - before[kind]) / heldTasks;
-    const kilobytes = (bytes: number) => `${(bytes / 1_000).toFixed(1)} KB`;
     lines.push(
       {
         what: `${name}: resident`,

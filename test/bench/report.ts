@@ -21,8 +21,10 @@ export const times = (ratio: number): string => `${ratio.toFixed(2)}×`;
 export const perSecond = (rate: number): string => `${Math.round(rate).toLocaleString("en")}/s`;
 export const milliseconds = (ms: number): string => `${ms.toFixed(2)} ms`;
 
+export const kilobytes = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} KB`;
+
 export function atLeast(aim: number, value: number): NonNullable<Line["aim"]> {
-  return { text: `≥ ${aim}×`, isMet: value >= aim };
+  return { text: `≥ ${Number(aim.toFixed(2))}×`, isMet: value >= aim };
 }
 
 export function atMost(text: string, limit: number, value: number): NonNullable<Line["aim"]> {

@@ -1,8 +1,12 @@
 /** Requests as they go over the wire, made before anything is measured. */
 
 export interface Request {
+  /** POST unless it says otherwise. */
+  readonly method?: string;
+  /** Where the target has its endpoint, unless it says otherwise. */
+  readonly path?: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body?: string;
 }
 
 const META = {
@@ -30,6 +34,12 @@ export function legacy(
 ): Request {
   const headers = { "mcp-protocol-version": "2025-11-25", "mcp-session-id": sessionId };
   return { headers, body: JSON.stringify({ jsonrpc: "2.0", id, method, params }) };
+}
+
+/** Opens the stream that a session of 2025-11-25 listens on. */
+export function legacyStream(sessionId: string): Request {
+  const headers = { "mcp-protocol-version": "2025-11-25", "mcp-session-id": sessionId };
+  return { method: "GET", headers: { ...headers, accept: "text/event-stream" } };
 }
 
 /** Opens a session the way a legacy client does, and gives its id. */

@@ -53,7 +53,7 @@ test("the table has a row for every setting, with its values, default and meanin
     "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long `auto` waits before it lets go. |",
   );
   expect(lines).toContain(
-    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `maxResultBytes` | from `tasks` | The same settings for the tools that match. |",
+    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `maxResultBytes`, `immediateResponse` | from `tasks` | The same settings for the tools that match. |",
   );
   for (const line of lines) expect(line).toMatch(/^\|([^|]+\|){4}$/);
 });
