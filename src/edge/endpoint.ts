@@ -59,7 +59,12 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
       else if (elsewhere === undefined && claimsModern(body?.json)) {
         checkModern(request);
         await modern(exchange, body ?? NO_BODY, identify);
-      } else await transparent({ ...exchange, caller: identify(request, route) }, body, elsewhere);
+      } else
+        await transparent(
+          { route, request, response, reply, caller: identify(request, route) },
+          body,
+          elsewhere,
+        );
     } catch (error) {
       // The client is told nothing of what was not foreseen, so the operator has to be.
       if (!(error instanceof RpcError)) route.log.error({ err: error }, "a request failed");
@@ -105,13 +110,18 @@ async function transparent(
   elsewhere: string | undefined,
 ): Promise<void> {
   const { request, response, route } = asked;
-  const [path = "", ...query] = wholeUrl(request).split("?");
+  const url = wholeUrl(request);
+  const mark = url.indexOf("?");
   const exchange: LegacyExchange = {
-    ...asked,
-    path,
-    query: query.length === 0 ? "" : `?${query.join("?")}`,
+    route,
+    caller: asked.caller,
+    request,
+    response,
+    path: mark === -1 ? url : url.slice(0, mark),
+    query: mark === -1 ? "" : url.slice(mark),
     message: body?.json,
-    ...(body === undefined ? {} : { body: body.bytes }),
+    body: body?.bytes,
+    reply: asked.reply,
   };
   try {
     if (isPreflight(request)) {

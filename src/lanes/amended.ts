@@ -7,9 +7,7 @@
 
 import { type Node, parseTree } from "jsonc-parser";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
-
-/** The revision whose tasks these are. */
-const REVISION = "2025-11-25";
+import { TASKS_2025 } from "../protocol/legacy.ts";
 
 /**
  * `initialize`'s answer with the capability for tasks (2025-11-25, Tasks §Capabilities). Unchanged unless it
@@ -17,7 +15,7 @@ const REVISION = "2025-11-25";
  */
 export function withTasksCapability(message: string, tasks: JsonObject): string {
   const said = readInitializeResult(message);
-  if (said?.protocolVersion !== REVISION || said.hasTasks || !isObject(said.capabilities.tools))
+  if (said?.protocolVersion !== TASKS_2025 || said.hasTasks || !isObject(said.capabilities.tools))
     return message;
   const capabilities = member(member(treeOf(message), "result"), "capabilities");
   return capabilities === undefined ? message : spliced(message, [added(capabilities, "tasks", tasks)]);

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { TASKS_2025 } from "../protocol/legacy.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import { requestHeaders } from "./forwarded-headers.ts";
 
@@ -22,6 +23,11 @@ export function clientSession(request: IncomingMessage, protocolVersion: string)
     return OF_THE_TRANSPORT.has(key) || value === undefined ? [] : [[key, String(value)] as const];
   });
   return { headers: Object.fromEntries(own), protocolVersion, ...(id === undefined ? {} : { id }) };
+}
+
+/** Whether a request is of a session that negotiated tasks: its clients say so in each (2025-11-25, Transports). */
+export function speaksTasks({ headers }: IncomingMessage): boolean {
+  return headers["mcp-protocol-version"] === TASKS_2025;
 }
 
 /** `undefined` where the server has no sessions, or the client has none yet. */

@@ -5,7 +5,7 @@ import { UpstreamFailure } from "../upstreams/failure.ts";
 import { readInitializeResult, type TaskSupport, withTaskSupport, withTasksCapability } from "./amended.ts";
 import { amendingPassage } from "./amending.ts";
 import { sessionKey } from "./backchannels.ts";
-import { sessionIdOf } from "./client-session.ts";
+import { sessionIdOf, speaksTasks } from "./client-session.ts";
 import { withEndpoint } from "./endpoint-event.ts";
 import { EventTap } from "./event-tap.ts";
 import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
@@ -123,7 +123,8 @@ export async function forwardCall(exchange: LegacyRequest): Promise<void> {
     streams: route.streams,
     maxBytes: route.config.tasks.maxResultBytes,
   });
-  const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
+  // Only beside tasks does it matter which calls there are.
+  const session = speaksTasks(request) ? sessionKey(claimantOf(exchange), sessionIdOf(request)) : undefined;
   const passed = session === undefined ? () => {} : route.backchannels.pass(session);
   try {
     await sendToEndpoint(exchange, { isPlain: true, onHead: (head) => answer.receive(head) });

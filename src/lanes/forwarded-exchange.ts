@@ -28,6 +28,7 @@ export class ForwardedExchange {
   #request: ClientRequest | undefined;
   #answer: IncomingMessage | undefined;
   #passage: Passage | undefined;
+  #hasWritten = false;
   #headTimer: NodeJS.Timeout | undefined;
   #settle: { resolve(): void; reject(error: unknown): void } | undefined;
 
@@ -74,7 +75,7 @@ export class ForwardedExchange {
     opened.path = target.pathname + target.search;
     const replacements = isPlain ? { ...headers, "accept-encoding": "identity" } : headers;
     for (const [name, values] of requestHeaders(request.rawHeaders, replacements)) {
-      opened.setHeader(name, values);
+      opened.setHeader(name, values.length === 1 ? (values[0] ?? "") : values);
     }
     // Node frames the body of a GET or DELETE only when it is told its length.
     if (body !== undefined) opened.setHeader("Content-Length", body.length);
@@ -144,6 +145,10 @@ export class ForwardedExchange {
     this.#answer = answer;
     this.#client.on("drain", this.#onDrain);
     answer.on("data", this.#onData).once("end", this.#onEnd).once("close", this.#onAnswerClose);
+    // The first event may be hours away, and a client waits for the head before it goes on. What has come with the head is
+    // read by then, and goes with it.
+    if (answer.headers["content-type"]?.toLowerCase().startsWith("text/event-stream"))
+      process.nextTick(this.#flushHead);
   };
 
   #writeHead(status: number, answer: IncomingMessage): void {
@@ -162,8 +167,6 @@ export class ForwardedExchange {
         client.appendHeader(headers[at] ?? "", headers[at + 1] ?? "");
       client.writeHead(status);
     }
-    // The first event may be hours away, and a client waits for the head before it goes on.
-    if (answer.headers["content-type"]?.toLowerCase().startsWith("text/event-stream")) client.flushHeaders();
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -178,12 +181,19 @@ export class ForwardedExchange {
     this.#client.end();
   };
 
+  readonly #flushHead = (): void => {
+    if (!this.#hasWritten && !this.#client.destroyed && !this.#client.writableEnded)
+      this.#client.flushHeaders();
+  };
+
   /** Whether the client can take more. */
   #write(bytesToSend: () => Buffer): boolean {
     if (this.#client.destroyed || this.#client.writableEnded) return true;
     try {
       const bytes = bytesToSend();
-      return bytes.length === 0 || this.#client.write(bytes);
+      if (bytes.length === 0) return true;
+      this.#hasWritten = true;
+      return this.#client.write(bytes);
     } catch (error) {
       this.#client.destroy();
       this.#fail(error);

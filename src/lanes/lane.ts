@@ -84,7 +84,7 @@ export interface LegacyExchange {
   readonly path: string;
   readonly query: string;
   /** As it came; absent where the verb has none. */
-  readonly body?: Buffer;
+  readonly body: Buffer | undefined;
   /** What the body says, if it is JSON. */
   readonly message: unknown;
   /** For what the gateway answers itself. */

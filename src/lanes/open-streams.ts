@@ -1,3 +1,5 @@
+import { Roster } from "./roster.ts";
+
 /** An event stream that is open to a client. */
 export interface OpenStream {
   /** When something was last written, in milliseconds of `performance.now()`. */
@@ -14,7 +16,7 @@ export interface OpenStream {
  */
 export class OpenStreams {
   readonly #keepAliveMs: number;
-  readonly #streams = new Set<OpenStream>();
+  readonly #streams = new Roster<OpenStream>();
   #timer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
@@ -30,11 +32,12 @@ export class OpenStreams {
 
   /** Returns how to say that the stream has ended. */
   add(stream: OpenStream): () => void {
-    this.#streams.add(stream);
+    const remove = this.#streams.add(stream);
     this.#timer ??= setInterval(() => this.#beat(), Math.ceil(this.#keepAliveMs / 3));
     if (this.#isStopping) setImmediate(() => stream.stop?.());
     return () => {
-      if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
+      remove();
+      if (this.#streams.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
     };
@@ -43,11 +46,11 @@ export class OpenStreams {
   /** Those that never end by themselves end, and those that are only just being opened. */
   stop(): void {
     this.#isStopping = true;
-    for (const stream of [...this.#streams]) stream.stop?.();
+    for (const stream of this.#streams.members()) stream.stop?.();
   }
 
   #beat(): void {
     const quietSince = performance.now() - (this.#keepAliveMs * 2) / 3;
-    for (const stream of this.#streams) if (stream.lastWritten < quietSince) stream.beat();
+    for (const stream of this.#streams.members()) if (stream.lastWritten < quietSince) stream.beat();
   }
 }

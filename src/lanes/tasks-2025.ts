@@ -1,5 +1,6 @@
 import { rpc } from "../protocol/errors.ts";
 import { isObject, toJson } from "../protocol/jsonrpc.ts";
+import { TASKS_2025 } from "../protocol/legacy.ts";
 import { Call } from "../tasks/call.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
@@ -8,9 +9,6 @@ import { clientSession } from "./client-session.ts";
 import { forwardCall, forwardToolList } from "./forward.ts";
 import { claimantOf, type LegacyExchange, type LegacyRequest, type Route, taskIdOf } from "./lane.ts";
 import { getTaskResult } from "./task-result.ts";
-
-/** The first revision with tasks, and the last of the handshake. */
-export const TASKS_2025 = "2025-11-25";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
 const TASKS_IN_A_PAGE = 50;

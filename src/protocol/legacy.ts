@@ -10,6 +10,8 @@ export const LEGACY_VERSIONS: readonly string[] = [
   "2024-10-07",
 ];
 export const LATEST_LEGACY_VERSION = "2025-11-25";
+/** The first revision with tasks, and the last with a handshake. */
+export const TASKS_2025 = "2025-11-25";
 
 /** A legacy server's way to ask for a URL elicitation before it begins (2025-11-25, Elicitation §URL Mode). */
 export const URL_ELICITATION_REQUIRED = -32042;

@@ -1,0 +1,137 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import { statSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { getDefaultEnvironment } from "@modelcontextprotocol/client/stdio";
+import type { Logger } from "pino";
+import { within } from "../ops/within.ts";
+import { ChildInput } from "./child-input.ts";
+import { ProcessGroup } from "./process-group.ts";
+import { StderrLog } from "./stderr-log.ts";
+
+export interface ChildOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to the few variables that any program needs; nothing else of our own environment is passed on. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** What the server is called in the log. */
+  readonly name: string;
+  readonly log: Logger;
+  /** How long it may take to end after SIGTERM; 5 s unless given. */
+  readonly killGraceMs?: number;
+  /** How long it may leave a message unread that does not fit into the pipe; a minute unless given. */
+  readonly readPatienceMs?: number;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const KILL_GRACE_MS = 5_000;
+const READ_PATIENCE_MS = 60_000;
+/** How long it may take to end by itself when its input has ended (2025-11-25, Lifecycle §Shutdown). */
+const GOODBYE_MS = 500;
+/** How long what it has written may take to arrive when it has exited: somebody else may hold the other end. */
+const DRAIN_MS = 500;
+
+/** A server's process, the leader of a group of its own. */
+export class Child {
+  readonly pid: number;
+  readonly input: ChildInput;
+  readonly output: Readable;
+  /** Tells how the process ended, when all it wrote has been read. Never rejects. */
+  readonly exited: Promise<Exit>;
+  readonly #group: ProcessGroup;
+  readonly #stderr: StderrLog;
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #log: Logger;
+  readonly #killGraceMs: number;
+  readonly #left: Promise<Exit>;
+  #ending: Promise<void> | undefined;
+
+  /** Starts it, without a shell. @throws Error which says in plain words why it does not start */
+  static async start(options: ChildOptions): Promise<Child> {
+    const { command, args, env, cwd } = options;
+    try {
+      const child = spawn(command, [...args], {
+        env: { ...getDefaultEnvironment(), ...env },
+        stdio: "pipe",
+        detached: process.platform !== "win32",
+        windowsHide: true,
+        ...(cwd === undefined ? {} : { cwd }),
+      });
+      await once(child, "spawn");
+      return new Child(child, options);
+    } catch (error) {
+      throw new Error(startProblem(options, (error as NodeJS.ErrnoException).code), { cause: error });
+    }
+  }
+
+  private constructor(child: ChildProcessWithoutNullStreams, options: ChildOptions) {
+    const { name, log, killGraceMs, readPatienceMs } = options;
+    this.#process = child;
+    this.#log = log.child({ server: name });
+    this.#killGraceMs = killGraceMs ?? KILL_GRACE_MS;
+    this.pid = child.pid as number;
+    this.#group = new ProcessGroup(this.pid);
+    this.#stderr = new StderrLog(this.#log);
+    this.input = new ChildInput(child.stdin, readPatienceMs ?? READ_PATIENCE_MS);
+    this.output = child.stdout;
+    // Whoever writes is told of an error himself, and after one on the other streams they close.
+    for (const stream of child.stdio) stream?.on("error", () => {});
+    child.stderr.on("data", (chunk: Buffer) => this.#stderr.take(chunk));
+    const closed = once(child, "close");
+    this.#left = once(child, "exit").then(([code, signal]) => ({ code, signal }));
+    this.exited = this.#left.then(async (exit) => {
+      if (this.#ending === undefined) this.#log.warn(exit, "the server has exited");
+      void this.end();
+      await within(DRAIN_MS, closed);
+      this.#stderr.end();
+      return exit;
+    });
+  }
+
+  /** The last of its stderr that may say why it exited. */
+  get lastWords(): string | undefined {
+    return this.#stderr.lastWords;
+  }
+
+  /**
+   * Ends the process and its group, and settles when nobody of them is left: its input ends, then SIGTERM, then SIGKILL.
+   * What its leader leaves behind is ended the same way. Never rejects.
+   */
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
+    this.#process.stdin.end();
+    await within(GOODBYE_MS, this.#left);
+    const isGone = await this.#group.end(this.#killGraceMs);
+    if (!isGone) this.#log.warn({ pid: this.pid }, "processes of the server could not be ended");
+    else await this.exited;
+    for (const stream of this.#process.stdio) stream?.destroy();
+  }
+}
+
+function startProblem({ command, cwd }: ChildOptions, code: string | undefined): string {
+  if (cwd !== undefined) {
+    const found = statSync(cwd, { throwIfNoEntry: false });
+    if (found === undefined) return `cwd does not exist: ${cwd}`;
+    if (!found.isDirectory()) return `cwd is not a directory: ${cwd}`;
+  }
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return `command not found: ${command}`;
+    case "EACCES":
+      return `not executable: ${command}`;
+    case "E2BIG":
+      return `arguments and environment are too long for ${command}`;
+    default:
+      return `${command} does not start (${code})`;
+  }
+}

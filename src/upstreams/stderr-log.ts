@@ -1,0 +1,69 @@
+import { stripVTControlCharacters } from "node:util";
+import type { Logger } from "pino";
+import { LineSplitter } from "./lines.ts";
+
+const MAX_LINE_BYTES = 4_096;
+const MAX_LINES_A_SECOND = 100;
+const MAX_LAST_WORDS = 200;
+
+/** What says why: neither a stack frame or a bracket, nor what Node prints after everything. */
+const TELLING = /^(?!Node\.js v)\S.*\p{L}/u;
+
+/**
+ * What a server writes to stderr, put into the log line by line. That it is written there says nothing of its weight
+ * (2025-11-25, Transports §stdio). Of a flood the first lines of each second are kept, and the others counted.
+ */
+export class StderrLog {
+  readonly #log: Logger;
+  readonly #now: () => number;
+  readonly #lines = new LineSplitter(MAX_LINE_BYTES);
+  #second = { since: Number.NEGATIVE_INFINITY, lines: 0 };
+  #leftOut = 0;
+  #lastWords: string | undefined;
+
+  /** @param now in milliseconds; only differences count */
+  constructor(log: Logger, now: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** The last line that may say why the server came to its end, without colours and of a length to be passed on. */
+  get lastWords(): string | undefined {
+    return this.#lastWords?.slice(0, MAX_LAST_WORDS);
+  }
+
+  take(chunk: Buffer): void {
+    for (const { bytes, isCut } of this.#lines.push(chunk)) this.#say(bytes, isCut);
+  }
+
+  /** Nothing more will come. */
+  end(): void {
+    for (const { bytes, isCut } of this.#lines.rest()) this.#say(bytes, isCut);
+    this.#admitGap();
+  }
+
+  #say(bytes: Buffer, isCut: boolean): void {
+    const text = stripVTControlCharacters(bytes.toString("utf8")).trimEnd();
+    if (text === "") return;
+    if (TELLING.test(text)) this.#lastWords = text;
+    if (!this.#hasRoom()) {
+      this.#leftOut += 1;
+      return;
+    }
+    this.#admitGap();
+    this.#log.info({ stderr: isCut ? `${text}…` : text }, "the server says");
+  }
+
+  #hasRoom(): boolean {
+    const now = this.#now();
+    if (now - this.#second.since >= 1_000) this.#second = { since: now, lines: 0 };
+    this.#second.lines += 1;
+    return this.#second.lines <= MAX_LINES_A_SECOND;
+  }
+
+  #admitGap(): void {
+    if (this.#leftOut === 0) return;
+    this.#log.warn({ lines: this.#leftOut }, "the server says too much: lines left out");
+    this.#leftOut = 0;
+  }
+}

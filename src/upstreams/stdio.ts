@@ -1,0 +1,167 @@
+import { within } from "../ops/within.ts";
+import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import { Child, type ChildOptions, type Exit } from "./child.ts";
+import { UpstreamFailure } from "./failure.ts";
+import { LineSplitter } from "./lines.ts";
+import { readMessages, toLine } from "./message-line.ts";
+import type { Asking, Wire } from "./wire.ts";
+
+export type StdioOptions = ChildOptions & {
+  /** How long one message of the server may be. */
+  readonly maxMessageBytes: number;
+};
+
+/** A server that closes one of its streams is usually about to exit, which says more. */
+const HANG_UP_MS = 1_000;
+const MAX_QUOTED_CHARS = 200;
+
+/**
+ * A session with a process of its own, over its standard streams (2024-11-05 to 2025-11-25, Transports §stdio). Everything
+ * arrives on one stream, so that a request's own stream ends only with the session.
+ */
+export class StdioWire implements Wire {
+  onMessage: Wire["onMessage"] = () => {};
+  onGarbage: Wire["onGarbage"] = () => {};
+  onLost: Wire["onLost"] = () => {};
+
+  readonly #options: StdioOptions;
+  readonly #child: Promise<Child>;
+  readonly #lines: LineSplitter;
+  /** What to call with the failure of each request that is under way. */
+  readonly #asked = new Set<(failure: UpstreamFailure) => void>();
+  #isInitialized = false;
+  #hasWarned = false;
+  #isClosed = false;
+  /** How the session came to its end, if it did so by itself. */
+  #ending: Ending | undefined;
+
+  /** Starts the process. Should that fail, whatever is sent says so. */
+  constructor(options: StdioOptions) {
+    this.#options = options;
+    this.#lines = new LineSplitter(options.maxMessageBytes);
+    this.#child = this.#start();
+    this.#child.catch(() => {});
+  }
+
+  setProtocolVersion(): void {
+    this.#isInitialized = true;
+  }
+
+  tell(message: JsonRpcMessage): Promise<void> {
+    return this.#send(message);
+  }
+
+  ask(request: JsonRpcRequest, onAccepted = () => {}): Asking {
+    let stop = () => {};
+    const ended = new Promise<void>((_, reject) => {
+      stop = () => this.#asked.delete(reject);
+      this.#asked.add(reject);
+      this.#send(request).then(onAccepted, reject);
+    });
+    return { ended, stop };
+  }
+
+  initialized(): Promise<void> {
+    return this.tell({ jsonrpc: "2.0", method: "notifications/initialized" });
+  }
+
+  /** Settles when no process of the server is left, or none that can be ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#failAll(closed({ mayHaveRun: true }));
+    const child = await this.#child.catch(() => undefined);
+    await child?.end();
+  }
+
+  async #start(): Promise<Child> {
+    const child = await Child.start(this.#options).catch((error: Error) => {
+      const message = `The server could not be started: ${error.message}`;
+      throw new UpstreamFailure(message, { mayHaveRun: false, cause: error });
+    });
+    child.output.on("data", (chunk: Buffer) => this.#read(child, chunk));
+    child.output.once("close", () => void this.#hangUp(child, "closed its output"));
+    void child.exited.then((exit) => this.#end(child, { what: named(exit), lastWords: child.lastWords }));
+    return child;
+  }
+
+  async #send(message: JsonRpcMessage): Promise<void> {
+    const child = await this.#child;
+    if (this.#isClosed) throw closed({ mayHaveRun: false });
+    if (this.#ending !== undefined) throw new UpstreamFailure(said(this.#ending, ""), { mayHaveRun: false });
+    await child.input.write(toLine(message)).catch(async (error: unknown) => {
+      if (error instanceof UpstreamFailure) throw error;
+      const ending = await this.#hangUp(child, "closed its input");
+      throw new UpstreamFailure(said(ending, ""), { mayHaveRun: true, cause: error });
+    });
+  }
+
+  #read(child: Child, chunk: Buffer): void {
+    for (const { bytes, isCut } of this.#lines.push(chunk)) {
+      if (this.#isClosed || this.#ending !== undefined) return;
+      if (isCut) {
+        // Its remainder may be anything, and nothing tells where the next message begins.
+        this.#end(child, { what: `sent more than ${this.#options.maxMessageBytes} bytes in one line` });
+      } else if (bytes.some(isNoSpace)) {
+        for (const message of readMessages(bytes)) {
+          if (message === undefined) this.#skip(bytes);
+          else this.onMessage(message);
+        }
+      }
+    }
+  }
+
+  /** Servers greet on stdout, against the specification, and mean no harm. */
+  #skip(line: Buffer): void {
+    const text = line.toString("utf8", 0, MAX_QUOTED_CHARS);
+    this.onGarbage(new Error(`expected a JSON-RPC message on stdout, got ${JSON.stringify(text)}`));
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { log, name } = this.#options;
+    log.warn({ server: name, stdout: text }, "the server writes what is no message to stdout; it is ignored");
+  }
+
+  async #hangUp(child: Child, what: string): Promise<Ending> {
+    await within(HANG_UP_MS, child.exited);
+    return this.#end(child, { what });
+  }
+
+  /** The first ending is the one that counts, and is what it gives. */
+  #end(child: Child, ending: Ending): Ending {
+    if (this.#ending !== undefined) return this.#ending;
+    this.#ending = ending;
+    void child.end();
+    if (this.#isClosed) return ending;
+    // Before the requests fail, so that whoever may ask again does so elsewhere.
+    if (this.#isInitialized) this.onLost();
+    const when = this.#isInitialized ? " in the middle of the call" : " before it answered initialize";
+    this.#failAll(new UpstreamFailure(said(ending, when), { mayHaveRun: this.#isInitialized }));
+    return ending;
+  }
+
+  #failAll(failure: UpstreamFailure): void {
+    for (const reject of this.#asked) reject(failure);
+    this.#asked.clear();
+  }
+}
+
+interface Ending {
+  /** `exited with code 1` */
+  readonly what: string;
+  readonly lastWords?: string | undefined;
+}
+
+function named({ code, signal }: Exit): string {
+  return signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
+}
+
+function said({ what, lastWords }: Ending, when: string): string {
+  return `The server ${what}${when}${lastWords === undefined ? "" : `: ${lastWords}`}`;
+}
+
+function closed(facts: { readonly mayHaveRun: boolean }): UpstreamFailure {
+  return new UpstreamFailure("The session with the server was closed", facts);
+}
+
+function isNoSpace(byte: number): boolean {
+  return byte > 0x20;
+}
