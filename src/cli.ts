@@ -27,7 +27,8 @@ async function main(args: readonly string[]): Promise<number> {
     .command(["serve", "$0"], "Run the gateway", (y) => y.options(serveFlags), run(serve))
     .command("check", "Say everything that is wrong with a file", checkFlags, run(check))
     .command("schema", "Print the JSON Schema of the file, for editors", {}, run(schema))
-    .example("$0 --upstream http://localhost:3001/mcp --tool 'render_*=required'", "");
+    .example("$0 --upstream http://localhost:3001/mcp --tool 'render_*=required'", "")
+    .example("$0 --wait-for 1s -- node ./server.js --its-flag", "");
   try {
     await strict(parser).parseAsync();
     return code;

@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Config, ServerConfig } from "./config/config.ts";
+import type { Config, ServerConfig, UpstreamConfig } from "./config/config.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
 import { anonymous, type Identify } from "./edge/callers.ts";
 import { counted, mcpEndpoint } from "./edge/endpoint.ts";
@@ -166,12 +166,10 @@ function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
 }
 
 async function describe({ config, upstream }: Route, base: string, { store }: Config): Promise<RouteLine> {
-  // What a query says may be a secret.
-  const { origin, pathname } = config.upstream.url;
   const line = {
     name: config.name,
     url: `${base}${config.path}`,
-    upstream: `${origin}${pathname}`,
+    upstream: addressOf(config.upstream),
     store: store.url,
   };
   const control = upstream.control({ caller: "anonymous", headers: {}, capabilities: {} });
@@ -181,6 +179,17 @@ async function describe({ config, upstream }: Route, base: string, { store }: Co
   );
   const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
   return { ...line, description: await Promise.race([probe, late]) };
+}
+
+/** What a query or the environment says may be a secret. */
+function addressOf(upstream: UpstreamConfig): string {
+  if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].map(shown).join(" ");
+  return `${upstream.url.origin}${upstream.url.pathname}`;
+}
+
+/** A word as it is, unless it would not be seen as one word on one line. */
+function shown(word: string): string {
+  return /^[\x21-\x7e]+$/.test(word) ? word : JSON.stringify(word);
 }
 
 async function listenOn(

@@ -44,13 +44,32 @@ export interface ServerConfig {
   readonly maxQueued: number;
 }
 
-export interface UpstreamConfig {
+export type UpstreamConfig = HttpUpstreamConfig | StdioUpstreamConfig;
+
+/** A server that listens at an address. */
+export interface HttpUpstreamConfig {
+  /** `sse` is HTTP+SSE of 2024-11-05; `auto` has to find out. */
+  readonly transport: "auto" | "streamable-http" | "sse";
   readonly url: URL;
   /** Names in lower case, so that they replace forwarded ones. Secrets live here: never log them. */
   readonly headers: Readonly<Record<string, string>>;
   /** Names in lower case. */
   readonly forwardHeaders: readonly string[];
   readonly sessions: "lease" | "per-call" | "single";
+}
+
+/** A server that is started by a command and spoken to over its standard streams. */
+export interface StdioUpstreamConfig {
+  readonly transport: "stdio";
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to the few variables that a server gets anyway. Secrets live here: never log them. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Relative to the working directory of the gateway, which it is unless given. */
+  readonly cwd?: string;
+  /** None ever: a process gets no headers. */
+  readonly forwardHeaders: readonly never[];
+  readonly sessions: "single";
 }
 
 export type TaskMode = "never" | "auto" | "always" | "required";

@@ -1,6 +1,7 @@
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { parseDuration } from "./units.ts";
+import { upstreamConflicts } from "./upstream-conflicts.ts";
 
 /** Paths the gateway keeps for itself, with everything below them. */
 const RESERVED = ["/.well-known", "/health", "/metrics"];
@@ -14,6 +15,7 @@ export function conflicts(document: unknown): readonly Problem[] {
     ...sharedListener(document),
     ...takenPaths(document),
     ...serverNames(document).flatMap((name) => [
+      ...upstreamConflicts(document, ["servers", name, "upstream"]),
       ...repeatedHeaders(document, ["servers", name, "upstream", "headers"]),
       ...pollOrder(document, ["servers", name, "tasks"]),
       ...rulePaths(document, name).flatMap((rule) => pollOrder(document, rule)),

@@ -16,6 +16,11 @@ export function section<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
+/** A setting that may be left out. The default is told here for the documentation, and filled in by the resolver. */
+export function setting<Field extends z.ZodType>(field: Field, description: string, preset?: unknown) {
+  return field.exactOptional().meta({ description, ...(preset === undefined ? {} : { preset }) });
+}
+
 /**
  * Text with a unit, as milliseconds. The default bound is the largest round one below 2^31 ms, beyond which a Node
  * timer fires at once.

@@ -11,7 +11,7 @@ import { ConfigError, type Problem } from "./problems.ts";
  */
 export async function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
   const faults = misuse(flags);
-  if (faults.length > 0 && (flags.config ?? flags["--"]) !== undefined) throw new ConfigError(faults);
+  if (faults.length > 0 && flags.config !== undefined) throw new ConfigError(faults);
   if (typeof flags.config === "string") return await loadConfig(flags.config, env);
   const say = (problem: Problem) => sayOfFlag(problem, flags);
   const { config, problems, warnings } = judge(documentOf(flags), env);
@@ -40,20 +40,27 @@ function documentOf(flags: Flags): unknown {
     servers: {
       [NAME]: {
         path: flags.path ?? "/mcp",
-        upstream: {
-          url: flags.upstream,
-          headers: Object.fromEntries(
-            textsOf(flags.header)
-              .filter((header) => header.includes(":"))
-              .map(headerOf),
-          ),
-          forwardHeaders: textsOf(flags["forward-header"]),
-        },
+        upstream: flags["--"] === undefined ? addressOf(flags) : commandOf(textsOf(flags["--"])),
         tasks: { ...some("mode", "mode"), ...some("waitFor", "wait-for") },
         tools: textsOf(flags.tool).filter(looksLikeRule).map(ruleOf),
       },
     },
   };
+}
+
+function addressOf(flags: Flags) {
+  const headers = textsOf(flags.header).filter((header) => header.includes(":"));
+  return {
+    url: flags.upstream,
+    headers: Object.fromEntries(headers.map(headerOf)),
+    forwardHeaders: textsOf(flags["forward-header"]),
+  };
+}
+
+/** The shell has put its variables in already: what still looks like a reference is meant for the command. */
+function commandOf(words: readonly string[]) {
+  const [command, ...args] = words.map((word) => word.replaceAll("${", () => "$${"));
+  return { command, args };
 }
 
 function headerOf(header: string): readonly [string, string] {

@@ -1,5 +1,16 @@
-import { type FlagName, type Flags, looksLikeRule, NAME, SETTINGS, serveFlags, textsOf } from "./flags.ts";
+import {
+  COMMAND,
+  type FlagName,
+  type Flags,
+  looksLikeRule,
+  NAME,
+  SETTINGS,
+  serveFlags,
+  textsOf,
+} from "./flags.ts";
 import type { Problem } from "./problems.ts";
+
+const OF_URL: readonly FlagName[] = ["upstream", "header", "forward-header"];
 
 /** What can be wrong with flags as such, before it is asked what they say. */
 export function misuse(flags: Flags): readonly Problem[] {
@@ -10,14 +21,13 @@ export function misuse(flags: Flags): readonly Problem[] {
     ...given.filter(isRepeated).map((name) => ({ path: `--${name}`, message: "is given more than once" })),
     ...malformedTools(textsOf(flags.tool)),
     ...malformedHeaders(textsOf(flags.header)),
-    ...(flags["--"] === undefined
-      ? missingOrBesidesFile(given)
-      : [{ path: "--", message: "starting the server with a command is not supported by this version" }]),
+    ...contradictions(given, flags["--"] !== undefined),
   ];
 }
 
 /** The problem as seen by somebody who wrote flags; what no flag can say keeps the path of the file. */
 export function sayOfFlag({ path, message }: Problem, flags: Flags): Problem {
+  if (path === COMMAND) return { path: "--", message };
   const found = settings().find(
     ([, setting]) => path.startsWith(setting) && /^($|[.[])/.test(path.slice(setting.length)),
   );
@@ -46,16 +56,30 @@ function malformedHeaders(headers: readonly string[]): readonly Problem[] {
   });
 }
 
-function missingOrBesidesFile(given: readonly FlagName[]): readonly Problem[] {
-  if (given.includes("config")) {
-    return settings()
-      .filter(([name]) => given.includes(name))
-      .map(([name, setting]) => ({
-        path: `--${name}`,
-        message: `cannot go with --config, where it is ${setting.replace(`.${NAME}.`, ".<name>.")}`,
-      }));
-  }
-  return given.includes("upstream") ? [] : [{ path: "--upstream", message: "is needed, or --config FILE" }];
+/** A file, a URL and a command: one of them is needed, and no two can be had. */
+function contradictions(given: readonly FlagName[], hasCommand: boolean): readonly Problem[] {
+  if (given.includes("config")) return besidesFile(given, hasCommand);
+  if (hasCommand) return besidesCommand(given);
+  return given.includes("upstream")
+    ? []
+    : [{ path: "--upstream", message: "is needed, or -- COMMAND, or --config FILE" }];
+}
+
+function besidesFile(given: readonly FlagName[], hasCommand: boolean): readonly Problem[] {
+  const flags = settings()
+    .filter(([name]) => given.includes(name))
+    .map(([name, setting]) => [`--${name}`, setting] as const);
+  const all = hasCommand ? [...flags, ["--", COMMAND] as const] : flags;
+  return all.map(([path, setting]) => ({
+    path,
+    message: `cannot go with --config, where it is ${setting.replace(`.${NAME}.`, ".<name>.")}`,
+  }));
+}
+
+function besidesCommand(given: readonly FlagName[]): readonly Problem[] {
+  return given
+    .filter((name) => OF_URL.includes(name))
+    .map((name) => ({ path: `--${name}`, message: "cannot go with a command behind --" }));
 }
 
 /** The texts that became a list of the document, in its order. */

@@ -15,9 +15,9 @@ const several: Options = { array: true };
 /** The flags of `serve`. Their values stay texts, because the schema of the file judges them. */
 export const serveFlags = {
   config: option("YAML or JSON file with all settings; goes alone"),
-  upstream: option("URL of the MCP server to stand in front of"),
+  upstream: option("URL of the MCP server to stand in front of; for one to be started, end with -- COMMAND"),
   header: option(
-    "header sent to the server, 'Name: value'; environment variables are filled in as in a file",
+    "header sent to the URL, 'Name: value'; environment variables are filled in as in a file",
     several,
   ),
   "forward-header": option("name of a client's header that the server gets too", several),
@@ -35,6 +35,9 @@ export type FlagName = keyof typeof serveFlags;
 
 /** The name of the one server that flags describe. */
 export const NAME = "default";
+
+/** Where the file has what stands behind `--`. */
+export const COMMAND = `servers.${NAME}.upstream.command`;
 
 /** Where the file has what a flag says. */
 export const SETTINGS: Readonly<Record<Exclude<FlagName, "config">, string>> = {

@@ -70,15 +70,16 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
         message: notBuiltYet([...issue.path, key]) ?? issue.message,
       }));
     }
-    const message =
-      issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-    return [{ path: formatPath(issue.path), message: `${message}${given(issue, source)}` }];
+    if (issue.code === "invalid_key") {
+      const path = formatPath(issue.path.map(withoutValue));
+      return [{ path, message: issue.issues[0]?.message ?? issue.message }];
+    }
+    return [{ path: formatPath(issue.path), message: `${issue.message}${given(issue, source)}` }];
   });
 }
 
 /** Settings of the plan that this version refuses by name, so that nobody looks for a spelling mistake. */
 const LATER = [
-  /^servers\.[^.]+\.upstream\.(command|args|env|cwd)$/,
   /^servers\.[^.]+\.tools\.\d+\.unsafe$/,
   /^callers\.(trustedProxies|header|jwt|issuer|audience|jwks)$/,
 ];
@@ -88,12 +89,17 @@ function notBuiltYet(path: Path): string | undefined {
   return LATER.some((pattern) => pattern.test(name)) ? "is not supported by this version" : undefined;
 }
 
+/** The name in `NAME=value` and `Name: value`, which are easily written where only a name belongs. */
+function withoutValue(key: PropertyKey): PropertyKey {
+  return typeof key === "string" ? key.replace(/^([^=:]*[=:]).+$/s, "$1…") : key;
+}
+
 function given(issue: z.core.$ZodIssue, source: unknown): string {
-  if (issue.code === "invalid_key") return "";
   const value = valueAt(source, issue.path);
   if (value === undefined) return ", but is missing";
-  // The values of headers are secrets, and a mapping of them may have been written as one text.
-  if (issue.path.includes("headers")) return "";
+  // The values of headers and variables are secrets, and a mapping of them may have been written as one text.
+  const [, , section, setting] = issue.path;
+  if (section === "upstream" && (setting === "headers" || setting === "env")) return "";
   return `, got ${quoted(value)}`;
 }
 

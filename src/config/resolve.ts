@@ -1,4 +1,12 @@
-import type { Config, LimitsConfig, ServerConfig, ToolPolicy, UpstreamConfig } from "./config.ts";
+import type {
+  Config,
+  HttpUpstreamConfig,
+  LimitsConfig,
+  ServerConfig,
+  StdioUpstreamConfig,
+  ToolPolicy,
+  UpstreamConfig,
+} from "./config.ts";
 import {
   type ConfigFile,
   defaults,
@@ -6,8 +14,10 @@ import {
   type PolicySettings,
   parsedDefaults,
 } from "./schema.ts";
+import { COMMAND_SESSIONS, COMMAND_TRANSPORT } from "./upstream-settings.ts";
 
 type ServerFile = ConfigFile["servers"][string];
+type UpstreamFile = ServerFile["upstream"];
 
 /** Fills in every default and gives every number its unit; the file is known to be valid. */
 export function resolve(file: ConfigFile): Config {
@@ -79,13 +89,37 @@ function toPolicy(settings: FullPolicySettings): ToolPolicy {
   };
 }
 
-function resolveUpstream(upstream: ServerFile["upstream"]): UpstreamConfig {
+function resolveUpstream(upstream: UpstreamFile): UpstreamConfig {
+  return upstream.command === undefined
+    ? resolveAddress(upstream)
+    : resolveCommand(upstream.command, upstream);
+}
+
+function resolveAddress({
+  url,
+  transport = defaults.upstream.transport,
+  ...upstream
+}: UpstreamFile): HttpUpstreamConfig {
+  if (url === undefined || transport === "stdio")
+    throw new Error("an upstream is neither at a url nor started");
+  const headers = Object.entries(upstream.headers ?? {});
   return {
-    url: upstream.url,
-    headers: Object.fromEntries(
-      Object.entries(upstream.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
-    ),
-    forwardHeaders: upstream.forwardHeaders ?? [],
+    transport,
+    url,
+    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
+    forwardHeaders: upstream.forwardHeaders ?? defaults.upstream.forwardHeaders,
     sessions: upstream.sessions ?? defaults.upstream.sessions,
+  };
+}
+
+function resolveCommand(command: string, { args, env, cwd }: UpstreamFile): StdioUpstreamConfig {
+  return {
+    transport: COMMAND_TRANSPORT,
+    command,
+    args: args ?? defaults.upstream.args,
+    env: env ?? defaults.upstream.env,
+    ...(cwd === undefined ? {} : { cwd }),
+    forwardHeaders: [],
+    sessions: COMMAND_SESSIONS,
   };
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { hostName, httpUrl, mountPath, origin, serverName, storeUrl } from "./addresses.ts";
-import { choice, duration, integer, list, section, size, text } from "./fields.ts";
-import { forwardHeaders, staticHeaders } from "./headers.ts";
+import { hostName, mountPath, origin, serverName, storeUrl } from "./addresses.ts";
+import { choice, duration, integer, list, section, setting, size, text } from "./fields.ts";
+import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
 
 /** What holds where nothing is said, in the words of the file; texts are parsed like those of the file. */
 export const defaults = {
@@ -12,7 +12,7 @@ export const defaults = {
   log: { level: "info" },
   callers: { identify: "auto" },
   server: { tools: [] },
-  upstream: { transport: "auto", headers: {}, forwardHeaders: [], sessions: "lease" },
+  upstream: upstreamDefaults,
   tasks: {
     mode: "auto",
     waitFor: "250ms",
@@ -88,30 +88,6 @@ const callers = section({
   ),
 });
 
-const upstream = section({
-  url: httpUrl().describe("The MCP endpoint of the server, `http` or `https`."),
-  transport: setting(
-    choice(["auto", "streamable-http"], ["sse", "stdio"]),
-    "How the server is spoken to; `auto` means `streamable-http` in this version.",
-    defaults.upstream.transport,
-  ),
-  headers: setting(
-    staticHeaders(),
-    "Headers sent with every request to the server, in place of forwarded ones; take secrets from the environment.",
-    defaults.upstream.headers,
-  ),
-  forwardHeaders: setting(
-    forwardHeaders(),
-    "Names of headers of the client's request that the server gets too.",
-    defaults.upstream.forwardHeaders,
-  ),
-  sessions: setting(
-    choice(["lease", "per-call", "single"]),
-    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for everything, one call at a time, for servers that can have no other.",
-    defaults.upstream.sessions,
-  ),
-});
-
 const policy = {
   mode: setting(
     choice(["never", "auto", "always", "required"]),
@@ -183,7 +159,7 @@ const server = section({
     mountPath(),
     "Where the server is found: `/<name>/mcp` unless given. A single server also answers at `/mcp`.",
   ),
-  upstream,
+  upstream: upstreamSection,
   tasks: taskSettings.exactOptional(),
   tools: setting(
     list(rule),
@@ -220,9 +196,4 @@ export function parsedDefaults() {
     tasks: taskSettings.omit({ immediateResponse: true }).required().parse(defaults.tasks),
     limits: limits.required().parse(defaults.limits),
   };
-}
-
-/** A setting that may be left out. The default is told here for the documentation, and filled in by the resolver. */
-function setting<Field extends z.ZodType>(field: Field, description: string, preset?: unknown) {
-  return field.exactOptional().meta({ description, ...(preset === undefined ? {} : { preset }) });
 }

@@ -9,9 +9,12 @@ export type Identify = (request: IncomingMessage, route: Route) => Caller;
  * are the caller's own all the same, and no two sets of them ever share a session.
  */
 export const anonymous: Identify = (request, route) => {
+  if (route.config.upstream.forwardHeaders.length === 0) return ANYBODY;
   const forwarded = route.config.upstream.forwardHeaders.flatMap((name) => {
     const value = request.headers[name];
     return value === undefined ? [] : [[name, String(value)] as const];
   });
-  return { key: "anonymous", headers: Object.fromEntries(forwarded) };
+  return { ...ANYBODY, headers: Object.fromEntries(forwarded) };
 };
+
+const ANYBODY: Caller = { key: "anonymous", headers: {} };

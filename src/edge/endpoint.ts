@@ -5,7 +5,7 @@ import { answerLegacy } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
-import { META } from "../protocol/modern.ts";
+import { META, MODERN_VERSIONS } from "../protocol/modern.ts";
 import { StoreUnavailable } from "../stores/task-store.ts";
 import type { Identify } from "./callers.ts";
 import { answerPreflight, type Guard, isModernPreflight } from "./guards.ts";
@@ -54,17 +54,11 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
       const body = hasBody(request) ? await readBody(request, maxBodyBytes) : undefined;
       id = idOf(body?.json);
       reply = new HttpReply(response, { id, accepts, keepAliveMs });
-      const exchange = { route, request, response, reply };
-      if (isModern) await modern(exchange, body ?? NO_BODY, identify);
-      else if (elsewhere === undefined && claimsModern(body?.json)) {
-        checkModern(request);
-        await modern(exchange, body ?? NO_BODY, identify);
-      } else
-        await transparent(
-          { route, request, response, reply, caller: identify(request, route) },
-          body,
-          elsewhere,
-        );
+      const isClaimed = !isModern && elsewhere === undefined && claimsModern(body?.json);
+      if (isClaimed) checkModern(request);
+      const asked = { route, request, response, reply, caller: identify(request, route) };
+      if (isModern || isClaimed) await modern(asked, body ?? NO_BODY);
+      else await transparent(asked, body, elsewhere);
     } catch (error) {
       // The client is told nothing of what was not foreseen, so the operator has to be.
       if (!(error instanceof RpcError)) route.log.error({ err: error }, "a request failed");
@@ -93,28 +87,30 @@ export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle
   };
 }
 
-type Asked = Pick<LegacyExchange, "route" | "request" | "response" | "reply">;
+type Asked = Pick<LegacyExchange, "route" | "caller" | "request" | "response" | "reply">;
 
-async function modern({ route, request, reply }: Asked, body: Body, identify: Identify): Promise<void> {
+async function modern({ route, caller, request, reply }: Asked, body: Body): Promise<void> {
   if (body.fault !== undefined) throw rpc.parseError(body.fault);
   const { id, method, params = {} } = readMessage(body.json);
   // 2026-07-28 has no notification for a server to act on, and takes those that it does not know.
   if (id === undefined) return reply.acknowledge();
-  const caller = identify(request, route);
   await answerModern({ route, caller, headers: request.headers, id, method, params, reply });
 }
 
 async function transparent(
-  asked: Asked & Pick<LegacyExchange, "caller">,
+  asked: Asked,
   body: Body | undefined,
   elsewhere: string | undefined,
 ): Promise<void> {
   const { request, response, route } = asked;
+  const server = route.config.upstream;
+  if (server.transport === "stdio") throw notServed(request, body?.json);
   const url = wholeUrl(request);
   const mark = url.indexOf("?");
   const exchange: LegacyExchange = {
     route,
     caller: asked.caller,
+    server,
     request,
     response,
     path: mark === -1 ? url : url.slice(0, mark),
@@ -138,6 +134,14 @@ async function transparent(
 /** An app that the gateway is mounted in cuts its own part off the url, and keeps the whole (Express, Connect). */
 function wholeUrl(request: IncomingMessage & { readonly originalUrl?: string }): string {
   return request.originalUrl ?? request.url ?? "";
+}
+
+/** There is nothing to forward to: a server over stdio is for modern clients, in this version. */
+function notServed({ method, headers }: IncomingMessage, message: unknown): RpcError {
+  if (method !== "POST") return rpc.methodNotAllowed(method ?? "");
+  const params = isObject(message) && isObject(message.params) ? message.params : {};
+  const version = params.protocolVersion ?? headers["mcp-protocol-version"] ?? "2025-03-26";
+  return rpc.unsupportedVersion(String(version), MODERN_VERSIONS);
 }
 
 /** What a modern client says in a header of every request, and a legacy one in none. */

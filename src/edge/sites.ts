@@ -15,8 +15,8 @@ const WELL_KNOWN = /^\/\.well-known\/[^/?]+(?=\/)/;
  * route at the root, or to the only one, if the gateway has the address to itself.
  */
 export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
-  // The longest path first: one route may be mounted below another.
-  const paths = [...routes].sort(([a], [b]) => b.length - a.length);
+  // The longest path first: one route may be mounted below another. A server over stdio has nothing but its messages.
+  const paths = [...routes].filter(([, route]) => hasSite(route)).sort(([a], [b]) => b.length - a.length);
   const [only, ...others] = new Set(routes.values());
   const fallback = hasAddress ? (routes.get("/") ?? (others.length === 0 ? only : undefined)) : undefined;
 
@@ -28,8 +28,12 @@ export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boole
       if (rest !== null && isAt(url.slice(rest[0].length), path))
         return { route, path: wellKnown(rest[0], url.slice(rest[0].length + path.length), route) };
     }
-    return fallback === undefined ? undefined : { route: fallback, path: url };
+    return fallback !== undefined && hasSite(fallback) ? { route: fallback, path: url } : undefined;
   };
+}
+
+function hasSite({ config }: Route): boolean {
+  return config.upstream.transport !== "stdio";
 }
 
 function isAt(url: string, path: string): boolean {
@@ -37,6 +41,6 @@ function isAt(url: string, path: string): boolean {
 }
 
 function wellKnown(document: string, query: string, { config }: Route): string {
-  const { pathname } = config.upstream.url;
+  const pathname = config.upstream.transport === "stdio" ? "" : config.upstream.url.pathname;
   return `${document}${pathname === "/" ? "" : pathname}${query}`;
 }

@@ -64,9 +64,9 @@ export function forwardTo(
   exchange: LegacyExchange,
   more: Partial<Forwarding> = {},
 ): Promise<void> {
-  const { request, route } = exchange;
+  const { request, server } = exchange;
   // Not resolved against the origin: a path may begin with two slashes, and would name a host.
-  const target = new URL(`${route.config.upstream.url.origin}${path}`);
+  const target = new URL(`${server.url.origin}${path}`);
   const isReading = request.method === "GET" || request.method === "HEAD";
   return send(exchange, { target, mayRepeat: isReading, ...more });
 }
@@ -138,7 +138,7 @@ export async function forwardCall(exchange: LegacyRequest): Promise<void> {
 
 /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
 export async function forwardStream(exchange: LegacyExchange): Promise<void> {
-  const { request, response, route, path } = exchange;
+  const { request, response, route, server, path } = exchange;
   if (route.stopping.aborted) throw rpc.noStream();
   const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
   let tap: EventTap | undefined;
@@ -146,7 +146,7 @@ export async function forwardStream(exchange: LegacyExchange): Promise<void> {
   const onHead = (head: AnswerHead): Passage | undefined => {
     if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
     tap = new EventTap(response, route.streams);
-    if (session === undefined) return withEndpoint(tap, route.config.upstream.url, path);
+    if (session === undefined) return withEndpoint(tap, server.url, path);
     hangUp = route.backchannels.listen(session, tap);
     return overheard(tap, {
       isHearing: () => route.backchannels.isHearing(session),
@@ -173,20 +173,20 @@ function forwardAmended(exchange: LegacyRequest, amend: (answer: string) => stri
 }
 
 function sendToEndpoint(exchange: LegacyExchange, more: Partial<Forwarding>): Promise<void> {
-  const { request, route, query, message } = exchange;
+  const { request, server, query, message } = exchange;
   const method = isObject(message) ? message.method : undefined;
   const isPost = request.method === "POST";
   const isSimple = !isPost && request.method !== "GET";
   return send(exchange, {
-    target: withQuery(route.config.upstream.url, query),
+    target: withQuery(server.url, query),
     mayRepeat: isPost ? REPEATABLE.has(method) : IDEMPOTENT.has(request.method),
     ...(isSimple ? { headTimeoutMs: SIMPLE_HEAD_MS } : {}),
     ...more,
   });
 }
 
-async function send({ route, request, response, body }: LegacyExchange, forwarding: Forwarding) {
-  const { headers } = route.config.upstream;
+async function send({ route, server, request, response, body }: LegacyExchange, forwarding: Forwarding) {
+  const { headers } = server;
   try {
     await route.transparent.forward(request, response, { headers, body, ...forwarding });
   } catch (error) {

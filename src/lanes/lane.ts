@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
-import type { ServerConfig } from "../config/config.ts";
+import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonText, RequestId } from "../protocol/jsonrpc.ts";
@@ -78,6 +78,8 @@ export interface Exchange {
 export interface LegacyExchange {
   readonly route: Route;
   readonly caller: Caller;
+  /** Where its server is. */
+  readonly server: HttpUpstreamConfig;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The path by which the client knows the route, and the query behind it, question mark included. */

@@ -26,12 +26,12 @@ export function answerLegacy(exchange: LegacyExchange): Promise<void> {
 
 /** Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here. */
 function asRequest(
-  { route, caller, request, response, path, query, body, message, reply }: LegacyExchange,
+  { route, caller, server, request, response, path, query, body, message, reply }: LegacyExchange,
   id: RequestId,
   method: string,
   params: JsonObject,
 ): LegacyRequest {
-  return { route, caller, request, response, path, query, body, message, reply, id, method, params };
+  return { route, caller, server, request, response, path, query, body, message, reply, id, method, params };
 }
 
 async function answerRequest(exchange: LegacyRequest): Promise<void> {

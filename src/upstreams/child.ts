@@ -15,8 +15,7 @@ export interface ChildOptions {
   /** Added to the few variables that any program needs; nothing else of our own environment is passed on. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** What the server is called in the log. */
-  readonly name: string;
+  /** The server's own. */
   readonly log: Logger;
   /** How long it may take to end after SIGTERM; 5 s unless given. */
   readonly killGraceMs?: number;
@@ -70,9 +69,9 @@ export class Child {
   }
 
   private constructor(child: ChildProcessWithoutNullStreams, options: ChildOptions) {
-    const { name, log, killGraceMs, readPatienceMs } = options;
+    const { log, killGraceMs, readPatienceMs } = options;
     this.#process = child;
-    this.#log = log.child({ server: name });
+    this.#log = log;
     this.#killGraceMs = killGraceMs ?? KILL_GRACE_MS;
     this.pid = child.pid as number;
     this.#group = new ProcessGroup(this.pid);

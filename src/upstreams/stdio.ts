@@ -116,8 +116,7 @@ export class StdioWire implements Wire {
     this.onGarbage(new Error(`expected a JSON-RPC message on stdout, got ${JSON.stringify(text)}`));
     if (this.#hasWarned) return;
     this.#hasWarned = true;
-    const { log, name } = this.#options;
-    log.warn({ server: name, stdout: text }, "the server writes what is no message to stdout; it is ignored");
+    this.#options.log.warn({ stdout: text }, "the server writes what is no message to stdout; it is ignored");
   }
 
   async #hangUp(child: Child, what: string): Promise<Ending> {

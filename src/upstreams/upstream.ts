@@ -1,15 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import type { Logger } from "pino";
-import type { UpstreamConfig } from "../config/config.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { ControlSession } from "./control.ts";
-import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { type Lease, SessionPool } from "./pool.ts";
 import { readDescription, type ServerDescription, Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
-import { type JoinedSession, StreamableHttpWire } from "./streamable-http.ts";
+import type { JoinedSession } from "./streamable-http.ts";
+import { Wires, type WiresOptions } from "./wires.ts";
 
 /** For whom a session is: no two callers, credentials or declarations ever share one. */
 export interface SessionOwner {
@@ -26,13 +24,8 @@ export interface ClientSession extends JoinedSession {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export interface UpstreamOptions {
-  readonly config: UpstreamConfig;
-  readonly agents: UpstreamAgents;
+export interface UpstreamOptions extends WiresOptions {
   readonly clientInfo: { readonly name: string; readonly version: string };
-  /** How long one message of the server may be. */
-  readonly maxMessageBytes: number;
-  readonly log: Logger;
 }
 
 const IDLE_SESSION_MS = 60_000;
@@ -45,6 +38,7 @@ const MAX_CONTROL_SESSIONS = 256;
 /** One server behind the gateway: its sessions, kept apart by owner. */
 export class Upstream {
   readonly #options: UpstreamOptions;
+  readonly #wires: Wires;
   readonly #pool: SessionPool;
   readonly #solo: Solo | undefined;
   readonly #controls = new Map<string, ControlSession>();
@@ -55,6 +49,7 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.#wires = new Wires(options);
     const maxIdle = options.config.sessions === "lease" ? MAX_IDLE_SESSIONS : 0;
     this.#pool = new SessionPool({ idleMs: IDLE_SESSION_MS, maxIdle });
     this.#solo = options.config.sessions === "single" ? new Solo() : undefined;
@@ -82,7 +77,8 @@ export class Upstream {
 
   /** The client's own session, for one call: to be released without being ended. */
   join({ headers, ...joined }: ClientSession, holder: SessionHolder): Lease {
-    const { wire, onGarbage } = this.#wire(headers, joined);
+    const wire = this.#wires.join(headers, joined);
+    const onGarbage = this.#onGarbage;
     const session = Session.join({ wire, holder, onGarbage, idPrefix: `taskgate-${randomUUID()}-` });
     this.#joined.add(session);
     const release = () => {
@@ -138,24 +134,20 @@ export class Upstream {
     holder: SessionHolder,
     onLost?: () => void,
   ): Promise<Session> {
-    const { clientInfo } = this.#options;
-    const { wire, onGarbage } = this.#wire(headers);
-    const share = (description: ServerDescription) => this.#share(description);
-    const options = { wire, clientInfo, capabilities, holder, onGarbage, share };
-    const session = await Session.open({ ...options, ...(onLost === undefined ? {} : { onLost }) });
-    return session;
+    const options = {
+      clientInfo: this.#options.clientInfo,
+      capabilities,
+      holder,
+      onGarbage: this.#onGarbage,
+      share: (description: ServerDescription) => this.#share(description),
+      ...(onLost === undefined ? {} : { onLost }),
+    };
+    return this.#wires.open(headers, (wire) => Session.open({ ...options, wire }));
   }
 
-  #wire(headers: SessionOwner["headers"], joined?: JoinedSession) {
-    const { config, agents, maxMessageBytes, log } = this.#options;
-    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
-    const options = { url: config.url, headers: { ...headers, ...config.headers }, fetch };
-    return {
-      wire: new StreamableHttpWire(joined === undefined ? options : { ...options, joined }),
-      onGarbage: (error: Error) =>
-        log.debug({ err: error }, "the server sent what is no message, or took none"),
-    };
-  }
+  /** Hears of what the server sent that is no message, or did not take. */
+  readonly #onGarbage = (error: Error): void =>
+    this.#options.log.debug({ err: error }, "the server sent what is no message, or took none");
 
   #share(description: ServerDescription): ServerDescription {
     if (!isDeepStrictEqual(description, this.#description)) this.#description = description;

@@ -28,6 +28,30 @@ test("check is content with a good file", async () => {
   expect(await run(["check", "--config", file])).toEqual({ code: 0, stdout: "ok: 1 server\n", stderr: "" });
 });
 
+test("check is content with servers that are started, and starts none", async () => {
+  const text = `servers: { a: { upstream: { command: /no/such/program, env: { KEY: "$\{KEY}" } } } }`;
+  const file = await fileWith("a.yaml", text);
+  expect(await run(["check", "--config", file], { KEY: "k" })).toEqual({
+    code: 0,
+    stdout: "ok: 1 server\n",
+    stderr: "",
+  });
+});
+
+test("check tells what is wrong with a server that is started, but no value of its environment", async () => {
+  const text = `servers: { a: { upstream: { command: node, env: { KEY: "$\{KEY}\\0", B: 5 } } } }`;
+  const file = await fileWith("a.yaml", text);
+  expect(await run(["check", "--config", file], { KEY: "secret" })).toEqual({
+    code: 1,
+    stdout: [
+      "error: servers.a.upstream.env.KEY: must be text without null characters",
+      "error: servers.a.upstream.env.B: must be text without null characters",
+      "2 errors\n",
+    ].join("\n"),
+    stderr: "",
+  });
+});
+
 test("check tells warnings, and they are no errors", async () => {
   const text = `{ "store": { "url": "memory:" }, "servers": {
     "a": { "upstream": { "url": "http://a/" } }, "b": { "upstream": { "url": "$\{B}" } } } }`;
@@ -68,7 +92,7 @@ test("check gives 1 for a file that is not there", async () => {
 });
 
 test.each([
-  ["no flags", [], ["--upstream: is needed, or --config FILE"]],
+  ["no flags", [], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],
   ["an unknown flag", ["--bogus"], ["Unknown argument: bogus (see mcp-taskgate --help)"]],
   ["an unknown command", ["sevre"], ["Unknown argument: sevre (see mcp-taskgate --help)"]],
   [
@@ -82,9 +106,15 @@ test.each([
   ["inspect", ["inspect", "http://a/"], ["inspect is not supported by this version"]],
   ["stdio", ["stdio", "--upstream", "http://a/"], ["stdio is not supported by this version"]],
   [
-    "a command to start",
-    ["--port", "1", "--", "node", "server.js"],
-    ["--: starting the server with a command is not supported by this version"],
+    "a command beside a URL",
+    ["--upstream", "http://a/", "--", "check", "--config", "x.yaml", "--port", "y"],
+    ["--upstream: cannot go with a command behind --"],
+  ],
+  ["nothing behind --", ["--"], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],
+  [
+    "a command beside a file",
+    ["--config", "x.yaml", "--", "node", "--help"],
+    ["--: cannot go with --config, where it is servers.<name>.upstream.command"],
   ],
   [
     "a file and its settings",

@@ -1,10 +1,14 @@
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { dirname, join } from "node:path";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { expect, onTestFinished, test } from "vitest";
 import { serveLegacy } from "../support/legacy-http.ts";
 import { fileWith, launch, run } from "./process.ts";
+
+const STDIO_SERVER = new URL("../support/stdio-servers/server.mjs", import.meta.url).href;
 
 test("serve prints its routes once it is ready, and stops with 0 when it is told to", async () => {
   const upstream = await legacyServer();
@@ -52,6 +56,51 @@ servers:
   expect(warnings.map((line) => JSON.parse(line).msg)).toEqual([
     "memory: loses every task when the gateway stops",
   ]);
+  expect(code).toBe(0);
+});
+
+test("serve starts the command behind --, which keeps its own flags", async () => {
+  const script = await fileWith("server.mjs", `import { serve } from "${STDIO_SERVER}"; serve({});`);
+  const words = [process.execPath, script, "--port", "07", "--help"];
+  const gateway = launch(["--port", "0", "--store", "memory:", "--", ...words]);
+  await gateway.printed(/^(default) {2}.*\n/m);
+  gateway.signal("SIGTERM");
+  const { code, stdout } = await gateway.finished;
+
+  expect(stdout.slice(stdout.indexOf("→"))).toBe(`→ ${words.join(" ")}  legacy 2025-06-18  memory:\n`);
+  expect(code).toBe(0);
+});
+
+test("a server of a file is started in its directory with its environment, which is not shown", async () => {
+  const script = await fileWith(
+    "server.mjs",
+    `import { writeFileSync } from "node:fs"; import { serve } from "${STDIO_SERVER}";
+     writeFileSync("environment.json", JSON.stringify(process.env)); serve({});`,
+  );
+  const file = await fileWith(
+    "taskgate.yaml",
+    `
+listen: { port: 0 }
+store: { url: "memory:" }
+log: { level: trace }
+servers:
+  started:
+    upstream:
+      command: ${process.execPath}
+      args: [server.mjs]
+      env: { SERVER_KEY: "$\{KEY}" }
+      cwd: ${dirname(script)}
+`,
+  );
+  const gateway = launch(["--config", file], { KEY: "secret" });
+  await gateway.printed(/^(started) {2}.* legacy 2025-06-18 .*\n/m);
+  gateway.signal("SIGTERM");
+  const { code, stdout, stderr } = await gateway.finished;
+
+  const environment = JSON.parse(await readFile(join(dirname(script), "environment.json"), "utf8"));
+  expect(environment).toMatchObject({ SERVER_KEY: "secret" });
+  expect(environment).not.toHaveProperty("KEY");
+  expect(stdout + stderr).not.toContain("secret");
   expect(code).toBe(0);
 });
 

@@ -12,6 +12,10 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
     { PUBLIC_HOST: "tools.example.com", LOG_LEVEL: "info", REPORTS_TOKEN: "secret" },
     { reports: "/reports/mcp", "legacy-search": "/search/mcp" },
   ],
+  "local-servers.yaml": [
+    { NOTES_KEY: "secret" },
+    { notes: "/notes/mcp", files: "/files/mcp", search: "/search/mcp" },
+  ],
   "sidecar.yaml": [{ REPORTS_KEY: "secret" }, { reports: "/reports/mcp" }],
 };
 

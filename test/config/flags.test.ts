@@ -44,14 +44,40 @@ test("the URL of the server is enough, and the endpoint is /mcp", async () => {
   expect(warnings).toEqual([]);
 });
 
+test("what stands behind -- is a command, word for word", async () => {
+  const words = ["node", "./server.js", "--port", "07", "", "a b", "$" + "{KEY} $" + "$" + "{KEY}"];
+  const { config } = await configOfFlags({ "--": words, mode: "always", port: "0" }, { KEY: "secret" });
+  const [command, ...args] = words;
+  expect(config.servers).toMatchObject([
+    {
+      name: "default",
+      path: "/mcp",
+      upstream: { transport: "stdio", command, args, env: {}, sessions: "single" },
+      tasks: { mode: "always" },
+    },
+  ]);
+});
+
 const MODES = "must be one of never, auto, always, required";
+const BESIDES_COMMAND = "cannot go with a command behind --";
 
 test.each<[string, Flags, readonly (readonly [string, string])[]]>([
-  ["nothing", {}, [["--upstream", "is needed, or --config FILE"]]],
+  ["nothing", {}, [["--upstream", "is needed, or -- COMMAND, or --config FILE"]]],
+  ["a command without a name", { "--": ["", "x"] }, [["--", 'must be a program to start, got ""']]],
   [
-    "a command",
-    { "--": ["node", "server.js"] },
-    [["--", "starting the server with a command is not supported by this version"]],
+    "a command and a URL with its headers",
+    { "--": ["node"], upstream: UPSTREAM, header: ["X-A: secret"], "forward-header": ["X-B"], port: "x" },
+    [
+      ["--upstream", BESIDES_COMMAND],
+      ["--header", BESIDES_COMMAND],
+      ["--forward-header", BESIDES_COMMAND],
+      ["--port", 'must be a whole number from 0 to 65535, got "x"'],
+    ],
+  ],
+  [
+    "a file and a command",
+    { config: "x.yaml", "--": ["node"] },
+    [["--", "cannot go with --config, where it is servers.<name>.upstream.command"]],
   ],
   [
     "a file and its settings",

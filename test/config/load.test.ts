@@ -30,6 +30,7 @@ test("a file that names one server and nothing else gets every default", () => {
           path: "/reports/mcp",
           aliases: ["/mcp"],
           upstream: {
+            transport: "auto",
             url: new URL("http://127.0.0.1:3001/mcp"),
             headers: {},
             forwardHeaders: [],
@@ -96,6 +97,7 @@ servers:
         path: "/x",
         aliases: ["/mcp"],
         upstream: {
+          transport: "streamable-http",
           url: new URL("https://reports.example/mcp?tenant=a"),
           headers: { "x-api-key": "secret" },
           forwardHeaders: ["authorization", "x-request-id"],
@@ -115,6 +117,36 @@ servers:
         maxQueued: 0,
       },
     ],
+  });
+});
+
+test.each([
+  ["the command alone", "{ command: node }", { command: "node", args: [], env: {} }],
+  [
+    "everything",
+    `{ command: node, args: [server.js, "", "$\{KEY}"], env: { KEY: "$\{KEY}", _E1: "" }, cwd: ./dir }`,
+    { command: "node", args: ["server.js", "", "secret"], env: { KEY: "secret", _E1: "" }, cwd: "./dir" },
+  ],
+  [
+    "what goes without saying",
+    "{ command: node, transport: stdio, sessions: single }",
+    { command: "node", args: [], env: {} },
+  ],
+])("a server is started by a command: %s", (_, text, expected) => {
+  const { servers } = parseConfig(`servers: { a: { upstream: ${text} } }`, { KEY: "secret" }).config;
+  expect(servers.map(({ upstream }) => upstream)).toEqual([
+    { ...expected, transport: "stdio", forwardHeaders: [], sessions: "single" },
+  ]);
+});
+
+test.each(["auto", "streamable-http", "sse"])("a server at an address is spoken to by %s", (transport) => {
+  const { upstream } = only(`servers: { a: { upstream: { url: 'http://a/', transport: ${transport} } } }`);
+  expect(upstream).toEqual({
+    transport,
+    url: new URL("http://a/"),
+    headers: {},
+    forwardHeaders: [],
+    sessions: "lease",
   });
 });
 

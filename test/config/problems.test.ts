@@ -9,6 +9,10 @@ const ORIGIN = "must be an origin such as https://app.example, without a path";
 const HOST = "must be a host name without scheme, port or wildcard";
 const STORE = "is not supported by this version, which knows memory: and level:PATH";
 const OWN = "is set by the gateway itself";
+const WITH_URL = "goes with command, and this server has a url";
+const WITH_COMMAND = "goes with url, and this server has a command";
+const NO_NULL = "must be text without null characters";
+const VARIABLE = "must be the name of a variable: letters, digits and underscores, no digit first";
 const POLL = "must not be longer than maxPollInterval";
 
 /** A part of the file beside a valid server `a`, the one problem's path, and its message. */
@@ -130,7 +134,6 @@ test.each(server)("servers.a: %s → %s: %s", (text, path, message) => {
 
 /** The upstream of a server `a`. */
 const upstream: readonly (readonly [string, string, string])[] = [
-  ["{}", "url", "must be http or https, but is missing"],
   ["{ url: 'ftp://x' }", "url", 'must be http or https, got "ftp://x"'],
   ["{ url: 'localhost:3001/mcp' }", "url", 'must be http or https, got "localhost:3001/mcp"'],
   ["{ url: 'ftp://x?key=secret' }", "url", 'must be http or https, got "ftp://x?…"'],
@@ -140,12 +143,10 @@ const upstream: readonly (readonly [string, string, string])[] = [
     'must not contain credentials; put them in headers, got "http://…@x/"',
   ],
   ["{ url: 'http://x/#y' }", "url", 'must not have a fragment, got "http://x/#y"'],
-  ["{ url: 'http://x', command: node }", "command", "is not supported by this version"],
-  ["{ url: 'http://x', args: [x] }", "args", "is not supported by this version"],
   [
-    "{ url: 'http://x', transport: sse }",
+    "{ url: 'http://x', transport: http }",
     "transport",
-    'is not supported by this version, which knows auto, streamable-http, got "sse"',
+    'must be one of auto, streamable-http, sse, stdio, got "http"',
   ],
   ["{ url: 'http://x', sessions: many }", "sessions", 'must be one of lease, per-call, single, got "many"'],
   ["{ url: 'http://x', headers: 'X-A: secret' }", "headers", "must be a mapping from header names to values"],
@@ -156,6 +157,7 @@ const upstream: readonly (readonly [string, string, string])[] = [
     "must be a header value: not empty, no line breaks",
   ],
   ["{ url: 'http://x', headers: { 'X A': secret } }", 'headers["X A"]', "must be the name of a header"],
+  ["{ url: 'http://x', headers: { 'X-A: secret' } }", 'headers["X-A:…"]', "must be the name of a header"],
   ["{ url: 'http://x', headers: { Mcp-Session-Id: secret } }", "headers.Mcp-Session-Id", OWN],
   [
     "{ url: 'http://x', headers: { X-A: secret, x-a: secret } }",
@@ -172,6 +174,75 @@ const upstream: readonly (readonly [string, string, string])[] = [
 
 test.each(upstream)("upstream: %s → %s: %s", (text, path, message) => {
   const problems = problemsOf(`servers: { a: { upstream: ${text} } }`);
+  expect(problems).toEqual([{ path: `servers.a.upstream.${path}`, message }]);
+  expect(JSON.stringify(problems)).not.toContain("secret");
+});
+
+/** The upstream of a server `a` again, by what is wrong between its settings. */
+const mixed: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
+  ["{}", [["", "must have url, or command for a server to be started"]]],
+  ["{ args: [secret] }", [["", "must have url, or command for a server to be started"]]],
+  [
+    "{ url: 'http://x', command: node, env: { A: secret } }",
+    [["", "has url and command, and can have only one of them"]],
+  ],
+  [
+    "{ url: 'http://x', args: [secret], env: { A: secret }, cwd: secret, transport: stdio }",
+    [
+      [".args", WITH_URL],
+      [".env", WITH_URL],
+      [".cwd", WITH_URL],
+      [".transport", "stdio goes with command, and this server has a url"],
+    ],
+  ],
+  [
+    "{ command: node, headers: { A: secret }, forwardHeaders: [X], transport: sse, sessions: lease }",
+    [
+      [".headers", WITH_COMMAND],
+      [".forwardHeaders", WITH_COMMAND],
+      [".transport", "sse goes with url, and this server has a command"],
+      [".sessions", "lease is not supported by this version for a command, which knows single"],
+    ],
+  ],
+  [
+    "{ command: node, transport: auto, sessions: per-call }",
+    [
+      [".transport", "auto goes with url, and this server has a command"],
+      [".sessions", "per-call is not supported by this version for a command, which knows single"],
+    ],
+  ],
+];
+
+test.each(mixed)("upstream: %s", (text, expected) => {
+  const problems = problemsOf(`servers: { a: { upstream: ${text} } }`);
+  expect(problems).toEqual(
+    expected.map(([path, message]) => ({ path: `servers.a.upstream${path}`, message })),
+  );
+  expect(JSON.stringify(problems)).not.toContain("secret");
+});
+
+/** The upstream of a server `a` with `command: node`. */
+const started: readonly (readonly [string, string, string])[] = [
+  ["command: ''", "command", 'must be a program to start, got ""'],
+  ["command: [node, x]", "command", "must be a program to start, got a list"],
+  ["args: server.js", "args", 'must be a list, got "server.js"'],
+  ["args: [x, 5]", "args[1]", `${NO_NULL}, got 5`],
+  ['args: ["a\\0b"]', "args[0]", `${NO_NULL}, got "a\\u0000b"`],
+  ["cwd: ''", "cwd", 'must be a directory, got ""'],
+  ["env: A=secret", "env", "must be a mapping from names of variables to texts"],
+  ["env: [A=secret]", "env", "must be a mapping from names of variables to texts"],
+  ["env: { A: 5 }", "env.A", NO_NULL],
+  ["env: { A: [secret] }", "env.A", NO_NULL],
+  ['env: { A: "secret\\0" }', "env.A", NO_NULL],
+  ["env: { 1A: secret }", "env.1A", VARIABLE],
+  ["env: { A=secret }", 'env["A=…"]', VARIABLE],
+  ["env: { '': secret }", 'env[""]', VARIABLE],
+  ["env: { A: 'secret $" + "{NOPE}' }", "env.A", "the environment variable NOPE is not set"],
+];
+
+test.each(started)("upstream with a command: %s → %s: %s", (text, path, message) => {
+  const command = text.startsWith("command") ? "" : "command: node, ";
+  const problems = problemsOf(`servers: { a: { upstream: { ${command}${text} } } }`);
   expect(problems).toEqual([{ path: `servers.a.upstream.${path}`, message }]);
   expect(JSON.stringify(problems)).not.toContain("secret");
 });

@@ -6,6 +6,7 @@ import { defaults } from "../../src/config/schema.ts";
 
 const validate = new AjvJsonSchemaValidator().getValidator(jsonSchema());
 const upstream = { url: "http://localhost/mcp" };
+const command = "node";
 
 test.each([
   ["the least file", { servers: { a: { upstream } } }],
@@ -17,6 +18,25 @@ test.each([
       servers: { a: { upstream, tasks: { ttl: "$" + "{TTL}", maxResultBytes: "$" + "{SIZE}" } } },
     },
   ],
+  ["a server of 2024-11-05", { servers: { a: { upstream: { ...upstream, transport: "sse" } } } }],
+  ["a command", { servers: { a: { upstream: { command } } } }],
+  [
+    "a command with everything that goes with one",
+    {
+      servers: {
+        a: {
+          upstream: {
+            command,
+            args: ["server.js"],
+            env: { KEY: "$" + "{KEY}" },
+            cwd: ".",
+            transport: "stdio",
+            sessions: "single",
+          },
+        },
+      },
+    },
+  ],
   ["a rule", { servers: { a: { upstream, tools: [{ match: "x_*", mode: "never", ttl: "1h" }] } } }],
 ])("an editor accepts %s", (_, document) => {
   expect(validate(document)).toMatchObject({ valid: true });
@@ -26,6 +46,15 @@ test.each([
   ["a file without servers", {}],
   ["an unknown setting", { servers: { a: { upstream } }, bogus: 1 }],
   ["an unknown setting further down", { servers: { a: { upstream: { ...upstream, uri: "x" } } } }],
+  ["neither a URL nor a command", { servers: { a: { upstream: {} } } }],
+  ["both a URL and a command", { servers: { a: { upstream: { ...upstream, command } } } }],
+  ["a URL with arguments", { servers: { a: { upstream: { ...upstream, args: [] } } } }],
+  ["a URL over stdio", { servers: { a: { upstream: { ...upstream, transport: "stdio" } } } }],
+  ["a command with headers", { servers: { a: { upstream: { command, headers: {} } } } }],
+  ["a command over HTTP", { servers: { a: { upstream: { command, transport: "sse" } } } }],
+  ["a command with many sessions", { servers: { a: { upstream: { command, sessions: "lease" } } } }],
+  ["a command with arguments in one text", { servers: { a: { upstream: { command, args: "x" } } } }],
+  ["a variable that is none", { servers: { a: { upstream: { command, env: { "A B": "x" } } } } }],
   ["a duration without a unit", { servers: { a: { upstream, tasks: { ttl: "5" } } } }],
   ["a size as a number", { limits: { maxBody: 5 }, servers: { a: { upstream } } }],
   ["a port out of range", { listen: { port: 65_536 }, servers: { a: { upstream } } }],

@@ -59,6 +59,8 @@ export async function frontedConfig({
   const configs = entries.map(([path, endpoint], index) =>
     configFor({
       upstream: new URL(endpoint, origins[index]?.url),
+      // Or the gateway would ask in two ways who they are.
+      transport: "streamable-http",
       ...settings,
       server: { name: `server-${index}`, path, aliases: entries.length === 1 ? ["/mcp"] : [] },
     }),

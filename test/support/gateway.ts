@@ -1,7 +1,14 @@
 /** The gateway in this process, on a port of its own, and a modern client that shows what is on the wire. */
 
 import { onTestFinished } from "vitest";
-import type { Config, ServerConfig, ToolPolicy, ToolRule } from "../../src/config/config.ts";
+import type {
+  Config,
+  HttpUpstreamConfig,
+  ServerConfig,
+  StdioUpstreamConfig,
+  ToolPolicy,
+  ToolRule,
+} from "../../src/config/config.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "../../src/gateway.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { ModernClient } from "./modern-client.ts";
@@ -13,12 +20,14 @@ export interface GatewayUnderTest {
 }
 
 export interface GatewaySettings {
-  readonly upstream: URL;
+  /** Where the server is, or how it is started. */
+  readonly upstream: URL | StdioUpstreamConfig;
+  readonly transport?: HttpUpstreamConfig["transport"];
   readonly store?: string;
   readonly policy?: Partial<ToolPolicy>;
   readonly tools?: readonly (Partial<ToolRule> & Pick<ToolRule, "match">)[];
   readonly server?: Partial<ServerConfig>;
-  readonly sessions?: ServerConfig["upstream"]["sessions"] | undefined;
+  readonly sessions?: HttpUpstreamConfig["sessions"] | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly forwardHeaders?: readonly string[];
   readonly listen?: Partial<Config["listen"]>;
@@ -62,12 +71,7 @@ export function configFor(settings: GatewaySettings): Config {
         name: "tested",
         path: "/tested/mcp",
         aliases: ["/mcp"],
-        upstream: {
-          url: settings.upstream,
-          headers: settings.headers ?? {},
-          forwardHeaders: settings.forwardHeaders ?? [],
-          sessions: settings.sessions ?? "lease",
-        },
+        upstream: upstreamFor(settings),
         tasks: policy,
         tools: (settings.tools ?? []).map((rule) => ({ ...policy, ...rule })),
         maxConcurrent: 64,
@@ -75,5 +79,16 @@ export function configFor(settings: GatewaySettings): Config {
         ...settings.server,
       },
     ],
+  };
+}
+
+function upstreamFor({ upstream, ...settings }: GatewaySettings): ServerConfig["upstream"] {
+  if (!(upstream instanceof URL)) return upstream;
+  return {
+    transport: settings.transport ?? "auto",
+    url: upstream,
+    headers: settings.headers ?? {},
+    forwardHeaders: settings.forwardHeaders ?? [],
+    sessions: settings.sessions ?? "lease",
   };
 }

@@ -22,7 +22,13 @@ export function heldCall(): Call {
 
 function nowhere(): Upstream {
   return new Upstream({
-    config: { url: new URL("http://127.0.0.1:1/mcp"), headers: {}, forwardHeaders: [], sessions: "lease" },
+    config: {
+      transport: "streamable-http",
+      url: new URL("http://127.0.0.1:1/mcp"),
+      headers: {},
+      forwardHeaders: [],
+      sessions: "lease",
+    },
     agents: upstreamAgents(),
     clientInfo: { name: "test", version: "0" },
     maxMessageBytes: 1,

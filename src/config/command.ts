@@ -1,0 +1,31 @@
+import { z } from "zod";
+import { list, text } from "./fields.ts";
+
+/** What a process is started with. A null character ends a text for the system, which takes none that has one. */
+
+/** The program, by its path or by a name that is looked for in `PATH`. */
+export function program() {
+  return text("a program to start", (given) => given !== "" && hasNoNull(given));
+}
+
+export function programArguments() {
+  return list(text("text without null characters", hasNoNull)).meta({ values: "list of texts" });
+}
+
+export function directory() {
+  return text("a directory", (given) => given !== "" && hasNoNull(given)).meta({ values: "path" });
+}
+
+/** Environment variables by name with their values. No message says a value: they are secrets. */
+export function variables() {
+  const expected = "must be the name of a variable: letters, digits and underscores, no digit first";
+  const name = z.string({ error: expected }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: expected });
+  const value = text("text without null characters", hasNoNull);
+  return z
+    .record(name, value, { error: "must be a mapping from names of variables to texts" })
+    .meta({ values: "mapping" });
+}
+
+function hasNoNull(given: string): boolean {
+  return !given.includes("\0");
+}

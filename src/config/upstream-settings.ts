@@ -1,0 +1,87 @@
+import { httpUrl } from "./addresses.ts";
+import { directory, program, programArguments, variables } from "./command.ts";
+import { choice, section, setting } from "./fields.ts";
+import { forwardHeaders, staticHeaders } from "./headers.ts";
+
+/** What belongs to a server at an address, and to one that is started. */
+export const URL_SETTINGS = ["url", "headers", "forwardHeaders"] as const;
+export const COMMAND_SETTINGS = ["command", "args", "env", "cwd"] as const;
+/** What one that is started has to be content with. */
+export const COMMAND_TRANSPORT = "stdio";
+export const COMMAND_SESSIONS = "single";
+
+export const upstreamDefaults = {
+  transport: "auto",
+  headers: {},
+  forwardHeaders: [],
+  sessions: "lease",
+  args: [],
+  env: {},
+} as const;
+
+const URL_TRANSPORTS = ["auto", "streamable-http", "sse"] as const;
+
+/**
+ * One mapping for both kinds of servers, so that every setting has one row in the manual. What does not go together is for
+ * `upstreamConflicts` to say, and to an editor `oneOf` says the same.
+ */
+export const upstreamSection = section({
+  url: setting(
+    httpUrl(),
+    "The MCP endpoint of a server at an address, `http` or `https`. Either this or `command`.",
+  ),
+  command: setting(
+    program(),
+    "The program of a server over stdio, which the gateway starts, without a shell. Either this or `url`.",
+  ),
+  args: setting(
+    programArguments(),
+    "Arguments of `command`. They are shown when the gateway starts: secrets belong in `env`.",
+    upstreamDefaults.args,
+  ),
+  env: setting(
+    variables(),
+    "Environment of `command`, besides the few variables that any program gets, such as `PATH` and `HOME`; take secrets from the gateway's environment.",
+    upstreamDefaults.env,
+  ),
+  cwd: setting(
+    directory(),
+    "Working directory of `command`, relative to that of the gateway, which it is unless given.",
+  ),
+  transport: setting(
+    choice([...URL_TRANSPORTS, COMMAND_TRANSPORT]),
+    "How the server is spoken to: `sse` is HTTP+SSE of 2024-11-05, which `auto` tries when the server does not know `streamable-http`. With `command` it is `stdio`, and need not be said.",
+    upstreamDefaults.transport,
+  ),
+  headers: setting(
+    staticHeaders(),
+    "Headers sent with every request to `url`, in place of forwarded ones; take secrets from the environment.",
+    upstreamDefaults.headers,
+  ),
+  forwardHeaders: setting(
+    forwardHeaders(),
+    "Names of headers of the client's request that the server at `url` gets too.",
+    upstreamDefaults.forwardHeaders,
+  ),
+  sessions: setting(
+    choice(["lease", "per-call", "single"]),
+    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for everything, one call at a time, for servers that can have no other. With `command` it is `single`, the only one that this version knows there.",
+    upstreamDefaults.sessions,
+  ),
+}).meta({
+  oneOf: [
+    { required: ["url"], properties: { ...none(COMMAND_SETTINGS), transport: { enum: URL_TRANSPORTS } } },
+    {
+      required: ["command"],
+      properties: {
+        ...none(URL_SETTINGS),
+        transport: { const: COMMAND_TRANSPORT },
+        sessions: { const: COMMAND_SESSIONS },
+      },
+    },
+  ],
+});
+
+function none(settings: readonly string[]): Readonly<Record<string, false>> {
+  return Object.fromEntries(settings.map((name) => [name, false]));
+}

@@ -1,0 +1,94 @@
+import type { Logger } from "pino";
+import type { UpstreamConfig } from "../config/config.ts";
+import { toFailure } from "./failure.ts";
+import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
+import { SseWire } from "./sse.ts";
+import { StdioWire } from "./stdio.ts";
+import { type JoinedSession, StreamableHttpWire } from "./streamable-http.ts";
+import type { Wire } from "./wire.ts";
+
+export interface WiresOptions {
+  readonly config: UpstreamConfig;
+  readonly agents: UpstreamAgents;
+  /** How long one message of the server may be. */
+  readonly maxMessageBytes: number;
+  readonly log: Logger;
+}
+
+type Headers = Readonly<Record<string, string>>;
+/** Makes something of a wire. Closes it when that fails. */
+type Use<T> = (wire: Wire) => Promise<T>;
+
+/** How a server of older revisions says that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
+const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
+
+/** The wires to one server, over whichever transport it speaks. */
+export class Wires {
+  readonly #options: WiresOptions;
+  /** A server that was found to speak HTTP+SSE is not asked for the other again, until that fails. */
+  #isSse: boolean;
+
+  constructor(options: WiresOptions) {
+    this.#options = options;
+    this.#isSse = options.config.transport === "sse";
+  }
+
+  /** Opens a session on a new wire. @throws UpstreamFailure */
+  async open<T>(headers: Headers, use: Use<T>): Promise<T> {
+    const { config, log, maxMessageBytes } = this.#options;
+    switch (config.transport) {
+      case "stdio":
+        return use(new StdioWire({ ...config, log, maxMessageBytes }));
+      case "streamable-http":
+        return use(this.#streamable(headers));
+      case "sse":
+        return use(this.#sse(headers));
+      case "auto":
+        return this.#isSse ? this.#openSse(headers, use) : this.#openEither(headers, use);
+    }
+  }
+
+  /** A wire to a session that a client has opened over Streamable HTTP. */
+  join(headers: Headers, joined: JoinedSession): Wire {
+    return this.#streamable(headers, joined);
+  }
+
+  async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {
+    try {
+      return await use(this.#streamable(headers));
+    } catch (error) {
+      if (!SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) throw error;
+      const opened = await use(this.#sse(headers)).catch(() => undefined);
+      // What it said at first tells more, if it does not speak the older transport either.
+      if (opened === undefined) throw error;
+      this.#isSse = true;
+      return opened;
+    }
+  }
+
+  async #openSse<T>(headers: Headers, use: Use<T>): Promise<T> {
+    try {
+      return await use(this.#sse(headers));
+    } catch (error) {
+      // The server may have become another one meanwhile.
+      this.#isSse = false;
+      throw error;
+    }
+  }
+
+  #streamable(headers: Headers, joined?: JoinedSession): Wire {
+    const options = this.#http(headers);
+    return new StreamableHttpWire(joined === undefined ? options : { ...options, joined });
+  }
+
+  #sse(headers: Headers): Wire {
+    return new SseWire(this.#http(headers));
+  }
+
+  #http(headers: Headers) {
+    const { config, agents, maxMessageBytes } = this.#options;
+    if (config.transport === "stdio") throw new Error(`${config.command} has no url`);
+    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
+    return { url: config.url, headers: { ...headers, ...config.headers }, fetch };
+  }
+}

@@ -1,0 +1,73 @@
+/** Sessions over the standard streams of a process, ended with the test. */
+
+import { onTestFinished } from "vitest";
+import type {
+  JsonObject,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+} from "../../../src/protocol/jsonrpc.ts";
+import { type RequestListener, Session } from "../../../src/upstreams/session.ts";
+import { type StdioOptions, StdioWire } from "../../../src/upstreams/stdio.ts";
+import { Conditions } from "../conditions.ts";
+
+export interface Opened {
+  readonly session: Session;
+  readonly wire: StdioWire;
+  /** What could not be read. */
+  readonly garbage: readonly string[];
+  readonly notifications: readonly JsonRpcNotification[];
+  /** Settles when the session is lost; at once when it is. */
+  lost(): Promise<true>;
+  call(tool: string, args?: JsonObject, listener?: RequestListener): Promise<JsonRpcResponse>;
+  /** The first text of the result of a call. */
+  text(tool: string, args?: JsonObject): Promise<unknown>;
+}
+
+export interface OpenOptions {
+  readonly capabilities?: JsonObject;
+  readonly onRequest?: (request: JsonRpcRequest, session: Session) => void;
+}
+
+/** @throws UpstreamFailure as `Session.open` does */
+export async function opened(
+  options: StdioOptions,
+  { capabilities = {}, onRequest = () => {} }: OpenOptions = {},
+): Promise<Opened> {
+  const wire = new StdioWire(options);
+  onTestFinished(() => wire.close());
+  const garbage: string[] = [];
+  const notifications: JsonRpcNotification[] = [];
+  let isLost = false;
+  const conditions = new Conditions(() => "the session is not lost");
+  const session = await Session.open({
+    wire,
+    clientInfo: { name: "test", version: "1" },
+    capabilities,
+    holder: { onRequest, onNotification: (notification) => void notifications.push(notification) },
+    onGarbage: (error) => void garbage.push(error.message),
+    share: (description) => description,
+    onLost: () => {
+      isLost = true;
+      conditions.check();
+    },
+  });
+  const call: Opened["call"] = (name, args = {}, listener = {}) =>
+    session.request("tools/call", { name, arguments: args }, listener).response;
+  return {
+    session,
+    wire,
+    garbage,
+    notifications,
+    lost: () => conditions.found(() => isLost || undefined, "the loss of the session"),
+    call,
+    text: async (tool, args) => textOf(await call(tool, args)),
+  };
+}
+
+/** The first text of a result; of an error, its message. */
+export function textOf(response: JsonRpcResponse): unknown {
+  if ("error" in response) return response.error.message;
+  const { content } = response.result;
+  return Array.isArray(content) ? content[0]?.text : undefined;
+}

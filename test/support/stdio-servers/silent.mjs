@@ -1,0 +1,2 @@
+// Reads everything and never says a word.
+process.stdin.resume();
