@@ -73,6 +73,7 @@ export class Call implements SessionHolder {
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   #state: "queued" | "sent" | "ended" = "queued";
+  #progress: Progress | undefined;
   #attendants = 0;
   #end: CallEnd | undefined;
 
@@ -90,6 +91,11 @@ export class Call implements SessionHolder {
 
   get end(): CallEnd | undefined {
     return this.#end;
+  }
+
+  /** What the server last said of how far it is. */
+  get progress(): Progress | undefined {
+    return this.#progress;
   }
 
   /** What the server waits to be told. */
@@ -240,7 +246,10 @@ export class Call implements SessionHolder {
       this.#refuseWhenEnded();
     }
     this.#request = lease.session.request(method, params, {
-      onProgress: (progress) => this.#tell((listener) => listener.onProgress?.(progress)),
+      onProgress: (progress) => {
+        this.#progress = progress;
+        this.#tell((listener) => listener.onProgress?.(progress));
+      },
       onAccepted: () => this.#tell((listener) => listener.onAccepted?.()),
     });
     if (this.#state === "queued") {

@@ -15,7 +15,7 @@ import {
 } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
 import { checkAnswer } from "./input.ts";
-import { LiveTask } from "./live.ts";
+import { LiveTask, progressMessage } from "./live.ts";
 
 /** Who asks for a task, and where. */
 export interface Claimant {
@@ -186,7 +186,8 @@ export class TaskEngine {
 
   async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
-    const statusMessage = call.state === "queued" ? "queued" : "running";
+    const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
+    const statusMessage = call.state === "queued" ? "queued" : begun;
     const record = await this.#store.create({ ...task, statusMessage, inputRequests: call.inputRequests });
     const live = new LiveTask({
       call,

@@ -201,7 +201,8 @@ function toolFailure({ isError, content }: JsonObject): string | undefined {
   return typeof said === "string" ? said.slice(0, MAX_FAILURE_LENGTH) : "The tool reported an error";
 }
 
-function progressMessage({ progress, total, message }: Progress): string {
+/** Progress as a person reads it. */
+export function progressMessage({ progress, total, message }: Progress): string {
   const measure = typeof total === "number" ? `${progress} of ${total}` : `${progress}`;
   return typeof message === "string" ? `${message} (${measure})` : measure;
 }

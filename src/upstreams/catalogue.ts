@@ -32,7 +32,9 @@ export class ToolCatalogue {
   /** The mirrored parameters of a tool; none when the server does not list it, which the call itself will show. */
   async headerParams(tool: string): Promise<readonly HeaderParam[]> {
     const known = (await this.#soon(MAX_AGE_MS)).get(tool);
-    return known ?? (await this.#soon(MIN_AGE_MS)).get(tool) ?? [];
+    // A list that is not there yet is not one that lacks the tool.
+    const isLate = this.#snapshot?.isListed === false;
+    return known ?? (isLate ? [] : ((await this.#soon(MIN_AGE_MS)).get(tool) ?? []));
   }
 
   /** The server has said that its tools have changed. */

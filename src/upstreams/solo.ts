@@ -55,7 +55,7 @@ export class Solo {
     try {
       this.#call = holder;
       const session = await this.#opened(user, holder);
-      session.attach(holder);
+      session.attach(this.#shared(holder));
       const release: Lease["release"] = (state) => {
         if (isReleased) return;
         session.attach(this.#present?.listener);
@@ -67,6 +67,17 @@ export class Solo {
       leave();
       throw error;
     }
+  }
+
+  /** What changes at the server is news to whoever listens, and a call has the only session that tells of it. */
+  #shared(call: SessionHolder): SessionHolder {
+    return {
+      onRequest: (request, session) => call.onRequest(request, session),
+      onNotification: (notification) => {
+        call.onNotification(notification);
+        this.#present?.listener?.onNotification(notification);
+      },
+    };
   }
 
   /** The session for everything that is no call; `listener` hears of changes as long as the session is its own. */

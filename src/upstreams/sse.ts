@@ -12,10 +12,11 @@ export interface SseOptions {
   /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
+  /** How long the server may take to say where messages are posted to, and later to take note of the initialization; 10 s. */
+  readonly openingMs?: number;
 }
 
-/** How long a server may take to say where messages are posted to, and later to take note of the initialization. */
-const OPENING_DEADLINE_MS = 10_000;
+const OPENING_MS = 10_000;
 
 /**
  * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE), on the SDK's transport. The session lives as long as one
@@ -28,6 +29,7 @@ export class SseWire implements Wire {
 
   readonly #transport: SSEClientTransport;
   readonly #fetch: UpstreamFetch;
+  readonly #openingMs: number;
   /** Aborted when nothing can arrive any more, with the failure that says why. */
   readonly #life = new AbortController();
   /** What to call with the failure of each request that is under way. */
@@ -37,7 +39,8 @@ export class SseWire implements Wire {
   #complaint: Error | undefined;
 
   /** Connects when the first message is sent. */
-  constructor({ url, headers, fetch }: SseOptions) {
+  constructor({ url, headers, fetch, openingMs = OPENING_MS }: SseOptions) {
+    this.#openingMs = openingMs;
     this.#fetch = fetch;
     // Everything that is being sent listens to it.
     setMaxListeners(0, this.#life.signal);
@@ -76,7 +79,7 @@ export class SseWire implements Wire {
 
   async initialized(): Promise<void> {
     const told = this.tell({ jsonrpc: "2.0", method: "notifications/initialized" });
-    await inTime(OPENING_DEADLINE_MS, told, () => late("take notifications/initialized"));
+    await inTime(this.#openingMs, told, () => late("take notifications/initialized", this.#openingMs));
   }
 
   async close(): Promise<void> {
@@ -97,7 +100,8 @@ export class SseWire implements Wire {
   /** Waits for the event that says where messages are posted to. Rejects with whatever ends the session before. */
   async #open(): Promise<void> {
     const { signal } = this.#life;
-    const timer = setTimeout(() => this.#break(late("name its endpoint for messages")), OPENING_DEADLINE_MS);
+    const tooLate = () => this.#break(late("name its endpoint for messages", this.#openingMs));
+    const timer = setTimeout(tooLate, this.#openingMs);
     try {
       await new Promise<void>((resolve, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -174,8 +178,8 @@ function misled(complaint: Error | undefined): UpstreamFailure {
   return new UpstreamFailure(message, { mayHaveRun: true, cause: complaint });
 }
 
-function late(what: string): UpstreamFailure {
-  const message = `The server did not ${what} within ${OPENING_DEADLINE_MS} ms`;
+function late(what: string, ms: number): UpstreamFailure {
+  const message = `The server did not ${what} within ${ms} ms`;
   return new UpstreamFailure(message, { mayHaveRun: false });
 }
 

@@ -21,6 +21,9 @@ type Use<T> = (wire: Wire) => Promise<T>;
 
 /** How a server of older revisions says that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
 const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
+const WANTS_A_LOGIN: ReadonlySet<unknown> = new Set([401, 403]);
+/** How long a stream that is only guessed to be one of HTTP+SSE has to prove it. */
+const GUESS_MS = 2_000;
 
 /** The wires to one server, over whichever transport it speaks. */
 export class Wires {
@@ -58,7 +61,11 @@ export class Wires {
       return await use(this.#streamable(headers));
     } catch (error) {
       if (!SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) throw error;
-      const opened = await use(this.#sse(headers)).catch(() => undefined);
+      const opened = await use(this.#sse(headers, GUESS_MS)).catch((other: unknown) => {
+        // It does speak the older transport, with those who say who they are.
+        if (WANTS_A_LOGIN.has(toFailure(other).facts.status)) throw other;
+        return undefined;
+      });
       // What it said at first tells more, if it does not speak the older transport either.
       if (opened === undefined) throw error;
       this.#isSse = true;
@@ -81,8 +88,9 @@ export class Wires {
     return new StreamableHttpWire(joined === undefined ? options : { ...options, joined });
   }
 
-  #sse(headers: Headers): Wire {
-    return new SseWire(this.#http(headers));
+  #sse(headers: Headers, openingMs?: number): Wire {
+    const options = this.#http(headers);
+    return new SseWire(openingMs === undefined ? options : { ...options, openingMs });
   }
 
   #http(headers: Headers) {

@@ -22,6 +22,22 @@ const talks: Script = (call) => {
 };
 const LOGGING = { capabilities: { tools: {}, logging: {} } } as const;
 
+test("progress from before there was a task is what its handle says", async () => {
+  const { user, server } = await story({
+    "tools/call": (call) => {
+      const progressToken = progressTokenOf(call);
+      call
+        .sse()
+        .notify("notifications/progress", { progressToken, progress: 1, total: 3, message: "warming up" });
+    },
+  });
+  expect(await user.callTool("slow")).toMatchObject({
+    resultType: "task",
+    statusMessage: "warming up (1 of 3)",
+  });
+  expect(count(server, "tools/call")).toBe(1);
+});
+
 test("progress becomes the task's status message", async () => {
   const steps = [gate(), gate(), gate()];
   const { user } = await story(
