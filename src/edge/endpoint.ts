@@ -45,13 +45,14 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
     let id: RequestId | null = null;
     let accepts: Accepts = { json: true, stream: false };
     let reply: HttpReply | undefined;
+    let body: Body | undefined;
     try {
       guard(request, response);
       if (isModernPreflight(request)) return answerPreflight(request, response);
       const isModern = elsewhere === undefined && saysModern(request);
       if (isModern) checkModern(request);
       accepts = readAccept(request.headers.accept);
-      const body = hasBody(request) ? await readBody(request, maxBodyBytes) : undefined;
+      if (hasBody(request)) body = await readBody(request, maxBodyBytes);
       id = idOf(body?.json);
       reply = new HttpReply(response, { id, accepts, keepAliveMs });
       const isClaimed = !isModern && elsewhere === undefined && claimsModern(body?.json);
@@ -60,11 +61,9 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
       if (isModern || isClaimed) await modern(asked, body ?? NO_BODY);
       else await transparent(asked, body, elsewhere);
     } catch (error) {
-      // The client is told nothing of what was not foreseen, so the operator has to be.
-      if (!(error instanceof RpcError)) route.log.error({ err: error }, "a request failed");
       reply ??= new HttpReply(response, { id, accepts, keepAliveMs });
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
-      reply.error(toRpcError(error));
+      reply.error(toAnswer(error, route, body));
     }
   };
 }
@@ -119,16 +118,19 @@ async function transparent(
     body: body?.bytes,
     reply: asked.reply,
   };
-  try {
-    if (isPreflight(request)) {
-      if (!(await forwardPreflight(exchange, elsewhere))) answerPreflight(request, response);
-    } else if (elsewhere === undefined) await answerLegacy(exchange);
-    else await forwardTo(elsewhere, exchange);
-  } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error;
-    route.log.error({ err: error }, "the store is not available");
-    throw rpc.storeUnavailable();
-  }
+  if (isPreflight(request)) {
+    if (!(await forwardPreflight(exchange, elsewhere))) answerPreflight(request, response);
+  } else if (elsewhere === undefined) await answerLegacy(exchange);
+  else await forwardTo(elsewhere, exchange);
+}
+
+/** What the client is told; of what was not foreseen that is nothing, so the operator has to be told. */
+function toAnswer(error: unknown, { log }: Route, body: Body | undefined): RpcError {
+  if (error instanceof RpcError) return error;
+  const method = isObject(body?.json) ? body.json.method : undefined;
+  const isStore = error instanceof StoreUnavailable;
+  log.error({ err: error, method }, isStore ? "the store is not available" : "a request failed");
+  return isStore ? rpc.storeUnavailable() : toRpcError(error);
 }
 
 /** An app that the gateway is mounted in cuts its own part off the url, and keeps the whole (Express, Connect). */

@@ -1,7 +1,6 @@
-import { RpcError, rpc } from "../protocol/errors.ts";
+import { rpc } from "../protocol/errors.ts";
 import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
 import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
-import { StoreUnavailable } from "../stores/task-store.ts";
 import { discover, list, listTools, relay } from "./bridge.ts";
 import { callTool, getPrompt, readResource } from "./calls.ts";
 import type { Exchange, Lane } from "./lane.ts";
@@ -45,11 +44,7 @@ export async function answerModern(exchange: Omit<Exchange, "envelope">): Promis
   if (method.startsWith("tasks/") && !declaresTasks(envelope.capabilities)) {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
   }
-  try {
-    await lane({ ...exchange, envelope });
-  } catch (error) {
-    throw toAnswer(error, exchange);
-  }
+  await lane({ ...exchange, envelope });
 }
 
 /** What we do not know, the server may: extensions have methods of their own (design: law 7). */
@@ -58,13 +53,4 @@ function laneOf(method: string): Lane {
   if (known !== undefined) return known;
   if (GONE.test(method)) throw rpc.methodNotFound(method);
   return relay;
-}
-
-function toAnswer(error: unknown, { route, method }: Pick<Exchange, "route" | "method">): unknown {
-  if (error instanceof StoreUnavailable) {
-    route.log.error({ err: error, method }, "the store is not available");
-    return rpc.storeUnavailable();
-  }
-  if (!(error instanceof RpcError)) route.log.error({ err: error, method }, "a request failed");
-  return error;
 }
