@@ -39,6 +39,10 @@ export class HttpReply implements Reply {
     this.#options = options;
   }
 
+  get readsStreams(): boolean {
+    return this.#options.accepts.stream;
+  }
+
   get gone(): AbortSignal {
     if (this.#gone === undefined) {
       const gone = new AbortController();

@@ -6,7 +6,7 @@
  */
 
 import { type Node, parseTree } from "jsonc-parser";
-import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, parseJson, toJson } from "../protocol/jsonrpc.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
 
 /**
@@ -51,7 +51,7 @@ export interface InitializeResult {
 
 /** Reads the answer to `initialize`; `undefined` when it is no result of that method. */
 export function readInitializeResult(message: string): InitializeResult | undefined {
-  const answer = parsed(message);
+  const answer = parseJson(message);
   if (!isObject(answer) || !isObject(answer.result)) return undefined;
   const { result } = answer;
   const { protocolVersion, capabilities } = result;
@@ -105,19 +105,11 @@ function member(node: Node | undefined, key: string): Node | undefined {
 }
 
 function treeOf(text: string): Node | undefined {
-  if (parsed(text) === undefined) return undefined;
+  if (parseJson(text) === undefined) return undefined;
   try {
     return parseTree(text);
   } catch {
     // It recurses, and was nested too deeply.
-    return undefined;
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { EventSplitter, readEvent, withData } from "../protocol/event-stream.ts";
-import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
+import { isAnswerTo, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import type { Passage } from "./transparent.ts";
 
 export interface AmendingOptions {
@@ -54,7 +54,9 @@ class BodyPassage implements Passage {
   finish(): Buffer {
     const body = this.#release();
     const message = isUtf8(body) ? body.toString("utf8") : "";
-    return isAnswer(message, this.#options.id) ? Buffer.from(this.#options.amend(message)) : body;
+    return isAnswerTo(parseJson(message), this.#options.id)
+      ? Buffer.from(this.#options.amend(message))
+      : body;
   }
 
   #release(): Buffer {
@@ -89,19 +91,9 @@ class StreamPassage implements Passage {
     const { id, maxBytes, amend } = this.#options;
     if (this.#isAnswered || event.length > maxBytes || !isUtf8(event)) return event;
     const { event: name, data } = readEvent(event);
-    if (name !== "message" || data === undefined || !isAnswer(data, id)) return event;
+    if (name !== "message" || data === undefined || !isAnswerTo(parseJson(data), id)) return event;
     this.#isAnswered = true;
     const amended = amend(data);
     return amended === data ? event : withData(event, amended);
-  }
-}
-
-/** A request of the server's may well have the same id. */
-function isAnswer(text: string, id: RequestId): boolean {
-  try {
-    const message: unknown = JSON.parse(text);
-    return isObject(message) && message.method === undefined && message.id === id;
-  } catch {
-    return false;
   }
 }

@@ -23,7 +23,16 @@ import type { RequestIdentity } from "../tasks/held.ts";
 import { modernInputRequests, readInputResponses } from "../tasks/input.ts";
 import { modernTask } from "../tasks/view.ts";
 import { nextMoment } from "../tasks/wait.ts";
-import { claimantOf, type Exchange, type Lane, ownerOf, type Route, serverInfo, serverMeta } from "./lane.ts";
+import {
+  callTask,
+  claimantOf,
+  type Exchange,
+  type Lane,
+  ownerOf,
+  type Route,
+  serverInfo,
+  serverMeta,
+} from "./lane.ts";
 
 /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
 export const callTool: Lane = async (exchange) => {
@@ -159,12 +168,9 @@ async function handOver(
   leave: () => boolean,
 ): Promise<void> {
   const { route, params, reply } = exchange;
-  const { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs } = policy;
-  const terms = { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs };
-  const listed = exchange.caller.isIdentified ? { isListed: true } : {};
   const task = await route.engine.adopt(
     call,
-    { ...claimantOf(exchange), tool: String(params.name), terms, ...listed },
+    callTask(exchange, String(params.name), policy),
     policy.maxResultBytes,
   );
   route.held.becomes(call, task.id);

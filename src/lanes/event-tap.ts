@@ -40,6 +40,10 @@ export class EventTap implements Passage, Channel, OpenStream {
     return !this.#isOver && !this.#response.destroyed && !this.#response.writableEnded;
   }
 
+  get isBetweenEvents(): boolean {
+    return this.#boundary.isBetweenEvents;
+  }
+
   take(chunk: Buffer): Buffer {
     if (this.#isOver || chunk.length === 0) return NOTHING;
     this.#isBegun = true;

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { RpcError, rpc } from "../protocol/errors.ts";
+import { isEventStream } from "../protocol/headers.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { readInitializeResult, type TaskSupport, withTaskSupport, withTasksCapability } from "./amended.ts";
@@ -115,11 +116,12 @@ export function forwardToolList(
 
 /** `tools/call` of a client that waits, however long it takes. */
 export async function forwardCall(exchange: LegacyRequest): Promise<void> {
-  const { request, response, route, id } = exchange;
+  const { request, response, route, reply, id } = exchange;
   const answer = new LongAnswer({
     response,
     id,
-    acceptsStream: /text\/event-stream|text\/\*|\*\/\*/i.test(request.headers.accept ?? ""),
+    // A legacy client that says nothing is not known to read one.
+    acceptsStream: reply.readsStreams && request.headers.accept !== undefined,
     streams: route.streams,
     maxBytes: route.config.tasks.maxResultBytes,
   });
@@ -207,6 +209,5 @@ function withQuery(url: URL, query: string): URL {
 }
 
 function isPlainStream(headers: IncomingHttpHeaders): boolean {
-  const isStream = headers["content-type"]?.toLowerCase().startsWith("text/event-stream") ?? false;
-  return isStream && (headers["content-encoding"] ?? "identity") === "identity";
+  return isEventStream(headers["content-type"]) && (headers["content-encoding"] ?? "identity") === "identity";
 }

@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import { isEventStream } from "../protocol/headers.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import type { Forwarding, Passage } from "./transparent.ts";
@@ -147,8 +148,7 @@ export class ForwardedExchange {
     answer.on("data", this.#onData).once("end", this.#onEnd).once("close", this.#onAnswerClose);
     // The first event may be hours away, and a client waits for the head before it goes on. What has come with the head is
     // read by then, and goes with it.
-    if (answer.headers["content-type"]?.toLowerCase().startsWith("text/event-stream"))
-      process.nextTick(this.#flushHead);
+    if (isEventStream(answer.headers["content-type"])) process.nextTick(this.#flushHead);
   };
 
   #writeHead(status: number, answer: IncomingMessage): void {

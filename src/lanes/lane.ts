@@ -6,7 +6,8 @@ import type { Headers } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
-import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import type { TaskTerms } from "../stores/task-store.ts";
+import type { CallTask, Claimant, TaskEngine } from "../tasks/engine.ts";
 import type { HeldCalls } from "../tasks/held.ts";
 import type { Policy } from "../tasks/policy.ts";
 import type { Slots } from "../tasks/slots.ts";
@@ -44,6 +45,8 @@ export interface Route {
 
 /** The answer to one request: a single JSON object, or a stream as soon as there is something to stream. */
 export interface Reply {
+  /** Whether the client can read a stream of events. */
+  readonly readsStreams: boolean;
   /** Aborted when the client hangs up before it has its answer. */
   readonly gone: AbortSignal;
   /** The answer. What comes after it is ignored. */
@@ -128,6 +131,20 @@ export function taskIdOf({ params }: Pick<Exchange, "params">): string {
   const { taskId } = params;
   if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
   return taskId;
+}
+
+/** What is known of the task that a call is to become. */
+export function callTask(
+  exchange: Pick<Exchange, "caller" | "route">,
+  tool: string,
+  { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs }: TaskTerms,
+): CallTask {
+  return {
+    ...claimantOf(exchange),
+    tool,
+    terms: { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs },
+    ...(exchange.caller.isIdentified ? { isListed: true } : {}),
+  };
 }
 
 export function claimantOf({ caller, route }: Pick<Exchange, "caller" | "route">): Claimant {

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
 import { toEvent } from "../protocol/event-stream.ts";
-import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
-import { isObject, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";
+import { EVENT_STREAM_HEADERS, isEventStream, KEEP_ALIVE } from "../protocol/headers.ts";
+import { isObject, type JsonText, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import { errorMessage } from "../protocol/modern.ts";
 import { EventTap } from "./event-tap.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
@@ -107,7 +107,7 @@ function toBytes(message: JsonText): Buffer {
 
 /** The server's answer as it is, if it is one; else what can be said of it. */
 function toAnswer(body: string, id: RequestId, status: number): JsonText {
-  const message = parsed(body);
+  const message = parseJson(body);
   if (isObject(message) && message.id === id && (message.result ?? message.error) !== undefined) {
     return body as JsonText;
   }
@@ -115,16 +115,8 @@ function toAnswer(body: string, id: RequestId, status: number): JsonText {
   return errorMessage(id, said ?? rpc.internal(`The server answered HTTP ${status}`));
 }
 
-function parsed(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}
-
 function isEvents({ status, headers }: AnswerHead): boolean {
-  return status === 200 && /^text\/event-stream\s*(?:;|$)/i.test(headers["content-type"] ?? "");
+  return status === 200 && isEventStream(headers["content-type"]);
 }
 
 function encodingOf({ headers }: AnswerHead): string {

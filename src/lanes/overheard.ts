@@ -1,5 +1,5 @@
-import { EventBoundary, EventSplitter, readEvent } from "../protocol/event-stream.ts";
-import { isObject, type JsonRpcMessage } from "../protocol/jsonrpc.ts";
+import { EventSplitter, readEvent } from "../protocol/event-stream.ts";
+import { isObject, type JsonRpcMessage, parseJson } from "../protocol/jsonrpc.ts";
 import type { Passage } from "./transparent.ts";
 
 /** Somebody for whom a message on a client's stream may be meant. */
@@ -14,17 +14,21 @@ export interface Hearing {
 const MAX_EVENT_BYTES = 1_048_576;
 const NOTHING = Buffer.alloc(0);
 
+/** What passes on the stream, and knows where it stands: what is taken out are whole events. */
+export interface OpenPassage extends Passage {
+  readonly isBetweenEvents: boolean;
+}
+
 /**
  * A stream of messages to a client, out of which somebody else may take some. As long as nobody is hearing, bytes pass without
  * being looked at.
  */
-export function overheard(next: Passage, by: Hearing): Passage {
-  const boundary = new EventBoundary();
+export function overheard(next: OpenPassage, by: Hearing): Passage {
   let splitter: EventSplitter | undefined;
 
   const pick = (events: EventSplitter, chunk: Buffer): Buffer => {
     const kept = events.push(chunk).filter((event) => event.length > MAX_EVENT_BYTES || !isTaken(event, by));
-    if (events.isOverrun || (boundary.isBetweenEvents && !by.isHearing())) {
+    if (events.isOverrun || !by.isHearing()) {
       kept.push(events.rest());
       splitter = undefined;
     }
@@ -33,8 +37,7 @@ export function overheard(next: Passage, by: Hearing): Passage {
 
   return {
     take: (chunk) => {
-      if (boundary.isBetweenEvents && by.isHearing()) splitter ??= new EventSplitter(MAX_EVENT_BYTES);
-      boundary.take(chunk);
+      if (next.isBetweenEvents && by.isHearing()) splitter ??= new EventSplitter(MAX_EVENT_BYTES);
       return next.take(splitter === undefined ? chunk : pick(splitter, chunk));
     },
     finish: () => Buffer.concat([next.take(splitter?.rest() ?? NOTHING), next.finish()]),
@@ -43,13 +46,8 @@ export function overheard(next: Passage, by: Hearing): Passage {
 
 function isTaken(event: Buffer, by: Hearing): boolean {
   const { event: name, data } = readEvent(event);
-  if (name !== "message" || data === undefined) return false;
-  try {
-    const message: unknown = JSON.parse(data);
-    return (
-      isObject(message) && typeof message.method === "string" && by.hear(message as unknown as JsonRpcMessage)
-    );
-  } catch {
-    return false;
-  }
+  const message = name === "message" && data !== undefined ? parseJson(data) : undefined;
+  return (
+    isObject(message) && typeof message.method === "string" && by.hear(message as unknown as JsonRpcMessage)
+  );
 }

@@ -4,10 +4,18 @@ import { TASKS_2025 } from "../protocol/legacy.ts";
 import { Call } from "../tasks/call.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
+import type { TaskSupport } from "./amended.ts";
 import { sessionKey } from "./backchannels.ts";
 import { clientSession } from "./client-session.ts";
 import { forwardCall, forwardToolList } from "./forward.ts";
-import { claimantOf, type LegacyExchange, type LegacyRequest, type Route, taskIdOf } from "./lane.ts";
+import {
+  callTask,
+  claimantOf,
+  type LegacyExchange,
+  type LegacyRequest,
+  type Route,
+  taskIdOf,
+} from "./lane.ts";
 import { getTaskResult } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
@@ -60,13 +68,13 @@ async function callTool(exchange: LegacyRequest): Promise<void> {
  */
 async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
   const { route, caller, params, reply } = exchange;
-  const { name, task, ...rest } = params;
+  const { name, task: wish, ...rest } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
   if (rest.arguments !== undefined && !isObject(rest.arguments))
     throw rpc.invalidParams("arguments must be an object");
   const policy = route.policy(name);
   if (policy.mode === "never") throw rpc.taskForbidden(name);
-  const ttlMs = readTtl(task, policy.ttlMs);
+  const ttlMs = readTtl(wish, policy.ttlMs);
   if (route.stopping.aborted) throw rpc.stopping();
 
   const session = clientSession(exchange.request, TASKS_2025);
@@ -78,14 +86,9 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
     params: { name, ...rest },
     maxRuntimeMs: policy.maxRuntimeMs,
   });
-  const { pollIntervalMs, maxPollIntervalMs, maxRuntimeMs } = policy;
-  const terms = { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs };
   const claimant = claimantOf(exchange);
-  const record = await route.engine.adopt(
-    call,
-    { ...claimant, tool: name, terms, ...(caller.isIdentified ? { isListed: true } : {}) },
-    policy.maxResultBytes,
-  );
+  const task = callTask(exchange, name, { ...policy, ttlMs });
+  const record = await route.engine.adopt(call, task, policy.maxResultBytes);
   route.backchannels.follow(record.id, claimant, {
     call,
     session: sessionKey(claimant, session.id),
@@ -147,7 +150,7 @@ async function cancelTask(exchange: LegacyRequest): Promise<void> {
 }
 
 /** How the tools that a rule of the policy matches may be called (Tasks §Tool-Level Negotiation). */
-function taskSupport({ policy }: Route, tool: string): "forbidden" | "optional" | "required" {
+function taskSupport({ policy }: Route, tool: string): TaskSupport {
   switch (policy(tool).mode) {
     case "never":
       return "forbidden";

@@ -10,6 +10,11 @@ export const EVENT_STREAM_HEADERS = {
 /** A comment: nobody hears of it, and nothing on the way takes the connection for a dead one. */
 export const KEEP_ALIVE = ":\n\n";
 
+/** Whether an answer is such a stream, by its content type. */
+export function isEventStream(contentType: string | undefined): boolean {
+  return contentType !== undefined && /^text\/event-stream\s*(?:;|$)/i.test(contentType);
+}
+
 /** Headers as node:http gives them: names in lower case. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 

@@ -42,6 +42,20 @@ export function isRequestId(value: unknown): value is RequestId {
   return typeof value === "string" || Number.isSafeInteger(value);
 }
 
+/** What a text says; `undefined` when it is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a message is the answer to a request of ours, and no request of the other side's that has the same id. */
+export function isAnswerTo(message: unknown, id: RequestId): message is JsonObject {
+  return isObject(message) && message.method === undefined && message.id === id;
+}
+
 /** An object's text with more members, before those that it has. */
 export function withFirstMembers(object: JsonText, members: readonly string[]): JsonText {
   if (members.length === 0) return object;

@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { Agent, type Dispatcher } from "undici";
 import { isJsonRpcError } from "../protocol/errors.ts";
-import { isObject, type JsonRpcError, type RequestId } from "../protocol/jsonrpc.ts";
+import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 
 /** Connections to servers, for sessions to share. */
@@ -174,12 +174,8 @@ function quickAnswer(chunk: Buffer, { answerTo }: Expected): unknown {
   createParser({ onEvent: (event) => events.push(event) }).feed(chunk.toString("utf8"));
   const [event] = events;
   if (event === undefined || events.length > 1 || (event.event ?? "message") !== "message") return undefined;
-  try {
-    const message: unknown = JSON.parse(event.data);
-    return isObject(message) && message.method === undefined && message.id === answerTo ? message : undefined;
-  } catch {
-    return undefined;
-  }
+  const message = parseJson(event.data);
+  return isAnswerTo(message, answerTo) ? message : undefined;
 }
 
 /** Only the end is left to come. To read it keeps the connection; a server that does not come to it loses that. */
@@ -237,12 +233,8 @@ function flat(headers: Dispatcher.ResponseData["headers"]): Record<string, strin
 }
 
 function readRpcError(body: string): JsonRpcError | undefined {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    return isObject(parsed) && isJsonRpcError(parsed.error) ? parsed.error : undefined;
-  } catch {
-    return undefined;
-  }
+  const parsed = parseJson(body);
+  return isObject(parsed) && isJsonRpcError(parsed.error) ? parsed.error : undefined;
 }
 
 function isEventStream(contentType: unknown): boolean {
