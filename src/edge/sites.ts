@@ -16,31 +16,29 @@ const WELL_KNOWN = /^\/\.well-known\/[^/?]+(?=\/)/;
  */
 export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
   // The longest path first: one route may be mounted below another. A server over stdio has nothing but its messages.
-  const paths = [...routes].filter(([, route]) => hasSite(route)).sort(([a], [b]) => b.length - a.length);
+  const sites = [...routes]
+    .flatMap(([path, route]) => {
+      const { upstream } = route.config;
+      return upstream.transport === "stdio" ? [] : [{ path, route, endpoint: upstream.url.pathname }];
+    })
+    .sort(({ path: a }, { path: b }) => b.length - a.length);
   const [only, ...others] = new Set(routes.values());
-  const fallback = hasAddress ? (routes.get("/") ?? (others.length === 0 ? only : undefined)) : undefined;
+  const rest = hasAddress ? (routes.get("/") ?? (others.length === 0 ? only : undefined)) : undefined;
+  const fallback = sites.find(({ route }) => route === rest)?.route;
 
   return (url: string): Site | undefined => {
     if (!url.startsWith("/")) return undefined;
-    for (const [path, route] of paths) {
+    const [document = ""] = WELL_KNOWN.exec(url) ?? [];
+    for (const { path, route, endpoint } of sites) {
       if (path !== "/" && url.startsWith(`${path}/`)) return { route, path: url.slice(path.length) };
-      const rest = WELL_KNOWN.exec(url);
-      if (rest !== null && isAt(url.slice(rest[0].length), path))
-        return { route, path: wellKnown(rest[0], url.slice(rest[0].length + path.length), route) };
+      if (document === "" || !isAt(url.slice(document.length), path)) continue;
+      const query = url.slice(document.length + path.length);
+      return { route, path: `${document}${endpoint === "/" ? "" : endpoint}${query}` };
     }
-    return fallback !== undefined && hasSite(fallback) ? { route: fallback, path: url } : undefined;
+    return fallback === undefined ? undefined : { route: fallback, path: url };
   };
-}
-
-function hasSite({ config }: Route): boolean {
-  return config.upstream.transport !== "stdio";
 }
 
 function isAt(url: string, path: string): boolean {
   return url === path || url.startsWith(`${path}?`);
-}
-
-function wellKnown(document: string, query: string, { config }: Route): string {
-  const pathname = config.upstream.transport === "stdio" ? "" : config.upstream.url.pathname;
-  return `${document}${pathname === "/" ? "" : pathname}${query}`;
 }

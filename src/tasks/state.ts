@@ -2,8 +2,15 @@ import type { Outcome, TaskRecord } from "../stores/task-store.ts";
 
 /** What both generations say of a task in the same way. Times are in milliseconds. */
 
+export type Status = "working" | "input_required" | "completed" | "failed" | "cancelled";
+
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+/** Never before the creation, should the clock have been set back. */
+export function lastUpdatedAt({ createdAt, updatedAt }: TaskRecord, outcome: Outcome | undefined): string {
+  return isoTime(Math.max(outcome?.endedAt ?? updatedAt, createdAt));
 }
 
 /** Counts from the creation, though a task is kept from its end on: so it grows while the task runs (Tasks §Tasks). */

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
 import type { InputRequest, Outcome, TaskRecord, TaskView } from "../stores/task-store.ts";
-import { isoTime, messageOf, pollIntervalMs, ttlMs } from "./state.ts";
+import { isoTime, lastUpdatedAt, messageOf, pollIntervalMs, type Status, ttlMs } from "./state.ts";
 
 /** A task as 2025-11-25 shows it: `Task` (Tasks §Data Types). `now` in milliseconds since the epoch. */
 export function legacyTask({ task, outcome }: TaskView, now: number): JsonObject {
@@ -13,7 +13,7 @@ export function legacyTask({ task, outcome }: TaskView, now: number): JsonObject
     status,
     ...(statusMessage === undefined ? {} : { statusMessage }),
     createdAt: isoTime(task.createdAt),
-    lastUpdatedAt: isoTime(Math.max(outcome?.endedAt ?? task.updatedAt, task.createdAt)),
+    lastUpdatedAt: lastUpdatedAt(task, outcome),
     ttl: ttlMs(task, at),
     pollInterval: pollIntervalMs(task, at),
   };
@@ -37,8 +37,6 @@ export function legacyQuestion({ method, params = {} }: InputRequest, taskId: st
 export function relatedTo(taskId: string, { _meta, ...rest }: JsonObject): JsonObject {
   return { ...rest, _meta: { ...(isObject(_meta) ? _meta : {}), [META.relatedTask]: { taskId } } };
 }
-
-type Status = "working" | "input_required" | "completed" | "failed" | "cancelled";
 
 function statusOf({ inputRequests }: TaskRecord, outcome: Outcome | undefined): Status {
   switch (outcome?.kind) {

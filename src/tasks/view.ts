@@ -2,7 +2,7 @@ import { toModernError } from "../protocol/errors.ts";
 import { type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import type { Outcome, TaskRecord, TaskView } from "../stores/task-store.ts";
 import { isModernInput, modernInputRequests } from "./input.ts";
-import { isoTime, messageOf, pollIntervalMs, ttlMs } from "./state.ts";
+import { isoTime, lastUpdatedAt, messageOf, pollIntervalMs, type Status, ttlMs } from "./state.ts";
 
 /**
  * A task as 2026-07-28 shows it: `Task` (Tasks §Tasks), without what only some states have. As text; `fields` come first,
@@ -32,11 +32,10 @@ function taskMembers({ task, outcome }: TaskView, now: number): string {
   const at = outcome?.endedAt ?? now;
   const status = statusOf(task, outcome);
   const message = messageOf(task, outcome, status === "input_required");
-  const updatedAt = Math.max(outcome?.endedAt ?? task.updatedAt, task.createdAt);
   return (
     `"taskId":"${task.id}","status":"${status}",` +
     (message === undefined ? "" : `"statusMessage":${JSON.stringify(message)},`) +
-    `"createdAt":"${isoTime(task.createdAt)}","lastUpdatedAt":"${isoTime(updatedAt)}",` +
+    `"createdAt":"${isoTime(task.createdAt)}","lastUpdatedAt":"${lastUpdatedAt(task, outcome)}",` +
     `"ttlMs":${ttlMs(task, at)},"pollIntervalMs":${pollIntervalMs(task, at)}`
   );
 }
@@ -50,8 +49,6 @@ function stateMembers(task: TaskRecord, outcome: Outcome | undefined): string {
   const error = errorOf(outcome);
   return error === undefined ? "" : `,"error":${toJson(error)}`;
 }
-
-type Status = "working" | "input_required" | "completed" | "failed" | "cancelled";
 
 function statusOf(task: TaskRecord, outcome: Outcome | undefined): Status {
   if (outcome === undefined) return isAsking(task) ? "input_required" : "working";

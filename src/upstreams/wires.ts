@@ -29,11 +29,10 @@ const GUESS_MS = 2_000;
 export class Wires {
   readonly #options: WiresOptions;
   /** A server that was found to speak HTTP+SSE is not asked for the other again, until that fails. */
-  #isSse: boolean;
+  #isSse = false;
 
   constructor(options: WiresOptions) {
     this.#options = options;
-    this.#isSse = options.config.transport === "sse";
   }
 
   /** Opens a session on a new wire. @throws UpstreamFailure */
