@@ -14,7 +14,7 @@ import { isForgotten } from "../upstreams/control.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
 import { keepAsking } from "../upstreams/keep-asking.ts";
 import type { Lease } from "../upstreams/pool.ts";
-import type { Progress, Session, SessionHolder, UpstreamRequest } from "../upstreams/session.ts";
+import type { CallSession, Progress, SessionHolder, UpstreamRequest } from "../upstreams/session.ts";
 import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import type { Slots } from "./slots.ts";
@@ -162,7 +162,7 @@ export class Call implements SessionHolder {
     this.#abandon({ kind: "cancelled", reason });
   }
 
-  onRequest(request: JsonRpcRequest, session: Session): void {
+  onRequest(request: JsonRpcRequest, session: CallSession): void {
     const { method, params, id } = request;
     const { capabilities } = this.#options;
     const required = requiredCapability(method, params);

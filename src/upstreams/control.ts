@@ -8,7 +8,7 @@ import type {
 import { ToolCatalogue } from "./catalogue.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
-import type { ServerDescription, Session, SessionHolder } from "./session.ts";
+import type { CallSession, ServerDescription, Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
@@ -105,7 +105,7 @@ export class ControlSession implements SessionHolder {
     if (subscription.users === 0) this.#subscriptions.delete(uri);
   }
 
-  onRequest({ id, method }: JsonRpcRequest, session: Session): void {
+  onRequest({ id, method }: JsonRpcRequest, session: CallSession): void {
     const message = `${method} cannot be answered here: no call is under way`;
     session.respond(id, { error: { code: -32601, message } });
   }

@@ -1,11 +1,11 @@
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
-import type { Session } from "./session.ts";
+import type { CallSession } from "./session.ts";
 
 const KEEPALIVE_MS = 15_000;
 
 /** A server gives up on a question after a while, and some of them wait longer when they are told of progress.
  * Returns how to stop. */
-export function keepAsking(session: Session, params: JsonObject | undefined): () => void {
+export function keepAsking(session: CallSession, params: JsonObject | undefined): () => void {
   const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
   if (progressToken === undefined) return () => {};
   let progress = 0;

@@ -1,4 +1,4 @@
-import type { Session, SessionHolder } from "./session.ts";
+import type { CallSession, Session, SessionHolder } from "./session.ts";
 
 /** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
 export interface SessionUser {
@@ -8,7 +8,7 @@ export interface SessionUser {
 
 /** The right to use a session alone, until it is released. */
 export interface Lease {
-  readonly session: Session;
+  readonly session: CallSession;
   /** Whether somebody used it before: then the server may have forgotten it meanwhile. */
   readonly isReused: boolean;
   /** Gives the session back, or ends it when it is not known to be quiet. */

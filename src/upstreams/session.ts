@@ -21,10 +21,30 @@ export interface ServerDescription {
   readonly instructions?: string;
 }
 
+/** What a call needs of a session, of whatever revision. */
+export interface CallSession {
+  /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `listener`. */
+  request(method: string, params: JsonObject | undefined, listener?: RequestListener): UpstreamRequest;
+  notify(method: string, params?: JsonObject): void;
+  /** Answers what the server asked. */
+  respond(id: RequestId, answer: RequestAnswer): void;
+  /**
+   * Takes what the server sent elsewhere, but means for a request of this session. Says whether it was: progress is, where
+   * somebody here waits for it.
+   */
+  hear(message: JsonRpcMessage): boolean;
+  /** Asks for log messages from `level` on, where the server logs at all. Never rejects. */
+  setLogLevel(level: string): Promise<void>;
+}
+
+export type RequestAnswer =
+  | { readonly result: JsonObject }
+  | { readonly error: { readonly code: number; readonly message: string } };
+
 /** Whoever uses the session at the moment: what the server sends of its own accord goes there. */
 export interface SessionHolder {
   /** To be answered on `session`, which may not have been handed out yet. */
-  onRequest(request: JsonRpcRequest, session: Session): void;
+  onRequest(request: JsonRpcRequest, session: CallSession): void;
   onNotification(notification: JsonRpcNotification): void;
 }
 
@@ -79,7 +99,7 @@ const INITIALIZE_TIMEOUT_MS = 30_000;
 const LOG_LEVEL_PATIENCE_MS = 2_000;
 
 /** A legacy MCP session: who asked what, and to whom what the server sends belongs. */
-export class Session {
+export class Session implements CallSession {
   readonly #wire: Wire;
   readonly #pending = new Map<RequestId, Pending>();
   #holder: SessionHolder | undefined;
@@ -147,7 +167,6 @@ export class Session {
     this.#holder = holder;
   }
 
-  /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `listener`. */
   request(
     method: string,
     params: JsonObject | undefined,
@@ -172,10 +191,6 @@ export class Session {
     return { id, response, cancel: (reason) => this.#cancel(id, reason) };
   }
 
-  /**
-   * Takes what the server sent elsewhere, but means for a request of this session. Says whether it was: progress is, where
-   * somebody here waits for it.
-   */
   hear(message: JsonRpcMessage): boolean {
     if ("method" in message && message.method === "notifications/progress")
       return this.#progressed(message.params);
@@ -187,15 +202,11 @@ export class Session {
     this.#tell(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
   }
 
-  /** Answers what the server asked. */
-  respond(
-    id: RequestId,
-    answer: { readonly result: JsonObject } | { readonly error: { code: number; message: string } },
-  ): void {
+  respond(id: RequestId, answer: RequestAnswer): void {
     this.#tell({ jsonrpc: "2.0", id, ...answer });
   }
 
-  /** Asks for log messages from `level` on, where the server logs at all (2025-11-25, Logging). Never rejects. */
+  /** 2025-11-25, Logging. */
   async setLogLevel(level: string): Promise<void> {
     if (this.#logLevel === level || !isObject(this.server.capabilities.logging)) return;
     this.#logLevel = level;

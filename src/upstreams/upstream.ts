@@ -7,6 +7,7 @@ import { readDescription, type ServerDescription, Session, type SessionHolder } 
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
 import type { JoinedSession } from "./streamable-http.ts";
+import type { Wire } from "./wire.ts";
 import { Wires, type WiresOptions } from "./wires.ts";
 
 /** For whom a session is: no two callers, credentials or declarations ever share one. */
@@ -86,6 +87,20 @@ export class Upstream {
       void session.close();
     };
     return { session, isReused: false, release };
+  }
+
+  /** Whether clients of Streamable HTTP can be forwarded to the server as they are. */
+  get isStreamable(): boolean {
+    return this.#wires.isStreamable;
+  }
+
+  /**
+   * A wire for a session that a client opens itself, message by message: `use` sends the client's `initialize` over it, and the
+   * wire is closed if that fails. Whatever transport the server speaks.
+   * @throws UpstreamFailure, and whatever `use` throws
+   */
+  pair<T>(headers: Readonly<Record<string, string>>, use: (wire: Wire) => Promise<T>): Promise<T> {
+    return this.#wires.open(headers, use);
   }
 
   /** The same, and if it has not been asked yet it is, as a client without capabilities. @throws UpstreamFailure */

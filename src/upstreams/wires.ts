@@ -35,6 +35,15 @@ export class Wires {
     this.#options = options;
   }
 
+  /**
+   * Whether clients of Streamable HTTP can be forwarded to the server as they are. One that is to be found out is believed to
+   * speak it until it has turned out not to.
+   */
+  get isStreamable(): boolean {
+    const { transport } = this.#options.config;
+    return transport === "streamable-http" || (transport === "auto" && !this.#isSse);
+  }
+
   /** Opens a session on a new wire. @throws UpstreamFailure */
   async open<T>(headers: Headers, use: Use<T>): Promise<T> {
     const { config, log, maxMessageBytes } = this.#options;
