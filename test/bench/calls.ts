@@ -1,7 +1,7 @@
 import { freePort } from "../demo/programs.ts";
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import type { Measured } from "./load.ts";
+import type { Measured } from "./measure.ts";
 import { type Line, median, medianRatio, milliseconds, perSecond, times } from "./report.ts";
 import { legacy, modern, openLegacySession, type Request } from "./requests.ts";
 

@@ -5,7 +5,7 @@ import { freePort, GATEWAY_COMMAND, type Program, Programs } from "../demo/progr
 import { mcpProxy, supergateway } from "../peers/peers.ts";
 import { listening } from "./connection.ts";
 import type { Held } from "./holder.ts";
-import type { Job, Measured } from "./load.ts";
+import type { Load, Measured } from "./measure.ts";
 import { startNginx } from "./nginx.ts";
 import { PROBED, type Probe, probeOf } from "./probe.ts";
 import type { Request } from "./requests.ts";
@@ -16,13 +16,14 @@ export interface Target {
   /** Of `gateway`, `nginx` and what `proxy` started. */
   readonly probe: Probe;
   /** Makes load on it, one job at a time over all targets. */
-  load(job: Omit<Job, "port" | "path">): Promise<Measured>;
+  load(load: Load): Promise<Measured>;
   /** Opens streams on it from a process of their own, and resolves when each has had an event: with how to drop them all. */
   hold(request: Request, streams: number): Promise<() => Promise<void>>;
 }
 
 export interface GatewaySettings {
-  readonly upstream: string;
+  /** The URL of the server, or the name of one of `servers/` that speaks stdio. */
+  readonly upstream: string | { readonly stdio: string };
   readonly store: "memory" | "level";
   /** As in the configuration file. */
   readonly tasks?: Readonly<Record<string, unknown>>;
@@ -83,12 +84,21 @@ export class Lab {
     return { ...this.#target({ ask, stop: nginx.stop }, nginx.url), probe: nginx.probe };
   }
 
+  /** Starts a client that has one of `servers/` at the other end of its pipes. */
+  async pipe(name: string): Promise<Pick<Target, "program" | "load">> {
+    const options = { ready: /ready/, nodeFlags: WITH_TYPESCRIPT };
+    const program = await this.#programs.start(
+      "the pipe",
+      [script("pipe-load.ts"), ...commandOf(name)],
+      options,
+    );
+    return { program, load: (load) => program.ask(load) };
+  }
+
   /** Starts npm's supergateway by its command line, in front of one of `servers/` that speaks stdio: one a session. */
   async supergateway(name: string): Promise<Target> {
     const port = await freePort();
-    const server = [process.execPath, ...WITH_TYPESCRIPT, script(`servers/${name}.ts`)].map((part) =>
-      JSON.stringify(part),
-    );
+    const server = commandOf(name).map((part) => JSON.stringify(part));
     const http = ["--outputTransport", "streamableHttp", "--stateful", "--port", String(port)];
     const args = [supergateway(), "--stdio", server.join(" "), ...http, "--logLevel", "none"];
     // It is told to say nothing, and so has to be made to say that it starts.
@@ -101,8 +111,7 @@ export class Lab {
   /** Starts npm's mcp-proxy by its command line, in front of one of `servers/` that speaks stdio. */
   async mcpProxy(name: string): Promise<Target> {
     const port = await freePort();
-    const server = [process.execPath, ...WITH_TYPESCRIPT, script(`servers/${name}.ts`)];
-    const args = [mcpProxy(), "--port", String(port), "--host", "127.0.0.1", "--", ...server];
+    const args = [mcpProxy(), "--port", String(port), "--host", "127.0.0.1", "--", ...commandOf(name)];
     const program = await this.#programs.start("mcp-proxy", args, { ready: /starting server/ });
     // It says so a little before it listens.
     await listening(port);
@@ -118,7 +127,7 @@ export class Lab {
       store: { url: store === "memory" ? "memory:" : `level:${base}` },
       limits: { drainTimeout: "0ms" },
       log: { level: "warn" },
-      servers: { bench: { upstream: { url: upstream }, tasks } },
+      servers: { bench: { upstream: upstreamOf(upstream), tasks } },
     };
     await writeFile(`${base}.json`, JSON.stringify(config));
     const profile = this.#profileFolder;
@@ -142,7 +151,7 @@ export class Lab {
       program,
       url,
       probe: probeOf(program),
-      load: (job) => this.#client.ask({ ...job, ...at }),
+      load: (load) => this.#client.ask({ ...load, ...at }),
       hold: (request, streams) => this.#hold({ ...at, request, streams }),
     };
   }
@@ -153,6 +162,16 @@ export class Lab {
     await holder.ask(held);
     return () => holder.stop();
   }
+}
+
+function upstreamOf(upstream: GatewaySettings["upstream"]): object {
+  if (typeof upstream === "string") return { url: upstream };
+  const [command, ...args] = commandOf(upstream.stdio);
+  return { command, args };
+}
+
+function commandOf(name: string): [string, ...string[]] {
+  return [process.execPath, ...WITH_TYPESCRIPT, script(`servers/${name}.ts`)];
 }
 
 function script(name: string): string {

@@ -42,19 +42,33 @@ export function legacyStream(sessionId: string): Request {
   return { method: "GET", headers: { ...headers, accept: "text/event-stream" } };
 }
 
-/** Opens a session the way a legacy client does, and gives its id. */
+/** What a legacy client opens a session with. */
+export const INITIALIZE = JSON.stringify({
+  jsonrpc: "2.0",
+  id: "open",
+  method: "initialize",
+  params: {
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: { name: "taskgate-bench", version: "0" },
+  },
+});
+export const INITIALIZED = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
+
+/**
+ * Opens a session the way a legacy client does, and gives its id.
+ * @throws when it is refused: with the answer
+ */
 export async function openLegacySession(url: string): Promise<string> {
   const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
-  const clientInfo = { name: "taskgate-bench", version: "0" };
-  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
-  const body = JSON.stringify({ jsonrpc: "2.0", id: "open", method: "initialize", params });
-  const opened = await fetch(url, { method: "POST", headers, body });
-  await opened.text();
+  const opened = await fetch(url, { method: "POST", headers, body: INITIALIZE });
+  const answer = await opened.text();
+  if (!opened.ok) throw new Error(`${url} opens no session for a legacy client: ${opened.status} ${answer}`);
   const sessionId = opened.headers.get("mcp-session-id") ?? "";
   const acknowledged = await fetch(url, {
     method: "POST",
     headers: { ...headers, "mcp-session-id": sessionId },
-    body: JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" }),
+    body: INITIALIZED,
   });
   await acknowledged.text();
   return sessionId;

@@ -10,6 +10,8 @@ export interface ProgramOptions {
   /** What it prints when it is ready, on either output. */
   readonly ready: RegExp;
   readonly env?: Readonly<Record<string, string>>;
+  /** What runs the script; the node that runs us unless given. */
+  readonly node?: string;
   /** For node itself, before the script. */
   readonly nodeFlags?: readonly string[];
 }
@@ -42,11 +44,11 @@ export class Programs {
   }
 
   /**
-   * Starts a script with the node that runs us, and waits until it is ready.
+   * Starts a script with node, and waits until it is ready.
    * @throws when it ends before, or is not ready within 30 s: with what it printed
    */
   async start(name: string, args: readonly string[], options: ProgramOptions): Promise<Program> {
-    const child = spawn(process.execPath, [...(options.nodeFlags ?? []), ...args], {
+    const child = spawn(options.node ?? process.execPath, [...(options.nodeFlags ?? []), ...args], {
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });

@@ -1,4 +1,4 @@
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport, type Transport } from "@modelcontextprotocol/client";
 import {
   createTaskSessionFromClient,
   type RawClientDispatch,
@@ -12,27 +12,36 @@ export interface ConnectedClient {
   /** Whether the server at the other end has the Tasks extension. */
   readonly serverHasTasks: boolean;
   readonly tasks: TaskEnabledSession;
+  /** What it is built on, for what has nothing to do with tasks. */
+  readonly client: Client;
   close(): Promise<void>;
 }
+
+type OnInputRequest = NonNullable<WithTasksOptions["onInputRequest"]>;
 
 const PROTOCOL_VERSION = "2026-07-28";
 const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
 const CLIENT_INFO = { name: "taskgate-demo", version: "1.0.0" };
 const CAPABILITIES = { elicitation: { form: {} }, extensions: { [TASKS_EXTENSION]: {} } };
 
-/** Connects the official client, with a session of the official Tasks extension on top. */
-export async function connect(
-  url: string,
-  onInputRequest: NonNullable<WithTasksOptions["onInputRequest"]>,
+/** Connects the official client over HTTP, with a session of the official Tasks extension on top. */
+export function connect(url: string, onInputRequest: OnInputRequest): Promise<ConnectedClient> {
+  return connectOver(new StreamableHTTPClientTransport(new URL(url)), url, onInputRequest);
+}
+
+/** The same over any transport; `endpointId` names what is at its other end. */
+export async function connectOver(
+  transport: Transport,
+  endpointId: string,
+  onInputRequest: OnInputRequest,
 ): Promise<ConnectedClient> {
-  const transport = new StreamableHTTPClientTransport(new URL(url));
   const client = new Client(CLIENT_INFO, {
     capabilities: CAPABILITIES,
     versionNegotiation: { mode: { pin: PROTOCOL_VERSION } },
   });
   await client.connect(transport);
   const tasks = createTaskSessionFromClient(client, {
-    endpointId: url,
+    endpointId,
     onInputRequest,
     rawDispatch: rawDispatch(transport),
     v2RequestFraming: {
@@ -45,6 +54,7 @@ export async function connect(
     era: client.getProtocolEra(),
     serverHasTasks: client.getServerCapabilities()?.extensions?.[TASKS_EXTENSION] !== undefined,
     tasks,
+    client,
     close: async () => {
       await tasks.close();
       await client.close();
@@ -52,11 +62,11 @@ export async function connect(
   };
 }
 
-type Message = Parameters<StreamableHTTPClientTransport["send"]>[0];
+type Message = Parameters<Transport["send"]>[0];
 type Answer = Awaited<ReturnType<RawClientDispatch>>;
 
 /** The client itself does not know results of the type `task`, so requests about tasks go round it, on its own transport. */
-function rawDispatch(transport: StreamableHTTPClientTransport): RawClientDispatch {
+function rawDispatch(transport: Transport): RawClientDispatch {
   const waiting = new Map<unknown, (answer: Answer) => void>();
   const toClient = transport.onmessage;
   transport.onmessage = (message) => {
