@@ -46,8 +46,16 @@ export interface ServerConfig {
 
 export type UpstreamConfig = HttpUpstreamConfig | StdioUpstreamConfig;
 
+interface SessionsConfig {
+  readonly sessions: "lease" | "per-call" | "single";
+  /** Of all callers together. With `single` it is 1, whatever this says. Absent: as many as are needed. */
+  readonly maxSessions?: number;
+  readonly idleTimeoutMs: number;
+  readonly startTimeoutMs: number;
+}
+
 /** A server that listens at an address. */
-export interface HttpUpstreamConfig {
+export interface HttpUpstreamConfig extends SessionsConfig {
   /** `sse` is HTTP+SSE of 2024-11-05; `auto` has to find out. */
   readonly transport: "auto" | "streamable-http" | "sse";
   readonly url: URL;
@@ -55,11 +63,10 @@ export interface HttpUpstreamConfig {
   readonly headers: Readonly<Record<string, string>>;
   /** Names in lower case. */
   readonly forwardHeaders: readonly string[];
-  readonly sessions: "lease" | "per-call" | "single";
 }
 
-/** A server that is started by a command and spoken to over its standard streams. */
-export interface StdioUpstreamConfig {
+/** A server that is started by a command and spoken to over its standard streams: every session is a process. */
+export interface StdioUpstreamConfig extends SessionsConfig {
   readonly transport: "stdio";
   readonly command: string;
   readonly args: readonly string[];
@@ -69,7 +76,6 @@ export interface StdioUpstreamConfig {
   readonly cwd?: string;
   /** None ever: a process gets no headers. */
   readonly forwardHeaders: readonly never[];
-  readonly sessions: "single";
 }
 
 export type TaskMode = "never" | "auto" | "always" | "required";

@@ -14,7 +14,7 @@ import {
   type PolicySettings,
   parsedDefaults,
 } from "./schema.ts";
-import { COMMAND_SESSIONS, COMMAND_TRANSPORT } from "./upstream-settings.ts";
+import { COMMAND_TRANSPORT, type SessionPreset, upstreamPresets } from "./upstream-settings.ts";
 
 type ServerFile = ConfigFile["servers"][string];
 type UpstreamFile = ServerFile["upstream"];
@@ -108,11 +108,11 @@ function resolveAddress({
     url,
     headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
     forwardHeaders: upstream.forwardHeaders ?? defaults.upstream.forwardHeaders,
-    sessions: upstream.sessions ?? defaults.upstream.sessions,
+    ...resolveSessions(upstream, upstreamPresets.url),
   };
 }
 
-function resolveCommand(command: string, { args, env, cwd }: UpstreamFile): StdioUpstreamConfig {
+function resolveCommand(command: string, { args, env, cwd, ...upstream }: UpstreamFile): StdioUpstreamConfig {
   return {
     transport: COMMAND_TRANSPORT,
     command,
@@ -120,6 +120,17 @@ function resolveCommand(command: string, { args, env, cwd }: UpstreamFile): Stdi
     env: env ?? defaults.upstream.env,
     ...(cwd === undefined ? {} : { cwd }),
     forwardHeaders: [],
-    sessions: COMMAND_SESSIONS,
+    ...resolveSessions(upstream, upstreamPresets.command),
+  };
+}
+
+function resolveSessions(given: UpstreamFile, preset: SessionPreset) {
+  const { sessions = defaults.upstream.sessions, startTimeout = preset.startTimeout } = given;
+  const { maxSessions = preset.maxSessions, idleTimeout = preset.idleTimeout } = given;
+  return {
+    sessions,
+    ...(maxSessions === undefined ? {} : { maxSessions }),
+    idleTimeoutMs: idleTimeout,
+    startTimeoutMs: startTimeout,
   };
 }

@@ -1,5 +1,5 @@
 import { formatPath, type Path, type Problem, textAt, valueAt } from "./problems.ts";
-import { COMMAND_SESSIONS, COMMAND_SETTINGS, COMMAND_TRANSPORT, URL_SETTINGS } from "./upstream-settings.ts";
+import { COMMAND_SETTINGS, COMMAND_TRANSPORT, URL_SETTINGS } from "./upstream-settings.ts";
 
 /** What does not go together in the upstream of a server: it has an address, or it is started. */
 export function upstreamConflicts(document: unknown, path: Path): readonly Problem[] {
@@ -10,7 +10,7 @@ export function upstreamConflicts(document: unknown, path: Path): readonly Probl
     return [{ path: formatPath(path), message: "has url and command, and can have only one of them" }];
   if (!hasUrl && !hasCommand)
     return [{ path: formatPath(path), message: "must have url, or command for a server to be started" }];
-  const found = hasUrl ? withUrl(upstream) : withCommand(upstream);
+  const found = [...(hasUrl ? withUrl(upstream) : withCommand(upstream)), ...besidesSingle(upstream)];
   return found.map(([name, message]) => ({ path: formatPath([...path, name]), message }));
 }
 
@@ -25,16 +25,16 @@ function withUrl(upstream: object): readonly Found[] {
 
 function withCommand(upstream: object): readonly Found[] {
   const transport = textAt(upstream, ["transport"]) ?? COMMAND_TRANSPORT;
-  const sessions = textAt(upstream, ["sessions"]) ?? COMMAND_SESSIONS;
   const found = strangers(upstream, URL_SETTINGS, "goes with url, and this server has a command");
   if (transport !== COMMAND_TRANSPORT)
     found.push(["transport", `${transport} goes with url, and this server has a command`]);
-  if (sessions !== COMMAND_SESSIONS)
-    found.push([
-      "sessions",
-      `${sessions} is not supported by this version for a command, which knows ${COMMAND_SESSIONS}`,
-    ]);
   return found;
+}
+
+function besidesSingle(upstream: object): readonly Found[] {
+  const maxSessions = Number(valueAt(upstream, ["maxSessions"]) ?? 1);
+  const isMore = textAt(upstream, ["sessions"]) === "single" && maxSessions > 1;
+  return isMore ? [["maxSessions", `${maxSessions} contradicts sessions: single, which is one session`]] : [];
 }
 
 function strangers(upstream: object, settings: readonly string[], message: string): Found[] {

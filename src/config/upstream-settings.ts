@@ -1,6 +1,6 @@
 import { httpUrl } from "./addresses.ts";
 import { directory, program, programArguments, variables } from "./command.ts";
-import { choice, section, setting } from "./fields.ts";
+import { choice, duration, integer, section, setting } from "./fields.ts";
 import { forwardHeaders, staticHeaders } from "./headers.ts";
 
 /** What belongs to a server at an address, and to one that is started. */
@@ -8,16 +8,30 @@ export const URL_SETTINGS = ["url", "headers", "forwardHeaders"] as const;
 export const COMMAND_SETTINGS = ["command", "args", "env", "cwd"] as const;
 /** What one that is started has to be content with. */
 export const COMMAND_TRANSPORT = "stdio";
-export const COMMAND_SESSIONS = "single";
 
 export const upstreamDefaults = {
   transport: "auto",
   headers: {},
   forwardHeaders: [],
   sessions: "lease",
+  startTimeout: "30s",
   args: [],
   env: {},
 } as const;
+
+/** What holds of sessions where nothing is said. To keep one costs a server over HTTP little, and to start one costs seconds. */
+export interface SessionPreset {
+  readonly maxSessions?: number;
+  readonly idleTimeout: number;
+  readonly startTimeout: number;
+}
+
+const START_TIMEOUT = duration().parse(upstreamDefaults.startTimeout);
+
+export const upstreamPresets: Readonly<Record<"url" | "command", SessionPreset>> = {
+  url: { idleTimeout: duration().parse("1m"), startTimeout: START_TIMEOUT },
+  command: { maxSessions: 8, idleTimeout: duration().parse("5m"), startTimeout: START_TIMEOUT },
+};
 
 const URL_TRANSPORTS = ["auto", "streamable-http", "sse"] as const;
 
@@ -65,8 +79,21 @@ export const upstreamSection = section({
   ),
   sessions: setting(
     choice(["lease", "per-call", "single"]),
-    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for everything, one call at a time, for servers that can have no other. With `command` it is `single`, the only one that this version knows there.",
+    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for everything, one call at a time, for servers that can have no other. With `command` every session is a process.",
     upstreamDefaults.sessions,
+  ),
+  maxSessions: setting(
+    integer(1, 10_000),
+    "How many sessions the gateway opens at one time, for all callers together: for calls, for lists, and for the clients' own. Who needs one more waits. 8 with `command`, no limit with `url` unless given; sessions that clients open at `url` themselves are not counted.",
+  ),
+  idleTimeout: setting(
+    duration(),
+    "How long a session that nobody uses is kept: `5m` with `command` and `1m` with `url` unless given; there, those for lists at least 5 minutes. With `sessions: single` it is kept for good.",
+  ),
+  startTimeout: setting(
+    duration(),
+    "How long the server may take to start and to answer `initialize`.",
+    upstreamDefaults.startTimeout,
   ),
 }).meta({
   oneOf: [
@@ -76,7 +103,6 @@ export const upstreamSection = section({
       properties: {
         ...none(URL_SETTINGS),
         transport: { const: COMMAND_TRANSPORT },
-        sessions: { const: COMMAND_SESSIONS },
       },
     },
   ],

@@ -13,8 +13,10 @@ import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
 
-/** How long the server may take for a list, a completion or a subscription. */
-const ANSWER_TIMEOUT_MS = 60_000;
+/** How long the server may take for a list, a completion or a subscription. Most clients wait for 60 s. */
+const ANSWER_TIMEOUT_MS = 50_000;
+/** How long any of that may wait until the server has room for the session. */
+const PATIENCE_MS = 60_000;
 const MAX_REOPEN_DELAY_MS = 30_000;
 const LIST_CHANGES = ["tools", "prompts", "resources"] as const;
 
@@ -33,25 +35,50 @@ export class ControlSession implements SessionHolder {
   /** What is known of the server's tools, as this caller sees them. */
   readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
   readonly #source: SessionSource;
+  readonly #onIdle: () => void;
   readonly #listeners = new Set<ChangeListener>();
   readonly #subscriptions = new Map<string, Subscription>();
   #reopening: NodeJS.Timeout | undefined;
+  /** How many are using the session at the moment, or wait for it. */
+  #users = 0;
   #isClosed = false;
   /** When it was last of use, in milliseconds since the epoch. */
   lastUsed = Date.now();
 
-  /** `source` is given whom it is for, and what to call when the server has forgotten its session. */
-  constructor(source: (holder: SessionHolder, onLost: () => void) => SessionSource) {
+  /**
+   * `source` is given whom it is for, and what to call when the server has forgotten its session; `onIdle` is called when
+   * nobody uses it any more.
+   */
+  constructor(
+    source: (holder: SessionHolder, onLost: () => void) => SessionSource,
+    onIdle: () => void = () => {},
+  ) {
     this.#source = source(this, () => this.#reopen(0));
+    this.#onIdle = onIdle;
   }
 
   get isListenedTo(): boolean {
     return this.#listeners.size > 0;
   }
 
+  get isBusy(): boolean {
+    return this.#users > 0;
+  }
+
   /** @throws UpstreamFailure when the server cannot be reached */
   async describe(): Promise<ServerDescription> {
     return this.#use((session) => session.server);
+  }
+
+  /**
+   * Begins to end the session in favour of others, if nobody uses it, and settles when it is gone. It is opened again when it
+   * is needed, or when there is room and somebody listens.
+   */
+  giveUp(): Promise<void> | undefined {
+    if (this.isBusy) return undefined;
+    const gone = this.#source.giveUp();
+    if (gone !== undefined) this.#reopen(0);
+    return gone;
   }
 
   /**
@@ -122,9 +149,15 @@ export class ControlSession implements SessionHolder {
     await this.#source.close();
   }
 
-  #use<T>(work: (session: Session) => T | Promise<T>): Promise<T> {
-    this.lastUsed = Date.now();
-    return this.#source.use(work);
+  async #use<T>(work: (session: Session) => T | Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
+    this.#users += 1;
+    try {
+      return await this.#source.use(work, patienceMs);
+    } finally {
+      this.#users -= 1;
+      this.lastUsed = Date.now();
+      if (this.#users === 0) this.#onIdle();
+    }
   }
 
   /** Whoever listens must not be left waiting on a session that is gone. */
@@ -139,7 +172,8 @@ export class ControlSession implements SessionHolder {
 
   /** What changed meanwhile is not known, so everything may have. */
   async #resubscribe(): Promise<void> {
-    const { capabilities } = await this.describe();
+    // Those who ask for something come first: a listener takes only what nobody has.
+    const { capabilities } = await this.#use((session) => session.server, 0);
     const wanted = [...this.#subscriptions].filter(([, { users }]) => users > 0).map(([uri]) => uri);
     for (const uri of wanted) await this.ask("resources/subscribe", { uri });
     const missed = LIST_CHANGES.filter((list) => capabilities[list] !== undefined).map((list) => ({
@@ -174,8 +208,9 @@ function answerInTime(
   const request = session.request(method, params);
   return inTime(ANSWER_TIMEOUT_MS, request.response, () => {
     request.cancel("timed out");
-    const message = `The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`;
-    return new UpstreamFailure(message, { mayHaveRun: true });
+    const late = `The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`;
+    const hint = "if it mixes up its sessions, it needs sessions: single";
+    return new UpstreamFailure(`${late} (${hint})`, { mayHaveRun: true });
   });
 }
 

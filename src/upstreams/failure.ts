@@ -10,6 +10,8 @@ export interface FailureFacts {
   readonly wwwAuthenticate?: string;
   /** The JSON-RPC error in the body of a refusal. */
   readonly rpcError?: JsonRpcError;
+  /** False when the server's process could not be started, or ended or was silent before it was of any use. */
+  readonly hasStarted?: false;
   readonly cause?: unknown;
 }
 
@@ -24,6 +26,11 @@ export class UpstreamFailure extends Error {
   }
 }
 
+/** What is sent to a server when the gateway is about to stop is not sent. */
+export function stopping(): UpstreamFailure {
+  return new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });
+}
+
 /** No bytes of the request can have reached the server. */
 const NEVER_CONNECTED = new Set([
   "ECONNREFUSED",
@@ -32,14 +39,31 @@ const NEVER_CONNECTED = new Set([
   "EHOSTUNREACH",
   "ENETUNREACH",
   "UND_ERR_CONNECT_TIMEOUT",
+  // The server's certificate is judged before anything is sent.
+  "CERT_CHAIN_TOO_LONG",
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_REJECTED",
+  "CERT_REVOKED",
+  "CERT_SIGNATURE_FAILURE",
+  "CERT_UNTRUSTED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "HOSTNAME_MISMATCH",
+  "INVALID_CA",
+  "INVALID_PURPOSE",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
 /** Any error of the transport as an `UpstreamFailure`. */
 export function toFailure(caught: unknown): UpstreamFailure {
   for (let error = caught; error instanceof Error; error = error.cause) {
     if (error instanceof UpstreamFailure) return error;
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== undefined && NEVER_CONNECTED.has(code)) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== undefined && (NEVER_CONNECTED.has(code) || isLateConnection(error))) {
       return new UpstreamFailure(`The server cannot be reached (${code})`, {
         mayHaveRun: false,
         cause: caught,
@@ -63,6 +87,13 @@ export function toFailure(caught: unknown): UpstreamFailure {
     mayHaveRun: true,
     cause: caught,
   });
+}
+
+/** A connection that was open can be too late as well, with the same code. */
+function isLateConnection(error: Error): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (error instanceof AggregateError) return error.errors.every(isLateConnection);
+  return code === "ETIMEDOUT" && syscall === "connect";
 }
 
 function rootMessage(error: Error): string {

@@ -24,7 +24,8 @@ function parse(line: Buffer): unknown {
   }
 }
 
-function isMessage(value: unknown): value is JsonRpcMessage {
+/** Whether a value is one message. */
+export function isMessage(value: unknown): value is JsonRpcMessage {
   if (!isObject(value) || value.jsonrpc !== "2.0") return false;
   const { id, method } = value;
   if (typeof method === "string") return id === undefined || isRequestId(id);

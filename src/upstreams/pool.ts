@@ -1,9 +1,11 @@
+import type { BerthWait } from "./berths.ts";
 import type { CallSession, Session, SessionHolder } from "./session.ts";
 
 /** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
 export interface SessionUser {
   readonly key: string;
-  readonly open: (holder: SessionHolder) => Promise<Session>;
+  /** Waits until the server has room for it. @throws UpstreamFailure */
+  readonly open: (holder: SessionHolder, wait: BerthWait<Session>) => Promise<Session>;
 }
 
 /** The right to use a session alone, until it is released. */
@@ -19,6 +21,8 @@ export interface PoolOptions {
   readonly idleMs: number;
   /** How many sessions a server is made to keep for nothing. 0: none is used twice. */
   readonly maxIdle: number;
+  /** Called when a session is idle that was not before. */
+  readonly onIdle?: () => void;
 }
 
 interface Idle {
@@ -41,17 +45,29 @@ export class SessionPool {
 
   /**
    * An idle session of the user's, or a new one.
+   * @param signal aborted, with the failure that says why, when it is not wanted any more: then no session is opened
    * @throws UpstreamFailure when none can be opened
    */
-  async lease({ key, open }: SessionUser, holder: SessionHolder): Promise<Lease> {
-    const idle = this.#takeIdle(key);
-    const session = idle ?? (await open(holder));
+  async lease({ key, open }: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+    let idle = this.#takeIdle(key);
+    const instead = () => {
+      idle = this.#takeIdle(key);
+      return idle;
+    };
+    const session = idle ?? (await open(holder, { signal, instead }));
     session.attach(holder);
     this.#leased.add(session);
     const release: Lease["release"] = (state) => {
       if (this.#leased.delete(session)) this.#takeBack(key, session, state);
     };
-    return { session, isReused: idle !== undefined, release };
+    return { session, isReused: session === idle, release };
+  }
+
+  /** Begins to end the session that is of the least use, if there is an idle one, and settles when it is gone. */
+  giveUp(): Promise<void> | undefined {
+    const lost = this.#idle.findIndex(({ session }) => !session.isUsable);
+    const [idle] = this.#idle.splice(Math.max(lost, 0), 1);
+    return idle?.session.close();
   }
 
   /** Ends what has been idle for too long, or what the server has forgotten. */
@@ -82,5 +98,6 @@ export class SessionPool {
     if (state === "doubtful" || !session.isUsable || this.#isClosed) return void session.close();
     this.#idle.push({ key, session, since: Date.now() });
     if (this.#idle.length > this.#options.maxIdle) void this.#idle.shift()?.session.close();
+    this.#options.onIdle?.();
   }
 }

@@ -43,8 +43,11 @@ export type RequestAnswer =
 
 /** Whoever uses the session at the moment: what the server sends of its own accord goes there. */
 export interface SessionHolder {
-  /** To be answered on `session`, which may not have been handed out yet. */
-  onRequest(request: JsonRpcRequest, session: CallSession): void;
+  /**
+   * To be answered on `session`, which may not have been handed out yet. `key`: what the server itself calls its question,
+   * if it has a name for it (2026-07-28, MRTR).
+   */
+  onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void;
   onNotification(notification: JsonRpcNotification): void;
 }
 
@@ -79,6 +82,8 @@ export interface SessionOptions {
   readonly share: (description: ServerDescription) => ServerDescription;
   /** The server has forgotten the session. Not called after `close`. */
   readonly onLost?: () => void;
+  /** How long the server may take to answer `initialize`, and to take note that this is done. */
+  readonly startTimeoutMs: number;
 }
 
 /** What is needed to use a session that somebody else has opened. */
@@ -94,7 +99,6 @@ interface Pending {
   onProgress(progress: Progress): void;
 }
 
-const INITIALIZE_TIMEOUT_MS = 30_000;
 /** A call waits no longer than this for its log messages. */
 const LOG_LEVEL_PATIENCE_MS = 2_000;
 
@@ -226,16 +230,16 @@ export class Session implements CallSession {
     await this.#wire.close();
   }
 
-  async #initialize({ clientInfo, capabilities, share }: SessionOptions): Promise<void> {
+  async #initialize(options: SessionOptions): Promise<void> {
+    const { clientInfo, capabilities, share, startTimeoutMs } = options;
     const request = this.request("initialize", {
       protocolVersion: LATEST_LEGACY_VERSION,
       capabilities,
       clientInfo,
     });
-    const response = await inTime(INITIALIZE_TIMEOUT_MS, request.response, () => {
-      const message = `The server did not answer initialize within ${INITIALIZE_TIMEOUT_MS} ms`;
-      return new UpstreamFailure(message, { mayHaveRun: false });
-    }).catch((error: unknown) => {
+    const response = await inTime(startTimeoutMs, request.response, () =>
+      slowToStart("answer initialize", startTimeoutMs),
+    ).catch((error: unknown) => {
       throw beforeTheCall(toFailure(error));
     });
     if ("error" in response) {
@@ -244,7 +248,9 @@ export class Session implements CallSession {
     }
     this.#description = share(readDescription(response.result));
     this.#wire.setProtocolVersion(this.#description.protocolVersion);
-    await this.#wire.initialized().catch((error: unknown) => {
+    await inTime(startTimeoutMs, this.#wire.initialized(), () =>
+      slowToStart("take notifications/initialized", startTimeoutMs),
+    ).catch((error: unknown) => {
       throw beforeTheCall(toFailure(error));
     });
   }
@@ -291,7 +297,7 @@ export class Session implements CallSession {
   }
 }
 
-function hasProgress(params: JsonObject): params is Progress {
+export function hasProgress(params: JsonObject): params is Progress {
   return typeof params.progress === "number";
 }
 
@@ -312,6 +318,12 @@ export function readDescription(result: JsonObject): ServerDescription {
     serverInfo: isObject(serverInfo) ? serverInfo : {},
     ...(typeof instructions === "string" ? { instructions } : {}),
   };
+}
+
+/** The server did not do in time what it has to do before it is of use. */
+export function slowToStart(what: string, ms: number): UpstreamFailure {
+  const message = `The server did not ${what} within ${ms} ms (startTimeout)`;
+  return new UpstreamFailure(message, { mayHaveRun: false, hasStarted: false });
 }
 
 /** Whatever went wrong while the session opened, the call that wanted it has not been sent, and nobody answered it. */

@@ -1,7 +1,13 @@
-import { UpstreamFailure } from "./failure.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { stopping, toFailure, UpstreamFailure } from "./failure.ts";
 import type { Lease, SessionUser } from "./pool.ts";
 import type { Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
+import { type Patience, patiently, WaitingLine } from "./waiting-line.ts";
+
+/** How long a server that has ended with its session may take to be there again. */
+const RESTART_MS = 5_000;
+const LOOK_AGAIN_MS = 250;
 
 /** The session that there is. */
 interface Present {
@@ -10,14 +16,6 @@ interface Present {
   /** Who hears what the server sends while no call has the session. */
   listener: SessionHolder | undefined;
 }
-
-interface Waiting {
-  readonly key: string;
-  admit(): void;
-}
-
-/** How long a list may wait for a session that somebody else needs for a call. */
-const PATIENCE_MS = 60_000;
 
 /**
  * The only session of a server that cannot have two: some keep one protocol object for all. Everything goes over it, one
@@ -31,30 +29,42 @@ export class Solo {
   /** What its users have in common; the session itself may still be the last one's. */
   #key = "";
   #call: SessionHolder | undefined;
-  #turn: Promise<void> = Promise.resolve();
-  readonly #waiting = new Set<Waiting>();
+  #hasCall = false;
+  readonly #calls = new WaitingLine<void, void>();
+  /** What has to wait until nobody uses the session for another key. */
+  readonly #others = new WaitingLine<string, void>();
+  readonly #onIdle: () => void;
   #isClosed = false;
 
-  /** The session for one call. @throws UpstreamFailure */
-  async lease(user: SessionUser, holder: SessionHolder): Promise<Lease> {
-    const previous = this.#turn;
-    let done = () => {};
-    this.#turn = new Promise((resolve) => {
-      done = resolve;
-    });
-    await previous;
-    await this.#enter(user.key);
+  /** @param onIdle called when nobody uses the session any more */
+  constructor(onIdle: () => void = () => {}) {
+    this.#onIdle = onIdle;
+  }
+
+  /**
+   * The session for one call.
+   * @param signal aborted, with the failure that says why, when it is not wanted any more
+   * @throws UpstreamFailure
+   */
+  async lease(user: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+    await this.#beginCall(signal);
+    try {
+      await this.#enter(user.key, { signal });
+    } catch (error) {
+      this.#endCall();
+      throw error;
+    }
     const before = this.#present;
     let isReleased = false;
     const leave = () => {
       isReleased = true;
       this.#call = undefined;
       this.#leave();
-      done();
+      this.#endCall();
     };
     try {
       this.#call = holder;
-      const session = await this.#opened(user, holder);
+      const session = await this.#opened(user, holder, { signal });
       session.attach(this.#shared(holder));
       const release: Lease["release"] = (state) => {
         if (isReleased) return;
@@ -83,10 +93,10 @@ export class Solo {
   /** The session for everything that is no call; `listener` hears of changes as long as the session is its own. */
   source(user: SessionUser, listener: SessionHolder): SessionSource {
     return {
-      use: async (work) => {
-        await this.#enter(user.key, PATIENCE_MS);
+      use: async (work, patienceMs) => {
+        await this.#enter(user.key, { patienceMs });
         try {
-          const session = await this.#opened(user, listener);
+          const session = await this.#opened(user, listener, { patienceMs });
           if (this.#present !== undefined) this.#present.listener = listener;
           if (this.#call === undefined) session.attach(listener);
           return await work(session);
@@ -94,42 +104,53 @@ export class Solo {
           this.#leave();
         }
       },
+      giveUp: () => undefined,
       close: async () => {
         if (this.#present?.listener === listener) this.#present.listener = undefined;
       },
     };
   }
 
+  /** Begins to end the session, if nobody uses it, and settles when it is gone. */
+  giveUp(): Promise<void> | undefined {
+    if (this.#users > 0) return undefined;
+    const present = this.#present;
+    this.#present = undefined;
+    return present?.session.then(
+      (session) => session.close(),
+      () => {},
+    );
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const { admit } of this.#waiting) admit();
+    for (const { refuse } of this.#calls) refuse(stopping());
+    for (const { refuse } of this.#others) refuse(stopping());
     const session = await this.#present?.session.catch(() => undefined);
     await session?.close();
   }
 
+  async #beginCall(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#hasCall) return this.#calls.join(undefined, { signal }, busy);
+    this.#hasCall = true;
+  }
+
+  #endCall(): void {
+    const [next] = this.#calls;
+    // The next one has it before anybody else can see that it is free.
+    this.#hasCall = next !== undefined;
+    next?.admit();
+  }
+
   /** First come, first served, so that nobody waits for ever. */
-  #enter(key: string, patienceMs?: number): Promise<void> {
-    if (this.#waiting.size === 0 && this.#mayEnter(key)) {
-      this.#admit(key);
-      return Promise.resolve();
+  async #enter(key: string, patience: Patience): Promise<void> {
+    if (this.#others.size === 0 && this.#mayEnter(key)) return this.#admit(key);
+    try {
+      await this.#others.join(key, patience, busy);
+    } finally {
+      // Somebody who has lost patience may have been in the way of others.
+      this.#admitOthers();
     }
-    return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
-        key,
-        admit: () => {
-          clearTimeout(timer);
-          this.#waiting.delete(waiting);
-          this.#admit(key);
-          resolve();
-        },
-      };
-      const giveUp = () => {
-        this.#waiting.delete(waiting);
-        reject(new UpstreamFailure("The server's only session is busy with a call", { mayHaveRun: false }));
-      };
-      const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs);
-      this.#waiting.add(waiting);
-    });
   }
 
   #mayEnter(key: string): boolean {
@@ -143,29 +164,57 @@ export class Solo {
 
   #leave(): void {
     this.#users -= 1;
-    for (const waiting of this.#waiting) {
-      if (!this.#mayEnter(waiting.key)) return;
-      waiting.admit();
+    this.#admitOthers();
+    if (this.#users === 0) this.#onIdle();
+  }
+
+  #admitOthers(): void {
+    for (const { who: key, admit } of this.#others) {
+      if (!this.#mayEnter(key)) return;
+      this.#admit(key);
+      admit();
     }
   }
 
-  async #opened(user: SessionUser, holder: SessionHolder): Promise<Session> {
-    if (this.#isClosed) throw new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });
+  async #opened(user: SessionUser, holder: SessionHolder, patience: Patience): Promise<Session> {
+    if (this.#isClosed) throw stopping();
     const present = this.#present;
-    const session = await present?.session.catch(() => undefined);
+    const found = present?.session.catch(() => undefined);
+    const session = found && (await patiently(found, patience, busy));
     if (present !== undefined && present.key === user.key && session?.isUsable) return session;
     // Others with the same key may have replaced it while we looked.
     if (this.#present === present) {
-      const opening = this.#replace(session, () => user.open(holder));
+      // Whoever loses patience leaves it to the next.
+      const opening = this.#replace(session, () => user.open(holder, {}));
       opening.catch(() => {});
       this.#present = { key: user.key, session: opening, listener: undefined };
     }
-    return (this.#present as Present).session;
+    return patiently((this.#present as Present).session, patience, busy);
   }
 
-  /** The server has to have forgotten the old one before it will take a new one. */
+  /**
+   * The server has to have forgotten the old one before it will take a new one. Some end with their only session, and then
+   * somebody has to start them again.
+   */
   async #replace(old: Session | undefined, open: () => Promise<Session>): Promise<Session> {
-    await old?.close();
-    return open();
+    if (old === undefined) return open();
+    await old.close();
+    for (const deadline = performance.now() + RESTART_MS; ; await sleep(LOOK_AGAIN_MS)) {
+      try {
+        return await open();
+      } catch (error) {
+        const isAway = isUnreachable(toFailure(error));
+        if (!isAway || this.#isClosed || performance.now() >= deadline) throw error;
+      }
+    }
   }
+}
+
+/** Whether nobody answered at all. */
+function isUnreachable({ facts: { status, hasStarted } }: UpstreamFailure): boolean {
+  return status === undefined && hasStarted !== false;
+}
+
+function busy(): UpstreamFailure {
+  return new UpstreamFailure("The server's only session is busy with a call", { mayHaveRun: false });
 }

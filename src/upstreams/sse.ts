@@ -4,7 +4,7 @@ import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import type { UpstreamFetch } from "./fetch.ts";
 import { inTime } from "./in-time.ts";
-import type { Asking, Wire } from "./wire.ts";
+import { type Asking, INITIALIZED, type Wire } from "./wire.ts";
 
 export interface SseOptions {
   /** Of the event stream; where messages are posted to is the server's to say, on the same origin. */
@@ -77,8 +77,8 @@ export class SseWire implements Wire {
     return { ended, stop };
   }
 
-  async initialized(): Promise<void> {
-    const told = this.tell({ jsonrpc: "2.0", method: "notifications/initialized" });
+  async initialized(notification = INITIALIZED): Promise<void> {
+    const told = this.tell(notification);
     await inTime(this.#openingMs, told, () => late("take notifications/initialized", this.#openingMs));
   }
 

@@ -1,10 +1,10 @@
 import { within } from "../ops/within.ts";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { Child, type ChildOptions, type Exit } from "./child.ts";
-import { UpstreamFailure } from "./failure.ts";
+import { type FailureFacts, UpstreamFailure } from "./failure.ts";
 import { LineSplitter } from "./lines.ts";
 import { readMessages, toLine } from "./message-line.ts";
-import type { Asking, Wire } from "./wire.ts";
+import { type Asking, INITIALIZED, type Wire } from "./wire.ts";
 
 export type StdioOptions = ChildOptions & {
   /** How long one message of the server may be. */
@@ -14,6 +14,7 @@ export type StdioOptions = ChildOptions & {
 /** A server that closes one of its streams is usually about to exit, which says more. */
 const HANG_UP_MS = 1_000;
 const MAX_QUOTED_CHARS = 200;
+const NEVER_STARTED: FailureFacts = { mayHaveRun: false, hasStarted: false };
 
 /**
  * A session with a process of its own, over its standard streams (2024-11-05 to 2025-11-25, Transports §stdio). Everything
@@ -61,8 +62,8 @@ export class StdioWire implements Wire {
     return { ended, stop };
   }
 
-  initialized(): Promise<void> {
-    return this.tell({ jsonrpc: "2.0", method: "notifications/initialized" });
+  initialized(notification = INITIALIZED): Promise<void> {
+    return this.tell(notification);
   }
 
   /** Settles when no process of the server is left, or none that can be ended. */
@@ -76,7 +77,7 @@ export class StdioWire implements Wire {
   async #start(): Promise<Child> {
     const child = await Child.start(this.#options).catch((error: Error) => {
       const message = `The server could not be started: ${error.message}`;
-      throw new UpstreamFailure(message, { mayHaveRun: false, cause: error });
+      throw new UpstreamFailure(message, { mayHaveRun: false, hasStarted: false, cause: error });
     });
     child.output.on("data", (chunk: Buffer) => this.#read(child, chunk));
     child.output.once("close", () => void this.#hangUp(child, "closed its output"));
@@ -87,7 +88,11 @@ export class StdioWire implements Wire {
   async #send(message: JsonRpcMessage): Promise<void> {
     const child = await this.#child;
     if (this.#isClosed) throw closed({ mayHaveRun: false });
-    if (this.#ending !== undefined) throw new UpstreamFailure(said(this.#ending, ""), { mayHaveRun: false });
+    if (this.#ending !== undefined)
+      throw new UpstreamFailure(
+        said(this.#ending, ""),
+        this.#isInitialized ? { mayHaveRun: false } : NEVER_STARTED,
+      );
     await child.input.write(toLine(message)).catch(async (error: unknown) => {
       if (error instanceof UpstreamFailure) throw error;
       const ending = await this.#hangUp(child, "closed its input");
@@ -132,8 +137,10 @@ export class StdioWire implements Wire {
     if (this.#isClosed) return ending;
     // Before the requests fail, so that whoever may ask again does so elsewhere.
     if (this.#isInitialized) this.onLost();
-    const when = this.#isInitialized ? " in the middle of the call" : " before it answered initialize";
-    this.#failAll(new UpstreamFailure(said(ending, when), { mayHaveRun: this.#isInitialized }));
+    const failure = this.#isInitialized
+      ? new UpstreamFailure(said(ending, " in the middle of the call"), { mayHaveRun: true })
+      : new UpstreamFailure(said(ending, " before it answered initialize"), NEVER_STARTED);
+    this.#failAll(failure);
     return ending;
   }
 

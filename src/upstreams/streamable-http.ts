@@ -6,7 +6,7 @@ import {
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { type Expected, STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
-import type { Asking, Wire } from "./wire.ts";
+import { type Asking, INITIALIZED, type Wire } from "./wire.ts";
 
 export interface StreamableHttpOptions {
   readonly url: URL;
@@ -85,11 +85,11 @@ export class StreamableHttpWire implements Wire {
     return request.method === "initialize" ? this.#handshake(request) : this.#exchange(request, onAccepted);
   }
 
-  async initialized(): Promise<void> {
+  async initialized(notification = INITIALIZED): Promise<void> {
     const listening = new Promise<void>((resolve) => {
       this.#onListening = resolve;
     });
-    await this.tell({ jsonrpc: "2.0", method: "notifications/initialized" });
+    await this.tell(notification);
     // The transport opens the stream by itself when this is acknowledged with 202, but not after another 2xx.
     if (this.#last.status !== 202) this.#main.resumeStream("").catch(() => {});
     const deadline = setTimeout(this.#onListening, LISTEN_DEADLINE_MS);

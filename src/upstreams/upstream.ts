@@ -1,9 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { Admission } from "./admission.ts";
+import type { BerthWait } from "./berths.ts";
 import { ControlSession } from "./control.ts";
-import { type Lease, SessionPool } from "./pool.ts";
-import { readDescription, type ServerDescription, Session, type SessionHolder } from "./session.ts";
+import { inTime } from "./in-time.ts";
+import type { ModernServer } from "./modern-server.ts";
+import { ModernUpstream } from "./modern-upstream.ts";
+import { type Lease, SessionPool, type SessionUser } from "./pool.ts";
+import {
+  readDescription,
+  type ServerDescription,
+  Session,
+  type SessionHolder,
+  slowToStart,
+} from "./session.ts";
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
 import type { JoinedSession } from "./streamable-http.ts";
@@ -29,9 +40,11 @@ export interface UpstreamOptions extends WiresOptions {
   readonly clientInfo: { readonly name: string; readonly version: string };
 }
 
-const IDLE_SESSION_MS = 60_000;
-const IDLE_CONTROL_MS = 300_000;
-const SWEEP_MS = 15_000;
+/** To log in again costs a server over HTTP more than to remember. */
+const MIN_IDLE_CONTROL_MS = 300_000;
+const SWEEP_MS = { min: 100, max: 15_000 } as const;
+/** How long a client that opens a session of its own waits until the server has room for it. */
+const PAIR_PATIENCE_MS = 10_000;
 /** Sessions that a server is made to keep for nothing, and callers that we are made to remember. */
 const MAX_IDLE_SESSIONS = 256;
 const MAX_CONTROL_SESSIONS = 256;
@@ -40,6 +53,7 @@ const MAX_CONTROL_SESSIONS = 256;
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #wires: Wires;
+  readonly #admission: Admission;
   readonly #pool: SessionPool;
   readonly #solo: Solo | undefined;
   readonly #controls = new Map<string, ControlSession>();
@@ -47,19 +61,45 @@ export class Upstream {
   /** What the server last said of itself; most sessions are told the same, instructions and all. */
   #description: ServerDescription | undefined;
   readonly #joined = new Set<Session>();
+  /** There where the server may turn out to speak 2026-07-28 itself. */
+  readonly #modern: ModernUpstream | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    const { sessions, idleTimeoutMs, maxSessions = Number.POSITIVE_INFINITY, transport } = options.config;
+    const isSingle = sessions === "single";
     this.#wires = new Wires(options);
-    const maxIdle = options.config.sessions === "lease" ? MAX_IDLE_SESSIONS : 0;
-    this.#pool = new SessionPool({ idleMs: IDLE_SESSION_MS, maxIdle });
-    this.#solo = options.config.sessions === "single" ? new Solo() : undefined;
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    this.#admission = new Admission({
+      wires: this.#wires,
+      hasProcesses: transport === "stdio",
+      max: isSingle ? 1 : maxSessions,
+      setting: isSingle ? "sessions: single" : `maxSessions: ${maxSessions}`,
+      makeRoom: () => this.#pool.giveUp() ?? this.#solo?.giveUp() ?? this.#giveUpControl(),
+    });
+    this.#pool = new SessionPool({
+      idleMs: idleTimeoutMs,
+      maxIdle: sessions === "lease" ? MAX_IDLE_SESSIONS : 0,
+      onIdle: this.#onIdle,
+    });
+    this.#solo = isSingle ? new Solo(this.#onIdle) : undefined;
+    this.#modern = mayBeModern(options);
+    const sweepMs = Math.min(SWEEP_MS.max, Math.max(SWEEP_MS.min, idleTimeoutMs));
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
   }
 
   /** The server's name and version, as it last said them. */
   get serverInfo(): JsonObject | undefined {
-    return this.#description?.serverInfo;
+    return this.#modern?.known?.serverInfo ?? this.#description?.serverInfo;
+  }
+
+  /**
+   * The server, if it speaks 2026-07-28 itself; asked if that is not known, and at once if it is. Never rejects.
+   * @param headers the caller's own that are passed on
+   */
+  modern(
+    headers: Readonly<Record<string, string>>,
+  ): ModernServer | undefined | Promise<ModernServer | undefined> {
+    return this.#modern?.find(headers);
   }
 
   /** What the server last said of itself, to whomever. */
@@ -69,11 +109,12 @@ export class Upstream {
 
   /**
    * A session for one call. What the server sends on it goes to `holder` until it is released.
+   * @param signal aborted, with the failure that says why, when it is not wanted any more
    * @throws UpstreamFailure
    */
-  lease(owner: SessionOwner, holder: SessionHolder): Promise<Lease> {
-    const user = { key: keyOf(owner), open: (opener: SessionHolder) => this.#open(owner, opener) };
-    return (this.#solo ?? this.#pool).lease(user, holder);
+  lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+    const open: SessionUser["open"] = (opener, wait) => this.#open(owner, opener, wait);
+    return (this.#solo ?? this.#pool).lease({ key: keyOf(owner), open }, holder, signal);
   }
 
   /** The client's own session, for one call: to be released without being ended. */
@@ -96,11 +137,15 @@ export class Upstream {
 
   /**
    * A wire for a session that a client opens itself, message by message: `use` sends the client's `initialize` over it, and the
-   * wire is closed if that fails. Whatever transport the server speaks.
+   * wire is closed if that fails, or is not answered within `startTimeout`. Whatever transport the server speaks. The session
+   * counts for `maxSessions` until the wire is closed.
    * @throws UpstreamFailure, and whatever `use` throws
    */
   pair<T>(headers: Readonly<Record<string, string>>, use: (wire: Wire) => Promise<T>): Promise<T> {
-    return this.#wires.open(headers, use);
+    const { startTimeoutMs } = this.#options.config;
+    const late = () => slowToStart("answer initialize", startTimeoutMs);
+    const useInTime = (wire: Wire) => inTime(startTimeoutMs, use(wire), late);
+    return this.#admission.open(headers, useInTime, { patienceMs: PAIR_PATIENCE_MS });
   }
 
   /** The same, and if it has not been asked yet it is, as a client without capabilities. @throws UpstreamFailure */
@@ -120,7 +165,7 @@ export class Upstream {
   /** The session for everything that is no call. */
   control(owner: SessionOwner): ControlSession {
     const key = keyOf(owner);
-    const control = this.#controls.get(key) ?? new ControlSession(this.#sourceFor(owner, key));
+    const control = this.#controls.get(key) ?? new ControlSession(this.#sourceFor(owner, key), this.#onIdle);
     // The one that was used last is the last to go.
     this.#controls.delete(key);
     this.#controls.set(key, control);
@@ -130,23 +175,25 @@ export class Upstream {
 
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#modern?.close();
     const controls = [...this.#controls.values()];
     this.#controls.clear();
-    await Promise.all([this.#pool, ...controls, ...this.#joined].map((sessions) => sessions.close()));
-    await this.#solo?.close();
+    const sessions = [this.#pool, this.#solo, ...controls, ...this.#joined, this.#admission];
+    await Promise.all(sessions.map((each) => each?.close()));
   }
 
   #sourceFor(owner: SessionOwner, key: string) {
     const solo = this.#solo;
     return (holder: SessionHolder, onLost: () => void): SessionSource =>
       solo === undefined
-        ? new OwnSession(() => this.#open(owner, holder, onLost))
-        : solo.source({ key, open: (opener) => this.#open(owner, opener, onLost) }, holder);
+        ? new OwnSession((patienceMs) => this.#open(owner, holder, { patienceMs }, onLost))
+        : solo.source({ key, open: (opener, wait) => this.#open(owner, opener, wait, onLost) }, holder);
   }
 
   async #open(
     { headers, capabilities }: SessionOwner,
     holder: SessionHolder,
+    wait: BerthWait<Session>,
     onLost?: () => void,
   ): Promise<Session> {
     const options = {
@@ -155,9 +202,10 @@ export class Upstream {
       holder,
       onGarbage: this.#onGarbage,
       share: (description: ServerDescription) => this.#share(description),
+      startTimeoutMs: this.#options.config.startTimeoutMs,
       ...(onLost === undefined ? {} : { onLost }),
     };
-    return this.#wires.open(headers, (wire) => Session.open({ ...options, wire }));
+    return this.#admission.open(headers, (wire) => Session.open({ ...options, wire }), wait);
   }
 
   /** Hears of what the server sent that is no message, or did not take. */
@@ -172,15 +220,31 @@ export class Upstream {
   #sweep(): void {
     const now = Date.now();
     this.#pool.sweep(now);
+    const { idleTimeoutMs, transport } = this.#options.config;
+    const idleMs = transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_IDLE_CONTROL_MS);
     for (const [key, control] of this.#controls) {
-      if (!control.isListenedTo && now - control.lastUsed > IDLE_CONTROL_MS) this.#end(key, control);
+      if (isSpare(control) && now - control.lastUsed > idleMs) this.#end(key, control);
     }
   }
 
   #evict(): void {
-    const unheard = [...this.#controls].find(([, control]) => !control.isListenedTo);
-    if (unheard !== undefined) this.#end(...unheard);
+    const spare = [...this.#controls].find(([, control]) => isSpare(control));
+    if (spare !== undefined) this.#end(...spare);
   }
+
+  /** Those that somebody listens on come last: what changes before they are opened again is told late. */
+  #giveUpControl(): Promise<void> | undefined {
+    const controls = [...this.#controls.values()];
+    const inOrder = [...controls.filter(isSpare), ...controls.filter(({ isListenedTo }) => isListenedTo)];
+    for (const control of inOrder) {
+      const gone = control.giveUp();
+      if (gone !== undefined) return gone;
+    }
+    return undefined;
+  }
+
+  /** Hears that a session is of no use any more to whoever has it. */
+  readonly #onIdle = (): void => this.#admission.review();
 
   #end(key: string, control: ControlSession): void {
     this.#controls.delete(key);
@@ -188,7 +252,22 @@ export class Upstream {
   }
 }
 
+function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
+  return !isBusy && !isListenedTo;
+}
+
 /** Equal owners have equal keys. Credentials are part of it, so it is for maps and never for logs. */
 function keyOf({ caller, headers, capabilities }: SessionOwner): string {
   return JSON.stringify([caller, headers, capabilities]);
+}
+
+/**
+ * What 2026-07-28 defines of HTTP is Streamable HTTP. It has no sessions: a server that can have one only is a legacy one, and
+ * may take the question of what it is for the beginning of that session.
+ */
+function mayBeModern({ config, agents, ...options }: UpstreamOptions): ModernUpstream | undefined {
+  if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
+    return undefined;
+  const { url, headers } = config;
+  return new ModernUpstream({ ...options, url, headers, nextDispatcher: () => agents.next() });
 }

@@ -1,4 +1,4 @@
-import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 
 /** A request's own stream. */
 export interface Asking {
@@ -25,8 +25,14 @@ export interface Wire {
   ask(request: JsonRpcRequest, onAccepted?: () => void): Asking;
   /** To be called with the version that was negotiated, before anything but `initialize` is sent. */
   setProtocolVersion(version: string): void;
-  /** Sends `notifications/initialized`, and is ready for what the server sends unasked when it settles. */
-  initialized(): Promise<void>;
+  /**
+   * Sends `notifications/initialized`, in a client's own words if there are any, and is ready for what the server sends unasked
+   * when it settles.
+   */
+  initialized(notification?: JsonRpcNotification): Promise<void>;
   /** Ends the session on the server where there is one, and everything that is still open. Never rejects. */
   close(): Promise<void>;
 }
+
+/** What there is to say where nobody says more. */
+export const INITIALIZED: JsonRpcNotification = { jsonrpc: "2.0", method: "notifications/initialized" };

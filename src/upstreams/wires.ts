@@ -17,7 +17,7 @@ export interface WiresOptions {
 
 type Headers = Readonly<Record<string, string>>;
 /** Makes something of a wire. Closes it when that fails. */
-type Use<T> = (wire: Wire) => Promise<T>;
+export type Use<T> = (wire: Wire) => Promise<T>;
 
 /** How a server of older revisions says that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
 const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
@@ -85,8 +85,8 @@ export class Wires {
     try {
       return await use(this.#sse(headers));
     } catch (error) {
-      // The server may have become another one meanwhile.
-      this.#isSse = false;
+      // The server may have become another one meanwhile; what is down or wants a login has not.
+      if (SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) this.#isSse = false;
       throw error;
     }
   }

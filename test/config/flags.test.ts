@@ -52,7 +52,7 @@ test("what stands behind -- is a command, word for word", async () => {
     {
       name: "default",
       path: "/mcp",
-      upstream: { transport: "stdio", command, args, env: {}, sessions: "single" },
+      upstream: { transport: "stdio", command, args, env: {}, sessions: "lease" },
       tasks: { mode: "always" },
     },
   ]);

@@ -35,6 +35,8 @@ test("a file that names one server and nothing else gets every default", () => {
             headers: {},
             forwardHeaders: [],
             sessions: "lease",
+            idleTimeoutMs: 60_000,
+            startTimeoutMs: 30_000,
           },
           tasks: DEFAULT_POLICY,
           tools: [],
@@ -68,6 +70,9 @@ servers:
       headers: { X-Api-Key: "\${KEY}" }
       forwardHeaders: [Authorization, X-Request-Id]
       sessions: per-call
+      maxSessions: "100"
+      idleTimeout: 1d
+      startTimeout: 5s
     tasks:
       mode: always
       waitFor: 0ms
@@ -102,6 +107,9 @@ servers:
           headers: { "x-api-key": "secret" },
           forwardHeaders: ["authorization", "x-request-id"],
           sessions: "per-call",
+          maxSessions: 100,
+          idleTimeoutMs: 86_400_000,
+          startTimeoutMs: 5000,
         },
         tasks: {
           mode: "always",
@@ -127,15 +135,30 @@ test.each([
     `{ command: node, args: [server.js, "", "$\{KEY}"], env: { KEY: "$\{KEY}", _E1: "" }, cwd: ./dir }`,
     { command: "node", args: ["server.js", "", "secret"], env: { KEY: "secret", _E1: "" }, cwd: "./dir" },
   ],
+  ["what goes without saying", "{ command: node, transport: stdio }", { command: "node", args: [], env: {} }],
   [
-    "what goes without saying",
-    "{ command: node, transport: stdio, sessions: single }",
-    { command: "node", args: [], env: {} },
+    "one process",
+    "{ command: node, sessions: single, maxSessions: 1 }",
+    { command: "node", args: [], env: {}, sessions: "single", maxSessions: 1 },
+  ],
+  [
+    "many processes",
+    "{ command: node, sessions: per-call, maxSessions: 10000, idleTimeout: 10m, startTimeout: 2m }",
+    {
+      command: "node",
+      args: [],
+      env: {},
+      sessions: "per-call",
+      maxSessions: 10_000,
+      idleTimeoutMs: 600_000,
+      startTimeoutMs: 120_000,
+    },
   ],
 ])("a server is started by a command: %s", (_, text, expected) => {
   const { servers } = parseConfig(`servers: { a: { upstream: ${text} } }`, { KEY: "secret" }).config;
+  const presets = { sessions: "lease", maxSessions: 8, idleTimeoutMs: 300_000, startTimeoutMs: 30_000 };
   expect(servers.map(({ upstream }) => upstream)).toEqual([
-    { ...expected, transport: "stdio", forwardHeaders: [], sessions: "single" },
+    { transport: "stdio", forwardHeaders: [], ...presets, ...expected },
   ]);
 });
 
@@ -147,6 +170,8 @@ test.each(["auto", "streamable-http", "sse"])("a server at an address is spoken 
     headers: {},
     forwardHeaders: [],
     sessions: "lease",
+    idleTimeoutMs: 60_000,
+    startTimeoutMs: 30_000,
   });
 });
 

@@ -149,6 +149,14 @@ const upstream: readonly (readonly [string, string, string])[] = [
     'must be one of auto, streamable-http, sse, stdio, got "http"',
   ],
   ["{ url: 'http://x', sessions: many }", "sessions", 'must be one of lease, per-call, single, got "many"'],
+  ["{ url: 'http://x', maxSessions: 0 }", "maxSessions", "must be a whole number from 1 to 10000, got 0"],
+  [
+    "{ url: 'http://x', maxSessions: many, sessions: single }",
+    "maxSessions",
+    'must be a whole number from 1 to 10000, got "many"',
+  ],
+  ["{ url: 'http://x', idleTimeout: 60 }", "idleTimeout", `${DURATION}, got 60`],
+  ["{ url: 'http://x', startTimeout: 0s }", "startTimeout", 'must be from 1ms to 24d, got "0s"'],
   ["{ url: 'http://x', headers: 'X-A: secret' }", "headers", "must be a mapping from header names to values"],
   ["{ url: 'http://x', headers: { X-A: 5 } }", "headers.X-A", "must be text"],
   [
@@ -196,20 +204,21 @@ const mixed: readonly (readonly [string, readonly (readonly [string, string])[]]
     ],
   ],
   [
-    "{ command: node, headers: { A: secret }, forwardHeaders: [X], transport: sse, sessions: lease }",
+    "{ command: node, headers: { A: secret }, forwardHeaders: [X], transport: sse, sessions: single, maxSessions: 2 }",
     [
       [".headers", WITH_COMMAND],
       [".forwardHeaders", WITH_COMMAND],
       [".transport", "sse goes with url, and this server has a command"],
-      [".sessions", "lease is not supported by this version for a command, which knows single"],
+      [".maxSessions", "2 contradicts sessions: single, which is one session"],
     ],
   ],
   [
-    "{ command: node, transport: auto, sessions: per-call }",
-    [
-      [".transport", "auto goes with url, and this server has a command"],
-      [".sessions", "per-call is not supported by this version for a command, which knows single"],
-    ],
+    "{ command: node, transport: auto }",
+    [[".transport", "auto goes with url, and this server has a command"]],
+  ],
+  [
+    "{ url: 'http://x', sessions: single, maxSessions: '8' }",
+    [[".maxSessions", "8 contradicts sessions: single, which is one session"]],
   ],
 ];
 

@@ -9,11 +9,17 @@ import { onTestFinished } from "vitest";
 import { Conditions } from "../support/conditions.ts";
 import type { GatewaySettings } from "../support/gateway.ts";
 
-export type TransportUnderTest = "streamable-http" | "json-only" | "stateless" | "sse" | "stdio";
+export type TransportUnderTest = "streamable-http" | "json-only" | "stateless" | "sse" | "stdio" | "modern";
 
 export interface UpstreamUnderTest {
   /** What a gateway in front of it is set to. */
   readonly settings: Pick<GatewaySettings, "upstream" | "transport">;
+  /** The processes that serve: how many have been started, how many run, and the most that have run at one time. */
+  readonly processes: { readonly started: number; readonly running: number; readonly peak: number };
+  /** Waits until so many processes run. */
+  untilRunning(count: number): Promise<void>;
+  /** The calls that have been held so far, in order. */
+  readonly held: readonly string[];
   /** Waits until a call with this label is held, or was cancelled. */
   until(what: "held" | "cancelled", label: string): Promise<void>;
   /** Lets a held call go on. */
@@ -30,6 +36,8 @@ interface Event {
   readonly port?: number;
 }
 
+/** A process that is started may have to wait for its turn on a busy machine. */
+const PATIENCE_MS = 15_000;
 const PROGRAM = fileURLToPath(new URL("upstream-server.mjs", import.meta.url));
 
 /** Starts the server of the contract, or says how it is started. It is gone when the test ends. */
@@ -37,17 +45,8 @@ export async function startUpstream(transport: TransportUnderTest): Promise<Upst
   const witness = await startWitness();
   const environment = { TRANSPORT: transport, WITNESS: String(witness.port) };
   if (transport === "stdio") {
-    const settings = {
-      upstream: {
-        transport,
-        command: process.execPath,
-        args: [PROGRAM],
-        env: environment,
-        forwardHeaders: [],
-        sessions: "single",
-      },
-    } as const;
-    return { ...witness, settings, crash: async () => witness.exit(3) };
+    const upstream = { command: process.execPath, args: [PROGRAM], env: environment };
+    return { ...witness, settings: { upstream }, crash: async () => witness.exit(3) };
   }
   const start = async (port: number): Promise<number> => {
     witness.expectStart();
@@ -80,17 +79,33 @@ function run(env: Readonly<Record<string, string>>): ChildProcess {
 
 async function startWitness() {
   const events: Event[] = [];
+  /** What every process has to know that is started later. */
+  const released: object[] = [];
+  const held: string[] = [];
+  const processes = {
+    started: 0,
+    peak: 0,
+    get running() {
+      return sockets.size;
+    },
+  };
   const sockets = new Set<Socket>();
-  const conditions = new Conditions(() => `the server has said: ${JSON.stringify(events)}`);
+  const conditions = new Conditions(() => `the server has said: ${JSON.stringify(events)}`, PATIENCE_MS);
   const server = createServer((socket) => {
     sockets.add(socket);
+    processes.started += 1;
+    processes.peak = Math.max(processes.peak, sockets.size);
+    conditions.check();
+    for (const order of released) socket.write(`${JSON.stringify(order)}\n`);
     socket.on("error", () => undefined);
     socket.once("close", () => {
       sockets.delete(socket);
       conditions.check();
     });
     createInterface({ input: socket }).on("line", (line) => {
-      events.push(JSON.parse(line));
+      const event: Event = JSON.parse(line);
+      events.push(event);
+      if (event.what === "held") held.push(event.label ?? "");
       conditions.check();
     });
   }).listen(0, "127.0.0.1");
@@ -112,11 +127,19 @@ async function startWitness() {
       const found = () => events.filter(({ what }) => what === "started")[starts]?.port;
       return conditions.found(found, "the server to listen");
     },
+    processes,
+    untilRunning: async (count: number) => {
+      await conditions.found(() => sockets.size === count || undefined, `${count} processes to run`);
+    },
+    held,
     until: async (what: Event["what"], label: string) => {
       const isSo = (event: Event) => event.what === what && event.label === label;
       await conditions.found(() => events.some(isSo) || undefined, `${label} to be ${what}`);
     },
-    release: (label: string) => tell({ release: label }),
+    release: (label: string) => {
+      released.push({ release: label });
+      tell({ release: label });
+    },
     changeTools: () => tell({ change: true }),
     exit: async (code: number) => {
       tell({ exit: code });

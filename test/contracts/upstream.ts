@@ -2,13 +2,17 @@
 
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
-import { type GatewayUnderTest, gatewayFor } from "../support/gateway.ts";
+import { type GatewaySettings, type GatewayUnderTest, gatewayFor } from "../support/gateway.ts";
 import { type Json, type ModernClient, TASKS } from "../support/modern-client.ts";
 import { accept, EVERYTHING, INPUT, type StorySettings, textOf } from "../support/story.ts";
 import { startUpstream, type TransportUnderTest, type UpstreamUnderTest } from "./upstream-witness.ts";
 
 export interface UpstreamContract {
   readonly transport: TransportUnderTest;
+  /** As in the configuration; what it is unless given there. */
+  readonly sessions?: GatewaySettings["sessions"];
+  /** What the gateway finds the server to be; legacy unless given. */
+  readonly era?: RegExp;
   /** What the client is told when the server dies in the middle of its call. */
   readonly death: RegExp;
   /** What the transport cannot do, and why. */
@@ -16,7 +20,14 @@ export interface UpstreamContract {
 }
 
 /** What some transports have no way to do. */
-export type Ability = "progress" | "questions" | "cancel" | "logging" | "list changes";
+export type Ability =
+  | "progress"
+  | "questions"
+  | "parallel questions"
+  | "cancel"
+  | "logging"
+  | "list changes"
+  | "list changes by a call";
 
 interface Told extends GatewayUnderTest {
   readonly server: UpstreamUnderTest;
@@ -35,10 +46,16 @@ const QUESTIONS = [
 ] as const;
 
 /** Tells the stories that a server over any transport has to be good for. */
-export function describeUpstream({ transport, death, cannot }: UpstreamContract): void {
+export function describeUpstream({
+  transport,
+  sessions,
+  era = /^legacy 2025-/,
+  death,
+  cannot,
+}: UpstreamContract): void {
   const tell = async (settings: StorySettings = {}): Promise<Told> => {
     const server = await startUpstream(transport);
-    const tested = await gatewayFor({ ...server.settings, ...settings });
+    const tested = await gatewayFor({ ...server.settings, sessions, ...settings });
     return { ...tested, server, user: tested.client({ capabilities: EVERYTHING }) };
   };
   /** Every call is a task from the start. */
@@ -55,7 +72,7 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
   describe("results", () => {
     test("a quick call is answered at once", async () => {
       const { user, gateway } = await tellOfRounds();
-      expect(gateway.routes[0]?.description).toMatch(/^legacy 2025-/);
+      expect(gateway.routes[0]?.description).toMatch(era);
       expect(await user.callTool("echo", { text: "é✓\n" })).toMatchObject({
         resultType: "complete",
         content: [{ type: "text", text: "é✓\n" }],
@@ -146,6 +163,7 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
         tools: [{ match: "hold", maxRuntimeMs: 400 }],
         policy: { waitForMs: 20_000 },
       });
+      await user.callTool("echo", { text: "there is a session" });
       const handle = await user.send("tools/call", { name: "hold", arguments: { label: "late" } });
       expect(handle.message.error).toMatchObject({
         code: -32603,
@@ -183,7 +201,11 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
     });
 
     test("a call that runs too long is cancelled on the server", async () => {
-      const { user, server } = await tell({ policy: { mode: "always", maxRuntimeMs: 400 } });
+      const { user, server } = await tell({
+        policy: { waitForMs: 20_000 },
+        tools: [{ match: "hold", mode: "always", maxRuntimeMs: 400 }],
+      });
+      await user.callTool("echo", { text: "there is a session" });
       const { taskId } = await user.callTool("hold", { label: "late" });
       expect(await user.settled(taskId)).toMatchObject({
         status: "failed",
@@ -241,12 +263,7 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
       method: "notifications/tools/list_changed",
       params: { _meta: { "io.modelcontextprotocol/subscriptionId": "s" } },
     };
-    const changes: [string, (told: Told) => unknown][] = [
-      ["while nobody calls", ({ server }) => server.changeTools()],
-      ["in the course of a call", ({ user }) => user.callTool("change")],
-    ];
-
-    test.each(changes)("%s, are told to those who listen", async (_, change) => {
+    const areTold = async (change: (told: Told) => unknown): Promise<void> => {
       const told = await tellOfRounds();
       const stop = new AbortController();
       onTestFinished(() => stop.abort());
@@ -257,6 +274,13 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
       expect((await stream.next()).value).toMatchObject(CHANGED);
       const { tools } = await told.user.result("tools/list");
       expect(tools.map(({ name }: Json) => name)).toContain("new");
+    };
+
+    test("while nobody calls, are told to those who listen", () =>
+      areTold(({ server }) => server.changeTools()));
+
+    describeAbility("list changes by a call", () => {
+      test("are told to those who listen", () => areTold(({ user }) => user.callTool("change")));
     });
   });
 
@@ -290,7 +314,7 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
     test("two callers at once are each asked their own, and get their own answers", async () => {
       const { client } = await tell({
         policy: { mode: "always" },
-        identify: ({ headers }) => ({ key: String(headers["x-user"]), headers: {}, isIdentified: true }),
+        identify: byName,
       });
       const names = ["ada", "grace"] as const;
       const told = await Promise.all(
@@ -300,8 +324,47 @@ export function describeUpstream({ transport, death, cannot }: UpstreamContract)
         names.map((name) => ({ asked: [`Who is ${name}?`], answer: `${name}: accept ${name}` })),
       );
     });
+
+    describeAbility("parallel questions", () => {
+      test("of two callers are both open at once, and whoever answers first answers his own", async () => {
+        const { client } = await tell({ policy: { mode: "always" }, identify: byName });
+        const users = ["ada", "grace"].map((name) => ({
+          name,
+          user: client({ capabilities: CALLER, headers: { "x-user": name } }),
+        }));
+        const asked = await Promise.all(
+          users.map(async ({ name, user }) => {
+            const { taskId } = await user.callTool("ask", { label: name });
+            const task = await user.taskWhen(taskId, ({ status }) => status === "input_required");
+            return { name, user, taskId, questions: Object.entries<Json>(task.inputRequests) };
+          }),
+        );
+        for (const { name, user, taskId, questions } of asked.reverse()) {
+          expect(questions.map(([, { params }]) => params.message)).toEqual([`Who is ${name}?`]);
+          const answers = questions.map(([key]) => [key, accept({ name })]);
+          await user.result("tasks/update", { taskId, inputResponses: Object.fromEntries(answers) });
+          expect(textOf((await user.settled(taskId)).result)).toBe(`${name}: accept ${name}`);
+        }
+      });
+
+      test("of two calls of one caller do not get each other's answers", async () => {
+        const { user } = await tellOfTasks();
+        const told = await Promise.all(["one", "two", "three"].map((name) => answering(user, name)));
+        expect(told.map(({ answer }) => answer)).toEqual([
+          "one: accept one",
+          "two: accept two",
+          "three: accept three",
+        ]);
+      });
+    });
   });
 }
+
+const byName: GatewaySettings["identify"] = ({ headers }) => ({
+  key: String(headers["x-user"]),
+  headers: {},
+  isIdentified: true,
+});
 
 const CALLER = { ...TASKS, elicitation: { form: {} } };
 

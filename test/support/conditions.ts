@@ -4,17 +4,19 @@ const PATIENCE_MS = 5_000;
 export class Conditions {
   readonly #waiting = new Set<() => void>();
   readonly #describe: () => string;
+  readonly #patienceMs: number;
 
   /** `describe` says what the world looks like, for the message of a wait that was in vain. */
-  constructor(describe: () => string) {
+  constructor(describe: () => string, patienceMs = PATIENCE_MS) {
     this.#describe = describe;
+    this.#patienceMs = patienceMs;
   }
 
   check(): void {
     for (const look of this.#waiting) look();
   }
 
-  /** What `find` finds, as soon as it finds something. After five seconds it rejects, naming what it waited for. */
+  /** What `find` finds, as soon as it finds something. After its patience (five seconds) it rejects, naming what it waited for. */
   found<T>(find: () => T | undefined, what: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (): void => {
@@ -29,8 +31,8 @@ export class Conditions {
       };
       const timer = setTimeout(() => {
         stop();
-        reject(new Error(`waited ${PATIENCE_MS / 1000} s in vain for ${what}; ${this.#describe()}`));
-      }, PATIENCE_MS);
+        reject(new Error(`waited ${this.#patienceMs / 1000} s in vain for ${what}; ${this.#describe()}`));
+      }, this.#patienceMs);
       this.#waiting.add(look);
       look();
     });

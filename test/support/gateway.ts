@@ -19,15 +19,19 @@ export interface GatewayUnderTest {
   client(options?: ConstructorParameters<typeof ModernClient>[1]): ModernClient;
 }
 
+/** How a server is started; what is left out is as in a file that leaves it out. */
+export type CommandUnderTest = Pick<StdioUpstreamConfig, "command" | "args"> & Partial<StdioUpstreamConfig>;
+
 export interface GatewaySettings {
   /** Where the server is, or how it is started. */
-  readonly upstream: URL | StdioUpstreamConfig;
+  readonly upstream: URL | CommandUnderTest;
   readonly transport?: HttpUpstreamConfig["transport"];
   readonly store?: string;
   readonly policy?: Partial<ToolPolicy>;
   readonly tools?: readonly (Partial<ToolRule> & Pick<ToolRule, "match">)[];
   readonly server?: Partial<ServerConfig>;
   readonly sessions?: HttpUpstreamConfig["sessions"] | undefined;
+  readonly startTimeoutMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly forwardHeaders?: readonly string[];
   readonly listen?: Partial<Config["listen"]>;
@@ -83,8 +87,13 @@ export function configFor(settings: GatewaySettings): Config {
 }
 
 function upstreamFor({ upstream, ...settings }: GatewaySettings): ServerConfig["upstream"] {
-  if (!(upstream instanceof URL)) return upstream;
+  const timeouts = { idleTimeoutMs: 60_000, startTimeoutMs: settings.startTimeoutMs ?? 30_000 };
+  if (!(upstream instanceof URL)) {
+    const sessions = { sessions: settings.sessions ?? "lease", maxSessions: 8 } as const;
+    return { transport: "stdio", env: {}, forwardHeaders: [], ...sessions, ...timeouts, ...upstream };
+  }
   return {
+    ...timeouts,
     transport: settings.transport ?? "auto",
     url: upstream,
     headers: settings.headers ?? {},

@@ -28,6 +28,8 @@ function nowhere(): Upstream {
       headers: {},
       forwardHeaders: [],
       sessions: "lease",
+      idleTimeoutMs: 60_000,
+      startTimeoutMs: 30_000,
     },
     agents: upstreamAgents(),
     clientInfo: { name: "test", version: "0" },

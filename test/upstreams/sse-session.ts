@@ -60,6 +60,7 @@ export async function openSession(url: URL, options: OpenOptions = {}): Promise<
       onNotification: (notification) => heard.push(notification),
     },
     onGarbage: (error) => garbage.push(error),
+    startTimeoutMs: 30_000,
     share: (description) => description,
     onLost: () => {
       losses += 1;

@@ -44,7 +44,20 @@ describe("a session does not open", () => {
     ],
   ])("%s", async (_, options, message) => {
     const failure = await opened(options).catch((error: UpstreamFailure) => error);
-    expect(failure).toMatchObject({ name: "UpstreamFailure", message, facts: { mayHaveRun: false } });
+    const facts = { mayHaveRun: false, hasStarted: false };
+    expect(failure).toMatchObject({ name: "UpstreamFailure", message, facts });
+  });
+
+  test("when the server answers with an id that nobody has asked under", async () => {
+    const answer = JSON.stringify({ jsonrpc: "2.0", id: 999, result: { protocolVersion: "2025-11-25" } });
+    const options = {
+      ...script("silent"),
+      args: ["-e", `process.stdin.once("data", () => console.log('${answer}'))`],
+    };
+    await expect(opened(options, { startTimeoutMs: 300 })).rejects.toMatchObject({
+      message: "The server did not answer initialize within 300 ms (startTimeout)",
+      facts: { mayHaveRun: false, hasStarted: false },
+    });
   });
 
   test("when it is closed because the server never answers", async () => {

@@ -26,13 +26,14 @@ export interface Opened {
 
 export interface OpenOptions {
   readonly capabilities?: JsonObject;
+  readonly startTimeoutMs?: number;
   readonly onRequest?: (request: JsonRpcRequest, session: Session) => void;
 }
 
 /** @throws UpstreamFailure as `Session.open` does */
 export async function opened(
   options: StdioOptions,
-  { capabilities = {}, onRequest = () => {} }: OpenOptions = {},
+  { capabilities = {}, startTimeoutMs = 30_000, onRequest = () => {} }: OpenOptions = {},
 ): Promise<Opened> {
   const wire = new StdioWire(options);
   onTestFinished(() => wire.close());
@@ -46,6 +47,7 @@ export async function opened(
     capabilities,
     holder: { onRequest, onNotification: (notification) => void notifications.push(notification) },
     onGarbage: (error) => void garbage.push(error.message),
+    startTimeoutMs,
     share: (description) => description,
     onLost: () => {
       isLost = true;

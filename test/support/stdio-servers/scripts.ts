@@ -2,7 +2,14 @@ import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import type { StdioOptions } from "../../../src/upstreams/stdio.ts";
 
-export type StdioScript = "odd-tools" | "exits-at-once" | "silent" | "greets" | "holds-on";
+export type StdioScript =
+  | "odd-tools"
+  | "exits-at-once"
+  | "silent"
+  | "greets"
+  | "holds-on"
+  | "starts-late"
+  | "counts";
 
 /** How to start one of the scripts, with a log that is not looked at. */
 export function script(name: StdioScript, ...args: readonly string[]): StdioOptions {

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 const PROTOCOL_VERSION = "2025-06-18";
 
 /**
- * Answers `initialize` and `ping`, and calls `tools[name](args, call)` for a call. What a tool returns is the text of the
+ * Answers `initialize`, `ping` and `tools/list`, and calls `tools[name](args, call)` for a call. What a tool returns is the text of the
  * result; one that returns nothing does not answer.
  */
 export function serve(tools) {
@@ -17,6 +17,8 @@ export function serve(tools) {
       answer({ protocolVersion: PROTOCOL_VERSION, capabilities: { tools: {} }, serverInfo });
     } else if (method === "ping") {
       answer({});
+    } else if (method === "tools/list") {
+      answer({ tools: Object.keys(tools).map((name) => ({ name, inputSchema: { type: "object" } })) });
     } else if (method === "tools/call") {
       const text = await tools[params.name](params.arguments ?? {}, { id });
       if (text !== undefined) answer({ content: [{ type: "text", text }] });

@@ -1,0 +1,60 @@
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import type { Asking, Wire } from "./wire.ts";
+
+/** A wire that says when it has been closed, and not before: then its berth is somebody else's. */
+export class BerthedWire implements Wire {
+  readonly #wire: Wire;
+  readonly #onClosed: (wire: Wire) => void;
+  #closing: Promise<void> | undefined;
+
+  constructor(wire: Wire, onClosed: (wire: Wire) => void) {
+    this.#wire = wire;
+    this.#onClosed = onClosed;
+  }
+
+  get onMessage(): Wire["onMessage"] {
+    return this.#wire.onMessage;
+  }
+
+  set onMessage(hear: Wire["onMessage"]) {
+    this.#wire.onMessage = hear;
+  }
+
+  get onGarbage(): Wire["onGarbage"] {
+    return this.#wire.onGarbage;
+  }
+
+  set onGarbage(hear: Wire["onGarbage"]) {
+    this.#wire.onGarbage = hear;
+  }
+
+  get onLost(): Wire["onLost"] {
+    return this.#wire.onLost;
+  }
+
+  set onLost(hear: Wire["onLost"]) {
+    this.#wire.onLost = hear;
+  }
+
+  tell(message: JsonRpcMessage): Promise<void> {
+    return this.#wire.tell(message);
+  }
+
+  ask(request: JsonRpcRequest, onAccepted?: () => void): Asking {
+    return this.#wire.ask(request, onAccepted);
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#wire.setProtocolVersion(version);
+  }
+
+  initialized(notification?: JsonRpcNotification): Promise<void> {
+    return this.#wire.initialized(notification);
+  }
+
+  /** Once for all who say so: a second would not wait for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#wire.close().finally(() => this.#onClosed(this));
+    return this.#closing;
+  }
+}

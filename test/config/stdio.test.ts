@@ -1,0 +1,127 @@
+import { expect, test } from "vitest";
+import { configOfFlags, configOfStdioFlags } from "../../src/config/flag-config.ts";
+import type { Flags } from "../../src/config/flags.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problems.ts";
+import { fileWith } from "../cli/process.ts";
+
+const UPSTREAM = "http://localhost:3001/mcp";
+const TWO = `
+listen: { host: 0.0.0.0 }
+admin: { port: 9090 }
+servers:
+  reports: { upstream: { url: "${UPSTREAM}" }, tools: [{ match: "*" }, { match: dead }] }
+  files: { upstream: { command: node, args: ["$\{SCRIPT}"] } }
+`;
+
+test("flags of stdio say what those of serve say, and tasks are kept in memory", async () => {
+  const flags = { upstream: UPSTREAM, mode: "always", tool: ["a=never"], header: ["X-Key: a"] };
+  const { config, warnings } = await configOfStdioFlags(flags, {});
+  const served = await configOfFlags(flags, {});
+  expect(config).toEqual({ ...served.config, store: { url: "memory:" } });
+  expect(warnings).toEqual([]);
+});
+
+test("a rule that never applies is worth a warning", async () => {
+  const { warnings } = await configOfStdioFlags({ upstream: UPSTREAM, tool: ["*=auto", "a=never"] }, {});
+  expect(warnings.map(({ path }) => path)).toEqual(["--tool a=never"]);
+});
+
+test("a store that is named is used, and one in memory is no reason to warn", async () => {
+  const stores = ["memory:", "level:./data"].map((store) =>
+    configOfStdioFlags({ upstream: UPSTREAM, store }, {}),
+  );
+  const loaded = await Promise.all(stores);
+  expect(loaded.map(({ config, warnings }) => [config.store.url, warnings])).toEqual([
+    ["memory:", []],
+    ["level:./data", []],
+  ]);
+});
+
+test("of a file with several servers one is used, and what is wrong with others does not matter", async () => {
+  const config = await fileWith("taskgate.yaml", TWO);
+  const loaded = await configOfStdioFlags({ config, server: "reports" }, {});
+  expect(loaded.config.servers).toEqual([
+    { ...parseConfig(TWO, { SCRIPT: "" }).config.servers[0], aliases: ["/mcp"] },
+  ]);
+  expect(loaded.config.store).toEqual({ url: "memory:" });
+  expect(loaded.warnings.map(({ path }) => path)).toEqual(["servers.reports.tools[1]"]);
+});
+
+test("a file with one server needs no name, and its store counts", async () => {
+  const text = `{ "store": { "url": "level:./data" }, "servers": { "a": { "upstream": { "url": "${UPSTREAM}" } } } }`;
+  const config = await fileWith("taskgate.json", text);
+  const unnamed = await configOfStdioFlags({ config }, {});
+  expect(unnamed.config).toEqual(parseConfig(text, {}).config);
+  expect((await configOfStdioFlags({ config, server: "a" }, {})).config).toEqual(unnamed.config);
+});
+
+const NO_HTTP = "makes no sense with stdio, where nothing comes over HTTP";
+
+test.each<[string, Flags, string | undefined, readonly (readonly [string, string])[]]>([
+  ["nothing", {}, undefined, [["--upstream", "is needed, or -- COMMAND, or --config FILE"]]],
+  [
+    "flags for clients over HTTP",
+    {
+      upstream: UPSTREAM,
+      port: "x",
+      host: "a",
+      path: "b",
+      "admin-port": "c",
+      "forward-header": ["d"],
+      mode: "e",
+    },
+    undefined,
+    [
+      ["--forward-header", NO_HTTP],
+      ["--port", NO_HTTP],
+      ["--host", NO_HTTP],
+      ["--path", NO_HTTP],
+      ["--admin-port", NO_HTTP],
+      ["--mode", 'must be one of never, auto, always, required, got "e"'],
+    ],
+  ],
+  [
+    "a server without a file",
+    { "--": ["node"], server: "a" },
+    undefined,
+    [["--server", "names a server of a file, and there is no --config"]],
+  ],
+  ["a file with several servers", {}, TWO, [["--server", "is needed: one of reports, files"]]],
+  [
+    "a server that the file does not have",
+    { server: "constructor" },
+    TWO,
+    [["--server", 'must be one of reports, files, got "constructor"']],
+  ],
+  ["two servers", { server: ["reports", "files"] }, TWO, [["--server", "is given more than once"]]],
+  [
+    "a flag beside a file",
+    { port: "1", mode: "never" },
+    TWO,
+    [
+      ["--port", NO_HTTP],
+      ["--mode", "cannot go with --config, where it is servers.<name>.tasks.mode"],
+    ],
+  ],
+  [
+    "a server whose environment is not there",
+    { server: "files" },
+    TWO,
+    [["servers.files.upstream.args[0]", "the environment variable SCRIPT is not set"]],
+  ],
+  [
+    "a file without servers",
+    {},
+    "servers: {}",
+    [["servers", "must name at least one server, got a mapping"]],
+  ],
+  ["a file that is no mapping", {}, "[]", [["", "must be a mapping, got a list"]]],
+])("%s", async (_, flags, text, problems) => {
+  const file = text === undefined ? {} : { config: await fileWith("taskgate.yaml", text) };
+  const error = await configOfStdioFlags({ ...flags, ...file }, {}).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ConfigError);
+  const found = error as ConfigError;
+  expect(found.problems.map(({ path, message }) => [path, message])).toEqual(problems);
+  expect(found.warnings).toEqual([]);
+});
