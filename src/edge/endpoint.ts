@@ -1,23 +1,18 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { forwardPreflight, forwardTo } from "../lanes/forward.ts";
+import type { HttpUpstreamConfig } from "../config/config.ts";
+import { toAnswer } from "../lanes/caught.ts";
+import { sessionIdOf } from "../lanes/client-session.ts";
+import { forward, forwardPreflight, forwardTo } from "../lanes/forward.ts";
 import type { LegacyExchange, Route } from "../lanes/lane.ts";
 import { answerLegacy } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
-import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
+import type { PairedHttp } from "../lanes/paired-http.ts";
+import { rpc } from "../protocol/errors.ts";
+import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
-import { META, MODERN_VERSIONS } from "../protocol/modern.ts";
-import { StoreUnavailable } from "../stores/task-store.ts";
 import type { Identify } from "./callers.ts";
 import { answerPreflight, type Guard, isModernPreflight } from "./guards.ts";
-import {
-  type Body,
-  checkAcceptable,
-  checkContentType,
-  idOf,
-  readAccept,
-  readBody,
-  readMessage,
-} from "./inbound.ts";
+import { type Body, checkAcceptable, checkContentType, readAccept, readBody } from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
 
 export interface EndpointOptions {
@@ -25,6 +20,8 @@ export interface EndpointOptions {
   readonly identify: Identify;
   readonly maxBodyBytes: number;
   readonly keepAliveMs: number;
+  /** The sessions of legacy clients whose requests cannot be forwarded as they are. */
+  readonly pairs: PairedHttp;
 }
 
 /**
@@ -40,7 +37,8 @@ export type Endpoint = (
 ) => Promise<void>;
 
 /** The MCP endpoint, by hand: it is on the path of every poll, and a framework would be most of its cost. */
-export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: EndpointOptions): Endpoint {
+export function mcpEndpoint(options: EndpointOptions): Endpoint {
+  const { guard, identify, maxBodyBytes, keepAliveMs, pairs } = options;
   return async (request, response, route, elsewhere) => {
     let id: RequestId | null = null;
     let accepts: Accepts = { json: true, stream: false };
@@ -49,21 +47,26 @@ export function mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }: Endp
     try {
       guard(request, response);
       if (isModernPreflight(request)) return answerPreflight(request, response);
+      const caller = identify(request, route);
       const isModern = elsewhere === undefined && saysModern(request);
-      if (isModern) checkModern(request);
+      // A server that speaks the revision itself is the better judge of it.
+      let isServers = isModern && (await route.upstream.modern(caller.headers)) !== undefined;
+      if (isModern && !isServers) checkModern(request);
       accepts = readAccept(request.headers.accept);
       if (hasBody(request)) body = await readBody(request, maxBodyBytes);
       id = idOf(body?.json);
       reply = new HttpReply(response, { id, accepts, keepAliveMs });
       const isClaimed = !isModern && elsewhere === undefined && claimsModern(body?.json);
-      if (isClaimed) checkModern(request);
-      const asked = { route, request, response, reply, caller: identify(request, route) };
-      if (isModern || isClaimed) await modern(asked, body ?? NO_BODY);
+      if (isClaimed) isServers = (await route.upstream.modern(caller.headers)) !== undefined;
+      if (isClaimed && !isServers) checkModern(request);
+      const asked = { route, request, response, reply, caller };
+      if (isModern || isClaimed) await modern(asked, body, isServers);
+      else if (elsewhere === undefined && isPaired(asked, body, pairs)) await paired(asked, body, pairs);
       else await transparent(asked, body, elsewhere);
     } catch (error) {
       reply ??= new HttpReply(response, { id, accepts, keepAliveMs });
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
-      reply.error(toAnswer(error, route, body));
+      reply.error(toAnswer(error, route.log, body?.json));
     }
   };
 }
@@ -88,12 +91,36 @@ export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle
 
 type Asked = Pick<LegacyExchange, "route" | "caller" | "request" | "response" | "reply">;
 
-async function modern({ route, caller, request, reply }: Asked, body: Body): Promise<void> {
-  if (body.fault !== undefined) throw rpc.parseError(body.fault);
+/** `isServers`: the server speaks the revision itself, and is left to refuse what is not even a request. */
+async function modern(asked: Asked, body: Body | undefined, isServers: boolean): Promise<void> {
+  const { route, caller, request, reply } = asked;
+  const server = route.config.upstream;
+  const http = server.transport === "stdio" ? undefined : httpExchange(asked, server, body);
+  if (isServers && http !== undefined && !isInShape(request, body?.json)) return forward(http);
+  if (body === undefined || body.fault !== undefined) throw rpc.parseError(body?.fault ?? "there is no body");
   const { id, method, params = {} } = readMessage(body.json);
   // 2026-07-28 has no notification for a server to act on, and takes those that it does not know.
   if (id === undefined) return reply.acknowledge();
-  await answerModern({ route, caller, headers: request.headers, id, method, params, reply });
+  await answerModern({ route, caller, headers: request.headers, id, method, params, reply, http });
+}
+
+/**
+ * Whether a request belongs to a session that is paired with one at the server. A client of HTTP+SSE is understood by a server of
+ * HTTP+SSE: it opens a stream first, and posts where the server told it to.
+ */
+function isPaired({ route, request }: Asked, body: Body | undefined, pairs: PairedHttp): boolean {
+  if (route.config.upstream.transport === "stdio") return true;
+  const session = sessionIdOf(request);
+  if (session !== undefined && pairs.has(session)) return true;
+  if (route.upstream.isStreamable) return false;
+  const isOpening = isObject(body?.json) && body.json.method === "initialize";
+  return session !== undefined || (isOpening && !wholeUrl(request).includes("?"));
+}
+
+async function paired(asked: Asked, body: Body | undefined, pairs: PairedHttp): Promise<void> {
+  if (isPreflight(asked.request)) return answerPreflight(asked.request, asked.response);
+  if (body?.fault !== undefined) throw rpc.parseError(body.fault);
+  await pairs.answer({ ...asked, message: body?.json });
 }
 
 async function transparent(
@@ -103,12 +130,24 @@ async function transparent(
 ): Promise<void> {
   const { request, response, route } = asked;
   const server = route.config.upstream;
-  if (server.transport === "stdio") throw notServed(request, body?.json);
+  if (server.transport === "stdio") throw new Error("a server over stdio has nothing but its messages");
+  const exchange = httpExchange(asked, server, body);
+  if (isPreflight(request)) {
+    if (!(await forwardPreflight(exchange, elsewhere))) answerPreflight(request, response);
+  } else if (elsewhere === undefined) await answerLegacy(exchange);
+  else await forwardTo(elsewhere, exchange);
+}
+
+function httpExchange(
+  { route, caller, request, response, reply }: Asked,
+  server: HttpUpstreamConfig,
+  body: Body | undefined,
+): LegacyExchange {
   const url = wholeUrl(request);
   const mark = url.indexOf("?");
-  const exchange: LegacyExchange = {
+  return {
     route,
-    caller: asked.caller,
+    caller,
     server,
     request,
     response,
@@ -116,21 +155,18 @@ async function transparent(
     query: mark === -1 ? "" : url.slice(mark),
     message: body?.json,
     body: body?.bytes,
-    reply: asked.reply,
+    reply,
   };
-  if (isPreflight(request)) {
-    if (!(await forwardPreflight(exchange, elsewhere))) answerPreflight(request, response);
-  } else if (elsewhere === undefined) await answerLegacy(exchange);
-  else await forwardTo(elsewhere, exchange);
 }
 
-/** What the client is told; of what was not foreseen that is nothing, so the operator has to be told. */
-function toAnswer(error: unknown, { log }: Route, body: Body | undefined): RpcError {
-  if (error instanceof RpcError) return error;
-  const method = isObject(body?.json) ? body.json.method : undefined;
-  const isStore = error instanceof StoreUnavailable;
-  log.error({ err: error, method }, isStore ? "the store is not available" : "a request failed");
-  return isStore ? rpc.storeUnavailable() : toRpcError(error);
+/** Whether the gateway may have a part in a request; the server refuses the others in its own words. */
+function isInShape(request: IncomingMessage, message: unknown): boolean {
+  try {
+    checkModern(request);
+    return readMessage(message).id !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** An app that the gateway is mounted in cuts its own part off the url, and keeps the whole (Express, Connect). */
@@ -138,28 +174,11 @@ function wholeUrl(request: IncomingMessage & { readonly originalUrl?: string }):
   return request.originalUrl ?? request.url ?? "";
 }
 
-/** There is nothing to forward to: a server over stdio is for modern clients, in this version. */
-function notServed({ method, headers }: IncomingMessage, message: unknown): RpcError {
-  if (method !== "POST") return rpc.methodNotAllowed(method ?? "");
-  const params = isObject(message) && isObject(message.params) ? message.params : {};
-  const version = params.protocolVersion ?? headers["mcp-protocol-version"] ?? "2025-03-26";
-  return rpc.unsupportedVersion(String(version), MODERN_VERSIONS);
-}
-
 /** What a modern client says in a header of every request, and a legacy one in none. */
 function saysModern({ headers }: IncomingMessage): boolean {
   const version = headers["mcp-protocol-version"];
   return version !== undefined && (typeof version !== "string" || version >= "2026");
 }
-
-/** The same in the body, for a client whose headers are wrong (2026-07-28, Versioning §Terminology). */
-function claimsModern(message: unknown): boolean {
-  const meta = isObject(message) && isObject(message.params) ? message.params._meta : undefined;
-  return isObject(meta) && CLAIMS.some((key) => Object.hasOwn(meta, key));
-}
-
-const CLAIMS = [META.protocolVersion, META.clientCapabilities] as const;
-const NO_BODY: Body = { bytes: Buffer.alloc(0), json: undefined, fault: "there is no body" };
 
 /** @throws 405, 406, 415 */
 function checkModern(request: IncomingMessage): void {

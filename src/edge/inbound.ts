@@ -1,16 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { rpc } from "../protocol/errors.ts";
-import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
 import type { Accepts } from "./outbound.ts";
-
-/** The one message that a POST carries (2026-07-28, Streamable HTTP §Sending Messages). */
-export interface Inbound {
-  /** Absent: a notification. */
-  readonly id?: RequestId;
-  readonly method: string;
-  readonly params: JsonObject | undefined;
-}
 
 /** A body, and what it says. */
 export interface Body {
@@ -38,33 +29,6 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
 export function checkContentType({ headers }: IncomingMessage): void {
   const contentType = headers["content-type"] ?? "";
   if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
-}
-
-/**
- * The id of a message, whatever else is wrong with it: errors are to carry it. That of an answer is none of the client's,
- * who might take the error for the answer to a request of its own.
- */
-export function idOf(message: unknown): RequestId | null {
-  if (!isObject(message) || !isRequestId(message.id)) return null;
-  const isAnswer =
-    message.method === undefined && (Object.hasOwn(message, "result") || Object.hasOwn(message, "error"));
-  return isAnswer ? null : message.id;
-}
-
-/**
- * The shape of a message: one request or notification, no batch and no answer.
- * @throws -32600
- */
-export function readMessage(message: unknown): Inbound {
-  if (Array.isArray(message))
-    throw rpc.invalidRequest("batches are not supported; send one message at a time");
-  if (!isObject(message)) throw rpc.invalidRequest("the body must be a JSON-RPC message");
-  const { jsonrpc, id, method, params } = message;
-  if (jsonrpc !== "2.0") throw rpc.invalidRequest('jsonrpc must be "2.0"');
-  if (typeof method !== "string") throw rpc.invalidRequest("method must be a string");
-  if (id !== undefined && !isRequestId(id)) throw rpc.invalidRequest("id must be a string or an integer");
-  if (params !== undefined && !isObject(params)) throw rpc.invalidRequest("params must be an object");
-  return { method, params, ...(id === undefined ? {} : { id }) };
 }
 
 const JSON_RANGE = /(?:^|,)\s*(?:application\/(?:json|\*)|\*\/\*)\s*(?:;|,|$)/i;
@@ -106,5 +70,7 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
     const onBroken = () => reject(rpc.parseError("the body is incomplete"));
     request.once("error", onBroken);
     request.once("close", () => request.complete || onBroken());
+    // The client may have left before anybody looked.
+    if (request.destroyed) onBroken();
   });
 }

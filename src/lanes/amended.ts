@@ -1,5 +1,5 @@
 /**
- * The two answers of a legacy server that a session of 2025-11-25 gets changed, so that it has tasks. Text
+ * The answers of a server that a client gets changed, so that it has tasks. Text
  * in, text out: what is not changed stays as the server wrote it, down to its numbers, escapes, white space
  * and duplicate keys. Of duplicate keys the last one counts, as with `JSON.parse`. Text that is no JSON, or
  * is nested deeper than the stack (some thousand levels), is returned as it is.
@@ -8,6 +8,7 @@
 import { type Node, parseTree } from "jsonc-parser";
 import { isObject, type JsonObject, parseJson, toJson } from "../protocol/jsonrpc.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
+import { TASKS_EXTENSION } from "../protocol/modern.ts";
 
 /**
  * `initialize`'s answer with the capability for tasks (2025-11-25, Tasks §Capabilities). Unchanged unless it
@@ -19,6 +20,21 @@ export function withTasksCapability(message: string, tasks: JsonObject): string 
     return message;
   const capabilities = member(member(treeOf(message), "result"), "capabilities");
   return capabilities === undefined ? message : spliced(message, [added(capabilities, "tasks", tasks)]);
+}
+
+/**
+ * `server/discover`'s answer with the Tasks extension (Tasks §Capability Negotiation). Unchanged unless it is a result with
+ * capabilities that says nothing of it.
+ */
+export function withTasksExtension(message: string): string {
+  const capabilities = member(member(treeOf(message), "result"), "capabilities");
+  const extensions = member(capabilities, "extensions");
+  if (capabilities?.type !== "object" || member(extensions, TASKS_EXTENSION) !== undefined) return message;
+  const tasks = { [TASKS_EXTENSION]: {} };
+  if (extensions === undefined) return spliced(message, [added(capabilities, "extensions", tasks)]);
+  return spliced(message, [
+    extensions.type === "object" ? added(extensions, TASKS_EXTENSION, {}) : replaced(extensions, tasks),
+  ]);
 }
 
 /** What a tool says of tasks (2025-11-25, Tasks §Tool-Level Negotiation). */

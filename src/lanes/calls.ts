@@ -1,6 +1,6 @@
 import type { ToolPolicy } from "../config/config.ts";
-import { fromServer, rpc } from "../protocol/errors.ts";
-import { checkParamHeaders } from "../protocol/headers.ts";
+import { fromModernServer, fromServer, rpc } from "../protocol/errors.ts";
+import { checkParamHeaders, givenParamHeaders } from "../protocol/headers.ts";
 import {
   isObject,
   type JsonObject,
@@ -10,6 +10,7 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { legacyParams } from "../protocol/legacy.ts";
 import {
+  callParams,
   declaresTasks,
   isLogged,
   modernResult,
@@ -19,10 +20,11 @@ import {
 import { StoreUnavailable, type TaskRecord } from "../stores/task-store.ts";
 import { Call, type CallListener } from "../tasks/call.ts";
 import type { CallEnd } from "../tasks/call-end.ts";
-import type { RequestIdentity } from "../tasks/held.ts";
+import { isOurState, type RequestIdentity } from "../tasks/held.ts";
 import { modernInputRequests, readInputResponses } from "../tasks/input.ts";
 import { modernTask } from "../tasks/view.ts";
 import { nextMoment } from "../tasks/wait.ts";
+import type { SessionHolder } from "../upstreams/session.ts";
 import {
   callTask,
   claimantOf,
@@ -36,7 +38,7 @@ import {
 
 /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
 export const callTool: Lane = async (exchange) => {
-  const { route, params, envelope, headers } = exchange;
+  const { route, params, envelope, headers, server } = exchange;
   const { name, arguments: args } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
   if (args !== undefined && !isObject(args)) throw rpc.invalidParams("arguments must be an object");
@@ -45,8 +47,13 @@ export const callTool: Lane = async (exchange) => {
   if (policy.mode === "required" && !knowsTasks) {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
   }
-  const mirrored = await route.upstream.control(ownerOf(exchange)).tools.headerParams(name);
-  checkParamHeaders(headers, mirrored, args);
+  if (headers !== undefined) {
+    const owner = ownerOf(exchange);
+    const mirrored = await (server === undefined
+      ? route.upstream.control(owner).tools.headerParams(name)
+      : server.headerParams(owner, name));
+    checkParamHeaders(headers, mirrored, args);
+  }
   await conduct(exchange, {
     policy,
     mayBecomeTask: knowsTasks && policy.mode !== "never",
@@ -83,30 +90,19 @@ interface Conduct {
 
 /** Begins a call, or finds the one that this request is another round of, and stays with it until there is an answer. */
 async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
-  const { route, params, caller, method, envelope } = exchange;
+  const { route, params, caller, method, server } = exchange;
   const answers = readInputResponses(params);
-  const sent = legacyParams(params);
-  const { _meta, ...salient } = sent;
+  const { _meta, ...salient } = legacyParams(params);
   const identity: RequestIdentity = { route: route.config.name, caller: caller.key, method, params: salient };
-  if (params.requestState !== undefined) {
+  // A server that has rounds of its own gave the client the state that is not ours.
+  if (params.requestState !== undefined && (server === undefined || isOurState(params.requestState))) {
     const held = await route.held.resume(params.requestState, identity);
     if ("taskId" in held) return repeatHandle(exchange, held.taskId);
     held.call.answer(answers);
     return attend(exchange, how, held.call, identity);
   }
   if (route.stopping.aborted) throw rpc.stopping();
-  const owner = ownerOf(exchange);
-  const call = new Call({
-    lease: (holder) => route.upstream.lease(owner, holder),
-    slots: route.slots,
-    caller: owner.caller,
-    capabilities: owner.capabilities,
-    method,
-    params: sent,
-    answers,
-    maxRuntimeMs: how.policy.maxRuntimeMs,
-    ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),
-  });
+  const call = newCall(exchange, how.policy, answers);
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.
     await handOver(exchange, how, call, call.attend());
@@ -114,6 +110,25 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
     return;
   }
   return attend(exchange, how, call.start(), identity);
+}
+
+function newCall(exchange: Exchange, { maxRuntimeMs }: ToolPolicy, answers: JsonObject): Call {
+  const { route, params, method, envelope, server, headers } = exchange;
+  const owner = ownerOf(exchange);
+  const { caller, capabilities } = owner;
+  const shared = { slots: route.slots, caller, capabilities, method, maxRuntimeMs };
+  if (server !== undefined) {
+    const given = headers === undefined ? {} : givenParamHeaders(headers);
+    const lease = async (holder: SessionHolder) => server.lease(owner, given, holder);
+    return new Call({ ...shared, lease, params: callParams(params), isModern: true });
+  }
+  return new Call({
+    ...shared,
+    lease: (holder) => route.upstream.lease(owner, holder),
+    params: legacyParams(params),
+    answers,
+    ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),
+  });
 }
 
 /** Stays with a call until it has ended, asks for something, takes too long, or the client has gone. */
@@ -214,7 +229,7 @@ function answer({ reply, route }: Exchange, { policy, finish }: Conduct, end: Ca
       return reply.result(result);
     }
     case "error":
-      throw fromServer(end.error);
+      throw end.isModern ? fromModernServer(end.error) : fromServer(end.error);
     case "ours":
       throw end.error;
     case "cancelled":

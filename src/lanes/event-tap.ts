@@ -21,6 +21,7 @@ export class EventTap implements Passage, Channel, OpenStream {
   readonly #response: ServerResponse;
   readonly #boundary = new EventBoundary();
   readonly #leave: () => void;
+  readonly #lastWords: JsonText | undefined;
   /** What is to be put in at the end of the event that is just passing. */
   #waiting: JsonText[] = [];
   /** The server's first bytes, while they may be a byte order mark that comes behind something of ours. */
@@ -30,8 +31,10 @@ export class EventTap implements Passage, Channel, OpenStream {
   #isOver = false;
   lastWritten = performance.now();
 
-  constructor(response: ServerResponse, streams: OpenStreams) {
+  /** `lastWords`: what the client is told when the gateway stops, on the answer to a POST that never ends by itself. */
+  constructor(response: ServerResponse, streams: OpenStreams, lastWords?: JsonText) {
     this.#response = response;
+    this.#lastWords = lastWords;
     if (response.headersSent) this.#head = NOTHING;
     this.#leave = streams.add(this);
   }
@@ -77,7 +80,7 @@ export class EventTap implements Passage, Channel, OpenStream {
 
   /** The answer to a POST ends by itself, and what is in progress may. */
   stop(): void {
-    if (this.#response.req.method !== "GET") return;
+    if (this.#response.req.method !== "GET" && this.#lastWords === undefined) return;
     this.#isStopping = true;
     if (this.#boundary.isBetweenEvents) this.#endSoon();
   }
@@ -111,7 +114,8 @@ export class EventTap implements Passage, Channel, OpenStream {
   /** When what is just passing has been written. */
   #endSoon(): void {
     this.#isOver = true;
-    setImmediate(() => this.#response.end());
+    const words = this.#lastWords === undefined ? "" : toEvent(this.#lastWords);
+    setImmediate(() => this.#response.end(words));
   }
 
   /** A byte order mark is one at the very start only: behind something of ours it would spoil the first event. */

@@ -1,9 +1,15 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { isEventStream } from "../protocol/headers.ts";
-import { isObject } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonText } from "../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
-import { readInitializeResult, type TaskSupport, withTaskSupport, withTasksCapability } from "./amended.ts";
+import {
+  readInitializeResult,
+  type TaskSupport,
+  withTaskSupport,
+  withTasksCapability,
+  withTasksExtension,
+} from "./amended.ts";
 import { amendingPassage } from "./amending.ts";
 import { sessionKey } from "./backchannels.ts";
 import { sessionIdOf, speaksTasks } from "./client-session.ts";
@@ -12,6 +18,7 @@ import { EventTap } from "./event-tap.ts";
 import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
 import { overheard } from "./overheard.ts";
+import { tasksCapability } from "./tasks-2025.ts";
 import type { AnswerHead, Forwarding, Passage } from "./transparent.ts";
 
 /** How large an answer may be that is changed; a larger one passes as it is. */
@@ -21,6 +28,7 @@ const SIMPLE_HEAD_MS = 60_000;
 /** Methods that do the same however often they are sent, and so may be sent again on a connection that turns out to be dead. */
 const REPEATABLE: ReadonlySet<unknown> = new Set([
   "initialize",
+  "server/discover",
   "notifications/initialized",
   "ping",
   "tools/list",
@@ -34,18 +42,29 @@ const REPEATABLE: ReadonlySet<unknown> = new Set([
 ]);
 const IDEMPOTENT: ReadonlySet<unknown> = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
 
+/** What else there is to a request that is forwarded. */
+export interface Along {
+  /** The end of a stream that would not end by itself, should the gateway stop. */
+  readonly lastWords?: JsonText;
+  readonly onStatus?: (status: number) => void;
+}
+
 /**
  * Forwards a request to the server's endpoint as it came, and the answer as it comes; an answer that is a stream is kept
  * alive.
  * @throws RpcError, HTTP 502, when there is no answer
  */
-export async function forward(exchange: LegacyExchange): Promise<void> {
+export async function forward(
+  exchange: LegacyExchange,
+  { lastWords, onStatus = () => {} }: Along = {},
+): Promise<void> {
   const { response, route } = exchange;
   let tap: EventTap | undefined;
-  const onHead = ({ headers }: AnswerHead) => {
+  const onHead = ({ status, headers }: AnswerHead) => {
+    onStatus(status);
     // What has a length is complete, and nothing can be put into it.
     const hasRoom = headers["content-length"] === undefined;
-    if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, route.streams);
+    if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, route.streams, lastWords);
     return tap;
   };
   try {
@@ -94,16 +113,16 @@ export async function forwardPreflight(exchange: LegacyExchange, elsewhere?: str
 /** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
 export function forwardInitialize(exchange: LegacyRequest): Promise<void> {
   const { route, caller } = exchange;
-  const tasks = {
-    ...(caller.isIdentified ? { list: {} } : {}),
-    cancel: {},
-    requests: { tools: { call: {} } },
-  };
   return forwardAmended(exchange, (answer) => {
     const said = readInitializeResult(answer);
     if (said !== undefined) route.upstream.learn(said.result);
-    return withTasksCapability(answer, tasks);
+    return withTasksCapability(answer, tasksCapability(caller));
   });
+}
+
+/** `server/discover`: a server of 2026-07-28 that makes no tasks has them all the same. */
+export function forwardDiscover(exchange: LegacyRequest, along: Pick<Along, "onStatus">): Promise<void> {
+  return forwardAmended(exchange, withTasksExtension, along);
 }
 
 /** `tools/list`, with what the policy says of tasks. */
@@ -163,14 +182,20 @@ export async function forwardStream(exchange: LegacyExchange): Promise<void> {
   }
 }
 
-function forwardAmended(exchange: LegacyRequest, amend: (answer: string) => string): Promise<void> {
+function forwardAmended(
+  exchange: LegacyRequest,
+  amend: (answer: string) => string,
+  { onStatus = () => {} }: Pick<Along, "onStatus"> = {},
+): Promise<void> {
   const { id } = exchange;
   return sendToEndpoint(exchange, {
     isPlain: true,
-    onHead: ({ status, headers }) =>
-      status === 200 && headers["content-encoding"] === undefined
+    onHead: ({ status, headers }) => {
+      onStatus(status);
+      return status === 200 && headers["content-encoding"] === undefined
         ? amendingPassage({ contentType: headers["content-type"], id, maxBytes: MAX_AMENDED_BYTES, amend })
-        : undefined,
+        : undefined;
+    },
   });
 }
 

@@ -11,6 +11,7 @@ import type { CallTask, Claimant, TaskEngine } from "../tasks/engine.ts";
 import type { HeldCalls } from "../tasks/held.ts";
 import type { Policy } from "../tasks/policy.ts";
 import type { Slots } from "../tasks/slots.ts";
+import type { ModernServer } from "../upstreams/modern-server.ts";
 import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
 import { VERSION } from "../version.ts";
 import type { Backchannels } from "./backchannels.ts";
@@ -69,13 +70,21 @@ export interface Reply {
 export interface Exchange {
   readonly route: Route;
   readonly caller: Caller;
-  readonly headers: Headers;
+  /** Undefined where the transport has none, as stdio: then there is nothing to check. */
+  readonly headers: Headers | undefined;
   readonly id: RequestId;
   readonly method: string;
   readonly params: JsonObject;
   readonly envelope: Envelope;
   readonly reply: Reply;
+  /** The request as it came over HTTP, to be forwarded; undefined where it came otherwise. */
+  readonly http?: LegacyExchange | undefined;
+  /** The server, if it speaks 2026-07-28 itself: then the gateway has a part in tasks only. */
+  readonly server?: ModernServer | undefined;
 }
+
+/** The same before anything was checked, and before it is known of which era the server is. */
+export type Asked = Omit<Exchange, "envelope" | "server">;
 
 /** A request of a legacy client, or what might be one: nothing of it has been checked. */
 export interface LegacyExchange {

@@ -11,9 +11,10 @@ import type { TaskView } from "../stores/task-store.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { claimantOf, type Exchange, type Lane, ownerOf, serverMeta } from "./lane.ts";
+import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
 
 /** How much one stream may be about. */
-const MAX_SUBJECTS = 1_000;
+export const MAX_SUBJECTS = 1_000;
 const LISTS = {
   toolsListChanged: "tools",
   promptsListChanged: "prompts",
@@ -36,12 +37,14 @@ export const listen: Lane = async (exchange) => {
   onAbort(route.stopping, end);
   try {
     const subscriptionId = { [META.subscriptionId]: id };
-    const changes = await followServer(exchange, filter, ended.signal);
+    const changes =
+      exchange.server === undefined
+        ? await followServer(exchange, filter, ended.signal)
+        : await followModern(exchange, exchange.server, ended);
     const tasks = await followTasks(exchange, filter.taskIds, ended.signal);
-    const honoured = {
-      ...changes.honoured,
-      ...(filter.taskIds === undefined ? {} : { taskIds: tasks.found }),
-    };
+    const { taskIds: served, ...others } = changes.honoured;
+    const taskIds = [...(Array.isArray(served) ? served : []), ...tasks.found];
+    const honoured = { ...others, ...(filter.taskIds === undefined ? {} : { taskIds }) };
     reply.open();
     reply.keepAlive();
     notify(exchange, "notifications/subscriptions/acknowledged", {
@@ -95,15 +98,6 @@ function strings(object: JsonObject, name: string): readonly string[] | undefine
   if (value.length > MAX_SUBJECTS)
     throw rpc.invalidParams(`notifications.${name} may name ${MAX_SUBJECTS} at most`);
   return [...new Set<string>(value)];
-}
-
-type Tell = (method: string, params: JsonObject) => void;
-
-interface ServerChanges {
-  /** The part of the filter that the server can serve. */
-  readonly honoured: JsonObject;
-  /** What changed since the subscription was made is told first. */
-  begin(tell: Tell): void;
 }
 
 /** Follows the changes that the legacy server announces on the caller's control session. */

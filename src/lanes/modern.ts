@@ -3,7 +3,8 @@ import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts"
 import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
 import { discover, list, listTools, relay } from "./bridge.ts";
 import { callTool, getPrompt, readResource } from "./calls.ts";
-import type { Exchange, Lane } from "./lane.ts";
+import type { Asked, Exchange, Lane } from "./lane.ts";
+import { isLeftTo, pass } from "./left.ts";
 import { listen } from "./listen.ts";
 import { cancelTask, getTask, updateTask } from "./tasks.ts";
 
@@ -29,17 +30,27 @@ const GONE =
   /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*|notifications\/.*|roots\/.*|sampling\/.*|elicitation\/.*)$/;
 
 /**
- * Answers a modern request. The checks come in the order that the specification's codes imply: envelope, version,
+ * Answers a modern request. A server that speaks the revision itself does so, before anything is checked: nothing that we do
+ * not know is refused, and what is wrong the server says. What has to do with tasks stays ours all the same.
+ */
+export async function answerModern(asked: Asked): Promise<void> {
+  const server = await asked.route.upstream.modern(asked.caller.headers);
+  if (server !== undefined && (await isLeftTo(server, asked))) return pass(server, asked);
+  return answerChecked({ ...asked, server });
+}
+
+/**
+ * Answers a request ourselves. The checks come in the order that the specification's codes imply: envelope, version,
  * headers, method, capability; a lane checks the rest (2026-07-28, Streamable HTTP §Server Validation).
  */
-export async function answerModern(exchange: Omit<Exchange, "envelope">): Promise<void> {
+async function answerChecked(exchange: Omit<Exchange, "envelope">): Promise<void> {
   const { headers, method, params } = exchange;
   const envelope = readEnvelope(params);
-  checkVersionHeader(headers, envelope.protocolVersion);
+  if (headers !== undefined) checkVersionHeader(headers, envelope.protocolVersion);
   if (!MODERN_VERSIONS.includes(envelope.protocolVersion)) {
     throw rpc.unsupportedVersion(envelope.protocolVersion, MODERN_VERSIONS);
   }
-  checkRoutingHeaders(headers, method, params);
+  if (headers !== undefined) checkRoutingHeaders(headers, method, params);
   const lane = laneOf(method);
   if (method.startsWith("tasks/") && !declaresTasks(envelope.capabilities)) {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });

@@ -50,11 +50,16 @@ export const rpc = {
   tooManyCalls: (running: number, waiting: number) =>
     error(-32603, `Too many calls: ${running} are running and ${waiting} are waiting (maxQueued)`),
   stopping: () => error(-32603, "The gateway is stopping; try again", 200, { retryable: true }),
+  /** A session of the gateway's own that has ended, or never was (2025-11-25, Transports §Session Management). */
+  unknownSession: () => error(-32001, "Session not found", 404),
+  sessionOver: () => error(-32603, "The session is over: the server has gone, or the client has ended it"),
+  tooManySessions: (limit: string) =>
+    error(-32603, `Too many sessions are open: ${limit}`, 503, { retryable: true }),
   /** The same for a stream to listen on, which has no JSON-RPC answer: only the status tells. */
   noStream: () => error(-32603, "The gateway is stopping; try again", 503, { retryable: true }),
   /** The store gave no answer: nothing is known, and asking again is right. */
-  storeUnavailable: () =>
-    error(-32603, "The task store is not available; try again", 200, { retryable: true }),
+  storeUnavailable: (httpStatus = 200) =>
+    error(-32603, "The task store is not available; try again", httpStatus, { retryable: true }),
 
   /**
    * The server refused, or gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling),
@@ -105,9 +110,9 @@ export const rpc = {
     ),
 
   forbidden: (detail: string) => error(-32600, `Forbidden: ${detail}`, 403),
-  methodNotAllowed: (method: string) =>
-    new RpcError({ code: -32600, message: `${method} is not allowed here; use POST` }, 405, {
-      Allow: "POST",
+  methodNotAllowed: (method: string, allowed = "POST") =>
+    new RpcError({ code: -32600, message: `${method} is not allowed here; use ${allowed}` }, 405, {
+      Allow: allowed,
     }),
   bodyTooLarge: (maxBytes: number) => error(-32600, `The body is larger than ${maxBytes} bytes`, 413),
   notAcceptable: (wanted: string) => error(-32600, `Accept must allow ${wanted}`, 406),
@@ -141,6 +146,21 @@ export function toModernError(upstream: JsonRpcError): JsonRpcError {
 export function fromServer(upstream: JsonRpcError): RpcError {
   return new RpcError(toModernError(upstream), upstream.code === -32601 ? 404 : 200);
 }
+
+/** An error of a server that speaks 2026-07-28 itself: as it is, under the status that goes with it. */
+export function fromModernServer(upstream: JsonRpcError): RpcError {
+  return new RpcError(upstream, STATUSES[upstream.code] ?? 200);
+}
+
+/** Codes that have an HTTP status of their own (2026-07-28, Streamable HTTP §Server Validation). */
+const STATUSES: Readonly<Record<number, number>> = {
+  [-32700]: 400,
+  [-32600]: 400,
+  [-32601]: 404,
+  [-32020]: 400,
+  [-32021]: 400,
+  [-32022]: 400,
+};
 
 /** Any caught value as an error for the client. What we did not foresee says nothing about our insides. */
 export function toRpcError(caught: unknown): RpcError {

@@ -49,6 +49,16 @@ export function checkRoutingHeaders(headers: Headers, method: string, params: Js
   if (typeof name === "string") checkMirrored(headers, "Mcp-Name", name);
 }
 
+/** The headers that mirror a request's method and, where the method has one, its name (Streamable HTTP §Standard Request Headers). */
+export function routingHeaders(method: string, params: JsonObject | undefined): Record<string, string> {
+  const field = Object.hasOwn(NAME_FIELDS, method) ? NAME_FIELDS[method] : undefined;
+  const name = field === undefined ? undefined : params?.[field];
+  return {
+    "mcp-method": method,
+    ...(typeof name === "string" ? { "mcp-name": encodeHeaderValue(name) } : {}),
+  };
+}
+
 /** A tool parameter that is mirrored in a header: the name after `Mcp-Param-`, and where its value stands. */
 export interface HeaderParam {
   readonly header: string;
@@ -124,9 +134,33 @@ export function checkParamHeaders(headers: Headers, params: readonly HeaderParam
     } else if (typeof value === "number") {
       checkNumber(headers, name, value);
     } else {
-      checkMirrored(headers, name, typeof value === "string" ? value : JSON.stringify(value));
+      checkMirrored(headers, name, mirroredText(value));
     }
   }
+}
+
+/** The headers that mirror a call's arguments, names in lower case. What is not there, or null, has none. */
+export function paramHeaders(params: readonly HeaderParam[], args: unknown): Record<string, string> {
+  const present = params.flatMap(({ header, path }) => {
+    const value = valueAt(args, path);
+    if (value === undefined || value === null) return [];
+    return [[`${PARAM_PREFIX}${header.toLowerCase()}`, encodeHeaderValue(mirroredText(value))] as const];
+  });
+  return Object.fromEntries(present);
+}
+
+/** The mirrored arguments among a client's headers, whatever tool they are for: who does not know them hands them on. */
+export function givenParamHeaders(headers: Headers): Record<string, string> {
+  const given = Object.keys(headers).filter((name) => name.startsWith(PARAM_PREFIX));
+  return Object.fromEntries(given.map((name) => [name, single(headers, name) ?? ""]));
+}
+
+const PARAM_PREFIX = "mcp-param-";
+
+/** A text as the value of a mirrored header (Streamable HTTP §Value Encoding). */
+export function encodeHeaderValue(text: string): string {
+  const isSafe = isPlain(text) && !SENTINEL.test(text) && !/^[ \t]|[ \t]$/.test(text);
+  return isSafe ? text : `=?base64?${Buffer.from(text).toString("base64")}?=`;
 }
 
 const SENTINEL = /^=\?base64\?(.*)\?=$/s;
@@ -179,6 +213,10 @@ function single(headers: Headers, name: string): string | undefined {
 
 function isPlain(text: string): boolean {
   return /^[\t\x20-\x7e]*$/.test(text);
+}
+
+function mirroredText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function valueAt(args: unknown, path: readonly string[]): unknown {

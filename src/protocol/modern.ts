@@ -91,6 +91,20 @@ export function declaresTasks(capabilities: ClientCapabilities): boolean {
   return isObject(capabilities.extensions) && isObject(capabilities.extensions[TASKS_EXTENSION]);
 }
 
+/**
+ * The params of a call that the gateway makes of a server that speaks the revision itself: as the client sent them, without its
+ * progress token, which is for the client's own request, and without the Tasks extension, which is the gateway's affair.
+ */
+export function callParams(params: JsonObject): JsonObject {
+  const { progressToken: _, ...meta } = isObject(params._meta) ? params._meta : {};
+  const declared = meta[META.clientCapabilities];
+  if (!isObject(declared) || !isObject(declared.extensions)) return { ...params, _meta: meta };
+  const { [TASKS_EXTENSION]: _ours, ...extensions } = declared.extensions;
+  const { extensions: _all, ...others } = declared;
+  const capabilities = Object.keys(extensions).length === 0 ? others : { ...others, extensions };
+  return { ...params, _meta: { ...meta, [META.clientCapabilities]: capabilities } };
+}
+
 /** Whether a log message of `level` is at or above what the request asked for (2026-07-28, Logging §Per-request log level). */
 export function isLogged(level: unknown, wanted: LogLevel | undefined): boolean {
   if (wanted === undefined) return false;

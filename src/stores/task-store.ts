@@ -72,6 +72,8 @@ export type Outcome =
       readonly error: JsonRpcError;
       /** Whether it is the gateway's own error: then its code needs no translation for anybody. */
       readonly isOurs?: boolean;
+      /** Whether the server that made it speaks 2026-07-28 itself: then the code means what it means there. */
+      readonly isModern?: boolean;
     }
   | { readonly kind: "cancelled"; readonly endedAt: number; readonly reason?: string }
   | { readonly kind: "lost"; readonly endedAt: number; readonly reason: string };

@@ -2,18 +2,20 @@ import { type RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import type { JsonObject, JsonRpcError, JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 
-/** How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word. */
+/**
+ * How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word; `isModern` an
+ * error of a server that speaks 2026-07-28 itself, whose code needs no translation.
+ */
 export type CallEnd =
   | { readonly kind: "result"; readonly result: JsonObject }
-  | { readonly kind: "error"; readonly error: JsonRpcError }
+  | { readonly kind: "error"; readonly error: JsonRpcError; readonly isModern?: true }
   | { readonly kind: "ours"; readonly error: RpcError; readonly failure?: UpstreamFailure }
   | { readonly kind: "cancelled"; readonly reason: string };
 
 /** The end that the server's answer is. */
-export function toEnd(response: JsonRpcResponse): CallEnd {
-  return "error" in response
-    ? { kind: "error", error: response.error }
-    : { kind: "result", result: response.result };
+export function toEnd(response: JsonRpcResponse, isModern: boolean): CallEnd {
+  if ("result" in response) return { kind: "result", result: response.result };
+  return { kind: "error", error: response.error, ...(isModern ? { isModern } : {}) };
 }
 
 /** The end that a fault is; what the server refused with is told as the server put it. */

@@ -34,8 +34,8 @@ export interface CallListener {
 }
 
 export interface CallOptions {
-  /** Where the call gets a session from, each time it needs one. @throws UpstreamFailure */
-  readonly lease: (holder: SessionHolder) => Promise<Lease>;
+  /** Where the call gets a session from, each time it needs one, unless it is over before. @throws UpstreamFailure */
+  readonly lease: (holder: SessionHolder, over: AbortSignal) => Promise<Lease>;
   readonly slots: Slots;
   /** Whose slots it takes. */
   readonly caller: string;
@@ -51,6 +51,8 @@ export interface CallOptions {
   /** Answers that came with the request, to questions that the server has yet to ask. */
   readonly answers?: JsonObject;
   readonly maxRuntimeMs: number;
+  /** Whether the server speaks 2026-07-28 itself, so that its errors mean what they mean there. Absent: no. */
+  readonly isModern?: boolean;
 }
 
 /** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
@@ -70,6 +72,8 @@ export class Call implements SessionHolder {
   /** Gives the call's slot back, or takes it out of the queue for one. */
   #leaveSlot = () => {};
   #hasSlot = false;
+  /** Aborted when the call is ended before the server did, for those it waits for. */
+  readonly #over = new AbortController();
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   #state: "queued" | "sent" | "ended" = "queued";
@@ -162,7 +166,7 @@ export class Call implements SessionHolder {
     this.#abandon({ kind: "cancelled", reason });
   }
 
-  onRequest(request: JsonRpcRequest, session: CallSession): void {
+  onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
     const { method, params, id } = request;
     const { capabilities } = this.#options;
     const required = requiredCapability(method, params);
@@ -175,7 +179,7 @@ export class Call implements SessionHolder {
       this.#abandon({ kind: "ours", error: rpc.missingCapability(required) });
     } else {
       const stop = keepAsking(session, params);
-      void this.#ask(request)
+      void this.#ask(request, key)
         .finally(stop)
         .then((answer) => answer !== undefined && session.respond(id, answer));
     }
@@ -199,14 +203,16 @@ export class Call implements SessionHolder {
 
   async #work(): Promise<void> {
     this.#hasSlot = true;
-    const timer = setTimeout(() => this.#expire(), this.#options.maxRuntimeMs);
+    const tooLate = () => (this.#state === "queued" ? this.#giveUp() : this.#expire());
+    const timer = setTimeout(tooLate, this.#options.maxRuntimeMs);
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
         const response = await this.#exchange();
-        // A legacy client knows what to do about the error itself.
-        const isOurs = this.#options.capabilities !== undefined && round < MAX_VISITS;
+        // A legacy client knows what to do about the error itself, and a modern server asks in another way.
+        const { capabilities, isModern = false } = this.#options;
+        const isOurs = capabilities !== undefined && !isModern && round < MAX_VISITS;
         const pages = isOurs && "error" in response ? requiredVisits(response.error) : [];
-        if (pages.length === 0) return this.#finish(toEnd(response));
+        if (pages.length === 0) return this.#finish(toEnd(response, isModern));
         if (!(await this.#visit(pages))) return;
       }
     } catch (error) {
@@ -220,7 +226,7 @@ export class Call implements SessionHolder {
   /** Sends the request on a session of its own and waits for the answer. */
   async #exchange(): Promise<JsonRpcResponse> {
     for (;;) {
-      const lease = await this.#options.lease(this);
+      const lease = await this.#options.lease(this, this.#over.signal);
       try {
         const response = await this.#send(lease);
         lease.release(this.#end === undefined ? "quiet" : "doubtful");
@@ -260,15 +266,14 @@ export class Call implements SessionHolder {
   }
 
   #refuseWhenEnded(): void {
-    if (this.#end !== undefined)
-      throw new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
+    if (this.#end !== undefined) throw neverSent();
   }
 
   /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
-  async #ask({ id, method, params }: InputRequest & { id?: RequestId }): Promise<Answer> {
+  async #ask({ id, method, params }: InputRequest & { id?: RequestId }, key?: string): Promise<Answer> {
     const asked = params === undefined ? { method } : { method, params };
     try {
-      return await this.#questions.ask(asked, id);
+      return await this.#questions.ask(asked, id, key);
     } catch (error) {
       this.#abandon({ kind: "ours", error: toRpcError(error) });
       return { error: { code: -32602, message: "The client's answer has the wrong shape" } };
@@ -302,6 +307,7 @@ export class Call implements SessionHolder {
       end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
     this.#request?.cancel(message);
     this.#finish(end);
+    this.#over.abort(neverSent());
     // What runs keeps its slot until the server has come to rest.
     if (!this.#hasSlot) this.#leaveSlot();
     const lease = this.#lease;
@@ -322,4 +328,8 @@ export class Call implements SessionHolder {
   #tell(event: (listener: CallListener) => void): void {
     for (const listener of [...this.#listeners]) event(listener);
   }
+}
+
+function neverSent(): UpstreamFailure {
+  return new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
 }

@@ -34,6 +34,8 @@ interface Entry {
 /** How long a client may take to answer a round, and to ask again for an answer that it did not get. */
 const HELD_MS = 600_000;
 const KEPT_AFTER_END_MS = 60_000;
+/** Tells our states from those of a server that has rounds of its own. */
+const MARK = "taskgate.";
 /** What has ended is kept for the client's convenience only: so many calls, with so much in their results. */
 const MAX_SETTLED = 1_000;
 const MAX_SETTLED_CHARACTERS = 67_108_864;
@@ -58,7 +60,7 @@ export class HeldCalls {
     if (known === undefined) call.listen({ onEnd: (end) => this.#settle(call.id, sizeOf(end)) });
     const round = (known?.rounds ?? 0) + 1;
     this.#keep(call.id, { call }, round, HELD_MS);
-    return this.#codec.mint({ call: call.id, identity: digest(identity), round });
+    return `${MARK}${await this.#codec.mint({ call: call.id, identity: digest(identity), round })}`;
   }
 
   /**
@@ -66,12 +68,15 @@ export class HeldCalls {
    * @throws -32602 when the state was not made here, has expired, or belongs to another caller or request
    */
   async resume(requestState: unknown, identity: RequestIdentity): Promise<Held> {
-    if (typeof requestState !== "string") throw rpc.invalidRequestState();
-    // The codec's context is for bindings of its own, and we have none: what the state is bound to is sealed within.
-    const sealed = await this.#codec.verify(requestState, undefined as never).catch(() => undefined);
+    const sealed = await this.#open(requestState);
     const entry = sealed?.identity === digest(identity) ? this.#entries.get(sealed.call) : undefined;
     if (entry === undefined) throw rpc.invalidRequestState();
     return entry.held;
+  }
+
+  /** Whether a state was made by this process, whatever it was made for. */
+  async isMine(requestState: unknown): Promise<boolean> {
+    return (await this.#open(requestState)) !== undefined;
   }
 
   /** A held call has become a task: whoever repeats the round is to get the same handle. */
@@ -90,6 +95,12 @@ export class HeldCalls {
     for (const { timer } of this.#entries.values()) clearTimeout(timer);
     this.#entries.clear();
     this.#settled.clear();
+  }
+
+  async #open(requestState: unknown): Promise<Sealed | undefined> {
+    if (!isOurState(requestState)) return undefined;
+    // The codec's context is for bindings of its own, and we have none: what the state is bound to is sealed within.
+    return this.#codec.verify(requestState.slice(MARK.length), undefined as never).catch(() => undefined);
   }
 
   #keep(id: string, held: Held, rounds: number, ms: number): void {
@@ -118,6 +129,11 @@ export class HeldCalls {
     if (entry !== undefined && "call" in entry.held)
       entry.held.call.cancel("the client did not come back with an answer");
   }
+}
+
+/** Whether a `requestState` looks like one of the gateway's, by whichever replica and however long ago. */
+export function isOurState(requestState: unknown): requestState is string {
+  return typeof requestState === "string" && requestState.startsWith(MARK);
 }
 
 function sizeOf(end: CallEnd): number {

@@ -29,9 +29,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
 export class InputKeys {
   readonly #used = new Set<string>();
 
-  next(request: Pick<JsonRpcRequest, "method" | "params">): string {
+  /** `given`: what the server itself calls the question, if it has a name for it. */
+  next(request: Pick<JsonRpcRequest, "method" | "params">, given?: string): string {
     const meta = request.params?._meta;
-    const hint = isObject(meta) ? meta[KEY_HINT] : undefined;
+    const hint = given ?? (isObject(meta) ? meta[KEY_HINT] : undefined);
     const isUsable =
       typeof hint === "string" && hint !== "" && hint.length <= MAX_KEY_LENGTH && !this.#used.has(hint);
     const key = isUsable ? hint : this.#minted(KINDS[request.method]?.name ?? "input");

@@ -164,7 +164,12 @@ function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outco
       };
     }
     case "error":
-      return { kind: "failed", endedAt, error: end.error };
+      return {
+        kind: "failed",
+        endedAt,
+        error: end.error,
+        ...(end.isModern === undefined ? {} : { isModern: end.isModern }),
+      };
     case "ours":
       return { kind: "failed", endedAt, error: end.error.toJSON(), isOurs: true };
     case "cancelled":

@@ -40,12 +40,13 @@ export class Questions {
   }
 
   /**
-   * Asks, and resolves when there is an answer or when it is certain that there will be none.
+   * Asks, and resolves when there is an answer or when it is certain that there will be none. `name`: the server's own for
+   * the question, where it has one.
    * @throws -32602 when an answer came early and has the wrong shape
    */
-  ask(request: InputRequest, upstreamId?: RequestId): Promise<Answer> {
+  ask(request: InputRequest, upstreamId?: RequestId, name?: string): Promise<Answer> {
     if (this.#isClosed) return Promise.resolve(OVER);
-    const key = this.#keys.next(request);
+    const key = this.#keys.next(request, name);
     const { early, onChange } = this.#options;
     if (Object.hasOwn(early, key))
       return Promise.resolve({ result: checkAnswer(key, request.method, early[key]) });

@@ -58,7 +58,7 @@ function statusOf(task: TaskRecord, outcome: Outcome | undefined): Status {
 function errorOf(outcome: Outcome): JsonObject | undefined {
   if (outcome.kind === "lost") return { code: -32603, message: outcome.reason };
   if (outcome.kind !== "failed") return undefined;
-  return { ...(outcome.isOurs ? outcome.error : toModernError(outcome.error)) };
+  return { ...(outcome.isOurs || outcome.isModern ? outcome.error : toModernError(outcome.error)) };
 }
 
 /** A legacy client may be asked more than a modern one has an answer for. */

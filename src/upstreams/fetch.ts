@@ -69,6 +69,8 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
       })
       .catch((error: unknown) => Promise.reject(toFailure(error)));
     const { statusCode: status, headers, body } = response;
+    // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
+    body.on("error", () => {});
     if (headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity") {
       body.destroy();
       throw new UpstreamFailure("The server compressed an answer that was to be plain", { mayHaveRun: true });

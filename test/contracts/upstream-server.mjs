@@ -1,4 +1,4 @@
-// A legacy server that is served over whichever transport the environment's TRANSPORT names, and does in all of them what a
+// A server that is served over whichever transport the environment's TRANSPORT names, and does in all of them what a
 // story wants: WITNESS is a port on which it says what has happened to its calls, and is told when one may go on.
 
 import { randomUUID } from "node:crypto";
@@ -16,6 +16,7 @@ import {
   ListRootsResultSchema,
   ListToolsRequestSchema,
 } from "@modelcontextprotocol/sdk/types.js";
+import { modernHandler } from "./modern-handler.mjs";
 
 const { TRANSPORT, WITNESS, PORT = "0" } = process.env;
 const SESSION = "mcp-session-id";
@@ -48,6 +49,7 @@ function gateOf(label) {
 
 const text = (said) => ({ content: [{ type: "text", text: said }] });
 const form = { type: "object", properties: { name: { type: "string" } }, required: ["name"] };
+const INFO = { name: "storyteller", version: "1.0.0" };
 const servers = new Set();
 let isChanged = false;
 
@@ -96,6 +98,7 @@ const TOOLS = {
 async function changeTools() {
   isChanged = !isChanged;
   for (const server of servers) await server.sendToolListChanged();
+  modern.toolsChanged();
 }
 
 async function heldBack(label, signal) {
@@ -109,19 +112,18 @@ async function heldBack(label, signal) {
   });
 }
 
+function listed() {
+  const names = [...Object.keys(TOOLS), ...(isChanged ? ["new"] : [])];
+  return names.map((name) => ({ name, inputSchema: { type: "object" } }));
+}
+
+const modern = modernHandler({ tools: TOOLS, listed, info: INFO });
+
 function newServer() {
-  const server = new Server(
-    { name: "storyteller", version: "1.0.0" },
-    { capabilities: { tools: { listChanged: true }, logging: {} } },
-  );
+  const server = new Server(INFO, { capabilities: { tools: { listChanged: true }, logging: {} } });
   servers.add(server);
   server.onclose = () => servers.delete(server);
-  server.setRequestHandler(ListToolsRequestSchema, () => ({
-    tools: [...Object.keys(TOOLS), ...(isChanged ? ["new"] : [])].map((name) => ({
-      name,
-      inputSchema: { type: "object" },
-    })),
-  }));
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listed() }));
   server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) => {
     const token = extra._meta?.progressToken;
     const related = { relatedRequestId: extra.requestId };
@@ -202,6 +204,7 @@ const HANDLERS = {
   "json-only": () => withSessions({ enableJsonResponse: true }),
   stateless: () => withoutSessions,
   sse: overSse,
+  modern: () => modern.handle,
 };
 
 if (TRANSPORT === "stdio") {

@@ -6,7 +6,11 @@ import type { AddressInfo } from "node:net";
 import { McpServer as LegacyServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
-import { createMcpHandler, McpServer as ModernServer } from "@modelcontextprotocol/server";
+import {
+  type CreateMcpHandlerOptions,
+  createMcpHandler,
+  McpServer as ModernServer,
+} from "@modelcontextprotocol/server";
 import { onTestFinished } from "vitest";
 import { z } from "zod";
 
@@ -26,9 +30,9 @@ export async function legacyTwin(): Promise<URL> {
   return url;
 }
 
-/** The endpoint of the modern twin, behind `createMcpHandler`. It is closed when the test ends. */
-export async function modernTwin(): Promise<URL> {
-  const handler = createMcpHandler(modernServer, { legacy: "reject" });
+/** The endpoint of the modern twin, behind `createMcpHandler`, which refuses legacy clients unless told otherwise. It is closed when the test ends. */
+export async function modernTwin(options: CreateMcpHandlerOptions = { legacy: "reject" }): Promise<URL> {
+  const handler = createMcpHandler(modernServer, options);
   onTestFinished(() => handler.close());
   return listen(async (request, response) => {
     const answer = await handler.fetch(await toWebRequest(request));

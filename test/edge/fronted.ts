@@ -76,7 +76,7 @@ export function reached(origins: readonly Origin[]): readonly Reached[] {
   );
 }
 
-/** When it starts, the gateway asks every server who it is. */
+/** When it starts, the gateway asks every server who it is, in the way of each era. */
 function isProbe(body: Buffer): boolean {
-  return body.includes('"clientInfo":{"name":"mcp-taskgate"');
+  return body.includes('clientInfo":{"name":"mcp-taskgate"');
 }

@@ -47,10 +47,10 @@ export async function served({
   return { ...gateway, server };
 }
 
-/** The methods that the server was asked, without those that make and keep a session. */
+/** The methods that the server was asked, without those that make and keep a session, and the question of which era it is. */
 export function asked(server: ScriptedServer): string[] {
-  const session = ["initialize", "notifications/initialized", "GET", "DELETE"];
-  return server.received.map(({ method }) => method).filter((method) => !session.includes(method));
+  const ours = ["server/discover", "initialize", "notifications/initialized", "GET", "DELETE"];
+  return server.received.map(({ method }) => method).filter((method) => !ours.includes(method));
 }
 
 export interface RawAnswer {

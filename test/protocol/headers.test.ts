@@ -5,12 +5,73 @@ import {
   checkRoutingHeaders,
   checkVersionHeader,
   decodeHeaderValue,
+  encodeHeaderValue,
+  givenParamHeaders,
   type Headers,
   headerParams,
+  paramHeaders,
+  routingHeaders,
 } from "../../src/protocol/headers.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 
 const MISMATCH = { code: -32020, httpStatus: 400 };
+
+describe("encodeHeaderValue", () => {
+  test.for<[string, string]>([
+    ["us-west1", "us-west1"],
+    ["", ""],
+    ["a b\tc", "a b\tc"],
+    ["Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?="],
+    [" padded ", "=?base64?IHBhZGRlZCA=?="],
+    ["\ttab", "=?base64?CXRhYg==?="],
+    ["line1\nline2", "=?base64?bGluZTEKbGluZTI=?="],
+    ["=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="],
+    ["=?base64?open", "=?base64?open"],
+  ])("writes %j as %j", ([value, header]) => {
+    expect(encodeHeaderValue(value)).toBe(header);
+  });
+
+  test("writes what can be read again, and what can be sent", () =>
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), (value) => {
+        const header = encodeHeaderValue(value);
+        expect(decodeHeaderValue(header)).toBe(value);
+        expect(header).toMatch(/^(?:[!-~](?:[\t -~]*[!-~])?)?$/);
+      }),
+    ));
+});
+
+test.for<[string, JsonObject | undefined, JsonObject]>([
+  ["tools/list", undefined, { "mcp-method": "tools/list" }],
+  ["tools/call", { name: "grün" }, { "mcp-method": "tools/call", "mcp-name": "=?base64?Z3LDvG4=?=" }],
+  ["resources/read", { uri: "a:b" }, { "mcp-method": "resources/read", "mcp-name": "a:b" }],
+  ["tasks/get", { taskId: "t" }, { "mcp-method": "tasks/get", "mcp-name": "t" }],
+  ["prompts/get", { name: 1 }, { "mcp-method": "prompts/get" }],
+])("%s is mirrored", ([method, params, headers]) => {
+  expect(routingHeaders(method, params)).toEqual(headers);
+  checkRoutingHeaders(headers as Headers, method, params);
+});
+
+test("arguments are mirrored as they are checked", () => {
+  const params = ["a", "b", "c", "d", "e"].map((name) => ({ header: `X-${name}`, path: ["in", name] }));
+  const args = { in: { a: "é", b: -7, c: true, d: null } };
+  const headers = paramHeaders(params, args);
+  expect(headers).toEqual({
+    "mcp-param-x-a": "=?base64?w6k=?=",
+    "mcp-param-x-b": "-7",
+    "mcp-param-x-c": "true",
+  });
+  checkParamHeaders(headers, params, args);
+});
+
+test("of a client's headers those that mirror arguments are handed on", () => {
+  expect(
+    givenParamHeaders({ host: "h", "mcp-name": "n", "mcp-param-a": " x ", "mcp-param-b": ["1", "2"] }),
+  ).toEqual({
+    "mcp-param-a": "x",
+    "mcp-param-b": "1, 2",
+  });
+});
 
 describe("decodeHeaderValue", () => {
   test.for<[string, string]>([

@@ -34,6 +34,8 @@ import { Exchange, type Received } from "./scripted-exchange.ts";
 export type Script = (exchange: Exchange) => void | Promise<void>;
 
 export interface ScriptedServerOptions {
+  /** Any that is free, unless given. */
+  readonly port?: number;
   /** Without sessions the server hands out no `Mcp-Session-Id` and ignores those it is sent. */
   readonly stateless?: boolean;
   /** The revision that `initialize` answers; that of the request unless given. */
@@ -109,7 +111,7 @@ export async function startScriptedServer(
       conditions.check();
     });
   });
-  http.listen(0, "127.0.0.1");
+  http.listen(options.port ?? 0, "127.0.0.1");
   await new Promise<void>((resolve) => http.once("listening", () => resolve()));
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

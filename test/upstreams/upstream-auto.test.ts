@@ -34,7 +34,7 @@ test.each([400, 404, 405])(
     expect(textOf(await client().callTool("anything"))).toBe("over HTTP+SSE");
     expect(textOf(await client({ capabilities: EVERYTHING }).callTool("anything"))).toBe("over HTTP+SSE");
 
-    expect(front.refused).toEqual(["initialize"]);
+    expect(front.refused.filter((method) => method === "initialize")).toHaveLength(1);
     expect(server.visits).toBeGreaterThan(2);
   },
 );
@@ -74,7 +74,7 @@ test("a server that was found stays found when a session of its ends", async () 
   const { message } = await user.send("tools/call", { name: "anything" });
   expect(message.error.message).toMatch(/closed its event stream in the middle of the call/);
   expect(textOf(await user.callTool("anything"))).toBe("again");
-  expect(front.refused).toEqual(["initialize"]);
+  expect(front.refused.filter((method) => method === "initialize")).toHaveLength(1);
 });
 
 test("a server that speaks neither is told of by its first refusal", async () => {

@@ -1,0 +1,98 @@
+import { fromModernServer } from "../protocol/errors.ts";
+import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
+import { callParams } from "../protocol/modern.ts";
+import { UpstreamFailure } from "../upstreams/failure.ts";
+import { inTime } from "../upstreams/in-time.ts";
+import type { ModernServer } from "../upstreams/modern-server.ts";
+import { rejectAsRpcError } from "./bridge.ts";
+import { claimantOf, type Exchange, ownerOf } from "./lane.ts";
+
+export type Tell = (method: string, params: JsonObject) => void;
+
+export interface ServerChanges {
+  /** The part of the filter that the server can serve. */
+  readonly honoured: JsonObject;
+  /** What changed since the subscription was made is told first. */
+  begin(tell: Tell): void;
+}
+
+const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
+const METHOD_NOT_FOUND = -32601;
+/** How long a server may take to say what it honours. */
+const PATIENCE_MS = 60_000;
+/** What comes before the client can be told; a server that says more has said the same several times. */
+const MAX_EARLY = 1_000;
+const NOTHING: ServerChanges = { honoured: {}, begin: () => {} };
+
+/**
+ * Follows what a server of 2026-07-28 announces itself, on a subscription of its own: all that the client's filter names but
+ * for our tasks. When the server ends it, the client's subscription is over as well, and `ended` is aborted.
+ * @throws RpcError when the server refuses
+ */
+export async function followModern(
+  exchange: Exchange,
+  server: ModernServer,
+  ended: AbortController,
+): Promise<ServerChanges> {
+  const notifications = await serversPart(exchange, server);
+  if (Object.keys(notifications).length === 0) return NOTHING;
+  const params = server.hasTasks ? exchange.params : callParams(exchange.params);
+  let tell: Tell | undefined;
+  const early: JsonRpcNotification[] = [];
+  let acknowledge: (honoured: JsonObject) => void = () => {};
+  const acknowledged = new Promise<JsonObject>((resolve) => {
+    acknowledge = resolve;
+  });
+  const answered = server.ask(ownerOf(exchange), {
+    id: server.nextId(),
+    method: "subscriptions/listen",
+    params: { ...params, notifications },
+    signal: ended.signal,
+    onNotification: (notification) => {
+      const { method, params: what = {} } = notification;
+      if (method === ACKNOWLEDGED) acknowledge(isObject(what.notifications) ? what.notifications : {});
+      else if (tell !== undefined) tell(method, what);
+      else if (early.length < MAX_EARLY) early.push(notification);
+    },
+  });
+  const honoured = await inTime(PATIENCE_MS, Promise.race([acknowledged, refusalIn(answered)]), () => {
+    ended.abort();
+    return new UpstreamFailure(`The server did not acknowledge within ${PATIENCE_MS} ms`, {
+      mayHaveRun: true,
+    });
+  }).catch(rejectAsRpcError);
+  const end = () => ended.abort();
+  // A stream that breaks has no answer, and the client is to see that from its own.
+  const breakOff = () => {
+    if (!ended.signal.aborted) exchange.reply.drop();
+    end();
+  };
+  if (honoured !== undefined) answered.then(end, breakOff);
+  return {
+    honoured: honoured ?? {},
+    begin: (to) => {
+      tell = to;
+      for (const { method, params: what } of early.splice(0)) to(method, what ?? {});
+    },
+  };
+}
+
+/** What of the filter is not about tasks of ours. */
+async function serversPart(exchange: Exchange, server: ModernServer): Promise<JsonObject> {
+  const { params, route } = exchange;
+  const { taskIds, ...rest } = isObject(params.notifications) ? params.notifications : {};
+  if (!server.hasTasks || !Array.isArray(taskIds)) return rest;
+  const others: unknown[] = [];
+  for (const taskId of taskIds) {
+    if ((await route.engine.find(String(taskId), claimantOf(exchange))) === undefined) others.push(taskId);
+  }
+  return others.length === 0 ? rest : { ...rest, taskIds: others };
+}
+
+/** A server without subscriptions honours nothing of it: `undefined`. */
+async function refusalIn(answered: ReturnType<ModernServer["ask"]>): Promise<JsonObject | undefined> {
+  const response = await answered;
+  if (!("error" in response)) return {};
+  if (response.error.code === METHOD_NOT_FOUND) return undefined;
+  throw fromModernServer(response.error);
+}

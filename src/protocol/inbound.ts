@@ -1,0 +1,46 @@
+import { rpc } from "./errors.ts";
+import { isObject, isRequestId, type JsonObject, type RequestId } from "./jsonrpc.ts";
+import { META } from "./modern.ts";
+
+/** One message of a client (2026-07-28, Streamable HTTP §Sending Messages, stdio §Sending Messages). */
+export interface Inbound {
+  /** Absent: a notification. */
+  readonly id?: RequestId;
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+}
+
+/**
+ * The id of a message, whatever else is wrong with it: errors are to carry it. That of an answer is none of the client's,
+ * who might take the error for the answer to a request of its own.
+ */
+export function idOf(message: unknown): RequestId | null {
+  if (!isObject(message) || !isRequestId(message.id)) return null;
+  const isAnswer =
+    message.method === undefined && (Object.hasOwn(message, "result") || Object.hasOwn(message, "error"));
+  return isAnswer ? null : message.id;
+}
+
+/** Whether a message says in its `_meta` that it is of 2026-07-28 or later (2026-07-28, Versioning §Terminology). */
+export function claimsModern(message: unknown): boolean {
+  const meta = isObject(message) && isObject(message.params) ? message.params._meta : undefined;
+  return isObject(meta) && CLAIMS.some((key) => Object.hasOwn(meta, key));
+}
+
+/**
+ * The shape of a message: one request or notification, no batch and no answer.
+ * @throws -32600
+ */
+export function readMessage(message: unknown): Inbound {
+  if (Array.isArray(message))
+    throw rpc.invalidRequest("batches are not supported; send one message at a time");
+  if (!isObject(message)) throw rpc.invalidRequest("it must be a JSON-RPC message");
+  const { jsonrpc, id, method, params } = message;
+  if (jsonrpc !== "2.0") throw rpc.invalidRequest('jsonrpc must be "2.0"');
+  if (typeof method !== "string") throw rpc.invalidRequest("method must be a string");
+  if (id !== undefined && !isRequestId(id)) throw rpc.invalidRequest("id must be a string or an integer");
+  if (params !== undefined && !isObject(params)) throw rpc.invalidRequest("params must be an object");
+  return { method, params, ...(id === undefined ? {} : { id }) };
+}
+
+const CLAIMS = [META.protocolVersion, META.clientCapabilities] as const;

@@ -1,0 +1,199 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  isObject,
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+  type RequestId,
+} from "../protocol/jsonrpc.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import {
+  type CallSession,
+  hasProgress,
+  type RequestAnswer,
+  type RequestListener,
+  type SessionHolder,
+  type UpstreamRequest,
+} from "./session.ts";
+
+/** Sends one request and waits for its answer. @throws UpstreamFailure */
+export type SendModern = (
+  method: string,
+  params: JsonObject,
+  listener: {
+    readonly id: RequestId;
+    readonly signal: AbortSignal;
+    onNotification(notification: JsonRpcNotification): void;
+    onAccepted(): void;
+  },
+) => Promise<JsonRpcResponse>;
+
+/** A server that is never content is given up, and so is one that asks for more than anybody would answer. */
+const MAX_ROUNDS = 1_000;
+const MAX_QUESTIONS = 100;
+/** How long to wait before a request is made again for which nobody had to be asked: at first, and at the most. */
+const RETRY_MS = 100;
+const MAX_RETRY_MS = 5_000;
+
+/**
+ * What a call has in place of a session where there are none: what the server asks in its results becomes requests of
+ * the server, and their answers another round of the same request (2026-07-28, MRTR §Basic Workflow).
+ */
+export class ModernSession implements CallSession {
+  readonly #send: SendModern;
+  readonly #nextId: () => RequestId;
+  readonly #holder: SessionHolder;
+  readonly #open = new Set<AbortController>();
+  readonly #questions = new Map<RequestId, (answer: RequestAnswer) => void>();
+
+  constructor(options: {
+    readonly send: SendModern;
+    /** Never one that was given before. */
+    readonly nextId: () => RequestId;
+    readonly holder: SessionHolder;
+  }) {
+    this.#send = options.send;
+    this.#nextId = options.nextId;
+    this.#holder = options.holder;
+  }
+
+  request(method: string, params: JsonObject = {}, listener: RequestListener = {}): UpstreamRequest {
+    const stopped = new AbortController();
+    this.#open.add(stopped);
+    const response = this.#converse(method, params, listener, stopped.signal)
+      .catch((error: unknown) => Promise.reject(toFailure(error)))
+      .finally(() => this.#open.delete(stopped));
+    return { id: this.#nextId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
+  }
+
+  respond(id: RequestId, answer: RequestAnswer): void {
+    this.#questions.get(id)?.(answer);
+  }
+
+  /** 2026-07-28 has no notification for a server to act on. */
+  notify(): void {}
+
+  /** Everything that belongs to a request comes on its own stream. */
+  hear(): boolean {
+    return false;
+  }
+
+  /** Every request says it itself. */
+  async setLogLevel(): Promise<void> {}
+
+  /** Gives up what is still under way. */
+  close(): void {
+    for (const stopped of this.#open) stopped.abort(cancelled("the session was closed"));
+  }
+
+  async #converse(
+    method: string,
+    params: JsonObject,
+    listener: RequestListener,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
+    const { inputResponses: _responses, requestState: _state, ...request } = params;
+    let round = params;
+    let retryMs = RETRY_MS;
+    for (let count = 0; count < MAX_ROUNDS; count += 1) {
+      const response = await this.#ask(method, round, listener, signal);
+      if ("error" in response || response.result.resultType !== "input_required") return response;
+      const { inputRequests, requestState } = response.result;
+      const state = requestState === undefined ? {} : { requestState };
+      const questions = readQuestions(inputRequests);
+      if (questions.length > 0) {
+        round = { ...request, inputResponses: await this.#answers(questions, signal), ...state };
+      } else if (requestState === undefined) {
+        throw unusable("it neither asked anything nor gave a requestState");
+      } else {
+        await sleep(retryMs, undefined, { signal });
+        retryMs = Math.min(2 * retryMs, MAX_RETRY_MS);
+        round = { ...request, ...state };
+      }
+    }
+    throw unusable(`it did so ${MAX_ROUNDS} times`);
+  }
+
+  /** Every round is a request of its own, with an id and a progress token of its own. */
+  #ask(
+    method: string,
+    params: JsonObject,
+    { onProgress = () => {}, onAccepted = () => {} }: RequestListener,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
+    const id = this.#nextId();
+    const meta = { progressToken: id, ...(isObject(params._meta) ? params._meta : {}) };
+    const onNotification = (notification: JsonRpcNotification) => {
+      if (notification.method !== "notifications/progress") return this.#holder.onNotification(notification);
+      const { progressToken, ...progress } = notification.params ?? {};
+      if (progressToken === meta.progressToken && hasProgress(progress)) onProgress(progress);
+    };
+    return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted });
+  }
+
+  /** Asks the holder everything, and resolves when all of it is answered. */
+  async #answers(questions: readonly Question[], signal: AbortSignal): Promise<JsonObject> {
+    const answers: (readonly [string, unknown])[] = [];
+    await Promise.all(
+      questions.map(async ({ key, request }) => {
+        const answer = await this.#answer(request, key, signal);
+        if ("error" in answer) {
+          const message = `The server asked for ${request.method}, which was answered with an error: ${answer.error.message}`;
+          throw new UpstreamFailure(message, { mayHaveRun: true });
+        }
+        answers.push([key, answer.result]);
+      }),
+    );
+    return Object.fromEntries(answers);
+  }
+
+  #answer({ method, params }: Question["request"], key: string, signal: AbortSignal): Promise<RequestAnswer> {
+    const id = this.#nextId();
+    const request: JsonRpcRequest = {
+      jsonrpc: "2.0",
+      id,
+      method,
+      ...(params === undefined ? {} : { params }),
+    };
+    return new Promise<RequestAnswer>((resolve, reject) => {
+      const onAbort = () => reject(signal.reason);
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#questions.set(id, (answer) => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(answer);
+      });
+      this.#holder.onRequest(request, this, key);
+    }).finally(() => this.#questions.delete(id));
+  }
+}
+
+interface Question {
+  /** The server's own name for it. */
+  readonly key: string;
+  readonly request: { readonly method: string; readonly params?: JsonObject };
+}
+
+/** @throws UpstreamFailure */
+function readQuestions(inputRequests: unknown): Question[] {
+  if (inputRequests === undefined) return [];
+  if (!isObject(inputRequests)) throw unusable("inputRequests is no object");
+  const entries = Object.entries(inputRequests);
+  if (entries.length > MAX_QUESTIONS)
+    throw unusable(`it asked ${entries.length} things at once, ${MAX_QUESTIONS} at most can be`);
+  return entries.map(([key, request]) => {
+    if (!isObject(request) || typeof request.method !== "string")
+      throw unusable(`inputRequests[${JSON.stringify(key)}] is no request`);
+    const { method, params } = request;
+    return { key, request: isObject(params) ? { method, params } : { method } };
+  });
+}
+
+function unusable(why: string): UpstreamFailure {
+  return new UpstreamFailure(`The server wants input before it goes on, but ${why}`, { mayHaveRun: true });
+}
+
+function cancelled(reason: string): UpstreamFailure {
+  return new UpstreamFailure(`The request was cancelled: ${reason}`, { mayHaveRun: true });
+}

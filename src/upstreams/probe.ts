@@ -1,0 +1,132 @@
+import type { Dispatcher } from "undici";
+import { isObject, type JsonObject, type JsonRpcError, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import { META, MODERN_VERSION, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import { type UpstreamFetch, upstreamFetch } from "./fetch.ts";
+import { askModern } from "./modern-request.ts";
+
+/** What a modern server said of itself in answer to `server/discover`. */
+export interface ModernDescription {
+  readonly supportedVersions: readonly string[];
+  readonly capabilities: JsonObject;
+  readonly serverInfo?: JsonObject;
+  readonly instructions?: string;
+}
+
+/** Of which era a server is, and a server is not known to be of any until it has said so. */
+export type Verdict =
+  /** It speaks the revision that the gateway speaks. */
+  | { readonly era: "modern"; readonly description: ModernDescription }
+  /** It is modern, but speaks other revisions only. */
+  | { readonly era: "other"; readonly supportedVersions: readonly string[] }
+  | { readonly era: "legacy" }
+  | { readonly era: "unknown"; readonly failure: UpstreamFailure; readonly isLate: boolean };
+
+export interface ProbeOptions {
+  readonly url: URL;
+  /** The configured headers, and the caller's own that are passed on. Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly dispatcher: Dispatcher;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly timeoutMs?: number;
+}
+
+const TIMEOUT_MS = 5_000;
+const MAX_ANSWER_BYTES = 1_048_576;
+/** Refusals that say nothing of what the server speaks: it wants a login, is busy, or is not there. */
+const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 425, 429]);
+
+/**
+ * Asks a server of Streamable HTTP of which era it is (2026-07-28, Streamable HTTP §Backward Compatibility): only a recognised
+ * modern answer proves a modern server. Never rejects.
+ */
+export async function probe(options: ProbeOptions): Promise<Verdict> {
+  const { url, headers, dispatcher, clientInfo, timeoutMs = TIMEOUT_MS } = options;
+  const _meta = {
+    [META.protocolVersion]: MODERN_VERSION,
+    [META.clientInfo]: clientInfo,
+    [META.clientCapabilities]: {},
+  };
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await askModern(
+      { jsonrpc: "2.0", id: "discover", method: "server/discover", params: { _meta } },
+      {
+        url,
+        headers,
+        fetch: decisive(upstreamFetch({ dispatcher, maxMessageBytes: MAX_ANSWER_BYTES })),
+        signal,
+      },
+    );
+    return judge(response);
+  } catch (error) {
+    if (!signal.aborted) return judgeFailure(toFailure(error));
+    const message = `The server did not answer server/discover within ${timeoutMs} ms`;
+    return { era: "unknown", failure: new UpstreamFailure(message, { mayHaveRun: false }), isLate: true };
+  }
+}
+
+/** Whether a server makes tasks itself (Tasks §Capability Negotiation). */
+export function hasTasks({ capabilities: { extensions } }: ModernDescription): boolean {
+  return isObject(extensions) && isObject(extensions[TASKS_EXTENSION]);
+}
+
+/** Reads a `DiscoverResult`; `undefined` when it is none (2026-07-28, Discovery). */
+export function readDiscoverResult(result: JsonObject): ModernDescription | undefined {
+  const { supportedVersions, capabilities, instructions, _meta } = result;
+  if (!isStrings(supportedVersions) || !isObject(capabilities)) return undefined;
+  const serverInfo = isObject(_meta) ? _meta[META.serverInfo] : undefined;
+  return {
+    supportedVersions,
+    capabilities,
+    ...(isObject(serverInfo) ? { serverInfo } : {}),
+    ...(typeof instructions === "string" ? { instructions } : {}),
+  };
+}
+
+/** A server that is busy or away may say so in JSON-RPC: that is no answer to the question. */
+function decisive(fetch: UpstreamFetch): UpstreamFetch {
+  return (...request) =>
+    fetch(...request).catch((error: unknown) => {
+      const failure = toFailure(error);
+      if (isDecisive(failure)) throw failure;
+      const { rpcError: _, ...facts } = failure.facts;
+      throw new UpstreamFailure(failure.message, facts);
+    });
+}
+
+function isDecisive({ facts: { status } }: UpstreamFailure): boolean {
+  return status !== undefined && status >= 400 && status < 500 && !NO_VERDICT.has(status);
+}
+
+function judge(response: JsonRpcResponse): Verdict {
+  if ("error" in response) return judgeError(response.error);
+  const description = readDiscoverResult(response.result);
+  if (description === undefined) return { era: "legacy" };
+  const { supportedVersions } = description;
+  return supportedVersions.includes(MODERN_VERSION)
+    ? { era: "modern", description }
+    : { era: "other", supportedVersions };
+}
+
+/** The three errors that only a modern server knows (2026-07-28, Overview §Error Codes). */
+function judgeError({ code, data }: JsonRpcError): Verdict {
+  const { supported, requiredCapabilities } = isObject(data) ? data : {};
+  if (code === -32022 && isStrings(supported)) return { era: "other", supportedVersions: supported };
+  if (code === -32020 || (code === -32021 && isObject(requiredCapabilities)))
+    return { era: "modern", description: UNDESCRIBED };
+  return { era: "legacy" };
+}
+
+/** It is modern, and keeps to itself what else it is. */
+const UNDESCRIBED: ModernDescription = { supportedVersions: [MODERN_VERSION], capabilities: {} };
+
+function judgeFailure(failure: UpstreamFailure): Verdict {
+  // What is no JSON-RPC at all was at least an answer.
+  const isNonsense = failure.facts.cause instanceof SyntaxError;
+  return isDecisive(failure) || isNonsense ? { era: "legacy" } : { era: "unknown", failure, isLate: false };
+}
+
+function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}

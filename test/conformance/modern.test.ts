@@ -1,0 +1,77 @@
+/** In front of a server of 2026-07-28 the gateway passes what is not about tasks: the suite tells no difference. */
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type GatewayProcess, startGatewayProcess } from "../support/gateway-process.ts";
+import { startLegacyEverythingServer } from "../support/legacy-everything-server.ts";
+import { startModernTasksServer } from "../support/modern-tasks-server.ts";
+import { EXEMPTIONS } from "./exemptions.ts";
+import { requirements, runRequirements, runScenario, suiteMissing } from "./suite.ts";
+import { type Check, complaints } from "./verdict.ts";
+
+const isMissing = suiteMissing() !== undefined;
+const { scored } = isMissing ? { scored: [] } : await requirements();
+const POLICY = ["greet=never", "failing_job=required", "test_tool_with_task=required"];
+/** All but `tasks-status-notifications`, which the suite has no checks for yet. */
+const TASKS = [
+  "tasks-lifecycle",
+  "tasks-capability-negotiation",
+  "tasks-wire-fields",
+  "tasks-request-state-removal",
+  "tasks-mrtr-input",
+  "tasks-request-headers",
+  "tasks-dispatch-and-envelope",
+  "tasks-required-task-error",
+  "tasks-mrtr-composition",
+];
+
+type CleanUps = (() => Promise<void>)[];
+
+function gatewayTo(upstream: URL, cleanUps: CleanUps, more: readonly string[] = []): Promise<GatewayProcess> {
+  const command = ["--upstream", upstream.href, "--port", "0", "--store", "memory:", ...more];
+  return startGatewayProcess(command, { atEnd: (cleanUp) => void cleanUps.unshift(cleanUp) });
+}
+
+describe.skipIf(isMissing)("what 2026-07-28 requires, in front of a server that has it all", () => {
+  const cleanUps: CleanUps = [];
+  let results: ReadonlyMap<string, readonly Check[]>;
+
+  beforeAll(async () => {
+    const server = await startLegacyEverythingServer();
+    cleanUps.unshift(server.close);
+    // A gateway in front of a legacy server is as complete a server of the revision as there is.
+    const complete = await gatewayTo(server.url, cleanUps);
+    const passing = await gatewayTo(complete.url, cleanUps);
+    results = await runRequirements(passing.url);
+  }, 120_000);
+  afterAll(async () => {
+    for (const cleanUp of cleanUps) await cleanUp();
+  });
+
+  test.each(scored)("%s", (scenario) => {
+    const exemptions = EXEMPTIONS.filter((exemption) => exemption.scenario === scenario);
+    expect(complaints(results.get(scenario) ?? [], exemptions)).toEqual([]);
+  });
+});
+
+describe.skipIf(isMissing)("tasks, in front of a server that only knows rounds", () => {
+  const cleanUps: CleanUps = [];
+  let gateway: GatewayProcess;
+
+  beforeAll(async () => {
+    const server = await startModernTasksServer();
+    cleanUps.unshift(server.close);
+    gateway = await gatewayTo(
+      server.url,
+      cleanUps,
+      POLICY.flatMap((rule) => ["--tool", rule]),
+    );
+  });
+  afterAll(async () => {
+    for (const cleanUp of cleanUps) await cleanUp();
+  });
+
+  test.concurrent.each(TASKS)("passes %s", { timeout: 90_000 }, async (scenario) => {
+    const exemptions = EXEMPTIONS.filter((exemption) => exemption.scenario === scenario);
+    expect(complaints(await runScenario(gateway.url, scenario), exemptions)).toEqual([]);
+  });
+});
