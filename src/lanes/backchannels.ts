@@ -29,6 +29,8 @@ interface ClientEnd {
   plainCalls: number;
   /** The client's requests that wait for a task to end, and how to let go of them. */
   readonly waiting: Map<RequestId, () => void>;
+  /** What to call when no call of the session's is a task any more. */
+  readonly onQuiet: Set<() => void>;
 }
 
 /**
@@ -84,6 +86,13 @@ export class Backchannels {
     return [...end.relays].some((relay) => relay.hear(message, isAlone));
   }
 
+  /** Settles when no call of the session's is a task any more; at once if none is. */
+  async quiet(session: SessionKey): Promise<void> {
+    const end = this.#sessions.get(session);
+    if (end !== undefined && end.relays.size > 0)
+      await new Promise<void>((resolve) => end.onQuiet.add(resolve));
+  }
+
   /** A request of a session waits, until the returned function is called or the client takes it back. */
   wait(session: SessionKey, request: RequestId, letGo: () => void): () => void {
     const { waiting } = this.#at(session);
@@ -116,6 +125,7 @@ export class Backchannels {
     });
     relay.onFollowed = () => {
       end?.relays.delete(relay);
+      if (end?.relays.size === 0) for (const tell of end.onQuiet) tell();
       if (session !== undefined) this.#tidy(session);
       this.#drop(id);
     };
@@ -162,6 +172,7 @@ export class Backchannels {
       relays: new Set(),
       plainCalls: 0,
       waiting: new Map(),
+      onQuiet: new Set(),
     };
     this.#sessions.set(session, end);
     return end;

@@ -1,12 +1,13 @@
-import { isJsonRpcError, RpcError, rpc } from "../protocol/errors.ts";
+import { rpc } from "../protocol/errors.ts";
 import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
+import { TASKS_2025 } from "../protocol/legacy.ts";
 import { StoreUnavailable } from "../stores/task-store.ts";
 import { sessionKey } from "./backchannels.ts";
-import { sessionIdOf, speaksTasks } from "./client-session.ts";
-import { forward, forwardCall, forwardInitialize, forwardStream } from "./forward.ts";
+import { clientSession, sessionIdOf, speaksTasks } from "./client-session.ts";
+import { forward, forwardCall, forwardInitialize, forwardStream, forwardToolList } from "./forward.ts";
 import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
-import { readQuestionId } from "./question-id.ts";
-import { isLeftToServer, LANES_2025 } from "./tasks-2025.ts";
+import type { SessionRequest } from "./session-request.ts";
+import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
 
 /**
  * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
@@ -18,7 +19,7 @@ export function answerLegacy(exchange: LegacyExchange): Promise<void> {
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
   const { method, id, params } = message;
-  if (method === undefined) return takeAnswer(exchange, message).catch(notTaken);
+  if (method === undefined) return answered(exchange, message).catch(notTaken);
   if (method === "notifications/cancelled") return takeBack(exchange, params);
   if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
   return answerRequest(asRequest(exchange, id, method, isObject(params) ? params : {}));
@@ -39,28 +40,36 @@ async function answerRequest(exchange: LegacyRequest): Promise<void> {
   if (method === "initialize") return forwardInitialize(exchange);
   const lane = speaksTasks(request) && Object.hasOwn(LANES_2025, method) ? LANES_2025[method] : undefined;
   const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
-  if (lane !== undefined && !(await isLeftToServer(exchange, taskId))) return lane(exchange);
+  if (lane !== undefined && !(await isLeftToServer(exchange, taskId))) return lane(inSession(exchange));
   return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
 }
 
-/** An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. */
-async function takeAnswer(exchange: LegacyExchange, { id, result, error }: JsonObject): Promise<void> {
-  const question = readQuestionId(id);
-  // A server with tasks may be a gateway like this one, and have asked under an id like ours.
-  if (question === undefined || (await isLeftToServer(exchange, question.taskId))) return forward(exchange);
-  const { route, reply } = exchange;
-  const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
-  if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
-  const claimant = claimantOf(exchange);
-  route.backchannels.answered(question.taskId, question.key, claimant);
-  // Nobody learns from it whether there is such a task, or such a question still.
-  await route.engine.respond(question.taskId, claimant, question.key, answer);
-  reply.acknowledge();
+async function answered(exchange: LegacyExchange, answer: JsonObject): Promise<void> {
+  return (await takeAnswer(exchange, answer)) ? exchange.reply.acknowledge() : forward(exchange);
+}
+
+/** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
+function inSession(exchange: LegacyRequest): SessionRequest {
+  const { route, caller, id, params, reply, request } = exchange;
+  return {
+    route,
+    caller,
+    id,
+    params,
+    reply,
+    session: sessionKey(claimantOf(exchange), sessionIdOf(request)),
+    joiner: () => {
+      const session = clientSession(request, TASKS_2025);
+      return (holder) => route.upstream.join(session, holder);
+    },
+    pass: () => forwardCall(exchange),
+    passToolList: (supportOf) => forwardToolList(exchange, supportOf),
+  };
 }
 
 /** An answer has no answer: only an HTTP status says that it was not accepted (2025-11-25, Transports §Sending Messages). */
 function notTaken(error: unknown): never {
-  throw error instanceof StoreUnavailable ? new RpcError(rpc.storeUnavailable().toJSON(), 503) : error;
+  throw error instanceof StoreUnavailable ? rpc.storeUnavailable(503) : error;
 }
 
 /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */

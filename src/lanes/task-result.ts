@@ -2,21 +2,19 @@ import { RpcError, rpc } from "../protocol/errors.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import type { Claimant, TaskEngine } from "../tasks/engine.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
-import { sessionKey } from "./backchannels.ts";
-import { sessionIdOf } from "./client-session.ts";
-import { claimantOf, type LegacyRequest, taskIdOf } from "./lane.ts";
+import { claimantOf, taskIdOf } from "./lane.ts";
+import type { SessionRequest } from "./session-request.ts";
 
 /**
  * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).
  * The client may leave and come back, and several may wait.
  */
-export async function getTaskResult(exchange: LegacyRequest): Promise<void> {
-  const { route, reply, request, id } = exchange;
-  const taskId = taskIdOf(exchange);
-  const claimant = claimantOf(exchange);
+export async function getTaskResult(request: SessionRequest): Promise<void> {
+  const { route, reply, session, id } = request;
+  const taskId = taskIdOf(request);
+  const claimant = claimantOf(request);
   const over = new AbortController();
   const letGo = () => over.abort();
-  const session = sessionKey(claimant, sessionIdOf(request));
   const signals = [reply.gone, route.stopping];
   for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
   const taken = session === undefined ? () => {} : route.backchannels.wait(session, id, letGo);
@@ -32,7 +30,7 @@ export async function getTaskResult(exchange: LegacyRequest): Promise<void> {
       leave = route.backchannels.attend(taskId, claimant, channel);
       reply.keepAlive();
     });
-    if (view !== undefined) answerWith(exchange, view);
+    if (view !== undefined) answerWith(request, view);
     else if (route.stopping.aborted) throw rpc.stopping();
     else reply.drop();
   } finally {
@@ -73,7 +71,7 @@ async function untilEnded(
 }
 
 /** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
-function answerWith({ reply }: LegacyRequest, { task, outcome }: TaskView): void {
+function answerWith({ reply }: SessionRequest, { task, outcome }: TaskView): void {
   switch (outcome?.kind) {
     case "completed":
       return reply.result(legacyResult(task.id, outcome.result));

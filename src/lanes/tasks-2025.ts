@@ -1,21 +1,12 @@
-import { rpc } from "../protocol/errors.ts";
-import { isObject, toJson } from "../protocol/jsonrpc.ts";
-import { TASKS_2025 } from "../protocol/legacy.ts";
+import { isJsonRpcError, rpc } from "../protocol/errors.ts";
+import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import { Call } from "../tasks/call.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import type { TaskSupport } from "./amended.ts";
-import { sessionKey } from "./backchannels.ts";
-import { clientSession } from "./client-session.ts";
-import { forwardCall, forwardToolList } from "./forward.ts";
-import {
-  callTask,
-  claimantOf,
-  type LegacyExchange,
-  type LegacyRequest,
-  type Route,
-  taskIdOf,
-} from "./lane.ts";
+import { type Caller, callTask, claimantOf, type Route, taskIdOf } from "./lane.ts";
+import { readQuestionId } from "./question-id.ts";
+import type { SessionRequest } from "./session-request.ts";
 import { getTaskResult } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
@@ -24,8 +15,8 @@ const TASKS_IN_A_PAGE = 50;
 const MIN_TTL_MS = 1_000;
 
 /** What of 2025-11-25 the gateway answers, or has a part in. */
-export const LANES_2025: Readonly<Record<string, (exchange: LegacyRequest) => Promise<void>>> = {
-  "tools/list": (exchange) => forwardToolList(exchange, (tool) => taskSupport(exchange.route, tool)),
+export const LANES_2025: Readonly<Record<string, (request: SessionRequest) => Promise<void>>> = {
+  "tools/list": (request) => request.passToolList((tool) => taskSupport(request.route, tool)),
   "tools/call": callTool,
   "tasks/get": getTask,
   "tasks/result": getTaskResult,
@@ -33,12 +24,25 @@ export const LANES_2025: Readonly<Record<string, (exchange: LegacyRequest) => Pr
   "tasks/cancel": cancelTask,
 };
 
+/** What a session is told that it can do with tasks (2025-11-25, Tasks §Server Capabilities). */
+export function tasksCapability({ isIdentified }: Caller): JsonObject {
+  return {
+    // Only where callers are told apart may one be told of tasks that it does not name.
+    ...(isIdentified ? { list: {} } : {}),
+    cancel: {},
+    requests: { tools: { call: {} } },
+  };
+}
+
 /**
  * Whether a message is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
  * gateway made for clients of another generation can be asked for all the same.
  * @param taskId the task that the message is about, if it is about one
  */
-export async function isLeftToServer(exchange: LegacyExchange, taskId: unknown): Promise<boolean> {
+export async function isLeftToServer(
+  exchange: Pick<SessionRequest, "route" | "caller">,
+  taskId: unknown,
+): Promise<boolean> {
   const { route, caller } = exchange;
   const { description } = route.upstream;
   if (description !== undefined && description.capabilities.tasks === undefined) return false;
@@ -52,13 +56,34 @@ export async function isLeftToServer(exchange: LegacyExchange, taskId: unknown):
   );
 }
 
+/**
+ * An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. Says
+ * whether it was one: else it is the server's.
+ * @throws -32600 when it is neither a result nor an error
+ */
+export async function takeAnswer(
+  { route, caller }: Pick<SessionRequest, "route" | "caller">,
+  { id, result, error }: JsonObject,
+): Promise<boolean> {
+  const question = readQuestionId(id);
+  // A server with tasks may be a gateway like this one, and have asked under an id like ours.
+  if (question === undefined || (await isLeftToServer({ route, caller }, question.taskId))) return false;
+  const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
+  if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
+  const claimant = claimantOf({ route, caller });
+  route.backchannels.answered(question.taskId, question.key, claimant);
+  // Nobody learns from it whether there is such a task, or such a question still.
+  await route.engine.respond(question.taskId, claimant, question.key, answer);
+  return true;
+}
+
 /** `tools/call`: a task if the client says so, and the plain answer however long it takes if it does not. */
-async function callTool(exchange: LegacyRequest): Promise<void> {
-  const { name, task } = exchange.params;
-  if (task !== undefined) return callToolAsTask(exchange);
-  if (typeof name === "string" && taskSupport(exchange.route, name) === "required")
+async function callTool(request: SessionRequest): Promise<void> {
+  const { name, task } = request.params;
+  if (task !== undefined) return callToolAsTask(request);
+  if (typeof name === "string" && taskSupport(request.route, name) === "required")
     throw rpc.taskRequired(name);
-  return forwardCall(exchange);
+  return request.pass();
 }
 
 /**
@@ -66,8 +91,8 @@ async function callTool(exchange: LegacyRequest): Promise<void> {
  * Tasks). The record comes first, so what cannot be kept is not begun; and what the server refuses at once, its wish for
  * credentials among it, is refused to the client as the server put it.
  */
-async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
-  const { route, caller, params, reply } = exchange;
+async function callToolAsTask(request: SessionRequest): Promise<void> {
+  const { route, caller, params, reply } = request;
   const { name, task: wish, ...rest } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
   if (rest.arguments !== undefined && !isObject(rest.arguments))
@@ -77,21 +102,21 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
   const ttlMs = readTtl(wish, policy.ttlMs);
   if (route.stopping.aborted) throw rpc.stopping();
 
-  const session = clientSession(exchange.request, TASKS_2025);
+  const join = request.joiner();
   const call = new Call({
-    lease: async (holder) => route.upstream.join(session, holder),
+    lease: async (holder) => join(holder),
     slots: route.slots,
     caller: caller.key,
     method: "tools/call",
     params: { name, ...rest },
     maxRuntimeMs: policy.maxRuntimeMs,
   });
-  const claimant = claimantOf(exchange);
-  const task = callTask(exchange, name, { ...policy, ttlMs });
+  const claimant = claimantOf(request);
+  const task = callTask(request, name, { ...policy, ttlMs });
   const record = await route.engine.adopt(call, task, policy.maxResultBytes);
   route.backchannels.follow(record.id, claimant, {
     call,
-    session: sessionKey(claimant, session.id),
+    session: request.session,
     progressToken: isObject(params._meta) ? params._meta.progressToken : undefined,
   });
   // Nobody refuses a call while it waits its turn, and that can be long.
@@ -113,19 +138,19 @@ async function callToolAsTask(exchange: LegacyRequest): Promise<void> {
 }
 
 /** `tasks/get` (Tasks §Getting Tasks). */
-async function getTask(exchange: LegacyRequest): Promise<void> {
-  const { route, reply } = exchange;
-  const view = await route.engine.get(taskIdOf(exchange), claimantOf(exchange));
+async function getTask(request: SessionRequest): Promise<void> {
+  const { route, reply } = request;
+  const view = await route.engine.get(taskIdOf(request), claimantOf(request));
   reply.result(toJson(legacyTask(view, route.engine.now())));
 }
 
 /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
-async function listTasks(exchange: LegacyRequest): Promise<void> {
-  const { route, caller, params, reply } = exchange;
+async function listTasks(request: SessionRequest): Promise<void> {
+  const { route, caller, params, reply } = request;
   if (!caller.isIdentified) throw rpc.tasksNotListed();
   const { cursor } = params;
   if (cursor !== undefined && typeof cursor !== "string") throw rpc.invalidParams("cursor must be a string");
-  const page = await route.engine.list(claimantOf(exchange), {
+  const page = await route.engine.list(claimantOf(request), {
     limit: TASKS_IN_A_PAGE,
     ...(cursor === undefined ? {} : { cursor }),
   });
@@ -141,9 +166,9 @@ async function listTasks(exchange: LegacyRequest): Promise<void> {
 }
 
 /** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
-async function cancelTask(exchange: LegacyRequest): Promise<void> {
-  const { route, reply } = exchange;
-  const { view, hasEnded } = await route.engine.cancel(taskIdOf(exchange), claimantOf(exchange));
+async function cancelTask(request: SessionRequest): Promise<void> {
+  const { route, reply } = request;
+  const { view, hasEnded } = await route.engine.cancel(taskIdOf(request), claimantOf(request));
   const task = legacyTask(view, route.engine.now());
   if (!hasEnded) throw rpc.taskIsOver(task.status);
   reply.result(toJson(task));

@@ -5,8 +5,8 @@ import { type EverythingRelease, everything } from "../peers/peers.ts";
 import { type AtEnd, inFrontOf } from "../real/in-front-of.ts";
 import { startServerProcess } from "../real/server-process.ts";
 import { startLegacyEverythingServer } from "../support/legacy-everything-server.ts";
+import { type Results, statuses } from "./statuses.ts";
 import { requirements, runRequirements, suiteMissing } from "./suite.ts";
-import type { Check } from "./verdict.ts";
 
 const REVISION = "2025-11-25";
 const isMissing = suiteMissing() !== undefined;
@@ -76,25 +76,6 @@ describe.skipIf(isMissing).each(SERVERS)(
     });
   },
 );
-
-type Results = ReadonlyMap<string, readonly Check[]>;
-
-/** What the suite notes of the requests that it makes. How many events there are is a matter of time. */
-const TRAFFIC = new Set(["outgoing-request", "incoming-response", "incoming-sse-event"]);
-
-/** Every check of a scenario with its status; one that is made several times has its number. */
-function statuses(results: Results, scenario: string): Record<string, string> {
-  const counts = new Map<string, number>();
-  const checks = results.get(scenario) ?? [];
-  const entries = checks
-    .filter(({ id, status }) => !(status === "INFO" && TRAFFIC.has(id)))
-    .map(({ id, status }) => {
-      const count = (counts.get(id) ?? 0) + 1;
-      counts.set(id, count);
-      return [count === 1 ? id : `${id} ${count}`, status];
-    });
-  return Object.fromEntries(entries);
-}
 
 async function ours(asksOn: "call" | "session", atEnd: AtEnd): Promise<URL> {
   const server = await startLegacyEverythingServer({ asksOn, isResumable: true });

@@ -8,6 +8,7 @@ import { mcpEndpoint } from "../../src/edge/endpoint.ts";
 import { Backchannels } from "../../src/lanes/backchannels.ts";
 import type { Route } from "../../src/lanes/lane.ts";
 import { OpenStreams } from "../../src/lanes/open-streams.ts";
+import { PairedHttp } from "../../src/lanes/paired-http.ts";
 import { TransparentLane } from "../../src/lanes/transparent.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { openMemoryStore } from "../../src/stores/memory.ts";
@@ -217,7 +218,12 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     log,
     stopping,
   };
-  const endpoint = mcpEndpoint({ guard: () => undefined, identify: anonymous, ...limits });
+  const endpoint = mcpEndpoint({
+    guard: () => undefined,
+    identify: anonymous,
+    pairs: new PairedHttp(),
+    ...limits,
+  });
   const http = httpServer(gatewayListener({ routes: new Map([[config.path, route]]), endpoint }));
   http.listen(0, listen.host);
   await once(http, "listening");

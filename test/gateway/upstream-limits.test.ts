@@ -103,3 +103,16 @@ test("a server may take its time to begin, and the window has not begun by then"
   setTimeout(() => ready.open(), 300);
   expect(textOf(await pending)).toBe("quick");
 });
+
+test("a server that never takes notifications/initialized is not called, and is given up after startTimeout", async () => {
+  const { user, server } = await story(
+    { "notifications/initialized": () => {} },
+    { startTimeoutMs: 300, policy: { waitForMs: 20_000 } },
+  );
+  const { message } = await user.send("tools/call", { name: "t" });
+  expect(message.error).toMatchObject({
+    code: -32603,
+    message: "The server did not take notifications/initialized within 300 ms (startTimeout)",
+  });
+  expect(count(server, "tools/call")).toBe(0);
+});

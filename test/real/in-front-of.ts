@@ -18,7 +18,7 @@ export type AtEnd = (cleanUp: () => Promise<void>) => void;
  * busy machine.
  */
 export async function inFrontOf(
-  upstream: URL,
+  upstream: GatewaySettings["upstream"],
   atEnd: AtEnd,
   policy: GatewaySettings["policy"] = {},
   sessions: GatewaySettings["sessions"] = "lease",

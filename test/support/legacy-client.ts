@@ -12,7 +12,7 @@ export type LegacyTransport = "streamable-http" | "sse";
 
 export interface LegacyClient {
   readonly client: Client;
-  /** The id that the server gave the session; undefined over HTTP+SSE, where the client does not know it. */
+  /** The id that the server gave the session; undefined over HTTP+SSE, where the client does not know it, and over stdio. */
   readonly sessionId: string | undefined;
   /** Every message that came from the server, as it came. */
   readonly heard: readonly Json[];
@@ -20,7 +20,7 @@ export interface LegacyClient {
   readonly asked: readonly Json[];
   /** The first notification of this method that `isMeant`, as soon as it has been heard. */
   notified(method: string, isMeant?: (params: Json) => boolean): Promise<Json>;
-  /** Ends the session with the server (DELETE), which HTTP+SSE does not know. */
+  /** Ends the session with the server (DELETE), which HTTP+SSE and stdio do not know. */
   terminate(): Promise<void>;
 }
 
@@ -41,6 +41,29 @@ export async function connectLegacy(
   url: URL,
   { transport = "streamable-http", answer = {} }: LegacyClientOptions = {},
 ): Promise<LegacyClient> {
+  const isReady = () => (transport === "streamable-http" ? streamOpened() : undefined);
+  return connectOver(release, await newWire(release, transport, url), answer, isReady);
+}
+
+/** The same with a server that the client starts itself. */
+export async function connectLegacyToCommand(
+  release: SdkRelease,
+  command: { readonly command: string; readonly args: string[] },
+  { answer = {} }: Pick<LegacyClientOptions, "answer"> = {},
+): Promise<LegacyClient> {
+  const module: typeof import("@modelcontextprotocol/sdk/client/stdio.js") = await import(
+    sdk(release, "client/stdio")
+  );
+  const wire = new module.StdioClientTransport({ ...command, stderr: "ignore" });
+  return connectOver(release, { transport: wire, terminate: () => wire.close() }, answer);
+}
+
+async function connectOver(
+  release: SdkRelease,
+  wire: Awaited<ReturnType<typeof newWire>>,
+  answer: Answer | Promise<Answer>,
+  isReady: () => Promise<void> | undefined = () => undefined,
+): Promise<LegacyClient> {
   const { client, types } = await newClient(release);
   const asked: Json[] = [];
   client.setRequestHandler(types.CreateMessageRequestSchema, ({ params }) => {
@@ -56,9 +79,8 @@ export async function connectLegacy(
       return { action: "accept", content: await answer };
     });
   }
-  const wire = await newWire(release, transport, url);
   const overheard = new Overheard(wire.transport);
-  await Promise.all([client.connect(overheard), transport === "streamable-http" && streamOpened()]);
+  await Promise.all([client.connect(overheard), isReady()]);
   onTestFinished(() => client.close());
   return {
     client,

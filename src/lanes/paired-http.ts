@@ -1,0 +1,219 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isJsonRpcError, rpc } from "../protocol/errors.ts";
+import { toEvent } from "../protocol/event-stream.ts";
+import { EVENT_STREAM_HEADERS } from "../protocol/headers.ts";
+import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import { sessionIdOf } from "./client-session.ts";
+import { HttpSession } from "./http-session.ts";
+import { EventRoom } from "./kept-events.ts";
+import type { Caller, Reply, Route } from "./lane.ts";
+
+/** A request of a legacy client whose session is paired. */
+export interface PairedExchange {
+  readonly route: Route;
+  readonly caller: Caller;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** What the body says; `undefined` when it is no JSON. */
+  readonly message: unknown;
+  readonly reply: Pick<Reply, "readsStreams" | "gone" | "acknowledge">;
+}
+
+export interface PairedHttpOptions {
+  /** How many sessions there may be of one route. */
+  readonly maxSessions?: number;
+}
+
+const MAX_SESSIONS = 1_000;
+/** What can be kept for all clients together that lose a connection. */
+const ROOM_CHARS = 64 * 1_048_576;
+const MAX_BATCH = 100;
+/** A server that is no process of ours costs little to keep a session with. */
+const MIN_IDLE_MS = 300_000;
+/** How often it is looked at who is still here: some times for each idle time-out. */
+const LOOKS = 4;
+const LOOK_MS = { min: 20, max: 15_000 };
+
+/** The sessions of legacy clients over Streamable HTTP whose servers speak something else. */
+export class PairedHttp {
+  readonly #maxSessions: number;
+  readonly #room = new EventRoom(ROOM_CHARS);
+  /** By id, those that can be used. */
+  readonly #sessions = new Map<string, HttpSession>();
+  /** Those as well that are being opened, or have yet to end at the server. */
+  readonly #all = new Set<HttpSession>();
+  /** One for all of them. */
+  #timer: NodeJS.Timeout | undefined;
+  #lookMs = LOOK_MS.max;
+
+  constructor({ maxSessions = MAX_SESSIONS }: PairedHttpOptions = {}) {
+    this.#maxSessions = maxSessions;
+  }
+
+  /** Whether a session is one of these. */
+  has(sessionId: string): boolean {
+    return this.#sessions.has(sessionId);
+  }
+
+  /**
+   * Serves a request. Settles when the exchange is over.
+   * @throws RpcError when it is not served: nothing has been written then
+   */
+  async answer(exchange: PairedExchange): Promise<void> {
+    switch (exchange.request.method) {
+      case "POST":
+        return this.#post(exchange);
+      case "GET":
+        return this.#get(exchange);
+      case "DELETE":
+        return this.#delete(exchange);
+      default:
+        throw rpc.methodNotAllowed(exchange.request.method ?? "", "GET, POST, DELETE");
+    }
+  }
+
+  /** Ends all sessions, and settles when nothing is left of them at the servers. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#all].map((session) => session.end()));
+  }
+
+  async #post(exchange: PairedExchange): Promise<void> {
+    const { request, response, message, reply } = exchange;
+    const isBatch = Array.isArray(message);
+    const messages = readMessages(message);
+    const [first] = messages;
+    if (sessionIdOf(request) === undefined && messages.length === 1 && isInitialize(first))
+      return this.#open(exchange, first);
+    const session = this.#find(exchange);
+    const requests = messages.filter(isRequest);
+    if (requests.length > 0) {
+      const ids = new Set(requests.map(({ id }) => id));
+      if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
+        throw rpc.invalidRequest("the id is that of another request under way");
+      return session.ask(response, messages, { readsStreams: reply.readsStreams, isBatch });
+    }
+    // Only the status can say that an answer was not accepted (2025-11-25, Transports §Sending Messages).
+    if (!(await session.tell(messages))) throw rpc.storeUnavailable(503);
+    reply.acknowledge();
+  }
+
+  async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
+    const { route, caller, response, reply } = exchange;
+    if (route.stopping.aborted) throw rpc.noStream();
+    const open = [...this.#all].filter((session) => session.route === route);
+    if (open.length >= this.#maxSessions)
+      throw rpc.tooManySessions(`${this.#maxSessions} are all that a route has`);
+    const session: HttpSession = new HttpSession({
+      route,
+      caller,
+      room: this.#room,
+      onOver: () => this.#leave(session),
+    });
+    this.#add(session);
+    // Nobody else is going to know its id.
+    const abandon = () => this.#end(session);
+    reply.gone.addEventListener("abort", abandon, { once: true });
+    const { message = "", refusal } = await session.open(initialize);
+    reply.gone.removeEventListener("abort", abandon);
+    if (refusal !== undefined) throw refusal;
+    if (reply.gone.aborted) return;
+    if (!session.isOver) this.#sessions.set(session.id, session);
+    const headers = session.isOver ? {} : session.headers;
+    if (reply.readsStreams)
+      response.writeHead(200, { ...EVENT_STREAM_HEADERS, ...headers }).end(toEvent(message));
+    else response.writeHead(200, { "Content-Type": "application/json", ...headers }).end(message);
+  }
+
+  async #get(exchange: PairedExchange): Promise<void> {
+    const { route, request, response, reply } = exchange;
+    const session = this.#find(exchange);
+    if (route.stopping.aborted) throw rpc.noStream();
+    if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
+    const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
+    const over = session.listen(response, lastEventId);
+    if (over === undefined)
+      throw rpc.invalidRequest("nothing is known any more of the event in Last-Event-ID");
+    await over;
+  }
+
+  async #delete(exchange: PairedExchange): Promise<void> {
+    this.#find(exchange).retire();
+    exchange.response.writeHead(200, { "Content-Length": 0 }).end();
+  }
+
+  /** @throws RpcError, HTTP 400 without a session id, and 404 when it is none of the caller's (Transports §Session Management) */
+  #find({ route, caller, request }: PairedExchange): HttpSession {
+    const id = sessionIdOf(request);
+    if (id === undefined) throw rpc.invalidRequest("Mcp-Session-Id is missing");
+    const session = this.#sessions.get(id);
+    if (session === undefined || session.isOver || !session.belongsTo(route, caller))
+      throw rpc.unknownSession();
+    return session;
+  }
+
+  #add(session: HttpSession): void {
+    this.#all.add(session);
+    const lookMs = Math.min(LOOK_MS.max, Math.max(LOOK_MS.min, idleMsOf(session) / LOOKS));
+    if (this.#timer !== undefined && lookMs >= this.#lookMs) return;
+    this.#lookMs = lookMs;
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#look(), lookMs).unref();
+  }
+
+  #look(): void {
+    const now = Date.now();
+    for (const session of this.#all) if (session.idleFor(now) > idleMsOf(session)) this.#end(session);
+  }
+
+  /** It cannot be used any more; while something that began in it is a task, it is not quite over. */
+  #leave(session: HttpSession): void {
+    this.#sessions.delete(session.id);
+    if (!session.hasTasks) this.#end(session);
+  }
+
+  #end(session: HttpSession): void {
+    void session.end().finally(() => {
+      this.#all.delete(session);
+      if (this.#all.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    });
+  }
+}
+
+function idleMsOf({ route: { config } }: HttpSession): number {
+  const { transport, idleTimeoutMs } = config.upstream;
+  return transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_IDLE_MS);
+}
+
+function isInitialize(message: JsonRpcMessage | undefined): message is JsonRpcRequest {
+  return message !== undefined && isRequest(message) && message.method === "initialize";
+}
+
+function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {
+  return "method" in message && "id" in message;
+}
+
+/**
+ * The messages of a body: one, or a batch (2025-03-26, Transports §Sending Messages).
+ * @throws -32600 when one is none
+ */
+function readMessages(body: unknown): readonly JsonRpcMessage[] {
+  const messages = Array.isArray(body) ? body : [body];
+  if (messages.length === 0 || messages.length > MAX_BATCH)
+    throw rpc.invalidRequest(`a batch must have 1 to ${MAX_BATCH} messages, got ${messages.length}`);
+  return messages.map(readMessage);
+}
+
+function readMessage(message: unknown): JsonRpcMessage {
+  if (!isObject(message)) throw rpc.invalidRequest("the body must be a JSON-RPC message");
+  const { jsonrpc, id, method, result, error } = message;
+  if (jsonrpc !== "2.0") throw rpc.invalidRequest('jsonrpc must be "2.0"');
+  const isNotification = typeof method === "string" && id === undefined;
+  if (!isNotification && !isRequestId(id)) throw rpc.invalidRequest("id must be a string or an integer");
+  if (method !== undefined && typeof method !== "string") throw rpc.invalidRequest("method must be a string");
+  if (method === undefined && !isObject(result) && !isJsonRpcError(error))
+    throw rpc.invalidRequest("a message must have a method, a result or an error");
+  return message as unknown as JsonRpcMessage;
+}

@@ -1,0 +1,339 @@
+import { setMaxListeners } from "node:events";
+import { type RpcError, rpc } from "../protocol/errors.ts";
+import {
+  type JsonObject,
+  type JsonRpcMessage,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+  type JsonText,
+  type RequestId,
+  toJson,
+} from "../protocol/jsonrpc.ts";
+import { errorMessage } from "../protocol/modern.ts";
+import { toFailure, type UpstreamFailure } from "../upstreams/failure.ts";
+import { withTasksCapability } from "./amended.ts";
+import { type Channel, type SessionKey, sessionKey } from "./backchannels.ts";
+import { toAnswer } from "./caught.ts";
+import type { ClientEnd } from "./client-end.ts";
+import { type Caller, claimantOf, type Route } from "./lane.ts";
+import { PairedTasks } from "./paired-tasks.ts";
+import { PendingRequests } from "./pending-requests.ts";
+import { readQuestionId } from "./question-id.ts";
+import { ServerEnd } from "./server-end.ts";
+import { takeAnswer, tasksCapability } from "./tasks-2025.ts";
+import { Unheard } from "./unheard.ts";
+
+export interface PairedSessionOptions {
+  readonly route: Route;
+  readonly caller: Caller;
+  /** Names the session among all of the caller's on this route. */
+  readonly id: string;
+  readonly client: ClientEnd;
+  /** Whether the client hears only while it `listen`s, apart from what is about a request of its own. Absent: no, at any time. */
+  readonly mustListen?: boolean;
+}
+
+type Said = JsonRpcRequest | JsonRpcNotification;
+
+/** How many messages of the client may wait for the session to open. */
+const MAX_HELD = 100;
+/** How many requests a client may have under way. */
+const MAX_PENDING = 1_000;
+/** How large an answer may be that is changed; a larger one passes as it is. */
+const MAX_AMENDED_CHARS = 1_048_576;
+/** How long those who wait for a task may still be answered when the server is gone. */
+const LAST_ANSWERS_MS = 2_000;
+
+/**
+ * A legacy client's session, and a session of its own with the server, whatever transports the two speak: messages pass both
+ * ways as they are, in their order. In sessions of 2025-11-25 the gateway adds its tasks, unless the server has its own.
+ */
+export class PairedSession {
+  readonly #options: PairedSessionOptions;
+  readonly #key: SessionKey;
+  readonly #pending: PendingRequests;
+  /** What the client said too early; there only while something keeps it from being passed on. */
+  #held: Said[] | undefined;
+  /** What the server said when the client could not be told. */
+  readonly #unheard = new Unheard();
+  readonly #server: ServerEnd;
+  #state: "new" | "opening" | "open" = "new";
+  /** What was negotiated; `undefined` as long as nothing was. */
+  #protocolVersion: string | undefined;
+  #isLost = false;
+  readonly #over = new AbortController();
+  readonly #tasks: PairedTasks;
+  #lastAnswers: NodeJS.Timeout | undefined;
+  #stopListening = () => {};
+
+  constructor(options: PairedSessionOptions) {
+    this.#options = options;
+    this.#key = sessionKey(claimantOf(options), options.id) as SessionKey;
+    this.#pending = new PendingRequests((...answer) => {
+      options.client.answer(...answer);
+      if (this.#isLost) this.#endWhenAnswered();
+    });
+    this.#server = new ServerEnd({
+      ...options,
+      onMessage: (message) => this.#hear(message),
+      onLost: () => this.#lose(),
+    });
+    this.#tasks = new PairedTasks({
+      ...options,
+      session: this.#key,
+      pending: this.#pending,
+      server: this.#server,
+      over: this.#over.signal,
+      ask: (request, amend) => this.#ask(request, amend),
+    });
+    // Every request that waits for a task listens to it.
+    setMaxListeners(0, this.#over.signal);
+  }
+
+  get protocolVersion(): string | undefined {
+    return this.#protocolVersion;
+  }
+
+  /** Whether nothing can be asked in it any more: the server is gone or refused it, or it was closed. */
+  get isOver(): boolean {
+    return this.#isLost || this.#over.signal.aborted;
+  }
+
+  /** Whether a request has no answer yet. */
+  get isAsked(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /** Whether a call in it has become a task, and has not ended. */
+  get hasTasks(): boolean {
+    return this.#options.route.backchannels.isHearing(this.#key);
+  }
+
+  /** Whether a request has this id already: it cannot be another's until it is answered. */
+  isPending(id: RequestId): boolean {
+    return this.#pending.has(id);
+  }
+
+  /**
+   * Takes what the client sent, in its order; the first has to be `initialize`. Never rejects. Says whether it was taken: an
+   * answer to what a task's server asked is not while the store does not take it.
+   */
+  async receive(message: JsonRpcMessage): Promise<boolean> {
+    if (!("method" in message)) return this.#takeAnswer(message);
+    if (this.isOver) this.#refuse(message, rpc.sessionOver());
+    else if (this.#state === "new") this.#begin(message);
+    else this.#take(message);
+    return true;
+  }
+
+  /** The client listens on a stream from now on. Returns how to say that it does not any longer. */
+  listen(channel: Channel): () => void {
+    const stop = this.#options.route.backchannels.listen(this.#key, channel);
+    this.#sayAgain();
+    return stop;
+  }
+
+  /** The client has gone for good: what has become a task may end, and then the session does. */
+  retire(): void {
+    this.#end();
+    void this.#options.route.backchannels.quiet(this.#key).then(() => this.close());
+  }
+
+  /** Ends the session with the server, and settles when that is gone. Never rejects. */
+  async close(): Promise<void> {
+    this.#end();
+    await this.#server.close();
+  }
+
+  /** Ends the client's part. */
+  #end(): void {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort();
+    const { client, route } = this.#options;
+    const refusal = route.stopping.aborted ? rpc.stopping() : undefined;
+    this.#pending.end(refusal);
+    for (const message of this.#held ?? []) this.#refuse(message, refusal ?? rpc.sessionOver());
+    this.#held = undefined;
+    this.#unheard.take();
+    clearTimeout(this.#lastAnswers);
+    this.#stopListening();
+    client.close();
+  }
+
+  /** The session opens with the client's own words. */
+  #begin(message: Said): void {
+    if (!("id" in message) || message.method !== "initialize")
+      return this.#refuse(message, rpc.invalidRequest("a session begins with initialize"));
+    this.#state = "opening";
+    this.#held = [];
+    this.#pending.add(message);
+    this.#server
+      .open(message)
+      .then((answer) => this.#opened(message.id, answer))
+      .catch((error: unknown) => {
+        this.#isLost = true;
+        this.#fail(message.id, toFailure(error));
+      });
+  }
+
+  #opened(id: RequestId, answer: JsonRpcResponse): void {
+    if ("error" in answer || this.#over.signal.aborted) {
+      this.#isLost = true;
+      this.#pending.answer(id, toJson(answer));
+      return this.#endWhenAnswered();
+    }
+    const { route, caller, client, mustListen } = this.#options;
+    this.#protocolVersion = String(answer.result.protocolVersion);
+    this.#server.setProtocolVersion(this.#protocolVersion);
+    route.upstream.learn(answer.result);
+    this.#tasks.negotiated(answer.result);
+    this.#state = "open";
+    this.#pending.answer(id, withTasksCapability(toJson(answer), tasksCapability(caller)) as JsonText);
+    if (mustListen !== true)
+      this.#stopListening = this.listen({ isOpen: true, send: (said) => client.send(said) });
+    this.#release();
+  }
+
+  #take(message: Said): void {
+    if (this.#held === undefined) this.#pass(message);
+    else if (this.#held.length < MAX_HELD) this.#held.push(message);
+    else this.#refuse(message, rpc.internal(`${MAX_HELD} messages wait for the session to open already`));
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const message of held) this.#take(message);
+  }
+
+  #pass(message: Said): void {
+    if ("id" in message) this.#passRequest(message);
+    else if (message.method === "notifications/initialized") this.#passInitialized(message);
+    else if (message.method === "notifications/cancelled") this.#takeBack(message);
+    else this.#server.tell(message);
+  }
+
+  /** Nothing else may arrive before it. */
+  #passInitialized(message: JsonRpcNotification): void {
+    this.#held = [];
+    this.#server
+      .initialized(message)
+      .catch(() => this.#lose())
+      .finally(() => this.#release());
+  }
+
+  /** A client that does not want to wait any longer (2025-11-25, Cancellation): it ignores an answer that comes all the same. */
+  #takeBack(message: JsonRpcNotification): void {
+    const id = message.params?.requestId as RequestId;
+    if (this.#options.route.backchannels.letGo(this.#key, id)) return;
+    this.#server.tell(message);
+    this.#pending.takeBack(id);
+  }
+
+  #passRequest(message: JsonRpcRequest): void {
+    const { client } = this.#options;
+    const { id, method } = message;
+    if (method === "initialize")
+      return this.#refuse(message, rpc.invalidRequest("the session is open already"));
+    // Not as an answer, which would be taken for the other's.
+    if (this.#pending.has(id))
+      return void client.send(errorMessage(id, rpc.invalidRequest("the id is that of a request under way")));
+    if (this.#pending.size >= MAX_PENDING)
+      return this.#refuse(message, rpc.internal(`${MAX_PENDING} requests are under way already`));
+    this.#pending.add(message);
+    if (!this.#tasks.take(message)) this.#ask(message);
+  }
+
+  /** @param amend what is made of the answer's text */
+  #ask(message: JsonRpcRequest, amend?: (answer: string) => string): void {
+    const { id, method } = message;
+    const { backchannels } = this.#options.route;
+    // Only beside tasks does it matter which calls there are.
+    const isCall = this.#tasks.areKnown && method === "tools/call";
+    const onOver = isCall ? backchannels.pass(this.#key) : () => {};
+    const onAnswer = (answer: JsonRpcResponse) => {
+      onOver();
+      const text = toJson(answer);
+      const isAmended = amend !== undefined && text.length <= MAX_AMENDED_CHARS;
+      this.#pending.answer(id, isAmended ? (amend(text) as JsonText) : text);
+    };
+    const onFailure = (failure: UpstreamFailure) => {
+      onOver();
+      this.#fail(id, failure);
+    };
+    const stop = this.#server.ask(message, { onAnswer, onFailure });
+    this.#pending.passed(id, () => {
+      onOver();
+      stop();
+    });
+    this.#sayAgain();
+  }
+
+  #fail(id: RequestId, { message, facts }: UpstreamFailure): void {
+    this.#pending.refuse(id, rpc.refused(message, facts));
+  }
+
+  /** A message that goes nowhere. */
+  #refuse(message: Said, refusal: RpcError): void {
+    if ("id" in message) this.#options.client.answer(message.id, errorMessage(message.id, refusal), refusal);
+  }
+
+  async #takeAnswer(answer: JsonRpcResponse): Promise<boolean> {
+    const { route } = this.#options;
+    try {
+      const isQuestion = readQuestionId(answer.id) !== undefined;
+      // What is the server's goes there at once, and in order.
+      if (!isQuestion || !(await takeAnswer(this.#options, { ...answer }))) this.#server.tell(answer);
+      return true;
+    } catch (error) {
+      toAnswer(error, route.log, answer);
+      return false;
+    }
+  }
+
+  /** What the server says: what is meant for a task goes there, the rest to the client. */
+  #hear(message: Said): void {
+    const { backchannels } = this.#options.route;
+    if (backchannels.isHearing(this.#key) && backchannels.hear(this.#key, message)) return;
+    if (this.#state !== "open" || !this.#say(message)) this.#keep(message);
+  }
+
+  /** Says whether the client could be told. */
+  #say(message: Said): boolean {
+    const { client } = this.#options;
+    if (this.#over.signal.aborted) return false;
+    const text = toJson(message);
+    const about = this.#pending.about(message.params?.progressToken);
+    if (client.send(text, about)) return true;
+    const { newest } = this.#pending;
+    return newest !== undefined && client.send(text, newest);
+  }
+
+  /** Servers that ask whether anybody is there end a session that does not answer. */
+  #keep(message: Said): void {
+    const answer = (what: JsonObject) => {
+      if ("id" in message) this.#server.tell({ jsonrpc: "2.0", id: message.id, ...what } as JsonRpcResponse);
+    };
+    if (message.method === "ping") answer({ result: {} });
+    else if (this.isOver || !this.#unheard.add(message))
+      answer({ error: { code: -32603, message: "The client cannot be reached" } });
+  }
+
+  #sayAgain(): void {
+    for (const message of this.#unheard.take()) this.#hear(message);
+  }
+
+  /** The server is gone. Those whom it leaves without an answer are told so right after. */
+  #lose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    if (this.#over.signal.aborted) return void this.close();
+    this.#lastAnswers = setTimeout(() => void this.close(), LAST_ANSWERS_MS);
+    this.#endWhenAnswered();
+  }
+
+  #endWhenAnswered(): void {
+    if (this.#pending.size === 0) void this.close();
+  }
+}

@@ -1,0 +1,23 @@
+import type { JsonObject, RequestId } from "../protocol/jsonrpc.ts";
+import type { Lease } from "../upstreams/pool.ts";
+import type { SessionHolder } from "../upstreams/session.ts";
+import type { TaskSupport } from "./amended.ts";
+import type { SessionKey } from "./backchannels.ts";
+import type { Caller, Reply, Route } from "./lane.ts";
+
+/** A request of a legacy client's session, whatever carries the two: all that its tasks need to know (2025-11-25, Tasks). */
+export interface SessionRequest {
+  readonly route: Route;
+  readonly caller: Caller;
+  readonly id: RequestId;
+  readonly params: JsonObject;
+  readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop">;
+  /** `undefined` where the server has no sessions. */
+  readonly session: SessionKey | undefined;
+  /** Gives the way into the session, for a call on the client's behalf that outlives the request. */
+  joiner(): (holder: SessionHolder) => Lease;
+  /** Leaves the request to the server, however long it takes. */
+  pass(): Promise<void>;
+  /** The same for `tools/list`, whose answer is to say what the policy says of tasks. */
+  passToolList(supportOf: (tool: string) => TaskSupport): Promise<void>;
+}

@@ -1,0 +1,156 @@
+import { randomUUID } from "node:crypto";
+import type {
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
+} from "../protocol/jsonrpc.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import type { Lease } from "./pool.ts";
+import { Session, type SessionHolder } from "./session.ts";
+import type { Asking, Wire } from "./wire.ts";
+
+/** Who waits for the answer to a request: exactly one of the two is called, once. */
+export interface AnswerListener {
+  onAnswer(answer: JsonRpcResponse): void;
+  /** No answer can come any more. */
+  onFailure(failure: UpstreamFailure): void;
+}
+
+export interface TrunkOptions {
+  readonly wire: Wire;
+  /** What the server says that is no answer. */
+  readonly onMessage: (message: JsonRpcRequest | JsonRpcNotification) => void;
+  /** The server does not know the session any longer, or is gone. What was asked fails right after. */
+  readonly onLost: () => void;
+  readonly onGarbage: (error: Error) => void;
+}
+
+/**
+ * The wire of a session that a client opened itself, and in which calls are made on its behalf: the client's requests go out under
+ * its own ids, those of a call on a branch, under ids that cannot be the client's. Answers find their way back by the id.
+ */
+export class TrunkWire {
+  readonly #wire: Wire;
+  readonly #onGarbage: (error: Error) => void;
+  readonly #waiting = new Map<RequestId, (answer: JsonRpcResponse) => void>();
+  readonly #branches = new Set<BranchWire>();
+
+  constructor({ wire, onMessage, onLost, onGarbage }: TrunkOptions) {
+    this.#wire = wire;
+    this.#onGarbage = onGarbage;
+    wire.onGarbage = onGarbage;
+    wire.onMessage = (message) => {
+      if ("method" in message) onMessage(message);
+      else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
+    };
+    wire.onLost = () => {
+      for (const branch of this.#branches) branch.onLost();
+      onLost();
+    };
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#wire.setProtocolVersion(version);
+  }
+
+  /** Passes the client's word on that it is ready. @throws UpstreamFailure */
+  initialized(notification: JsonRpcNotification): Promise<void> {
+    return this.#wire.initialized(notification);
+  }
+
+  /** Sends a notification or an answer. Should it be lost, nobody waits for it. */
+  tell(message: JsonRpcMessage): void {
+    this.#wire.tell(message).catch((error: unknown) => this.#onGarbage(toFailure(error)));
+  }
+
+  /** Sends a request under its own id. Returns how to stop waiting: then neither of the two is called. */
+  ask(request: JsonRpcRequest, { onAnswer, onFailure }: AnswerListener): () => void {
+    let isOver = false;
+    const stop = () => {
+      if (isOver) return;
+      isOver = true;
+      this.#waiting.delete(request.id);
+      asking.stop();
+    };
+    const fail = (error: unknown) => {
+      if (isOver) return;
+      stop();
+      onFailure(toFailure(error));
+    };
+    this.#waiting.set(request.id, (answer) => {
+      stop();
+      onAnswer(answer);
+    });
+    const asking = this.#wire.ask(request);
+    asking.ended.then(() => fail(unanswered()), fail);
+    return stop;
+  }
+
+  /** The session, for one call of somebody else's: to be released without being ended. */
+  join(holder: SessionHolder): Lease {
+    const branch = new BranchWire(this.#wire, this.#waiting);
+    this.#branches.add(branch);
+    const session = Session.join({
+      wire: branch,
+      holder,
+      onGarbage: this.#onGarbage,
+      idPrefix: `taskgate-${randomUUID()}-`,
+    });
+    const release = () => {
+      this.#branches.delete(branch);
+      void session.close();
+    };
+    return { session, isReused: false, release };
+  }
+
+  /** Ends the session. Never rejects. */
+  close(): Promise<void> {
+    return this.#wire.close();
+  }
+}
+
+/** What a call in somebody else's session needs of its wire. Hears the answers to its own requests, and nothing else. */
+class BranchWire implements Wire {
+  onMessage: Wire["onMessage"] = () => {};
+  onGarbage: Wire["onGarbage"] = () => {};
+  onLost: Wire["onLost"] = () => {};
+
+  readonly #wire: Wire;
+  readonly #waiting: Map<RequestId, (answer: JsonRpcResponse) => void>;
+  readonly #stops = new Set<() => void>();
+
+  constructor(wire: Wire, waiting: Map<RequestId, (answer: JsonRpcResponse) => void>) {
+    this.#wire = wire;
+    this.#waiting = waiting;
+  }
+
+  tell(message: JsonRpcMessage): Promise<void> {
+    return this.#wire.tell(message);
+  }
+
+  ask(request: JsonRpcRequest, onAccepted?: () => void): Asking {
+    this.#waiting.set(request.id, (answer) => this.onMessage(answer));
+    const asking = this.#wire.ask(request, onAccepted);
+    const stop = () => {
+      this.#stops.delete(stop);
+      this.#waiting.delete(request.id);
+      asking.stop();
+    };
+    this.#stops.add(stop);
+    return { ended: asking.ended, stop };
+  }
+
+  /** Both have been done by the client. */
+  setProtocolVersion(): void {}
+  async initialized(): Promise<void> {}
+
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop();
+  }
+}
+
+function unanswered(): UpstreamFailure {
+  return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
+}
