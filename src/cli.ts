@@ -1,23 +1,30 @@
 #!/usr/bin/env node
+import type { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
-import { configOfFlags } from "./config/flag-config.ts";
-import { type Flags, serveFlags } from "./config/flags.ts";
+import { configOfFlags, configOfStdioFlags } from "./config/flag-config.ts";
+import { type Flags, serveFlags, stdioFlags } from "./config/flags.ts";
 import { jsonSchema } from "./config/json-schema.ts";
 import { type Loaded, loadConfig } from "./config/load.ts";
 import { ConfigError } from "./config/problems.ts";
 import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
+import { inspectFlags } from "./inspect/flags.ts";
 import { VERSION } from "./version.ts";
 
+const SERVER_GONE = 1;
 const UNUSABLE = 2;
 const INTERRUPTED = 130;
-const PLANNED = ["inspect", "stdio"];
+/**
+ * What a client in a hurry leaves us. SDKs send SIGKILL a second or two after SIGTERM, and a server that we had not ended by
+ * then would be left behind; our own exit ends it.
+ */
+const HURRY_MS = 750;
 
 process.exitCode = await main(process.argv.slice(2));
 
 /** Runs the command and gives its exit code: 0, 1 for a file that `check` finds wrong, 2 for what cannot be used. */
 async function main(args: readonly string[]): Promise<number> {
-  if (PLANNED.includes(args[0] ?? "")) return refuse(`${args[0]} is not supported by this version`);
   let code = 0;
   const run = (command: (flags: Flags) => Promise<number> | number) => async (flags: Flags) => {
     code = await command(flags);
@@ -25,9 +32,12 @@ async function main(args: readonly string[]): Promise<number> {
   const parser = yargs(args)
     .scriptName("mcp-taskgate")
     .command(["serve", "$0"], "Run the gateway", (y) => y.options(serveFlags), run(serve))
-    .command("check", "Say everything that is wrong with a file", checkFlags, run(check))
-    .command("schema", "Print the JSON Schema of the file, for editors", {}, run(schema))
+    .command("stdio", "Serve the one client that starts it", (y) => y.options(stdioFlags), run(stdio))
+    .command("inspect [url]", "Say what a server is, and suggest a file for it", inspectFlags, run(inspect))
+    .command("check", "Say everything that is wrong with a file", checkFlags, run(withoutCommand(check)))
+    .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
     .example("$0 --upstream http://localhost:3001/mcp --tool 'render_*=required'", "")
+    .example("$0 inspect http://localhost:3001/mcp > taskgate.yaml", "")
     .example("$0 --wait-for 1s -- node ./server.js --its-flag", "");
   try {
     await strict(parser).parseAsync();
@@ -61,7 +71,8 @@ function strict(parser: Argv): Argv {
 async function serve(flags: Flags): Promise<never> {
   const stopped = signalled();
   try {
-    const gateway = await start(await configOfFlags(flags, process.env));
+    const { startGateway, config, log } = await load(await configOfFlags(flags, process.env));
+    const gateway = await startGateway(config, { log });
     console.log(readyLines(gateway).join("\n"));
     await stopped;
     await gateway.close();
@@ -71,15 +82,38 @@ async function serve(flags: Flags): Promise<never> {
   process.exit(0);
 }
 
+/** Standard output belongs to the protocol. Ends the process itself, as `serve` does. */
+async function stdio(flags: Flags): Promise<never> {
+  const stopped = signalled();
+  let code: number;
+  try {
+    const loaded = await configOfStdioFlags(flags, process.env);
+    const { serveStdio, config, log } = await load(loaded, process.stderr);
+    const gateway = await serveStdio(config, { input: process.stdin, output: process.stdout, log });
+    const { clientLeft, serverLeft } = gateway;
+    // To the client this program is the server, and it knows what to do when that exits.
+    const isLost = serverLeft.then(() => SERVER_GONE);
+    code = await Promise.race([Promise.race([clientLeft, stopped]).then(() => 0), isLost]);
+    const hurry = Promise.all([clientLeft, stopped]);
+    await Promise.race([gateway.close(hurry), hurry.then(() => sleep(HURRY_MS))]);
+  } catch (error) {
+    process.exit(refuse(error));
+  }
+  process.exit(code);
+}
+
 /** The rest of the program is loaded only here, so that `check` and `schema` answer at once. */
-async function start({ config, warnings }: Loaded): Promise<Gateway> {
-  const [{ startGateway }, { createLog }] = await Promise.all([
-    import("./gateway.ts"),
-    import("./ops/log.ts"),
-  ]);
-  const log = createLog(config.log.level);
+async function load({ config, warnings }: Loaded, unread?: Writable) {
+  const [gateway, { createLog, lossy }] = await Promise.all([import("./gateway.ts"), import("./ops/log.ts")]);
+  const log = createLog(config.log.level, unread && lossy(unread));
   for (const { path, message } of warnings) log.warn({ setting: path }, message);
-  return await startGateway(config, { log });
+  return { ...gateway, config, log };
+}
+
+/** Only `serve`, `stdio` and `inspect` start a command; for the others it would be words that nobody reads. */
+function withoutCommand(command: (flags: Flags) => Promise<number> | number) {
+  return (flags: Flags) =>
+    flags["--"] === undefined ? command(flags) : refuse("nothing may stand behind -- here");
 }
 
 /** Settles with the first signal to stop. The second ends the process, whatever it is waiting for. */
@@ -102,6 +136,17 @@ function readyLines({ routes, adminUrl }: Gateway): readonly string[] {
     ),
     ...(adminUrl === undefined ? [] : [`admin  ${adminUrl}`]),
   ];
+}
+
+/** What it prints is a file for `serve`, with what was found as comments. */
+async function inspect(flags: Flags): Promise<number> {
+  const { runInspect } = await import("./inspect/command.ts");
+  const { text, complaints, code } = await runInspect(flags, process.env, signalled());
+  for (const line of complaints) console.error(line);
+  process.stdout.write(text);
+  // Whatever is still open then is not waited for.
+  if (code === INTERRUPTED) process.exit(code);
+  return code;
 }
 
 function checkFlags(parser: Argv): Argv {

@@ -1,27 +1,21 @@
 import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Config, ServerConfig, UpstreamConfig } from "./config/config.ts";
+import type { Config, UpstreamConfig } from "./config/config.ts";
+import { type Intake, openCore } from "./core.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
 import { anonymous, type Identify } from "./edge/callers.ts";
 import { counted, mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
-import { Backchannels } from "./lanes/backchannels.ts";
+import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
-import { OpenStreams } from "./lanes/open-streams.ts";
-import { TransparentLane } from "./lanes/transparent.ts";
+import { PairedHttp } from "./lanes/paired-http.ts";
 import { createLog } from "./ops/log.ts";
-import { within } from "./ops/within.ts";
-import { openStore } from "./stores/open.ts";
-import { TaskEngine } from "./tasks/engine.ts";
-import { HeldCalls } from "./tasks/held.ts";
-import { policyOf } from "./tasks/policy.ts";
-import { Slots } from "./tasks/slots.ts";
-import { type UpstreamAgents, upstreamAgents } from "./upstreams/fetch.ts";
-import { Upstream } from "./upstreams/upstream.ts";
-import { VERSION } from "./version.ts";
+import { MODERN_VERSION } from "./protocol/modern.ts";
+import type { Upstream } from "./upstreams/upstream.ts";
 
 /** A gateway that is listening. */
 export interface Gateway {
@@ -54,20 +48,22 @@ export interface GatewayOptions {
  * @throws when the store cannot be opened or an address cannot be bound; nothing is left open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const core = await openCore(config, options);
+  const { core, app, visits } = await openHttp(config, options);
   const servers: Server[] = [];
+  const intake = intakeOf(servers, visits);
   try {
-    const server = await listenOn(httpServer(gatewayListener(core)), config.listen, servers);
-    const admin = config.admin && (await listenOn(httpServer(adminApp(core.isReady)), config.admin, servers));
+    const server = await listenOn(httpServer(gatewayListener(app)), config.listen, servers);
+    const admin =
+      config.admin && (await listenOn(httpServer(adminApp(() => !core.isStopping)), config.admin, servers));
     const url = urlOf(server);
     return {
       url,
       ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
-      routes: await Promise.all(core.served.map((route) => describe(route, url, config))),
-      close: () => core.close(servers),
+      routes: await Promise.all(core.routes.map((route) => describe(route, url, config))),
+      close: () => core.close(intake),
     };
   } catch (error) {
-    await core.close(servers);
+    await core.close(intake);
     throw error;
   }
 }
@@ -84,85 +80,103 @@ export interface Middleware {
  * @throws when the store cannot be opened
  */
 export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
-  const core = await openCore(config, options);
-  return Object.assign(gatewayMiddleware(core), { close: () => core.close([]) });
+  const { core, app, visits } = await openHttp(config, options);
+  return Object.assign(gatewayMiddleware(app), { close: () => core.close(intakeOf([], visits)) });
+}
+
+/** A gateway that serves one client over two streams. */
+export interface StdioGateway {
+  /** Settles when the client has closed its end of one of the streams. */
+  readonly clientLeft: Promise<void>;
+  /** Settles when the session that a legacy client had opened is over, because the server has gone or does not take it. */
+  readonly serverLeft: Promise<void>;
+  /**
+   * As the `close` of a gateway that listens; but it waits for no task that nobody could ever ask for, because the client
+   * has gone and the tasks are kept in memory, and for none at all once `hurry` settles.
+   */
+  close(hurry?: Promise<unknown>): Promise<void>;
+}
+
+export interface StdioOptions extends Pick<GatewayOptions, "log"> {
+  /** What the client writes, and what it reads; nobody else may write there. */
+  readonly input: Readable;
+  readonly output: Writable;
+}
+
+/**
+ * Serves a client over two streams: a gateway that is started by its only client, in place of the one server of `config`.
+ * @throws when the store cannot be opened
+ */
+export async function serveStdio(config: Config, options: StdioOptions): Promise<StdioGateway> {
+  const { input, output, log = createLog(config.log.level) } = options;
+  if (config.servers.length !== 1)
+    throw new Error(`stdio stands in front of one server, got ${config.servers.length}`);
+  const core = await openCore(config, log);
+  const [route] = core.routes as [Route];
+  const isForgetful = config.store.url === "memory:";
+  const front = new StdioFront({
+    route,
+    input,
+    output,
+    maxLineBytes: config.limits.maxBodyBytes,
+    isAlone: isForgetful,
+  });
+  const intake = { stop: () => {}, idle: () => front.idle(), cut: () => front.close() };
+  log.info(
+    { server: route.config.name, upstream: addressOf(route.config.upstream), store: config.store.url },
+    "ready on standard input and output",
+  );
+  return {
+    clientLeft: front.clientLeft,
+    serverLeft: front.serverLeft,
+    close: (hurry) => {
+      const reasons = [...(hurry === undefined ? [] : [hurry]), ...(isForgetful ? [front.clientLeft] : [])];
+      return core.close(intake, Promise.race(reasons));
+    },
+  };
 }
 
 /** A server that does not answer must not keep the others' clients waiting. */
 const PROBE_MS = 5_000;
-const GOODBYE_MS = 100;
 
-async function openCore(
+/** What a listener and a middleware have in common. */
+async function openHttp(
   config: Config,
   { log = createLog(config.log.level), identify = anonymous }: GatewayOptions,
 ) {
-  const store = await openStore(config.store.url);
-  const engine = new TaskEngine({ store, log });
-  const held = new HeldCalls();
-  const agents = upstreamAgents();
-  const { maxBodyBytes, keepAliveMs, drainTimeoutMs } = config.limits;
-  const transparent = new TransparentLane();
-  const backchannels = new Backchannels(engine);
-  const streams = new OpenStreams(keepAliveMs);
-  const stopping = new AbortController();
-  const served = config.servers.map((server): Route => {
-    const routeLog = log.child({ server: server.name });
-    const shared = { engine, held, transparent, backchannels, streams, stopping: stopping.signal };
-    return { ...routeOf(server, agents, routeLog), ...shared, log: routeLog };
-  });
+  const core = await openCore(config, log);
+  const { maxBodyBytes, keepAliveMs } = config.limits;
+  const guard = hostGuard(config.listen);
+  const pairs = new PairedHttp();
+  const { endpoint, idle } = counted(mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs, pairs }));
   const routes = new Map(
-    served.flatMap((route) =>
+    core.routes.flatMap((route) =>
       [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
     ),
   );
-  const guard = hostGuard(config.listen);
-  const { endpoint, idle } = counted(mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs }));
-
-  let closing: Promise<void> | undefined;
-  const shutDown = async (servers: readonly Server[]) => {
-    stopping.abort();
-    streams.stop();
-    const closed = servers.map(closeServer);
-    // When nobody waits for an answer any more, no call can become a task any more.
-    await within(
-      drainTimeoutMs,
-      idle().then(() => engine.settled()),
-    );
-    await engine.close();
-    held.close();
-    backchannels.close();
-    transparent.close();
-    // Who still waits is told that we stop, and that has to be written before the connections are closed.
-    await within(GOODBYE_MS, idle());
-    for (const server of servers) server.closeAllConnections();
-    await Promise.all(closed);
-    await Promise.all(served.map(({ upstream }) => upstream.close()));
-    await agents.destroy();
-    await store.close();
-  };
-  return {
-    served,
-    routes,
-    endpoint,
-    isReady: () => !stopping.signal.aborted,
-    close: (servers: readonly Server[]) => (closing ??= shutDown(servers)),
-  };
+  return { core, app: { routes, endpoint }, visits: { idle, pairs } };
 }
 
-function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
-  const largest = Math.max(
-    config.tasks.maxResultBytes,
-    ...config.tools.map(({ maxResultBytes }) => maxResultBytes),
-  );
-  const upstream = new Upstream({
-    config: config.upstream,
-    agents,
-    clientInfo: { name: "mcp-taskgate", version: VERSION },
-    // Room for the message round the result, and for saying how much too large it was.
-    maxMessageBytes: 2 * largest + 65_536,
-    log,
-  });
-  return { config, upstream, policy: policyOf(config), slots: new Slots(config) };
+/** Who is here over HTTP. */
+interface Visits {
+  /** Settles when nobody waits for an answer. */
+  readonly idle: Intake["idle"];
+  readonly pairs: PairedHttp;
+}
+
+function intakeOf(servers: readonly Server[], { idle, pairs }: Visits): Intake {
+  let closed: readonly Promise<void>[] = [];
+  return {
+    stop: () => {
+      closed = servers.map(closeServer);
+    },
+    idle,
+    cut: async () => {
+      await pairs.close();
+      for (const server of servers) server.closeAllConnections();
+      await Promise.all(closed);
+    },
+  };
 }
 
 async function describe({ config, upstream }: Route, base: string, { store }: Config): Promise<RouteLine> {
@@ -172,13 +186,18 @@ async function describe({ config, upstream }: Route, base: string, { store }: Co
     upstream: addressOf(config.upstream),
     store: store.url,
   };
-  const control = upstream.control({ caller: "anonymous", headers: {}, capabilities: {} });
-  const probe = control.describe().then(
-    ({ protocolVersion }) => `legacy ${protocolVersion}`,
+  const probe = eraOf(upstream).catch(
     (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,
   );
   const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
   return { ...line, description: await Promise.race([probe, late]) };
+}
+
+/** @throws UpstreamFailure */
+async function eraOf(upstream: Upstream): Promise<string> {
+  if ((await upstream.modern({})) !== undefined) return `modern ${MODERN_VERSION}`;
+  const control = upstream.control({ caller: "anonymous", headers: {}, capabilities: {} });
+  return `legacy ${(await control.describe()).protocolVersion}`;
 }
 
 /** What a query or the environment says may be a secret. */

@@ -7,6 +7,9 @@ export {
   type GatewayOptions,
   type Middleware,
   type RouteLine,
+  type StdioGateway,
+  type StdioOptions,
+  serveStdio,
   startGateway,
   taskgate,
 } from "./gateway.ts";

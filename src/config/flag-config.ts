@@ -1,29 +1,42 @@
+import type { JsonObject } from "../protocol/jsonrpc.ts";
 import type { Environment } from "./environment.ts";
-import { misuse, sayOfFlag } from "./flag-problems.ts";
+import { misuse, misuseOfStdio, sayOfFlag } from "./flag-problems.ts";
 import { type FlagName, type Flags, looksLikeRule, NAME, textsOf } from "./flags.ts";
-import { type Loaded, loadConfig, readConfig } from "./load.ts";
+import { type Loaded, loadDocument, readConfig } from "./load.ts";
 import { ConfigError, type Problem } from "./problems.ts";
+import { readStdioConfig } from "./stdio.ts";
 
 /**
  * The configuration that flags ask for: a file, or the settings in the flags themselves. They go the way of the file,
  * so that both are judged alike; what is wrong is then said of the flag.
  * @throws ConfigError
  */
-export async function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
-  const faults = misuse(flags);
+export function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
+  return configOf(flags, misuse(flags), (document) => readConfig(document, env));
+}
+
+/** The same for `stdio`, with one server. @throws ConfigError */
+export function configOfStdioFlags(flags: Flags, env: Environment): Promise<Loaded> {
+  const read = (document: unknown) => readStdioConfig(document, env, flags.server);
+  return configOf(flags, misuseOfStdio(flags), read);
+}
+
+type Read = (document: unknown) => Loaded;
+
+async function configOf(flags: Flags, faults: readonly Problem[], read: Read): Promise<Loaded> {
   if (faults.length > 0 && flags.config !== undefined) throw new ConfigError(faults);
-  if (typeof flags.config === "string") return await loadConfig(flags.config, env);
+  if (typeof flags.config === "string") return read(await loadDocument(flags.config));
   const say = (problem: Problem) => sayOfFlag(problem, flags);
-  const { config, problems, warnings } = judge(documentOf(flags), env);
+  const { config, problems, warnings } = judge(documentOf(flags), read);
   const known = new Set(faults.map(({ path }) => path));
   const all = [...faults, ...problems.map(say).filter(({ path }) => !known.has(path))];
   if (config === undefined || all.length > 0) throw new ConfigError(all, warnings.map(say));
   return { config, warnings: warnings.map(say) };
 }
 
-function judge(document: unknown, env: Environment) {
+function judge(document: unknown, read: Read) {
   try {
-    return { ...readConfig(document, env), problems: [] };
+    return { ...read(document), problems: [] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { config: undefined, problems: error.problems, warnings: error.warnings };
@@ -40,12 +53,17 @@ function documentOf(flags: Flags): unknown {
     servers: {
       [NAME]: {
         path: flags.path ?? "/mcp",
-        upstream: flags["--"] === undefined ? addressOf(flags) : commandOf(textsOf(flags["--"])),
+        upstream: upstreamOfFlags(flags),
         tasks: { ...some("mode", "mode"), ...some("waitFor", "wait-for") },
         tools: textsOf(flags.tool).filter(looksLikeRule).map(ruleOf),
       },
     },
   };
+}
+
+/** Where the server is, as a file would say it: references to the environment are left as they are. */
+export function upstreamOfFlags(flags: Flags): JsonObject {
+  return flags["--"] === undefined ? addressOf(flags) : commandOf(textsOf(flags["--"]));
 }
 
 function addressOf(flags: Flags) {

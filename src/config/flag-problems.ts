@@ -2,6 +2,7 @@ import {
   COMMAND,
   type FlagName,
   type Flags,
+  HTTP_FLAGS,
   looksLikeRule,
   NAME,
   SETTINGS,
@@ -11,6 +12,7 @@ import {
 import type { Problem } from "./problems.ts";
 
 const OF_URL: readonly FlagName[] = ["upstream", "header", "forward-header"];
+const REPEATED = "is given more than once";
 
 /** What can be wrong with flags as such, before it is asked what they say. */
 export function misuse(flags: Flags): readonly Problem[] {
@@ -18,10 +20,20 @@ export function misuse(flags: Flags): readonly Problem[] {
   const given = names.filter((name) => flags[name] !== undefined);
   const isRepeated = (name: FlagName) => !("array" in serveFlags[name]) && Array.isArray(flags[name]);
   return [
-    ...given.filter(isRepeated).map((name) => ({ path: `--${name}`, message: "is given more than once" })),
+    ...given.filter(isRepeated).map((name) => ({ path: `--${name}`, message: REPEATED })),
     ...malformedTools(textsOf(flags.tool)),
     ...malformedHeaders(textsOf(flags.header)),
     ...contradictions(given, flags["--"] !== undefined),
+  ];
+}
+
+/** The same for `stdio`. */
+export function misuseOfStdio(flags: Flags): readonly Problem[] {
+  const useless = HTTP_FLAGS.filter((name) => flags[name] !== undefined).map((name) => `--${name}`);
+  return [
+    ...useless.map((path) => ({ path, message: "makes no sense with stdio, where nothing comes over HTTP" })),
+    ...misusedServer(flags),
+    ...misuse(flags).filter(({ path }) => !useless.includes(path)),
   ];
 }
 
@@ -39,6 +51,13 @@ export function sayOfFlag({ path, message }: Problem, flags: Flags): Problem {
   return { path: which === "" ? `--${name}` : `--${name} ${which}`, message };
 }
 
+function misusedServer({ server, config }: Flags): readonly Problem[] {
+  const path = "--server";
+  if (Array.isArray(server)) return [{ path, message: REPEATED }];
+  if (server === undefined || config !== undefined) return [];
+  return [{ path, message: "names a server of a file, and there is no --config" }];
+}
+
 function malformedTools(rules: readonly string[]): readonly Problem[] {
   return rules
     .filter((rule) => !looksLikeRule(rule))
@@ -50,9 +69,7 @@ function malformedHeaders(headers: readonly string[]): readonly Problem[] {
   const names = headers.map((header) => /^([^:]+):/.exec(header)?.[1]);
   return names.flatMap((name, index) => {
     if (name === undefined) return [{ path: "--header", message: 'must look like "Name: value"' }];
-    return names.indexOf(name) < index
-      ? [{ path: `--header ${name}`, message: "is given more than once" }]
-      : [];
+    return names.indexOf(name) < index ? [{ path: `--header ${name}`, message: REPEATED }] : [];
   });
 }
 

@@ -12,6 +12,9 @@ const option = (describe: string, more: Options = {}): Options => ({
 });
 const several: Options = { array: true };
 
+/** Where tasks are kept when a client starts the gateway: clients do so twice at a time, and a directory belongs to one process. */
+export const STDIO_STORE = "memory:";
+
 /** The flags of `serve`. Their values stay texts, because the schema of the file judges them. */
 export const serveFlags = {
   config: option("YAML or JSON file with all settings; goes alone"),
@@ -29,6 +32,18 @@ export const serveFlags = {
   "wait-for": option(`how long auto waits before it lets go [default: ${defaults.tasks.waitFor}]`),
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
   "admin-port": option("port for health and metrics; off unless given"),
+} satisfies Record<string, Options>;
+
+/** Of these, those that are about clients who come over HTTP. */
+export const HTTP_FLAGS = ["forward-header", "port", "host", "path", "admin-port"] as const;
+
+/** The flags of `stdio`; those that make no sense there are known all the same, so that they can be refused by name. */
+export const stdioFlags = {
+  ...serveFlags,
+  ...hidden(HTTP_FLAGS),
+  config: option("YAML or JSON file with all settings; goes with nothing but --server"),
+  server: option("which server of the file, if it has several"),
+  store: option(`memory: or level:PATH [default: ${STDIO_STORE}]`),
 } satisfies Record<string, Options>;
 
 export type FlagName = keyof typeof serveFlags;
@@ -62,4 +77,8 @@ export function textsOf(value: unknown): readonly string[] {
 /** A glob, an equals sign, and a mode that is yet to be judged. */
 export function looksLikeRule(text: string): boolean {
   return /^.+=/s.test(text);
+}
+
+function hidden(names: readonly (keyof typeof serveFlags)[]): Readonly<Record<string, Options>> {
+  return Object.fromEntries(names.map((name) => [name, { ...serveFlags[name], hidden: true }]));
 }

@@ -15,10 +15,15 @@ export interface Loaded {
 
 /** Reads a YAML or JSON file. Every reason why it cannot be used is in the `ConfigError` that is thrown. */
 export async function loadConfig(file: string, env: Environment = process.env): Promise<Loaded> {
-  return parseConfig(await read(file), env);
+  return readConfig(await loadDocument(file), env);
 }
 
-/** The same for the text of a file. JSON is YAML, so one parser gives both their line numbers. */
+/** What a file holds, before it is judged. @throws ConfigError when it cannot be read or parsed */
+export async function loadDocument(file: string): Promise<unknown> {
+  return parseText(await read(file));
+}
+
+/** The configuration in the text of a file. JSON is YAML, so one parser gives both their line numbers. */
 export function parseConfig(text: string, env: Environment): Loaded {
   return readConfig(parseText(text), env);
 }

@@ -7,9 +7,21 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 test("--help shows every command and flag", async () => {
   const { code, stdout, stderr } = await run(["--help"]);
-  const words = ["serve", "check", "schema", "--config", "--upstream", "--port", "--host", "--path"];
+  const words = ["serve", "stdio", "check", "schema", "--config", "--upstream", "--port", "--host", "--path"];
   const more = ["--store", "--mode", "--wait-for", "--tool", "--admin-port", "--header", "--forward-header"];
   expect(words.concat(more).filter((word) => !stdout.includes(word))).toEqual([]);
+  expect([code, stderr]).toEqual([0, ""]);
+});
+
+test("stdio --help shows what makes sense there", async () => {
+  const { code, stdout, stderr } = await run(["stdio", "--help"]);
+  const [shown, hidden] = [
+    ["--server", "--upstream", "--store", "--tool"],
+    ["--port", "--forward-header"],
+  ];
+  expect(shown.filter((word) => !stdout.includes(word))).toEqual([]);
+  expect(hidden.filter((word) => stdout.includes(word))).toEqual([]);
+  expect(stdout).toContain("[default: memory:]");
   expect([code, stderr]).toEqual([0, ""]);
 });
 
@@ -103,8 +115,14 @@ test.each([
   ["a negated flag", ["--no-port"], ["Unknown argument: no-port (see mcp-taskgate --help)"]],
   ["check without a file", ["check"], ["Missing required argument: config (see mcp-taskgate --help)"]],
   ["check of two files", ["check", "--config", "a", "--config", "b"], ["give --config FILE, once"]],
-  ["inspect", ["inspect", "http://a/"], ["inspect is not supported by this version"]],
-  ["stdio", ["stdio", "--upstream", "http://a/"], ["stdio is not supported by this version"]],
+  ["check with a command", ["check", "--config", "a", "--", "node"], ["nothing may stand behind -- here"]],
+  ["schema with a command", ["schema", "--", "node"], ["nothing may stand behind -- here"]],
+  ["stdio without a server", ["stdio"], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],
+  [
+    "stdio with a flag for clients over HTTP",
+    ["stdio", "--port", "1", "--", "node"],
+    ["--port: makes no sense with stdio, where nothing comes over HTTP"],
+  ],
   [
     "a command beside a URL",
     ["--upstream", "http://a/", "--", "check", "--config", "x.yaml", "--port", "y"],

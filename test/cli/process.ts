@@ -13,7 +13,7 @@ import { Conditions } from "../support/conditions.ts";
 const BUILT = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const SOURCE = fileURLToPath(new URL("../../src/cli.ts", import.meta.url));
 const TSX = import.meta.resolve("tsx");
-const COMMAND = existsSync(BUILT) ? [BUILT] : ["--import", TSX, SOURCE];
+export const COMMAND = existsSync(BUILT) ? [BUILT] : ["--import", TSX, SOURCE];
 
 export interface Finished {
   /** The exit code, or the name of the signal that ended the process. */

@@ -1,0 +1,72 @@
+import { randomUUID } from "node:crypto";
+import type { ClientEnd } from "../lanes/client-end.ts";
+import type { Caller, Route } from "../lanes/lane.ts";
+import { PairedSession } from "../lanes/paired-session.ts";
+import type { JsonRpcMessage, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import { type ClientOutput, Teller } from "./client-output.ts";
+
+export interface LegacyEndOptions {
+  readonly route: Route;
+  readonly caller: Caller;
+  readonly output: ClientOutput;
+  /** Called when a request has got its answer, or never will. */
+  readonly onAnswered: () => void;
+  /** Called when the session is over although the client is still there: the server has gone, or did not take it. */
+  readonly onOver: () => void;
+}
+
+/** The one session that a client of an older revision has over stdio (2025-11-25, Transports §stdio). */
+export class LegacyEnd implements ClientEnd {
+  readonly #options: LegacyEndOptions;
+  readonly #pair: PairedSession;
+  readonly #unanswered = new Set<RequestId>();
+  readonly #teller: Teller;
+  #isLeft = false;
+
+  constructor(options: LegacyEndOptions) {
+    this.#options = options;
+    const { route, caller, output } = options;
+    this.#teller = new Teller(output);
+    this.#pair = new PairedSession({ route, caller, id: randomUUID(), client: this });
+  }
+
+  /** Whether the client waits for an answer. */
+  get isWaiting(): boolean {
+    return this.#unanswered.size > 0;
+  }
+
+  /** Takes what the client sent, in its order. */
+  receive(message: JsonRpcMessage): void {
+    if ("method" in message && "id" in message) this.#unanswered.add(message.id);
+    void this.#pair.receive(message);
+  }
+
+  send(message: JsonText): boolean {
+    return this.#teller.tell(message);
+  }
+
+  answer(id: RequestId, message: JsonText | undefined): void {
+    this.#unanswered.delete(id);
+    if (message !== undefined) this.#options.output.write(message);
+    this.#options.onAnswered();
+  }
+
+  close(): void {
+    this.#unanswered.clear();
+    this.#options.onAnswered();
+    if (!this.#isLeft) this.#options.onOver();
+  }
+
+  /** The client has gone: calls that have become tasks may end. */
+  retire(): void {
+    this.#isLeft = true;
+    this.#unanswered.clear();
+    this.#pair.retire();
+  }
+
+  /** Settles when nothing of the session is left at the server. */
+  end(): Promise<void> {
+    this.#isLeft = true;
+    return this.#pair.close();
+  }
+}

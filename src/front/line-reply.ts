@@ -1,0 +1,89 @@
+import type { Reply } from "../lanes/lane.ts";
+import type { RpcError } from "../protocol/errors.ts";
+import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { errorMessage, resultMessage } from "../protocol/modern.ts";
+import { type ClientOutput, Teller } from "./client-output.ts";
+
+export interface LineReplyOptions {
+  readonly id: RequestId;
+  readonly output: ClientOutput;
+  /** Whether it is a stream to listen on, whose end has to be told twice. */
+  readonly isSubscription: boolean;
+  /** Called once: with its answer, or without one, the request is over and its id may be used again. */
+  readonly onOver: () => void;
+}
+
+/** The answer to one request over a stream that all of them share (2026-07-28, stdio §Receiving Messages). */
+export class LineReply implements Reply {
+  readonly readsStreams = true;
+  readonly #options: LineReplyOptions;
+  readonly #gone = new AbortController();
+  readonly #teller: Teller;
+  #isOver = false;
+
+  constructor(options: LineReplyOptions) {
+    this.#options = options;
+    this.#teller = new Teller(options.output);
+  }
+
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  result(result: JsonText): void {
+    const { id, output, isSubscription } = this.#options;
+    if (this.#isOver) return;
+    this.#end(resultMessage(id, result));
+    // The result says that the end is a good one, and this that it is the end (2026-07-28, Cancellation, Subscriptions §Cancellation).
+    if (isSubscription) output.write(cancelled(id));
+  }
+
+  error(error: RpcError): void {
+    this.#end(errorMessage(this.#options.id, error));
+  }
+
+  notify(message: JsonRpcNotification | JsonText): boolean {
+    return !this.#isOver && this.#teller.tell(typeof message === "string" ? message : toJson(message));
+  }
+
+  acknowledge(): void {
+    this.#over();
+  }
+
+  drop(): void {
+    this.#over();
+  }
+
+  /** The stream is open. */
+  open(): void {}
+
+  /** Nothing stands between the two ends of a pipe that might give up on it. */
+  keepAlive(): void {}
+
+  drained(): Promise<void> {
+    return this.#options.output.drained();
+  }
+
+  /** The client does not want it any longer, and hears no more of it (2026-07-28, stdio §Cancellation). */
+  cancel(reason: Error): void {
+    if (this.#isOver) return;
+    this.#over();
+    this.#gone.abort(reason);
+  }
+
+  #end(message: JsonText): void {
+    if (this.#isOver) return;
+    this.#over();
+    this.#options.output.write(message);
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.onOver();
+  }
+}
+
+function cancelled(requestId: RequestId): JsonText {
+  return toJson({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId } });
+}

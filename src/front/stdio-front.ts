@@ -1,0 +1,204 @@
+import { isUtf8 } from "node:buffer";
+import type { Readable, Writable } from "node:stream";
+import { toAnswer } from "../lanes/caught.ts";
+import type { Caller, Route } from "../lanes/lane.ts";
+import { answerModern } from "../lanes/modern.ts";
+import { within } from "../ops/within.ts";
+import { rpc } from "../protocol/errors.ts";
+import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
+import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { errorMessage, resultMessage } from "../protocol/modern.ts";
+import { type Line, LineSplitter } from "../upstreams/lines.ts";
+import { isMessage } from "../upstreams/message-line.ts";
+import { ClientOutput } from "./client-output.ts";
+import { LegacyEnd } from "./legacy-end.ts";
+import { LineReply } from "./line-reply.ts";
+
+export interface StdioFrontOptions {
+  readonly route: Route;
+  /** Where the client writes, and where it reads. */
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Whether the tasks of this client are the only ones there are, so that they may be listed. */
+  readonly isAlone: boolean;
+  /** How long one message of the client may be. */
+  readonly maxLineBytes: number;
+}
+
+/** How long what has been said may take to be in the pipe. */
+const GOODBYE_MS = 1_000;
+/** Requests of 2026-07-28 that one client may have open at one time, streams to listen on among them. */
+const MAX_OPEN = 1_000;
+
+/**
+ * Serves the one client at the other end of two streams, in either generation or in both: a request that says that it is of
+ * 2026-07-28 is, and everything else belongs to the session that the client opens with `initialize` (2026-07-28, stdio;
+ * 2025-11-25, Transports §stdio; Versioning §Backward Compatibility).
+ */
+export class StdioFront {
+  /** Settles when the client has closed its end of one of the streams. */
+  readonly clientLeft: Promise<void>;
+  /** Settles when the session that the client had opened is over, because the server has gone or does not take it. */
+  readonly serverLeft: Promise<void>;
+  readonly #options: StdioFrontOptions;
+  readonly #caller: Caller;
+  readonly #output: ClientOutput;
+  readonly #lines: LineSplitter;
+  readonly #open = new Map<RequestId, LineReply>();
+  #legacy: LegacyEnd | undefined;
+  #running = 0;
+  readonly #waiting = new Set<() => void>();
+  #onServerLeft = () => {};
+
+  constructor(options: StdioFrontOptions) {
+    const { input, output, maxLineBytes, isAlone } = options;
+    this.#options = options;
+    // Named like everybody over HTTP, so that a task can be had either way.
+    this.#caller = { key: "anonymous", headers: {}, isIdentified: isAlone };
+    this.#output = new ClientOutput(output);
+    this.#lines = new LineSplitter(maxLineBytes);
+    const ended = new Promise<void>((resolve) => {
+      // What is not complete when it ends is no message.
+      for (const event of ["end", "close", "error"]) input.on(event, resolve);
+    });
+    this.clientLeft = Promise.race([ended, this.#output.broken]).then(() => this.#hangUp());
+    this.serverLeft = new Promise((resolve) => {
+      this.#onServerLeft = resolve;
+    });
+    input.on("data", this.#read);
+  }
+
+  /** Settles when the client waits for no answer any more. */
+  idle(): Promise<void> {
+    return this.#isIdle ? Promise.resolve() : new Promise((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** Hears nothing more of the client, and settles when it has been told everything that there was to say. */
+  async close(): Promise<void> {
+    this.#options.input.off("data", this.#read).pause();
+    await Promise.all([this.#legacy?.end(), within(GOODBYE_MS, this.#output.flushed())]);
+  }
+
+  get #isIdle(): boolean {
+    return this.#running === 0 && this.#legacy?.isWaiting !== true;
+  }
+
+  readonly #read = (chunk: Buffer): void => {
+    for (const line of this.#lines.push(chunk)) this.#take(line);
+    if (!this.#output.isClogged) return;
+    const { input } = this.#options;
+    input.pause();
+    void this.#output.drained().then(() => input.resume());
+  };
+
+  #take({ bytes, isCut }: Line): void {
+    if (isCut) {
+      const { maxLineBytes } = this.#options;
+      this.#refuse(
+        null,
+        rpc.invalidRequest(`a line may have ${maxLineBytes} bytes at most (limits.maxBody)`),
+      );
+    } else if (!isUtf8(bytes)) {
+      this.#refuse(null, rpc.parseError("the line is not UTF-8"));
+    } else {
+      const text = bytes.toString("utf8");
+      if (text.trim() !== "") this.#readText(text);
+    }
+  }
+
+  #readText(text: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return this.#refuse(null, rpc.parseError("the line is not JSON"));
+    }
+    // Of clients of 2025-03-26 a line may be several messages; each gets an answer of its own.
+    if (Array.isArray(message) && message.length > 0 && this.#legacy !== undefined)
+      for (const part of message) this.#receive(part);
+    else this.#receive(message);
+  }
+
+  #receive(message: unknown): void {
+    try {
+      if (this.#isCancelled(message)) return;
+      if (claimsModern(message)) this.#answer(message);
+      else if (isMessage(message)) this.#relay(message);
+      // Says what is wrong with it.
+      else readMessage(message);
+    } catch (error) {
+      this.#refuse(idOf(message), error, message);
+    }
+  }
+
+  /** Whether the message is the client's word that it does not want an answer of ours any longer. */
+  #isCancelled(message: unknown): boolean {
+    if (!isObject(message) || message.method !== "notifications/cancelled") return false;
+    const { requestId, reason } = isObject(message.params) ? message.params : {};
+    const reply = this.#open.get(requestId as RequestId);
+    reply?.cancel(new Error(typeof reason === "string" ? reason : "cancelled by the client"));
+    return reply !== undefined;
+  }
+
+  #answer(message: unknown): void {
+    const { id, method, params = {} } = readMessage(message);
+    // What else a client may notify of is of no use to a server (2026-07-28).
+    if (id === undefined) return;
+    // Its answer would be taken for that to the other one, and so would an error.
+    if (this.#open.has(id)) return this.#refuse(null, rpc.invalidRequest(`id ${toJson(id)} is in use`));
+    if (this.#open.size >= MAX_OPEN) throw rpc.internal(`Too many requests: ${MAX_OPEN} are open`);
+    const reply = new LineReply({
+      id,
+      output: this.#output,
+      isSubscription: method === "subscriptions/listen",
+      onOver: () => this.#open.delete(id),
+    });
+    this.#open.set(id, reply);
+    const { route } = this.#options;
+    this.#running += 1;
+    void answerModern({ route, caller: this.#caller, headers: undefined, id, method, params, reply })
+      .catch((error: unknown) => reply.error(toAnswer(error, route.log, message)))
+      .finally(() => {
+        this.#running -= 1;
+        this.#checkIdle();
+      });
+  }
+
+  readonly #checkIdle = (): void => {
+    if (!this.#isIdle) return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  };
+
+  /** A message of a client of an older revision. */
+  #relay(message: JsonRpcMessage): void {
+    if ("method" in message && message.method === "initialize") this.#legacy ??= this.#openLegacy();
+    if (this.#legacy !== undefined) return this.#legacy.receive(message);
+    if (!("method" in message) || !("id" in message)) return;
+    // A client may ask whether anybody is there at any time (2025-11-25, Lifecycle §Initialization).
+    if (message.method === "ping") return this.#output.write(resultMessage(message.id, toJson({})));
+    throw rpc.invalidMeta("params._meta is required, or initialize before anything else");
+  }
+
+  #openLegacy(): LegacyEnd {
+    return new LegacyEnd({
+      route: this.#options.route,
+      caller: this.#caller,
+      output: this.#output,
+      onAnswered: this.#checkIdle,
+      onOver: this.#onServerLeft,
+    });
+  }
+
+  #refuse(id: RequestId | null, error: unknown, message?: unknown): void {
+    this.#output.write(errorMessage(id, toAnswer(error, this.#options.route.log, message)));
+  }
+
+  /** Nobody waits for an answer any longer. */
+  #hangUp(): void {
+    this.#options.input.off("data", this.#read);
+    for (const reply of [...this.#open.values()]) reply.cancel(new Error("the client has gone"));
+    this.#legacy?.retire();
+    this.#checkIdle();
+  }
+}

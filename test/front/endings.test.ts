@@ -1,0 +1,99 @@
+/** How it comes to an end: the client's, the server's, and the operator's; and that nobody is left behind. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { startLegacyTasksServer } from "../support/legacy-tasks-server.ts";
+import { lifeline } from "../support/stdio-servers/lifeline.ts";
+import { processesOf } from "../support/stdio-servers/processes.ts";
+import { script } from "../support/stdio-servers/scripts.ts";
+import { type RawClient, startStdio } from "./raw-client.ts";
+
+test("a client that closes the input in the middle of a call is left with 0, and no process stays", async () => {
+  const client = startStdio(commandOf("odd-tools"));
+  const group = await pidOf(client);
+  client.open("tools/call", { name: "stop-answering", arguments: {} });
+  client.end();
+  expect(await client.exited).toBe(0);
+  expect(await processesOf(group)).toEqual([]);
+});
+
+test("a task that nobody can ask for any more is not waited for", async () => {
+  const client = startStdio(["--mode", "always", ...commandOf("odd-tools")]);
+  const { result: task } = await client.ask("tools/call", { name: "stop-answering", arguments: {} });
+  expect(task.status).toBe("working");
+  client.end();
+  expect(await client.exited).toBe(0);
+});
+
+test("a task in a store that lasts is waited for, and is there for the next gateway", async () => {
+  const server = await startLegacyTasksServer();
+  onTestFinished(() => server.close());
+  const directory = await mkdtemp(join(tmpdir(), "taskgate-front-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const args = ["--mode", "always", "--store", `level:${directory}`, "--upstream", server.url.href];
+  const first = startStdio(args);
+  const call = { name: "slow_compute", arguments: { seconds: 1, label: "It" } };
+  const { result: task } = await first.ask("tools/call", call);
+  first.end();
+  expect(await first.exited).toBe(0);
+
+  const { result } = await startStdio(args).settled(task.taskId);
+  expect(result.content[0].text).toBe("It took 1 s");
+});
+
+test("a client that is impatient, as SDKs are, waits neither for tasks nor for a server that does not want to end", async () => {
+  const { port, held } = await lifeline();
+  const client = startStdio(commandOf("holds-on", String(port)));
+  client.open("server/discover");
+  const { cut } = await held;
+  client.end();
+  client.signal("SIGTERM");
+  expect(await client.exited).toBe(0);
+  await cut;
+});
+
+test("a signal ends it with 0, when the call that runs has had its time", async () => {
+  const client = startStdio(commandOf("odd-tools"));
+  const group = await pidOf(client);
+  client.signal("SIGTERM");
+  expect(await client.exited).toBe(0);
+  expect(await processesOf(group)).toEqual([]);
+});
+
+test("a client that closes the output only is noticed with the next answer, and left with 0", async () => {
+  const client = startStdio(commandOf("odd-tools"));
+  const group = await pidOf(client);
+  client.stopReading();
+  client.open("tools/list");
+  expect(await client.exited).toBe(0);
+  expect(await processesOf(group)).toEqual([]);
+});
+
+test("a server that is killed is an error for the call, and is started again for the next", async () => {
+  const client = startStdio(commandOf("odd-tools"), { capabilities: {} });
+  const call = { name: "kill", arguments: { signal: "SIGKILL" } };
+  expect((await client.ask("tools/call", call)).error).toMatchObject({
+    message: expect.stringContaining("was killed by SIGKILL in the middle of the call"),
+  });
+  const { result } = await client.ask("tools/call", { name: "echo", arguments: { text: "again" } });
+  expect(result.content[0].text).toBe("again");
+});
+
+test("a command that is not there is an error for each request, and the connection goes on", async () => {
+  const client = startStdio(["--", "/no/such/program"]);
+  const { error } = await client.ask("tools/list");
+  expect(error.message).toContain("command not found: /no/such/program");
+  expect((await client.ask("tasks/get", { taskId: "none" })).error.code).toBe(-32602);
+});
+
+async function pidOf(client: RawClient): Promise<number> {
+  const { result } = await client.ask("tools/call", { name: "pid", arguments: {} });
+  return Number(result.content[0].text);
+}
+
+function commandOf(name: Parameters<typeof script>[0], ...more: readonly string[]): readonly string[] {
+  const { command, args } = script(name, ...more);
+  return ["--", command, ...args];
+}
