@@ -1,0 +1,61 @@
+import type { Environment } from "../config/environment.ts";
+import type { Flags } from "../config/flags.ts";
+import { ConfigError } from "../config/problems.ts";
+import { failureLines } from "../config/report.ts";
+import { createLog } from "../ops/log.ts";
+import { within } from "../ops/within.ts";
+import type { Facts } from "./facts.ts";
+import { type Inspection, readInspection } from "./flags.ts";
+import { inspect } from "./inspect.ts";
+import { report } from "./report.ts";
+import { suggest } from "./suggestion.ts";
+import { Misuse, Unfit } from "./unfit.ts";
+
+/** What the command has to say, and how it ends: 1 when there is no server to stand in front of, 2 for bad flags. */
+export interface Outcome {
+  /** For standard output: a configuration file whose comments tell what was found, or the facts as JSON. */
+  readonly text: string;
+  /** For standard error. */
+  readonly complaints: readonly string[];
+  readonly code: number;
+}
+
+const INTERRUPTED = 130;
+const UNFIT = 1;
+const UNUSABLE = 2;
+/** Sessions are ended within that; the end of this process ends whatever processes are left. */
+const GOODBYE_MS = 1_000;
+
+/** Runs `inspect` with these flags, until it is done or `stopped`. Never rejects. */
+export async function runInspect(
+  flags: Flags,
+  env: Environment,
+  stopped: Promise<unknown>,
+): Promise<Outcome> {
+  const stop = new AbortController();
+  const work = inspected(flags, env, stop.signal);
+  const interrupted = stopped.then(async (): Promise<Outcome> => {
+    stop.abort(new Error("interrupted"));
+    await within(GOODBYE_MS, work);
+    return { text: "", complaints: ["error: interrupted"], code: INTERRUPTED };
+  });
+  return Promise.race([work, interrupted]);
+}
+
+async function inspected(flags: Flags, env: Environment, signal: AbortSignal): Promise<Outcome> {
+  try {
+    const inspection = await readInspection(flags, env);
+    const { config, timeoutMs, call } = inspection;
+    const wanted = call === undefined ? {} : { call };
+    const facts = await inspect(config, { timeoutMs, signal, log: createLog("silent"), ...wanted });
+    return { text: told(facts, inspection), complaints: [], code: 0 };
+  } catch (error) {
+    const hints = error instanceof Unfit ? error.hints.map((hint) => `       ${hint}`) : [];
+    const isMisuse = error instanceof ConfigError || error instanceof Misuse;
+    return { text: "", complaints: [...failureLines(error), ...hints], code: isMisuse ? UNUSABLE : UNFIT };
+  }
+}
+
+function told(facts: Facts, { isJson, upstream }: Inspection): string {
+  return isJson ? `${JSON.stringify(facts, null, 2)}\n` : suggest(facts, upstream, report(facts));
+}
