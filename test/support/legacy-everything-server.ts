@@ -33,12 +33,20 @@ export interface LegacyEverythingServerOptions {
   readonly isResumable?: boolean;
 }
 
-/** Each tool call that asks for a change of a list adds the dynamic entry, or takes it away again. */
 export async function startLegacyEverythingServer({
   port = 0,
   asksOn = "session",
   isResumable = false,
 }: LegacyEverythingServerOptions = {}): Promise<LegacyHttp> {
+  const { newServer, onEnd } = legacyEverything(asksOn);
+  return serveEverything(newServer, { port, isResumable, onEnd });
+}
+
+/**
+ * What there is for all sessions together, whatever they are carried by. Each tool call that asks for a change of a list adds the
+ * dynamic entry, or takes it away again.
+ */
+export function legacyEverything(asksOn: "call" | "session") {
   const servers = new Map<Server, Set<string>>();
   const isChanged = { tools: false, prompts: false };
 
@@ -54,21 +62,19 @@ export async function startLegacyEverythingServer({
     touch: (uri) => everyone("notifications/resources/updated", { uri }, (watched) => watched.has(uri)),
   };
 
-  return serveEverything(
-    () => {
-      const watched = new Set<string>();
-      const server = new Server(
-        { name: "legacy-everything", version: "1.0.0" },
-        { capabilities: CAPABILITIES },
-      );
-      servers.set(server, watched);
-      serveTools(server, () => isChanged.tools, asksOn, changes);
-      servePrompts(server, () => isChanged.prompts, asksOn);
-      serveResources(server, watched);
-      return server;
-    },
-    { port, isResumable, onEnd: (server) => servers.delete(server) },
-  );
+  const newServer = () => {
+    const watched = new Set<string>();
+    const server = new Server(
+      { name: "legacy-everything", version: "1.0.0" },
+      { capabilities: CAPABILITIES },
+    );
+    servers.set(server, watched);
+    serveTools(server, () => isChanged.tools, asksOn, changes);
+    servePrompts(server, () => isChanged.prompts, asksOn);
+    serveResources(server, watched);
+    return server;
+  };
+  return { newServer, onEnd: (server: Server) => void servers.delete(server) };
 }
 
 const CAPABILITIES = {
