@@ -124,7 +124,7 @@ function newCall(exchange: Exchange, { maxRuntimeMs }: ToolPolicy, answers: Json
   }
   return new Call({
     ...shared,
-    lease: (holder) => route.upstream.lease(owner, holder),
+    lease: (holder, over) => route.upstream.lease(owner, holder, over),
     params: legacyParams(params),
     answers,
     ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),

@@ -108,6 +108,27 @@ describe("a call that waits for a process", () => {
     expect(server.processes.started).toBe(started);
   });
 
+  test("has nothing started for it once it was cancelled", async () => {
+    const tools = [{ match: "*", mode: "always" }] as const;
+    const { client, server } = await tell({ maxSessions: 1 }, { identify: byName, tools });
+    const [ada, grace] = ["ada", "grace"].map((name) => client({ headers: { "x-user": name } })) as [
+      ModernClient,
+      ModernClient,
+    ];
+    // From now on her calls need no list first.
+    await grace.settled((await grace.callTool("echo", { text: "hello" })).taskId);
+    const first = await ada.callTool("hold", { label: "first" });
+    await server.until("held", "first");
+    const { started } = server.processes;
+
+    const { taskId } = await grace.callTool("echo", { text: "unwanted" });
+    await grace.result("tasks/cancel", { taskId });
+    server.release("first");
+    await ada.settled(first.taskId);
+    await ada.settled((await ada.callTool("echo", { text: "second" })).taskId);
+    expect(server.processes.started).toBe(started);
+  });
+
   test("is told that it was never sent when maxRuntime is over", async () => {
     const tools = [...ALWAYS, { match: "echo", mode: "always", maxRuntimeMs: 300 }] as const;
     const { user, server } = await tell({ maxSessions: 1 }, { tools });
