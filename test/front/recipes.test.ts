@@ -26,7 +26,7 @@ interface Recipe {
 
 /** What is the reader's own in a recipe, and what a test has instead. */
 const OWN: Readonly<Record<string, () => Promise<Readonly<Record<string, readonly string[]>>>>> = {
-  files: async () => ({
+  everything: async () => ({
     "npx -y @modelcontextprotocol/server-everything": [process.execPath, everything("2025.12.18", "stdio")],
   }),
   reports: async () => ({ "http://127.0.0.1:3001/mcp": [(await startEverything("2025.12.18")).href] }),
