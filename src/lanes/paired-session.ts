@@ -330,7 +330,8 @@ export class PairedSession {
     this.#isLost = true;
     if (this.#over.signal.aborted) return void this.close();
     this.#lastAnswers = setTimeout(() => void this.close(), LAST_ANSWERS_MS);
-    this.#endWhenAnswered();
+    // Not before those who wait are told why: to close the session would be another reason.
+    queueMicrotask(() => this.#endWhenAnswered());
   }
 
   #endWhenAnswered(): void {
