@@ -72,8 +72,8 @@ export class Call implements SessionHolder {
   /** Gives the call's slot back, or takes it out of the queue for one. */
   #leaveSlot = () => {};
   #hasSlot = false;
-  /** Aborted when the call is ended before the server did, for those it waits for. */
-  readonly #over = new AbortController();
+  /** Gives up waiting for a session; there only while the call does. */
+  #waiting: AbortController | undefined;
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   #state: "queued" | "sent" | "ended" = "queued";
@@ -226,7 +226,7 @@ export class Call implements SessionHolder {
   /** Sends the request on a session of its own and waits for the answer. */
   async #exchange(): Promise<JsonRpcResponse> {
     for (;;) {
-      const lease = await this.#options.lease(this, this.#over.signal);
+      const lease = await this.#leased();
       try {
         const response = await this.#send(lease);
         lease.release(this.#end === undefined ? "quiet" : "doubtful");
@@ -240,6 +240,15 @@ export class Call implements SessionHolder {
         this.#lease = undefined;
         this.#request = undefined;
       }
+    }
+  }
+
+  async #leased(): Promise<Lease> {
+    this.#waiting = new AbortController();
+    try {
+      return await this.#options.lease(this, this.#waiting.signal);
+    } finally {
+      this.#waiting = undefined;
     }
   }
 
@@ -307,7 +316,7 @@ export class Call implements SessionHolder {
       end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
     this.#request?.cancel(message);
     this.#finish(end);
-    this.#over.abort(neverSent());
+    this.#waiting?.abort(neverSent());
     // What runs keeps its slot until the server has come to rest.
     if (!this.#hasSlot) this.#leaveSlot();
     const lease = this.#lease;
