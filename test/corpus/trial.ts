@@ -1,5 +1,4 @@
 import type { TaskEnabledSession } from "@modelcontextprotocol/ext-tasks/client";
-import { listening } from "../bench/connection.ts";
 import type { Programs } from "../demo/programs.ts";
 import { connect } from "../demo/task-session.ts";
 import { answering, call, told, toldOfTask } from "./calls.ts";
@@ -63,8 +62,8 @@ async function throughGateway(
   try {
     const { program: gateway, url, era } = await startGateway(row, place, plan, programs);
     try {
-      const attempts = await useGateway(url, plan, place, seen);
-      return attempts > 1 ? `${era}, at attempt ${attempts}` : era;
+      await useGateway(url, plan, seen);
+      return era;
     } finally {
       await gateway.stop();
     }
@@ -73,10 +72,9 @@ async function throughGateway(
   }
 }
 
-/** Gives how many times the client had to come. */
-async function useGateway(url: string, plan: Plan, place: Place, seen: Observer): Promise<number> {
+async function useGateway(url: string, plan: Plan, seen: Observer): Promise<void> {
   const questions = { count: 0 };
-  const { connected, attempts } = await connectTo(url, plan, place, questions);
+  const connected = await connect(url, answering(questions));
   try {
     const listed = async () => (await connected.client.listTools()).tools.length;
     await seen.look("tools", async () => String(await listed()));
@@ -88,24 +86,8 @@ async function useGateway(url: string, plan: Plan, place: Place, seen: Observer)
       if (count !== before) throw new Error(`${count} after the calls, and ${before} before`);
       return count;
     });
-    return attempts;
   } finally {
     await connected.close();
-  }
-}
-
-const MAX_ATTEMPTS = 3;
-
-/** A server that has to be started again is not there for a moment, and a client that comes just then has to come again. */
-async function connectTo(url: string, { isRestarted }: Plan, { port }: Place, questions: { count: number }) {
-  const maxAttempts = isRestarted ? MAX_ATTEMPTS : 1;
-  for (let attempts = 1; ; attempts += 1) {
-    try {
-      return { connected: await connect(url, answering(questions)), attempts };
-    } catch (error) {
-      if (attempts === maxAttempts) throw error;
-      await listening(port);
-    }
   }
 }
 
