@@ -126,3 +126,36 @@ test("who asks after a doubt waits until it is settled, and a doubt counts once 
   expect(await waiting).toBe(LEGACY);
   expect(era.verdict({})).toBe(LEGACY);
 });
+
+test("what one caller is refused says nothing to the others", async () => {
+  const { era, asked, answer } = eraOf(LEGACY, MODERN);
+  void era.verdict({ authorization: "nonsense" });
+  await answer();
+  const good = era.verdict({ authorization: "good" });
+  await answer();
+  expect(await good).toBe(MODERN);
+  expect(asked).toHaveLength(2);
+  expect(era.verdict({ authorization: "another" })).toBe(MODERN);
+  expect(era.verdict({ authorization: "nonsense" })).toBe(LEGACY);
+});
+
+test("who raises a doubt by being refused cannot make it a legacy server for others", async () => {
+  const { era, answer, clock } = eraOf(MODERN, LEGACY, MODERN);
+  void era.verdict({ authorization: "good" });
+  await answer();
+  clock.now = 1_001;
+  era.doubt({ authorization: "nonsense" });
+  await answer();
+  const good = era.verdict({ authorization: "good" });
+  await answer();
+  expect(await good).toBe(MODERN);
+});
+
+test("a server that does not answer a doubt keeps nobody waiting", async () => {
+  const { era, answer, clock } = eraOf(MODERN);
+  void era.verdict({});
+  await answer();
+  clock.now = 1_001;
+  era.doubt({});
+  expect(await era.verdict({ authorization: "another" })).toBe(MODERN);
+});
