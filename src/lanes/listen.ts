@@ -176,12 +176,16 @@ async function followTasks(
     for (const id of [...watched.keys()]) stop(id);
     wake();
   });
-  for (const id of [...watched.keys()]) {
+  const found: string[] = [];
+  for (const id of taskIds ?? []) {
     if ((await route.engine.find(id, claimant)) === undefined) stop(id);
-    else dirty.add(id);
+    else {
+      dirty.add(id);
+      found.push(id);
+    }
   }
   return {
-    found: [...watched.keys()],
+    found,
     tell: async (to) => {
       while (!ended.aborted) {
         for (const id of [...dirty]) {

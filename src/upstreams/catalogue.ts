@@ -29,9 +29,12 @@ export class ToolCatalogue {
     this.#ask = ask;
   }
 
-  /** The mirrored parameters of a tool; none when the server does not list it, which the call itself will show. */
-  async headerParams(tool: string): Promise<readonly HeaderParam[]> {
-    const known = (await this.#soon(MAX_AGE_MS)).get(tool);
+  /**
+   * The mirrored parameters of a tool; none when the server does not list it, which the call itself will show. `isDoubted`:
+   * what was said before did not fit, and the tool may have changed.
+   */
+  async headerParams(tool: string, isDoubted = false): Promise<readonly HeaderParam[]> {
+    const known = (await this.#soon(isDoubted ? MIN_AGE_MS : MAX_AGE_MS)).get(tool);
     // A list that is not there yet is not one that lacks the tool.
     const isLate = this.#snapshot?.isListed === false;
     return known ?? (isLate ? [] : ((await this.#soon(MIN_AGE_MS)).get(tool) ?? []));

@@ -77,7 +77,7 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
     }
     // 405 is how a server says that it has no stream to listen to (2025-11-25, Transports §Listening for Messages).
     if (status >= 400 && !(status === 405 && init?.method === "GET")) {
-      throw await refusal(response);
+      throw await refusal(response, maxMessageBytes);
     }
     expected?.onAccepted();
     const plain = flat(headers);
@@ -112,15 +112,15 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
 }
 
 const NULL_BODY = new Set([204, 205, 304]);
-/** As much of a refusal as is worth keeping. */
+/** As much of a refusal in words as is worth keeping; one in JSON may be an answer, with data that the client is to have. */
 const MAX_REFUSAL_BYTES = 16_384;
 
-async function refusal({
-  statusCode: status,
-  headers,
-  body,
-}: Dispatcher.ResponseData): Promise<UpstreamFailure> {
-  const said = await text(body, new MessageLimit(MAX_REFUSAL_BYTES, false)).catch(() => "");
+async function refusal(
+  { statusCode: status, headers, body }: Dispatcher.ResponseData,
+  maxMessageBytes: number,
+): Promise<UpstreamFailure> {
+  const maxBytes = isJson(headers["content-type"]) ? maxMessageBytes : MAX_REFUSAL_BYTES;
+  const said = await text(body, new MessageLimit(maxBytes, false)).catch(() => "");
   const rpcError = readRpcError(said);
   const wwwAuthenticate = flat(headers)["www-authenticate"];
   const detail =
@@ -241,6 +241,10 @@ function readRpcError(body: string): JsonRpcError | undefined {
 
 function isEventStream(contentType: unknown): boolean {
   return typeof contentType === "string" && contentType.toLowerCase().startsWith("text/event-stream");
+}
+
+function isJson(contentType: unknown): boolean {
+  return typeof contentType === "string" && contentType.toLowerCase().startsWith("application/json");
 }
 
 function isHtml(contentType: unknown): boolean {

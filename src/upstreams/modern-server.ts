@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import { type HeaderParam, paramHeaders } from "../protocol/headers.ts";
+import { paramHeaders } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../protocol/jsonrpc.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META, MODERN_VERSION } from "../protocol/modern.ts";
@@ -100,22 +100,17 @@ export class ModernServer {
     const { name, arguments: args } = params;
     const tool = method === "tools/call" && typeof name === "string" ? name : undefined;
     const mirror = async () =>
-      tool === undefined ? {} : paramHeaders(await this.headerParams(owner, tool), args);
+      tool === undefined ? {} : paramHeaders(await this.toolsOf(owner).headerParams(tool), args);
     const headers = await mirror();
     const response = await this.#post(owner, asking, headers);
     if (tool === undefined || !("error" in response) || response.error.code !== HEADER_MISMATCH)
       return response;
     // The tool's schema may have changed. What was refused for its headers has not run: law 5 allows another try
     // (Streamable HTTP §Client Behavior).
-    this.#catalogue(owner).invalidate();
+    this.toolsOf(owner).invalidate();
     const others = await mirror();
     const isSame = JSON.stringify(others) === JSON.stringify(headers);
     return isSame ? response : this.#post(owner, { ...asking, id: this.nextId() }, others);
-  }
-
-  /** The parameters of a tool that are mirrored in headers. */
-  headerParams(owner: ModernOwner, tool: string): Promise<readonly HeaderParam[]> {
-    return this.#catalogue(owner).headerParams(tool);
   }
 
   /** An answer was seen that no modern server gives. */
@@ -169,8 +164,8 @@ export class ModernServer {
     }
   }
 
-  /** Tools may depend on who asks, and on what they declare. */
-  #catalogue(owner: ModernOwner): ToolCatalogue {
+  /** Its tools, which may depend on who asks, and on what they declare. */
+  toolsOf(owner: ModernOwner): ToolCatalogue {
     const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities]);
     const catalogue = this.#catalogues.get(key) ?? new ToolCatalogue((...list) => this.#list(owner, ...list));
     // The one that was used last is the last to go.

@@ -82,3 +82,22 @@ test("a schema that has changed is looked up again when the server refuses, and 
   const calls = server.received.filter(({ method }) => method === "tools/call");
   expect(calls.slice(-2).map(params)).toEqual([{}, { "mcp-param-region": "a" }]);
 });
+
+test("a client that knows the tool as it is now is not refused for what the gateway knew before", async () => {
+  const annotated = (header: string) =>
+    tool({ type: "object", properties: { region: { type: "string", "x-mcp-header": header } } });
+  const { user, server } = await modernStory(
+    { "tools/call": (call) => call.json(said("ok")) },
+    ALWAYS,
+    annotated("Region"),
+  );
+  const call = (headers: Record<string, string>) =>
+    user.send("tools/call", { name: "anything", arguments: { region: "a" } }, { headers });
+  expect((await call({ "mcp-param-region": "a" })).message.result.resultType).toBe("task");
+  server.on("tools/list", (list) => list.json({ resultType: "complete", ...annotated("Zone") }));
+  await expect
+    .poll(async () => (await call({ "mcp-param-zone": "a" })).message.result?.resultType, { timeout: 10_000 })
+    .toBe("task");
+  // A header that does not fit is refused all the same.
+  expect((await call({ "mcp-param-zone": "b" })).message.error.code).toBe(-32020);
+});

@@ -181,3 +181,16 @@ test("a server that refuses the rest of a filter refuses it all, in its own word
   const { message } = await told.user.send("subscriptions/listen", { notifications });
   expect(message.error).toEqual({ code: -32602, message: "no such list" });
 });
+
+test("a server that ends its subscription at once does not make our tasks unknown", async () => {
+  const told = await modernStory(
+    { "subscriptions/listen": (call) => call.json(complete({})), "tools/call": () => {} },
+    ALWAYS,
+  );
+  const { taskId } = await told.user.callTool("anything");
+  const notifications = { toolsListChanged: true, taskIds: [taskId, "unknown"] };
+  const { before, message } = await told.user.send("subscriptions/listen", { notifications });
+  expect(before[0].params.notifications).toEqual({ taskIds: [taskId] });
+  expect(message.result.resultType).toBe("complete");
+  await told.user.result("tasks/cancel", { taskId });
+});

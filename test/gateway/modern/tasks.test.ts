@@ -378,6 +378,16 @@ test.each([
   expect((await user.settled(taskId)).error).toEqual({ code, message: "no", data: { why: 1 } });
 });
 
+test("the data of a refusal are kept however much they are", async () => {
+  const data = { hint: "x".repeat(100_000) };
+  const { user } = await modernStory(
+    { "tools/call": (call) => call.error(-32602, "no", { status: 400, data }) },
+    ALWAYS,
+  );
+  const { taskId } = await user.callTool("anything");
+  expect((await user.settled(taskId)).error).toEqual({ code: -32602, message: "no", data });
+});
+
 test("a server that wants a login is told so to the client", async () => {
   const { user } = await modernStory(
     { "tools/call": (call) => call.reply(401, {}, { "www-authenticate": "Bearer realm=x" }) },
