@@ -4,8 +4,8 @@ import type { CallSession, Session, SessionHolder } from "./session.ts";
 /** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
 export interface SessionUser {
   readonly key: string;
-  /** Waits until the server has room for it. @throws UpstreamFailure */
-  readonly open: (holder: SessionHolder, wait: BerthWait<Session>) => Promise<Session>;
+  /** Waits until the server has room for it; `onLost` is called when the server has forgotten it. @throws UpstreamFailure */
+  readonly open: (holder: SessionHolder, wait: BerthWait<Session>, onLost?: () => void) => Promise<Session>;
 }
 
 /** The right to use a session alone, until it is released. */

@@ -13,8 +13,15 @@ const LOOK_AGAIN_MS = 250;
 interface Present {
   readonly key: string;
   readonly session: Promise<Session>;
-  /** Who hears what the server sends while no call has the session. */
-  listener: SessionHolder | undefined;
+  /** Aborted when nobody wants it any more: then it is not opened, unless that has begun. */
+  readonly unwanted: AbortController;
+  listener: Listener | undefined;
+}
+
+/** Who hears what the server sends while no call has the session, and that there is no such session any more. */
+interface Listener {
+  readonly holder: SessionHolder;
+  readonly onLost: () => void;
 }
 
 /**
@@ -68,7 +75,7 @@ export class Solo {
       session.attach(this.#shared(holder));
       const release: Lease["release"] = (state) => {
         if (isReleased) return;
-        session.attach(this.#present?.listener);
+        session.attach(this.#present?.listener?.holder);
         if (state === "doubtful") void session.close();
         leave();
       };
@@ -85,20 +92,24 @@ export class Solo {
       onRequest: (request, session) => call.onRequest(request, session),
       onNotification: (notification) => {
         call.onNotification(notification);
-        this.#present?.listener?.onNotification(notification);
+        this.#present?.listener?.holder.onNotification(notification);
       },
     };
   }
 
-  /** The session for everything that is no call; `listener` hears of changes as long as the session is its own. */
-  source(user: SessionUser, listener: SessionHolder): SessionSource {
+  /**
+   * The session for everything that is no call; `holder` hears of changes as long as the session is its own, and `onLost` is
+   * called when the server has forgotten it, or a client's own took its place, whoever had opened it.
+   */
+  source(user: SessionUser, holder: SessionHolder, onLost: () => void): SessionSource {
+    const listener: Listener = { holder, onLost };
     return {
       use: async (work, patienceMs) => {
         await this.#enter(user.key, { patienceMs });
         try {
-          const session = await this.#opened(user, listener, { patienceMs });
+          const session = await this.#opened(user, holder, { patienceMs });
           if (this.#present !== undefined) this.#present.listener = listener;
-          if (this.#call === undefined) session.attach(listener);
+          if (this.#call === undefined) session.attach(holder);
           return await work(session);
         } finally {
           this.#leave();
@@ -116,6 +127,8 @@ export class Solo {
     if (this.#users > 0) return undefined;
     const present = this.#present;
     this.#present = undefined;
+    present?.unwanted.abort(busy());
+    present?.listener?.onLost();
     return present?.session.then(
       (session) => session.close(),
       () => {},
@@ -185,9 +198,13 @@ export class Solo {
     // Others with the same key may have replaced it while we looked.
     if (this.#present === present) {
       // Whoever loses patience leaves it to the next.
-      const opening = this.#replace(session, () => user.open(holder, {}));
+      const unwanted = new AbortController();
+      const { signal } = unwanted;
+      const onLost = () => next.listener?.onLost();
+      const opening = this.#replace(session, signal, () => user.open(holder, { signal }, onLost));
       opening.catch(() => {});
-      this.#present = { key: user.key, session: opening, listener: undefined };
+      const next: Present = { key: user.key, session: opening, unwanted, listener: undefined };
+      this.#present = next;
     }
     return patiently((this.#present as Present).session, patience, busy);
   }
@@ -196,7 +213,11 @@ export class Solo {
    * The server has to have forgotten the old one before it will take a new one. Some end with their only session, and then
    * somebody has to start them again.
    */
-  async #replace(old: Session | undefined, open: () => Promise<Session>): Promise<Session> {
+  async #replace(
+    old: Session | undefined,
+    unwanted: AbortSignal,
+    open: () => Promise<Session>,
+  ): Promise<Session> {
     if (old === undefined) return open();
     await old.close();
     for (const deadline = performance.now() + RESTART_MS; ; await sleep(LOOK_AGAIN_MS)) {
@@ -204,7 +225,8 @@ export class Solo {
         return await open();
       } catch (error) {
         const isAway = isUnreachable(toFailure(error));
-        if (!isAway || this.#isClosed || performance.now() >= deadline) throw error;
+        const isOver = this.#isClosed || unwanted.aborted || performance.now() >= deadline;
+        if (!isAway || isOver) throw error;
       }
     }
   }

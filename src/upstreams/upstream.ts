@@ -113,8 +113,7 @@ export class Upstream {
    * @throws UpstreamFailure
    */
   lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
-    const open: SessionUser["open"] = (opener, wait) => this.#open(owner, opener, wait);
-    return (this.#solo ?? this.#pool).lease({ key: keyOf(owner), open }, holder, signal);
+    return (this.#solo ?? this.#pool).lease(this.#userFor(owner), holder, signal);
   }
 
   /** The client's own session, for one call: to be released without being ended. */
@@ -165,11 +164,11 @@ export class Upstream {
   /** The session for everything that is no call. */
   control(owner: SessionOwner): ControlSession {
     const key = keyOf(owner);
-    const control = this.#controls.get(key) ?? new ControlSession(this.#sourceFor(owner, key), this.#onIdle);
+    const control = this.#controls.get(key) ?? new ControlSession(this.#sourceFor(owner), this.#onIdle);
     // The one that was used last is the last to go.
     this.#controls.delete(key);
     this.#controls.set(key, control);
-    if (this.#controls.size > MAX_CONTROL_SESSIONS) this.#evict();
+    if (this.#controls.size > MAX_CONTROL_SESSIONS) this.#evict(control);
     return control;
   }
 
@@ -182,12 +181,16 @@ export class Upstream {
     await Promise.all(sessions.map((each) => each?.close()));
   }
 
-  #sourceFor(owner: SessionOwner, key: string) {
+  #userFor(owner: SessionOwner): SessionUser {
+    return { key: keyOf(owner), open: (...how) => this.#open(owner, ...how) };
+  }
+
+  #sourceFor(owner: SessionOwner) {
     const solo = this.#solo;
     return (holder: SessionHolder, onLost: () => void): SessionSource =>
       solo === undefined
         ? new OwnSession((patienceMs) => this.#open(owner, holder, { patienceMs }, onLost))
-        : solo.source({ key, open: (opener, wait) => this.#open(owner, opener, wait, onLost) }, holder);
+        : solo.source(this.#userFor(owner), holder, onLost);
   }
 
   async #open(
@@ -227,8 +230,9 @@ export class Upstream {
     }
   }
 
-  #evict(): void {
-    const spare = [...this.#controls].find(([, control]) => isSpare(control));
+  /** Ends another than that which is about to be used. When somebody listens on every one of them there is one more. */
+  #evict(wanted: ControlSession): void {
+    const spare = [...this.#controls].find(([, control]) => control !== wanted && isSpare(control));
     if (spare !== undefined) this.#end(...spare);
   }
 

@@ -62,6 +62,24 @@ test("with sessions: single, whoever waits for a session that a call was about t
   expect(await listing).toHaveProperty("result.tools");
 });
 
+test("with sessions: single, nothing is started later for those who have given up", async () => {
+  const { upstream, server } = await berths({ sessions: "single" });
+  const wire = await upstream.pair({}, initialize);
+  for (const caller of ["ada", "bob", "eve"]) {
+    const over = new AbortController();
+    const reason = new UpstreamFailure("The call is over", { mayHaveRun: false });
+    const leasing = expect(upstream.lease({ ...OWNER, caller }, HOLDER, over.signal)).rejects.toBe(reason);
+    // It waits for the session by then.
+    await new Promise((resolve) => setImmediate(resolve));
+    over.abort(reason);
+    await leasing;
+  }
+  const leasing = upstream.lease(OWNER, HOLDER);
+  await wire.close();
+  (await leasing).release("quiet");
+  expect(server.processes).toMatchObject({ started: 2, peak: 1 });
+});
+
 test("a client's session that does not come about leaves its place, and its process ends", async () => {
   const { upstream, server } = await berths({ maxSessions: 1 });
   const failing = upstream.pair({}, async (wire) => {

@@ -2,6 +2,7 @@
 
 import { expect, test, vi } from "vitest";
 import { UpstreamFailure } from "../../src/upstreams/failure.ts";
+import type { SessionUser } from "../../src/upstreams/pool.ts";
 import type { Session, SessionHolder } from "../../src/upstreams/session.ts";
 import { Solo } from "../../src/upstreams/solo.ts";
 
@@ -60,5 +61,26 @@ test("a server that was not there in the first place is not waited for", async (
   const open = vi.fn<() => Promise<Session>>().mockRejectedValue(AWAY);
   await expect(useOnce(solo, "a", open)).rejects.toBe(AWAY);
   expect(open).toHaveBeenCalledOnce();
+  await solo.close();
+});
+
+test("whoever listens on the session that a call has opened hears that the server has forgotten it", async () => {
+  const solo = new Solo();
+  const open = vi.fn<SessionUser["open"]>(async () => someSession());
+  (await solo.lease({ key: "a", open }, NOBODY)).release("quiet");
+  const onLost = vi.fn();
+  await solo.source({ key: "a", open }, NOBODY, onLost).use(() => {}, 1_000);
+  expect(open).toHaveBeenCalledOnce();
+  open.mock.calls[0]?.[2]?.();
+  expect(onLost).toHaveBeenCalledOnce();
+  await solo.close();
+});
+
+test("whoever listens hears that the session has been given up for another", async () => {
+  const solo = new Solo();
+  const onLost = vi.fn();
+  await solo.source({ key: "a", open: async () => someSession() }, NOBODY, onLost).use(() => {}, 1_000);
+  await solo.giveUp();
+  expect(onLost).toHaveBeenCalledOnce();
   await solo.close();
 });
