@@ -116,7 +116,10 @@ function withoutCommand(command: (flags: Flags) => Promise<number> | number) {
     flags["--"] === undefined ? command(flags) : refuse("nothing may stand behind -- here");
 }
 
-/** Settles with the first signal to stop. The second ends the process, whatever it is waiting for. */
+/**
+ * Settles with the first signal to stop, or when the terminal is closed, of which servers in groups of their own are not told.
+ * The second ends the process, whatever it is waiting for.
+ */
 function signalled(): Promise<void> {
   return new Promise((resolve) => {
     let count = 0;
@@ -125,7 +128,7 @@ function signalled(): Promise<void> {
       if (count > 1) process.exit(INTERRUPTED);
       resolve();
     };
-    process.on("SIGTERM", stop).on("SIGINT", stop);
+    process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", stop);
   });
 }
 

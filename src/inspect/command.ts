@@ -9,7 +9,7 @@ import { type Inspection, readInspection } from "./flags.ts";
 import { inspect } from "./inspect.ts";
 import { report } from "./report.ts";
 import { suggest } from "./suggestion.ts";
-import { Misuse, Unfit } from "./unfit.ts";
+import { Misuse, oneLine, Unfit } from "./unfit.ts";
 
 /** What the command has to say, and how it ends: 1 when there is no server to stand in front of, 2 for bad flags. */
 export interface Outcome {
@@ -39,7 +39,9 @@ export async function runInspect(
     await within(GOODBYE_MS, work);
     return { text: "", complaints: ["error: interrupted"], code: INTERRUPTED };
   });
-  return Promise.race([work, interrupted]);
+  // What ends because it was interrupted fails, but that says nothing of the server.
+  const done = work.then((outcome) => (stop.signal.aborted ? interrupted : outcome));
+  return Promise.race([done, interrupted]);
 }
 
 async function inspected(flags: Flags, env: Environment, signal: AbortSignal): Promise<Outcome> {
@@ -52,7 +54,8 @@ async function inspected(flags: Flags, env: Environment, signal: AbortSignal): P
   } catch (error) {
     const hints = error instanceof Unfit ? error.hints.map((hint) => `       ${hint}`) : [];
     const isMisuse = error instanceof ConfigError || error instanceof Misuse;
-    return { text: "", complaints: [...failureLines(error), ...hints], code: isMisuse ? UNUSABLE : UNFIT };
+    const complaints = [...failureLines(error), ...hints].map(oneLine);
+    return { text: "", complaints, code: isMisuse ? UNUSABLE : UNFIT };
   }
 }
 

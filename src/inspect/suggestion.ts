@@ -2,6 +2,7 @@ import { Document, isCollection, isMap, isScalar } from "yaml";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Facts } from "./facts.ts";
 import { hasOwnTasks, type SuggestedRule, suggestRules, WAIT_FOR } from "./rules.ts";
+import { oneLine } from "./unfit.ts";
 
 /** Names whose paths belong to the gateway. */
 const TAKEN: readonly string[] = ["health", "metrics"];
@@ -101,7 +102,6 @@ function explainRule(
   rule.flow = true;
 }
 
-/** A line that stays one comment, whatever the server has put into it. */
 function commented(line: string): string {
-  return ` ${line.replace(/\p{Cc}+/gu, " ")}`.trimEnd();
+  return ` ${oneLine(line)}`.trimEnd();
 }

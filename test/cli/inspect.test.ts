@@ -46,6 +46,13 @@ test.each<[string, readonly string[], string]>([
   expect(await run(["inspect", ...args])).toEqual({ code: 2, stdout: "", stderr: `error: ${problem}\n` });
 });
 
+test("what a server says does nothing to the terminal", async () => {
+  const refusal = { jsonrpc: "2.0", id: 1, error: { code: -1, message: "no \u001b[31mroom\u0007" } };
+  const code = `process.stdin.once("data", () => console.log(${JSON.stringify(JSON.stringify(refusal))}))`;
+  const { stderr } = await run(["inspect", "--", "node", "-e", code], { PATH });
+  expect(stderr).toBe("error: node cannot be inspected: The server refused initialize: no  [31mroom \n");
+});
+
 describe("Ctrl-C", () => {
   test("ends it, and the server that was started", async () => {
     const { port, held } = await lifeline();
@@ -60,4 +67,18 @@ describe("Ctrl-C", () => {
     });
     await cut;
   });
+
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "and %s are what it says, though the server ends at once",
+    async (signal) => {
+      const { port, held } = await lifeline();
+      const code = `require("net").connect(${port}, "127.0.0.1"); process.stdin.on("end", process.exit).resume();`;
+      const inspecting = launch(["inspect", "--", process.execPath, "-e", code]);
+      const { cut } = await held;
+      inspecting.signal(signal);
+      const finished = { code: 130, stdout: "", stderr: "error: interrupted\n" };
+      expect(await inspecting.finished).toMatchObject(finished);
+      await cut;
+    },
+  );
 });
