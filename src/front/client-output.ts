@@ -51,23 +51,40 @@ export class ClientOutput {
 /** What one sender may have written that is not in the pipe yet; then it gets rid of no more. */
 const MAX_BEHIND_CHARS = 1_048_576;
 
+export interface TellerOptions {
+  /** 1 MiB unless given. */
+  readonly maxBehindChars?: number;
+  /** Called when the client has read all that was written, if something could not be told meanwhile. */
+  readonly onCaughtUp?: () => void;
+}
+
 /** One of those who write what a client may miss: each is measured by what it has written itself, as all share one stream. */
 export class Teller {
   readonly #output: ClientOutput;
+  readonly #options: TellerOptions;
   #behind = 0;
+  #hasMissed = false;
 
-  constructor(output: ClientOutput) {
+  constructor(output: ClientOutput, options: TellerOptions = {}) {
     this.#output = output;
+    this.#options = options;
   }
 
   /** Says whether it was sent, or will be. */
   tell(message: JsonText): boolean {
-    if (this.#behind > MAX_BEHIND_CHARS) return false;
+    const { maxBehindChars = MAX_BEHIND_CHARS } = this.#options;
+    this.#hasMissed ||= this.#behind > maxBehindChars;
+    if (this.#behind > maxBehindChars) return false;
     this.#behind += message.length;
-    this.#output.write(message, () => {
-      this.#behind -= message.length;
-    });
+    this.#output.write(message, () => this.#taken(message.length));
     return true;
+  }
+
+  #taken(chars: number): void {
+    this.#behind -= chars;
+    if (!this.#hasMissed || this.#behind > 0) return;
+    this.#hasMissed = false;
+    this.#options.onCaughtUp?.();
   }
 }
 

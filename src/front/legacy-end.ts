@@ -15,6 +15,9 @@ export interface LegacyEndOptions {
   readonly onOver: () => void;
 }
 
+/** Of a session nothing should be missed, so there is more room than for the notifications of one request. */
+const MAX_BEHIND_CHARS = 16 * 1_048_576;
+
 /** The one session that a client of an older revision has over stdio (2025-11-25, Transports §stdio). */
 export class LegacyEnd implements ClientEnd {
   readonly #options: LegacyEndOptions;
@@ -26,7 +29,8 @@ export class LegacyEnd implements ClientEnd {
   constructor(options: LegacyEndOptions) {
     this.#options = options;
     const { route, caller, output } = options;
-    this.#teller = new Teller(output);
+    const onCaughtUp = () => this.#pair.catchUp();
+    this.#teller = new Teller(output, { maxBehindChars: MAX_BEHIND_CHARS, onCaughtUp });
     this.#pair = new PairedSession({ route, caller, id: randomUUID(), client: this });
   }
 
@@ -43,6 +47,11 @@ export class LegacyEnd implements ClientEnd {
 
   send(message: JsonText): boolean {
     return this.#teller.tell(message);
+  }
+
+  /** Everything is said on one stream. */
+  isReached(): boolean {
+    return true;
   }
 
   answer(id: RequestId, message: JsonText | undefined): void {

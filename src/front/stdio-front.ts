@@ -7,6 +7,7 @@ import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { MAX_BATCH } from "../protocol/legacy.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import { type Line, LineSplitter } from "../upstreams/lines.ts";
 import { isMessage } from "../upstreams/message-line.ts";
@@ -113,10 +114,10 @@ export class StdioFront {
     } catch {
       return this.#refuse(null, rpc.parseError("the line is not JSON"));
     }
-    // Of clients of 2025-03-26 a line may be several messages; each gets an answer of its own.
-    if (Array.isArray(message) && message.length > 0 && this.#legacy !== undefined)
-      for (const part of message) this.#receive(part);
-    else this.#receive(message);
+    // Of clients of 2025-03-26 a line may be several messages.
+    if (!Array.isArray(message) || message.length === 0 || this.#legacy === undefined) this.#receive(message);
+    else if (message.length <= MAX_BATCH) for (const part of message) this.#receive(part);
+    else this.#refuse(null, rpc.badBatch(message.length, MAX_BATCH));
   }
 
   #receive(message: unknown): void {

@@ -21,14 +21,21 @@ export function sessionKey(
   return sessionId === undefined ? undefined : (JSON.stringify([route, caller, sessionId]) as SessionKey);
 }
 
+/** A request that waits for a task to end. */
+export interface Waiting {
+  readonly task: TaskId;
+  /** To be called when the client does not want to wait any longer. */
+  letGo(): void;
+}
+
 /** What is known of a session while there is anything to know. */
 interface ClientEnd {
   readonly channels: Set<Channel>;
   readonly relays: Set<TaskRelay>;
   /** How many of the client's own calls are with the server. */
   plainCalls: number;
-  /** The client's requests that wait for a task to end, and how to let go of them. */
-  readonly waiting: Map<RequestId, () => void>;
+  /** The client's requests that wait for a task to end. */
+  readonly waiting: Map<RequestId, Waiting>;
   /** What to call when no call of the session's is a task any more. */
   readonly onQuiet: Set<() => void>;
 }
@@ -93,21 +100,27 @@ export class Backchannels {
       await new Promise<void>((resolve) => end.onQuiet.add(resolve));
   }
 
-  /** A request of a session waits, until the returned function is called or the client takes it back. */
-  wait(session: SessionKey, request: RequestId, letGo: () => void): () => void {
+  /** A request of a session waits for a task, until the returned function is called or the client takes it back. */
+  wait(session: SessionKey, request: RequestId, wait: Waiting): () => void {
     const { waiting } = this.#at(session);
-    waiting.set(request, letGo);
+    waiting.set(request, wait);
     return () => {
-      if (waiting.get(request) === letGo) waiting.delete(request);
+      if (waiting.get(request) === wait) waiting.delete(request);
       this.#tidy(session);
     };
   }
 
+  /** A connection of a session's has ended: what was asked there, and may have got lost, is asked where somebody still waits. */
+  disconnected(session: SessionKey): void {
+    const { waiting } = this.#sessions.get(session) ?? {};
+    for (const { task } of waiting?.values() ?? []) this.#relays.get(task)?.wake();
+  }
+
   /** The client does not want an answer to its request any longer; whether that was one that waits here. */
   letGo(session: SessionKey, request: unknown): boolean {
-    const letGo = this.#sessions.get(session)?.waiting.get(request as RequestId);
-    letGo?.();
-    return letGo !== undefined;
+    const waiting = this.#sessions.get(session)?.waiting.get(request as RequestId);
+    waiting?.letGo();
+    return waiting !== undefined;
   }
 
   /** From now on the session in which a task began is told what happens to it, until it ends. */

@@ -14,6 +14,8 @@ export interface ClientEnd {
    * @param refusal the error that the message is, where it is the gateway's own and may have an HTTP status
    */
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void;
+  /** Whether the client is reached in the course of a request at the moment; what is said about it otherwise has to wait. */
+  isReached(about: RequestId): boolean;
   /** The session is over: ends what the client has open. Called once. */
   close(): void;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import type { RpcError } from "../protocol/errors.ts";
 import type { JsonRpcMessage, JsonRpcRequest, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { EventRoom } from "./kept-events.ts";
 import type { Caller, Route } from "./lane.ts";
@@ -51,6 +52,11 @@ export class HttpSession implements ClientEnd {
 
   get route(): Route {
     return this.#options.route;
+  }
+
+  /** Whether a client may name this revision in a request: it is known, or was negotiated. */
+  speaks(version: string): boolean {
+    return LEGACY_VERSIONS.includes(version) || version === this.#pair.protocolVersion;
   }
 
   /** Whether nothing can be asked in it any more. */
@@ -129,6 +135,10 @@ export class HttpSession implements ClientEnd {
     return this.#streams?.send(message, about) ?? false;
   }
 
+  isReached(about: RequestId): boolean {
+    return this.#streams?.isConnected(about) ?? false;
+  }
+
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void {
     if (this.#streams !== undefined) return this.#streams.reply(id, message);
     if (!this.#pair.isOver) {
@@ -161,6 +171,7 @@ export class HttpSession implements ClientEnd {
 
   async #until(over: Promise<void>): Promise<void> {
     await over;
+    this.#pair.disconnected();
     this.#lastUsed = Date.now();
   }
 }

@@ -21,6 +21,7 @@ export class JsonAnswers {
 
   /** Settles when the connection is over. */
   open(response: ServerResponse): Promise<void> {
+    if (response.destroyed) return Promise.resolve();
     return new Promise((resolve) => response.once("close", resolve));
   }
 

@@ -3,6 +3,7 @@ import { isJsonRpcError, rpc } from "../protocol/errors.ts";
 import { toEvent } from "../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS } from "../protocol/headers.ts";
 import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import { MAX_BATCH } from "../protocol/legacy.ts";
 import { sessionIdOf } from "./client-session.ts";
 import { HttpSession } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
@@ -27,7 +28,6 @@ export interface PairedHttpOptions {
 const MAX_SESSIONS = 1_000;
 /** What can be kept for all clients together that lose a connection. */
 const ROOM_CHARS = 64 * 1_048_576;
-const MAX_BATCH = 100;
 /** A server that is no process of ours costs little to keep a session with. */
 const MIN_IDLE_MS = 300_000;
 /** How often it is looked at who is still here: some times for each idle time-out. */
@@ -117,7 +117,7 @@ export class PairedHttp {
     const { message = "", refusal } = await session.open(initialize);
     reply.gone.removeEventListener("abort", abandon);
     if (refusal !== undefined) throw refusal;
-    if (reply.gone.aborted) return;
+    if (reply.gone.aborted) return this.#end(session);
     if (!session.isOver) this.#sessions.set(session.id, session);
     const headers = session.isOver ? {} : session.headers;
     if (reply.readsStreams)
@@ -142,13 +142,19 @@ export class PairedHttp {
     exchange.response.writeHead(200, { "Content-Length": 0 }).end();
   }
 
-  /** @throws RpcError, HTTP 400 without a session id, and 404 when it is none of the caller's (Transports §Session Management) */
+  /**
+   * @throws RpcError, HTTP 400 without a session id or with a revision that nobody speaks, and 404 when the session is none of
+   * the caller's (2025-11-25, Transports §Session Management, §Protocol Version Header)
+   */
   #find({ route, caller, request }: PairedExchange): HttpSession {
     const id = sessionIdOf(request);
     if (id === undefined) throw rpc.invalidRequest("Mcp-Session-Id is missing");
     const session = this.#sessions.get(id);
     if (session === undefined || session.isOver || !session.belongsTo(route, caller))
       throw rpc.unknownSession();
+    const version = request.headers["mcp-protocol-version"]?.toString();
+    if (version !== undefined && !session.speaks(version))
+      throw rpc.invalidRequest("MCP-Protocol-Version is not the revision that was negotiated");
     return session;
   }
 
@@ -201,8 +207,7 @@ function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {
  */
 function readMessages(body: unknown): readonly JsonRpcMessage[] {
   const messages = Array.isArray(body) ? body : [body];
-  if (messages.length === 0 || messages.length > MAX_BATCH)
-    throw rpc.invalidRequest(`a batch must have 1 to ${MAX_BATCH} messages, got ${messages.length}`);
+  if (messages.length === 0 || messages.length > MAX_BATCH) throw rpc.badBatch(messages.length, MAX_BATCH);
   return messages.map(readMessage);
 }
 

@@ -22,7 +22,7 @@ import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
 import { ServerEnd } from "./server-end.ts";
 import { takeAnswer, tasksCapability } from "./tasks-2025.ts";
-import { Unheard } from "./unheard.ts";
+import { type Said, Unheard } from "./unheard.ts";
 
 export interface PairedSessionOptions {
   readonly route: Route;
@@ -33,8 +33,6 @@ export interface PairedSessionOptions {
   /** Whether the client hears only while it `listen`s, apart from what is about a request of its own. Absent: no, at any time. */
   readonly mustListen?: boolean;
 }
-
-type Said = JsonRpcRequest | JsonRpcNotification;
 
 /** How many messages of the client may wait for the session to open. */
 const MAX_HELD = 100;
@@ -112,7 +110,7 @@ export class PairedSession {
 
   /** Whether a request has this id already: it cannot be another's until it is answered. */
   isPending(id: RequestId): boolean {
-    return this.#pending.has(id);
+    return this.#pending.has(id) || (this.#held?.some((held) => "id" in held && held.id === id) ?? false);
   }
 
   /**
@@ -132,6 +130,19 @@ export class PairedSession {
     const stop = this.#options.route.backchannels.listen(this.#key, channel);
     this.#sayAgain();
     return stop;
+  }
+
+  /** A client that hears at any time hears again, and is told what it could not be told before. */
+  catchUp(): void {
+    this.#stopListening();
+    if (this.#over.signal.aborted) return;
+    const { client } = this.#options;
+    this.#stopListening = this.listen({ isOpen: true, send: (said) => client.send(said) });
+  }
+
+  /** One of the client's connections has ended; it may have others. */
+  disconnected(): void {
+    this.#options.route.backchannels.disconnected(this.#key);
   }
 
   /** The client has gone for good: what has become a task may end, and then the session does. */
@@ -183,15 +194,14 @@ export class PairedSession {
       this.#pending.answer(id, toJson(answer));
       return this.#endWhenAnswered();
     }
-    const { route, caller, client, mustListen } = this.#options;
+    const { route, caller, mustListen } = this.#options;
     this.#protocolVersion = String(answer.result.protocolVersion);
     this.#server.setProtocolVersion(this.#protocolVersion);
     route.upstream.learn(answer.result);
     this.#tasks.negotiated(answer.result);
     this.#state = "open";
     this.#pending.answer(id, withTasksCapability(toJson(answer), tasksCapability(caller)) as JsonText);
-    if (mustListen !== true)
-      this.#stopListening = this.listen({ isOpen: true, send: (said) => client.send(said) });
+    if (mustListen !== true) this.catchUp();
     this.#release();
   }
 
@@ -253,8 +263,8 @@ export class PairedSession {
     const isCall = this.#tasks.areKnown && method === "tools/call";
     const onOver = isCall ? backchannels.pass(this.#key) : () => {};
     const onAnswer = (answer: JsonRpcResponse) => {
-      onOver();
       const text = toJson(answer);
+      onOver();
       const isAmended = amend !== undefined && text.length <= MAX_AMENDED_CHARS;
       this.#pending.answer(id, isAmended ? (amend(text) as JsonText) : text);
     };

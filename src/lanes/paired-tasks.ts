@@ -15,7 +15,7 @@ export interface PairedTasksOptions {
   readonly route: Route;
   readonly caller: Caller;
   readonly session: SessionKey;
-  readonly client: Pick<ClientEnd, "send">;
+  readonly client: Pick<ClientEnd, "send" | "isReached">;
   readonly server: Pick<ServerEnd, "join">;
   readonly pending: PendingRequests;
   /** Aborted when the client has gone. */
@@ -76,6 +76,9 @@ export class PairedTasks {
       session,
       reply: {
         gone: over,
+        get isConnected() {
+          return client.isReached(id);
+        },
         result: (result) => pending.answer(id, resultMessage(id, result)),
         notify: (said) => client.send(typeof said === "string" ? said : toJson(said), id),
         drop: () => pending.answer(id, undefined),

@@ -11,7 +11,10 @@ export interface SessionRequest {
   readonly caller: Caller;
   readonly id: RequestId;
   readonly params: JsonObject;
-  readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop">;
+  readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop"> & {
+    /** Whether the client is connected, where it may be gone for a while. Absent: as long as it is not gone. */
+    readonly isConnected?: boolean;
+  };
   /** `undefined` where the server has no sessions. */
   readonly session: SessionKey | undefined;
   /** Gives the way into the session, for a call on the client's behalf that outlives the request. */

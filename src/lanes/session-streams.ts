@@ -54,6 +54,11 @@ export class SessionStreams {
     return this.#connections > 0;
   }
 
+  /** Whether a client reads the stream that a request is answered on. */
+  isConnected(request: RequestId): boolean {
+    return this.#answering.get(request)?.stream.isOpen ?? false;
+  }
+
   /** Opens the stream that requests are answered on; JSON for a client that reads no streams. Settles when the connection is over. */
   answer(
     response: ServerResponse,
@@ -135,7 +140,18 @@ export class SessionStreams {
       this.#known.delete(old.name);
       old.complete();
     }
-    return { channel: stream, over: this.#connected(stream.open(response, after)) };
+    // Not the stream itself, which may have gone on elsewhere: what was said on a connection may have got lost with it.
+    let isOver = false;
+    const over = this.#connected(stream.open(response, after)).finally(() => {
+      isOver = true;
+    });
+    const channel: Channel = {
+      get isOpen() {
+        return !isOver && stream.isOpen;
+      },
+      send: (message) => stream.send(message),
+    };
+    return { channel, over };
   }
 
   #connected(over: Promise<void>): Promise<void> {

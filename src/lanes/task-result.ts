@@ -17,10 +17,11 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   const letGo = () => over.abort();
   const signals = [reply.gone, route.stopping];
   for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
-  const taken = session === undefined ? () => {} : route.backchannels.wait(session, id, letGo);
+  const taken =
+    session === undefined ? () => {} : route.backchannels.wait(session, id, { task: taskId, letGo });
   const channel = {
     get isOpen() {
-      return !over.signal.aborted;
+      return !over.signal.aborted && reply.isConnected !== false;
     },
     send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
   };

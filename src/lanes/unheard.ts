@@ -1,7 +1,8 @@
 import type { JsonRpcNotification, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 
-type Said = JsonRpcRequest | JsonRpcNotification;
+/** What needs no request to be said. */
+export type Said = JsonRpcRequest | JsonRpcNotification;
 
 const MAX_MESSAGES = 100;
 const MAX_CHARS = 1_048_576;

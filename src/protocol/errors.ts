@@ -27,6 +27,8 @@ export class RpcError extends Error {
 export const rpc = {
   parseError: (detail: string) => error(-32700, `Parse error: ${detail}`, 400),
   invalidRequest: (detail: string) => error(-32600, `Invalid request: ${detail}`, 400),
+  badBatch: (messages: number, max: number) =>
+    error(-32600, `Invalid request: a batch must have 1 to ${max} messages, got ${messages}`, 400),
   methodNotFound: (method: string) => error(-32601, `Method not found: ${method}`, 404),
   /** A required `_meta` field is missing or malformed: the one kind of -32602 that is an HTTP error. */
   invalidMeta: (detail: string) => error(-32602, `Invalid params: ${detail}`, 400),

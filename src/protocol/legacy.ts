@@ -13,6 +13,9 @@ export const LATEST_LEGACY_VERSION = "2025-11-25";
 /** The first revision with tasks, and the last with a handshake. */
 export const TASKS_2025 = "2025-11-25";
 
+/** How many messages a batch of 2025-03-26 may have, which sets no limit itself: each gets an answer of its own. */
+export const MAX_BATCH = 100;
+
 /** A legacy server's way to ask for a URL elicitation before it begins (2025-11-25, Elicitation §URL Mode). */
 export const URL_ELICITATION_REQUIRED = -32042;
 

@@ -11,8 +11,9 @@ import type { Lease } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
 import type { Asking, Wire } from "./wire.ts";
 
-/** Who waits for the answer to a request: exactly one of the two is called, once. */
+/** Who waits for the answer to a request: one of the two is called, once. */
 export interface AnswerListener {
+  /** Should it throw, `onFailure` is called after all. */
   onAnswer(answer: JsonRpcResponse): void;
   /** No answer can come any more. */
   onFailure(failure: UpstreamFailure): void;
@@ -42,8 +43,14 @@ export class TrunkWire {
     this.#onGarbage = onGarbage;
     wire.onGarbage = onGarbage;
     wire.onMessage = (message) => {
-      if ("method" in message) onMessage(message);
-      else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
+      try {
+        if ("method" in message) onMessage(message);
+        else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
+      } catch (error) {
+        // JSON can be nested more deeply than it can be written, and nobody else is to suffer for it.
+        onGarbage(toFailure(error));
+        if ("method" in message && "id" in message) this.tell(untold(message.id));
+      }
     };
     wire.onLost = () => {
       for (const branch of this.#branches) branch.onLost();
@@ -81,7 +88,11 @@ export class TrunkWire {
     };
     this.#waiting.set(request.id, (answer) => {
       stop();
-      onAnswer(answer);
+      try {
+        onAnswer(answer);
+      } catch (error) {
+        onFailure(unusable(error));
+      }
     });
     const asking = this.#wire.ask(request);
     asking.ended.then(() => fail(unanswered()), fail);
@@ -149,6 +160,18 @@ class BranchWire implements Wire {
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
   }
+}
+
+function untold(id: RequestId): JsonRpcResponse {
+  return { jsonrpc: "2.0", id, error: { code: -32603, message: "The message cannot be passed on" } };
+}
+
+function unusable(error: unknown): UpstreamFailure {
+  const why = error instanceof Error ? error.message : String(error);
+  return new UpstreamFailure(`The server's answer cannot be passed on: ${why}`, {
+    mayHaveRun: true,
+    cause: error,
+  });
 }
 
 function unanswered(): UpstreamFailure {

@@ -45,6 +45,21 @@ test("who reads again is told again", async () => {
   expect(teller.tell(KILOBYTE)).toBe(true);
 });
 
+test("who missed something is told so when the client has caught up, once", async () => {
+  const stream = new PassThrough();
+  const output = new ClientOutput(stream);
+  let times = 0;
+  const teller = new Teller(output, { maxBehindChars: 100_000, onCaughtUp: () => (times += 1) });
+  teller.tell(KILOBYTE);
+  while (teller.tell(KILOBYTE));
+  stream.resume();
+  await output.flushed();
+  expect(times).toBe(1);
+  teller.tell(KILOBYTE);
+  await output.flushed();
+  expect(times).toBe(1);
+});
+
 test("a client that is too far behind clogs the output", async () => {
   const stream = deafStream();
   const output = new ClientOutput(stream);

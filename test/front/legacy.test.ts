@@ -1,12 +1,19 @@
 /** A client of an older revision on standard input and output: messages pass, tasks are added, and both generations may share a connection. */
 
-import { expect, test } from "vitest";
+import { once } from "node:events";
+import { PassThrough } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
+import { serveStdio } from "../../src/gateway.ts";
+import { createLog } from "../../src/ops/log.ts";
 import { everything } from "../peers/peers.ts";
 import { startEverything } from "../support/everything-process.ts";
+import { configFor } from "../support/gateway.ts";
 import { processesOf } from "../support/stdio-servers/processes.ts";
 import { script } from "../support/stdio-servers/scripts.ts";
 import { type RawClient, startStdio } from "./raw-client.ts";
 
+const TALKS = fileURLToPath(new URL("../support/stdio-servers/talks.mjs", import.meta.url));
 const EVERYTHING = ["--", process.execPath, everything("2025.12.18", "stdio")];
 
 /** What stands for the server. */
@@ -41,6 +48,31 @@ test.each(UPSTREAMS)("%s: a client of 2025-11-25 is told of tasks", async (_, ar
   const client = startStdio(await argsOf());
   const { result } = await initialize(client, "2025-11-25");
   expect(result.capabilities.tasks).toEqual({ list: {}, cancel: {}, requests: { tools: { call: {} } } });
+});
+
+test("what a client leaves unread is kept, and told when it reads again", async () => {
+  const input = new PassThrough();
+  const output = new PassThrough();
+  const config = configFor({ upstream: { command: process.execPath, args: [TALKS] } });
+  const gateway = await serveStdio(config, { input, output, log: createLog("silent") });
+  onTestFinished(() => gateway.close());
+  const send = (message: object) => input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+  const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "t", version: "0" } };
+  send({ id: 1, method: "initialize", params });
+  await once(output, "readable");
+  const news = { jsonrpc: "2.0", method: "notifications/message", params: { data: "x".repeat(1_000_000) } };
+  const question = { jsonrpc: "2.0", id: "q", method: "roots/list" };
+  send({ method: "x/say", params: { times: 25, messages: [news] } });
+  send({ method: "x/say", params: { messages: [question] } });
+  // The answer comes after the question, and is never kept back: with all that may be unread of the rest it is more than this.
+  const echo = { name: "echo", arguments: { said: "y".repeat(3_000_000) } };
+  send({ id: 2, method: "tools/call", params: echo });
+  await expect.poll(() => output.writableLength, { timeout: 10_000 }).toBeGreaterThan(18_500_000);
+  let heard = "";
+  output.setEncoding("utf8").on("data", (text: string) => {
+    heard += text;
+  });
+  await expect.poll(() => heard.includes('"id":"q"'), { timeout: 10_000 }).toBe(true);
 });
 
 test("a call as a task of 2025-11-25: created, listed, polled, its result had, another cancelled", async () => {
@@ -102,6 +134,18 @@ test("the messages of a batch of 2025-03-26 are answered one by one", async () =
   expect(await client.answer("b1")).toMatchObject({ result: {} });
   expect(await client.answer("b2")).toMatchObject({ result: {} });
   expect(await client.answer(null)).toMatchObject({ error: { code: -32600 } });
+});
+
+test("a batch of more messages than anybody answers is refused as a whole", async () => {
+  const client = startStdio(EVERYTHING);
+  await initialize(client, "2025-03-26");
+  client.write(JSON.stringify(Array.from({ length: 101 }, () => 1)));
+  expect(await client.answer(null)).toMatchObject({
+    error: { code: -32600, message: "Invalid request: a batch must have 1 to 100 messages, got 101" },
+  });
+  client.send({ id: "after", method: "ping" });
+  expect(await client.answer("after")).toMatchObject({ result: {} });
+  expect(client.heard.filter(({ id }) => id === null)).toHaveLength(1);
 });
 
 test("a request that the client takes back is taken back from the server", async () => {

@@ -18,6 +18,7 @@ import type { Json } from "../support/modern-client.ts";
 const ADA = { route: "r", caller: "ada" };
 const EVE = { route: "r", caller: "eve" };
 const KEY = sessionKey(ADA, "s") ?? expect.unreachable("a session with an id has a key");
+const TASK = "a task";
 const QUESTION = { jsonrpc: "2.0", id: 0, method: "roots/list" } as const;
 
 test("a session is told of its task until that has ended, and then nobody watches it any more", async () => {
@@ -156,7 +157,7 @@ test("what its own client has answered is withdrawn in silence", async () => {
 test("a request that waits is let go of once it is taken back, and not when it has its answer", () => {
   const { channels } = setUp();
   const letGo = vi.fn();
-  const answered = channels.wait(KEY, 0, letGo);
+  const answered = channels.wait(KEY, 0, { task: TASK, letGo });
   expect([channels.letGo(KEY, "0"), channels.letGo(KEY, undefined), letGo.mock.calls.length]).toEqual([
     false,
     false,
@@ -170,8 +171,8 @@ test("a request that waits is let go of once it is taken back, and not when it h
 test("of two requests with one id the last is taken back, and the end of the first changes nothing", () => {
   const { channels } = setUp();
   const [first, second] = [vi.fn(), vi.fn()];
-  const answered = channels.wait(KEY, 1, first);
-  channels.wait(KEY, 1, second);
+  const answered = channels.wait(KEY, 1, { task: TASK, letGo: first });
+  channels.wait(KEY, 1, { task: TASK, letGo: second });
   answered();
   expect(channels.letGo(KEY, 1)).toBe(true);
   expect([first.mock.calls.length, second.mock.calls.length]).toEqual([0, 1]);
@@ -180,7 +181,7 @@ test("of two requests with one id the last is taken back, and the end of the fir
 test("sessions of two callers with one id are two", () => {
   const { channels } = setUp();
   const letGo = vi.fn();
-  channels.wait(KEY, 1, letGo);
+  channels.wait(KEY, 1, { task: TASK, letGo });
   const others = [sessionKey(EVE, "s"), sessionKey({ ...ADA, route: "other" }, "s"), sessionKey(ADA, "S")];
   for (const other of others) expect(other !== undefined && channels.letGo(other, 1)).toBe(false);
   expect([letGo.mock.calls.length, sessionKey(ADA, undefined)]).toEqual([0, undefined]);

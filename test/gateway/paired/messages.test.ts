@@ -246,6 +246,29 @@ test.each(GARBAGE)("a body with %s is refused, and the session goes on", async (
   });
 });
 
+const READY = { method: "notifications/initialized" };
+const NESTED = [
+  ["an answer", '{"jsonrpc":"2.0","id":ID,"result":{"x":DEEP}}'],
+  ["a notification", '{"jsonrpc":"2.0","method":"notifications/message","params":{"data":DEEP}}'],
+  ["a question", '{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"x":DEEP}}'],
+] as const;
+
+test.each(NESTED)(
+  "%s that is nested too deeply is its session's affair, and harms nobody",
+  async (what, line) => {
+    const { url } = await talks();
+    const user = await LegacyWire.connect(url);
+    const call = user.open("tools/call", { name: "write", arguments: { line } });
+    if (what === "an answer") {
+      const { error } = (await call.answer).message;
+      expect(error.message).toContain("The server's answer cannot be passed on");
+    }
+    const told = what === "a question" ? { id: 0, error: { code: -32603 } } : READY;
+    await expect.poll(async () => (await user.result("x/heard")).heard.at(-1)).toMatchObject(told);
+    call.leave();
+  },
+);
+
 test("an id that is in use cannot be used for another request", async () => {
   const { url } = await talks();
   const user = await LegacyWire.connect(url);

@@ -47,6 +47,17 @@ describe("a request", () => {
     expect([answer.status, answer.message.error.code]).toEqual([status, code]);
   });
 
+  test("of a revision that nobody knows is refused", async () => {
+    const { url } = await talks();
+    const user = await LegacyWire.connect(url);
+    const headers = { "mcp-protocol-version": "1999-01-01" };
+    const { status, message } = await user.send("ping", {}, { headers });
+    expect([status, message.error.code]).toEqual([400, -32600]);
+    expect((await user.send("ping", {}, { headers: { "mcp-protocol-version": undefined } })).status).toBe(
+      200,
+    );
+  });
+
   test("of another kind is refused", async () => {
     const { url } = await talks();
     const answer = await fetch(url, { method: "PUT", body: "{}" });

@@ -95,6 +95,19 @@ test("the stream that a session listens on goes on as well", async () => {
   expect(second.messages.map((message: Json) => message["x-n"])).toEqual([2, 3]);
 });
 
+test("when it goes on elsewhere before it was left, tasks are heard of there", async () => {
+  const { url } = await talks();
+  const user = await LegacyWire.connect(url);
+  const first = await user.listen();
+  await expect.poll(() => first.text).toMatch(/^id: /);
+  const second = await user.listen({ "last-event-id": lastEventId(first) });
+  await first.over();
+  await user.result("x/heard");
+  const { taskId } = await user.begin("ask", { arguments: { method: "elicitation/create", params: {} } });
+  const question = await second.heard("elicitation/create");
+  expect(question.id).toContain(taskId);
+});
+
 test("one of which nothing is known any more is opened anew", async () => {
   const { url } = await talks();
   const user = await LegacyWire.connect(url);

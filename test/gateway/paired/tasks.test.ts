@@ -171,6 +171,18 @@ test("when the server dies, the task has failed and says so, and can be asked fo
   await expect.poll(async () => (await user.send("ping")).status).toBe(404);
 });
 
+test("what was asked on a tasks/result that broke off is asked again on the next", async () => {
+  const { user } = await connected();
+  const { taskId } = await user.begin("ask", ASK);
+  await user.taskThat(taskId, "input_required");
+  const first = user.open("tasks/result", { taskId });
+  await first.heard("elicitation/create");
+  first.leave();
+  await first.over();
+  const second = user.open("tasks/result", { taskId });
+  await second.heard("elicitation/create");
+});
+
 test("a server that has tasks of its own keeps them", async () => {
   const { url } = await talks();
   const user = await LegacyWire.connect(url, { capabilities: { "x-own-tasks": true } });

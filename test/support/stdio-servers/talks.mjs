@@ -27,6 +27,11 @@ const tools = {
     print({ jsonrpc: "2.0", id: lastAsked, method, params });
     answer(id, { content: [], told: await told });
   },
+  /** Writes a message as it is, but for DEEP, which is JSON that few can write again, and ID, the call's own. */
+  write: ({ line }, { id }) => {
+    const deep = "[".repeat(100_000) + "]".repeat(100_000);
+    process.stdout.write(`${line.replace("DEEP", deep).replace("ID", JSON.stringify(id))}\n`);
+  },
   work: ({ ms }, { id }) => setTimeout(text, ms, id, "worked"),
   /** Is answered when the client lets it be, and is not when it is cancelled. */
   wait: ({ key }, { id }) => calls.set(key, id),
