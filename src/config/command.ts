@@ -9,7 +9,7 @@ export function program() {
 }
 
 export function programArguments() {
-  return list(text("text without null characters", hasNoNull)).meta({ values: "list of texts" });
+  return list(word()).meta({ values: "list of texts" });
 }
 
 export function directory() {
@@ -20,10 +20,14 @@ export function directory() {
 export function variables() {
   const expected = "must be the name of a variable: letters, digits and underscores, no digit first";
   const name = z.string({ error: expected }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: expected });
-  const value = text("text without null characters", hasNoNull);
   return z
-    .record(name, value, { error: "must be a mapping from names of variables to texts" })
+    .record(name, word(), { error: "must be a mapping from names of variables to texts" })
     .meta({ values: "mapping" });
+}
+
+/** A number in a file is no text, which people do not think of. */
+function word() {
+  return text("text without null characters, in quotes where it looks like a number", hasNoNull);
 }
 
 function hasNoNull(given: string): boolean {

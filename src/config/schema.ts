@@ -150,7 +150,10 @@ const taskSettings = section({
 });
 
 const rule = section({
-  match: text("a glob over tool names").describe("Glob over tool names, such as `render_*`."),
+  match: text(
+    "a glob over tool names, of 1000 characters at most",
+    (glob) => glob !== "" && glob.length <= 1_000,
+  ).describe("Glob over tool names, such as `render_*`."),
   ...policy,
 });
 

@@ -56,8 +56,8 @@ test("check tells what is wrong with a server that is started, but no value of i
   expect(await run(["check", "--config", file], { KEY: "secret" })).toEqual({
     code: 1,
     stdout: [
-      "error: servers.a.upstream.env.KEY: must be text without null characters",
-      "error: servers.a.upstream.env.B: must be text without null characters",
+      "error: servers.a.upstream.env.KEY: must be text without null characters, in quotes where it looks like a number",
+      "error: servers.a.upstream.env.B: must be text without null characters, in quotes where it looks like a number",
       "2 errors\n",
     ].join("\n"),
     stderr: "",

@@ -11,7 +11,10 @@ const STORE = "is not supported by this version, which knows memory: and level:P
 const OWN = "is set by the gateway itself";
 const WITH_URL = "goes with command, and this server has a url";
 const WITH_COMMAND = "goes with url, and this server has a command";
-const NO_NULL = "must be text without null characters";
+const GLOB_TOO_LONG = expect.stringMatching(
+  /^must be a glob over tool names, of 1000 characters at most, got "xxx/,
+);
+const NO_NULL = "must be text without null characters, in quotes where it looks like a number";
 const VARIABLE = "must be the name of a variable: letters, digits and underscores, no digit first";
 const POLL = "must not be longer than maxPollInterval";
 
@@ -116,7 +119,12 @@ const server: readonly (readonly [string, string, string])[] = [
     "must be a whole number from 1 to 100000, got 0",
   ],
   ["tools: { greet: never }", "servers.a.tools", "must be a list, got a mapping"],
-  ["tools: [{ mode: never }]", "servers.a.tools[0].match", "must be a glob over tool names, but is missing"],
+  [`tools: [{ match: ${"x".repeat(1_001)} }]`, "servers.a.tools[0].match", GLOB_TOO_LONG],
+  [
+    "tools: [{ mode: never }]",
+    "servers.a.tools[0].match",
+    "must be a glob over tool names, of 1000 characters at most, but is missing",
+  ],
   ["tools: [{ match: x }, { match: y, mode: no }]", "servers.a.tools[1].mode", modeMessage("no")],
   ["tools: [{ match: x, unsafe: true }]", "servers.a.tools[0].unsafe", "is not supported by this version"],
   [
