@@ -39,11 +39,17 @@ export const BROWSERS: readonly Row[] = [
   },
 ];
 
-function playwright({ pageUrl }: Place, port?: number): Plan {
+function playwright({ pageUrl, folder }: Place, port?: number): Plan {
   const browser = ["--headless", "--browser", "chromium", "--executable-path", CHROMIUM, "--no-sandbox"];
   return {
     script: "cli.js",
-    args: [...(port === undefined ? [] : ["--port", String(port)]), ...browser, "--isolated"],
+    args: [
+      ...(port === undefined ? [] : ["--port", String(port)]),
+      ...browser,
+      "--isolated",
+      "--output-dir",
+      folder,
+    ],
     tasks: [
       { tool: "browser_navigate", args: { url: pageUrl }, expected: new RegExp(PAGE_HEADING), always: true },
       { tool: "browser_wait_for", args: { time: PINGED_SECONDS }, expected: /Waited/ },
