@@ -3,7 +3,7 @@ import type { HttpUpstreamConfig } from "../config/config.ts";
 import { toAnswer } from "../lanes/caught.ts";
 import { sessionIdOf } from "../lanes/client-session.ts";
 import { forward, forwardPreflight, forwardTo } from "../lanes/forward.ts";
-import type { LegacyExchange, Route } from "../lanes/lane.ts";
+import type { HttpExchange, Route } from "../lanes/lane.ts";
 import { answerLegacy } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import type { PairedHttp } from "../lanes/paired-http.ts";
@@ -89,7 +89,7 @@ export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle
   };
 }
 
-type Asked = Pick<LegacyExchange, "route" | "caller" | "request" | "response" | "reply">;
+type Asked = Pick<HttpExchange, "route" | "caller" | "request" | "response" | "reply">;
 
 /** `isServers`: the server speaks the revision itself, and is left to refuse what is not even a request. */
 async function modern(asked: Asked, body: Body | undefined, isServers: boolean): Promise<void> {
@@ -142,7 +142,7 @@ function httpExchange(
   { route, caller, request, response, reply }: Asked,
   server: HttpUpstreamConfig,
   body: Body | undefined,
-): LegacyExchange {
+): HttpExchange {
   const url = wholeUrl(request);
   const mark = url.indexOf("?");
   return {

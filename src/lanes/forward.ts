@@ -15,7 +15,7 @@ import { sessionKey } from "./backchannels.ts";
 import { sessionIdOf, speaksTasks } from "./client-session.ts";
 import { withEndpoint } from "./endpoint-event.ts";
 import { EventTap } from "./event-tap.ts";
-import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
+import { claimantOf, type HttpExchange, type HttpRequest } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
 import { overheard } from "./overheard.ts";
 import { tasksCapability } from "./tasks-2025.ts";
@@ -55,7 +55,7 @@ export interface Along {
  * @throws RpcError, HTTP 502, when there is no answer
  */
 export async function forward(
-  exchange: LegacyExchange,
+  exchange: HttpExchange,
   { lastWords, onStatus = () => {} }: Along = {},
 ): Promise<void> {
   const { response, route } = exchange;
@@ -81,7 +81,7 @@ export async function forward(
  */
 export function forwardTo(
   path: string,
-  exchange: LegacyExchange,
+  exchange: HttpExchange,
   more: Partial<Forwarding> = {},
 ): Promise<void> {
   const { request, server } = exchange;
@@ -95,7 +95,7 @@ export function forwardTo(
  * Forwards the question of a browser whether it may send what it is about to send. Resolves with whether the server had
  * an answer to that: if not, nothing has been sent to the client.
  */
-export async function forwardPreflight(exchange: LegacyExchange, elsewhere?: string): Promise<boolean> {
+export async function forwardPreflight(exchange: HttpExchange, elsewhere?: string): Promise<boolean> {
   const onHead = ({ headers }: AnswerHead) => {
     if (headers["access-control-allow-origin"] === undefined) throw rpc.badGateway("no CORS");
     return undefined;
@@ -111,7 +111,7 @@ export async function forwardPreflight(exchange: LegacyExchange, elsewhere?: str
 }
 
 /** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
-export function forwardInitialize(exchange: LegacyRequest): Promise<void> {
+export function forwardInitialize(exchange: HttpRequest): Promise<void> {
   const { route, caller } = exchange;
   return forwardAmended(exchange, (answer) => {
     const said = readInitializeResult(answer);
@@ -121,20 +121,20 @@ export function forwardInitialize(exchange: LegacyRequest): Promise<void> {
 }
 
 /** `server/discover`: a server of 2026-07-28 that makes no tasks has them all the same. */
-export function forwardDiscover(exchange: LegacyRequest, along: Pick<Along, "onStatus">): Promise<void> {
+export function forwardDiscover(exchange: HttpRequest, along: Pick<Along, "onStatus">): Promise<void> {
   return forwardAmended(exchange, withTasksExtension, along);
 }
 
 /** `tools/list`, with what the policy says of tasks. */
 export function forwardToolList(
-  exchange: LegacyRequest,
+  exchange: HttpRequest,
   supportOf: (tool: string) => TaskSupport,
 ): Promise<void> {
   return forwardAmended(exchange, (answer) => withTaskSupport(answer, supportOf));
 }
 
 /** `tools/call` of a client that waits, however long it takes. */
-export async function forwardCall(exchange: LegacyRequest): Promise<void> {
+export async function forwardCall(exchange: HttpRequest): Promise<void> {
   const { request, response, route, reply, id } = exchange;
   const answer = new LongAnswer({
     response,
@@ -158,7 +158,7 @@ export async function forwardCall(exchange: LegacyRequest): Promise<void> {
 }
 
 /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
-export async function forwardStream(exchange: LegacyExchange): Promise<void> {
+export async function forwardStream(exchange: HttpExchange): Promise<void> {
   const { request, response, route, server, path } = exchange;
   if (route.stopping.aborted) throw rpc.noStream();
   const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
@@ -183,7 +183,7 @@ export async function forwardStream(exchange: LegacyExchange): Promise<void> {
 }
 
 function forwardAmended(
-  exchange: LegacyRequest,
+  exchange: HttpRequest,
   amend: (answer: string) => string,
   { onStatus = () => {} }: Pick<Along, "onStatus"> = {},
 ): Promise<void> {
@@ -199,7 +199,7 @@ function forwardAmended(
   });
 }
 
-function sendToEndpoint(exchange: LegacyExchange, more: Partial<Forwarding>): Promise<void> {
+function sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Promise<void> {
   const { request, server, query, message } = exchange;
   const method = isObject(message) ? message.method : undefined;
   const isPost = request.method === "POST";
@@ -212,7 +212,7 @@ function sendToEndpoint(exchange: LegacyExchange, more: Partial<Forwarding>): Pr
   });
 }
 
-async function send({ route, server, request, response, body }: LegacyExchange, forwarding: Forwarding) {
+async function send({ route, server, request, response, body }: HttpExchange, forwarding: Forwarding) {
   const { headers } = server;
   try {
     await route.transparent.forward(request, response, { headers, body, ...forwarding });

@@ -78,7 +78,7 @@ export interface Exchange {
   readonly envelope: Envelope;
   readonly reply: Reply;
   /** The request as it came over HTTP, to be forwarded; undefined where it came otherwise. */
-  readonly http?: LegacyExchange | undefined;
+  readonly http?: HttpExchange | undefined;
   /** The server, if it speaks 2026-07-28 itself: then the gateway has a part in tasks only. */
   readonly server?: ModernServer | undefined;
 }
@@ -86,8 +86,8 @@ export interface Exchange {
 /** The same before anything was checked, and before it is known of which era the server is. */
 export type Asked = Omit<Exchange, "envelope" | "server">;
 
-/** A request of a legacy client, or what might be one: nothing of it has been checked. */
-export interface LegacyExchange {
+/** A request over HTTP as it came, to be forwarded as such: nothing of it has been checked. */
+export interface HttpExchange {
   readonly route: Route;
   readonly caller: Caller;
   /** Where its server is. */
@@ -106,7 +106,7 @@ export interface LegacyExchange {
 }
 
 /** One that is a request, and not a notification, an answer or a batch. */
-export interface LegacyRequest extends LegacyExchange {
+export interface HttpRequest extends HttpExchange {
   readonly id: RequestId;
   readonly method: string;
   readonly params: JsonObject;

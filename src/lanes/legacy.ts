@@ -5,7 +5,7 @@ import { StoreUnavailable } from "../stores/task-store.ts";
 import { sessionKey } from "./backchannels.ts";
 import { clientSession, sessionIdOf, speaksTasks } from "./client-session.ts";
 import { forward, forwardCall, forwardInitialize, forwardStream, forwardToolList } from "./forward.ts";
-import { claimantOf, type LegacyExchange, type LegacyRequest } from "./lane.ts";
+import { claimantOf, type HttpExchange, type HttpRequest } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
 
@@ -13,7 +13,7 @@ import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
  * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
  * body says is looked at, and forwarded as it came.
  */
-export function answerLegacy(exchange: LegacyExchange): Promise<void> {
+export function answerLegacy(exchange: HttpExchange): Promise<void> {
   const { request, message } = exchange;
   if (request.method === "GET") return forwardStream(exchange);
   // Batches of 2025-03-26 are arrays, and older than any task.
@@ -27,15 +27,15 @@ export function answerLegacy(exchange: LegacyExchange): Promise<void> {
 
 /** Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here. */
 function asRequest(
-  { route, caller, server, request, response, path, query, body, message, reply }: LegacyExchange,
+  { route, caller, server, request, response, path, query, body, message, reply }: HttpExchange,
   id: RequestId,
   method: string,
   params: JsonObject,
-): LegacyRequest {
+): HttpRequest {
   return { route, caller, server, request, response, path, query, body, message, reply, id, method, params };
 }
 
-async function answerRequest(exchange: LegacyRequest): Promise<void> {
+async function answerRequest(exchange: HttpRequest): Promise<void> {
   const { method, params, request } = exchange;
   if (method === "initialize") return forwardInitialize(exchange);
   const lane = speaksTasks(request) && Object.hasOwn(LANES_2025, method) ? LANES_2025[method] : undefined;
@@ -44,12 +44,12 @@ async function answerRequest(exchange: LegacyRequest): Promise<void> {
   return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
 }
 
-async function answered(exchange: LegacyExchange, answer: JsonObject): Promise<void> {
+async function answered(exchange: HttpExchange, answer: JsonObject): Promise<void> {
   return (await takeAnswer(exchange, answer)) ? exchange.reply.acknowledge() : forward(exchange);
 }
 
 /** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
-function inSession(exchange: LegacyRequest): SessionRequest {
+function inSession(exchange: HttpRequest): SessionRequest {
   const { route, caller, id, params, reply, request } = exchange;
   return {
     route,
@@ -73,7 +73,7 @@ function notTaken(error: unknown): never {
 }
 
 /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
-async function takeBack(exchange: LegacyExchange, params: unknown): Promise<void> {
+async function takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
   const { route, request, reply } = exchange;
   const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
   const isOurs =
