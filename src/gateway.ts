@@ -14,6 +14,7 @@ import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
 import { PairedHttp } from "./lanes/paired-http.ts";
 import { createLog } from "./ops/log.ts";
+import { oneLine } from "./ops/one-line.ts";
 import { MODERN_VERSION } from "./protocol/modern.ts";
 import type { Upstream } from "./upstreams/upstream.ts";
 
@@ -190,7 +191,7 @@ async function describe({ config, upstream }: Route, base: string, { store }: Co
     (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,
   );
   const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
-  return { ...line, description: await Promise.race([probe, late]) };
+  return { ...line, description: oneLine(await Promise.race([probe, late])) };
 }
 
 /** @throws UpstreamFailure */

@@ -3,13 +3,14 @@ import type { Flags } from "../config/flags.ts";
 import { ConfigError } from "../config/problems.ts";
 import { failureLines } from "../config/report.ts";
 import { createLog } from "../ops/log.ts";
+import { oneLine } from "../ops/one-line.ts";
 import { within } from "../ops/within.ts";
 import type { Facts } from "./facts.ts";
 import { type Inspection, readInspection } from "./flags.ts";
 import { inspect } from "./inspect.ts";
 import { report } from "./report.ts";
 import { suggest } from "./suggestion.ts";
-import { Misuse, oneLine, Unfit } from "./unfit.ts";
+import { Misuse, Unfit } from "./unfit.ts";
 
 /** What the command has to say, and how it ends: 1 when there is no server to stand in front of, 2 for bad flags. */
 export interface Outcome {

@@ -1,8 +1,8 @@
 import { Document, isCollection, isMap, isScalar } from "yaml";
+import { oneLine } from "../ops/one-line.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Facts } from "./facts.ts";
 import { hasOwnTasks, type SuggestedRule, suggestRules, WAIT_FOR } from "./rules.ts";
-import { oneLine } from "./unfit.ts";
 
 /** Names whose paths belong to the gateway. */
 const TAKEN: readonly string[] = ["health", "metrics"];

@@ -78,11 +78,6 @@ export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A line that stays one, and does nothing to a terminal, whatever the server has put into it. */
-export function oneLine(line: string): string {
-  return line.replace(/\p{Cc}+/gu, " ");
-}
-
 /** The first code in a chain of causes, which says more than the others. */
 function codesOf(failure: UpstreamFailure): string {
   for (let error: unknown = failure; error instanceof Error; error = error.cause) {

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { gatewayFor } from "../support/gateway.ts";
 import { type Script, startScriptedServer } from "../support/scripted-server.ts";
 import { count, story, textOf, textResult } from "../support/story.ts";
@@ -27,6 +27,19 @@ test("a server that is down is an error that says so, and found when it is up ag
       message: "The server cannot be reached (ECONNREFUSED)",
     });
   }
+});
+
+test("what a server refuses with stays on the line that is printed of it", async () => {
+  const server = createServer((_request, response) => {
+    response.writeHead(500, { "content-type": "text/plain" }).end("\u001b[2Jgone\nreports  http://elsewhere");
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { gateway } = await gatewayFor({ upstream: new URL(`http://127.0.0.1:${port}/mcp`) });
+  expect(gateway.routes[0]?.description).toBe(
+    "unreachable: The server answered HTTP 500:  [2Jgone reports  http://elsewhere, will retry",
+  );
 });
 
 const ANSWERS: [string, Script, { status?: number; message: RegExp }][] = [
