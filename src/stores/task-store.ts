@@ -9,7 +9,7 @@ export type ReplicaId = string;
  * What a server asked of the client in the middle of a call, exactly as it asked: each generation of clients has its own view,
  * which leaves out what that generation does not know.
  */
-export interface InputRequest {
+export interface InputRequest extends JsonObject {
   readonly method: string;
   readonly params?: JsonObject;
 }

@@ -179,7 +179,7 @@ export class Call implements SessionHolder {
       this.#abandon({ kind: "ours", error: rpc.missingCapability(required) });
     } else {
       const stop = keepAsking(session, params);
-      void this.#ask(request, key)
+      void this.#ask({ ...request }, key)
         .finally(stop)
         .then((answer) => answer !== undefined && session.respond(id, answer));
     }
@@ -279,8 +279,7 @@ export class Call implements SessionHolder {
   }
 
   /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
-  async #ask({ id, method, params }: InputRequest & { id?: RequestId }, key?: string): Promise<Answer> {
-    const asked = params === undefined ? { method } : { method, params };
+  async #ask({ jsonrpc: _, id, ...asked }: InputRequest & { id?: RequestId }, key?: string): Promise<Answer> {
     try {
       return await this.#questions.ask(asked, id, key);
     } catch (error) {

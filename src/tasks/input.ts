@@ -61,8 +61,8 @@ export function isModernInput({ method }: InputRequest): boolean {
 }
 
 /** The same, without what only made sense on the server's session: an `elicitationId`, and progress on the question. */
-export function modernInputRequest({ method, params }: InputRequest): InputRequest {
-  if (params === undefined) return { method };
+export function modernInputRequest({ params, ...asked }: InputRequest): InputRequest {
+  if (params === undefined) return asked as InputRequest;
   const { _meta, elicitationId: _, ...rest } = params;
   const {
     progressToken: _token,
@@ -70,7 +70,10 @@ export function modernInputRequest({ method, params }: InputRequest): InputReque
     [META.relatedTask]: _task,
     ...meta
   } = isObject(_meta) ? _meta : {};
-  return { method, params: Object.keys(meta).length === 0 ? rest : { ...rest, _meta: meta } };
+  return {
+    ...(asked as InputRequest),
+    params: Object.keys(meta).length === 0 ? rest : { ...rest, _meta: meta },
+  };
 }
 
 /**

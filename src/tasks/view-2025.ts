@@ -29,8 +29,8 @@ export function legacyResult(taskId: string, result: JsonText): JsonText {
 }
 
 /** What a server asked in the course of a task, as its client is asked (Tasks §Input Required Status). */
-export function legacyQuestion({ method, params = {} }: InputRequest, taskId: string): JsonObject {
-  return { method, params: relatedTo(taskId, params) };
+export function legacyQuestion({ params = {}, ...asked }: InputRequest, taskId: string): JsonObject {
+  return { ...asked, params: relatedTo(taskId, params) };
 }
 
 /** Params, or a result, that say which task they belong to (Tasks §Associating Task-Related Messages). */

@@ -148,14 +148,9 @@ export class ModernSession implements CallSession {
     return Object.fromEntries(answers);
   }
 
-  #answer({ method, params }: Question["request"], key: string, signal: AbortSignal): Promise<RequestAnswer> {
+  #answer(asked: Question["request"], key: string, signal: AbortSignal): Promise<RequestAnswer> {
     const id = this.#nextId();
-    const request: JsonRpcRequest = {
-      jsonrpc: "2.0",
-      id,
-      method,
-      ...(params === undefined ? {} : { params }),
-    };
+    const request: JsonRpcRequest = { ...asked, jsonrpc: "2.0", id };
     return new Promise<RequestAnswer>((resolve, reject) => {
       const onAbort = () => reject(signal.reason);
       if (signal.aborted) return onAbort();
@@ -172,7 +167,7 @@ export class ModernSession implements CallSession {
 interface Question {
   /** The server's own name for it. */
   readonly key: string;
-  readonly request: { readonly method: string; readonly params?: JsonObject };
+  readonly request: JsonObject & { readonly method: string; readonly params?: JsonObject };
 }
 
 /** @throws UpstreamFailure */
@@ -185,8 +180,8 @@ function readQuestions(inputRequests: unknown): Question[] {
   return entries.map(([key, request]) => {
     if (!isObject(request) || typeof request.method !== "string")
       throw unusable(`inputRequests[${JSON.stringify(key)}] is no request`);
-    const { method, params } = request;
-    return { key, request: isObject(params) ? { method, params } : { method } };
+    const { params, ...asked } = request as Question["request"];
+    return { key, request: isObject(params) ? { ...asked, params } : asked };
   });
 }
 

@@ -423,3 +423,14 @@ test("what is ours is checked in the order of the codes", async () => {
   expect((await without.send("tasks/get", { taskId: "none" })).message.error.code).toBe(-32021);
   expect(count(told.server, "tools/call")).toBe(0);
 });
+
+test("what nobody knows of a question travels with it", async () => {
+  const asked = { ...elicits("who"), "x-beside": { deep: [1] } };
+  const { user } = await modernStory(
+    { "tools/call": (call) => call.json(wants({ who: asked }, "s")) },
+    ALWAYS,
+  );
+  const { taskId } = await user.callTool("ask");
+  const { inputRequests } = await user.taskWhen(taskId, ({ status }) => status === "input_required");
+  expect(inputRequests).toEqual({ who: asked });
+});
