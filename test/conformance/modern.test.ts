@@ -5,25 +5,18 @@ import { type GatewayProcess, startGatewayProcess } from "../support/gateway-pro
 import { startLegacyEverythingServer } from "../support/legacy-everything-server.ts";
 import { startModernTasksServer } from "../support/modern-tasks-server.ts";
 import { EXEMPTIONS } from "./exemptions.ts";
-import { requirements, runRequirements, runScenario, suiteMissing } from "./suite.ts";
+import {
+  requirements,
+  runRequirements,
+  runScenario,
+  suiteMissing,
+  TASK_POLICY,
+  TASK_SCENARIOS,
+} from "./suite.ts";
 import { type Check, complaints } from "./verdict.ts";
 
 const isMissing = suiteMissing() !== undefined;
 const { scored } = isMissing ? { scored: [] } : await requirements();
-const POLICY = ["greet=never", "failing_job=required", "test_tool_with_task=required"];
-/** All but `tasks-status-notifications`, which the suite has no checks for yet. */
-const TASKS = [
-  "tasks-lifecycle",
-  "tasks-capability-negotiation",
-  "tasks-wire-fields",
-  "tasks-request-state-removal",
-  "tasks-mrtr-input",
-  "tasks-request-headers",
-  "tasks-dispatch-and-envelope",
-  "tasks-required-task-error",
-  "tasks-mrtr-composition",
-];
-
 type CleanUps = (() => Promise<void>)[];
 
 function gatewayTo(upstream: URL, cleanUps: CleanUps, more: readonly string[] = []): Promise<GatewayProcess> {
@@ -63,14 +56,14 @@ describe.skipIf(isMissing)("tasks, in front of a server that only knows rounds",
     gateway = await gatewayTo(
       server.url,
       cleanUps,
-      POLICY.flatMap((rule) => ["--tool", rule]),
+      TASK_POLICY.flatMap((rule) => ["--tool", rule]),
     );
   });
   afterAll(async () => {
     for (const cleanUp of cleanUps) await cleanUp();
   });
 
-  test.concurrent.each(TASKS)("passes %s", { timeout: 90_000 }, async (scenario) => {
+  test.concurrent.each(TASK_SCENARIOS)("passes %s", { timeout: 90_000 }, async (scenario) => {
     const exemptions = EXEMPTIONS.filter((exemption) => exemption.scenario === scenario);
     expect(complaints(await runScenario(gateway.url, scenario), exemptions)).toEqual([]);
   });

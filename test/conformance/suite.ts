@@ -9,6 +9,22 @@ import { parse } from "yaml";
 import { conformance, node24 } from "../peers/peers.ts";
 import type { Check } from "./verdict.ts";
 
+/** All but `tasks-status-notifications`, which the suite has no checks for yet. */
+export const TASK_SCENARIOS = [
+  "tasks-lifecycle",
+  "tasks-capability-negotiation",
+  "tasks-wire-fields",
+  "tasks-request-state-removal",
+  "tasks-mrtr-input",
+  "tasks-request-headers",
+  "tasks-dispatch-and-envelope",
+  "tasks-required-task-error",
+  "tasks-mrtr-composition",
+];
+
+/** How the tools of these scenarios are to be called. */
+export const TASK_POLICY = ["greet=never", "failing_job=required", "test_tool_with_task=required"];
+
 /** The revision that is meant unless another is named. */
 export const REVISION = "2026-07-28";
 

@@ -2,28 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GatewayProcess, startGatewayProcess } from "../support/gateway-process.ts";
 import { startLegacyTasksServer } from "../support/legacy-tasks-server.ts";
 import { EXEMPTIONS } from "./exemptions.ts";
-import { runScenario, suiteMissing } from "./suite.ts";
+import { runScenario, suiteMissing, TASK_POLICY, TASK_SCENARIOS } from "./suite.ts";
 import { complaints } from "./verdict.ts";
-
-/** All but `tasks-status-notifications`, which the suite has no checks for yet. */
-const SCENARIOS = [
-  "tasks-lifecycle",
-  "tasks-capability-negotiation",
-  "tasks-wire-fields",
-  "tasks-request-state-removal",
-  "tasks-mrtr-input",
-  "tasks-request-headers",
-  "tasks-dispatch-and-envelope",
-  "tasks-required-task-error",
-  "tasks-mrtr-composition",
-];
-
-const POLICY = ["greet=never", "failing_job=required", "test_tool_with_task=required"];
 
 const ASKING = ["tasks-mrtr-input", "tasks-mrtr-composition"];
 
 describe.skipIf(suiteMissing()).each([
-  { asksOn: "session", scenarios: SCENARIOS },
+  { asksOn: "session", scenarios: TASK_SCENARIOS },
   { asksOn: "call", scenarios: ASKING },
 ] as const)(
   "in front of synchronous tools that ask on the stream of the $asksOn",
@@ -42,7 +27,7 @@ describe.skipIf(suiteMissing()).each([
           "0",
           "--store",
           "memory:",
-          ...POLICY.flatMap((p) => ["--tool", p]),
+          ...TASK_POLICY.flatMap((p) => ["--tool", p]),
         ],
         { atEnd: (cleanUp) => cleanUps.push(cleanUp) },
       );
