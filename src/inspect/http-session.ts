@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import type { JsonObject, JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
+import { readDescription } from "../upstreams/session.ts";
 import type { Description, HttpFacts } from "./facts.ts";
 import { CLIENT_INFO, descriptionOf } from "./sessions.ts";
 import type { Speaker } from "./speaker.ts";
@@ -29,15 +30,14 @@ export class HttpSession implements Speaker {
   #goodbye: Visit | undefined;
   #isClosed = false;
 
-  /** @param hello the server's answer to `HELLO` */
+  /**
+   * @param hello the server's answer to `HELLO`
+   * @throws UpstreamFailure when it names a version that we do not speak
+   */
   constructor(visitor: Visitor, hello: Visit, result: JsonObject) {
-    const { protocolVersion, serverInfo, capabilities, instructions } = result;
-    this.description = descriptionOf({
-      serverInfo: isObject(serverInfo) ? serverInfo : {},
-      capabilities: isObject(capabilities) ? capabilities : {},
-      ...(typeof instructions === "string" ? { instructions } : {}),
-    });
-    this.protocolVersion = String(protocolVersion);
+    const described = readDescription(result);
+    this.description = descriptionOf(described);
+    this.protocolVersion = described.protocolVersion;
     this.#visitor = visitor;
     this.#hello = hello;
     this.#last = hello;

@@ -1,9 +1,10 @@
 import type { JsonObject, JsonRpcResponse } from "../protocol/jsonrpc.ts";
-import { META, MODERN_VERSION } from "../protocol/modern.ts";
+import { envelopeOf } from "../protocol/modern.ts";
+import { late } from "../upstreams/failure.ts";
 import type { UpstreamFetch } from "../upstreams/fetch.ts";
 import { askModern, type ModernRequestOptions } from "../upstreams/modern-request.ts";
 import type { Description } from "./facts.ts";
-import { CLIENT_INFO, late } from "./sessions.ts";
+import { CLIENT_INFO } from "./sessions.ts";
 import type { Caller } from "./speaker.ts";
 import type { Trial } from "./trial.ts";
 
@@ -65,12 +66,7 @@ export class ModernSpeaker implements Caller {
     const { url, headers, fetch, capabilities, signal } = this.#options;
     this.#lastId += 1;
     const id = this.#lastId;
-    const _meta = {
-      [META.protocolVersion]: MODERN_VERSION,
-      [META.clientInfo]: CLIENT_INFO,
-      [META.clientCapabilities]: capabilities,
-      progressToken: id,
-    };
+    const _meta = { ...envelopeOf(CLIENT_INFO, capabilities), progressToken: id };
     const timeout = AbortSignal.timeout(timeoutMs);
     const request = { jsonrpc: "2.0", id, method, params: { ...params, _meta } } as const;
     const options = { url, fetch, ...more, headers: { ...headers, ...more.headers } };

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { UpstreamConfig } from "../config/config.ts";
 import { isObject, type JsonObject, type JsonRpcRequest, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
-import { UpstreamFailure } from "../upstreams/failure.ts";
+import { late, unanswered } from "../upstreams/failure.ts";
 import type { UpstreamAgents } from "../upstreams/fetch.ts";
 import { inTime } from "../upstreams/in-time.ts";
 import {
@@ -99,9 +99,7 @@ export class Sessions {
       const answer = new Promise<JsonRpcResponse>((resolve, reject) => {
         wire.onGarbage = this.#onGarbage;
         wire.onMessage = (message) => !("method" in message) && resolve(message);
-        const silence = () =>
-          new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
-        wire.ask({ jsonrpc: "2.0", id: 1, method, params }).ended.then(() => reject(silence()), reject);
+        wire.ask({ jsonrpc: "2.0", id: 1, method, params }).ended.then(() => reject(unanswered()), reject);
       });
       const response = await inTime(timeoutMs, answer, () => late(method, timeoutMs));
       await wire.close();
@@ -212,8 +210,4 @@ export function descriptionOf({
     capabilities,
     ...(instructions === undefined ? {} : { instructions }),
   };
-}
-
-export function late(what: string, ms: number): UpstreamFailure {
-  return new UpstreamFailure(`The server did not answer ${what} within ${ms} ms`, { mayHaveRun: true });
 }

@@ -1,5 +1,5 @@
 import type { StdioUpstreamConfig } from "../config/config.ts";
-import { META, MODERN_VERSION } from "../protocol/modern.ts";
+import { envelopeOf } from "../protocol/modern.ts";
 import { toFailure } from "../upstreams/failure.ts";
 import { hasTasks, type ModernDescription, readDiscoverResult } from "../upstreams/probe.ts";
 import type { Facts } from "./facts.ts";
@@ -47,11 +47,7 @@ export async function inspectStdio(config: StdioUpstreamConfig, options: Inspect
 
 /** What the server says of itself as one of 2026-07-28; what is no such answer is none (2026-07-28, stdio §Backward Compatibility). */
 async function discovered(sessions: Sessions, timeoutMs: number): Promise<ModernDescription | undefined> {
-  const _meta = {
-    [META.protocolVersion]: MODERN_VERSION,
-    [META.clientInfo]: CLIENT_INFO,
-    [META.clientCapabilities]: {},
-  };
+  const _meta = envelopeOf(CLIENT_INFO, {});
   const response = await sessions.once("server/discover", { _meta }, timeoutMs).catch(() => undefined);
   return response === undefined || "error" in response ? undefined : readDiscoverResult(response.result);
 }

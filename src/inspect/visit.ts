@@ -10,8 +10,8 @@ import {
   parseJson,
   type RequestId,
 } from "../protocol/jsonrpc.ts";
-import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
-import { late, MAX_MESSAGE_BYTES } from "./sessions.ts";
+import { late, toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import { MAX_MESSAGE_BYTES } from "./sessions.ts";
 
 /** One HTTP request and everything about its answer that tells something of the server. */
 export interface Visit {

@@ -1,7 +1,7 @@
 import { fromServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import { withoutEnvelope } from "../protocol/legacy.ts";
-import { MODERN_VERSIONS, modernResult, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
+import { MODERN_VERSIONS, modernResult, withCacheHints, withTasks } from "../protocol/modern.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { type Exchange, type Lane, ownerOf, serverInfo } from "./lane.ts";
 
@@ -12,13 +12,10 @@ export const discover: Lane = async (exchange) => {
     .describe()
     .catch(rejectAsRpcError);
   // A legacy server's `tasks` are the experimental ones of 2025-11-25, which a modern client does not know.
-  const { tasks: _, extensions, ...others } = capabilities;
+  const { tasks: _, ...others } = capabilities;
   answer(exchange, {
     supportedVersions: MODERN_VERSIONS,
-    capabilities: {
-      ...others,
-      extensions: { ...(isObject(extensions) ? extensions : {}), [TASKS_EXTENSION]: {} },
-    },
+    capabilities: withTasks(others),
     ...(instructions === undefined ? {} : { instructions }),
     ...withCacheHints({}),
   });

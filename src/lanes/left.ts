@@ -1,6 +1,6 @@
 import { fromModernServer } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
-import { declaresTasks, META, resultMessage, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { declaresTasks, META, resultMessage, withTasks } from "../protocol/modern.ts";
 import { isOurState } from "../tasks/held.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
@@ -111,8 +111,10 @@ async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
     // The client has gone, or has been told that it is over.
     if (response === undefined) return;
     if ("error" in response) throw fromModernServer(response.error);
-    const isAmended = method === "server/discover" && !server.hasTasks;
-    reply.result(toJson(isAmended ? withTasks(response.result) : response.result));
+    const { result } = response;
+    const { capabilities } = result;
+    const isAmended = method === "server/discover" && !server.hasTasks && isObject(capabilities);
+    reply.result(toJson(isAmended ? { ...result, capabilities: withTasks(capabilities) } : result));
   } finally {
     reply.gone.removeEventListener("abort", leave);
     route.stopping.removeEventListener("abort", stop);
@@ -122,14 +124,4 @@ async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
 function declaredBy({ params: { _meta } }: Asked): JsonObject | undefined {
   const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
   return isObject(declared) ? declared : undefined;
-}
-
-function withTasks(result: JsonObject): JsonObject {
-  const { capabilities } = result;
-  if (!isObject(capabilities)) return result;
-  const extensions = {
-    ...(isObject(capabilities.extensions) ? capabilities.extensions : {}),
-    [TASKS_EXTENSION]: {},
-  };
-  return { ...result, capabilities: { ...capabilities, extensions } };
 }

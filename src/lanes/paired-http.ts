@@ -28,8 +28,6 @@ export interface PairedHttpOptions {
 const MAX_SESSIONS = 1_000;
 /** What can be kept for all clients together that lose a connection. */
 const ROOM_CHARS = 64 * 1_048_576;
-/** A server that is no process of ours costs little to keep a session with. */
-const MIN_IDLE_MS = 300_000;
 /** How often it is looked at who is still here: some times for each idle time-out. */
 const LOOKS = 4;
 const LOOK_MS = { min: 20, max: 15_000 };
@@ -160,7 +158,7 @@ export class PairedHttp {
 
   #add(session: HttpSession): void {
     this.#all.add(session);
-    const lookMs = Math.min(LOOK_MS.max, Math.max(LOOK_MS.min, idleMsOf(session) / LOOKS));
+    const lookMs = Math.min(LOOK_MS.max, Math.max(LOOK_MS.min, session.route.upstream.longIdleMs / LOOKS));
     if (this.#timer !== undefined && lookMs >= this.#lookMs) return;
     this.#lookMs = lookMs;
     clearInterval(this.#timer);
@@ -169,7 +167,8 @@ export class PairedHttp {
 
   #look(): void {
     const now = Date.now();
-    for (const session of this.#all) if (session.idleFor(now) > idleMsOf(session)) this.#end(session);
+    for (const session of this.#all)
+      if (session.idleFor(now) > session.route.upstream.longIdleMs) this.#end(session);
   }
 
   /** It cannot be used any more; while something that began in it is a task, it is not quite over. */
@@ -186,11 +185,6 @@ export class PairedHttp {
       this.#timer = undefined;
     });
   }
-}
-
-function idleMsOf({ route: { config } }: HttpSession): number {
-  const { transport, idleTimeoutMs } = config.upstream;
-  return transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_IDLE_MS);
 }
 
 function isInitialize(message: JsonRpcMessage | undefined): message is JsonRpcRequest {

@@ -74,10 +74,8 @@ export class ServerEnd {
   /** It may be tried on one wire after another. @throws UpstreamFailure */
   async #handshake(wire: Wire, initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
     if (this.#isClosed) throw new UpstreamFailure("The client has left", { mayHaveRun: false });
-    const { route, onMessage, onLost } = this.#options;
-    const onGarbage = (err: Error) =>
-      route.log.debug({ err }, "the server sent what is no message, or took none");
-    const trunk = new TrunkWire({ wire, onMessage, onLost, onGarbage });
+    const { onMessage, onLost } = this.#options;
+    const trunk = new TrunkWire({ wire, onMessage, onLost });
     this.#wire = trunk;
     return new Promise((onAnswer, onFailure) => {
       trunk.ask(initialize, { onAnswer, onFailure });

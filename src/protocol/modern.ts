@@ -87,6 +87,24 @@ export function readEnvelope(params: JsonObject | undefined): Envelope {
   };
 }
 
+/** What a client says of itself with every request, as the `_meta` of its params. */
+export function envelopeOf(clientInfo: JsonObject, capabilities: JsonObject): JsonObject {
+  return {
+    [META.protocolVersion]: MODERN_VERSION,
+    [META.clientInfo]: clientInfo,
+    [META.clientCapabilities]: capabilities,
+  };
+}
+
+/** What a server that makes no tasks itself is said to have (Tasks §Capability Negotiation). */
+export function withTasks(capabilities: JsonObject): JsonObject {
+  const { extensions } = capabilities;
+  return {
+    ...capabilities,
+    extensions: { ...(isObject(extensions) ? extensions : {}), [TASKS_EXTENSION]: {} },
+  };
+}
+
 export function declaresTasks(capabilities: ClientCapabilities): boolean {
   return isObject(capabilities.extensions) && isObject(capabilities.extensions[TASKS_EXTENSION]);
 }

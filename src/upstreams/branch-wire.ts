@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type {
   JsonRpcMessage,
   JsonRpcNotification,
@@ -6,7 +5,7 @@ import type {
   JsonRpcResponse,
   RequestId,
 } from "../protocol/jsonrpc.ts";
-import { toFailure, UpstreamFailure } from "./failure.ts";
+import { toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import type { Lease } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
 import type { Asking, Wire } from "./wire.ts";
@@ -25,7 +24,6 @@ export interface TrunkOptions {
   readonly onMessage: (message: JsonRpcRequest | JsonRpcNotification) => void;
   /** The server does not know the session any longer, or is gone. What was asked fails right after. */
   readonly onLost: () => void;
-  readonly onGarbage: (error: Error) => void;
 }
 
 /**
@@ -34,21 +32,18 @@ export interface TrunkOptions {
  */
 export class TrunkWire {
   readonly #wire: Wire;
-  readonly #onGarbage: (error: Error) => void;
   readonly #waiting = new Map<RequestId, (answer: JsonRpcResponse) => void>();
   readonly #branches = new Set<BranchWire>();
 
-  constructor({ wire, onMessage, onLost, onGarbage }: TrunkOptions) {
+  constructor({ wire, onMessage, onLost }: TrunkOptions) {
     this.#wire = wire;
-    this.#onGarbage = onGarbage;
-    wire.onGarbage = onGarbage;
     wire.onMessage = (message) => {
       try {
         if ("method" in message) onMessage(message);
         else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
       } catch (error) {
         // JSON can be nested more deeply than it can be written, and nobody else is to suffer for it.
-        onGarbage(toFailure(error));
+        wire.onGarbage(toFailure(error));
         if ("method" in message && "id" in message) this.tell(untold(message.id));
       }
     };
@@ -69,7 +64,7 @@ export class TrunkWire {
 
   /** Sends a notification or an answer. Should it be lost, nobody waits for it. */
   tell(message: JsonRpcMessage): void {
-    this.#wire.tell(message).catch((error: unknown) => this.#onGarbage(toFailure(error)));
+    this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
   }
 
   /** Sends a request under its own id. Returns how to stop waiting: then neither of the two is called. */
@@ -106,8 +101,7 @@ export class TrunkWire {
     const session = Session.join({
       wire: branch,
       holder,
-      onGarbage: this.#onGarbage,
-      idPrefix: `taskgate-${randomUUID()}-`,
+      onGarbage: (error) => this.#wire.onGarbage(error),
     });
     const release = () => {
       this.#branches.delete(branch);
@@ -172,8 +166,4 @@ function unusable(error: unknown): UpstreamFailure {
     mayHaveRun: true,
     cause: error,
   });
-}
-
-function unanswered(): UpstreamFailure {
-  return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
 }

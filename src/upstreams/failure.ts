@@ -26,6 +26,16 @@ export class UpstreamFailure extends Error {
   }
 }
 
+/** A stream ended on which the answer was to come. */
+export function unanswered(): UpstreamFailure {
+  return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
+}
+
+/** The answer to a request did not come in time. */
+export function late(method: string, ms: number): UpstreamFailure {
+  return new UpstreamFailure(`The server did not answer ${method} within ${ms} ms`, { mayHaveRun: true });
+}
+
 /** What is sent to a server when the gateway is about to stop is not sent. */
 export function stopping(): UpstreamFailure {
   return new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });

@@ -11,7 +11,7 @@ import {
   parseJson,
 } from "../protocol/jsonrpc.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
-import { toFailure, UpstreamFailure } from "./failure.ts";
+import { toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import { STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 
 export interface ModernRequestOptions {
@@ -87,8 +87,7 @@ async function readStream(
   });
   for (;;) {
     const { done, value } = await reader.read();
-    if (done)
-      throw new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
+    if (done) throw unanswered();
     parser.feed(decoder.decode(value, { stream: true }));
     if (answer === undefined) continue;
     void readToEnd(reader);

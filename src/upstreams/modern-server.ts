@@ -2,9 +2,9 @@ import type { Dispatcher } from "undici";
 import { paramHeaders } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../protocol/jsonrpc.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
-import { declaresTasks, META, MODERN_VERSION } from "../protocol/modern.ts";
+import { declaresTasks, envelopeOf } from "../protocol/modern.ts";
 import { ToolCatalogue } from "./catalogue.ts";
-import { toFailure, UpstreamFailure } from "./failure.ts";
+import { late, toFailure, UpstreamFailure } from "./failure.ts";
 import { upstreamFetch } from "./fetch.ts";
 import { inTime } from "./in-time.ts";
 import { askModern } from "./modern-request.ts";
@@ -177,21 +177,12 @@ export class ModernServer {
   }
 
   #list(owner: ModernOwner, method: string, params: JsonObject): Promise<JsonRpcResponse> {
-    const _meta = {
-      [META.protocolVersion]: MODERN_VERSION,
-      [META.clientInfo]: this.#options.clientInfo,
-      [META.clientCapabilities]: owner.capabilities,
-    };
-    const late = new AbortController();
-    const asking = { id: this.nextId(), method, params: { ...params, _meta }, signal: late.signal };
+    const _meta = envelopeOf(this.#options.clientInfo, owner.capabilities);
+    const stop = new AbortController();
+    const asking = { id: this.nextId(), method, params: { ...params, _meta }, signal: stop.signal };
     return inTime(LIST_TIMEOUT_MS, this.#post(owner, { ...asking, onNotification: () => {} }, {}), () => {
-      const failure = new UpstreamFailure(
-        `The server did not answer ${method} within ${LIST_TIMEOUT_MS} ms`,
-        {
-          mayHaveRun: true,
-        },
-      );
-      late.abort(failure);
+      const failure = late(method, LIST_TIMEOUT_MS);
+      stop.abort(failure);
       return failure;
     });
   }

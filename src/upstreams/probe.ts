@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import { isObject, type JsonObject, type JsonRpcError, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
-import { META, MODERN_VERSION, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { declaresTasks, envelopeOf, META, MODERN_VERSION } from "../protocol/modern.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { type UpstreamFetch, upstreamFetch } from "./fetch.ts";
 import { askModern } from "./modern-request.ts";
@@ -42,11 +42,7 @@ const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 425, 429]);
  */
 export async function probe(options: ProbeOptions): Promise<Verdict> {
   const { url, headers, dispatcher, clientInfo, timeoutMs = TIMEOUT_MS } = options;
-  const _meta = {
-    [META.protocolVersion]: MODERN_VERSION,
-    [META.clientInfo]: clientInfo,
-    [META.clientCapabilities]: {},
-  };
+  const _meta = envelopeOf(clientInfo, {});
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const response = await askModern(
@@ -67,8 +63,8 @@ export async function probe(options: ProbeOptions): Promise<Verdict> {
 }
 
 /** Whether a server makes tasks itself (Tasks §Capability Negotiation). */
-export function hasTasks({ capabilities: { extensions } }: ModernDescription): boolean {
-  return isObject(extensions) && isObject(extensions[TASKS_EXTENSION]);
+export function hasTasks({ capabilities }: ModernDescription): boolean {
+  return declaresTasks(capabilities);
 }
 
 /** Reads a `DiscoverResult`; `undefined` when it is none (2026-07-28, Discovery). */

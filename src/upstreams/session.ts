@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { within } from "../ops/within.ts";
 import type {
   JsonObject,
@@ -9,7 +10,7 @@ import type {
 } from "../protocol/jsonrpc.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
-import { toFailure, UpstreamFailure } from "./failure.ts";
+import { toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import { inTime } from "./in-time.ts";
 import type { Wire } from "./wire.ts";
 
@@ -88,8 +89,8 @@ export interface SessionOptions {
 
 /** What is needed to use a session that somebody else has opened. */
 export type JoinOptions = Pick<SessionOptions, "wire" | "holder" | "onGarbage"> & {
-  /** Keeps our ids apart from those of whoever opened it. */
-  readonly idPrefix: string;
+  /** Keeps our ids apart from those of whoever opened it; one of its own unless given. */
+  readonly idPrefix?: string;
 };
 
 interface Pending {
@@ -132,7 +133,7 @@ export class Session implements CallSession {
 
   /** A session that somebody else opened, and will end: closing it here ends only what was sent from here. */
   static join(options: JoinOptions): Session {
-    return new Session(options);
+    return new Session({ idPrefix: `taskgate-${randomUUID()}-`, ...options });
   }
 
   private constructor({
@@ -299,10 +300,6 @@ export class Session implements CallSession {
 
 export function hasProgress(params: JsonObject): params is Progress {
   return typeof params.progress === "number";
-}
-
-function unanswered(): UpstreamFailure {
-  return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
 }
 
 /** Reads the answer to `initialize`. @throws UpstreamFailure when it is none, or of a version that we do not speak */

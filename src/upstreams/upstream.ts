@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { Admission } from "./admission.ts";
@@ -41,7 +40,7 @@ export interface UpstreamOptions extends WiresOptions {
 }
 
 /** To log in again costs a server over HTTP more than to remember. */
-const MIN_IDLE_CONTROL_MS = 300_000;
+const MIN_LONG_IDLE_MS = 300_000;
 const SWEEP_MS = { min: 100, max: 15_000 } as const;
 /** How long a client that opens a session of its own waits until the server has room for it. */
 const PAIR_PATIENCE_MS = 10_000;
@@ -119,14 +118,19 @@ export class Upstream {
   /** The client's own session, for one call: to be released without being ended. */
   join({ headers, ...joined }: ClientSession, holder: SessionHolder): Lease {
     const wire = this.#wires.join(headers, joined);
-    const onGarbage = this.#onGarbage;
-    const session = Session.join({ wire, holder, onGarbage, idPrefix: `taskgate-${randomUUID()}-` });
+    const session = Session.join({ wire, holder, onGarbage: this.#onGarbage });
     this.#joined.add(session);
     const release = () => {
       this.#joined.delete(session);
       void session.close();
     };
     return { session, isReused: false, release };
+  }
+
+  /** How long a session of no use is kept that is not for one call alone: somebody's lists, or a client's own. */
+  get longIdleMs(): number {
+    const { idleTimeoutMs, transport } = this.#options.config;
+    return transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_LONG_IDLE_MS);
   }
 
   /** Whether clients of Streamable HTTP can be forwarded to the server as they are. */
@@ -143,7 +147,10 @@ export class Upstream {
   pair<T>(headers: Readonly<Record<string, string>>, use: (wire: Wire) => Promise<T>): Promise<T> {
     const { startTimeoutMs } = this.#options.config;
     const late = () => slowToStart("answer initialize", startTimeoutMs);
-    const useInTime = (wire: Wire) => inTime(startTimeoutMs, use(wire), late);
+    const useInTime = (wire: Wire) => {
+      wire.onGarbage = this.#onGarbage;
+      return inTime(startTimeoutMs, use(wire), late);
+    };
     return this.#admission.open(headers, useInTime, { patienceMs: PAIR_PATIENCE_MS });
   }
 
@@ -223,10 +230,8 @@ export class Upstream {
   #sweep(): void {
     const now = Date.now();
     this.#pool.sweep(now);
-    const { idleTimeoutMs, transport } = this.#options.config;
-    const idleMs = transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_IDLE_CONTROL_MS);
     for (const [key, control] of this.#controls) {
-      if (isSpare(control) && now - control.lastUsed > idleMs) this.#end(key, control);
+      if (isSpare(control) && now - control.lastUsed > this.longIdleMs) this.#end(key, control);
     }
   }
 
