@@ -8,21 +8,27 @@ import type { Nudge } from "./task-store.ts";
  * never the other way round. Every method rejects with `StoreUnavailable`, also after `close`, and then nothing is known.
  */
 export interface Backend {
+  /** Whether other processes may use the same store at the same time. */
+  readonly isShared: boolean;
   /** One round trip. Answers in the order of the keys; `undefined` where there is nothing. */
   getMany(keys: readonly string[]): Promise<readonly unknown[]>;
-  /** Resolves once the value is durable; its entry is before it is. For keys with one writer. */
-  set(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<void>;
+  /** Resolves once the value is durable; its entries are before it is. For keys with one writer. */
+  set(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<void>;
   /**
    * Sets the key if it is absent and resolves, once that is durable, with what stands: `value` or what was there before.
-   * Repeating it is harmless, so a lost reply is too. An entry is durable before its value, and may be written for a value that
+   * Repeating it is harmless, so a lost reply is too. Entries are durable before their value, and may be written for a value that
    * does not stand.
    */
-  claim(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<unknown>;
+  claim(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<unknown>;
   /** The members of a list that come after `after`, in order, at most `limit`. Some may have outlived their time. */
   list(list: string, after: string, limit: number): Promise<readonly string[]>;
+  /** Takes a member out of a list; no member is no error. */
+  unlist(list: string, member: string): Promise<void>;
   /** Tells every watcher, in this process and in any other on the same store. Best effort. */
   publish(nudge: Nudge): void;
-  /** Returns how to stop. */
+  /**
+   * Hears what is published, and `missed` whenever something may have been published that was not heard. Returns how to stop.
+   */
   watch(listener: (nudge: Nudge) => void): () => void;
   /** Lets what has begun finish, then refuses everything. */
   close(): Promise<void>;

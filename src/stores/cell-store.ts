@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import type { Backend } from "./backend.ts";
+import type { Backend, ListEntry } from "./backend.ts";
 import type { StoreOptions } from "./options.ts";
+import { Replicas } from "./replicas.ts";
 import { listEntry, readPage } from "./task-list.ts";
 import type {
   Change,
@@ -20,28 +21,54 @@ import type {
   TaskView,
 } from "./task-store.ts";
 
+export interface CellStoreOptions extends StoreOptions {
+  readonly url: string;
+  readonly backend: Backend;
+  /** As `TaskStore` has them; absent: it lasts, and is not sealed. */
+  readonly isLasting?: boolean;
+  readonly isSealed?: boolean;
+}
+
 /**
- * A task store of cells over a backend of one process.
+ * A task store of cells over a backend.
  *
  * `task:<id>` is written by the owner alone. `end:<id>` is write-once and holds the outcome together with the record as it was
  * when the task ended, so that a finished task stays as it is and stays readable, whatever becomes of `task:<id>`.
  * `in:<id>:<key>` is write-once: the answer to a question of the server.
  *
- * A listed task has an entry in its owner's list, written along with the cells. It says nothing but that there is such a task,
- * so that anybody may write it.
+ * `own:<id>:<n>` is write-once and says who is the owner in turn n; the turns follow each other without a gap. Each has a record
+ * of its own, `task:<id>:<n>`, so that a former owner who does not know it yet overwrites nothing. Turn 0, the creator's, has the
+ * record without a number.
+ *
+ * A listed task has an entry in its caller's list, and one that has not ended has one in its owner's (`replicas.ts`), written
+ * along with the cells. It says nothing but that there is such a task, so that anybody may write it.
  */
 export class CellStore implements TaskStore {
   readonly url: string;
   readonly me: ReplicaId = randomBytes(9).toString("base64url");
+  readonly isLasting: boolean;
+  readonly isSealed: boolean;
   readonly #backend: Backend;
+  readonly #replicas: Replicas;
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
 
-  constructor(url: string, backend: Backend, options: StoreOptions = {}) {
+  /** @throws StoreUnavailable */
+  static async open(options: CellStoreOptions): Promise<CellStore> {
+    const store = new CellStore(options);
+    await store.#replicas.enter();
+    return store;
+  }
+
+  private constructor(options: CellStoreOptions) {
+    const { url, backend, clock = Date.now, newId = randomId, leaseMs = DEFAULT_LEASE_MS } = options;
     this.url = url;
+    this.isLasting = options.isLasting ?? true;
+    this.isSealed = options.isSealed ?? false;
     this.#backend = backend;
-    this.#clock = options.clock ?? Date.now;
-    this.#newId = options.newId ?? randomId;
+    this.#replicas = new Replicas({ backend, me: this.me, leaseMs });
+    this.#clock = clock;
+    this.#newId = newId;
   }
 
   async create(task: NewTask): Promise<TaskRecord> {
@@ -56,16 +83,21 @@ export class CellStore implements TaskStore {
     };
     const lifetime = lifetimeMs(task.terms);
     // Long enough for all changes within one lifetime, so that those need not write it again.
-    const entry = listEntry(record, keyTtlMs(2 * lifetime));
-    await this.#backend.set(taskKey(record.id), record, keyTtlMs(lifetime), entry);
+    const entries = this.#entries(record, keyTtlMs(2 * lifetime));
+    await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries);
     return record;
   }
 
   async read(id: TaskId): Promise<TaskView | undefined> {
     if (!isTaskId(id)) return undefined;
-    const [task, end] = (await this.#backend.getMany([taskKey(id), endKey(id)])) as [TaskRecord?, EndCell?];
+    const [first, end, taken] = (await this.#backend.getMany([
+      taskKey({ id }),
+      endKey(id),
+      turnKey(id, 1),
+    ])) as [TaskRecord?, EndCell?, TurnCell?];
     const now = this.#clock();
     if (end) return now > end.outcome.endedAt + end.task.terms.ttlMs ? undefined : end;
+    const task = first && taken ? await this.#lastTurn(first, taken) : first;
     if (!task || now > task.updatedAt + lifetimeMs(task.terms)) return undefined;
     return { task: await this.#withoutAnswered(task) };
   }
@@ -75,27 +107,48 @@ export class CellStore implements TaskStore {
   }
 
   async update(task: TaskRecord, change: Change): Promise<TaskRecord> {
-    const { statusMessage = task.statusMessage, inputRequests = task.inputRequests } = change;
     // A clock may be set back; the time of the last change may not.
     const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
-    const message = statusMessage === undefined ? {} : { statusMessage };
-    const record = { ...task, ...message, inputRequests, updatedAt };
+    const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
+    const record: TaskRecord = { ...task, ...changes, updatedAt };
     const lifetime = lifetimeMs(task.terms);
-    const entry = updatedAt > task.createdAt + lifetime ? listEntry(task, keyTtlMs(lifetime)) : undefined;
-    await this.#backend.set(taskKey(task.id), record, keyTtlMs(lifetime), entry);
+    const entries = updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : [];
+    await this.#backend.set(taskKey(task), record, keyTtlMs(lifetime), entries);
+    this.#backend.publish({ kind: "changed", id: task.id });
+    return record;
+  }
+
+  async adopt(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
+    const turn = (task.turn ?? 0) + 1;
+    if (turn > MAX_TURNS) return undefined;
+    const lifetime = lifetimeMs(task.terms);
+    const mine: TurnCell = { owner: this.me, ...(isUnsent ? { isUnsent } : {}) };
+    const entry = this.#replicas.entryOf(task.id, keyTtlMs(2 * lifetime));
+    const ttl = keyTtlMs(2 * lifetime);
+    const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl, [entry])) as TurnCell;
+    // It may be ours from a try before, of which we have not heard that it succeeded.
+    if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent) return undefined;
+    const updatedAt = Math.max(this.#clock(), task.updatedAt);
+    const record: TaskRecord = { ...inTurn(task, turn, standing), updatedAt };
+    await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime));
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;
   }
 
   async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
-    const mine: EndCell = { task: { ...task, inputRequests: {} }, outcome };
+    // What is of use only as long as the call runs is not kept with its result.
+    const { recipe: _recipe, checkpoint: _checkpoint, isUnsent: _isUnsent, ...rest } = task;
+    const mine: EndCell = { task: { ...rest, inputRequests: {} }, outcome };
     // From now on no longer than the task can be read: lists are not to be full of what has gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
     const entry = listEntry(task, keyTtlMs(stay));
     const ttl = keyTtlMs(lifetimeMs(task.terms));
-    const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entry)) as EndCell;
+    const entries = entry === undefined ? [] : [entry];
+    const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries)) as EndCell;
     // Also by those who came late: the first may have died between its write and its nudge.
     this.#backend.publish({ kind: "ended", id: task.id });
+    // Should it stay there, somebody looks at a task once that has ended.
+    if (this.isLasting && task.owner === this.me) void this.#replicas.forget(task.id).catch(() => {});
     return standing.outcome;
   }
 
@@ -115,17 +168,45 @@ export class CellStore implements TaskStore {
     return found;
   }
 
-  /** The store belongs to one process, so whoever else ran a call here is gone. */
-  async isAlive(replica: ReplicaId): Promise<boolean> {
-    return replica === this.me;
+  isAlive(replica: ReplicaId): Promise<boolean> {
+    return this.#replicas.isAlive(replica);
+  }
+
+  orphans(): AsyncIterable<TaskId> {
+    return this.#replicas.orphans();
+  }
+
+  leave(): Promise<void> {
+    return this.#replicas.leave();
   }
 
   watch(listener: (nudge: Nudge) => void): () => void {
     return this.#backend.watch(listener);
   }
 
-  close(): Promise<void> {
-    return this.#backend.close();
+  async close(): Promise<void> {
+    await this.#replicas.close();
+    await this.#backend.close();
+  }
+
+  /** The record as the owner of the last turn has it. */
+  async #lastTurn(first: TaskRecord, taken: TurnCell): Promise<TaskRecord> {
+    let task = first;
+    let standing: TurnCell | undefined = taken;
+    for (let turn = 1; standing !== undefined; turn += 1) {
+      const keys = [taskKey({ id: first.id, turn }), turnKey(first.id, turn + 1)];
+      const [record, next] = (await this.#backend.getMany(keys)) as [TaskRecord?, TurnCell?];
+      // Without a record yet, it is as the owner before left it.
+      task = record ?? inTurn(task, turn, standing);
+      standing = next;
+    }
+    return task;
+  }
+
+  #entries(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
+    const listed = listEntry(task, ttlMs);
+    const owned = this.isLasting ? [this.#replicas.entryOf(task.id, ttlMs)] : [];
+    return listed === undefined ? owned : [listed, ...owned];
   }
 
   async #withoutAnswered(task: TaskRecord): Promise<TaskRecord> {
@@ -142,11 +223,20 @@ export class CellStore implements TaskStore {
   }
 }
 
+interface TurnCell {
+  readonly owner: ReplicaId;
+  /** As the record has it. */
+  readonly isUnsent?: boolean;
+}
+
 interface EndCell {
   readonly task: TaskRecord;
   readonly outcome: Outcome;
 }
 
+const DEFAULT_LEASE_MS = 15_000;
+/** A task that has changed hands so often is not going to end well, and reading it takes a round trip for each. */
+const MAX_TURNS = 32;
 const ID_BYTES = 18;
 /** Randomness for many ids is fetched at once: asking for so little each time costs ten times as much. */
 const pool = { bytes: Buffer.alloc(0), used: 0 };
@@ -165,7 +255,14 @@ function isTaskId(id: string): boolean {
   return /^[\w-]{1,128}$/.test(id);
 }
 
-const taskKey = (id: TaskId) => `task:${id}`;
+function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): TaskRecord {
+  const { isUnsent: _, ...rest } = task;
+  return { ...rest, owner, turn, ...(isUnsent ? { isUnsent } : {}) };
+}
+
+const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>
+  turn === undefined ? `task:${id}` : `task:${id}:${turn}`;
+const turnKey = (id: TaskId, turn: number) => `own:${id}:${turn}`;
 const endKey = (id: TaskId) => `end:${id}`;
 const answerKey = (id: TaskId, key: string) => `in:${id}:${key}`;
 

@@ -27,6 +27,7 @@ export interface KeyvEntry {
 
 /** A backend over Keyv for storage that nobody but this process writes to. */
 export class KeyvBackend implements Backend {
+  readonly isShared = false;
   readonly #url: string;
   readonly #storage: KeyvStorage;
   readonly #keyv: Keyv;
@@ -55,16 +56,16 @@ export class KeyvBackend implements Backend {
     return this.#run("read", () => this.#keyv.getMany<unknown>([...keys]));
   }
 
-  set(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<void> {
-    return this.#run("write", () => this.#put(key, value, ttlMs, entry));
+  set(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<void> {
+    return this.#run("write", () => this.#put(key, value, ttlMs, entries));
   }
 
-  claim(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<unknown> {
+  claim(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<unknown> {
     return this.#run("write", () =>
       this.#inTurn(key, async () => {
         const standing = await this.#keyv.get<unknown>(key);
         if (standing !== undefined) return standing;
-        await this.#put(key, value, ttlMs, entry);
+        await this.#put(key, value, ttlMs, entries);
         return value;
       }),
     );
@@ -74,6 +75,12 @@ export class KeyvBackend implements Backend {
     return this.#run("read", async () => {
       const keys = await this.#storage.keysAfter(listedKey(list, after), limit);
       return keys.map((key) => key.slice(listedKey(list, "").length));
+    });
+  }
+
+  unlist(list: string, member: string): Promise<void> {
+    return this.#run("write", async () => {
+      await this.#storage.delete(listedKey(list, member));
     });
   }
 
@@ -106,12 +113,12 @@ export class KeyvBackend implements Backend {
     await this.#keyv.disconnect();
   }
 
-  async #put(key: string, value: object, ttlMs: number, entry?: ListEntry): Promise<void> {
+  async #put(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<void> {
     const mine = { key, value, ttl: ttlMs };
     const isTaken =
-      entry === undefined
+      entries.length === 0
         ? await this.#keyv.set(key, value, ttlMs)
-        : (await this.#keyv.setMany([asListed(entry), mine])).every(Boolean);
+        : (await this.#keyv.setMany([...entries.map(asListed), mine])).every(Boolean);
     if (!isTaken) throw new Error("the storage refused the value");
   }
 

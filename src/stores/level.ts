@@ -20,7 +20,7 @@ export async function openLevelStore(
   const db = await openDirectory(path).catch((cause: unknown) => {
     throw new Error(`store ${url}: ${explain(cause)}`, { cause });
   });
-  return new CellStore(url, new KeyvBackend(url, new LevelStorage(db, options)), options);
+  return CellStore.open({ ...options, url, backend: new KeyvBackend(url, new LevelStorage(db, options)) });
 }
 
 async function openDirectory(path: string): Promise<ClassicLevel> {

@@ -7,8 +7,9 @@ import { startSweeping } from "./sweep.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /** Opens `memory:`, a store that is gone with the process. */
-export function openMemoryStore(url: string, options: StoreOptions = {}): TaskStore {
-  return new CellStore(url, new KeyvBackend(url, new MemoryStorage(options)), options);
+export function openMemoryStore(url: string, options: StoreOptions = {}): Promise<TaskStore> {
+  const backend = new KeyvBackend(url, new MemoryStorage(options));
+  return CellStore.open({ ...options, url, backend, isLasting: false });
 }
 
 /** A map for Keyv that also forgets what nobody reads again: Keyv notices that a key has expired only when it is read. */

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonRpcError, JsonText } from "../protocol/jsonrpc.ts";
+import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 
 /** 128 bits or more of randomness in plain ASCII: it is the only key to an anonymous caller's task. */
 export type TaskId = string;
@@ -38,12 +38,62 @@ export interface NewTask {
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Whether the owner's tasks can be listed: only where callers are told apart. Absent: no. */
   readonly isListed?: boolean;
+  /** Absent: nobody but the owner can do anything about the call. */
+  readonly recipe?: CallRecipe;
+  readonly checkpoint?: Checkpoint;
+  /**
+   * Whether the call has certainly not been sent: then whoever owns the task may send it, after taking it over once more with
+   * `adopt`, so that nobody else sends it as well. Absent: it may have run.
+   */
+  readonly isUnsent?: boolean;
+  /** Names the request whose further rounds belong to this call (2026-07-28, MRTR); absent when it cannot have any. */
+  readonly identity?: string;
+}
+
+/** What it takes, apart from what the server knows, to make a call or to pick it up where somebody else had to leave it. */
+export interface CallRecipe {
+  readonly method: string;
+  /** As the server gets them. Absent when the call is never to be sent again. */
+  readonly params?: JsonObject;
+  /** What the client declared. Absent: the session is the client's own, and questions are between the two of them. */
+  readonly capabilities?: JsonObject;
+  /** The caller's own headers that are passed on. May be credentials: kept only where nobody can read them. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly logLevel?: string;
+  /** Answers that came with the request, to questions that the server has yet to ask. */
+  readonly answers?: JsonObject;
+  /** The client's own session with the server, in which the call is made; absent: one of the gateway's. */
+  readonly joined?: { readonly id?: string; readonly protocolVersion: string };
+  /** Whether the server speaks 2026-07-28 itself. Absent: no. */
+  readonly isModern?: boolean;
+  /** Whether the call may be sent again though it may have run (`onLoss: retry`). Absent: no. */
+  readonly mayRepeat?: boolean;
+}
+
+/**
+ * Where somebody else can pick up a call that is under way at a server which keeps the events of its streams (2025-11-25,
+ * Transports §Resumability and Redelivery). What came before `lastEventId` is in the record already.
+ */
+export interface Checkpoint {
+  /** The session of the call; its id is absent where the server has no sessions. */
+  readonly session: { readonly id?: string; readonly protocolVersion: string };
+  /** Under which the server knows the request, and under which it tells its progress. */
+  readonly requestId: RequestId;
+  readonly progressToken: RequestId;
+  /** The last event that arrived on the request's own stream. */
+  readonly lastEventId: string;
+  /** The server's own ids of the questions that are open, by key. */
+  readonly asked: Readonly<Record<string, RequestId>>;
+  /** Every key that the call has used: none is used twice. */
+  readonly usedKeys: readonly string[];
 }
 
 /** The `task:<id>` cell. Written by the owner only. */
 export interface TaskRecord extends NewTask {
   readonly id: TaskId;
   readonly owner: ReplicaId;
+  /** How often the task has been adopted; absent: never. */
+  readonly turn?: number;
   /** Milliseconds since the epoch, by the clock of the owner. */
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -51,8 +101,8 @@ export interface TaskRecord extends NewTask {
   readonly inputRequests: Readonly<Record<string, InputRequest>>;
 }
 
-/** What the owner may change in its record. Absent: as it was; `statusMessage: undefined` is not a change. */
-export type Change = Partial<Pick<TaskRecord, "statusMessage" | "inputRequests">>;
+/** What the owner may change in its record. Absent: as it was; `undefined` is not a change. */
+export type Change = Partial<Pick<TaskRecord, "statusMessage" | "inputRequests" | "checkpoint">>;
 
 /**
  * How a task ended: a closed list. `lost` is an ending that nobody saw, because the gateway that ran the call stopped.
@@ -108,8 +158,14 @@ export interface TaskPage {
   readonly nextCursor?: string;
 }
 
-/** A hint to look at the store. Losing one costs time, never correctness. */
-export type Nudge = { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId };
+/**
+ * A hint to look at the store. Losing one costs time, never correctness. `left`: a replica has let go of its tasks. `missed`:
+ * anything may have happened unheard.
+ */
+export type Nudge =
+  | { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId }
+  | { readonly kind: "left"; readonly replica: ReplicaId }
+  | { readonly kind: "missed" };
 
 /**
  * Where tasks live. Two rules make it safe without transactions: one key has one writer or is written once,
@@ -121,6 +177,10 @@ export interface TaskStore {
   /** The url it was opened with, credentials left out. */
   readonly url: string;
   readonly me: ReplicaId;
+  /** Whether what it keeps outlasts this process. */
+  readonly isLasting: boolean;
+  /** Whether nobody who sees the store's contents can read them: only then may they contain credentials. */
+  readonly isSealed: boolean;
   /** Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. */
   create(task: NewTask): Promise<TaskRecord>;
   /** `undefined`: unknown or expired. Answered questions are left out of `inputRequests`. */
@@ -135,14 +195,27 @@ export interface TaskStore {
   list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined>;
   /** Called by the owner only, one call at a time for a task. Resolves with the record as it now is. */
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
+  /**
+   * Takes a task over from its owner, which may be this replica: whoever comes first does, and from then on what another owner
+   * writes into its record is not seen any more. `isUnsent` as in `NewTask`: absent when the call is about to be sent.
+   * `undefined`: somebody else has taken it over since `task` was read.
+   */
+  adopt(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
   /** The first outcome stands; everyone gets the one that does. */
   end(task: TaskRecord, outcome: Outcome): Promise<Outcome>;
   /** The first answer to a key stands. */
   answer(task: TaskRecord, key: string, answer: InputAnswer): Promise<void>;
   /** Those that there are, by key. */
   answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, InputAnswer>>;
-  /** Whether a replica may still be running its calls. */
+  /**
+   * Whether a replica may still be running its calls. A replica that could not reach the store itself a while ago takes everybody
+   * to be alive: it cannot know.
+   */
   isAlive(replica: ReplicaId): Promise<boolean>;
+  /** Tasks that had not ended when their owner died, as far as they are worth looking at now. Each may have ended meanwhile. */
+  orphans(): AsyncIterable<TaskId>;
+  /** Lets go of all tasks that are left: from now on anybody may adopt them. Nothing else may be written after that. */
+  leave(): Promise<void>;
   /** Calls back on changes of any task, by this replica or another. Returns how to stop. */
   watch(listener: (nudge: Nudge) => void): () => void;
   close(): Promise<void>;

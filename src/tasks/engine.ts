@@ -48,8 +48,9 @@ export class TaskEngine {
     this.#store = store;
     this.#log = log;
     this.#clock = clock;
-    this.#stopWatching = store.watch(({ id }) => {
-      for (const changed of this.#watchers.get(id) ?? []) changed();
+    this.#stopWatching = store.watch((nudge) => {
+      if (!("id" in nudge)) return;
+      for (const changed of this.#watchers.get(nudge.id) ?? []) changed();
     });
   }
 

@@ -345,7 +345,9 @@ export function taskStoreContract(name: string, open: (options?: StoreOptions) =
       const store = await opened();
       const task = await store.create(newTask({ inputRequests: { name: question("name?") } }));
       const seen: Promise<[string, string | undefined, number, string | undefined]>[] = [];
-      const look = async ({ kind, id }: Nudge) => {
+      const look = async (nudge: Nudge) => {
+        if (!("id" in nudge)) throw new Error(`nobody left, and nothing was missed: ${nudge.kind}`);
+        const { kind, id } = nudge;
         const view = await store.read(id);
         const open = Object.keys(view?.task.inputRequests ?? {}).length;
         return [kind, view?.task.statusMessage, open, view?.outcome?.kind] as [

@@ -188,7 +188,7 @@ test("an outcome that cannot be written at all does not bring the gateway down",
 async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<ToolPolicy> = {}) {
   const server = await startScriptedServer(scripts);
   onTestFinished(server.close);
-  const store = replaceable(openMemoryStore("memory:"));
+  const store = replaceable(await openMemoryStore("memory:"));
   const log = createLog("silent");
   const { listen, limits, servers } = configFor({ upstream: server.url, policy });
   const [config] = servers;
@@ -248,14 +248,19 @@ function replaceable(store: TaskStore): Replaceable {
   return {
     url: store.url,
     me: store.me,
+    isLasting: store.isLasting,
+    isSealed: store.isSealed,
     create: (task) => store.create(task),
     read: (id) => store.read(id),
     list: (owner, page) => store.list(owner, page),
     update: (task, change) => store.update(task, change),
+    adopt: (task, isUnsent) => store.adopt(task, isUnsent),
     end: (task, outcome) => store.end(task, outcome),
     answer: (task, key, response) => store.answer(task, key, response),
     answers: (id, keys) => store.answers(id, keys),
     isAlive: (replica) => store.isAlive(replica),
+    orphans: () => store.orphans(),
+    leave: () => store.leave(),
     watch: (listener) => store.watch(listener),
     close: () => store.close(),
   };

@@ -22,7 +22,7 @@ const TASK = "a task";
 const QUESTION = { jsonrpc: "2.0", id: 0, method: "roots/list" } as const;
 
 test("a session is told of its task until that has ended, and then nobody watches it any more", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const listening = new Heard();
   const leave = channels.listen(KEY, listening);
   const { call, id } = await begin();
@@ -37,14 +37,14 @@ test("a session is told of its task until that has ended, and then nobody watche
 });
 
 test("a task whose session does not listen is watched until its end, and no longer", async () => {
-  const { engine, begin } = setUp();
+  const { engine, begin } = await setUp();
   const { call } = await begin();
   call.cancel("enough");
   await engine.until(() => engine.watchers === 0);
 });
 
 test("so is one that has no session", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const { call } = await begin({ session: undefined });
   expect(channels.isHearing(KEY)).toBe(false);
   call.cancel("enough");
@@ -52,7 +52,7 @@ test("so is one that has no session", async () => {
 });
 
 test("a call that has ended is not followed", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const { call, id } = await begin();
   call.cancel("enough");
   await engine.until(() => engine.watchers === 0);
@@ -61,7 +61,7 @@ test("a call that has ended is not followed", async () => {
 });
 
 test("a task that cannot be found is followed no further", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const { call } = await begin({ session: undefined });
   channels.follow("unknown", ADA, { session: KEY, call, progressToken: 1 });
   await engine.until(() => !channels.isHearing(KEY));
@@ -70,7 +70,7 @@ test("a task that cannot be found is followed no further", async () => {
 });
 
 test("whoever waits is asked, and leaves nothing behind", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const { call, id, say } = await begin();
   const waiting = new Heard();
   const leave = channels.attend(id, ADA, waiting);
@@ -83,7 +83,7 @@ test("whoever waits is asked, and leaves nothing behind", async () => {
 });
 
 test("whoever waits for a task that nobody follows is asked as well", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const { call, id, say } = await begin({ session: undefined });
   say(QUESTION);
   const waiting = new Heard();
@@ -96,7 +96,7 @@ test("whoever waits for a task that nobody follows is asked as well", async () =
 });
 
 test("a stream that takes nothing is passed over", async () => {
-  const { channels, begin } = setUp();
+  const { channels, begin } = await setUp();
   const [open, deaf, closed] = [new Heard(), new Heard({ isDeaf: true }), new Heard({ isOpen: false })];
   const leaving = [open, deaf, closed].map((channel) => channels.listen(KEY, channel));
   const { call, id, say } = await begin();
@@ -110,7 +110,7 @@ test("a stream that takes nothing is passed over", async () => {
 });
 
 test("what was asked on a stream that has closed is asked on the one that is left", async () => {
-  const { channels, begin } = setUp();
+  const { channels, begin } = await setUp();
   const [first, second] = [new Heard(), new Heard()];
   const leaveFirst = channels.listen(KEY, first);
   const leaveSecond = channels.listen(KEY, second);
@@ -126,7 +126,7 @@ test("what was asked on a stream that has closed is asked on the one that is lef
 });
 
 test("what another caller answers withdraws no question without a word", async () => {
-  const { channels, begin } = setUp();
+  const { channels, begin } = await setUp();
   const listening = new Heard();
   channels.listen(KEY, listening);
   const { call, id, say } = await begin();
@@ -140,7 +140,7 @@ test("what another caller answers withdraws no question without a word", async (
 });
 
 test("what its own client has answered is withdrawn in silence", async () => {
-  const { channels, begin } = setUp();
+  const { channels, begin } = await setUp();
   const listening = new Heard();
   channels.listen(KEY, listening);
   const { call, id, say } = await begin();
@@ -155,7 +155,7 @@ test("what its own client has answered is withdrawn in silence", async () => {
 });
 
 test("a request that waits is let go of once it is taken back, and not when it has its answer", () => {
-  const { channels } = setUp();
+  const { channels } = await setUp();
   const letGo = vi.fn();
   const answered = channels.wait(KEY, 0, { task: TASK, letGo });
   expect([channels.letGo(KEY, "0"), channels.letGo(KEY, undefined), letGo.mock.calls.length]).toEqual([
@@ -169,7 +169,7 @@ test("a request that waits is let go of once it is taken back, and not when it h
 });
 
 test("of two requests with one id the last is taken back, and the end of the first changes nothing", () => {
-  const { channels } = setUp();
+  const { channels } = await setUp();
   const [first, second] = [vi.fn(), vi.fn()];
   const answered = channels.wait(KEY, 1, { task: TASK, letGo: first });
   channels.wait(KEY, 1, { task: TASK, letGo: second });
@@ -179,7 +179,7 @@ test("of two requests with one id the last is taken back, and the end of the fir
 });
 
 test("sessions of two callers with one id are two", () => {
-  const { channels } = setUp();
+  const { channels } = await setUp();
   const letGo = vi.fn();
   channels.wait(KEY, 1, { task: TASK, letGo });
   const others = [sessionKey(EVE, "s"), sessionKey({ ...ADA, route: "other" }, "s"), sessionKey(ADA, "S")];
@@ -188,7 +188,7 @@ test("sessions of two callers with one id are two", () => {
 });
 
 test("what is asked on the session's stream is one task's only while it is alone", async () => {
-  const { channels, begin } = setUp();
+  const { channels, begin } = await setUp();
   expect(channels.hear(KEY, QUESTION)).toBe(false);
   const passed = channels.pass(KEY);
   const { call } = await begin();
@@ -203,7 +203,7 @@ test("what is asked on the session's stream is one task's only while it is alone
 });
 
 test("a store that is away is asked again", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const listening = new Heard();
   channels.listen(KEY, listening);
   const { call, say } = await begin();
@@ -215,7 +215,7 @@ test("a store that is away is asked again", async () => {
 });
 
 test("when it is closed nobody is told anything any more", async () => {
-  const { channels, engine, begin } = setUp();
+  const { channels, engine, begin } = await setUp();
   const [listening, waiting] = [new Heard(), new Heard()];
   const leave = channels.listen(KEY, listening);
   const { call, id } = await begin();
@@ -275,9 +275,9 @@ class Heard implements Channel {
   }
 }
 
-function setUp() {
+async function setUp() {
   const log = createLog("silent");
-  const store = openMemoryStore("memory:");
+  const store = await openMemoryStore("memory:");
   const engine = new WatchedEngine({ store, log });
   const channels = new Backchannels(engine);
   const slots = new Slots({ maxConcurrent: 9, maxQueued: 0 });

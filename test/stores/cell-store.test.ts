@@ -7,7 +7,7 @@ import { listedIds } from "./pages.ts";
 import { completed, newTask } from "./samples.ts";
 
 test("keys live a minute longer than the task can, in whole milliseconds", async () => {
-  const { store, storage } = recorded();
+  const { store, storage } = await recorded();
   const terms = { ...newTask().terms, maxRuntimeMs: 1_000.25, ttlMs: 500.5 };
   const task = await store.create(newTask({ terms, inputRequests: { name: { method: "roots/list" } } }));
 
@@ -26,7 +26,7 @@ test("keys live a minute longer than the task can, in whole milliseconds", async
 });
 
 test("a listed task costs one more key when it is created and when it ends, and none when it changes", async () => {
-  const { store, storage } = recorded();
+  const { store, storage } = await recorded();
   const terms = { ...newTask().terms, maxRuntimeMs: 1_000, ttlMs: 500 };
   const task = await store.create(newTask({ terms, isListed: true }));
 
@@ -48,7 +48,7 @@ test("a listed task costs one more key when it is created and when it ends, and 
 test("what is swept is never the place of a task that can be read", async () => {
   const time = { now: 1_000_000 };
   const clock = () => time.now;
-  const { store, storage } = recorded({ clock });
+  const { store, storage } = await recorded({ clock });
   const terms = { ...newTask().terms, maxRuntimeMs: 200_000, ttlMs: 100_000 };
   const [changing, ending, silent] = [
     await store.create(newTask({ terms, isListed: true })),
@@ -80,7 +80,7 @@ test("what is swept is never the place of a task that can be read", async () => 
 
 test("a page looks at no more than a hundred tasks beyond its own, and reads one at a time", async () => {
   const time = { now: 0 };
-  const { store, storage } = recorded({ clock: () => time.now });
+  const { store, storage } = await recorded({ clock: () => time.now });
   const terms = { ...newTask().terms, maxRuntimeMs: 0, ttlMs: 1_000 };
   await Promise.all(Array.from({ length: 150 }, () => store.create(newTask({ terms, isListed: true }))));
   time.now = 1_001;
@@ -93,14 +93,14 @@ test("a page looks at no more than a hundred tasks beyond its own, and reads one
 });
 
 test("ids come from the source that is given", async () => {
-  const { store } = recorded({ newId: () => "task-one" });
+  const { store } = await recorded({ newId: () => "task-one" });
 
   expect((await store.create(newTask())).id).toBe("task-one");
   await store.close();
 });
 
 test("a finished task is read in one round trip, whatever it had asked", async () => {
-  const { store, storage } = recorded();
+  const { store, storage } = await recorded();
   const task = await store.create(newTask({ inputRequests: { name: { method: "roots/list" } } }));
   await store.end(task, completed("done"));
 
@@ -116,9 +116,12 @@ function place(written: readonly [key: string, ttlMs: number][]): string {
   return key.slice(0, key.lastIndexOf(":") + 1);
 }
 
-function recorded(options: StoreOptions = {}) {
+async function recorded(options: StoreOptions = {}) {
   const storage = new RecordedStorage(options);
-  return { storage, store: new CellStore("test:", new KeyvBackend("test:", storage), options) };
+  return {
+    storage,
+    store: await CellStore.open({ ...options, url: "test:", backend: new KeyvBackend("test:", storage) }),
+  };
 }
 
 class RecordedStorage extends MemoryStorage {

@@ -7,7 +7,7 @@ import { completed, newTask } from "./samples.ts";
 
 test("a storage that fails makes every operation fail with its cause, and without the key", async () => {
   const storage = new FailingStorage();
-  const store = new CellStore("test:", new KeyvBackend("test:", storage));
+  const store = await CellStore.open({ url: "test:", backend: new KeyvBackend("test:", storage) });
   const task = await store.create(newTask({ inputRequests: { name: { method: "roots/list" } } }));
 
   storage.fault = new Error("disk full");
@@ -32,7 +32,7 @@ test("a storage that fails makes every operation fail with its cause, and withou
 
 test("a storage that refuses a value, or a place in a list, makes the write fail", async () => {
   const storage = new FailingStorage();
-  const store = new CellStore("test:", new KeyvBackend("test:", storage));
+  const store = await CellStore.open({ url: "test:", backend: new KeyvBackend("test:", storage) });
 
   storage.refused = "list:";
   await expect(store.create(newTask({ isListed: true }))).rejects.toThrow(StoreUnavailable);
@@ -59,7 +59,7 @@ test("a claim that failed leaves the key to the next", async () => {
 
 test("a nudge of an operation that failed is not sent", async () => {
   const storage = new FailingStorage();
-  const store = new CellStore("test:", new KeyvBackend("test:", storage));
+  const store = await CellStore.open({ url: "test:", backend: new KeyvBackend("test:", storage) });
   const task = await store.create(newTask());
   const nudges: unknown[] = [];
   store.watch((nudge) => nudges.push(nudge));
@@ -77,7 +77,7 @@ test("a nudge of an operation that failed is not sent", async () => {
 
 test("a value that is no longer JSON is an error, not a missing task", async () => {
   const storage = new MemoryStorage();
-  const store = new CellStore("test:", new KeyvBackend("test:", storage));
+  const store = await CellStore.open({ url: "test:", backend: new KeyvBackend("test:", storage) });
   const task = await store.create(newTask());
 
   storage.set(`task:${task.id}`, "{ torn", 60_000);

@@ -24,7 +24,11 @@ test("every write is synced to the disk before it is acknowledged", async () => 
 
 test("a task and its place in a list go to the disk together, and so does its end", async () => {
   const { storage, db, time } = await levelStorage();
-  const store = new CellStore("test:", new KeyvBackend("test:", storage), { clock: () => time.now });
+  const store = await CellStore.open({
+    url: "test:",
+    backend: new KeyvBackend("test:", storage),
+    clock: () => time.now,
+  });
   const batch = vi.spyOn(db, "batch");
 
   const task = await store.create(newTask({ isListed: true }));

@@ -1,0 +1,167 @@
+import type { Backend, ListEntry } from "./backend.ts";
+import type { ReplicaId, TaskId } from "./task-store.ts";
+
+export interface ReplicasOptions {
+  readonly backend: Backend;
+  readonly me: ReplicaId;
+  /** How long a replica is taken to be alive after its last heartbeat. Milliseconds. */
+  readonly leaseMs: number;
+}
+
+/** A replica beats so often within one lease. */
+const BEATS_A_LEASE = 3;
+const RETRY_MS = 1_000;
+/** How long somebody who was just seen alive need not be looked for again. */
+const CERTAIN_MS = 500;
+/** Longer than anything that a replica may leave behind. */
+const REMEMBERED_MS = 400 * 86_400_000;
+const REPLICAS = "replicas";
+const PAGE = 500;
+
+/**
+ * Which gateways there are on a store, and which tasks each of them had not ended yet. `replica:<id>` is there as long as a
+ * replica is: it expires by itself when nobody renews it. On a store of one process there is nothing to renew, because whoever
+ * else was here is gone.
+ */
+export class Replicas {
+  readonly #backend: Backend;
+  readonly #me: ReplicaId;
+  readonly #leaseMs: number;
+  readonly #seenAlive = new Map<ReplicaId, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> = Promise.resolve();
+  /** When this replica was last known to be heard, and from when on it may say of others that they are not. */
+  #beatAt = Number.NEGATIVE_INFINITY;
+  #mayJudgeAt = Number.NEGATIVE_INFINITY;
+  #hasLeft = false;
+
+  constructor({ backend, me, leaseMs }: ReplicasOptions) {
+    this.#backend = backend;
+    this.#me = me;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** Enters the list, and stays in it. @throws StoreUnavailable */
+  async enter(): Promise<void> {
+    await this.#beat();
+    if (this.#backend.isShared) this.#beatAgain(true);
+  }
+
+  /** @throws StoreUnavailable */
+  async isAlive(replica: ReplicaId): Promise<boolean> {
+    if (replica === this.#me) return !this.#hasLeft;
+    if (!this.#backend.isShared) return false;
+    const now = performance.now();
+    if (now - (this.#seenAlive.get(replica) ?? Number.NEGATIVE_INFINITY) < CERTAIN_MS) return true;
+    const [cell] = (await this.#backend.getMany([replicaKey(replica)])) as [ReplicaCell?];
+    if (cell?.hasLeft) return false;
+    return cell === undefined ? !this.#mayJudge() : this.#sawAlive(replica, now);
+  }
+
+  /** The entry that a task of this replica has as long as it has not ended. */
+  entryOf(id: TaskId, ttlMs: number): ListEntry {
+    return { list: tasksOf(this.#me), member: id, ttlMs };
+  }
+
+  /** Nobody has to look after the task any more. */
+  forget(id: TaskId): Promise<void> {
+    return this.#backend.unlist(tasksOf(this.#me), id);
+  }
+
+  /** The tasks that replicas which are gone have left. Whoever gets one looks after it, or will be told of it again. */
+  async *orphans(): AsyncIterable<TaskId> {
+    for await (const replica of this.#members(REPLICAS)) {
+      if (await this.isAlive(replica)) continue;
+      let isEmpty = true;
+      for await (const id of this.#members(tasksOf(replica))) {
+        isEmpty = false;
+        yield id;
+        await this.#backend.unlist(tasksOf(replica), id);
+      }
+      // Should it come back, after a pause for example, it enters again.
+      if (isEmpty) await this.#backend.unlist(REPLICAS, replica);
+    }
+  }
+
+  /** Is taken to be gone from now on. @throws StoreUnavailable */
+  async leave(): Promise<void> {
+    await this.#stop();
+    const gone: ReplicaCell = { hasLeft: true };
+    await this.#backend.set(replicaKey(this.#me), gone, REMEMBERED_MS);
+    this.#backend.publish({ kind: "left", replica: this.#me });
+  }
+
+  async close(): Promise<void> {
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    this.#hasLeft = true;
+    clearTimeout(this.#timer);
+    await this.#beating;
+  }
+
+  #beatAgain(wasHeard: boolean): void {
+    if (this.#hasLeft) return;
+    const everyMs = this.#leaseMs / BEATS_A_LEASE;
+    this.#timer = setTimeout(
+      () => {
+        this.#beating = this.#beat().then(
+          () => this.#beatAgain(true),
+          // Should the store be away, whoever needs it is told so.
+          () => this.#beatAgain(false),
+        );
+      },
+      wasHeard ? everyMs : Math.min(everyMs, RETRY_MS),
+    ).unref();
+  }
+
+  async #beat(): Promise<void> {
+    const isAnew = performance.now() - this.#beatAt > this.#leaseMs;
+    // Nobody may have been heard for a while, because the store was away or because this very process was paused: then the
+    // others get a lease to be heard again, and so they do from a replica that is new.
+    if (isAnew) this.#judgeLater();
+    const cell: ReplicaCell = {};
+    const entry = { list: REPLICAS, member: this.#me, ttlMs: REMEMBERED_MS };
+    try {
+      await this.#backend.set(replicaKey(this.#me), cell, Math.ceil(this.#leaseMs), isAnew ? [entry] : []);
+    } catch (error) {
+      this.#judgeLater();
+      throw error;
+    }
+    this.#beatAt = performance.now();
+  }
+
+  #judgeLater(): void {
+    this.#mayJudgeAt = performance.now() + this.#leaseMs;
+  }
+
+  #mayJudge(): boolean {
+    const now = performance.now();
+    return now >= this.#mayJudgeAt && now - this.#beatAt <= this.#leaseMs;
+  }
+
+  #sawAlive(replica: ReplicaId, now: number): true {
+    for (const [other, at] of this.#seenAlive) if (now - at >= CERTAIN_MS) this.#seenAlive.delete(other);
+    this.#seenAlive.set(replica, now);
+    return true;
+  }
+
+  async *#members(list: string): AsyncIterable<string> {
+    let after = "";
+    for (;;) {
+      const page = await this.#backend.list(list, after, PAGE);
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      after = last;
+    }
+  }
+}
+
+interface ReplicaCell {
+  readonly hasLeft?: boolean;
+}
+
+const replicaKey = (id: ReplicaId) => `replica:${id}`;
+const tasksOf = (id: ReplicaId) => `tasks-${id}`;
