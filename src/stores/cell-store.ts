@@ -3,22 +3,24 @@ import type { Backend, ListEntry } from "./backend.ts";
 import type { StoreOptions } from "./options.ts";
 import { Replicas } from "./replicas.ts";
 import { listEntry, readPage } from "./task-list.ts";
-import type {
-  Change,
-  InputAnswer,
-  InputRequest,
-  NewTask,
-  Nudge,
-  Outcome,
-  PageRequest,
-  ReplicaId,
-  TaskId,
-  TaskOwner,
-  TaskPage,
-  TaskRecord,
-  TaskStore,
-  TaskTerms,
-  TaskView,
+import {
+  type CallRecipe,
+  type Change,
+  type InputAnswer,
+  type InputRequest,
+  MAX_TURNS,
+  type NewTask,
+  type Nudge,
+  type Outcome,
+  type PageRequest,
+  type ReplicaId,
+  type TaskId,
+  type TaskOwner,
+  type TaskPage,
+  type TaskRecord,
+  type TaskStore,
+  type TaskTerms,
+  type TaskView,
 } from "./task-store.ts";
 
 export interface CellStoreOptions extends StoreOptions {
@@ -39,6 +41,8 @@ export interface CellStoreOptions extends StoreOptions {
  * `own:<id>:<n>` is write-once and says who is the owner in turn n; the turns follow each other without a gap. Each has a record
  * of its own, `task:<id>:<n>`, so that a former owner who does not know it yet overwrites nothing. Turn 0, the creator's, has the
  * record without a number.
+ *
+ * `recipe:<id>` holds what it takes to make the call again, and `told:<id>` is there once the client knows the task.
  *
  * A listed task has an entry in its caller's list, and one that has not ended has one in its owner's (`replicas.ts`), written
  * along with the cells. It says nothing but that there is such a task, so that anybody may write it.
@@ -71,9 +75,9 @@ export class CellStore implements TaskStore {
     this.#newId = newId;
   }
 
-  async create(task: NewTask): Promise<TaskRecord> {
+  async create({ recipe, ...task }: NewTask): Promise<TaskRecord> {
     const now = this.#clock();
-    const record = {
+    const record: TaskRecord = {
       ...task,
       id: this.#newId(),
       owner: this.me,
@@ -84,7 +88,7 @@ export class CellStore implements TaskStore {
     const lifetime = lifetimeMs(task.terms);
     // Long enough for all changes within one lifetime, so that those need not write it again.
     const entries = this.#entries(record, keyTtlMs(2 * lifetime));
-    await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries);
+    await this.#put(record, recipe, entries);
     return record;
   }
 
@@ -106,14 +110,14 @@ export class CellStore implements TaskStore {
     return readPage(this.#backend, owner, page, (id) => this.read(id));
   }
 
-  async update(task: TaskRecord, change: Change): Promise<TaskRecord> {
+  async update(task: TaskRecord, { recipe, ...change }: Change): Promise<TaskRecord> {
     // A clock may be set back; the time of the last change may not.
     const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
     const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
     const record: TaskRecord = { ...task, ...changes, updatedAt };
     const lifetime = lifetimeMs(task.terms);
     const entries = updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : [];
-    await this.#backend.set(taskKey(task), record, keyTtlMs(lifetime), entries);
+    await this.#put(record, recipe, entries);
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;
   }
@@ -137,7 +141,7 @@ export class CellStore implements TaskStore {
 
   async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
     // What is of use only as long as the call runs is not kept with its result.
-    const { recipe: _recipe, checkpoint: _checkpoint, isUnsent: _isUnsent, ...rest } = task;
+    const { checkpoint: _checkpoint, isUnsent: _isUnsent, ...rest } = task;
     const mine: EndCell = { task: { ...rest, inputRequests: {} }, outcome };
     // From now on no longer than the task can be read: lists are not to be full of what has gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
@@ -172,8 +176,22 @@ export class CellStore implements TaskStore {
     return this.#replicas.isAlive(replica);
   }
 
-  orphans(): AsyncIterable<TaskId> {
-    return this.#replicas.orphans();
+  async recipe(id: TaskId): Promise<CallRecipe | undefined> {
+    const [recipe] = await this.#backend.getMany([recipeKey(id)]);
+    return recipe as CallRecipe | undefined;
+  }
+
+  async tell(task: TaskRecord): Promise<void> {
+    await this.#backend.claim(toldKey(task.id), {}, keyTtlMs(lifetimeMs(task.terms)));
+  }
+
+  async isTold(id: TaskId): Promise<boolean> {
+    const [told] = await this.#backend.getMany([toldKey(id)]);
+    return told !== undefined;
+  }
+
+  orphans(visit: (id: TaskId) => Promise<boolean>): Promise<void> {
+    return this.#replicas.orphans(visit);
   }
 
   leave(): Promise<void> {
@@ -187,6 +205,21 @@ export class CellStore implements TaskStore {
   async close(): Promise<void> {
     await this.#replicas.close();
     await this.#backend.close();
+  }
+
+  /** Together, or what it takes to make the call first. */
+  async #put(
+    record: TaskRecord,
+    recipe: CallRecipe | undefined,
+    entries: readonly ListEntry[],
+  ): Promise<void> {
+    const lifetime = lifetimeMs(record.terms);
+    await Promise.all([
+      ...(recipe === undefined
+        ? []
+        : [this.#backend.set(recipeKey(record.id), recipe, keyTtlMs(2 * lifetime))]),
+      this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries),
+    ]);
   }
 
   /** The record as the owner of the last turn has it. */
@@ -235,8 +268,6 @@ interface EndCell {
 }
 
 const DEFAULT_LEASE_MS = 15_000;
-/** A task that has changed hands so often is not going to end well, and reading it takes a round trip for each. */
-const MAX_TURNS = 32;
 const ID_BYTES = 18;
 /** Randomness for many ids is fetched at once: asking for so little each time costs ten times as much. */
 const pool = { bytes: Buffer.alloc(0), used: 0 };
@@ -262,6 +293,8 @@ function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): 
 
 const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>
   turn === undefined ? `task:${id}` : `task:${id}:${turn}`;
+const recipeKey = (id: TaskId) => `recipe:${id}`;
+const toldKey = (id: TaskId) => `told:${id}`;
 const turnKey = (id: TaskId, turn: number) => `own:${id}:${turn}`;
 const endKey = (id: TaskId) => `end:${id}`;
 const answerKey = (id: TaskId, key: string) => `in:${id}:${key}`;

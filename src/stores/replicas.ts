@@ -68,15 +68,14 @@ export class Replicas {
     return this.#backend.unlist(tasksOf(this.#me), id);
   }
 
-  /** The tasks that replicas which are gone have left. Whoever gets one looks after it, or will be told of it again. */
-  async *orphans(): AsyncIterable<TaskId> {
+  /** Shows the tasks that replicas which are gone have left, until `visit` says that it has looked after them. */
+  async orphans(visit: (id: TaskId) => Promise<boolean>): Promise<void> {
     for await (const replica of this.#members(REPLICAS)) {
       if (await this.isAlive(replica)) continue;
       let isEmpty = true;
       for await (const id of this.#members(tasksOf(replica))) {
         isEmpty = false;
-        yield id;
-        await this.#backend.unlist(tasksOf(replica), id);
+        if (await visit(id)) await this.#backend.unlist(tasksOf(replica), id);
       }
       // Should it come back, after a pause for example, it enters again.
       if (isEmpty) await this.#backend.unlist(REPLICAS, replica);

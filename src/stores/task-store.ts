@@ -38,7 +38,7 @@ export interface NewTask {
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Whether the owner's tasks can be listed: only where callers are told apart. Absent: no. */
   readonly isListed?: boolean;
-  /** Absent: nobody but the owner can do anything about the call. */
+  /** Kept apart from the record, because it never changes and can be large. Absent: none is kept. */
   readonly recipe?: CallRecipe;
   readonly checkpoint?: Checkpoint;
   /**
@@ -89,7 +89,7 @@ export interface Checkpoint {
 }
 
 /** The `task:<id>` cell. Written by the owner only. */
-export interface TaskRecord extends NewTask {
+export interface TaskRecord extends Omit<NewTask, "recipe"> {
   readonly id: TaskId;
   readonly owner: ReplicaId;
   /** How often the task has been adopted; absent: never. */
@@ -101,8 +101,11 @@ export interface TaskRecord extends NewTask {
   readonly inputRequests: Readonly<Record<string, InputRequest>>;
 }
 
-/** What the owner may change in its record. Absent: as it was; `undefined` is not a change. */
-export type Change = Partial<Pick<TaskRecord, "statusMessage" | "inputRequests" | "checkpoint">>;
+/** A task that has changed hands so often is not going to end well, and every time makes it slower to read. */
+export const MAX_TURNS = 32;
+
+/** What the owner may change in its record, or keep beside it. Absent: as it was; `undefined` is not a change. */
+export type Change = Partial<Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "recipe">>;
 
 /**
  * How a task ended: a closed list. `lost` is an ending that nobody saw, because the gateway that ran the call stopped.
@@ -198,7 +201,7 @@ export interface TaskStore {
   /**
    * Takes a task over from its owner, which may be this replica: whoever comes first does, and from then on what another owner
    * writes into its record is not seen any more. `isUnsent` as in `NewTask`: absent when the call is about to be sent.
-   * `undefined`: somebody else has taken it over since `task` was read.
+   * `undefined`: somebody else has taken it over since `task` was read, or that has happened `MAX_TURNS` times.
    */
   adopt(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
   /** The first outcome stands; everyone gets the one that does. */
@@ -212,8 +215,16 @@ export interface TaskStore {
    * to be alive: it cannot know.
    */
   isAlive(replica: ReplicaId): Promise<boolean>;
-  /** Tasks that had not ended when their owner died, as far as they are worth looking at now. Each may have ended meanwhile. */
-  orphans(): AsyncIterable<TaskId>;
+  /** What it takes to make the call of a task; `undefined` when nothing was kept. */
+  recipe(id: TaskId): Promise<CallRecipe | undefined>;
+  /** Notes that the client knows the task by its id, once and for all. */
+  tell(task: TaskRecord): Promise<void>;
+  isTold(id: TaskId): Promise<boolean>;
+  /**
+   * Shows tasks that had not ended when their owner died, one after the other; each may have ended meanwhile. `visit` says
+   * whether it has looked after the task: then it is not shown again.
+   */
+  orphans(visit: (id: TaskId) => Promise<boolean>): Promise<void>;
   /** Lets go of all tasks that are left: from now on anybody may adopt them. Nothing else may be written after that. */
   leave(): Promise<void>;
   /** Calls back on changes of any task, by this replica or another. Returns how to stop. */

@@ -154,7 +154,7 @@ test("what its own client has answered is withdrawn in silence", async () => {
   expect(listening.messages.map(({ method }) => method)).not.toContain("notifications/cancelled");
 });
 
-test("a request that waits is let go of once it is taken back, and not when it has its answer", () => {
+test("a request that waits is let go of once it is taken back, and not when it has its answer", async () => {
   const { channels } = await setUp();
   const letGo = vi.fn();
   const answered = channels.wait(KEY, 0, { task: TASK, letGo });
@@ -168,7 +168,7 @@ test("a request that waits is let go of once it is taken back, and not when it h
   expect([channels.letGo(KEY, 0), letGo.mock.calls.length]).toEqual([false, 1]);
 });
 
-test("of two requests with one id the last is taken back, and the end of the first changes nothing", () => {
+test("of two requests with one id the last is taken back, and the end of the first changes nothing", async () => {
   const { channels } = await setUp();
   const [first, second] = [vi.fn(), vi.fn()];
   const answered = channels.wait(KEY, 1, { task: TASK, letGo: first });
@@ -178,7 +178,7 @@ test("of two requests with one id the last is taken back, and the end of the fir
   expect([first.mock.calls.length, second.mock.calls.length]).toEqual([0, 1]);
 });
 
-test("sessions of two callers with one id are two", () => {
+test("sessions of two callers with one id are two", async () => {
   const { channels } = await setUp();
   const letGo = vi.fn();
   channels.wait(KEY, 1, { task: TASK, letGo });
