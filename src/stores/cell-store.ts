@@ -60,7 +60,7 @@ export class CellStore implements TaskStore {
   /** @throws StoreUnavailable */
   static async open(options: CellStoreOptions): Promise<CellStore> {
     const store = new CellStore(options);
-    await store.#replicas.enter();
+    if (store.isLasting) await store.#replicas.enter();
     return store;
   }
 
@@ -190,12 +190,12 @@ export class CellStore implements TaskStore {
     return told !== undefined;
   }
 
-  orphans(visit: (id: TaskId) => Promise<boolean>): Promise<void> {
-    return this.#replicas.orphans(visit);
+  async orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void> {
+    if (this.isLasting) await this.#replicas.orphans(visit);
   }
 
-  leave(): Promise<void> {
-    return this.#replicas.leave();
+  async leave(): Promise<void> {
+    if (this.isLasting) await this.#replicas.leave();
   }
 
   watch(listener: (nudge: Nudge) => void): () => void {

@@ -49,13 +49,8 @@ export class Replicas {
 
   /** @throws StoreUnavailable */
   async isAlive(replica: ReplicaId): Promise<boolean> {
-    if (replica === this.#me) return !this.#hasLeft;
-    if (!this.#backend.isShared) return false;
-    const now = performance.now();
-    if (now - (this.#seenAlive.get(replica) ?? Number.NEGATIVE_INFINITY) < CERTAIN_MS) return true;
-    const [cell] = (await this.#backend.getMany([replicaKey(replica)])) as [ReplicaCell?];
-    if (cell?.hasLeft) return false;
-    return cell === undefined ? !this.#mayJudge() : this.#sawAlive(replica, now);
+    const seenAt = this.#seenAlive.get(replica) ?? Number.NEGATIVE_INFINITY;
+    return performance.now() - seenAt < CERTAIN_MS || this.#looksAlive(replica);
   }
 
   /** The entry that a task of this replica has as long as it has not ended. */
@@ -69,13 +64,13 @@ export class Replicas {
   }
 
   /** Shows the tasks that replicas which are gone have left, until `visit` says that it has looked after them. */
-  async orphans(visit: (id: TaskId) => Promise<boolean>): Promise<void> {
+  async orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void> {
     for await (const replica of this.#members(REPLICAS)) {
-      if (await this.isAlive(replica)) continue;
+      if (await this.#looksAlive(replica)) continue;
       let isEmpty = true;
       for await (const id of this.#members(tasksOf(replica))) {
         isEmpty = false;
-        if (await visit(id)) await this.#backend.unlist(tasksOf(replica), id);
+        if (await visit(id, replica)) await this.#backend.unlist(tasksOf(replica), id);
       }
       // Should it come back, after a pause for example, it enters again.
       if (isEmpty) await this.#backend.unlist(REPLICAS, replica);
@@ -92,6 +87,14 @@ export class Replicas {
 
   async close(): Promise<void> {
     await this.#stop();
+  }
+
+  async #looksAlive(replica: ReplicaId): Promise<boolean> {
+    if (replica === this.#me) return !this.#hasLeft;
+    if (!this.#backend.isShared) return false;
+    const [cell] = (await this.#backend.getMany([replicaKey(replica)])) as [ReplicaCell?];
+    if (cell?.hasLeft) return false;
+    return cell === undefined ? !this.#mayJudge() : this.#sawAlive(replica);
   }
 
   async #stop(): Promise<void> {
@@ -140,7 +143,8 @@ export class Replicas {
     return now >= this.#mayJudgeAt && now - this.#beatAt <= this.#leaseMs;
   }
 
-  #sawAlive(replica: ReplicaId, now: number): true {
+  #sawAlive(replica: ReplicaId): true {
+    const now = performance.now();
     for (const [other, at] of this.#seenAlive) if (now - at >= CERTAIN_MS) this.#seenAlive.delete(other);
     this.#seenAlive.set(replica, now);
     return true;

@@ -222,9 +222,9 @@ export interface TaskStore {
   isTold(id: TaskId): Promise<boolean>;
   /**
    * Shows tasks that had not ended when their owner died, one after the other; each may have ended meanwhile. `visit` says
-   * whether it has looked after the task: then it is not shown again.
+   * whether the task is no longer that owner's: then it is not shown again.
    */
-  orphans(visit: (id: TaskId) => Promise<boolean>): Promise<void>;
+  orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void>;
   /** Lets go of all tasks that are left: from now on anybody may adopt them. Nothing else may be written after that. */
   leave(): Promise<void>;
   /** Calls back on changes of any task, by this replica or another. Returns how to stop. */

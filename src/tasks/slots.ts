@@ -26,16 +26,20 @@ export class Slots {
     return (this.#lines.get(caller)?.running ?? 0) >= this.#limits.maxConcurrent;
   }
 
+  /** Whether another call of this caller would be refused. */
+  isCrowded(caller: string): boolean {
+    return this.isFull(caller) && (this.#lines.get(caller)?.waiting.size ?? 0) >= this.#limits.maxQueued;
+  }
+
   /**
    * Calls `begin` as soon as there is a place, but never before it has returned. What it returns gives the place back, or
    * leaves the queue; `begin` is not called after that.
    * @throws -32603 when too many are waiting
    */
   enter(caller: string, begin: () => void): () => void {
-    const { maxQueued } = this.#limits;
     const line = this.#lines.get(caller) ?? { running: 0, waiting: new Set() };
     const isFree = !this.isFull(caller);
-    if (!isFree && line.waiting.size >= maxQueued) throw rpc.tooManyCalls(line.running, line.waiting.size);
+    if (this.isCrowded(caller)) throw rpc.tooManyCalls(line.running, line.waiting.size);
     this.#lines.set(caller, line);
     let place: "waiting" | "taken" | "left" = "waiting";
     const take = () => {

@@ -45,6 +45,20 @@ test("a listed task costs one more key when it is created and when it ends, and 
   await store.close();
 });
 
+test("in a store that lasts, a task is in its owner's list until it has ended", async () => {
+  const { store, storage } = await recorded({}, true);
+  storage.written.length = 0;
+  const task = await store.create(newTask());
+  const own = `list:tasks-${store.me}:${task.id}`;
+  expect(storage.written.map(([key]) => key)).toEqual([own, `task:${task.id}`]);
+  expect(storage.keysAfter(own.slice(0, -task.id.length), 10)).toEqual([own]);
+
+  await store.end(task, completed("done"));
+
+  expect(storage.keysAfter(own.slice(0, -task.id.length), 10)).toEqual([]);
+  await store.close();
+});
+
 test("what is swept is never the place of a task that can be read", async () => {
   const time = { now: 1_000_000 };
   const clock = () => time.now;
@@ -88,7 +102,7 @@ test("a page looks at no more than a hundred tasks beyond its own, and reads one
   const page = await store.list(newTask(), { limit: 7 });
 
   expect(page).toEqual({ tasks: [], nextCursor: expect.any(String) });
-  expect(storage.read.map((keys) => keys.length)).toEqual(Array.from({ length: 107 }, () => 2));
+  expect(storage.read.map((keys) => keys.length)).toEqual(Array.from({ length: 107 }, () => 3));
   await store.close();
 });
 
@@ -106,7 +120,7 @@ test("a finished task is read in one round trip, whatever it had asked", async (
 
   await store.read(task.id);
 
-  expect(storage.read).toEqual([[`task:${task.id}`, `end:${task.id}`]]);
+  expect(storage.read).toEqual([[`task:${task.id}`, `end:${task.id}`, `own:${task.id}:1`]]);
   await store.close();
 });
 
@@ -116,11 +130,16 @@ function place(written: readonly [key: string, ttlMs: number][]): string {
   return key.slice(0, key.lastIndexOf(":") + 1);
 }
 
-async function recorded(options: StoreOptions = {}) {
+async function recorded(options: StoreOptions = {}, isLasting = false) {
   const storage = new RecordedStorage(options);
   return {
     storage,
-    store: await CellStore.open({ ...options, url: "test:", backend: new KeyvBackend("test:", storage) }),
+    store: await CellStore.open({
+      ...options,
+      isLasting,
+      url: "test:",
+      backend: new KeyvBackend("test:", storage),
+    }),
   };
 }
 

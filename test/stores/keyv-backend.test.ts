@@ -32,7 +32,8 @@ test("a storage that fails makes every operation fail with its cause, and withou
 
 test("a storage that refuses a value, or a place in a list, makes the write fail", async () => {
   const storage = new FailingStorage();
-  const store = await CellStore.open({ url: "test:", backend: new KeyvBackend("test:", storage) });
+  const backend = new KeyvBackend("test:", storage);
+  const store = await CellStore.open({ url: "test:", backend, isLasting: false });
 
   storage.refused = "list:";
   await expect(store.create(newTask({ isListed: true }))).rejects.toThrow(StoreUnavailable);

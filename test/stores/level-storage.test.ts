@@ -22,7 +22,7 @@ test("every write is synced to the disk before it is acknowledged", async () => 
   expect(calls.map(([, options]) => options)).toEqual([{ sync: true }, { sync: true }]);
 });
 
-test("a task and its place in a list go to the disk together, and so does its end", async () => {
+test("a task and its places in lists go to the disk together, and so does its end", async () => {
   const { storage, db, time } = await levelStorage();
   const store = await CellStore.open({
     url: "test:",
@@ -44,8 +44,10 @@ test("a task and its place in a list go to the disk together, and so does its en
     ),
   );
   expect(kinds).toEqual([
-    ["v:list", "x:list", "v:task", "x:task"],
+    ["v:list", "x:list", "v:list", "x:list", "v:task", "x:task"],
     ["v:list", "x:list", "v:end", "x:end"],
+    // Its owner need not look after it any more.
+    ["v:list"],
   ]);
 });
 
