@@ -40,10 +40,10 @@ export interface Backend {
  * never the other way round.
  *
  * Where keys are ordered, a member is a key that begins with the name of its list. In Redis a list is two sorted sets. In one
- * all scores are 0, which keeps the members in order (`ZADD`; `ZRANGEBYLEX` with `LIMIT`). In the other the score is the end of
- * a member's time, so that whoever adds one can take out of both some that are over (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). Both
- * keys expire with the last of their members (`PEXPIRE` with `NX`, then `GT`). First the score, then the member, then the value:
- * should it end in between, there is a member without a value, which goes in its time.
+ * all scores are 0, which keeps the members in order (`ZADD`; `ZRANGE` with `BYLEX` and `LIMIT`). In the other the score is the end
+ * of a member's time, an hour added because clocks differ, so that whoever adds one can take out of both some that are over
+ * (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). Both keys expire with the last of their members (`PEXPIRE` with `NX`, then `GT`). First
+ * the score, then the member, then the value: should it end in between, there is a member without a value, which goes in its time.
  */
 export interface ListEntry {
   readonly list: string;

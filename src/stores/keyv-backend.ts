@@ -2,6 +2,7 @@ import { Keyv } from "keyv";
 import type { Backend, ListEntry } from "./backend.ts";
 import { listedKey } from "./listed-keys.ts";
 import { type Nudge, StoreUnavailable } from "./task-store.ts";
+import { Watchers } from "./watchers.ts";
 
 /** What Keyv asks of a storage adapter, and order, of which it knows nothing. Keys and texts; a ttl is a positive integer. */
 export interface KeyvStorage {
@@ -32,7 +33,7 @@ export class KeyvBackend implements Backend {
   readonly #storage: KeyvStorage;
   readonly #keyv: Keyv;
   readonly #claims = new Map<string, Promise<unknown>>();
-  readonly #listeners = new Set<(nudge: Nudge) => void>();
+  readonly #watchers = new Watchers();
   readonly #running = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
@@ -85,21 +86,11 @@ export class KeyvBackend implements Backend {
   }
 
   publish(nudge: Nudge): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(nudge);
-      } catch (error) {
-        // Neither the other listeners nor the write that is already durable may suffer from it.
-        process.emitWarning(error instanceof Error ? error : String(error));
-      }
-    }
+    this.#watchers.tell(nudge);
   }
 
   watch(listener: (nudge: Nudge) => void): () => void {
-    // Its own function for every call, so that one listener given twice is stopped once at a time.
-    const registered = (nudge: Nudge) => listener(nudge);
-    this.#listeners.add(registered);
-    return () => this.#listeners.delete(registered);
+    return this.#watchers.add(listener);
   }
 
   close(): Promise<void> {
@@ -109,7 +100,7 @@ export class KeyvBackend implements Backend {
 
   async #finish(): Promise<void> {
     await Promise.allSettled(this.#running);
-    this.#listeners.clear();
+    this.#watchers.clear();
     await this.#keyv.disconnect();
   }
 

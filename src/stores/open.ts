@@ -1,20 +1,35 @@
+import { parseStoreUrl, type StoreAddress } from "../store-url.ts";
 import { openLevelStore } from "./level.ts";
 import { openMemoryStore } from "./memory.ts";
 import type { StoreOptions } from "./options.ts";
+import { openRedisStore } from "./redis.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /**
- * Opens the task store that `url` names: `memory:`, or `level:PATH` for a directory that is created when it is missing
- * (relative to the working directory).
+ * Opens the task store that `url` names, as `parseStoreUrl` has it; a directory (`level:PATH`, relative to the working directory) is
+ * created when it is missing.
  *
- * Rejects with an `Error` that names the url and what is wrong with it; nothing of an unsupported url is repeated but its scheme.
+ * Rejects with an `Error` that names the url without credentials and what is wrong with it.
  */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<TaskStore> {
-  const scheme = url.slice(0, url.indexOf(":") + 1);
-  const rest = url.slice(scheme.length);
-  if (scheme === "memory:" && rest === "") return openMemoryStore(url, options);
-  if (scheme === "level:" && rest !== "") return openLevelStore(url, rest, options);
-  // A url of another kind may carry a password.
-  const got = scheme === "" ? "no scheme" : scheme + (rest && "…");
-  throw new Error(`store: must be memory: or level:PATH, got ${got}`);
+  const address = addressOf(url);
+  switch (address.kind) {
+    case "memory":
+      return openMemoryStore(url, options);
+    case "level":
+      return openLevelStore(url, address.path, options);
+    case "redis":
+      return openRedisStore(address, options);
+  }
+}
+
+function addressOf(url: string): StoreAddress {
+  try {
+    return parseStoreUrl(url);
+  } catch (error) {
+    // Of a url that is none nothing is repeated but its scheme: the rest may be a password.
+    const scheme = url.slice(0, url.indexOf(":") + 1);
+    const got = scheme === "" ? "no scheme" : scheme + (url === scheme ? "" : "…");
+    throw new Error(`store: ${(error as Error).message}, got ${got}`);
+  }
 }

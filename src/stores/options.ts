@@ -1,4 +1,8 @@
+import type { KeyObject } from "node:crypto";
 import type { TaskId } from "./task-store.ts";
+
+/** How long a replica is taken to be alive unless something else is said. */
+export const DEFAULT_LEASE_MS = 15_000;
 
 /** What a store takes beside its url. All of it has a default. */
 export interface StoreOptions {
@@ -10,4 +14,23 @@ export interface StoreOptions {
   readonly leaseMs?: number | undefined;
   /** How often expired keys are looked for. Milliseconds. */
   readonly sweepEveryMs?: number | undefined;
+  /** How long a server may take to answer, and to be connected to. Milliseconds. */
+  readonly timeoutMs?: number | undefined;
+  /** What every key on a server begins with; no braces. */
+  readonly prefix?: string | undefined;
+  readonly tls?: StoreTls | undefined;
+  /** Encrypts what lasts: the first key writes, all are read. Absent: it is kept as it is. */
+  readonly encryptionKeys?: readonly KeyObject[] | undefined;
+  /** Is told what the store should be like and is not. */
+  readonly warn?: ((message: string) => void) | undefined;
+}
+
+/** How to trust a server, and to be trusted by it. Certificates and keys as PEM. */
+export interface StoreTls {
+  /** Who may have signed the server's certificate, instead of those whom Node trusts. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  /** The name that the certificate has to be for; absent: that of the url. */
+  readonly servername?: string | undefined;
 }

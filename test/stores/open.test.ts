@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 import { openStore } from "../../src/stores/open.ts";
 
+const EXPECTED = "must be memory:, level:PATH, redis://HOST or rediss://HOST";
+
 test.each([
-  ["redis://joe:secret@host:6379", "store: must be memory: or level:PATH, got redis:…"],
-  ["./taskgate-data", "store: must be memory: or level:PATH, got no scheme"],
-  ["level:", "store: must be memory: or level:PATH, got level:"],
-  ["memory:x", "store: must be memory: or level:PATH, got memory:…"],
-  ["", "store: must be memory: or level:PATH, got no scheme"],
+  ["redis://joe:sec/ret@host", "store: must have a number as its database, got redis:…"],
+  ["./taskgate-data", `store: ${EXPECTED}, got no scheme`],
+  ["level:", `store: ${EXPECTED}, got level:`],
+  ["memory:x", `store: ${EXPECTED}, got memory:…`],
+  ["", `store: ${EXPECTED}, got no scheme`],
 ])("a url that names no store is refused without repeating its secrets: %j", async (url, message) => {
   await expect(openStore(url)).rejects.toThrow(new Error(message));
 });

@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { storeUrl } from "./addresses.ts";
+import { duration, section, setting, text } from "./fields.ts";
+import { encryptionKeys } from "./keys.ts";
+import { type Problem, textAt, valueAt } from "./problems.ts";
+import { parseDuration } from "./units.ts";
+
+export const storeDefaults = {
+  url: "level:./taskgate-data",
+  lease: "15s",
+  timeout: "2s",
+  prefix: "taskgate:",
+} as const;
+
+export const storeSection = section({
+  url: setting(
+    storeUrl(),
+    "Where tasks are kept. `level:` survives restarts and belongs to one process; `memory:` forgets everything at the end; a Redis or Valkey can be shared by many gateways: `redis://USER:PASSWORD@HOST:PORT/DATABASE`, `redis+cluster://HOST,HOST`, `redis+sentinel://HOST,HOST/MASTER`, and the same with `rediss` for TLS.",
+    storeDefaults.url,
+  ),
+  lease: setting(
+    duration({ min: "500ms", max: "10m" }),
+    "How long a gateway on a shared store is taken to be alive after it was last heard of; three times within it, it says that it is.",
+    storeDefaults.lease,
+  ),
+  timeout: setting(
+    duration({ min: "50ms", max: "1m" }),
+    "How long a Redis may take to connect and to answer.",
+    storeDefaults.timeout,
+  ),
+  prefix: setting(
+    text("up to 64 letters, digits, and the characters : . _ / -", (given) =>
+      /^[\w:./-]{0,64}$/.test(given),
+    ).meta({ values: "text" }),
+    "What every key in a Redis begins with; gateways that share tasks have the same.",
+    storeDefaults.prefix,
+  ),
+  tls: section({
+    ca: setting(
+      pem(),
+      "Certificates of those who may have signed the server's, when Node does not know them.",
+    ),
+    cert: setting(pem(), "The gateway's own certificate, for servers that ask for one; with `key`."),
+    key: setting(pem(), "The key of `cert`."),
+    servername: setting(
+      text("a host name"),
+      "The name that the server's certificate has to be for, when it is not the one in `url`.",
+    ),
+  }).exactOptional(),
+  encryptionKeys: setting(
+    encryptionKeys(),
+    "Keys of 32 bytes, in base64 or hexadecimal: the first encrypts what is stored, every one opens it. Take them from the environment.",
+  ),
+});
+
+/** The contents of a file in PEM. */
+function pem() {
+  const expected = "must be the path of a file in PEM";
+  return z
+    .string({ error: expected })
+    .transform((path, context) => {
+      const message = fileFault(path);
+      if (message === undefined) return readFileSync(path, "utf8");
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    })
+    .meta({ values: "path" });
+
+  function fileFault(path: string): string | undefined {
+    try {
+      return readFileSync(path, "utf8").includes("-----BEGIN ") ? undefined : expected;
+    } catch (error) {
+      return `cannot be read: ${(error as NodeJS.ErrnoException).code ?? "not a path"}`;
+    }
+  }
+}
+
+/** What of the section contradicts itself. Looks at the document whether or not the schema accepts all of it. */
+export function storeConflicts(document: unknown): readonly Problem[] {
+  const url = textAt(document, ["store", "url"]) ?? storeDefaults.url;
+  const has = (name: string) => valueAt(document, ["store", "tls", name]) !== undefined;
+  return [
+    ...(valueAt(document, ["store", "tls"]) !== undefined && /^redis(\+\w+)?:/.test(url)
+      ? [problem("tls", "needs a url with rediss: this one is without TLS")]
+      : []),
+    ...(has("cert") && !has("key") ? [problem("tls.cert", "needs tls.key as well")] : []),
+    ...(has("key") && !has("cert") ? [problem("tls.key", "needs tls.cert as well")] : []),
+  ];
+}
+
+/** What of the section works, but may not be meant. */
+export function storeWarnings(document: unknown): readonly Problem[] {
+  const url = textAt(document, ["store", "url"]) ?? storeDefaults.url;
+  const given = (name: string) => valueAt(document, ["store", name]) !== undefined;
+  if (/^rediss?[:+]/.test(url)) return shortLease(document);
+  return [
+    ...(url === "memory:" ? [problem("url", "memory: loses every task when the gateway stops")] : []),
+    ...(url === "memory:" && given("encryptionKeys")
+      ? [problem("encryptionKeys", "memory: stores nothing that could be encrypted")]
+      : []),
+    ...["lease", "timeout", "prefix", "tls"]
+      .filter(given)
+      .map((name) => problem(name, "has no effect without a Redis in url")),
+  ];
+}
+
+/** A heartbeat comes every third of a lease and may take as long as the timeout. */
+function shortLease(document: unknown): readonly Problem[] {
+  const [leaseMs = 0, timeoutMs = 0] = (["lease", "timeout"] as const).map((name) =>
+    parseDuration(textAt(document, ["store", name]) ?? storeDefaults[name]),
+  );
+  return leaseMs < 2 * timeoutMs
+    ? [problem("lease", "is less than two timeouts: a gateway is taken to be dead when the store is slow")]
+    : [];
+}
+
+function problem(name: string, message: string): Problem {
+  return { path: `store.${name}`, message };
+}

@@ -1,0 +1,141 @@
+import { randomBytes } from "node:crypto";
+import { isObject } from "../protocol/jsonrpc.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import { redisChannel } from "./redis-keys.ts";
+import { type Connect, RedisLink } from "./redis-link.ts";
+import type { Nudge } from "./task-store.ts";
+import { Watchers } from "./watchers.ts";
+
+export interface RedisNudgesOptions {
+  readonly prefix: string;
+  readonly timeoutMs: number;
+  /** How often to take it that something was missed. Milliseconds. */
+  readonly everyMs: number;
+  /** Makes a connection of its own, to subscribe on. */
+  readonly connect: Connect;
+  /** Sends a message to all subscribers, this one among them. */
+  readonly send: (channel: string, message: string) => Promise<unknown>;
+}
+
+/** What is on its way at a time. What comes on top is not sent: the others look by themselves, a little later. */
+const MAX_UNDER_WAY = 1_000;
+const MAX_MESSAGE = 1_000;
+
+/**
+ * Nudges of this replica and of others. Those of this one are told here at once, whatever the server does, and not again when they come
+ * back.
+ *
+ * A message is lost when its server ends, and nobody hears of that. So every `everyMs` all who watch are told that something may have
+ * been missed, and a message to this very replica shows whether the subscription still works: it is made anew when it does not.
+ */
+export class RedisNudges {
+  readonly #options: RedisNudgesOptions;
+  readonly #me = randomBytes(9).toString("base64url");
+  readonly #channel: string;
+  readonly #watchers = new Watchers();
+  readonly #link: RedisLink;
+  #timer: NodeJS.Timeout | undefined;
+  #underWay = 0;
+  #isEchoDue = false;
+
+  constructor(options: RedisNudgesOptions) {
+    this.#options = options;
+    this.#channel = redisChannel(options.prefix);
+    this.#link = new RedisLink({
+      connect: (signal, before) => this.#subscribed(signal, before),
+      timeoutMs: 0,
+      onRenewed: () => this.#missed(),
+    });
+  }
+
+  /** Rejects when the first subscription fails; nothing is left open then. */
+  async open(): Promise<void> {
+    await this.#link.open();
+    this.#timer = setInterval(() => this.#lookAfter(), this.#options.everyMs).unref();
+  }
+
+  watch(listener: (nudge: Nudge) => void): () => void {
+    return this.#watchers.add(listener);
+  }
+
+  publish(nudge: Nudge): void {
+    this.#watchers.tell(nudge);
+    this.#send({ ...nudge, from: this.#me });
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#watchers.clear();
+    await this.#link.close();
+  }
+
+  async #subscribed(signal: AbortSignal, before?: RedisConnection): Promise<RedisConnection> {
+    const connection = await this.#options.connect(signal, before);
+    const stop = () => connection.destroy();
+    const timer = setTimeout(stop, this.#options.timeoutMs);
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      await connection.commands.subscribe(this.#channel, (message) => this.#hear(message));
+      this.#isEchoDue = false;
+      return connection;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  #lookAfter(): void {
+    if (this.#isEchoDue) this.#link.renew(this.#link.current);
+    this.#isEchoDue = true;
+    this.#send({ from: this.#me });
+    this.#missed();
+  }
+
+  #missed(): void {
+    this.#watchers.tell({ kind: "missed" });
+  }
+
+  #send(message: Partial<Nudge> & { readonly from: string }): void {
+    if (this.#underWay >= MAX_UNDER_WAY) return;
+    this.#underWay += 1;
+    void this.#options
+      .send(this.#channel, JSON.stringify(message))
+      .catch(() => {})
+      .finally(() => {
+        this.#underWay -= 1;
+      });
+  }
+
+  #hear(text: string): void {
+    if (text.length > MAX_MESSAGE) return;
+    const message = parsed(text);
+    if (message?.from === this.#me) this.#isEchoDue = false;
+    else if (message !== undefined) this.#tell(message);
+  }
+
+  /** Anybody can write into a channel: what is not a nudge is nobody's business here. */
+  #tell({ kind, id, replica }: Readonly<Record<string, unknown>>): void {
+    switch (kind) {
+      case "changed":
+      case "answered":
+      case "ended":
+        if (typeof id === "string") this.#watchers.tell({ kind, id });
+        return;
+      case "left":
+        if (typeof replica === "string") this.#watchers.tell({ kind, replica });
+        return;
+    }
+  }
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const message: unknown = JSON.parse(text);
+    return isObject(message) ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,72 @@
+import { createClient } from "@keyv/redis";
+import type { RedisHost } from "../store-url.ts";
+import { clientOptions, type RedisOptions } from "./redis-options.ts";
+
+/**
+ * The master that the sentinels know now by this name: the first sentinel that knows one is believed, as Redis's guidelines for clients
+ * have it. Rejects with what the last of them said.
+ */
+export async function masterOf(options: RedisOptions, name: string, signal: AbortSignal): Promise<RedisHost> {
+  let fault: unknown;
+  for (const sentinel of options.address.hosts) {
+    try {
+      return await askSentinel(options, sentinel, name, signal);
+    } catch (error) {
+      fault = error;
+    }
+    signal.throwIfAborted();
+  }
+  throw fault;
+}
+
+async function askSentinel(
+  options: RedisOptions,
+  sentinel: RedisHost,
+  name: string,
+  signal: AbortSignal,
+): Promise<RedisHost> {
+  try {
+    return await masterAt(options, sentinel, name, signal, false);
+  } catch (error) {
+    // The credentials are those of the master. Sentinels may have none, and then they refuse any.
+    const needsThem = error instanceof Error && error.message.startsWith("NOAUTH");
+    if (!needsThem || options.address.password === undefined) throw error;
+    return masterAt(options, sentinel, name, signal, true);
+  }
+}
+
+async function masterAt(
+  options: RedisOptions,
+  sentinel: RedisHost,
+  name: string,
+  signal: AbortSignal,
+  isKnown: boolean,
+): Promise<RedisHost> {
+  const { socket, username, password, ...rest } = clientOptions(options, signal);
+  const credentials = isKnown
+    ? { ...(username === undefined ? {} : { username }), password: password ?? "" }
+    : {};
+  // A sentinel that is away is not to use up the time of the others.
+  const connectTimeout = Math.ceil(options.timeoutMs / (options.address.hosts.length + 1));
+  const client = createClient({
+    ...rest,
+    ...credentials,
+    socket: { ...socket, ...sentinel, connectTimeout, socketTimeout: connectTimeout },
+  });
+  const failed = new Promise<never>((_, reject) => client.on("error", reject));
+  try {
+    const answer = (async () => {
+      await client.connect();
+      return client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name]);
+    })();
+    const place = await Promise.race([answer, failed]);
+    if (!Array.isArray(place)) throw new Error(`the sentinels know no master called ${name}`);
+    const [host, port] = place.map(String);
+    return { host: host as string, port: Number(port) };
+  } finally {
+    failed.catch(() => {});
+    try {
+      client.destroy();
+    } catch {}
+  }
+}
