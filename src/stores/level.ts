@@ -4,6 +4,7 @@ import { CellStore } from "./cell-store.ts";
 import { KeyvBackend } from "./keyv-backend.ts";
 import { LevelStorage } from "./level-storage.ts";
 import type { StoreOptions } from "./options.ts";
+import { sealedOrPlain } from "./sealed.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /**
@@ -20,7 +21,8 @@ export async function openLevelStore(
   const db = await openDirectory(path).catch((cause: unknown) => {
     throw new Error(`store ${url}: ${explain(cause)}`, { cause });
   });
-  return CellStore.open({ ...options, url, backend: new KeyvBackend(url, new LevelStorage(db, options)) });
+  const plain = new KeyvBackend(url, new LevelStorage(db, options));
+  return CellStore.open({ ...options, url, ...(await sealedOrPlain(plain, options.encryptionKeys, url)) });
 }
 
 async function openDirectory(path: string): Promise<ClassicLevel> {

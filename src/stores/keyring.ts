@@ -1,0 +1,89 @@
+import { createCipheriv, createDecipheriv, createHmac, type KeyObject, randomBytes } from "node:crypto";
+
+/** A value as it is stored, all in base64url: which key opens it, what was drawn for it alone, the ciphertext and its tag. */
+export interface SealedValue {
+  readonly kid: string;
+  readonly iv: string;
+  readonly data: string;
+}
+
+const CIPHER = "aes-256-gcm";
+const KEY_BYTES = 32;
+const SALT_BYTES = 16;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const KEY_ID_BYTES = 9;
+
+/** The keys of a store: the first one seals, every one opens. */
+export class Keyring {
+  /** Names the first key. Says nothing of the key itself, and is the same wherever that is used. */
+  readonly current: string;
+  readonly #first: KeyObject;
+  readonly #keys: ReadonlyMap<string, KeyObject>;
+
+  /** @param keys secret keys of 32 bytes, one or more */
+  constructor(keys: readonly KeyObject[]) {
+    const [first] = keys;
+    if (first === undefined || keys.some((key) => key.symmetricKeySize !== KEY_BYTES))
+      throw new Error(`encryption keys must be one or more, of ${KEY_BYTES} bytes each`);
+    this.#first = first;
+    this.#keys = new Map(keys.map((key) => [idOf(key), key]));
+    this.current = idOf(first);
+  }
+
+  has(kid: string): boolean {
+    return this.#keys.has(kid);
+  }
+
+  /**
+   * Encrypts what survives JSON with AES-256-GCM, under a key that is derived for this value alone: with nonces of 96 bits one key
+   * must not be used for more than some four billion values, which a busy store writes in a few weeks.
+   * @param name opens it again, and nothing else does
+   */
+  seal(name: string, value: object): SealedValue {
+    const iv = randomBytes(SALT_BYTES + NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, derived(this.#first, iv), nonceOf(iv), {
+      authTagLength: TAG_BYTES,
+    });
+    cipher.setAAD(Buffer.from(name));
+    const data = [cipher.update(JSON.stringify(value), "utf8"), cipher.final(), cipher.getAuthTag()];
+    return {
+      kid: this.current,
+      iv: iv.toString("base64url"),
+      data: Buffer.concat(data).toString("base64url"),
+    };
+  }
+
+  /** @throws when it was sealed with a key that is not here or under another name, or is not as it was sealed */
+  open(name: string, { kid, ...sealed }: SealedValue): unknown {
+    const key = this.#keys.get(kid);
+    if (key === undefined) throw new Error("no such key");
+    const [iv, data] = [Buffer.from(sealed.iv, "base64url"), Buffer.from(sealed.data, "base64url")];
+    const decipher = createDecipheriv(CIPHER, derived(key, iv), nonceOf(iv), { authTagLength: TAG_BYTES });
+    decipher.setAAD(Buffer.from(name));
+    const end = Math.max(0, data.length - TAG_BYTES);
+    decipher.setAuthTag(data.subarray(end));
+    return JSON.parse(
+      Buffer.concat([decipher.update(data.subarray(0, end)), decipher.final()]).toString("utf8"),
+    );
+  }
+}
+
+/** No other value of ours has these members and no others. */
+export function isSealed(value: unknown): value is SealedValue {
+  if (typeof value !== "object" || value === null || Object.keys(value).length !== 3) return false;
+  const { kid, iv, data } = value as Partial<Record<string, unknown>>;
+  return typeof kid === "string" && typeof iv === "string" && typeof data === "string";
+}
+
+function idOf(key: KeyObject): string {
+  const id = createHmac("sha256", key).update("mcp-taskgate key id").digest();
+  return id.toString("base64url", 0, KEY_ID_BYTES);
+}
+
+/** The salt has a length that the text for the id has not, so that no value's key is what the id shows a part of. */
+function derived(key: KeyObject, iv: Buffer): Buffer {
+  return createHmac("sha256", key).update(iv.subarray(0, SALT_BYTES)).digest();
+}
+
+const nonceOf = (iv: Buffer) => iv.subarray(SALT_BYTES);

@@ -1,0 +1,60 @@
+import type { KeyObject } from "node:crypto";
+import type { Backend } from "./backend.ts";
+import { isSealed, Keyring, type SealedValue } from "./keyring.ts";
+import { SealedBackend } from "./sealed-backend.ts";
+
+/** Says with which key a store is sealed, so that a wrong one shows at the start and not when the first task is read. */
+const CHECK = "check:encryption";
+/** Longer than anything else stays there: ten years, counted from the first start with a key. */
+const CHECK_TTL_MS = 3650 * 86_400_000;
+
+/**
+ * Puts encryption before a backend that outlasts the process, if there are keys: the first key writes, all keys read. Without keys
+ * values are written as they are, and what somebody else has encrypted is refused.
+ *
+ * Rejects with an `Error` that names the url when no key fits what is stored, or there is none though the store is encrypted; with
+ * `StoreUnavailable` when the store did not answer. The backend is closed then.
+ */
+export async function sealedOrPlain(
+  backend: Backend,
+  keys: readonly KeyObject[] | undefined,
+  url: string,
+): Promise<{ readonly backend: Backend; readonly isSealed: boolean }> {
+  try {
+    const sealed = keys === undefined ? await openPlain(backend, url) : await openSealed(backend, keys, url);
+    return { backend: sealed, isSealed: keys !== undefined };
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
+
+async function openPlain(backend: Backend, url: string): Promise<Backend> {
+  const [check] = await backend.getMany([CHECK]);
+  if (isSealed(check))
+    throw new Error(
+      `store ${url}: encryptionKeys: not given, and what is stored there is encrypted; give the keys, or begin with an empty store`,
+    );
+  return new SealedBackend({ url, backend });
+}
+
+async function openSealed(backend: Backend, keys: readonly KeyObject[], url: string): Promise<Backend> {
+  const keyring = new Keyring(keys);
+  const sealed = new SealedBackend({ url, backend, keyring });
+  const mine = keyring.seal(CHECK, {});
+  const standing = await backend.claim(CHECK, mine, CHECK_TTL_MS);
+  if (isSealed(standing)) checkKeys(keyring, standing, url);
+  // From now on this is the key to have, and the one before can be dropped when nothing is left that it has encrypted.
+  if (!isSealed(standing) || standing.kid !== keyring.current) await backend.set(CHECK, mine, CHECK_TTL_MS);
+  return sealed;
+}
+
+function checkKeys(keyring: Keyring, standing: SealedValue, url: string): void {
+  try {
+    keyring.open(CHECK, standing);
+  } catch {
+    throw new Error(
+      `store ${url}: encryptionKeys: none of the keys opens what is stored there; give the key that it was written with as well, or begin with an empty store`,
+    );
+  }
+}
