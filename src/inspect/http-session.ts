@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { JsonObject, JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
+import { readDescription } from "../upstreams/description.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
-import { readDescription } from "../upstreams/session.ts";
 import type { Description, HttpFacts } from "./facts.ts";
 import { CLIENT_INFO, descriptionOf } from "./sessions.ts";
 import type { Speaker } from "./speaker.ts";

@@ -1,15 +1,11 @@
 import type { Logger } from "pino";
 import type { UpstreamConfig } from "../config/config.ts";
 import { isObject, type JsonObject, type JsonRpcRequest, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import type { ServerDescription } from "../upstreams/description.ts";
 import { late, unanswered } from "../upstreams/failure.ts";
 import type { UpstreamAgents } from "../upstreams/fetch.ts";
 import { inTime } from "../upstreams/in-time.ts";
-import {
-  type CallSession,
-  type ServerDescription,
-  Session,
-  type SessionHolder,
-} from "../upstreams/session.ts";
+import { type CallSession, Session, type SessionHolder } from "../upstreams/session.ts";
 import type { Wire } from "../upstreams/wire.ts";
 import { Wires } from "../upstreams/wires.ts";
 import { VERSION } from "../version.ts";
@@ -139,7 +135,7 @@ class Declining implements SessionHolder {
   trial: Trial | undefined;
 
   onRequest(request: JsonRpcRequest, session: CallSession): void {
-    session.respond(request.id, this.trial?.asked(request) ?? refusalOf(request.method).answer);
+    void session.respond(request.id, this.trial?.asked(request) ?? refusalOf(request.method).answer);
   }
 
   onNotification(): void {

@@ -4,13 +4,15 @@ import { UpstreamFailure } from "../upstreams/failure.ts";
 
 /**
  * How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word; `isModern` an
- * error of a server that speaks 2026-07-28 itself, whose code needs no translation.
+ * error of a server that speaks 2026-07-28 itself, whose code needs no translation. `left` is an end in this process only: the call
+ * may go on, and somebody else is going to know how it ends.
  */
 export type CallEnd =
   | { readonly kind: "result"; readonly result: JsonObject }
   | { readonly kind: "error"; readonly error: JsonRpcError; readonly isModern?: true }
   | { readonly kind: "ours"; readonly error: RpcError; readonly failure?: UpstreamFailure }
-  | { readonly kind: "cancelled"; readonly reason: string };
+  | { readonly kind: "cancelled"; readonly reason: string }
+  | { readonly kind: "left" };
 
 /** The end that the server's answer is. */
 export function toEnd(response: JsonRpcResponse, isModern: boolean): CallEnd {

@@ -5,18 +5,14 @@ import type {
   JsonRpcMessage,
   JsonRpcNotification,
   JsonRpcRequest,
-  JsonRpcResponse,
   RequestId,
 } from "../protocol/jsonrpc.ts";
 import { isDeclared, requiredCapability } from "../protocol/legacy.ts";
-import type { InputAnswer, InputRequest } from "../stores/task-store.ts";
-import { isForgotten } from "../upstreams/control.ts";
-import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
-import { keepAsking } from "../upstreams/keep-asking.ts";
-import type { Lease } from "../upstreams/pool.ts";
-import type { CallSession, Progress, SessionHolder, UpstreamRequest } from "../upstreams/session.ts";
+import type { CallRecipe, Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
+import type { CallSession, Progress, SessionHolder } from "../upstreams/session.ts";
 import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
+import { type Sender, Sending, type SendingOptions } from "./sending.ts";
 import type { Slots } from "./slots.ts";
 import { hasVisited, requiredVisits, VISITING } from "./visits.ts";
 
@@ -30,12 +26,13 @@ export interface CallListener {
   onNotification?(notification: JsonRpcNotification): void;
   /** There is a question more, or one less. */
   onQuestions?(): void;
+  /** Somebody else could go on with the call, from another place than before: see `Call.checkpoint`. */
+  onCheckpoint?(): void;
   onEnd?(end: CallEnd): void;
 }
 
-export interface CallOptions {
-  /** Where the call gets a session from, each time it needs one, unless it is over before. @throws UpstreamFailure */
-  readonly lease: (holder: SessionHolder, over: AbortSignal) => Promise<Lease>;
+/** The method and its params are as the server gets them, and a session is leased each time the call needs one. */
+export interface CallOptions extends SendingOptions {
   readonly slots: Slots;
   /** Whose slots it takes. */
   readonly caller: string;
@@ -44,19 +41,18 @@ export interface CallOptions {
    * asked and answered on it is between the two of them.
    */
   readonly capabilities?: JsonObject;
-  readonly method: string;
-  /** As the server gets them. */
-  readonly params: JsonObject;
-  readonly logLevel?: string;
+  /** With `resume`: the questions of its checkpoint that nobody has answered, by key. Answers to the others are for `takeAnswers`. */
+  readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Answers that came with the request, to questions that the server has yet to ask. */
   readonly answers?: JsonObject;
+  /** How long the call may run; what is left of it, when the call goes on. */
   readonly maxRuntimeMs: number;
   /** Whether the server speaks 2026-07-28 itself, so that its errors mean what they mean there. Absent: no. */
   readonly isModern?: boolean;
+  /** What somebody else would need to make the call or to go on with it. Absent: nobody else can. */
+  readonly recipe?: CallRecipe;
 }
 
-/** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
-const CANCEL_GRACE_MS = 2_000;
 /** A server that asks the user to visit one page after another is not going to begin. */
 const MAX_VISITS = 10;
 
@@ -66,31 +62,47 @@ const MAX_VISITS = 10;
  */
 export class Call implements SessionHolder {
   readonly id = randomUUID();
+  /** Called when there is a slot and a session, before the request first goes out. Should it reject, the call ends so, unsent. */
+  beforeSend: (() => Promise<void>) | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
   /** Gives the call's slot back, or takes it out of the queue for one. */
   #leaveSlot = () => {};
   #hasSlot = false;
-  /** Gives up waiting for a session; there only while the call does. */
-  #waiting: AbortController | undefined;
-  #lease: Lease | undefined;
-  #request: UpstreamRequest | undefined;
+  readonly #sending: Sending;
+  #isStarted = false;
   #state: "queued" | "sent" | "ended" = "queued";
   #progress: Progress | undefined;
+  /** Whether the request is going out, or has gone out, from here. */
+  #isBegun = false;
   #attendants = 0;
   #end: CallEnd | undefined;
 
   constructor(options: CallOptions) {
     this.#options = options;
+    const { resume, inputRequests = {} } = options;
     this.#questions = new Questions({
       early: options.answers ?? {},
       onChange: () => this.#tell((listener) => listener.onQuestions?.()),
+      ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
     });
+    if (resume !== undefined) this.#state = "sent";
+    this.#sending = new Sending(options, this.#sender());
+  }
+
+  get recipe(): CallRecipe | undefined {
+    return this.#options.recipe;
   }
 
   get state(): "queued" | "sent" | "ended" {
     return this.#state;
+  }
+
+  /** Whether it has to wait its turn: then it has not been sent, and is not before `beforeSend` is called. */
+  get isWaiting(): boolean {
+    const { slots, caller } = this.#options;
+    return this.#state === "queued" && (this.#isStarted || slots.isFull(caller));
   }
 
   get end(): CallEnd | undefined {
@@ -111,11 +123,23 @@ export class Call implements SessionHolder {
     return !this.#questions.isEmpty;
   }
 
-  /** Sends the request as soon as there is a slot and a session for it. To be called once. */
+  /**
+   * Where somebody else could go on with the call: undefined unless the server keeps what it says, and has said so. What it has said
+   * before that place is known already to whoever listens.
+   */
+  get checkpoint(): Checkpoint | undefined {
+    const { place } = this.#sending;
+    if (place === undefined || this.#end !== undefined) return undefined;
+    const { asked, usedKeys } = this.#questions;
+    return { ...place, asked, usedKeys };
+  }
+
+  /** Sends the request as soon as there is a slot and a session for it, or goes on with it. To be called once. */
   start(): this {
     if (this.#end !== undefined) return this;
+    this.#isStarted = true;
     const { slots, caller, maxRuntimeMs } = this.#options;
-    const patience = setTimeout(() => this.#giveUp(), maxRuntimeMs);
+    const patience = setTimeout(this.#tooLate, maxRuntimeMs);
     this.listen({ onEnd: () => clearTimeout(patience) });
     try {
       this.#leaveSlot = slots.enter(caller, () => {
@@ -166,22 +190,37 @@ export class Call implements SessionHolder {
     this.#abandon({ kind: "cancelled", reason });
   }
 
+  /**
+   * Somebody else goes on with the call, or has done so: stops listening without a word to the server, and ends here as `left`.
+   */
+  leave(): void {
+    if (this.#end !== undefined) return;
+    this.#finish({ kind: "left" });
+    this.#sending.leave();
+    this.#leaveSlot();
+  }
+
+  /** The result is of no use to anybody any more. */
+  forgetResult(): void {
+    if (this.#end?.kind === "result")
+      this.#end = { kind: "ours", error: rpc.internal("The result was given up") };
+  }
+
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
     const { method, params, id } = request;
+    // What the server says again, since it cannot know that it was heard, was asked before.
+    if (this.isAskedUnder(id)) return;
     const { capabilities } = this.#options;
     const required = requiredCapability(method, params);
     if (capabilities !== undefined && required === undefined) {
-      session.respond(id, { error: { code: -32601, message: `Method not found: ${method}` } });
+      void session.respond(id, { error: { code: -32601, message: `Method not found: ${method}` } });
     } else if (capabilities !== undefined && required !== undefined && !isDeclared(capabilities, required)) {
-      session.respond(id, {
+      void session.respond(id, {
         error: { code: -32601, message: `The client did not declare what ${method} needs` },
       });
       this.#abandon({ kind: "ours", error: rpc.missingCapability(required) });
     } else {
-      const stop = keepAsking(session, params);
-      void this.#ask({ ...request }, key)
-        .finally(stop)
-        .then((answer) => answer !== undefined && session.respond(id, answer));
+      this.#questions.deliver(id, params, session, this.#ask({ ...request }, key));
     }
   }
 
@@ -192,7 +231,7 @@ export class Call implements SessionHolder {
 
   /** What the server sent on a stream that is not the call's own. Whether it was meant for the call. */
   hear(message: JsonRpcMessage): boolean {
-    return this.#lease?.session.hear(message) ?? false;
+    return this.#sending.hear(message);
   }
 
   onNotification(notification: JsonRpcNotification): void {
@@ -203,14 +242,13 @@ export class Call implements SessionHolder {
 
   async #work(): Promise<void> {
     this.#hasSlot = true;
-    const tooLate = () => (this.#state === "queued" ? this.#giveUp() : this.#expire());
-    const timer = setTimeout(tooLate, this.#options.maxRuntimeMs);
+    const timer = setTimeout(this.#tooLate, this.#options.maxRuntimeMs);
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
-        const response = await this.#exchange();
+        const response = await this.#sending.exchange();
         // A legacy client knows what to do about the error itself, and a modern server asks in another way.
-        const { capabilities, isModern = false } = this.#options;
-        const isOurs = capabilities !== undefined && !isModern && round < MAX_VISITS;
+        const { capabilities, isModern = false, resume, mayRepeat = resume === undefined } = this.#options;
+        const isOurs = capabilities !== undefined && !isModern && mayRepeat && round < MAX_VISITS;
         const pages = isOurs && "error" in response ? requiredVisits(response.error) : [];
         if (pages.length === 0) return this.#finish(toEnd(response, isModern));
         if (!(await this.#visit(pages))) return;
@@ -221,61 +259,6 @@ export class Call implements SessionHolder {
       clearTimeout(timer);
       this.#leaveSlot();
     }
-  }
-
-  /** Sends the request on a session of its own and waits for the answer. */
-  async #exchange(): Promise<JsonRpcResponse> {
-    for (;;) {
-      const lease = await this.#leased();
-      try {
-        const response = await this.#send(lease);
-        lease.release(this.#end === undefined ? "quiet" : "doubtful");
-        return response;
-      } catch (error) {
-        lease.release("doubtful");
-        // The server has forgotten a session that was idle, and so has not looked at the request: law 5 allows another try.
-        const failure = toFailure(error);
-        if (!lease.isReused || !isForgotten(failure) || this.#end !== undefined) throw failure;
-      } finally {
-        this.#lease = undefined;
-        this.#request = undefined;
-      }
-    }
-  }
-
-  async #leased(): Promise<Lease> {
-    this.#waiting = new AbortController();
-    try {
-      return await this.#options.lease(this, this.#waiting.signal);
-    } finally {
-      this.#waiting = undefined;
-    }
-  }
-
-  async #send(lease: Lease): Promise<JsonRpcResponse> {
-    this.#refuseWhenEnded();
-    this.#lease = lease;
-    const { method, params, logLevel } = this.#options;
-    if (logLevel !== undefined) {
-      await lease.session.setLogLevel(logLevel);
-      this.#refuseWhenEnded();
-    }
-    this.#request = lease.session.request(method, params, {
-      onProgress: (progress) => {
-        this.#progress = progress;
-        this.#tell((listener) => listener.onProgress?.(progress));
-      },
-      onAccepted: () => this.#tell((listener) => listener.onAccepted?.()),
-    });
-    if (this.#state === "queued") {
-      this.#state = "sent";
-      this.#tell((listener) => listener.onSent?.());
-    }
-    return this.#request.response;
-  }
-
-  #refuseWhenEnded(): void {
-    if (this.#end !== undefined) throw neverSent();
   }
 
   /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
@@ -298,37 +281,63 @@ export class Call implements SessionHolder {
     return isAccepted;
   }
 
-  #giveUp(): void {
-    const message = `The call waited longer than maxRuntime (${this.#options.maxRuntimeMs} ms) and was never sent`;
-    this.#abandon({ kind: "ours", error: rpc.internal(message) });
-  }
-
-  #expire(): void {
-    const message = `The call ran longer than maxRuntime (${this.#options.maxRuntimeMs} ms) and was cancelled`;
-    this.#abandon({ kind: "ours", error: rpc.internal(message) });
-  }
+  readonly #tooLate = (): void => {
+    const { maxRuntimeMs, resume } = this.#options;
+    const [what, ending] = this.#state === "queued" ? ["waited", "was never sent"] : ["ran", "was cancelled"];
+    // What is left of it is no limit that anybody has set.
+    const limit = resume === undefined ? `maxRuntime (${maxRuntimeMs} ms)` : "maxRuntime";
+    this.#abandon({
+      kind: "ours",
+      error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`),
+    });
+  };
 
   /** Ends the call before the server did. */
   #abandon(end: CallEnd): void {
     if (this.#end !== undefined) return;
     const { message } =
       end.kind === "ours" ? end.error : { message: end.kind === "cancelled" ? end.reason : "" };
-    this.#request?.cancel(message);
+    this.#sending.cancel(message);
     this.#finish(end);
-    this.#waiting?.abort(neverSent());
     // What runs keeps its slot until the server has come to rest.
     if (!this.#hasSlot) this.#leaveSlot();
-    const lease = this.#lease;
-    if (lease === undefined) return;
-    const timer = setTimeout(() => lease.release("doubtful"), CANCEL_GRACE_MS);
-    this.#request?.response.catch(() => {}).finally(() => clearTimeout(timer));
+    // What another process has sent runs as well: to be told of it, the server has to be found first.
+    if (!this.#hasSlot && this.#options.resume !== undefined) this.#sending.exchange().catch(() => {});
+    this.#sending.settle();
+  }
+
+  #sender(): Sender {
+    return {
+      holder: this,
+      listener: {
+        onProgress: (progress) => {
+          this.#progress = progress;
+          this.#tell((listener) => listener.onProgress?.(progress));
+        },
+        onAccepted: () => this.#tell((listener) => listener.onAccepted?.()),
+      },
+      over: () => (this.#end === undefined ? undefined : this.#end.kind === "left" ? "left" : "over"),
+      beforeSend: () => {
+        const before = this.#isBegun ? undefined : this.beforeSend;
+        this.#isBegun = true;
+        return before?.();
+      },
+      onSent: () => {
+        if (this.#state !== "queued") return;
+        this.#state = "sent";
+        this.#tell((listener) => listener.onSent?.());
+      },
+      onRejoined: (session) => this.#questions.rejoin(session),
+      onRepeat: () => this.#questions.forget(),
+      onPlace: () => this.#tell((listener) => listener.onCheckpoint?.()),
+    };
   }
 
   #finish(end: CallEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#state = "ended";
-    this.#questions.close();
+    this.#questions.close(end.kind === "left");
     this.#tell((listener) => listener.onEnd?.(end));
     this.#listeners.clear();
   }
@@ -336,8 +345,4 @@ export class Call implements SessionHolder {
   #tell(event: (listener: CallListener) => void): void {
     for (const listener of [...this.#listeners]) event(listener);
   }
-}
-
-function neverSent(): UpstreamFailure {
-  return new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
 }

@@ -27,7 +27,17 @@ const KINDS: Readonly<Record<string, Kind>> = {
 
 /** Keys are unique in the life of a call, whatever a server suggests (Tasks §Task Update Requests). */
 export class InputKeys {
-  readonly #used = new Set<string>();
+  readonly #used: Set<string>;
+
+  /** `used`: before this process had the call. */
+  constructor(used: readonly string[] = []) {
+    this.#used = new Set(used);
+  }
+
+  /** All that there have been, in their order. */
+  get used(): readonly string[] {
+    return [...this.#used];
+  }
 
   /** `given`: what the server itself calls the question, if it has a name for it. */
   next(request: Pick<JsonRpcRequest, "method" | "params">, given?: string): string {

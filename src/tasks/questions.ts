@@ -1,5 +1,7 @@
 import type { JsonObject, RequestId } from "../protocol/jsonrpc.ts";
-import type { InputAnswer, InputRequest } from "../stores/task-store.ts";
+import type { Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
+import { keepAsking } from "../upstreams/keep-asking.ts";
+import type { CallSession } from "../upstreams/session.ts";
 import { checkAnswer, InputKeys } from "./input.ts";
 
 /** What whoever asked is told: the answer, that there will be none, or nothing, if they do not want to know any more. */
@@ -7,8 +9,6 @@ export type Answer = InputAnswer | undefined;
 
 interface Question {
   readonly request: InputRequest;
-  /** The server's own id for it, where it has one. */
-  readonly upstreamId: RequestId | undefined;
   readonly settle: (answer: Answer) => void;
 }
 
@@ -17,17 +17,49 @@ export interface QuestionsOptions {
   readonly early: JsonObject;
   /** There is a question more, or one less. */
   readonly onChange: () => void;
+  /** What was asked while another process had the call. */
+  readonly before?: Pick<Checkpoint, "asked" | "usedKeys"> & {
+    /**
+     * The questions that nobody has answered, by key. Others that were asked have been answered, but the server may not know it: nobody
+     * is asked these, and their answers are taken with `take` only.
+     */
+    readonly inputRequests: Readonly<Record<string, InputRequest>>;
+  };
+}
+
+/** A question that was asked while another process had the call. */
+interface Restored {
+  readonly id: RequestId;
+  readonly request: InputRequest | undefined;
+  readonly answer: Promise<Answer>;
 }
 
 /** What a server wants to know in the course of one call, each question under a key of its own. */
 export class Questions {
   readonly #options: QuestionsOptions;
   readonly #open = new Map<string, Question>();
-  readonly #keys = new InputKeys();
+  /** Answered, as far as is recorded, while another process had the call: it may not have told the server. */
+  readonly #untold = new Map<string, Question["settle"]>();
+  /** The server's ids of the questions whose answers it has not got yet, by key. */
+  readonly #asked = new Map<string, RequestId>();
+  readonly #keys: InputKeys;
+  #restored: readonly Restored[];
   #isClosed = false;
 
   constructor(options: QuestionsOptions) {
     this.#options = options;
+    const { asked, usedKeys, inputRequests } = options.before ?? NOTHING;
+    this.#keys = new InputKeys(usedKeys);
+    this.#restored = Object.entries(asked).map(([key, id]) => this.#restore(key, id, inputRequests[key]));
+  }
+
+  /** The server's ids of its questions, by key, until it has the answer. */
+  get asked(): Readonly<Record<string, RequestId>> {
+    return Object.fromEntries(this.#asked);
+  }
+
+  get usedKeys(): readonly string[] {
+    return this.#keys.used;
   }
 
   get isEmpty(): boolean {
@@ -48,12 +80,42 @@ export class Questions {
     if (this.#isClosed) return Promise.resolve(OVER);
     const key = this.#keys.next(request, name);
     const { early, onChange } = this.#options;
+    if (upstreamId !== undefined) this.#asked.set(key, upstreamId);
     if (Object.hasOwn(early, key))
       return Promise.resolve({ result: checkAnswer(key, request.method, early[key]) });
     return new Promise((settle) => {
-      this.#open.set(key, { request, upstreamId, settle });
+      this.#open.set(key, { request, settle });
       onChange();
     });
+  }
+
+  /** Tells the server what `asking` gives, the answer to what it asked under this id, as soon as there is one. */
+  deliver(
+    id: RequestId,
+    params: JsonObject | undefined,
+    session: CallSession,
+    asking: Promise<Answer>,
+  ): void {
+    const stop = keepAsking(session, params);
+    void asking.finally(stop).then(async (answer) => {
+      if (answer === undefined) return;
+      await session.respond(id, answer);
+      for (const [key, asked] of this.#asked) if (asked === id) this.#asked.delete(key);
+    });
+  }
+
+  /** The session is there again of what was asked while another process had the call. To be called once. */
+  rejoin(session: CallSession): void {
+    for (const { id, request, answer } of this.#restored) this.deliver(id, request?.params, session, answer);
+    this.#restored = [];
+  }
+
+  /** The server is going to ask anew whatever it wants to know. */
+  forget(): void {
+    this.#settleAll(undefined);
+    this.#asked.clear();
+    this.#restored = [];
+    this.#options.onChange();
   }
 
   /**
@@ -71,46 +133,53 @@ export class Questions {
   }
 
   /** As `answer`, with answers that have been checked, or that are between the server and its client alone. */
-  take(answers: ReadonlyMap<string, InputAnswer>): void {
+  take(answers: ReadonlyMap<string, Answer>): void {
     let isChanged = false;
     for (const [key, answer] of answers) {
-      const question = this.#open.get(key);
-      if (question === undefined) continue;
-      this.#settle(key, question, answer);
-      isChanged = true;
+      const settle = this.#open.get(key)?.settle ?? this.#untold.get(key);
+      settle?.(answer);
+      this.#untold.delete(key);
+      if (this.#open.delete(key)) isChanged = true;
     }
     if (isChanged) this.#options.onChange();
   }
 
-  /** Whether there is an open question that the server asked under this id. */
+  /** Whether the server asked under this id and has no answer yet. */
   isAskedUnder(upstreamId: unknown): boolean {
-    return this.#under(upstreamId) !== undefined;
+    return [...this.#asked.values()].some((id) => id === upstreamId);
   }
 
   /** The server does not want to know any longer. */
   withdraw(upstreamId: unknown): void {
-    const [key, question] = this.#under(upstreamId) ?? [];
-    if (key === undefined || question === undefined) return;
-    this.#settle(key, question, undefined);
-    this.#options.onChange();
+    const keys = [...this.#asked].filter(([, id]) => id === upstreamId).map(([key]) => key);
+    for (const key of keys) this.#asked.delete(key);
+    this.take(new Map(keys.map((key) => [key, undefined])));
   }
 
-  /** Nobody is going to answer any more. */
-  close(): void {
+  /** Nobody is going to answer any more. `isLeft`: here, but somewhere else, so that the server is told nothing. */
+  close(isLeft = false): void {
     this.#isClosed = true;
-    for (const [key, question] of this.#open) this.#settle(key, question, OVER);
+    this.#settleAll(isLeft ? undefined : OVER);
   }
 
-  #under(upstreamId: unknown): [string, Question] | undefined {
-    if (upstreamId === undefined) return undefined;
-    return [...this.#open].find(([, question]) => question.upstreamId === upstreamId);
+  #restore(key: string, id: RequestId, request: InputRequest | undefined): Restored {
+    this.#asked.set(key, id);
+    const answer = new Promise<Answer>((settle) => {
+      if (request === undefined) this.#untold.set(key, settle);
+      else this.#open.set(key, { request, settle });
+    });
+    return { id, request, answer };
   }
 
-  #settle(key: string, question: Question, answer: Answer): void {
-    this.#open.delete(key);
-    question.settle(answer);
+  #settleAll(answer: Answer): void {
+    for (const { settle } of this.#open.values()) settle(answer);
+    for (const settle of this.#untold.values()) settle(answer);
+    this.#open.clear();
+    this.#untold.clear();
   }
 }
 
 /** What a server is told that asks, or has asked, for a call that is over. */
 const OVER: Answer = { error: { code: -32603, message: "The call has ended" } };
+
+const NOTHING: NonNullable<QuestionsOptions["before"]> = { asked: {}, usedKeys: [], inputRequests: {} };

@@ -2,8 +2,10 @@ import { BerthedWire } from "./berthed-wire.ts";
 import { Berths, type BerthsOptions, type BerthWait } from "./berths.ts";
 import { stopping } from "./failure.ts";
 import { Restarts } from "./restarts.ts";
-import type { Wire } from "./wire.ts";
+import type { JoinedSession, Wire } from "./wire.ts";
 import type { Use, Wires } from "./wires.ts";
+
+type Headers = Readonly<Record<string, string>>;
 
 export interface AdmissionOptions extends BerthsOptions {
   readonly wires: Wires;
@@ -30,9 +32,24 @@ export class Admission {
    * when `use` fails.
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  async open<T>(headers: Readonly<Record<string, string>>, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
+  async open<T>(headers: Headers, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
     // Nobody is made to leave for a process that will not be started.
     this.#restarts?.check();
+    const start = (berthed: Use<T>) => this.#wires.open(headers, berthed);
+    return this.#begin(
+      (berthed) =>
+        this.#restarts === undefined ? start(berthed) : this.#restarts.attempt(() => start(berthed)),
+      use,
+      wait,
+    );
+  }
+
+  /** The same in a session that another process of ours has opened: the server has room for it already, but here it counts. */
+  rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
+    return this.#begin((berthed) => this.#wires.rejoin(headers, joined, berthed), use, wait);
+  }
+
+  async #begin<T>(start: (berthed: Use<T>) => Promise<T>, use: Use<T>, wait: BerthWait<T>): Promise<T> {
     const berth = await this.#berths.take(wait);
     if ("instead" in berth) return berth.instead;
     // One wire may be tried after the other, and both have the berth.
@@ -45,14 +62,12 @@ export class Admission {
       this.#open.delete(wire);
       drop();
     };
-    const start = () =>
-      this.#wires.open(headers, (wire) => {
+    try {
+      if (this.#isClosed) throw stopping();
+      return await start((wire) => {
         users += 1;
         return this.#use(new BerthedWire(wire, onClosed), use);
       });
-    try {
-      if (this.#isClosed) throw stopping();
-      return await (this.#restarts === undefined ? start() : this.#restarts.attempt(start));
     } finally {
       drop();
     }

@@ -1,5 +1,5 @@
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from "../protocol/jsonrpc.ts";
-import type { Asking, Wire } from "./wire.ts";
+import type { Asking, AskListener, PickUp, Wire } from "./wire.ts";
 
 /** A wire that says when it has been closed, and not before: then its berth is somebody else's. */
 export class BerthedWire implements Wire {
@@ -40,8 +40,12 @@ export class BerthedWire implements Wire {
     return this.#wire.tell(message);
   }
 
-  ask(request: JsonRpcRequest, onAccepted?: () => void): Asking {
-    return this.#wire.ask(request, onAccepted);
+  ask(request: JsonRpcRequest, listener?: AskListener): Asking {
+    return this.#wire.ask(request, listener);
+  }
+
+  get pickUp(): PickUp | undefined {
+    return this.#wire.pickUp;
   }
 
   setProtocolVersion(version: string): void {
@@ -53,8 +57,8 @@ export class BerthedWire implements Wire {
   }
 
   /** Once for all who say so: a second would not wait for the first. */
-  close(): Promise<void> {
-    this.#closing ??= this.#wire.close().finally(() => this.#onClosed(this));
+  close(state?: "left"): Promise<void> {
+    this.#closing ??= this.#wire.close(state).finally(() => this.#onClosed(this));
     return this.#closing;
   }
 }

@@ -8,7 +8,7 @@ import type {
 import { toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import type { Lease } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
-import type { Asking, Wire } from "./wire.ts";
+import type { Asking, AskListener, Wire } from "./wire.ts";
 
 /** Who waits for the answer to a request: one of the two is called, once. */
 export interface AnswerListener {
@@ -135,9 +135,10 @@ class BranchWire implements Wire {
     return this.#wire.tell(message);
   }
 
-  ask(request: JsonRpcRequest, onAccepted?: () => void): Asking {
+  ask(request: JsonRpcRequest, { onAccepted = () => {} }: AskListener = {}): Asking {
     this.#waiting.set(request.id, (answer) => this.onMessage(answer));
-    const asking = this.#wire.ask(request, onAccepted);
+    // The session ends with its client's end here, so nobody else can pick anything up in it.
+    const asking = this.#wire.ask(request, { onAccepted });
     const stop = () => {
       this.#stops.delete(stop);
       this.#waiting.delete(request.id);

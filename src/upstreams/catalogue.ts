@@ -12,7 +12,13 @@ const MIN_AGE_MS = 1_000;
 const PATIENCE_MS = 2_000;
 const MAX_PAGES = 100;
 
-type Tools = ReadonlyMap<string, readonly HeaderParam[]>;
+type Tools = ReadonlyMap<string, KnownTool>;
+
+/** What is kept of a tool. */
+interface KnownTool {
+  readonly headerParams: readonly HeaderParam[];
+  readonly isRepeatable: boolean;
+}
 
 interface Snapshot {
   readonly takenAt: number;
@@ -20,7 +26,10 @@ interface Snapshot {
   isListed: boolean;
 }
 
-/** What the gateway has to know of a server's tools before it calls one: which arguments are mirrored in headers. */
+/**
+ * What the gateway has to know of a server's tools before it calls one: which arguments are mirrored in headers, and whether a call
+ * may be made twice.
+ */
 export class ToolCatalogue {
   readonly #ask: Ask;
   #snapshot: Snapshot | undefined;
@@ -34,10 +43,15 @@ export class ToolCatalogue {
    * what was said before did not fit, and the tool may have changed.
    */
   async headerParams(tool: string, isDoubted = false): Promise<readonly HeaderParam[]> {
-    const known = (await this.#soon(isDoubted ? MIN_AGE_MS : MAX_AGE_MS)).get(tool);
-    // A list that is not there yet is not one that lacks the tool.
-    const isLate = this.#snapshot?.isListed === false;
-    return known ?? (isLate ? [] : ((await this.#soon(MIN_AGE_MS)).get(tool) ?? []));
+    return (await this.#find(tool, isDoubted))?.headerParams ?? [];
+  }
+
+  /**
+   * Whether calling a tool a second time does no more than calling it once, by what the server says of it (Tools §Annotations). Not when
+   * it says nothing, does not list the tool, or takes too long.
+   */
+  async isRepeatable(tool: string): Promise<boolean> {
+    return (await this.#find(tool))?.isRepeatable ?? false;
   }
 
   /** The server has said that its tools have changed. */
@@ -45,12 +59,20 @@ export class ToolCatalogue {
     this.#snapshot = undefined;
   }
 
+  async #find(tool: string, isDoubted = false): Promise<KnownTool | undefined> {
+    const known = (await this.#soon(isDoubted ? MIN_AGE_MS : MAX_AGE_MS)).get(tool);
+    // A list that is not there yet is not one that lacks the tool.
+    const isLate = this.#snapshot?.isListed === false;
+    return known ?? (isLate ? undefined : (await this.#soon(MIN_AGE_MS)).get(tool));
+  }
+
   /** What is known, or nothing when the server takes too long: its list must not cost a call its handle. */
   async #soon(maxAgeMs: number): Promise<Tools> {
     const tools = this.#tools(maxAgeMs);
     if (this.#snapshot?.isListed) return tools;
     const timer = new AbortController();
-    const patience = sleep(PATIENCE_MS, new Map(), { signal: timer.signal }).catch(() => new Map());
+    const nothing: Tools = new Map();
+    const patience = sleep(PATIENCE_MS, nothing, { signal: timer.signal }).catch(() => nothing);
     const soon = await Promise.race([tools, patience]);
     timer.abort();
     return soon;
@@ -70,19 +92,26 @@ export class ToolCatalogue {
   }
 
   async #list(): Promise<Tools> {
-    const tools = new Map<string, readonly HeaderParam[]>();
+    const tools = new Map<string, KnownTool>();
     let cursor: unknown;
     for (let page = 0; page < MAX_PAGES; page += 1) {
       const response = await this.#ask("tools/list", cursor === undefined ? {} : { cursor });
       if ("error" in response) break;
       const listed = Array.isArray(response.result.tools) ? response.result.tools : [];
       for (const tool of listed) {
-        if (isObject(tool) && typeof tool.name === "string")
-          tools.set(tool.name, headerParams(tool.inputSchema) ?? []);
+        if (isObject(tool) && typeof tool.name === "string") tools.set(tool.name, knownOf(tool));
       }
       cursor = response.result.nextCursor;
       if (cursor === undefined || cursor === null) break;
     }
     return tools;
   }
+}
+
+function knownOf({ inputSchema, annotations }: JsonObject): KnownTool {
+  const { readOnlyHint, idempotentHint } = isObject(annotations) ? annotations : {};
+  return {
+    headerParams: headerParams(inputSchema) ?? [],
+    isRepeatable: readOnlyHint === true || idempotentHint === true,
+  };
 }

@@ -6,9 +6,10 @@ import type {
   JsonRpcResponse,
 } from "../protocol/jsonrpc.ts";
 import { ToolCatalogue } from "./catalogue.ts";
+import type { ServerDescription } from "./description.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
-import type { CallSession, ServerDescription, Session, SessionHolder } from "./session.ts";
+import type { CallSession, Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
@@ -134,7 +135,7 @@ export class ControlSession implements SessionHolder {
 
   onRequest({ id, method }: JsonRpcRequest, session: CallSession): void {
     const message = `${method} cannot be answered here: no call is under way`;
-    session.respond(id, { error: { code: -32601, message } });
+    void session.respond(id, { error: { code: -32601, message } });
   }
 
   onNotification(notification: JsonRpcNotification): void {

@@ -36,6 +36,18 @@ export function late(method: string, ms: number): UpstreamFailure {
   return new UpstreamFailure(`The server did not answer ${method} within ${ms} ms`, { mayHaveRun: true });
 }
 
+/** The server did not do in time what it has to do before it is of use. */
+export function slowToStart(what: string, ms: number): UpstreamFailure {
+  const message = `The server did not ${what} within ${ms} ms (startTimeout)`;
+  return new UpstreamFailure(message, { mayHaveRun: false, hasStarted: false });
+}
+
+/** Whatever went wrong while the session opened, the call that wanted it has not been sent, and nobody answered it. */
+export function beforeTheCall({ message, facts }: UpstreamFailure): UpstreamFailure {
+  const { rpcError: _, ...others } = facts;
+  return new UpstreamFailure(message, { ...others, mayHaveRun: false });
+}
+
 /** What is sent to a server when the gateway is about to stop is not sent. */
 export function stopping(): UpstreamFailure {
   return new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });

@@ -67,7 +67,7 @@ export class ModernSession implements CallSession {
     return { id: this.#nextId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
   }
 
-  respond(id: RequestId, answer: RequestAnswer): void {
+  async respond(id: RequestId, answer: RequestAnswer): Promise<void> {
     this.#questions.get(id)?.(answer);
   }
 

@@ -1,5 +1,5 @@
 import type { BerthWait } from "./berths.ts";
-import type { CallSession, Session, SessionHolder } from "./session.ts";
+import type { CallSession, ResumingSession, Session, SessionHolder } from "./session.ts";
 
 /** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
 export interface SessionUser {
@@ -14,7 +14,15 @@ export interface Lease {
   /** Whether somebody used it before: then the server may have forgotten it meanwhile. */
   readonly isReused: boolean;
   /** Gives the session back, or ends it when it is not known to be quiet. */
-  release(state: "quiet" | "doubtful"): void;
+  release(state: LeaseEnd): void;
+}
+
+/** What becomes of a session when its lease ends. `left`: somebody else goes on with it, and the server is told nothing. */
+export type LeaseEnd = "quiet" | "doubtful" | "left";
+
+/** A session in which another process has sent a request. */
+export interface RejoinedLease extends Lease {
+  readonly session: ResumingSession;
 }
 
 export interface PoolOptions {
@@ -93,8 +101,9 @@ export class SessionPool {
     }
   }
 
-  #takeBack(key: string, session: Session, state: "quiet" | "doubtful"): void {
+  #takeBack(key: string, session: Session, state: LeaseEnd): void {
     session.attach(undefined);
+    if (state === "left") return void session.close(state);
     if (state === "doubtful" || !session.isUsable || this.#isClosed) return void session.close();
     this.#idle.push({ key, session, since: Date.now() });
     if (this.#idle.length > this.#options.maxIdle) void this.#idle.shift()?.session.close();

@@ -8,27 +8,20 @@ import type {
   JsonRpcResponse,
   RequestId,
 } from "../protocol/jsonrpc.ts";
-import { isObject } from "../protocol/jsonrpc.ts";
-import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
-import { toFailure, UpstreamFailure, unanswered } from "./failure.ts";
+import { isObject, isRequestId } from "../protocol/jsonrpc.ts";
+import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
+import { readDescription, type ServerDescription } from "./description.ts";
+import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import { inTime } from "./in-time.ts";
-import type { Wire } from "./wire.ts";
-
-/** What the server said of itself in answer to `initialize`. */
-export interface ServerDescription {
-  readonly protocolVersion: string;
-  readonly capabilities: JsonObject;
-  readonly serverInfo: JsonObject;
-  readonly instructions?: string;
-}
+import type { Asking, AskListener, EventPlace, Wire } from "./wire.ts";
 
 /** What a call needs of a session, of whatever revision. */
 export interface CallSession {
   /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `listener`. */
   request(method: string, params: JsonObject | undefined, listener?: RequestListener): UpstreamRequest;
   notify(method: string, params?: JsonObject): void;
-  /** Answers what the server asked. */
-  respond(id: RequestId, answer: RequestAnswer): void;
+  /** Answers what the server asked. Settles when the server has the answer, or cannot be given it. Never rejects. */
+  respond(id: RequestId, answer: RequestAnswer): Promise<void>;
   /**
    * Takes what the server sent elsewhere, but means for a request of this session. Says whether it was: progress is, where
    * somebody here waits for it.
@@ -55,11 +48,25 @@ export interface SessionHolder {
 /** A progress notification without its token: what the specification knows of it, and whatever else there is. */
 export type Progress = JsonObject & { readonly progress: number };
 
+/** Where somebody else could go on waiting for the answer to a request. */
+export interface RequestPlace extends EventPlace {
+  readonly requestId: RequestId;
+  readonly progressToken: RequestId;
+}
+
 /** What can be heard of a request, apart from its answer. */
 export interface RequestListener {
   onProgress?(progress: Progress): void;
   /** The server has taken it: from here on it answers, or the stream breaks. */
   onAccepted?(): void;
+  /** There is a place, or a later one, where somebody else could pick the request up: what came before it has been told. */
+  onPlace?(place: RequestPlace): void;
+}
+
+/** A session in which somebody else has sent a request. */
+export interface ResumingSession extends CallSession {
+  /** Waits for the answer to a request that was sent elsewhere, from that place on. */
+  resume(place: RequestPlace, listener?: RequestListener): UpstreamRequest;
 }
 
 /** A request under way on a session. */
@@ -104,7 +111,7 @@ interface Pending {
 const LOG_LEVEL_PATIENCE_MS = 2_000;
 
 /** A legacy MCP session: who asked what, and to whom what the server sends belongs. */
-export class Session implements CallSession {
+export class Session implements ResumingSession {
   readonly #wire: Wire;
   readonly #pending = new Map<RequestId, Pending>();
   #holder: SessionHolder | undefined;
@@ -172,28 +179,25 @@ export class Session implements CallSession {
     this.#holder = holder;
   }
 
-  request(
-    method: string,
-    params: JsonObject | undefined,
-    { onProgress = () => {}, onAccepted = () => {} }: RequestListener = {},
-  ): UpstreamRequest {
+  request(method: string, params: JsonObject | undefined, listener: RequestListener = {}): UpstreamRequest {
     this.#lastId += 1;
     const id = this.#idPrefix === undefined ? this.#lastId : `${this.#idPrefix}${this.#lastId}`;
     const meta = { progressToken: id, ...(isObject(params?._meta) ? params._meta : {}) };
     const { progressToken } = meta;
     const message = { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } } as const;
-    const { ended, stop } = this.#wire.ask(message, onAccepted);
-    const response = new Promise<JsonRpcResponse>((resolve, reject) => {
-      this.#pending.set(id, { progressToken, resolve, reject, onProgress });
-      ended.then(
-        () => this.#pending.has(id) && reject(unanswered()),
-        (error: unknown) => reject(toFailure(error)),
-      );
-    }).finally(() => {
-      this.#pending.delete(id);
-      stop();
-    });
-    return { id, response, cancel: (reason) => this.#cancel(id, reason) };
+    return this.#await(id, progressToken, listener, (hears) => this.#wire.ask(message, hears));
+  }
+
+  resume(
+    { requestId, progressToken, lastEventId }: RequestPlace,
+    listener: RequestListener = {},
+  ): UpstreamRequest {
+    return this.#await(
+      requestId,
+      progressToken,
+      listener,
+      (hears) => this.#wire.pickUp?.resume(requestId, lastEventId, hears) ?? NOTHING_TO_RESUME,
+    );
   }
 
   hear(message: JsonRpcMessage): boolean {
@@ -204,11 +208,11 @@ export class Session implements CallSession {
   }
 
   notify(method: string, params?: JsonObject): void {
-    this.#tell(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
+    void this.#tell(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
   }
 
-  respond(id: RequestId, answer: RequestAnswer): void {
-    this.#tell({ jsonrpc: "2.0", id, ...answer });
+  respond(id: RequestId, answer: RequestAnswer): Promise<void> {
+    return this.#tell({ jsonrpc: "2.0", id, ...answer });
   }
 
   /** 2025-11-25, Logging. */
@@ -221,14 +225,39 @@ export class Session implements CallSession {
     response.catch(() => {});
   }
 
-  /** Ends the session; what is still waiting for an answer gets none. Never rejects. */
-  async close(): Promise<void> {
+  /** Ends the session, or leaves it to somebody else; what is still waiting for an answer gets none. Never rejects. */
+  async close(state?: "left"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#holder = undefined;
     const failure = new UpstreamFailure("The session with the server was closed", { mayHaveRun: true });
     for (const pending of this.#pending.values()) pending.reject(failure);
-    await this.#wire.close();
+    await this.#wire.close(state);
+  }
+
+  /** Waits for the answer to a request, for which `ask` begins to listen. */
+  #await(
+    id: RequestId,
+    progressToken: unknown,
+    { onProgress = () => {}, onAccepted = () => {}, onPlace }: RequestListener,
+    ask: (hears: AskListener) => Asking,
+  ): UpstreamRequest {
+    const onEvent = (place: EventPlace) => {
+      // The client's own token is passed on, whatever it is.
+      if (isRequestId(progressToken)) onPlace?.({ ...place, requestId: id, progressToken });
+    };
+    const { ended, stop } = ask(onPlace === undefined ? { onAccepted } : { onAccepted, onEvent });
+    const response = new Promise<JsonRpcResponse>((resolve, reject) => {
+      this.#pending.set(id, { progressToken, resolve, reject, onProgress });
+      ended.then(
+        () => this.#pending.has(id) && reject(unanswered()),
+        (error: unknown) => reject(toFailure(error)),
+      );
+    }).finally(() => {
+      this.#pending.delete(id);
+      stop();
+    });
+    return { id, response, cancel: (reason) => this.#cancel(id, reason) };
   }
 
   async #initialize(options: SessionOptions): Promise<void> {
@@ -271,9 +300,10 @@ export class Session implements CallSession {
 
   #asked(request: JsonRpcRequest): void {
     if (request.method === "ping") {
-      this.respond(request.id, { result: {} });
+      void this.respond(request.id, { result: {} });
     } else if (this.#holder === undefined) {
-      this.respond(request.id, { error: { code: -32601, message: "No call is under way on this session" } });
+      const message = "No call is under way on this session";
+      void this.respond(request.id, { error: { code: -32601, message } });
     } else {
       this.#holder.onRequest(request, this);
     }
@@ -292,9 +322,9 @@ export class Session implements CallSession {
   }
 
   /** A message that nobody waits for: should it be lost, the request it belongs to fails by itself. */
-  #tell(message: JsonRpcMessage): void {
+  async #tell(message: JsonRpcMessage): Promise<void> {
     if (this.#isClosed) return;
-    this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+    await this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
   }
 }
 
@@ -302,29 +332,10 @@ export function hasProgress(params: JsonObject): params is Progress {
   return typeof params.progress === "number";
 }
 
-/** Reads the answer to `initialize`. @throws UpstreamFailure when it is none, or of a version that we do not speak */
-export function readDescription(result: JsonObject): ServerDescription {
-  const { protocolVersion, capabilities, serverInfo, instructions } = result;
-  if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion)) {
-    const message = `The server speaks protocol version ${JSON.stringify(protocolVersion)}, expected one of ${LEGACY_VERSIONS.join(", ")}`;
-    throw new UpstreamFailure(message, { mayHaveRun: false });
-  }
-  return {
-    protocolVersion,
-    capabilities: isObject(capabilities) ? capabilities : {},
-    serverInfo: isObject(serverInfo) ? serverInfo : {},
-    ...(typeof instructions === "string" ? { instructions } : {}),
-  };
-}
-
-/** The server did not do in time what it has to do before it is of use. */
-export function slowToStart(what: string, ms: number): UpstreamFailure {
-  const message = `The server did not ${what} within ${ms} ms (startTimeout)`;
-  return new UpstreamFailure(message, { mayHaveRun: false, hasStarted: false });
-}
-
-/** Whatever went wrong while the session opened, the call that wanted it has not been sent, and nobody answered it. */
-function beforeTheCall({ message, facts }: UpstreamFailure): UpstreamFailure {
-  const { rpcError: _, ...others } = facts;
-  return new UpstreamFailure(message, { ...others, mayHaveRun: false });
-}
+const NOTHING_TO_RESUME: Asking = {
+  ended: Promise.reject(
+    new UpstreamFailure("This connection knows no way to ask for what was said before", { mayHaveRun: true }),
+  ),
+  stop: () => {},
+};
+NOTHING_TO_RESUME.ended.catch(() => {});

@@ -76,6 +76,7 @@ export class Solo {
       const release: Lease["release"] = (state) => {
         if (isReleased) return;
         session.attach(this.#present?.listener?.holder);
+        if (state === "left") void session.close(state);
         if (state === "doubtful") void session.close();
         leave();
       };

@@ -4,7 +4,7 @@ import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import type { UpstreamFetch } from "./fetch.ts";
 import { inTime } from "./in-time.ts";
-import { type Asking, INITIALIZED, type Wire } from "./wire.ts";
+import { type Asking, type AskListener, INITIALIZED, type Wire } from "./wire.ts";
 
 export interface SseOptions {
   /** Of the event stream; where messages are posted to is the server's to say, on the same origin. */
@@ -63,7 +63,7 @@ export class SseWire implements Wire {
     return this.#send(message);
   }
 
-  ask(request: JsonRpcRequest, onAccepted = () => {}): Asking {
+  ask(request: JsonRpcRequest, { onAccepted = () => {} }: AskListener = {}): Asking {
     let stop = () => {};
     const ended = new Promise<void>((resolve, reject) => {
       this.#asked.add(reject);

@@ -4,7 +4,7 @@ import { Child, type ChildOptions, type Exit } from "./child.ts";
 import { type FailureFacts, UpstreamFailure } from "./failure.ts";
 import { LineSplitter } from "./lines.ts";
 import { readMessages, toLine } from "./message-line.ts";
-import { type Asking, INITIALIZED, type Wire } from "./wire.ts";
+import { type Asking, type AskListener, INITIALIZED, type Wire } from "./wire.ts";
 
 export type StdioOptions = ChildOptions & {
   /** How long one message of the server may be. */
@@ -52,7 +52,7 @@ export class StdioWire implements Wire {
     return this.#send(message);
   }
 
-  ask(request: JsonRpcRequest, onAccepted = () => {}): Asking {
+  ask(request: JsonRpcRequest, { onAccepted = () => {} }: AskListener = {}): Asking {
     let stop = () => {};
     const ended = new Promise<void>((_, reject) => {
       stop = () => this.#asked.delete(reject);

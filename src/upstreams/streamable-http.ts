@@ -3,43 +3,46 @@ import {
   type JSONRPCMessage,
   StreamableHTTPClientTransport,
 } from "@modelcontextprotocol/client";
-import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
-import { toFailure, UpstreamFailure } from "./failure.ts";
-import { type Expected, STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
-import { type Asking, INITIALIZED, type Wire } from "./wire.ts";
+import { within } from "../ops/within.ts";
+import type { JsonRpcMessage, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
+import { Exchange, type ExchangeContext, type Reconnecting, rejectAsFailure } from "./exchange.ts";
+import { UpstreamFailure } from "./failure.ts";
+import type { Expected, UpstreamFetch } from "./fetch.ts";
+import { isBusy, isEventStream, isRefusal, RESUMING, reconnectLater, retryDelay } from "./reconnecting.ts";
+import { ResumedExchange } from "./resumed-exchange.ts";
+import { StreamEnd } from "./stream-end.ts";
+import {
+  type Asking,
+  type AskListener,
+  INITIALIZED,
+  type JoinedSession,
+  type PickUp,
+  type Wire,
+} from "./wire.ts";
 
 export interface StreamableHttpOptions {
   readonly url: URL;
   /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
-  /** A session that is open already, and not ours to end or to listen to. Its id is absent where the server has no sessions. */
+  /** A session that is open already. */
   readonly joined?: JoinedSession;
+  /** Whether that session was opened by a gateway, and so is ours to listen to and to end. Absent: it is a client's own. */
+  readonly isOurs?: boolean;
 }
 
-export interface JoinedSession {
-  readonly id?: string;
-  readonly protocolVersion: string;
-}
-
-/** How a stream that was cut is picked up again for its answer, where the server gave its events ids. */
-const RESUMING = {
-  initialReconnectionDelay: 500,
-  maxReconnectionDelay: 10_000,
-  reconnectionDelayGrowFactor: 2,
-  maxRetries: 20,
-};
 /** The stream that the server pushes on is wanted as long as the session is. */
-const LISTENING = { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY };
-/** Sooner than this after a cut, several server SDKs lose the stream. */
-const MIN_RECONNECT_DELAY_MS = 500;
+const LISTENING: Reconnecting = {
+  options: { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY },
+  scheduler: reconnectLater,
+};
 /** A server may keep the head of its stream back until it has an event: then listening has begun all the same. */
 const LISTEN_DEADLINE_MS = 1_000;
 /** A server that does not answer the end of a session is left without a word. */
 const GOODBYE_MS = 1_000;
 
 /** Streamable HTTP as of 2025-03-26 to 2025-11-25, over the SDK's transport: one of them for each request. */
-export class StreamableHttpWire implements Wire {
+export class StreamableHttpWire implements Wire, PickUp {
   onMessage: Wire["onMessage"] = () => {};
   onGarbage: Wire["onGarbage"] = () => {};
   onLost: Wire["onLost"] = () => {};
@@ -47,7 +50,7 @@ export class StreamableHttpWire implements Wire {
   readonly #options: StreamableHttpOptions;
   /** Carries the session itself: `initialize`, notifications, answers, and the stream that the server pushes on. */
   readonly #main: StreamableHTTPClientTransport;
-  readonly #exchanges = new Set<StreamableHTTPClientTransport>();
+  readonly #exchanges = new Set<Exchange | ResumedExchange>();
   #version: string | undefined;
   #isListening = false;
   #isClosed = false;
@@ -55,18 +58,27 @@ export class StreamableHttpWire implements Wire {
   #last = { status: 0, isStream: false };
   #onListening = () => {};
   #endHandshake = () => {};
+  #endListening = () => {};
   #handshaking: Expected | undefined;
 
   // Shared by all transports: thousands of calls may be waiting on one of their own.
   readonly #requestInit: RequestInit;
   readonly #receive = (message: JSONRPCMessage) => this.onMessage(message as JsonRpcMessage);
   readonly #complain = (error: Error) => this.onGarbage(error);
+  readonly #context: ExchangeContext;
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
     this.#requestInit = { headers: { ...options.headers } };
     this.#version = options.joined?.protocolVersion;
     this.#main = this.#transport((url, init) => this.#mainFetch(url, init), LISTENING);
+    this.#context = {
+      fetch: options.fetch,
+      transport: (fetch, reconnecting) => this.#transport(fetch, reconnecting),
+      receive: this.#receive,
+      isListening: () => this.#isListening,
+      placeOf: (lastEventId) => ({ session: this.#session, lastEventId }),
+    };
     if (options.joined !== undefined) void this.#main.start();
   }
 
@@ -80,31 +92,79 @@ export class StreamableHttpWire implements Wire {
     await this.#main.send(message as JSONRPCMessage).catch(rejectAsFailure);
   }
 
-  ask(request: JsonRpcRequest, onAccepted = () => {}): Asking {
+  ask(request: JsonRpcRequest, listener: AskListener = {}): Asking {
     if (this.#isClosed) return { ended: Promise.reject(closed()), stop: () => {} };
-    return request.method === "initialize" ? this.#handshake(request) : this.#exchange(request, onAccepted);
+    if (request.method === "initialize") return this.#handshake(request);
+    const exchange = new Exchange(this.#context, request, listener);
+    return this.#begin(exchange, exchange.send());
   }
 
-  async initialized(notification = INITIALIZED): Promise<void> {
+  get pickUp(): PickUp {
+    return this;
+  }
+
+  resume(answerTo: RequestId, lastEventId: string, listener: AskListener = {}): Asking {
+    if (this.#isClosed) return { ended: Promise.reject(closed()), stop: () => {} };
+    const exchange = new ResumedExchange(this.#context, answerTo, lastEventId, listener);
+    return this.#begin(exchange, exchange.listen());
+  }
+
+  initialized(notification = INITIALIZED): Promise<void> {
+    return this.#untilListening(async () => {
+      await this.tell(notification);
+      // The transport opens the stream by itself when this is acknowledged with 202, but not after another 2xx.
+      if (this.#last.status !== 202) this.#main.resumeStream("").catch(() => {});
+    });
+  }
+
+  async listen(): Promise<void> {
+    if (this.#isOurs && !this.#isClosed) await this.#untilListening(async () => void this.#listenAgain());
+  }
+
+  async close(state?: "left"): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#onListening();
+    this.#endHandshake();
+    this.#endListening();
+    for (const exchange of this.#exchanges) await exchange.close();
+    if (this.#isOurs && state !== "left") await this.#sayGoodbye();
+    await this.#main.close();
+  }
+
+  get #isOurs(): boolean {
+    return this.#options.joined === undefined || this.#options.isOurs === true;
+  }
+
+  /** As others can speak in it. */
+  get #session(): JoinedSession {
+    const { sessionId } = this.#main;
+    const protocolVersion = this.#version ?? "";
+    return sessionId === undefined ? { protocolVersion } : { id: sessionId, protocolVersion };
+  }
+
+  async #untilListening(begin: () => Promise<void>): Promise<void> {
     const listening = new Promise<void>((resolve) => {
       this.#onListening = resolve;
     });
-    await this.tell(notification);
-    // The transport opens the stream by itself when this is acknowledged with 202, but not after another 2xx.
-    if (this.#last.status !== 202) this.#main.resumeStream("").catch(() => {});
+    await begin();
     const deadline = setTimeout(this.#onListening, LISTEN_DEADLINE_MS);
     await listening;
     clearTimeout(deadline);
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#onListening();
-    this.#endHandshake();
-    for (const transport of this.#exchanges) await transport.close();
-    if (this.#options.joined === undefined) await this.#sayGoodbye();
-    await this.#main.close();
+  /** As soon as the server lets go of the stream that another process had. */
+  async #listenAgain(): Promise<void> {
+    const { ended, end } = new StreamEnd();
+    this.#endListening = end;
+    for (let failures = 1; !this.#isClosed && failures <= RESUMING.maxRetries; failures += 1) {
+      try {
+        return await this.#main.resumeStream("");
+      } catch (error) {
+        if (!isBusy(error)) return;
+      }
+      await within(retryDelay(failures), ended);
+    }
   }
 
   async #sayGoodbye(): Promise<void> {
@@ -128,58 +188,10 @@ export class StreamableHttpWire implements Wire {
     return { ended: send(), stop: () => stream.end() };
   }
 
-  /** Sends one request on a transport of its own, to know when nothing more can come of it. */
-  #exchange(request: JsonRpcRequest, onAccepted: () => void): Asking {
-    const stream = new StreamEnd();
-    let isAnswerElsewhere = false;
-    let lastEventId: string | undefined;
-    const expected: Expected = { answerTo: request.id, onAccepted, onOverflow: stream.end };
-    const fetch: FetchLike = async (url, init) => {
-      // The transport forgets where it was when a resumed stream is cut before its first event.
-      if (init?.method === "GET" && lastEventId !== undefined)
-        (init.headers as Headers).set("last-event-id", lastEventId);
-      const response = await this.#options.fetch(url, init, expected).catch((error: unknown) => {
-        // What refuses to resume a stream once will refuse it again: the answer is lost.
-        if (init?.method === "GET" && isRefusal(error)) stream.end(lost(error));
-        throw error;
-      });
-      isAnswerElsewhere = response.status === 202 || isEventStream(response);
-      if (response.status === 202 && !this.#isListening) stream.end(onlyAcknowledged());
-      return response;
-    };
-    const transport = this.#transport(fetch, RESUMING);
-    transport.onclose = () => stream.end();
-    this.#exchanges.add(transport);
-    let isOver = false;
-    let lastOrders: NodeJS.Timeout | undefined;
-    const send = async () => {
-      try {
-        await transport.start();
-        await transport
-          .send(request as JSONRPCMessage, {
-            onRequestStreamEnd: () => stream.end(),
-            onresumptiontoken: (id) => {
-              lastEventId = id;
-            },
-          })
-          .catch(rejectAsFailure);
-        if (isAnswerElsewhere) await stream.ended;
-      } catch (error) {
-        await transport.close();
-        throw error;
-      } finally {
-        isOver = true;
-        clearTimeout(lastOrders);
-        this.#exchanges.delete(transport);
-      }
-    };
-    // A server closes the stream when it has answered; to cut it off at once would cost the connection every time.
-    const stop = () => {
-      // What it says after its answer belongs to no call, and must not be taken for the next one's.
-      transport.onmessage = () => {};
-      if (!isOver) lastOrders = setTimeout(() => void transport.close(), STREAM_GRACE_MS);
-    };
-    return { ended: send(), stop };
+  #begin(exchange: Exchange | ResumedExchange, ended: Promise<void>): Asking {
+    this.#exchanges.add(exchange);
+    const isOver = ended.finally(() => this.#exchanges.delete(exchange));
+    return { ended: isOver, stop: () => exchange.stop() };
   }
 
   async #mainFetch(url: string | URL, init: RequestInit | undefined): Promise<Response> {
@@ -200,13 +212,13 @@ export class StreamableHttpWire implements Wire {
     }
   }
 
-  #transport(fetch: FetchLike, reconnectionOptions: typeof RESUMING): StreamableHTTPClientTransport {
+  #transport(fetch: FetchLike, { options, scheduler }: Reconnecting): StreamableHTTPClientTransport {
     const sessionId = this.#main?.sessionId ?? this.#options.joined?.id;
     const transport = new StreamableHTTPClientTransport(this.#options.url, {
       fetch,
       requestInit: this.#requestInit,
-      reconnectionOptions,
-      reconnectionScheduler: reconnectLater,
+      reconnectionOptions: options,
+      reconnectionScheduler: scheduler,
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(this.#version === undefined ? {} : { protocolVersion: this.#version }),
     });
@@ -216,49 +228,6 @@ export class StreamableHttpWire implements Wire {
   }
 }
 
-/** The end of a stream, which somebody may or may not wait for. */
-class StreamEnd {
-  readonly ended: Promise<void>;
-  end: (failure?: UpstreamFailure) => void = () => {};
-
-  constructor() {
-    this.ended = new Promise((resolve, reject) => {
-      this.end = (failure) => (failure === undefined ? resolve() : reject(failure));
-    });
-    this.ended.catch(() => {});
-  }
-}
-
-function reconnectLater(reconnect: () => void, delayMs: number): () => void {
-  const timer = setTimeout(reconnect, Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
-  return () => clearTimeout(timer);
-}
-
-function isEventStream(response: Response): boolean {
-  return response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-}
-
-function isRefusal(error: unknown): error is UpstreamFailure {
-  if (!(error instanceof UpstreamFailure)) return false;
-  const { status } = error.facts;
-  // Too early is no refusal: an old stream may still be open from the server's point of view.
-  return status !== undefined && status < 500 && status !== 409 && status !== 429;
-}
-
-function lost(refusal: UpstreamFailure): UpstreamFailure {
-  const message = `The stream with the answer was cut and could not be resumed: ${refusal.message}`;
-  return new UpstreamFailure(message, { mayHaveRun: true, cause: refusal });
-}
-
-function onlyAcknowledged(): UpstreamFailure {
-  const message = "The server took the request but opened no stream to answer it";
-  return new UpstreamFailure(message, { mayHaveRun: true });
-}
-
 function closed(): UpstreamFailure {
   return new UpstreamFailure("The session with the server was closed", { mayHaveRun: false });
-}
-
-function rejectAsFailure(error: unknown): Promise<never> {
-  return Promise.reject(toFailure(error));
 }

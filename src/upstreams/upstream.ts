@@ -3,21 +3,16 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { Admission } from "./admission.ts";
 import type { BerthWait } from "./berths.ts";
 import { ControlSession } from "./control.ts";
+import { readDescription, type ServerDescription } from "./description.ts";
+import { slowToStart } from "./failure.ts";
 import { inTime } from "./in-time.ts";
 import type { ModernServer } from "./modern-server.ts";
 import { ModernUpstream } from "./modern-upstream.ts";
-import { type Lease, SessionPool, type SessionUser } from "./pool.ts";
-import {
-  readDescription,
-  type ServerDescription,
-  Session,
-  type SessionHolder,
-  slowToStart,
-} from "./session.ts";
+import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./pool.ts";
+import { Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
-import type { JoinedSession } from "./streamable-http.ts";
-import type { Wire } from "./wire.ts";
+import type { JoinedSession, Wire } from "./wire.ts";
 import { Wires, type WiresOptions } from "./wires.ts";
 
 /** For whom a session is: no two callers, credentials or declarations ever share one. */
@@ -33,6 +28,16 @@ export interface SessionOwner {
 export interface ClientSession extends JoinedSession {
   /** The client's own headers, credentials among them. */
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A session in which a request was sent that is to be gone on with. */
+export interface RejoinedSession {
+  /** As the checkpoint has it. */
+  readonly session: JoinedSession;
+  /** The caller's own headers that are passed on. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether a client opened it; else a gateway did. */
+  readonly isClients: boolean;
 }
 
 export interface UpstreamOptions extends WiresOptions {
@@ -116,7 +121,7 @@ export class Upstream {
   }
 
   /** The client's own session, for one call: to be released without being ended. */
-  join({ headers, ...joined }: ClientSession, holder: SessionHolder): Lease {
+  join({ headers, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
     const wire = this.#wires.join(headers, joined);
     const session = Session.join({ wire, holder, onGarbage: this.#onGarbage });
     this.#joined.add(session);
@@ -125,6 +130,37 @@ export class Upstream {
       void session.close();
     };
     return { session, isReused: false, release };
+  }
+
+  /**
+   * A session in which another process has sent a request, to go on with that. A client's own is joined and not ended; one of the
+   * gateway's is listened to again, counts for `maxSessions`, and is ended when it is released, unless it is left to somebody else.
+   * @param signal aborted, with the failure that says why, when it is not wanted any more
+   * @throws UpstreamFailure when the server has no room, or its transport knows nothing of the kind
+   */
+  async rejoin(
+    { session, headers, isClients }: RejoinedSession,
+    holder: SessionHolder,
+    signal?: AbortSignal,
+  ): Promise<RejoinedLease> {
+    if (isClients) return this.join({ ...session, headers }, holder);
+    const rejoined = await this.#admission.rejoin(
+      headers,
+      session,
+      async (wire) => {
+        const joined = Session.join({ wire, holder, onGarbage: this.#onGarbage });
+        await wire.pickUp?.listen();
+        return joined;
+      },
+      { signal },
+    );
+    this.#joined.add(rejoined);
+    const release: Lease["release"] = (state) => {
+      this.#joined.delete(rejoined);
+      rejoined.attach(undefined);
+      void rejoined.close(state === "left" ? state : undefined);
+    };
+    return { session: rejoined, isReused: false, release };
   }
 
   /** How long a session of no use is kept that is not for one call alone: somebody's lists, or a client's own. */

@@ -1,4 +1,4 @@
-import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
 
 /** A request's own stream. */
 export interface Asking {
@@ -6,6 +6,40 @@ export interface Asking {
   readonly ended: Promise<void>;
   /** Nobody listens any longer. */
   stop(): void;
+}
+
+/** A session of Streamable HTTP, as somebody else can speak in it too. Its id is absent where the server has no sessions. */
+export interface JoinedSession {
+  readonly id?: string;
+  readonly protocolVersion: string;
+}
+
+/** A place in what the server has said on a request's own stream (2025-11-25, Transports §Resumability and Redelivery). */
+export interface EventPlace {
+  readonly session: JoinedSession;
+  readonly lastEventId: string;
+}
+
+/** What can be heard of a request's own stream, apart from its messages. None may throw. */
+export interface AskListener {
+  /** The server has not refused the request. */
+  onAccepted?(): void;
+  /**
+   * What came up to here need not come again: called after the message of that event, if it had one, and never for the answer itself. Not
+   * called by a wire or for a server with which nothing can be picked up.
+   */
+  onEvent?(place: EventPlace): void;
+}
+
+/** What it takes to go on with a request that another process has sent. */
+export interface PickUp {
+  /**
+   * Listens again to what the server sends unasked in the session. Settles when that has begun, or when there is no need to wait for it;
+   * a server that has no such stream, or refuses it, is no failure.
+   */
+  listen(): Promise<void>;
+  /** Waits for the answer to the request of that id, on the stream that goes on after the event. */
+  resume(answerTo: RequestId, lastEventId: string, listener?: AskListener): Asking;
 }
 
 /**
@@ -21,8 +55,10 @@ export interface Wire {
   onLost: () => void;
   /** Sends a notification or an answer. @throws UpstreamFailure */
   tell(message: JsonRpcMessage): Promise<void>;
-  /** Sends a request, and listens on the stream that it opens. `onAccepted`: the server has not refused it. */
-  ask(request: JsonRpcRequest, onAccepted?: () => void): Asking;
+  /** Sends a request, and listens on the stream that it opens. */
+  ask(request: JsonRpcRequest, listener?: AskListener): Asking;
+  /** Absent where the server cannot be asked for what it has said before. */
+  readonly pickUp?: PickUp | undefined;
   /** To be called with the version that was negotiated, before anything but `initialize` is sent. */
   setProtocolVersion(version: string): void;
   /**
@@ -30,8 +66,11 @@ export interface Wire {
    * when it settles.
    */
   initialized(notification?: JsonRpcNotification): Promise<void>;
-  /** Ends the session on the server where there is one, and everything that is still open. Never rejects. */
-  close(): Promise<void>;
+  /**
+   * Ends the session on the server where there is one, and everything that is still open. Never rejects. `left`: the session is
+   * somebody else's now, and the server is told nothing.
+   */
+  close(state?: "left"): Promise<void>;
 }
 
 /** What there is to say where nobody says more. */

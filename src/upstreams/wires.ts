@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { UpstreamConfig } from "../config/config.ts";
-import { toFailure } from "./failure.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
 import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
-import { type JoinedSession, StreamableHttpWire } from "./streamable-http.ts";
-import type { Wire } from "./wire.ts";
+import { type StreamableHttpOptions, StreamableHttpWire } from "./streamable-http.ts";
+import type { JoinedSession, Wire } from "./wire.ts";
 
 export interface WiresOptions {
   readonly config: UpstreamConfig;
@@ -44,6 +44,12 @@ export class Wires {
     return transport === "streamable-http" || (transport === "auto" && !this.#isSse);
   }
 
+  /** Goes on with a session that another process of ours has opened. @throws UpstreamFailure */
+  async rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>): Promise<T> {
+    if (!this.isStreamable) throw notStreamable();
+    return use(this.#streamable(headers, { joined, isOurs: true }));
+  }
+
   /** Opens a session on a new wire. @throws UpstreamFailure */
   async open<T>(headers: Headers, use: Use<T>): Promise<T> {
     const { config, log, maxMessageBytes } = this.#options;
@@ -61,7 +67,7 @@ export class Wires {
 
   /** A wire to a session that a client has opened over Streamable HTTP. */
   join(headers: Headers, joined: JoinedSession): Wire {
-    return this.#streamable(headers, joined);
+    return this.#streamable(headers, { joined });
   }
 
   async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {
@@ -91,9 +97,8 @@ export class Wires {
     }
   }
 
-  #streamable(headers: Headers, joined?: JoinedSession): Wire {
-    const options = this.#http(headers);
-    return new StreamableHttpWire(joined === undefined ? options : { ...options, joined });
+  #streamable(headers: Headers, session: Pick<StreamableHttpOptions, "joined" | "isOurs"> = {}): Wire {
+    return new StreamableHttpWire({ ...this.#http(headers), ...session });
   }
 
   #sse(headers: Headers, openingMs?: number): Wire {
@@ -107,4 +112,9 @@ export class Wires {
     const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
     return { url: config.url, headers: { ...headers, ...config.headers }, fetch };
   }
+}
+
+function notStreamable(): UpstreamFailure {
+  const message = "The server's transport has no sessions that can be joined again";
+  return new UpstreamFailure(message, { mayHaveRun: true });
 }

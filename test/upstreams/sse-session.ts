@@ -55,7 +55,7 @@ export async function openSession(url: URL, options: OpenOptions = {}): Promise<
       onRequest: (request, asked) => {
         heard.push(request);
         const result = options.answers?.[request.method];
-        if (result !== undefined) asked.respond(request.id, { result });
+        if (result !== undefined) void asked.respond(request.id, { result });
       },
       onNotification: (notification) => heard.push(notification),
     },

@@ -34,7 +34,7 @@ test("a question of the server, answered", async () => {
     capabilities: { elicitation: {} },
     onRequest: ({ id, method }, session) => {
       expect(method).toBe("elicitation/create");
-      session.respond(id, { result: { action: "decline" } });
+      void session.respond(id, { result: { action: "decline" } });
     },
   });
   expect(await text("startElicitation")).toContain("declined");

@@ -1,0 +1,26 @@
+import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
+import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
+import { UpstreamFailure } from "./failure.ts";
+
+/** What the server said of itself in answer to `initialize`. */
+export interface ServerDescription {
+  readonly protocolVersion: string;
+  readonly capabilities: JsonObject;
+  readonly serverInfo: JsonObject;
+  readonly instructions?: string;
+}
+
+/** Reads the answer to `initialize`. @throws UpstreamFailure when it is none, or of a version that we do not speak */
+export function readDescription(result: JsonObject): ServerDescription {
+  const { protocolVersion, capabilities, serverInfo, instructions } = result;
+  if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion)) {
+    const message = `The server speaks protocol version ${JSON.stringify(protocolVersion)}, expected one of ${LEGACY_VERSIONS.join(", ")}`;
+    throw new UpstreamFailure(message, { mayHaveRun: false });
+  }
+  return {
+    protocolVersion,
+    capabilities: isObject(capabilities) ? capabilities : {},
+    serverInfo: isObject(serverInfo) ? serverInfo : {},
+    ...(typeof instructions === "string" ? { instructions } : {}),
+  };
+}

@@ -1,0 +1,167 @@
+import type { FetchLike, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import type { RequestId } from "../protocol/jsonrpc.ts";
+import { EventLog, type ExchangeContext } from "./exchange.ts";
+import { toFailure, UpstreamFailure } from "./failure.ts";
+import {
+  isBusy,
+  isEventStream,
+  isRefusal,
+  MIN_RECONNECT_DELAY_MS,
+  RESUMING,
+  retryDelay,
+} from "./reconnecting.ts";
+import type { AskListener } from "./wire.ts";
+
+/** A stream on which nothing at all comes for so long is opened once more: some servers lose one that is opened too early. */
+const SILENCE_MS = 5_000;
+/** How often a server that cannot be reached, or is out of order, is tried again. */
+const MAX_FAILURES = 3;
+/** How the transport reconnects is none of its own affair here. */
+const TELLING = { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY };
+
+/**
+ * The rest of a request that was sent on another connection: what the server has said since an event, and what it is going to say
+ * (2025-11-25, Transports §Resumability and Redelivery).
+ */
+export class ResumedExchange {
+  readonly #context: ExchangeContext;
+  readonly #answerTo: RequestId;
+  readonly #listener: AskListener;
+  readonly #log: EventLog;
+  /** Ends what is waited for at the moment. */
+  #interrupt: (failure?: UpstreamFailure) => void = () => {};
+  #transport: StreamableHTTPClientTransport | undefined;
+  #isOver = false;
+
+  constructor(context: ExchangeContext, answerTo: RequestId, lastEventId: string, listener: AskListener) {
+    this.#context = context;
+    this.#answerTo = answerTo;
+    this.#listener = listener;
+    this.#log = new EventLog(context, answerTo, listener);
+    this.#log.lastEventId = lastEventId;
+  }
+
+  /**
+   * Listens until it is stopped, on one connection after the other.
+   * @throws UpstreamFailure when the server refuses, or cannot be reached several times in a row
+   */
+  async listen(): Promise<void> {
+    let isPatient = false;
+    let failures = 0;
+    while (!this.#isOver) {
+      let delayMs: number;
+      try {
+        delayMs = await this.#connection(isPatient);
+        isPatient = true;
+        failures = 0;
+      } catch (error) {
+        if (this.#isOver) throw error;
+        failures += 1;
+        const isHopeless =
+          isRefusal(error) || failures > (isBusy(error) ? RESUMING.maxRetries : MAX_FAILURES);
+        if (isHopeless) throw unresumed(toFailure(error));
+        delayMs = retryDelay(failures);
+      } finally {
+        await this.#transport?.close();
+      }
+      if (!this.#isOver) await this.#pause(delayMs);
+    }
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    this.#interrupt();
+  }
+
+  async close(): Promise<void> {
+    this.stop();
+    await this.#transport?.close();
+  }
+
+  /**
+   * Listens on one connection until it ends, or is silent from its beginning unless one is patient. Resolves with how long to wait
+   * before the next, in milliseconds. @throws UpstreamFailure
+   */
+  async #connection(isPatient: boolean): Promise<number> {
+    let silence: NodeJS.Timeout | undefined;
+    const ended = new Promise<number>((resolve, reject) => {
+      this.#interrupt = (failure) => (failure === undefined ? resolve(0) : reject(failure));
+      const onOpen = () => {
+        if (!isPatient) silence = setTimeout(() => resolve(MIN_RECONNECT_DELAY_MS), SILENCE_MS);
+      };
+      const scheduler = (_: () => void, delayMs: number) => {
+        resolve(Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
+        return () => {};
+      };
+      const fetch = this.#fetcher(onOpen, () => clearTimeout(silence));
+      this.#open(this.#context.transport(fetch, { options: TELLING, scheduler })).catch(reject);
+    });
+    try {
+      return await ended;
+    } finally {
+      clearTimeout(silence);
+    }
+  }
+
+  async #open(transport: StreamableHTTPClientTransport): Promise<void> {
+    this.#transport = transport;
+    transport.onmessage = (message) => {
+      if (!this.#isOver) this.#log.receive(message);
+    };
+    await transport.start();
+    await transport.resumeStream(this.#log.lastEventId as string, { onresumptiontoken: this.#log.note });
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#interrupt = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #fetcher(onOpen: () => void, onBytes: () => void): FetchLike {
+    const onOverflow = (failure: UpstreamFailure) => {
+      this.#isOver = true;
+      this.#interrupt(failure);
+    };
+    const expected = { answerTo: this.#answerTo, onAccepted: () => {}, onOverflow };
+    return async (url, init) => {
+      const response = await this.#context.fetch(url, init, expected);
+      const { ok, status, body } = response;
+      if (!ok || body === null || !isEventStream(response)) throw noStream(status);
+      this.#listener.onAccepted?.();
+      onOpen();
+      return new Response(watched(body, onBytes), { status, headers: response.headers });
+    };
+  }
+}
+
+function watched(body: ReadableStream<Uint8Array>, onBytes: () => void): ReadableStream<Uint8Array> {
+  return body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform: (chunk, controller) => {
+        onBytes();
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+}
+
+/** Says only why: that the answer could not be picked up is for whoever wanted it to say. */
+function unresumed(cause: UpstreamFailure): UpstreamFailure {
+  const { status, wwwAuthenticate } = cause.facts;
+  return new UpstreamFailure(cause.message, {
+    mayHaveRun: true,
+    ...(status === undefined ? {} : { status }),
+    ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
+    cause,
+  });
+}
+
+function noStream(status: number): UpstreamFailure {
+  const message = `The server answered HTTP ${status} and opened no event stream`;
+  return new UpstreamFailure(message, { mayHaveRun: true, status });
+}
