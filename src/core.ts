@@ -6,9 +6,11 @@ import { OpenStreams } from "./lanes/open-streams.ts";
 import { TransparentLane } from "./lanes/transparent.ts";
 import { within } from "./ops/within.ts";
 import { openStore } from "./stores/open.ts";
+import type { TaskStore } from "./stores/task-store.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
 import { policyOf } from "./tasks/policy.ts";
+import { reviver } from "./tasks/revive.ts";
 import { Slots } from "./tasks/slots.ts";
 import { type UpstreamAgents, upstreamAgents } from "./upstreams/fetch.ts";
 import { Upstream } from "./upstreams/upstream.ts";
@@ -19,54 +21,66 @@ export interface Core {
   readonly routes: readonly Route[];
   readonly isStopping: boolean;
   /**
-   * Lets the calls that run end within `limits.drainTimeout`, or until `enough` settles, and writes down the rest as lost.
-   * Only the first time counts.
+   * Lets the calls that run end within `limits.drainTimeout`, or until `enough` settles, and leaves the rest to others, or
+   * writes it down as lost. Only the first time counts.
    */
   close(intake: Intake, enough?: Promise<unknown>): Promise<void>;
 }
 
 /** Where requests come in, and how that ends: step by step, in this order. */
 export interface Intake {
-  /** Lets nobody in any more. */
-  stop(): void;
-  /** Settles when nobody waits for an answer any more. */
-  idle(): Promise<void>;
+  /** The beginning of the end: settles when those who are here now have their answers. Whoever comes later is served as well. */
+  drain(): Promise<void>;
+  /** Lets nobody in any more, and settles when everybody has gone. */
+  stop(): Promise<void>;
   /** Parts with whoever is still there. */
   cut(): Promise<void>;
 }
 
-/** Who still waits is told that we stop, and that has to be written before the connections are closed. */
-const GOODBYE_MS = 100;
+/** Those who came last are answered, and who waits in vain is told that we stop, before the connections are closed. */
+const GOODBYE_MS = 250;
+/** How long the store may take to note that we have gone. Without that, others wait for the lease to run out. */
+const LEAVE_MS = 2_000;
 
 /** @throws when the store cannot be opened */
 export async function openCore(config: Config, log: Logger): Promise<Core> {
-  const store = await openStore(config.store.url);
-  const engine = new TaskEngine({ store, log });
-  const held = new HeldCalls();
+  const store = await openStore(config.store.url, { ...config.store, warn: (message) => log.warn(message) });
   const agents = upstreamAgents();
+  const parts = config.servers.map((server) => routeOf(server, agents, log.child({ server: server.name })));
+  const engine = new TaskEngine({
+    store,
+    log,
+    revive: reviver(parts),
+    maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
+  });
+  const held = new HeldCalls(engine);
   const transparent = new TransparentLane();
   const backchannels = new Backchannels(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
-  const routes = config.servers.map((server): Route => {
-    const routeLog = log.child({ server: server.name });
-    const shared = { engine, held, transparent, backchannels, streams, stopping: stopping.signal };
-    return { ...routeOf(server, agents, routeLog), ...shared, log: routeLog };
-  });
+  const shared = { engine, held, transparent, backchannels, streams, stopping: stopping.signal };
+  const routes = parts.map((part): Route => ({ ...part, ...shared }));
+  // Nobody waits for it: whoever asks for a task sees to that task at once.
+  void engine.begin();
 
   let closing: Promise<void> | undefined;
   const shutDown = async (intake: Intake, enough: Promise<unknown>) => {
+    // Not ready any more: calls are refused, streams to listen on end, and all the rest is answered until the listeners close.
     stopping.abort();
     streams.stop();
-    intake.stop();
-    // When nobody waits for an answer any more, no call can become a task any more.
-    const settled = intake.idle().then(() => engine.settled());
+    // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
+    const settled = intake.drain().then(() => engine.settled());
     await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
+    // What has not ended is written down, for others to pick up or as lost; and only then is it anybody's. As an owner this
+    // process writes nothing after that.
     await engine.close();
     held.close();
     backchannels.close();
+    await leave(store, log);
+    const gone = intake.stop();
+    await within(GOODBYE_MS, gone);
     transparent.close();
-    await within(GOODBYE_MS, intake.idle());
+    await within(GOODBYE_MS, gone);
     await intake.cut();
     await Promise.all(routes.map(({ upstream }) => upstream.close()));
     await agents.destroy();
@@ -83,6 +97,20 @@ export async function openCore(config: Config, log: Logger): Promise<Core> {
 
 const NEVER = new Promise<never>(() => {});
 
+/** Lets go of what is left in the store. A store that does not answer keeps nobody from stopping. */
+async function leave(store: TaskStore, log: Logger): Promise<void> {
+  let hasLeft = false;
+  const leaving = store.leave().then(() => {
+    hasLeft = true;
+  });
+  let err: unknown;
+  await within(LEAVE_MS, leaving).catch((error: unknown) => {
+    err = error;
+  });
+  if (!hasLeft)
+    log.warn({ err }, "the store was not told that the gateway stops: what it left waits for its lease");
+}
+
 function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
   const largest = Math.max(
     config.tasks.maxResultBytes,
@@ -96,5 +124,5 @@ function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
     maxMessageBytes: 2 * largest + 65_536,
     log,
   });
-  return { config, upstream, policy: policyOf(config), slots: new Slots(config) };
+  return { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
 }

@@ -1,44 +1,30 @@
-import type { ToolPolicy } from "../config/config.ts";
-import { fromModernServer, fromServer, rpc } from "../protocol/errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { seldom } from "../ops/seldom.ts";
+import { rpc } from "../protocol/errors.ts";
 import { checkParamHeaders, givenParamHeaders } from "../protocol/headers.ts";
-import {
-  isObject,
-  type JsonObject,
-  type JsonRpcNotification,
-  type JsonText,
-  toJson,
-} from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
 import { legacyParams } from "../protocol/legacy.ts";
-import {
-  callParams,
-  declaresTasks,
-  isLogged,
-  modernResult,
-  TASKS_EXTENSION,
-  withCacheHints,
-} from "../protocol/modern.ts";
-import { StoreUnavailable, type TaskRecord } from "../stores/task-store.ts";
+import { callParams, declaresTasks, isLogged, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
+import { StoreUnavailable } from "../stores/task-store.ts";
 import { Call, type CallListener } from "../tasks/call.ts";
-import type { CallEnd } from "../tasks/call-end.ts";
+import type { CallTask } from "../tasks/engine.ts";
 import { isOurState, type RequestIdentity } from "../tasks/held.ts";
-import { modernInputRequests, readInputResponses } from "../tasks/input.ts";
-import { modernTask } from "../tasks/view.ts";
+import { readInputResponses } from "../tasks/input.ts";
 import { nextMoment } from "../tasks/wait.ts";
+import type { ToolCatalogue } from "../upstreams/catalogue.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
-import {
-  callTask,
-  claimantOf,
-  type Exchange,
-  type Lane,
-  ownerOf,
-  type Route,
-  serverInfo,
-  serverMeta,
-} from "./lane.ts";
+import { answer, askFor, type Conduct, giveHandle } from "./call-answer.ts";
+import { attendElsewhere } from "./call-elsewhere.ts";
+import { callTask, claimantOf, type Exchange, type Lane, ownerOf } from "./lane.ts";
+
+/** How long the result stays of a call that was held for a client which does not know tasks. */
+const KEPT_AFTER_END_MS = 60_000;
+/** How often it is tried to hold a call while the store is away. */
+const STORE_RETRY_MS = 1_000;
 
 /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
 export const callTool: Lane = async (exchange) => {
-  const { route, params, envelope, headers, server } = exchange;
+  const { route, params, envelope, headers } = exchange;
   const { name, arguments: args } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
   if (args !== undefined && !isObject(args)) throw rpc.invalidParams("arguments must be an object");
@@ -48,8 +34,7 @@ export const callTool: Lane = async (exchange) => {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
   }
   if (headers !== undefined) {
-    const owner = ownerOf(exchange);
-    const tools = server === undefined ? route.upstream.control(owner).tools : server.toolsOf(owner);
+    const tools = toolsOf(exchange);
     try {
       checkParamHeaders(headers, await tools.headerParams(name), args);
     } catch {
@@ -84,13 +69,6 @@ export const readResource: Lane = (exchange) => {
   });
 };
 
-interface Conduct {
-  readonly policy: ToolPolicy;
-  readonly mayBecomeTask: boolean;
-  /** Adds what only a complete result of this method has. */
-  readonly finish: (result: JsonObject) => JsonObject;
-}
-
 /** Begins a call, or finds the one that this request is another round of, and stays with it until there is an answer. */
 async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   const { route, params, caller, method, server } = exchange;
@@ -99,13 +77,17 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   const identity: RequestIdentity = { route: route.config.name, caller: caller.key, method, params: salient };
   // A server that has rounds of its own gave the client the state that is not ours.
   if (params.requestState !== undefined && (server === undefined || isOurState(params.requestState))) {
-    const held = await route.held.resume(params.requestState, identity);
-    if ("taskId" in held) return repeatHandle(exchange, held.taskId);
-    held.call.answer(answers);
-    return attend(exchange, how, held.call, identity);
+    const { task } = await route.held.resume(params.requestState, identity);
+    // The client did not get the handle the first time.
+    if (await route.engine.isTold(task.id)) return giveHandle(exchange, task);
+    await route.engine.update(task.id, claimantOf(exchange), answers);
+    const call = route.engine.callOf(task.id);
+    return call === undefined
+      ? attendElsewhere(exchange, how, task.id)
+      : attend(exchange, how, call, identity);
   }
   if (route.stopping.aborted) throw rpc.stopping();
-  const call = newCall(exchange, how.policy, answers);
+  const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.
     await handOver(exchange, how, call, call.attend());
@@ -115,23 +97,53 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   return attend(exchange, how, call.start(), identity);
 }
 
-function newCall(exchange: Exchange, { maxRuntimeMs }: ToolPolicy, answers: JsonObject): Call {
+function newCall(
+  exchange: Exchange,
+  { policy: { maxRuntimeMs } }: Conduct,
+  answers: JsonObject,
+  mayRepeat: boolean,
+): Call {
   const { route, params, method, envelope, server, headers } = exchange;
   const owner = ownerOf(exchange);
   const { caller, capabilities } = owner;
+  const level = envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel };
+  const repeatable = mayRepeat ? { mayRepeat } : {};
+  const told = { method, capabilities, headers: owner.headers, ...repeatable };
   const shared = { slots: route.slots, caller, capabilities, method, maxRuntimeMs };
   if (server !== undefined) {
     const given = headers === undefined ? {} : givenParamHeaders(headers);
     const lease = async (holder: SessionHolder) => server.lease(owner, given, holder);
-    return new Call({ ...shared, lease, params: callParams(params), isModern: true });
+    const sent = callParams(params);
+    return new Call({
+      ...shared,
+      lease,
+      params: sent,
+      recipe: { ...told, params: sent, isModern: true },
+      isModern: true,
+    });
   }
+  const sent = legacyParams(params);
   return new Call({
     ...shared,
     lease: (holder, over) => route.upstream.lease(owner, holder, over),
-    params: legacyParams(params),
+    params: sent,
     answers,
-    ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),
+    ...level,
+    recipe: { ...told, ...level, params: sent, answers },
   });
+}
+
+/** Whether the call may be made again, should its gateway die (`onLoss: retry`). */
+async function mayRepeat(exchange: Exchange, { policy, mayBecomeTask }: Conduct): Promise<boolean> {
+  if (!mayBecomeTask || policy.onLoss !== "retry") return false;
+  return policy.isUnsafe || toolsOf(exchange).isRepeatable(String(exchange.params.name));
+}
+
+/** What is known of the server's tools. */
+function toolsOf(exchange: Exchange): ToolCatalogue {
+  const { route, server } = exchange;
+  const owner = ownerOf(exchange);
+  return server === undefined ? route.upstream.control(owner).tools : server.toolsOf(owner);
 }
 
 /** Stays with a call until it has ended, asks for something, takes too long, or the client has gone. */
@@ -155,7 +167,15 @@ async function attend(
           if (leave()) call.cancel("the client hung up");
           return;
         case "asked":
-          return await askClient(exchange, call, identity);
+          try {
+            return await askClient(exchange, how, call, identity);
+          } catch (error) {
+            if (!(error instanceof StoreUnavailable)) throw error;
+            // The client could not come back to it; it is still here to wait.
+            seldom(route.log).say("warn", { err: error }, "a call could not be held; trying again");
+            await sleep(STORE_RETRY_MS);
+            break;
+          }
         case "ended":
           return answer(exchange, how, call.end);
         case "elapsed":
@@ -164,7 +184,8 @@ async function attend(
           } catch (error) {
             // Without a store there are no tasks, but this client is still here to wait.
             if (!(error instanceof StoreUnavailable)) throw error;
-            route.log.warn(
+            seldom(route.log).say(
+              "warn",
               { err: error },
               "no task could be created; the client waits for the result instead",
             );
@@ -191,55 +212,37 @@ async function handOver(
     callTask(exchange, String(params.name), policy),
     policy.maxResultBytes,
   );
-  route.held.becomes(call, task.id);
+  // Whoever repeats a round is to get the same handle.
+  if (task.rounds !== undefined) await route.engine.tell(task);
   if (reply.gone.aborted) {
     // Nobody has heard of the task, so nobody can ever ask for it; unless another round gets the same handle.
     if (leave()) await route.engine.cancel(task.id, claimantOf(exchange));
     return;
   }
-  reply.result(handleOf(route, task));
-}
-
-/** The client did not get the handle the first time. */
-async function repeatHandle(exchange: Exchange, taskId: string): Promise<void> {
-  const { route, reply } = exchange;
-  const { task } = await route.engine.get(taskId, claimantOf(exchange));
-  reply.result(handleOf(route, task));
-}
-
-/** `CreateTaskResult`: the task without what only some states have (Tasks §Task Creation). */
-function handleOf(route: Route, task: TaskRecord): JsonText {
-  return modernTask({ task }, task.updatedAt, { resultType: "task", _meta: serverMeta(route) });
+  giveHandle(exchange, task);
 }
 
 /** Ends this round with what the server wants to know (2026-07-28, MRTR). */
-async function askClient({ route, reply }: Exchange, call: Call, identity: RequestIdentity): Promise<void> {
-  const inputRequests = modernInputRequests(call.inputRequests);
-  const requestState = await route.held.hold(call, identity);
-  reply.result(
-    toJson(
-      modernResult({ resultType: "input_required", inputRequests, requestState }, serverInfo(route.upstream)),
-    ),
-  );
+async function askClient(
+  exchange: Exchange,
+  how: Conduct,
+  call: Call,
+  identity: RequestIdentity,
+): Promise<void> {
+  const asked = call.inputRequests;
+  const task = heldTask(exchange, how);
+  const requestState = await exchange.route.held.hold(call, identity, task, how.policy.maxResultBytes);
+  askFor(exchange, asked, requestState);
 }
 
-function answer({ reply, route }: Exchange, { policy, finish }: Conduct, end: CallEnd | undefined): void {
-  switch (end?.kind) {
-    case "result": {
-      const result = toJson(modernResult(finish(end.result), serverInfo(route.upstream)));
-      const bytes = Buffer.byteLength(result);
-      if (bytes > policy.maxResultBytes) throw rpc.resultTooLarge(bytes, policy.maxResultBytes);
-      return reply.result(result);
-    }
-    case "error":
-      throw end.isModern ? fromModernServer(end.error) : fromServer(end.error);
-    case "ours":
-      throw end.error;
-    case "cancelled":
-      throw rpc.internal(`The call was cancelled: ${end.reason}`);
-    case undefined:
-      throw new Error("a call that has not ended has no answer");
-  }
+/** A held call is a task, of which the client may never be told. */
+function heldTask(exchange: Exchange, { policy, mayBecomeTask }: Conduct): CallTask {
+  const { name, uri } = exchange.params;
+  const task = callTask(exchange, String(name ?? uri), policy);
+  if (mayBecomeTask) return task;
+  const { isListed: _, terms, ...rest } = task;
+  // It is kept only in case the client loses our answer.
+  return { ...rest, terms: { ...terms, ttlMs: Math.min(terms.ttlMs, KEPT_AFTER_END_MS) } };
 }
 
 /** What the client wants to hear of a call while it waits: progress under its own token, and log messages. */

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { seldom } from "../ops/seldom.ts";
 import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { StoreUnavailable } from "../stores/task-store.ts";
@@ -7,7 +8,11 @@ import { StoreUnavailable } from "../stores/task-store.ts";
 export function toAnswer(caught: unknown, log: Logger, message: unknown): RpcError {
   if (caught instanceof RpcError) return caught;
   const method = isObject(message) ? message.method : undefined;
-  const isStore = caught instanceof StoreUnavailable;
-  log.error({ err: caught, method }, isStore ? "the store is not available" : "a request failed");
-  return isStore ? rpc.storeUnavailable() : toRpcError(caught);
+  if (caught instanceof StoreUnavailable) {
+    // Every request meets it, for as long as it lasts.
+    seldom(log).say("error", { err: caught, method }, "the store is not available");
+    return rpc.storeUnavailable();
+  }
+  log.error({ err: caught, method }, "a request failed");
+  return toRpcError(caught);
 }

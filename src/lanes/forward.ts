@@ -160,7 +160,7 @@ export async function forwardCall(exchange: HttpRequest): Promise<void> {
 /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
 export async function forwardStream(exchange: HttpExchange): Promise<void> {
   const { request, response, route, server, path } = exchange;
-  if (route.stopping.aborted) throw rpc.noStream();
+  if (route.stopping.aborted) throw rpc.stopping();
   const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
   let tap: EventTap | undefined;
   let hangUp = () => {};

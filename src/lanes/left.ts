@@ -1,4 +1,4 @@
-import { fromModernServer } from "../protocol/errors.ts";
+import { fromModernServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META, resultMessage, withTasks } from "../protocol/modern.ts";
 import { isOurState } from "../tasks/held.ts";
@@ -20,7 +20,7 @@ export async function isLeftTo(server: ModernServer, asked: Asked): Promise<bool
     case "prompts/get":
     case "resources/read":
       // A server with tasks may be a gateway like this one, and its states look like ours.
-      if (isOurState(requestState)) return server.hasTasks && !(await route.held.isMine(requestState));
+      if (isOurState(requestState)) return server.hasTasks && !(await route.held.isOurs(requestState));
       return method !== "tools/call" || server.hasTasks || !mayBecomeTask(asked);
     case "tasks/get":
     case "tasks/update":
@@ -38,7 +38,8 @@ export async function isLeftTo(server: ModernServer, asked: Asked): Promise<bool
 
 /** Hands a request on to the server, and its answer to the client, untouched but for the mention of tasks. */
 export async function pass(server: ModernServer, asked: Asked): Promise<void> {
-  const { http, method, params, id } = asked;
+  const { http, method, params, id, route } = asked;
+  if (method === "tools/call" && route.stopping.aborted) throw rpc.stopping();
   if (http === undefined) return passMessage(server, asked);
   // A server of an older revision refuses so what it has never heard of.
   const onStatus = (status: number) => {

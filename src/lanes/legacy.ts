@@ -14,7 +14,8 @@ import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
  * body says is looked at, and forwarded as it came.
  */
 export function answerLegacy(exchange: HttpExchange): Promise<void> {
-  const { request, message } = exchange;
+  const { request, message, route } = exchange;
+  if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
   if (request.method === "GET") return forwardStream(exchange);
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
@@ -23,6 +24,12 @@ export function answerLegacy(exchange: HttpExchange): Promise<void> {
   if (method === "notifications/cancelled") return takeBack(exchange, params);
   if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
   return answerRequest(asRequest(exchange, id, method, isObject(params) ? params : {}));
+}
+
+/** Whether it is a call, or a batch with one, of which nobody knows how long it takes. */
+function isCall(message: unknown): boolean {
+  if (Array.isArray(message)) return message.some(isCall);
+  return isObject(message) && message.method === "tools/call";
 }
 
 /** Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here. */
@@ -60,7 +67,7 @@ function inSession(exchange: HttpRequest): SessionRequest {
     session: sessionKey(claimantOf(exchange), sessionIdOf(request)),
     joiner: () => {
       const session = clientSession(request, TASKS_2025);
-      return (holder) => route.upstream.join(session, holder);
+      return { session, join: (holder) => route.upstream.join(session, holder) };
     },
     pass: () => forwardCall(exchange),
     passToolList: (supportOf) => forwardToolList(exchange, supportOf),

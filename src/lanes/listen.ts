@@ -31,6 +31,7 @@ export const listen: Lane = async (exchange) => {
   if (filter.taskIds !== undefined && !declaresTasks(envelope.capabilities)) {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
   }
+  if (route.stopping.aborted) throw rpc.stopping();
   const ended = new AbortController();
   const end = () => ended.abort();
   onAbort(reply.gone, end);

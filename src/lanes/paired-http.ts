@@ -86,6 +86,7 @@ export class PairedHttp {
     const session = this.#find(exchange);
     const requests = messages.filter(isRequest);
     if (requests.length > 0) {
+      if (exchange.route.stopping.aborted && requests.some(isCall)) throw rpc.stopping();
       const ids = new Set(requests.map(({ id }) => id));
       if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
         throw rpc.invalidRequest("the id is that of another request under way");
@@ -98,7 +99,7 @@ export class PairedHttp {
 
   async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
     const { route, caller, response, reply } = exchange;
-    if (route.stopping.aborted) throw rpc.noStream();
+    if (route.stopping.aborted) throw rpc.stopping();
     const open = [...this.#all].filter((session) => session.route === route);
     if (open.length >= this.#maxSessions)
       throw rpc.tooManySessions(`${this.#maxSessions} are all that a route has`);
@@ -126,7 +127,7 @@ export class PairedHttp {
   async #get(exchange: PairedExchange): Promise<void> {
     const { route, request, response, reply } = exchange;
     const session = this.#find(exchange);
-    if (route.stopping.aborted) throw rpc.noStream();
+    if (route.stopping.aborted) throw rpc.stopping();
     if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
     const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
     const over = session.listen(response, lastEventId);
@@ -189,6 +190,10 @@ export class PairedHttp {
 
 function isInitialize(message: JsonRpcMessage | undefined): message is JsonRpcRequest {
   return message !== undefined && isRequest(message) && message.method === "initialize";
+}
+
+function isCall({ method }: JsonRpcRequest): boolean {
+  return method === "tools/call";
 }
 
 function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {

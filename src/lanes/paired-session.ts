@@ -162,9 +162,9 @@ export class PairedSession {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
     const { client, route } = this.#options;
-    const refusal = route.stopping.aborted ? rpc.stopping() : undefined;
-    this.#pending.end(refusal);
-    for (const message of this.#held ?? []) this.#refuse(message, refusal ?? rpc.sessionOver());
+    this.#pending.end(route.stopping.aborted ? rpc.stopped() : undefined);
+    const refusal = route.stopping.aborted ? rpc.stopping() : rpc.sessionOver();
+    for (const message of this.#held ?? []) this.#refuse(message, refusal);
     this.#held = undefined;
     this.#unheard.take();
     clearTimeout(this.#lastAnswers);

@@ -85,7 +85,7 @@ export class PairedTasks {
         // What keeps a connection alive is the affair of whoever has it.
         keepAlive: () => {},
       },
-      joiner: () => (holder) => server.join(holder),
+      joiner: () => ({ join: (holder) => server.join(holder) }),
       pass: async () => ask(message),
       passToolList: async (supportOf) => ask(message, (answer) => withTaskSupport(answer, supportOf)),
     };

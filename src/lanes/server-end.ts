@@ -5,10 +5,10 @@ import type {
   JsonRpcResponse,
 } from "../protocol/jsonrpc.ts";
 import { type AnswerListener, TrunkWire } from "../upstreams/branch-wire.ts";
-import { UpstreamFailure } from "../upstreams/failure.ts";
+import { slowToStart, UpstreamFailure } from "../upstreams/failure.ts";
 import { inTime } from "../upstreams/in-time.ts";
 import type { Lease } from "../upstreams/pool.ts";
-import { type SessionHolder, slowToStart } from "../upstreams/session.ts";
+import type { SessionHolder } from "../upstreams/session.ts";
 import type { Wire } from "../upstreams/wire.ts";
 import type { Caller, Route } from "./lane.ts";
 

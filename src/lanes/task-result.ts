@@ -1,6 +1,6 @@
 import { RpcError, rpc } from "../protocol/errors.ts";
 import type { TaskView } from "../stores/task-store.ts";
-import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import { follow } from "../tasks/follow.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
 import { claimantOf, taskIdOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
@@ -13,6 +13,11 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   const { route, reply, session, id } = request;
   const taskId = taskIdOf(request);
   const claimant = claimantOf(request);
+  if (route.stopping.aborted) {
+    const view = await route.engine.get(taskId, claimant);
+    if (view.outcome === undefined) throw rpc.stopping();
+    return answerWith(request, view);
+  }
   const over = new AbortController();
   const letGo = () => over.abort();
   const signals = [reply.gone, route.stopping];
@@ -27,9 +32,14 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   };
   let leave = () => {};
   try {
-    const view = await untilEnded(route.engine, taskId, claimant, over.signal, () => {
+    let isWaiting = false;
+    const view = await follow(route.engine, taskId, claimant, over.signal, (seen) => {
+      if (seen.outcome !== undefined) return seen;
+      if (isWaiting) return undefined;
+      isWaiting = true;
       leave = route.backchannels.attend(taskId, claimant, channel);
       reply.keepAlive();
+      return undefined;
     });
     if (view !== undefined) answerWith(request, view);
     else if (route.stopping.aborted) throw rpc.stopping();
@@ -39,35 +49,6 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     leave();
     taken();
     for (const signal of signals) signal.removeEventListener("abort", letGo);
-  }
-}
-
-/** The task as it ended; `undefined` when the wait was over before. `begin` is called if there is anything to wait for. */
-async function untilEnded(
-  engine: TaskEngine,
-  taskId: string,
-  claimant: Claimant,
-  over: AbortSignal,
-  begin: () => void,
-): Promise<TaskView | undefined> {
-  let wake = () => {};
-  // Watched before it is read: nothing that happens in between is missed.
-  const stop = engine.watch(taskId, () => wake());
-  const onOver = () => wake();
-  over.addEventListener("abort", onOver, { once: true });
-  try {
-    for (let isFirst = true; !over.aborted; isFirst = false) {
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      const view = await engine.get(taskId, claimant);
-      if (view.outcome !== undefined) return view;
-      if (isFirst) begin();
-      if (!over.aborted) await changed;
-    }
-    return undefined;
-  } finally {
-    stop();
   }
 }
 

@@ -1,8 +1,11 @@
+import type { ToolPolicy } from "../config/config.ts";
 import { isJsonRpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+import type { CallRecipe } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
+import type { ClientSession } from "../upstreams/upstream.ts";
 import type { TaskSupport } from "./amended.ts";
 import { type Caller, callTask, claimantOf, type Route, taskIdOf } from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
@@ -13,6 +16,19 @@ const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
 const TASKS_IN_A_PAGE = 50;
 /** A task that is gone as soon as it has ended is of no use to anybody. */
 const MIN_TTL_MS = 1_000;
+
+/** Headers of a client that are no credentials, and that no server needs to know again. */
+const SAYS_NOTHING_SECRET: ReadonlySet<string> = new Set([
+  "accept-language",
+  "cache-control",
+  "pragma",
+  "priority",
+  "sec-fetch-dest",
+  "sec-fetch-mode",
+  "sec-fetch-site",
+  "traceparent",
+  "user-agent",
+]);
 
 /** What of 2025-11-25 the gateway answers, or has a part in. */
 export const LANES_2025: Readonly<Record<string, (request: SessionRequest) => Promise<void>>> = {
@@ -102,14 +118,17 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   const ttlMs = readTtl(wish, policy.ttlMs);
   if (route.stopping.aborted) throw rpc.stopping();
 
-  const join = request.joiner();
+  const joiner = request.joiner();
+  const sent = { name, ...rest };
+  const recipe = joiner.session && recipeIn(joiner.session, sent, await mayRepeat(request, policy, name));
   const call = new Call({
-    lease: async (holder) => join(holder),
+    lease: async (holder) => joiner.join(holder),
     slots: route.slots,
     caller: caller.key,
     method: "tools/call",
-    params: { name, ...rest },
+    params: sent,
     maxRuntimeMs: policy.maxRuntimeMs,
+    ...(recipe === undefined ? {} : { recipe }),
   });
   const claimant = claimantOf(request);
   const task = callTask(request, name, { ...policy, ttlMs });
@@ -135,6 +154,29 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
       ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
     }),
   );
+}
+
+/** What it takes for another gateway to make the call in the client's session, or to pick it up there. */
+function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, mayRepeat: boolean): CallRecipe {
+  const own = Object.entries(headers).filter(([name]) => !SAYS_NOTHING_SECRET.has(name));
+  return {
+    method: "tools/call",
+    params,
+    headers: Object.fromEntries(own),
+    joined,
+    ...(mayRepeat ? { mayRepeat } : {}),
+  };
+}
+
+/** Whether the call may be made again, should its gateway die (`onLoss: retry`). */
+async function mayRepeat(
+  { route, caller }: SessionRequest,
+  policy: ToolPolicy,
+  tool: string,
+): Promise<boolean> {
+  if (policy.onLoss !== "retry") return false;
+  const owner = { caller: caller.key, headers: caller.headers, capabilities: {} };
+  return policy.isUnsafe || route.upstream.control(owner).tools.isRepeatable(tool);
 }
 
 /** `tasks/get` (Tasks §Getting Tasks). */

@@ -61,6 +61,7 @@ export class CellStore implements TaskStore {
   static async open(options: CellStoreOptions): Promise<CellStore> {
     const store = new CellStore(options);
     if (store.isLasting) await store.#replicas.enter();
+    store.watch((nudge) => nudge.kind === "left" && store.#replicas.hasGone(nudge.replica));
     return store;
   }
 

@@ -53,6 +53,11 @@ export class Replicas {
     return performance.now() - seenAt < CERTAIN_MS || this.#looksAlive(replica);
   }
 
+  /** Takes a hint that a replica may not be there any more. */
+  hasGone(replica: ReplicaId): void {
+    this.#seenAlive.delete(replica);
+  }
+
   /** The entry that a task of this replica has as long as it has not ended. */
   entryOf(id: TaskId, ttlMs: number): ListEntry {
     return { list: tasksOf(this.#me), member: id, ttlMs };

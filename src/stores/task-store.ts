@@ -46,8 +46,16 @@ export interface NewTask {
    * `adopt`, so that nobody else sends it as well. Absent: it may have run.
    */
   readonly isUnsent?: boolean;
-  /** Names the request whose further rounds belong to this call (2026-07-28, MRTR); absent when it cannot have any. */
-  readonly identity?: string;
+  /** Absent when the call cannot have further rounds. */
+  readonly rounds?: Rounds;
+}
+
+/** By which the further rounds of a call are known (2026-07-28, MRTR §Server Requirements). */
+export interface Rounds {
+  /** Names the request, its caller and its arguments. */
+  readonly request: string;
+  /** Signs the states that the client is given. */
+  readonly key: string;
 }
 
 /** What it takes, apart from what the server knows, to make a call or to pick it up where somebody else had to leave it. */

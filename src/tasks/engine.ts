@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
+  type CallRecipe,
   type InputAnswer,
   type NewTask,
   type Outcome,
@@ -14,8 +15,11 @@ import {
   type TaskView,
 } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
+import { Custody } from "./custody.ts";
 import { checkAnswer } from "./input.ts";
-import { LiveTask, progressMessage } from "./live.ts";
+import { type LiveTask, progressMessage } from "./live.ts";
+import { Orphans, type Revive } from "./orphans.ts";
+import { Unwritten } from "./unwritten.ts";
 
 /** Who asks for a task, and where. */
 export interface Claimant {
@@ -24,34 +28,54 @@ export interface Claimant {
 }
 
 /** What is known of a task apart from what its call says. */
-export type CallTask = Omit<NewTask, "statusMessage" | "inputRequests">;
+export type CallTask = Omit<
+  NewTask,
+  "statusMessage" | "inputRequests" | "recipe" | "checkpoint" | "isUnsent"
+>;
 
 export interface TaskEngineOptions {
   readonly store: TaskStore;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
+  /** How a call whose gateway has died is gone on with. Absent: not at all. */
+  readonly revive?: Revive;
+  /** As `limits.maxUnwritten`. */
+  readonly maxUnwrittenBytes?: number;
 }
+
+const MAX_UNWRITTEN_BYTES = 268_435_456;
 
 /** Tasks: what they are, who may have them, and the calls of this process behind them. */
 export class TaskEngine {
   readonly #store: TaskStore;
-  readonly #log: Logger;
   readonly #clock: () => number;
-  readonly #live = new Map<TaskId, LiveTask>();
+  readonly #custody: Custody;
+  readonly #orphans: Orphans;
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
   readonly #watchers = new Map<TaskId, Set<() => void>>();
   readonly #stopWatching: () => void;
   #isClosed = false;
 
-  constructor({ store, log, clock = Date.now }: TaskEngineOptions) {
+  constructor(options: TaskEngineOptions) {
+    const { store, log, clock = Date.now, revive = () => undefined } = options;
+    const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES } = options;
     this.#store = store;
-    this.#log = log;
     this.#clock = clock;
+    this.#custody = new Custody({ store, log, clock, unwritten: new Unwritten({ maxBytes }) });
+    this.#orphans = new Orphans({ store, log, clock, revive, custody: this.#custody });
     this.#stopWatching = store.watch((nudge) => {
-      if (!("id" in nudge)) return;
-      for (const changed of this.#watchers.get(nudge.id) ?? []) changed();
+      this.#custody.hear(nudge);
+      if ("id" in nudge) for (const changed of this.#watchers.get(nudge.id) ?? []) changed();
+      else void this.#orphans.sweep();
+      if (nudge.kind === "missed")
+        for (const changed of [...this.#watchers.values()].flatMap((all) => [...all])) changed();
     });
+  }
+
+  /** Looks after the tasks that were left behind before this process began. Never rejects. */
+  begin(): Promise<void> {
+    return this.#orphans.sweep();
   }
 
   now(): number {
@@ -86,7 +110,7 @@ export class TaskEngine {
   async find(id: TaskId, { route, caller }: Claimant): Promise<TaskView | undefined> {
     const view = await this.#store.read(id);
     if (view === undefined || view.task.route !== route || view.task.caller !== caller) return undefined;
-    return this.#withEnding(view);
+    return this.#orphans.lookAfter(view);
   }
 
   /**
@@ -126,7 +150,7 @@ export class TaskEngine {
     const reason = "Cancelled by the client";
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
     const outcome = await this.#store.end(view.task, mine);
-    this.#live.get(id)?.call.cancel(reason);
+    this.#custody.get(id)?.call.cancel(reason);
     return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
   }
 
@@ -135,7 +159,7 @@ export class TaskEngine {
     const page = await this.#store.list(claimant, request);
     if (page === undefined) return undefined;
     const tasks: TaskView[] = [];
-    for (const view of page.tasks) tasks.push(await this.#withEnding(view));
+    for (const view of page.tasks) tasks.push(await this.#orphans.lookAfter(view));
     return { ...page, tasks };
   }
 
@@ -149,66 +173,107 @@ export class TaskEngine {
     };
   }
 
-  /** Resolves when every task that there is now has ended. */
-  async settled(): Promise<void> {
-    await Promise.all([...this.#live.values()].map((live) => live.ended));
+  /** Whether there is such a task, whoever's it is. @throws StoreUnavailable */
+  async exists(id: TaskId): Promise<boolean> {
+    return (await this.#store.read(id)) !== undefined;
   }
 
-  /** Lets go: the calls that still run are lost, their tasks say so, and there are no new ones. */
+  /** The task's call, if it runs in this process. */
+  callOf(id: TaskId): Call | undefined {
+    return this.#custody.get(id)?.call;
+  }
+
+  /** Resolves once what the call asks now can be read by everybody. @throws StoreUnavailable */
+  async publish(id: TaskId): Promise<void> {
+    await this.#custody.get(id)?.write();
+  }
+
+  /** Notes that the client knows the task: nobody is going to come back for it in another way. @throws StoreUnavailable */
+  async tell(task: TaskRecord): Promise<void> {
+    await this.#store.tell(task);
+  }
+
+  isTold(id: TaskId): Promise<boolean> {
+    return this.#store.isTold(id);
+  }
+
+  /** Resolves when every task that there is now has ended. */
+  settled(): Promise<void> {
+    return this.#custody.settled();
+  }
+
+  /**
+   * Lets go, and there are no new tasks. What somebody else can go on with is left to them; the other calls that still run are
+   * lost, and their tasks say so.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const reason =
-      "The gateway was stopped before the server had answered; whether the work was done is not known";
-    const left = [...this.#live.values()];
-    await Promise.all(
-      left.map(async (live) => {
-        const lost: Outcome = { kind: "lost", endedAt: this.#clock(), reason };
-        await this.#store
-          .end(live.record, lost)
-          .catch((err) => this.#log.error({ err }, "a lost task was not written down"));
-        live.call.cancel("the gateway is stopping");
-        live.abandon();
-      }),
-    );
-    await Promise.all(left.map((live) => live.ended));
+    await this.#orphans.close();
+    await this.#custody.close();
     this.#stopWatching();
     this.#watchers.clear();
   }
 
   async #take(task: TaskRecord, given: readonly (readonly [string, InputAnswer])[]): Promise<void> {
     for (const [key, answer] of given) await this.#store.answer(task, key, answer);
-    const live = this.#live.get(task.id);
-    if (live === undefined) return;
-    // What stands counts, should two answers have come at the same time. All that is still open is looked up: an earlier
-    // answer may have been kept while the store failed to say so.
-    const standing = await this.#store.answers(task.id, Object.keys(live.call.inputRequests));
-    if (standing.size > 0) await live.answer(standing);
+    // What stands counts, should two answers have come at the same time.
+    await this.#custody.get(task.id)?.look();
   }
 
   async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
-    const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
-    const statusMessage = call.state === "queued" ? "queued" : begun;
-    const record = await this.#store.create({ ...task, statusMessage, inputRequests: call.inputRequests });
-    const live = new LiveTask({
-      call,
-      record,
-      store: this.#store,
-      maxResultBytes,
-      log: this.#log,
-      clock: this.#clock,
-    });
-    this.#live.set(record.id, live);
-    void live.ended.finally(() => this.#live.delete(record.id));
-    return record;
+    const recipe = this.#keepable(call.recipe);
+    const isUnsent = call.isWaiting && recipe?.params !== undefined;
+    const adoption = this.#create(call, { task, recipe, isUnsent, maxResultBytes });
+    // Its turn may come while it is written down that it has not been sent.
+    if (isUnsent)
+      call.beforeSend = () =>
+        adoption.then(
+          (live) => live.claimSending(),
+          () => {},
+        );
+    return (await adoption).record;
   }
 
-  /** Ends a task whose owner has died: nobody is going to (design: law 5). */
-  async #withEnding(view: TaskView): Promise<TaskView> {
-    const { task, outcome } = view;
-    if (outcome !== undefined || (await this.#store.isAlive(task.owner))) return view;
-    const reason =
-      "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
-    return { task, outcome: await this.#store.end(task, { kind: "lost", endedAt: this.#clock(), reason }) };
+  async #create(call: Call, { task, recipe, isUnsent, maxResultBytes }: Adoption): Promise<LiveTask> {
+    const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
+    const statusMessage = call.state === "queued" ? "queued" : begun;
+    const { checkpoint, inputRequests } = call;
+    const isRecipeKept = isUnsent || recipe?.mayRepeat === true || checkpoint !== undefined;
+    const record = await this.#store.create({
+      ...task,
+      statusMessage,
+      inputRequests,
+      ...(isUnsent ? { isUnsent } : {}),
+      ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint } : {}),
+      ...(recipe !== undefined && isRecipeKept ? { recipe: isUnsent ? recipe : asSent(recipe) } : {}),
+    });
+    return this.#custody.take({
+      call,
+      record,
+      maxResultBytes,
+      isRecipeKept,
+      recipe: recipe && asSent(recipe),
+    });
   }
+
+  /** Credentials are for nobody to see, and what does not outlast this process is of use to nobody else. */
+  #keepable(recipe: CallRecipe | undefined): CallRecipe | undefined {
+    if (recipe === undefined || !this.#store.isLasting) return undefined;
+    return this.#store.isSealed || Object.keys(recipe.headers).length === 0 ? recipe : undefined;
+  }
+}
+
+interface Adoption {
+  readonly task: CallTask;
+  readonly recipe: CallRecipe | undefined;
+  readonly isUnsent: boolean;
+  readonly maxResultBytes: number;
+}
+
+/** What it takes to go on with a call that has been sent. */
+function asSent(recipe: CallRecipe): CallRecipe {
+  if (recipe.mayRepeat) return recipe;
+  const { params: _, answers: _answers, ...rest } = recipe;
+  return rest;
 }

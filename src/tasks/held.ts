@@ -1,10 +1,9 @@
-import { createHash, randomBytes } from "node:crypto";
-import { createRequestStateCodec, type RequestStateCodec } from "@modelcontextprotocol/server";
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { rpc } from "../protocol/errors.ts";
-import { type JsonObject, toJson } from "../protocol/jsonrpc.ts";
-import type { TaskId } from "../stores/task-store.ts";
+import type { JsonObject } from "../protocol/jsonrpc.ts";
+import type { Rounds, TaskId, TaskRecord, TaskView } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
-import type { CallEnd } from "./call-end.ts";
+import type { CallTask, TaskEngine } from "./engine.ts";
 
 /** What a retry must have in common with the request that it retries (2026-07-28, MRTR §Server Requirements). */
 export interface RequestIdentity {
@@ -15,119 +14,97 @@ export interface RequestIdentity {
   readonly params: JsonObject;
 }
 
-interface Sealed {
-  readonly call: string;
-  readonly identity: string;
-  /** Makes the state of every round another one, as clients may expect; any of them finds the call. */
-  readonly round: number;
-}
-
-/** What a client comes back for: its call, or the task that the call has become. */
-export type Held = { readonly call: Call } | { readonly taskId: TaskId };
-
-interface Entry {
-  held: Held;
-  rounds: number;
-  timer: NodeJS.Timeout;
-}
-
-/** How long a client may take to answer a round, and to ask again for an answer that it did not get. */
+/** How long a client may take to answer a round. */
 const HELD_MS = 600_000;
-const KEPT_AFTER_END_MS = 60_000;
 /** Tells our states from those of a server that has rounds of its own. */
 const MARK = "taskgate.";
-/** What has ended is kept for the client's convenience only: so many calls, with so much in their results. */
-const MAX_SETTLED = 1_000;
-const MAX_SETTLED_CHARACTERS = 67_108_864;
+const STATE = /^taskgate\.(([\w-]{1,128})\.[\w-]{1,32})\.([\w-]{43})$/;
 
 /**
- * Calls that wait for their client to come back with answers. The client's `requestState` names the call, sealed to the
- * caller and to the request; repeating a round finds the call as it is, so nothing is done twice.
+ * Calls that wait for their client to come back with answers. Such a call is a task of which the client does not know yet: the
+ * record is durable before the question is told, so that the client may come back to any replica. Its `requestState` names
+ * the task, and the record has the key that the state is signed with and says to which request of which caller it belongs; so
+ * replicas share no secret but the store. Repeating a round finds the call as it is, so nothing is done twice.
  */
 export class HeldCalls {
-  readonly #codec: RequestStateCodec<Sealed> = createRequestStateCodec<Sealed>({
-    key: randomBytes(32),
-    ttlSeconds: HELD_MS / 1_000,
-  });
-  readonly #entries = new Map<string, Entry>();
-  /** What is kept only in case the client lost our answer, oldest first, with the size of the result. */
-  readonly #settled = new Map<string, number>();
-  #settledCharacters = 0;
+  readonly #engine: TaskEngine;
+  readonly #timers = new Map<TaskId, NodeJS.Timeout>();
 
-  /** Keeps a call, and gives the state with which its client will find it again. */
-  async hold(call: Call, identity: RequestIdentity): Promise<string> {
-    const known = this.#entries.get(call.id);
-    if (known === undefined) call.listen({ onEnd: (end) => this.#settle(call.id, sizeOf(end)) });
-    const round = (known?.rounds ?? 0) + 1;
-    this.#keep(call.id, { call }, round, HELD_MS);
-    return `${MARK}${await this.#codec.mint({ call: call.id, identity: digest(identity), round })}`;
+  constructor(engine: TaskEngine) {
+    this.#engine = engine;
   }
 
   /**
-   * What a retry belongs to.
-   * @throws -32602 when the state was not made here, has expired, or belongs to another caller or request
+   * Keeps a call, and gives the state with which its client will find it again. What the call asks now is durable then.
+   * @throws StoreUnavailable; the call goes on
    */
-  async resume(requestState: unknown, identity: RequestIdentity): Promise<Held> {
-    const sealed = await this.#open(requestState);
-    const entry = sealed?.identity === digest(identity) ? this.#entries.get(sealed.call) : undefined;
-    if (entry === undefined) throw rpc.invalidRequestState();
-    return entry.held;
+  async hold(call: Call, identity: RequestIdentity, task: CallTask, maxResultBytes: number): Promise<string> {
+    const rounds: Rounds = { request: digest(identity), key: randomBytes(32).toString("base64url") };
+    const record = await this.#engine.adopt(call, { ...task, rounds }, maxResultBytes);
+    await this.#engine.publish(record.id);
+    if (call.end === undefined) this.#wait(call, record.id);
+    return this.stateOf(record);
   }
 
-  /** Whether a state was made by this process, whatever it was made for. */
-  async isMine(requestState: unknown): Promise<boolean> {
-    return (await this.#open(requestState)) !== undefined;
+  /** A state for another round, wherever the call runs: every round has another one, as clients may expect. */
+  stateOf({ id, rounds }: TaskRecord): string {
+    if (rounds === undefined) throw new Error("the call cannot have further rounds");
+    const round = `${id}.${randomBytes(6).toString("base64url")}`;
+    return `${MARK}${round}.${signature(round, rounds)}`;
   }
 
-  /** A held call has become a task: whoever repeats the round is to get the same handle. */
-  becomes(call: Call, taskId: TaskId): void {
-    const entry = this.#entries.get(call.id);
-    if (entry === undefined) return;
-    this.#keep(call.id, { taskId }, entry.rounds, KEPT_AFTER_END_MS);
-    this.#settle(call.id, 0);
+  /**
+   * The call that a retry belongs to, as the task that it is.
+   * @throws -32602 when the state is none of ours, has expired, or belongs to another caller or request
+   * @throws StoreUnavailable
+   */
+  async resume(requestState: unknown, identity: RequestIdentity): Promise<TaskView> {
+    const state = readState(requestState);
+    const view = state && (await this.#engine.find(state.id, identity));
+    const rounds = view?.task.rounds;
+    if (rounds?.request !== digest(identity) || !isSigned(state, rounds)) throw rpc.invalidRequestState();
+    return view as TaskView;
+  }
+
+  /** Whether a state belongs to a call of this gateway's, whatever it was made for. @throws StoreUnavailable */
+  async isOurs(requestState: unknown): Promise<boolean> {
+    const state = readState(requestState);
+    return state !== undefined && (await this.#engine.exists(state.id));
   }
 
   close(): void {
-    for (const { held } of this.#entries.values()) {
-      if ("call" in held) held.call.cancel("the gateway is stopping");
-    }
-    // Last, since a call that ends is kept for a while.
-    for (const { timer } of this.#entries.values()) clearTimeout(timer);
-    this.#entries.clear();
-    this.#settled.clear();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
   }
 
-  async #open(requestState: unknown): Promise<Sealed | undefined> {
-    if (!isOurState(requestState)) return undefined;
-    // The codec's context is for bindings of its own, and we have none: what the state is bound to is sealed within.
-    return this.#codec.verify(requestState.slice(MARK.length), undefined as never).catch(() => undefined);
+  /** Until it is answered: here or, as with every question that it asks later, by a round that comes to another replica. */
+  #wait(call: Call, id: TaskId): void {
+    const isNew = !this.#timers.has(id);
+    this.#arm(call, id);
+    if (!isNew) return;
+    call.listen({
+      onQuestions: () => (call.isAsking ? this.#arm(call, id) : clearTimeout(this.#timers.get(id))),
+      onEnd: () => this.#stopWaiting(id),
+    });
   }
 
-  #keep(id: string, held: Held, rounds: number, ms: number): void {
-    clearTimeout(this.#entries.get(id)?.timer);
-    this.#entries.set(id, { held, rounds, timer: setTimeout(() => this.#release(id), ms) });
+  #arm(call: Call, id: TaskId): void {
+    clearTimeout(this.#timers.get(id));
+    this.#timers.set(
+      id,
+      setTimeout(() => void this.#giveUp(call, id), HELD_MS),
+    );
   }
 
-  #settle(id: string, characters: number): void {
-    const entry = this.#entries.get(id);
-    if (entry === undefined || this.#settled.has(id)) return;
-    this.#keep(id, entry.held, entry.rounds, KEPT_AFTER_END_MS);
-    this.#settled.set(id, characters);
-    this.#settledCharacters += characters;
-    for (const oldest of this.#settled.keys()) {
-      if (this.#settled.size <= MAX_SETTLED && this.#settledCharacters <= MAX_SETTLED_CHARACTERS) return;
-      this.#release(oldest);
-    }
+  #stopWaiting(id: TaskId): void {
+    clearTimeout(this.#timers.get(id));
+    this.#timers.delete(id);
   }
 
-  #release(id: string): void {
-    const entry = this.#entries.get(id);
-    clearTimeout(entry?.timer);
-    this.#entries.delete(id);
-    this.#settledCharacters -= this.#settled.get(id) ?? 0;
-    this.#settled.delete(id);
-    if (entry !== undefined && "call" in entry.held)
-      entry.held.call.cancel("the client did not come back with an answer");
+  async #giveUp(call: Call, id: TaskId): Promise<void> {
+    // A task that the client knows of may wait for its answers as long as it runs.
+    const isTold = await this.#engine.isTold(id).catch(() => true);
+    if (!isTold) call.cancel("the client did not come back with an answer");
   }
 }
 
@@ -136,8 +113,26 @@ export function isOurState(requestState: unknown): requestState is string {
   return typeof requestState === "string" && requestState.startsWith(MARK);
 }
 
-function sizeOf(end: CallEnd): number {
-  return end.kind === "result" ? toJson(end.result).length : 0;
+interface State {
+  readonly id: TaskId;
+  /** What is signed. */
+  readonly round: string;
+  readonly signature: string;
+}
+
+function readState(requestState: unknown): State | undefined {
+  const [, round, id, signature] = (typeof requestState === "string" && STATE.exec(requestState)) || [];
+  if (round === undefined || id === undefined || signature === undefined) return undefined;
+  return { id, round, signature };
+}
+
+function isSigned(state: State | undefined, rounds: Rounds): boolean {
+  if (state === undefined) return false;
+  return timingSafeEqual(Buffer.from(state.signature), Buffer.from(signature(state.round, rounds)));
+}
+
+function signature(round: string, { key }: Rounds): string {
+  return createHmac("sha256", key).update(round).digest("base64url");
 }
 
 function digest({ route, caller, method, params }: RequestIdentity): string {

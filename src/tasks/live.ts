@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
+import { seldom } from "../ops/seldom.ts";
 import { rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
-import { META } from "../protocol/modern.ts";
+import { toJson } from "../protocol/jsonrpc.ts";
 import {
+  type CallRecipe,
   type Change,
-  type InputAnswer,
   type Outcome,
   StoreUnavailable,
   type TaskRecord,
@@ -14,11 +14,19 @@ import {
 import type { Progress } from "../upstreams/session.ts";
 import type { Call } from "./call.ts";
 import type { CallEnd } from "./call-end.ts";
+import { toOutcome } from "./outcome.ts";
+import type { Unwritten } from "./unwritten.ts";
 
 export interface LiveTaskOptions {
   readonly call: Call;
   readonly record: TaskRecord;
+  /** What somebody else would need to make the call, or to pick it up; undefined when that must not be kept. */
+  readonly recipe: CallRecipe | undefined;
+  /** Whether the store has it already; else it is written once it is of use. */
+  readonly isRecipeKept: boolean;
   readonly store: TaskStore;
+  /** Room for outcomes that the store has not taken yet. */
+  readonly unwritten: Unwritten;
   readonly maxResultBytes: number;
   readonly log: Logger;
   readonly clock: () => number;
@@ -26,7 +34,8 @@ export interface LiveTaskOptions {
 
 /** Progress is told as it comes, but not written more often than this. */
 const PROGRESS_WRITE_MS = 500;
-const MAX_RETRY_DELAY_MS = 10_000;
+const MIN_RETRY_DELAY_MS = 100;
+const MAX_RETRY_DELAY_MS = 5_000;
 
 /** A task whose call runs in this process: writes down what happens to it, one write at a time, and how it ends. */
 export class LiveTask {
@@ -35,35 +44,38 @@ export class LiveTask {
   readonly ended: Promise<void>;
   #record: TaskRecord;
   #statusMessage: string | undefined;
+  #isRecipeKept: boolean;
   #writtenAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
-  #isAbandoned = false;
-  /** Ends the pause before another try to write the outcome; there only while there is one. */
-  #wake: AbortController | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  /** Ends the pause before another try to write. */
+  readonly #abandoned = new AbortController();
 
   constructor(options: LiveTaskOptions) {
     this.#options = options;
     this.#record = options.record;
     this.#statusMessage = options.record.statusMessage;
-    const { call } = options;
+    const { call, record } = options;
+    this.#isRecipeKept = options.isRecipeKept;
+    if (record.isUnsent) call.beforeSend = () => this.claimSending();
     this.ended = new Promise((resolve) => {
       const end = (how: CallEnd) =>
         this.#end(how)
-          .catch((err) =>
-            options.log.error({ err, task: this.#record.id }, "an outcome could not be written"),
-          )
+          .catch((err) => options.log.error({ err, task: record.id }, "an outcome could not be written"))
           .finally(resolve);
       if (call.end !== undefined) return void end(call.end);
       call.listen({
         onSent: () => this.#say("running", 0),
         onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
         onQuestions: () => this.#writeSoon(0),
+        // Until somebody else could pick the call up there is nothing to save; from then on it is saved now and then.
+        onCheckpoint: () => this.#writeWithin(this.#record.checkpoint === undefined ? 0 : PROGRESS_WRITE_MS),
         onEnd: (how) => void end(how),
       });
       // The call went on while the record was being written.
       if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
-      if (toJson(call.inputRequests) !== toJson(options.record.inputRequests)) this.#writeSoon(0);
+      if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
     });
   }
 
@@ -76,23 +88,99 @@ export class LiveTask {
   }
 
   /**
-   * Hands answers to the call; resolves when the record says that they were taken.
+   * Looks at what others have written: an ending, answers, or that the task is theirs now.
    * @throws StoreUnavailable
    */
-  async answer(answers: ReadonlyMap<string, InputAnswer>): Promise<void> {
-    this.call.takeAnswers(answers);
-    await this.#write();
+  look(): Promise<void> {
+    const turn = this.#looking.then(() => this.#look());
+    this.#looking = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Writes the state as it is when its turn comes. @throws StoreUnavailable */
+  write(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { call, store } = this.#options;
+      if (call.end !== undefined) return;
+      const { recipe, checkpoint } = this.#resumption();
+      const change: Change = {
+        inputRequests: call.inputRequests,
+        ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
+        ...(checkpoint === undefined ? {} : { checkpoint }),
+        ...(recipe === undefined ? {} : { recipe }),
+      };
+      this.#record = await store.update(this.#record, change);
+      this.#isRecipeKept ||= recipe !== undefined;
+    });
+  }
+
+  /** Makes certain that nobody else sends the call; waits for the store if need be. */
+  async claimSending(): Promise<void> {
+    const { call, store } = this.#options;
+    await this.#inTurn(() =>
+      this.#untilWritten("a call cannot be sent before the store says so; trying again", async () => {
+        if (call.end !== undefined) return;
+        const mine = await store.adopt(this.#record);
+        if (mine === undefined) call.leave();
+        else this.#record = mine;
+      }),
+    );
+  }
+
+  /**
+   * Lets go of the call if somebody else can go on with it, after writing down where. Says whether that is so; else it goes on.
+   * @throws StoreUnavailable
+   */
+  async leave(): Promise<boolean> {
+    if (this.call.end !== undefined) return false;
+    await this.write();
+    const { isUnsent, checkpoint } = this.#record;
+    const canGoOn = isUnsent || checkpoint !== undefined || this.#options.recipe?.mayRepeat;
+    if (!canGoOn || !this.#isRecipeKept) return false;
+    this.call.leave();
+    return true;
   }
 
   /** Gives up on writing an outcome that the store does not take. */
   abandon(): void {
-    this.#isAbandoned = true;
-    this.#wake?.abort();
+    this.#abandoned.abort();
+  }
+
+  /** Where somebody else could pick the call up, and what it takes, unless that is kept already. */
+  #resumption(): Pick<Change, "checkpoint" | "recipe"> {
+    const { call, recipe } = this.#options;
+    if (recipe === undefined || call.checkpoint === undefined) return {};
+    return { checkpoint: call.checkpoint, ...(this.#isRecipeKept ? {} : { recipe }) };
+  }
+
+  async #look(): Promise<void> {
+    const { call, store, log } = this.#options;
+    if (call.end !== undefined) return;
+    const view = await store.read(this.#record.id);
+    if (view === undefined) return;
+    const { task, outcome } = view;
+    if (outcome !== undefined) {
+      call.cancel(outcome.kind === "cancelled" ? (outcome.reason ?? "cancelled") : "the task has ended");
+    } else if (task.owner !== store.me) {
+      log.warn({ task: task.id }, "another gateway took a task over: this one was not heard of for too long");
+      call.leave();
+    } else {
+      // An answer may have been taken while another process had the call, and the server not been told.
+      const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
+      const answers = await store.answers(task.id, asked);
+      if (answers.size === 0) return;
+      call.takeAnswers(answers);
+      await this.write();
+    }
   }
 
   /** Keeps a message; what comes thick and fast is written at once and then no more often than `everyMs`. */
   #say(message: string, everyMs: number): void {
     this.#statusMessage = message;
+    this.#writeWithin(everyMs);
+  }
+
+  #writeWithin(everyMs: number): void {
     this.#writeSoon(Math.max(0, this.#writtenAt + everyMs - performance.now()));
   }
 
@@ -103,23 +191,18 @@ export class LiveTask {
       this.#timer = undefined;
       this.#writtenAt = performance.now();
       // The state stays in memory and is written with the next change; the outcome does not depend on it.
-      this.#write().catch((error) =>
-        this.#options.log.warn({ err: error, task: this.#record.id }, "a task's state was not written"),
+      this.write().catch((err) =>
+        seldom(this.#options.log).say(
+          "warn",
+          { err, task: this.#record.id },
+          "a task's state was not written",
+        ),
       );
     }, withinMs);
   }
 
-  /** Writes the state as it is when its turn comes. */
-  #write(): Promise<void> {
-    const turn = this.#writing.then(async () => {
-      const { call, store } = this.#options;
-      if (call.end !== undefined) return;
-      const change: Change = {
-        inputRequests: call.inputRequests,
-        ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
-      };
-      this.#record = await store.update(this.#record, change);
-    });
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#writing.then(work);
     this.#writing = turn.catch(() => {});
     return turn;
   }
@@ -127,83 +210,63 @@ export class LiveTask {
   async #end(end: CallEnd): Promise<void> {
     clearTimeout(this.#timer);
     await this.#writing;
-    const { maxResultBytes, clock } = this.#options;
-    const outcome = toOutcome(end, maxResultBytes, clock());
+    // Somebody else goes on with it, and will say how it ends.
+    if (end.kind === "left") return;
+    const { maxResultBytes, clock, store, unwritten } = this.#options;
+    let outcome = toOutcome(end, maxResultBytes, clock());
+    let giveBack: (() => void) | undefined;
     // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
-    for (let delay = 100; !this.#isAbandoned; delay = Math.min(delay * 2, MAX_RETRY_DELAY_MS)) {
+    await this.#untilWritten("an outcome was not written; trying again", async () => {
       try {
-        await this.#options.store.end(this.#record, outcome);
-        return;
+        await store.end(this.#record, outcome);
+      } catch (error) {
+        giveBack ??= unwritten.keep(sizeOf(outcome));
+        if (isTooLong(error)) outcome = tooLong(clock());
+        else if (giveBack === undefined) outcome = noRoom(clock());
+        else throw error;
+        this.call.forgetResult();
+        throw error;
+      }
+    }).finally(() => giveBack?.());
+  }
+
+  /** Tries again for as long as the store is away, until there is no point any more. */
+  async #untilWritten(what: string, write: () => Promise<void>): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#abandoned;
+    for (let delay = MIN_RETRY_DELAY_MS; !signal.aborted; delay = Math.min(delay * 2, MAX_RETRY_DELAY_MS)) {
+      try {
+        return await write();
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
-        this.#options.log.error(
-          { err: error, task: this.#record.id },
-          "an outcome was not written; trying again",
-        );
-        this.#wake = new AbortController();
-        await sleep(delay, undefined, { signal: this.#wake.signal }).catch(() => {});
+        seldom(log).say("error", { err: error, task: this.#record.id }, what);
+        await sleep(delay, undefined, { signal }).catch(() => {});
       }
     }
+    throw new StoreUnavailable("the gateway is stopping");
   }
 }
 
-/** The outcome as it is kept: what the server said, to the letter. */
-function toOutcome(end: CallEnd, maxResultBytes: number, endedAt: number): Outcome {
-  switch (end.kind) {
-    case "result": {
-      const result = resultText(end.result);
-      const bytes = Buffer.byteLength(result);
-      const failure = toolFailure(end.result);
-      if (bytes <= maxResultBytes)
-        return { kind: "completed", endedAt, result, ...(failure === undefined ? {} : { failure }) };
-      return {
-        kind: "failed",
-        endedAt,
-        error: rpc.resultTooLarge(bytes, maxResultBytes).toJSON(),
-        isOurs: true,
-      };
-    }
-    case "error":
-      return {
-        kind: "failed",
-        endedAt,
-        error: end.error,
-        ...(end.isModern === undefined ? {} : { isModern: end.isModern }),
-      };
-    case "ours":
-      return { kind: "failed", endedAt, error: end.error.toJSON(), isOurs: true };
-    case "cancelled":
-      return { kind: "cancelled", endedAt, reason: end.reason };
-  }
+function sizeOf(outcome: Outcome): number {
+  return outcome.kind === "completed"
+    ? Buffer.byteLength(outcome.result)
+    : Buffer.byteLength(toJson(outcome));
 }
 
-/**
- * What the server said, as text. Should it say `resultType` or `_meta`, they stand first and in this order, where the views
- * look for them; should it relate the result to a task, that is none of ours.
- */
-function resultText({ resultType, _meta, ...rest }: JsonObject): JsonText {
-  return withFirstMembers(toJson(rest), [
-    ...(resultType === undefined ? [] : [`"resultType":${toJson(resultType)}`]),
-    ...(_meta === undefined ? [] : [`"_meta":${toJson(withoutRelatedTask(_meta))}`]),
-  ]);
+function noRoom(endedAt: number): Outcome {
+  const reason =
+    "The server has answered, but the task store was away, and the gateway had no more room to keep the answer (maxUnwritten)";
+  return { kind: "lost", endedAt, reason };
 }
 
-function withoutRelatedTask(meta: unknown): unknown {
-  if (!isObject(meta)) return meta;
-  const { [META.relatedTask]: _, ...rest } = meta;
-  return rest;
+/** No text can be longer than what V8 allows for one, whatever the store would take. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof Error && (error instanceof RangeError || isTooLong(error.cause));
 }
 
-/** As much of what a tool said of its failure as is fit for a status message. */
-const MAX_FAILURE_LENGTH = 1_000;
-
-function toolFailure({ isError, content }: JsonObject): string | undefined {
-  if (isError !== true) return undefined;
-  const texts = (Array.isArray(content) ? content : []).map((block) =>
-    isObject(block) ? block.text : undefined,
-  );
-  const said = texts.find((text) => typeof text === "string" && text !== "");
-  return typeof said === "string" ? said.slice(0, MAX_FAILURE_LENGTH) : "The tool reported an error";
+function tooLong(endedAt: number): Outcome {
+  const error = rpc.internal("The server's answer is too long to be kept");
+  return { kind: "failed", endedAt, error: error.toJSON(), isOurs: true };
 }
 
 /** Progress as a person reads it. */

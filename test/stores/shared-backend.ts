@@ -2,7 +2,7 @@ import type { Backend } from "../../src/stores/backend.ts";
 import { CellStore } from "../../src/stores/cell-store.ts";
 import { KeyvBackend } from "../../src/stores/keyv-backend.ts";
 import { MemoryStorage } from "../../src/stores/memory.ts";
-import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { type Nudge, StoreUnavailable } from "../../src/stores/task-store.ts";
 
 /** A store in memory that several replicas use, as if each were a process of its own. */
 export class SharedMemory {
@@ -21,6 +21,11 @@ export class SharedMemory {
   /** As its time would do. */
   forget(key: string): void {
     this.#storage.delete(key);
+  }
+
+  /** Tells every replica that can hear it. */
+  publish(nudge: Nudge): void {
+    this.#backend.publish(nudge);
   }
 
   async close(): Promise<void> {

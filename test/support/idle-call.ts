@@ -1,22 +1,27 @@
 /** A call that is never sent: what happens to it is for the test to say. */
 
 import { createLog } from "../../src/ops/log.ts";
-import { Call } from "../../src/tasks/call.ts";
+import { Call, type CallOptions } from "../../src/tasks/call.ts";
 import { Slots } from "../../src/tasks/slots.ts";
 import { upstreamAgents } from "../../src/upstreams/fetch.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 
-export function heldCall(): Call {
+export function heldCall({
+  capabilities = {},
+  recipe,
+  slots = new Slots({ maxConcurrent: 1, maxQueued: 0 }),
+}: Partial<CallOptions> = {}): Call {
   const upstream = nowhere();
-  const owner = { caller: "c", headers: {}, capabilities: {} };
+  const owner = { caller: "c", headers: {}, capabilities };
   return new Call({
     lease: (holder) => upstream.lease(owner, holder),
-    slots: new Slots({ maxConcurrent: 1, maxQueued: 0 }),
+    slots,
     caller: owner.caller,
     capabilities: owner.capabilities,
     method: "tools/call",
     params: { name: "t" },
     maxRuntimeMs: 1_000,
+    ...(recipe === undefined ? {} : { recipe }),
   });
 }
 

@@ -1,7 +1,12 @@
 import { expect, onTestFinished, test, vi } from "vitest";
+import { createLog } from "../../src/ops/log.ts";
+import { openMemoryStore } from "../../src/stores/memory.ts";
+import { TaskEngine } from "../../src/tasks/engine.ts";
 import { HeldCalls } from "../../src/tasks/held.ts";
+import { newTask } from "../stores/samples.ts";
 import { heldCall } from "../support/idle-call.ts";
 
+const TASK = newTask({ route: "r", caller: "c" });
 const IDENTITY = {
   route: "r",
   caller: "c",
@@ -9,23 +14,31 @@ const IDENTITY = {
   params: { name: "t", arguments: { n: 1 } },
 };
 const MINUTE = 60_000;
+const MAX_BYTES = 1_000;
 const refused = { code: -32602 };
 
 /** Calls that wait, on a clock that the test sets. */
-function holding() {
+async function holding() {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-  onTestFinished(() => void vi.useRealTimers());
-  const held = new HeldCalls();
-  onTestFinished(() => held.close());
-  return held;
+  const store = await openMemoryStore("memory:");
+  const engine = new TaskEngine({ store, log: createLog("silent") });
+  const held = new HeldCalls(engine);
+  onTestFinished(async () => {
+    held.close();
+    await engine.close();
+    await store.close();
+    vi.useRealTimers();
+  });
+  const hold = (call = heldCall()) => held.hold(call, IDENTITY, TASK, MAX_BYTES);
+  return { held, engine, hold, resume: (state: unknown) => held.resume(state, IDENTITY) };
 }
 
 test("a state finds the call that it was made for, every round of it", async () => {
-  const held = holding();
+  const { hold, resume, engine } = await holding();
   const call = heldCall();
-  const states = [await held.hold(call, IDENTITY), await held.hold(call, IDENTITY)];
+  const states = [await hold(call), await hold(call)];
   expect(new Set(states).size).toBe(2);
-  for (const state of states) expect(await held.resume(state, IDENTITY)).toEqual({ call });
+  for (const state of states) expect(engine.callOf((await resume(state)).task.id)).toBe(call);
 });
 
 test.each([
@@ -34,88 +47,101 @@ test.each([
   ["another method", { method: "prompts/get" }],
   ["other params", { params: { name: "t", arguments: { n: 2 } } }],
 ])("a state is refused for %s", async (_, change) => {
-  const held = holding();
-  const state = await held.hold(heldCall(), IDENTITY);
+  const { hold, held } = await holding();
+  const state = await hold();
   await expect(held.resume(state, { ...IDENTITY, ...change })).rejects.toMatchObject(refused);
 });
 
-test("a state of another process is refused", async () => {
-  const held = holding();
-  const call = heldCall();
-  const state = await held.hold(call, IDENTITY);
-  const other = new HeldCalls();
-  onTestFinished(() => other.close());
-  await other.hold(call, IDENTITY);
-  await expect(other.resume(state, IDENTITY)).rejects.toMatchObject(refused);
+test.each([
+  ["nothing", undefined],
+  ["no text", 7],
+  ["another text", "something else"],
+  ["a server's own", "taskgate.but not really"],
+  ["of a task that there is not", `taskgate.${"A".repeat(24)}.AAAAAAAA.${"A".repeat(43)}`],
+])("a state is refused that is %s", async (_, state) => {
+  const { held, resume } = await holding();
+  await expect(resume(state)).rejects.toMatchObject(refused);
+  expect(await held.isOurs(state)).toBe(false);
 });
 
-test("a call that nobody comes back for is cancelled, and its state has expired", async () => {
-  const held = holding();
+test.each([
+  ["signature", /.$/],
+  ["round", /(?<=\.[\w-]{24}\.)./],
+])("a state whose %s was changed is refused", async (_, part) => {
+  const { hold, resume } = await holding();
+  const state = await hold();
+  const tampered = state.replace(part, (letter) => (letter === "A" ? "E" : "A"));
+  await expect(resume(tampered)).rejects.toMatchObject(refused);
+  await expect(resume(state)).resolves.toBeDefined();
+});
+
+test("a state of one call does for no other", async () => {
+  const { hold, resume } = await holding();
+  const [one, other] = [await hold(), await hold()];
+  const mixed = [...one.split(".").slice(0, 2), ...other.split(".").slice(2)].join(".");
+  await expect(resume(mixed)).rejects.toMatchObject(refused);
+});
+
+test("a task that was never held has no rounds", async () => {
+  const { engine, hold, resume } = await holding();
+  const { id } = await engine.adopt(heldCall(), TASK, MAX_BYTES);
+  const state = (await hold()).split(".").with(1, id).join(".");
+  await expect(resume(state)).rejects.toMatchObject(refused);
+});
+
+test("a call that nobody comes back for is cancelled, and its state goes with its record", async () => {
+  const { hold, resume } = await holding();
   const call = heldCall();
-  const state = await held.hold(call, IDENTITY);
+  const state = await hold(call);
   await vi.advanceTimersByTimeAsync(9 * MINUTE);
-  expect(await held.resume(state, IDENTITY)).toEqual({ call });
+  expect((await resume(state)).outcome).toBeUndefined();
   expect(call.end).toBeUndefined();
   await vi.advanceTimersByTimeAsync(2 * MINUTE);
   expect(call.end).toEqual({ kind: "cancelled", reason: "the client did not come back with an answer" });
-  await expect(held.resume(state, IDENTITY)).rejects.toMatchObject(refused);
+  expect((await resume(state)).outcome).toMatchObject({ kind: "cancelled" });
+  await vi.advanceTimersByTimeAsync(TASK.terms.ttlMs);
+  await expect(resume(state)).rejects.toMatchObject(refused);
 });
 
 test("every round gives the client the same time again", async () => {
-  const held = holding();
+  const { hold } = await holding();
   const call = heldCall();
-  const first = await held.hold(call, IDENTITY);
+  await hold(call);
   await vi.advanceTimersByTimeAsync(9 * MINUTE);
-  const second = await held.hold(call, IDENTITY);
+  await hold(call);
   await vi.advanceTimersByTimeAsync(9 * MINUTE);
-  expect(call.end).toBeUndefined();
-  await expect(held.resume(first, IDENTITY)).rejects.toMatchObject(refused);
-  expect(await held.resume(second, IDENTITY)).toEqual({ call });
-});
-
-test("what has ended is kept for a minute, for a client that lost the answer", async () => {
-  const held = holding();
-  const call = heldCall();
-  const state = await held.hold(call, IDENTITY);
-  call.cancel("for the test");
-  await vi.advanceTimersByTimeAsync(0.9 * MINUTE);
-  expect(await held.resume(state, IDENTITY)).toMatchObject({ call: { end: { reason: "for the test" } } });
-  await vi.advanceTimersByTimeAsync(0.2 * MINUTE);
-  await expect(held.resume(state, IDENTITY)).rejects.toMatchObject(refused);
-});
-
-test("a call that became a task is found as such, and is not cancelled when it is forgotten", async () => {
-  const held = holding();
-  const call = heldCall();
-  const state = await held.hold(call, IDENTITY);
-  held.becomes(call, "task");
-  expect(await held.resume(state, IDENTITY)).toEqual({ taskId: "task" });
-  await vi.advanceTimersByTimeAsync(2 * MINUTE);
-  await expect(held.resume(state, IDENTITY)).rejects.toMatchObject(refused);
   expect(call.end).toBeUndefined();
 });
 
-test("of what has ended only the newest thousand are kept", async () => {
-  const held = holding();
-  const states: string[] = [];
-  for (let n = 0; n < 1_001; n += 1) {
-    const call = heldCall();
-    states.push(await held.hold(call, IDENTITY));
-    call.cancel("for the test");
-  }
-  const [oldest = "", second = ""] = states;
-  await expect(held.resume(oldest, IDENTITY)).rejects.toMatchObject(refused);
-  await expect(held.resume(second, IDENTITY)).resolves.toBeDefined();
+test("a call that is answered is not waited for, until it asks again", async () => {
+  const { hold } = await holding();
+  const call = heldCall({ capabilities: { roots: {} } });
+  const asking = { respond: async () => undefined } as never;
+  call.onRequest({ jsonrpc: "2.0", id: 1, method: "roots/list" }, asking);
+  await hold(call);
+  const [key = ""] = Object.keys(call.inputRequests);
+  call.takeAnswers(new Map([[key, { result: { roots: [] } }]]));
+  await vi.advanceTimersByTimeAsync(11 * MINUTE);
+  expect(call.end).toBeUndefined();
+
+  call.onRequest({ jsonrpc: "2.0", id: 2, method: "roots/list" }, asking);
+  await vi.advanceTimersByTimeAsync(11 * MINUTE);
+  expect(call.end).toMatchObject({ kind: "cancelled" });
 });
 
-test("closing cancels what waits, but no task, and leaves no timer behind", async () => {
-  const held = holding();
-  const [waits, task] = [heldCall(), heldCall()];
-  await held.hold(waits, IDENTITY);
-  await held.hold(task, IDENTITY);
-  held.becomes(task, "task");
+test("a call of which the client knows as a task is waited for as long as it runs", async () => {
+  const { hold, resume, engine } = await holding();
+  const call = heldCall();
+  const { task } = await resume(await hold(call));
+  await engine.tell(task);
+  await vi.advanceTimersByTimeAsync(11 * MINUTE);
+  expect(call.end).toBeUndefined();
+});
+
+test("closing leaves no timer behind", async () => {
+  const { hold, held, engine } = await holding();
+  await hold();
   held.close();
-  expect(waits.end).toMatchObject({ kind: "cancelled" });
-  expect(task.end).toBeUndefined();
+  await engine.close();
   expect(vi.getTimerCount()).toBe(0);
 });

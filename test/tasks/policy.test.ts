@@ -10,6 +10,8 @@ const TASKS: ToolPolicy = {
   maxPollIntervalMs: 4,
   maxRuntimeMs: 5,
   maxResultBytes: 6,
+  onLoss: "fail",
+  isUnsafe: false,
 };
 const rules = (...globs: string[]) => globs.map((match, index) => ({ ...TASKS, match, ttlMs: 100 + index }));
 

@@ -1,0 +1,42 @@
+import { rpc } from "../protocol/errors.ts";
+import type { TaskId, TaskView } from "../stores/task-store.ts";
+import { follow } from "../tasks/follow.ts";
+import { isModernInput } from "../tasks/input.ts";
+import { answerWithOutcome, askFor, type Conduct, giveHandle } from "./call-answer.ts";
+import { claimantOf, type Exchange } from "./lane.ts";
+
+/**
+ * A round of a call that runs in another gateway: what is known of it is what its record says. Stays until it has ended, asks
+ * for something, takes too long, or the client has gone.
+ */
+export async function attendElsewhere(exchange: Exchange, how: Conduct, id: TaskId): Promise<void> {
+  const { reply, route } = exchange;
+  const { engine } = route;
+  const claimant = claimantOf(exchange);
+  const over = new AbortController();
+  const end = () => over.abort();
+  const signals = [reply.gone, route.stopping];
+  for (const signal of signals) signal.addEventListener("abort", end, { once: true });
+  const window = how.mayBecomeTask ? setTimeout(end, how.policy.waitForMs) : undefined;
+  reply.keepAlive();
+  try {
+    if (signals.some(({ aborted }) => aborted)) end();
+    const view = await follow(engine, id, claimant, over.signal, hasNews);
+    if (view?.outcome !== undefined) return answerWithOutcome(exchange, how, view.outcome);
+    if (view !== undefined) return askFor(exchange, view.task.inputRequests, route.held.stateOf(view.task));
+    // The state is as good as before, and any other gateway will take it.
+    if (route.stopping.aborted) throw rpc.stopping();
+    if (reply.gone.aborted) return void (await engine.cancel(id, claimant));
+    const { task } = await engine.get(id, claimant);
+    await engine.tell(task);
+    giveHandle(exchange, task);
+  } finally {
+    clearTimeout(window);
+    for (const signal of signals) signal.removeEventListener("abort", end);
+  }
+}
+
+function hasNews(view: TaskView): TaskView | undefined {
+  const isAsking = Object.values(view.task.inputRequests).some(isModernInput);
+  return view.outcome !== undefined || isAsking ? view : undefined;
+}

@@ -1,0 +1,98 @@
+import type { Logger } from "pino";
+import type { Nudge, Outcome, TaskId, TaskStore } from "../stores/task-store.ts";
+import { LiveTask, type LiveTaskOptions } from "./live.ts";
+import type { Unwritten } from "./unwritten.ts";
+
+export interface CustodyOptions {
+  readonly store: TaskStore;
+  readonly log: Logger;
+  readonly clock: () => number;
+  readonly unwritten: Unwritten;
+}
+
+const STOPPED =
+  "The gateway was stopped before the server had answered; whether the work was done is not known";
+
+/** The tasks whose calls run in this process: each is told what others write about it, and none is left without a word. */
+export class Custody {
+  readonly #options: CustodyOptions;
+  readonly #live = new Map<TaskId, LiveTask>();
+  #round: Promise<void> | undefined;
+
+  constructor(options: CustodyOptions) {
+    this.#options = options;
+  }
+
+  has(id: TaskId): boolean {
+    return this.#live.has(id);
+  }
+
+  get(id: TaskId): LiveTask | undefined {
+    return this.#live.get(id);
+  }
+
+  take(
+    task: Pick<LiveTaskOptions, "call" | "record" | "recipe" | "isRecipeKept" | "maxResultBytes">,
+  ): LiveTask {
+    const live = new LiveTask({ ...this.#options, ...task });
+    const { id } = live.record;
+    this.#live.set(id, live);
+    void live.ended.finally(() => this.#live.delete(id));
+    return live;
+  }
+
+  /** Takes a hint that the store has something new. */
+  hear(nudge: Nudge): void {
+    switch (nudge.kind) {
+      case "answered":
+      case "ended":
+        void this.#look(this.#live.get(nudge.id));
+        break;
+      case "missed":
+        // One round at a time: a store that answers slowly is not asked the more.
+        this.#round ??= this.#lookAtAll().finally(() => {
+          this.#round = undefined;
+        });
+        break;
+      case "changed":
+      case "left":
+        break;
+    }
+  }
+
+  /** Resolves when every task that there is now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((live) => live.ended));
+  }
+
+  /** Lets go of everything: what somebody else can go on with is left to them, the rest is lost and says so. */
+  async close(): Promise<void> {
+    const live = [...this.#live.values()];
+    await Promise.all(live.map((each) => this.#letGo(each)));
+    await Promise.all(live.map((each) => each.ended));
+    await this.#round;
+  }
+
+  async #letGo(live: LiveTask): Promise<void> {
+    const { store, log, clock } = this.#options;
+    const { id } = live.record;
+    try {
+      if (store.isLasting && (await live.leave())) return;
+      const lost: Outcome = { kind: "lost", endedAt: clock(), reason: STOPPED };
+      if (live.call.end === undefined) await store.end(live.record, lost);
+    } catch (err) {
+      log.error({ err, task: id }, "the end of a task was not written down");
+    }
+    live.call.cancel("the gateway is stopping");
+    live.abandon();
+  }
+
+  async #lookAtAll(): Promise<void> {
+    for (const live of [...this.#live.values()]) await this.#look(live);
+  }
+
+  async #look(live: LiveTask | undefined): Promise<void> {
+    // What the store does not say now, it says when it is asked next.
+    await live?.look().catch(() => {});
+  }
+}

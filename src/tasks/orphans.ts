@@ -1,0 +1,132 @@
+import type { Logger } from "pino";
+import {
+  type CallRecipe,
+  MAX_TURNS,
+  type Outcome,
+  type ReplicaId,
+  StoreUnavailable,
+  type TaskId,
+  type TaskRecord,
+  type TaskStore,
+  type TaskView,
+} from "../stores/task-store.ts";
+import type { Call } from "./call.ts";
+import type { Custody } from "./custody.ts";
+
+/** A call that goes on where its gateway had to leave it. It has not been started. */
+export interface Revived {
+  readonly call: Call;
+  readonly maxResultBytes: number;
+}
+
+/**
+ * Makes the call of a task whose gateway has died, to be sent, picked up or sent again as the record and the recipe allow.
+ * `undefined`: nothing can be done about it; `"elsewhere"`: not by this gateway, or not now.
+ */
+export type Revive = (task: TaskRecord, recipe: CallRecipe | undefined) => Revived | "elsewhere" | undefined;
+
+export interface OrphansOptions {
+  readonly store: TaskStore;
+  readonly custody: Custody;
+  readonly revive: Revive;
+  readonly log: Logger;
+  readonly clock: () => number;
+}
+
+const LOST =
+  "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
+
+/**
+ * Tasks whose owner has died. Whoever sees one goes on with its call, if there is a way to; else it ends, saying that what
+ * became of the work is not known (design: law 5).
+ */
+export class Orphans {
+  readonly #options: OrphansOptions;
+  /** Whoever asks for a task that is being adopted gets the same answer. */
+  readonly #adoptions = new Map<TaskId, Promise<TaskView>>();
+  #sweeping: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: OrphansOptions) {
+    this.#options = options;
+  }
+
+  /** The task as it is after something was done about it, if need be. @throws StoreUnavailable */
+  async lookAfter(view: TaskView): Promise<TaskView> {
+    if (view.outcome !== undefined || this.#isClosed || !(await this.#isOrphan(view.task))) return view;
+    const { id } = view.task;
+    const present = this.#adoptions.get(id);
+    if (present !== undefined) return present;
+    const adoption = this.#adopt(view).finally(() => this.#adoptions.delete(id));
+    this.#adoptions.set(id, adoption);
+    return adoption;
+  }
+
+  /** Looks after what nobody asks for. One sweep at a time; never rejects. */
+  sweep(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#sweeping ??= this.#options.store
+      .orphans((id, owner) => this.#visit(id, owner))
+      .catch((err) => {
+        // The next one finds the rest.
+        if (!this.#isClosed) this.#options.log.debug({ err }, "orphaned tasks could not be looked for");
+      })
+      .finally(() => {
+        this.#sweeping = undefined;
+      });
+    return this.#sweeping;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#sweeping;
+    await Promise.allSettled(this.#adoptions.values());
+  }
+
+  /** Also what is this replica's own, but of which it knows nothing: it may not have heard that it had adopted it. */
+  async #isOrphan({ id, owner }: TaskRecord): Promise<boolean> {
+    const { store, custody } = this.#options;
+    if (custody.has(id)) return false;
+    return owner === store.me || !(await store.isAlive(owner));
+  }
+
+  /** Whether the task is no longer the affair of the owner that has died. */
+  async #visit(id: TaskId, owner: ReplicaId): Promise<boolean> {
+    if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
+    const view = await this.#options.store.read(id);
+    if (view === undefined) return true;
+    const { outcome, task } = await this.lookAfter(view);
+    return outcome !== undefined || task.owner !== owner;
+  }
+
+  async #adopt(seen: TaskView): Promise<TaskView> {
+    const { store, custody, revive, log } = this.#options;
+    const { id } = seen.task;
+    // It may have ended, or have been adopted, since it was seen.
+    const view = (await store.read(id)) ?? seen;
+    const { task, outcome } = view;
+    if (outcome !== undefined || !(await this.#isOrphan(task))) return view;
+    const recipe = await store.recipe(id);
+    const revived = revive(task, recipe);
+    if (revived === "elsewhere") return view;
+    if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(task);
+    const record = await store.adopt(task, task.isUnsent);
+    const now = (await store.read(id)) ?? view;
+    // Somebody else was first, or its owner was able to end it after all.
+    if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;
+    log.info({ task: id, tool: task.tool }, "going on with a task whose gateway has stopped");
+    const { call, maxResultBytes } = revived;
+    const isRecipeKept = recipe !== undefined;
+    const live = custody.take({ call, record, recipe, isRecipeKept, maxResultBytes });
+    call.start();
+    // What was answered meanwhile.
+    await live.look().catch((err) => log.warn({ err, task: id }, "answers could not be looked for"));
+    return { task: record };
+  }
+
+  async #lose(task: TaskRecord): Promise<TaskView> {
+    const { store, clock } = this.#options;
+    const outcome: Outcome = { kind: "lost", endedAt: clock(), reason: LOST };
+    return { task, outcome: await store.end(task, outcome) };
+  }
+}

@@ -1,0 +1,68 @@
+import { rpc } from "../protocol/errors.ts";
+import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
+import { META } from "../protocol/modern.ts";
+import type { Outcome } from "../stores/task-store.ts";
+import type { CallEnd } from "./call-end.ts";
+
+/** The outcome as it is kept: what the server said, to the letter. */
+export function toOutcome(
+  end: Exclude<CallEnd, { readonly kind: "left" }>,
+  maxResultBytes: number,
+  endedAt: number,
+): Outcome {
+  switch (end.kind) {
+    case "result": {
+      const result = resultText(end.result);
+      const bytes = Buffer.byteLength(result);
+      const failure = toolFailure(end.result);
+      if (bytes <= maxResultBytes)
+        return { kind: "completed", endedAt, result, ...(failure === undefined ? {} : { failure }) };
+      return {
+        kind: "failed",
+        endedAt,
+        error: rpc.resultTooLarge(bytes, maxResultBytes).toJSON(),
+        isOurs: true,
+      };
+    }
+    case "error":
+      return {
+        kind: "failed",
+        endedAt,
+        error: end.error,
+        ...(end.isModern === undefined ? {} : { isModern: end.isModern }),
+      };
+    case "ours":
+      return { kind: "failed", endedAt, error: end.error.toJSON(), isOurs: true };
+    case "cancelled":
+      return { kind: "cancelled", endedAt, reason: end.reason };
+  }
+}
+
+/**
+ * What the server said, as text. Should it say `resultType` or `_meta`, they stand first and in this order, where the views
+ * look for them; should it relate the result to a task, that is none of ours.
+ */
+function resultText({ resultType, _meta, ...rest }: JsonObject): JsonText {
+  return withFirstMembers(toJson(rest), [
+    ...(resultType === undefined ? [] : [`"resultType":${toJson(resultType)}`]),
+    ...(_meta === undefined ? [] : [`"_meta":${toJson(withoutRelatedTask(_meta))}`]),
+  ]);
+}
+
+function withoutRelatedTask(meta: unknown): unknown {
+  if (!isObject(meta)) return meta;
+  const { [META.relatedTask]: _, ...rest } = meta;
+  return rest;
+}
+
+/** As much of what a tool said of its failure as is fit for a status message. */
+const MAX_FAILURE_LENGTH = 1_000;
+
+function toolFailure({ isError, content }: JsonObject): string | undefined {
+  if (isError !== true) return undefined;
+  const texts = (Array.isArray(content) ? content : []).map((block) =>
+    isObject(block) ? block.text : undefined,
+  );
+  const said = texts.find((text) => typeof text === "string" && text !== "");
+  return typeof said === "string" ? said.slice(0, MAX_FAILURE_LENGTH) : "The tool reported an error";
+}

@@ -1,0 +1,85 @@
+import type { ServerConfig } from "../config/config.ts";
+import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
+import { UpstreamFailure } from "../upstreams/failure.ts";
+import type { Lease } from "../upstreams/pool.ts";
+import type { SessionHolder } from "../upstreams/session.ts";
+import type { Upstream } from "../upstreams/upstream.ts";
+import { Call, type CallOptions } from "./call.ts";
+import type { Revive } from "./orphans.ts";
+import type { Policy } from "./policy.ts";
+import type { Slots } from "./slots.ts";
+
+/** What it takes to make calls on a route. */
+export interface RevivalRoute {
+  readonly config: Pick<ServerConfig, "name">;
+  readonly upstream: Upstream;
+  readonly slots: Slots;
+  readonly policy: Policy;
+}
+
+/** A call that is picked up has this much time at least, however long it ran before. */
+const MIN_RUNTIME_MS = 10_000;
+
+/** How calls are gone on with on these routes: sent if they never were, else picked up, else sent again if they may be. */
+export function reviver(routes: readonly RevivalRoute[], clock: () => number = Date.now): Revive {
+  const byName = new Map(routes.map((route) => [route.config.name, route]));
+  return (task, recipe) => {
+    const route = byName.get(task.route);
+    // Where there is no room for another call, somebody may have it later, or elsewhere.
+    if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
+    const options = recipe && howToGoOn(task, recipe, route.upstream, clock());
+    if (recipe === undefined || options === undefined) return undefined;
+    const call = new Call({ ...shared(task, recipe, route), ...options });
+    return { call, maxResultBytes: route.policy(task.tool).maxResultBytes };
+  };
+}
+
+/** How the call goes on; `undefined` when there is no way. */
+function howToGoOn(
+  task: TaskRecord,
+  { params, answers = {}, mayRepeat = false, headers, joined }: CallRecipe,
+  upstream: Upstream,
+  now: number,
+): (Partial<CallOptions> & Pick<CallOptions, "params" | "maxRuntimeMs">) | undefined {
+  const { isUnsent, checkpoint, inputRequests, createdAt } = task;
+  const { maxRuntimeMs } = task.terms;
+  const anew = params && { params, answers, maxRuntimeMs };
+  if (isUnsent) return anew;
+  if (checkpoint === undefined) return mayRepeat ? anew : undefined;
+  const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
+  return {
+    params: params ?? {},
+    maxRuntimeMs: Math.max(MIN_RUNTIME_MS, createdAt + maxRuntimeMs - now),
+    resume: checkpoint,
+    inputRequests,
+    rejoin: (holder, over) => upstream.rejoin(rejoined, holder, over),
+    mayRepeat: mayRepeat && params !== undefined,
+  };
+}
+
+function shared(task: TaskRecord, recipe: CallRecipe, { upstream, slots }: RevivalRoute) {
+  const { method, capabilities, logLevel, isModern } = recipe;
+  return {
+    slots,
+    recipe,
+    method,
+    caller: task.caller,
+    lease: leaseOf(task, recipe, upstream),
+    ...(capabilities === undefined ? {} : { capabilities }),
+    ...(logLevel === undefined ? {} : { logLevel }),
+    ...(isModern ? { isModern } : {}),
+  };
+}
+
+/** Where the call gets its session from, as it did before. */
+function leaseOf({ caller }: TaskRecord, recipe: CallRecipe, upstream: Upstream): CallOptions["lease"] {
+  const { headers, capabilities = {}, joined, isModern } = recipe;
+  const owner = { caller, headers, capabilities };
+  if (joined !== undefined) return async (holder) => upstream.join({ ...joined, headers }, holder);
+  if (!isModern) return (holder, over) => upstream.lease(owner, holder, over);
+  return async (holder: SessionHolder): Promise<Lease> => {
+    const server = await upstream.modern(headers);
+    if (server !== undefined) return server.lease(owner, {}, holder);
+    throw new UpstreamFailure("The server does not speak 2026-07-28 any more", { mayHaveRun: false });
+  };
+}

@@ -1,0 +1,185 @@
+import { expect, onTestFinished, test } from "vitest";
+import { createLog } from "../../src/ops/log.ts";
+import type { CallRecipe, TaskRecord } from "../../src/stores/task-store.ts";
+import type { Call } from "../../src/tasks/call.ts";
+import { TaskEngine } from "../../src/tasks/engine.ts";
+import type { Revive } from "../../src/tasks/orphans.ts";
+import { Slots } from "../../src/tasks/slots.ts";
+import { newTask } from "../stores/samples.ts";
+import { SharedMemory } from "../stores/shared-backend.ts";
+import { Conditions } from "../support/conditions.ts";
+import { heldCall } from "../support/idle-call.ts";
+
+const TASK = newTask({ route: "r", caller: "c" });
+const CLAIMANT = { route: "r", caller: "c" };
+const RECIPE: CallRecipe = { method: "tools/call", params: { name: "t" }, headers: {} };
+const asking = { respond: async () => undefined } as never;
+
+/** Gateways on one store. */
+async function gateways() {
+  const memory = new SharedMemory();
+  onTestFinished(() => memory.close());
+  return {
+    memory,
+    gateway: async (revive?: Revive) => {
+      const { store, access } = await memory.replica();
+      const engine = new TaskEngine({ store, log: createLog("silent"), ...(revive ? { revive } : {}) });
+      onTestFinished(() => engine.close());
+      return { store, engine, access };
+    },
+  };
+}
+
+/** Its process is killed: from now on it says nothing, and everybody knows that. */
+async function kill({ store, access }: { store: { leave(): Promise<void> }; access: { isCut: boolean } }) {
+  await store.leave();
+  access.isCut = true;
+}
+
+function whenChanged(engine: TaskEngine, id: string, what: string, isSo: () => boolean): Promise<unknown> {
+  const conditions = new Conditions(() => "");
+  onTestFinished(engine.watch(id, () => conditions.check()));
+  const timer = setInterval(() => conditions.check(), 5);
+  onTestFinished(() => clearInterval(timer));
+  return conditions.found(() => (isSo() ? true : undefined), what);
+}
+
+test("a task whose gateway has died, and of which nothing more is known, is lost, and everybody is told the same", async () => {
+  const { gateway } = await gateways();
+  const [a, b, c] = [await gateway(), await gateway(), await gateway()];
+  const { id } = await a.engine.adopt(heldCall(), TASK, 1_000);
+  expect((await b.engine.get(id, CLAIMANT)).outcome).toBeUndefined();
+  await kill(a);
+
+  const seen = await Promise.all([b, c].map(({ engine }) => engine.get(id, CLAIMANT)));
+  expect(seen[0]?.outcome).toMatchObject({ kind: "lost", reason: expect.stringContaining("stopped") });
+  expect(seen[1]?.outcome).toEqual(seen[0]?.outcome);
+});
+
+test("a task that nobody asks for is found as well", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const { id } = await a.engine.adopt(heldCall(), TASK, 1_000);
+  await kill(a);
+  await b.engine.begin();
+  expect((await b.store.read(id))?.outcome).toMatchObject({ kind: "lost" });
+});
+
+test("a call that was never sent goes on with whoever finds it, once", async () => {
+  const { gateway } = await gateways();
+  const a = await gateway();
+  const revived: Call[] = [];
+  const revive: Revive = (task, recipe) => {
+    expect(task.isUnsent).toBe(true);
+    expect(recipe).toEqual(RECIPE);
+    const call = heldCall({ recipe: RECIPE });
+    revived.push(call);
+    return { call, maxResultBytes: 1_000 };
+  };
+  const others = [await gateway(revive), await gateway(revive)];
+  const task = await a.store.create({ ...TASK, isUnsent: true, recipe: RECIPE });
+  await kill(a);
+
+  const seen = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => others[n % 2]?.engine.get(task.id, CLAIMANT)),
+  );
+  const owners = new Set(seen.map((view) => view?.task.owner));
+  expect(owners.size).toBe(1);
+  expect(revived.filter(({ isWaiting, end }) => isWaiting || end !== undefined)).toHaveLength(1);
+});
+
+test("a task of a server that this gateway does not know is left to others", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway(() => "elsewhere")];
+  const task = await a.store.create(TASK);
+  await kill(a);
+  await b.engine.begin();
+  expect((await b.engine.get(task.id, CLAIMANT)).outcome).toBeUndefined();
+  const c = await gateway();
+  await c.engine.begin();
+  expect((await b.engine.get(task.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
+});
+
+test("a task that this gateway seems to have adopted, but of which it knows nothing, is no less an orphan", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const task = await a.store.create(TASK);
+  await b.store.adopt(task);
+  expect((await b.engine.get(task.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
+});
+
+test("a task that ended before its gateway died keeps its ending", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall();
+  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  call.cancel("for the test");
+  await a.engine.settled();
+  await kill(a);
+  expect((await b.engine.get(id, CLAIMANT)).outcome).toMatchObject({ kind: "cancelled" });
+});
+
+test("an answer that another gateway took reaches the call", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall({ capabilities: { roots: {} } });
+  call.onRequest({ jsonrpc: "2.0", id: 1, method: "roots/list" }, asking);
+  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  const [key = ""] = Object.keys(call.inputRequests);
+
+  await b.engine.update(id, CLAIMANT, { [key]: { roots: [] } });
+
+  await whenChanged(a.engine, id, "the answer", () => !call.isAsking);
+});
+
+test("a call that another gateway cancelled is cancelled", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall();
+  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  await b.engine.cancel(id, CLAIMANT);
+  await whenChanged(a.engine, id, "the end of the call", () => call.end !== undefined);
+  expect(call.end).toMatchObject({ kind: "cancelled" });
+});
+
+test("a hint that was lost costs time only: whoever looks later sees the same", async () => {
+  const { gateway, memory } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall();
+  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  a.access.isCut = true;
+  await b.engine.cancel(id, CLAIMANT);
+  expect(call.end).toBeUndefined();
+  a.access.isCut = false;
+  memory.publish({ kind: "missed" });
+  await whenChanged(a.engine, id, "the end of the call", () => call.end !== undefined);
+});
+
+test("a gateway that was not heard of for too long learns that its task is another's, and leaves the call alone", async () => {
+  const { gateway, memory } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall();
+  const record = await a.engine.adopt(call, TASK, 1_000);
+  const adopted = (await b.store.adopt(record)) as TaskRecord;
+  memory.publish({ kind: "missed" });
+  await whenChanged(a.engine, record.id, "the end of the call", () => call.end !== undefined);
+  expect(call.end).toEqual({ kind: "left" });
+  await a.engine.settled();
+  expect((await b.store.read(record.id))?.task).toEqual(adopted);
+});
+
+test("what somebody else can go on with is left to them when a gateway stops, and the rest is lost", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway(() => "elsewhere")];
+  // There is no place for the one, and there is for the other.
+  const queued = heldCall({ recipe: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
+  const running = heldCall({ recipe: RECIPE });
+  const [left, lost] = [
+    await a.engine.adopt(queued, TASK, 1_000),
+    await a.engine.adopt(running, TASK, 1_000),
+  ];
+  await a.engine.close();
+  await a.store.leave();
+  expect((await b.engine.get(left.id, CLAIMANT)).outcome).toBeUndefined();
+  expect((await b.engine.get(lost.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
+});
