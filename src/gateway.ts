@@ -8,14 +8,16 @@ import type { Config, UpstreamConfig } from "./config/config.ts";
 import { type Intake, openCore } from "./core.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
 import { anonymous, type Identify } from "./edge/callers.ts";
-import { counted, mcpEndpoint } from "./edge/endpoint.ts";
+import { mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
+import { Visits } from "./edge/visits.ts";
 import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
 import { PairedHttp } from "./lanes/paired-http.ts";
 import { createLog } from "./ops/log.ts";
 import { oneLine } from "./ops/one-line.ts";
 import { MODERN_VERSION } from "./protocol/modern.ts";
+import { storeName } from "./store-url.ts";
 import type { Upstream } from "./upstreams/upstream.ts";
 
 /** A gateway that is listening. */
@@ -24,7 +26,10 @@ export interface Gateway {
   readonly url: string;
   readonly adminUrl?: string;
   readonly routes: readonly RouteLine[];
-  /** Stops taking requests, lets the calls that run end within `limits.drainTimeout`, and writes down the rest as lost. */
+  /**
+   * Begins no call any more, lets those that run end within `limits.drainTimeout`, and leaves the rest to others, or writes it
+   * down as lost. Everything else is answered until then.
+   */
   close(): Promise<void>;
 }
 
@@ -49,9 +54,9 @@ export interface GatewayOptions {
  * @throws when the store cannot be opened or an address cannot be bound; nothing is left open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { core, app, visits } = await openHttp(config, options);
+  const { core, app, visits, pairs } = await openHttp(config, options);
   const servers: Server[] = [];
-  const intake = intakeOf(servers, visits);
+  const intake = intakeOf(servers, visits, pairs);
   try {
     const server = await listenOn(httpServer(gatewayListener(app)), config.listen, servers);
     const admin =
@@ -81,8 +86,8 @@ export interface Middleware {
  * @throws when the store cannot be opened
  */
 export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
-  const { core, app, visits } = await openHttp(config, options);
-  return Object.assign(gatewayMiddleware(app), { close: () => core.close(intakeOf([], visits)) });
+  const { core, app, visits, pairs } = await openHttp(config, options);
+  return Object.assign(gatewayMiddleware(app), { close: () => core.close(intakeOf([], visits, pairs)) });
 }
 
 /** A gateway that serves one client over two streams. */
@@ -122,9 +127,13 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     maxLineBytes: config.limits.maxBodyBytes,
     isAlone: isForgetful,
   });
-  const intake = { stop: () => {}, idle: () => front.idle(), cut: () => front.close() };
+  const intake = { drain: () => front.idle(), stop: () => front.idle(), cut: () => front.close() };
   log.info(
-    { server: route.config.name, upstream: addressOf(route.config.upstream), store: config.store.url },
+    {
+      server: route.config.name,
+      upstream: addressOf(route.config.upstream),
+      store: storeName(config.store.url),
+    },
     "ready on standard input and output",
   );
   return {
@@ -149,33 +158,29 @@ async function openHttp(
   const { maxBodyBytes, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
   const pairs = new PairedHttp();
-  const { endpoint, idle } = counted(mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs, pairs }));
+  const visits = new Visits();
+  const endpoint = visits.through(mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs, pairs }));
   const routes = new Map(
     core.routes.flatMap((route) =>
       [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
     ),
   );
-  return { core, app: { routes, endpoint }, visits: { idle, pairs } };
+  return { core, app: { routes, endpoint }, visits, pairs };
 }
 
-/** Who is here over HTTP. */
-interface Visits {
-  /** Settles when nobody waits for an answer. */
-  readonly idle: Intake["idle"];
-  readonly pairs: PairedHttp;
-}
-
-function intakeOf(servers: readonly Server[], { idle, pairs }: Visits): Intake {
-  let closed: readonly Promise<void>[] = [];
+function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp): Intake {
+  let closed: Promise<unknown> = Promise.resolve();
   return {
-    stop: () => {
-      closed = servers.map(closeServer);
+    drain: () => visits.drain(),
+    stop: async () => {
+      closed = Promise.all(servers.map(closeServer));
+      // Also those whose request is still on its way on a connection that was accepted.
+      await Promise.all([closed, visits.idle()]);
     },
-    idle,
     cut: async () => {
       await pairs.close();
       for (const server of servers) server.closeAllConnections();
-      await Promise.all(closed);
+      await closed;
     },
   };
 }
@@ -185,7 +190,7 @@ async function describe({ config, upstream }: Route, base: string, { store }: Co
     name: config.name,
     url: `${base}${config.path}`,
     upstream: addressOf(config.upstream),
-    store: store.url,
+    store: storeName(store.url),
   };
   const probe = eraOf(upstream).catch(
     (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,

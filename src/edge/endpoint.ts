@@ -71,24 +71,6 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
   };
 }
 
-/** An endpoint that knows when nobody waits for an answer of it any more. */
-export function counted(endpoint: Endpoint): { readonly endpoint: Endpoint; idle(): Promise<void> } {
-  let running = 0;
-  const waiting = new Set<() => void>();
-  return {
-    endpoint: async (...request) => {
-      running += 1;
-      try {
-        await endpoint(...request);
-      } finally {
-        running -= 1;
-        if (running === 0) for (const resolve of waiting) resolve();
-      }
-    },
-    idle: () => (running === 0 ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
-  };
-}
-
 type Asked = Pick<HttpExchange, "route" | "caller" | "request" | "response" | "reply">;
 
 /** `isServers`: the server speaks the revision itself, and is left to refuse what is not even a request. */

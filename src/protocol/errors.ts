@@ -51,17 +51,23 @@ export const rpc = {
     error(-32603, `The result has ${bytes} bytes, more than the ${maxBytes} of maxResultBytes`),
   tooManyCalls: (running: number, waiting: number) =>
     error(-32603, `Too many calls: ${running} are running and ${waiting} are waiting (maxQueued)`),
-  stopping: () => error(-32603, "The gateway is stopping; try again", 200, { retryable: true }),
+  /**
+   * What is refused by a gateway that is about to stop has not been begun: to send it again is safe, and a load balancer may do
+   * so (RFC 9110 §15.6.4).
+   */
+  stopping: () => tryAgain("The gateway is stopping; try again", 503),
+  /** What was begun and has no answer yet. */
+  stopped: () =>
+    error(
+      -32603,
+      "The gateway is stopping, and the server has not answered; whether the work was done is not known",
+    ),
   /** A session of the gateway's own that has ended, or never was (2025-11-25, Transports §Session Management). */
   unknownSession: () => error(-32001, "Session not found", 404),
   sessionOver: () => error(-32603, "The session is over: the server has gone, or the client has ended it"),
-  tooManySessions: (limit: string) =>
-    error(-32603, `Too many sessions are open: ${limit}`, 503, { retryable: true }),
-  /** The same for a stream to listen on, which has no JSON-RPC answer: only the status tells. */
-  noStream: () => error(-32603, "The gateway is stopping; try again", 503, { retryable: true }),
+  tooManySessions: (limit: string) => tryAgain(`Too many sessions are open: ${limit}`, 503),
   /** The store gave no answer: nothing is known, and asking again is right. */
-  storeUnavailable: (httpStatus = 200) =>
-    error(-32603, "The task store is not available; try again", httpStatus, { retryable: true }),
+  storeUnavailable: (httpStatus = 200) => tryAgain("The task store is not available; try again", httpStatus),
 
   /**
    * The server refused, or gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling),
@@ -129,6 +135,8 @@ interface Refusal {
   readonly rpcError?: JsonRpcError;
 }
 
+/** Long enough for many clients not to be a burden, and short enough for a person not to mind. */
+const RETRY_AFTER_MS = 1_000;
 const RESERVED = { first: -32099, last: -32020 };
 const RESOURCE_NOT_FOUND = -32002;
 
@@ -184,6 +192,13 @@ export function isJsonRpcError(value: unknown): value is JsonRpcError {
 
 function error(code: number, message: string, httpStatus = 200, data?: unknown): RpcError {
   return new RpcError(data === undefined ? { code, message } : { code, message, data }, httpStatus);
+}
+
+/** Nothing is wrong with the request. `Retry-After` goes with a status that has a use for it (RFC 9110 §10.2.3). */
+function tryAgain(message: string, httpStatus = 200): RpcError {
+  const data = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
+  const headers = httpStatus === 503 ? { "Retry-After": String(Math.ceil(RETRY_AFTER_MS / 1_000)) } : {};
+  return new RpcError({ code: -32603, message, data }, httpStatus, headers);
 }
 
 function quote(text: string): string {

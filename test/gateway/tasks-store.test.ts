@@ -27,7 +27,7 @@ import { accept, asksOnce, count, EVERYTHING, gate, textOf } from "../support/st
 const RETRY = {
   code: -32603,
   message: "The task store is not available; try again",
-  data: { retryable: true },
+  data: { retryable: true, retryAfterMs: 1_000 },
 };
 const unavailable = () => Promise.reject(new StoreUnavailable("away"));
 
@@ -175,13 +175,16 @@ test("an outcome that cannot be written at all does not bring the gateway down",
   );
   const { taskId } = await user.callTool("t");
   const tried = gate();
+  const { end } = store;
   store.end = () => {
     tried.open();
     return Promise.reject(new Error("a bug"));
   };
   done.open();
   await tried.opened;
-  expect(await user.task(taskId)).toMatchObject({ status: "working" });
+  store.end = end;
+  // Whoever asks finds a task that nobody looks after any more.
+  expect(await user.settled(taskId)).toMatchObject({ status: "failed" });
 });
 
 /** A gateway of the same parts as the real one, over a store whose methods a test may replace. */
@@ -202,7 +205,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     log,
   });
   const engine = new TaskEngine({ store, log });
-  const held = new HeldCalls();
+  const held = new HeldCalls(engine);
   const transparent = new TransparentLane();
   const { signal: stopping } = new AbortController();
   const route: Route = {

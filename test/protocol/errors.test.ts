@@ -21,6 +21,10 @@ test.for<[RpcError, code: number, httpStatus: number]>([
   [rpc.internal("x"), -32603, 200],
   [rpc.resultTooLarge(2, 1), -32603, 200],
   [rpc.storeUnavailable(), -32603, 200],
+  [rpc.storeUnavailable(503), -32603, 503],
+  [rpc.stopping(), -32603, 503],
+  [rpc.stopped(), -32603, 200],
+  [rpc.tooManySessions("x"), -32603, 503],
   [rpc.upstreamFailed("x", {}), -32603, 200],
   [rpc.upstreamFailed("x", { status: 500 }), -32603, 200],
   [rpc.upstreamFailed("x", { status: 401 }), -32603, 401],
@@ -52,6 +56,14 @@ test("the data of an error is what the specification says", () => {
   });
   expect(Object.keys(rpc.unknownTask().toJSON())).toEqual(["code", "message"]);
 });
+
+test.for([rpc.storeUnavailable(), rpc.storeUnavailable(503), rpc.stopping(), rpc.tooManySessions("x")])(
+  "%j says that it may be tried again, and when, also in a header where the status is 503",
+  (error) => {
+    expect(error.data).toEqual({ retryable: true, retryAfterMs: 1_000 });
+    expect(error.headers).toEqual(error.httpStatus === 503 ? { "Retry-After": "1" } : {});
+  },
+);
 
 test("a server's wish for credentials is passed on with its challenge", () => {
   const challenge = 'Bearer realm="x"';

@@ -43,6 +43,7 @@ export async function durable(limits: Readonly<Record<string, string>> = {}): Pr
   const config = join(folder, "taskgate.json");
   const settings = {
     listen: { port: 0 },
+    admin: { port: 0 },
     store: { url: `level:${join(folder, "data")}` },
     limits,
     servers: {

@@ -1,5 +1,7 @@
-import { connect } from "node:net";
+import { request } from "undici";
 import { expect, test } from "vitest";
+import { draining, Poller, STOPPING } from "../support/draining.ts";
+import type { GatewayProcess } from "../support/gateway-process.ts";
 import type { Json } from "../support/modern-client.ts";
 import { count } from "../support/story.ts";
 import { durable } from "./durable.ts";
@@ -14,7 +16,7 @@ test("a gateway that is told to stop lets calls end, writes down the rest, and l
   await server.arrival("tools/call", 3);
 
   const exited = gateway.kill("SIGTERM");
-  await refused(gateway.url);
+  await draining(user);
   release();
   expect(await exited).toEqual({ code: 0, signal: null });
 
@@ -67,7 +69,7 @@ test("a call without a task that ends in time is still answered when the gateway
   await server.arrival("tools/call");
 
   const exited = gateway.kill("SIGTERM");
-  await refused(gateway.url);
+  await draining(user);
   release();
 
   expect((await calling).content[0].text).toMatch(/^plain/);
@@ -81,22 +83,54 @@ test("a second signal ends a gateway that is waiting for a call", async () => {
   await server.arrival("tools/call");
 
   void gateway.kill("SIGTERM");
-  await refused(gateway.url);
+  await draining(user);
   expect(await gateway.kill("SIGTERM")).toEqual({ code: 130, signal: null });
 
   const second = await start();
   expect(await second.user.task(taskId)).toMatchObject({ status: "failed" });
 });
 
-/** Settles when nobody listens there any longer. */
-async function refused({ hostname, port }: URL): Promise<void> {
-  for (const deadline = Date.now() + 5_000; Date.now() < deadline; ) {
-    const isRefused = await new Promise<boolean>((resolve) => {
-      const socket = connect(Number(port), hostname);
-      socket.once("connect", () => resolve(false)).once("error", () => resolve(true));
-      socket.once("connect", () => socket.destroy());
-    });
-    if (isRefused) return;
-  }
-  throw new Error(`something still listens on port ${port}`);
+test("whoever polls is answered until the end when the gateway is told to stop, and what is new is refused", async () => {
+  const { server, start, release, calls } = await durable();
+  const { gateway, user } = await start();
+  const ready = new URL("/health/ready", adminOf(gateway));
+  const { taskId } = await user.callTool("held", { label: "held" });
+  await server.arrival("tools/call");
+  expect((await request(ready)).statusCode).toBe(200);
+  const poller = new Poller(user, taskId);
+  await poller.more(3);
+
+  const exited = gateway.kill("SIGTERM");
+  await draining(user);
+  expect((await request(ready)).statusCode).toBe(503);
+  expect(await user.send("tools/call", { name: "done" })).toMatchObject(STOPPING);
+  await poller.more(20);
+  release();
+  expect(await exited).toEqual({ code: 0, signal: null });
+
+  expect(["ECONNREFUSED", "ECONNRESET"]).toContain((await poller.over).code);
+  expect(poller.told.filter((told) => told !== "completed")).toEqual(["working"]);
+  expect(calls("held")).toBe(1);
+  const second = await start();
+  expect(await second.user.task(taskId)).toMatchObject({ status: "completed" });
+});
+
+test("a call that takes too long, and clients that never stop asking, do not keep a gateway that is told to stop", async () => {
+  const { server, start } = await durable({ drainTimeout: "300ms" });
+  const { gateway, user } = await start();
+  const { taskId } = await user.callTool("stuck", { label: "stuck" });
+  await server.arrival("tools/call");
+  const pollers = [1, 2, 3].map(() => new Poller(user, taskId));
+  await Promise.all(pollers.map((poller) => poller.more(3)));
+
+  expect(await gateway.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+  for (const { over } of pollers) await over;
+  const second = await start();
+  expect(await second.user.settled(taskId)).toMatchObject({ status: "failed" });
+});
+
+function adminOf({ stdout }: GatewayProcess): string {
+  const [, url] = /^admin {2}(.*)$/m.exec(stdout) ?? [];
+  if (url === undefined) throw new Error(`no admin listener was announced: ${stdout}`);
+  return url;
 }

@@ -96,8 +96,12 @@ test("a gateway that stops tells those who wait to try again, and begins nothing
   const closing = gateway.close();
   const { status, message } = await waiting.answer;
   expect([status, message.error]).toEqual([
-    200,
-    { code: -32603, message: "The gateway is stopping; try again", data: { retryable: true } },
+    503,
+    {
+      code: -32603,
+      message: "The gateway is stopping; try again",
+      data: { retryable: true, retryAfterMs: 1_000 },
+    },
   ]);
   // What runs may end.
   call.text("done");

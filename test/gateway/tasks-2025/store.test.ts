@@ -10,7 +10,7 @@ import { asksOnce, count, gate, story, textResult } from "../../support/story.ts
 const RETRY = {
   code: -32603,
   message: "The task store is not available; try again",
-  data: { retryable: true },
+  data: { retryable: true, retryAfterMs: 1_000 },
 };
 
 async function told(script: Script) {
@@ -118,6 +118,7 @@ test("an answer that cannot be kept is refused by its status, and can be sent ag
   // With a 2xx the client would take it for delivered (Transports §Sending Messages to the Server).
   const refused = await user.respond(id, { result: { action: "accept", content: { name: "Ada" } } });
   expect([refused.status, refused.message]).toEqual([503, { jsonrpc: "2.0", id: null, error: RETRY }]);
+  expect(refused.headers["retry-after"]).toBe("1");
   expect(count(server, "answer")).toBe(0);
   store.mockRestore();
   await user.respond(id, { result: { action: "accept", content: { name: "Ada" } } });

@@ -1,0 +1,39 @@
+import type { ServerResponse } from "node:http";
+import type { Endpoint } from "./endpoint.ts";
+
+/** The requests over HTTP that have no answer yet. */
+export class Visits {
+  readonly #open = new Map<ServerResponse, Promise<void>>();
+  #isDraining = false;
+
+  /** An endpoint whose requests are counted among these. */
+  through(endpoint: Endpoint): Endpoint {
+    return async (request, response, ...where) => {
+      if (this.#isDraining) partAfter(response);
+      const visit = endpoint(request, response, ...where);
+      this.#open.set(response, visit);
+      await visit;
+      this.#open.delete(response);
+    };
+  }
+
+  /**
+   * From now on every answer is the last on its connection, so that the client's next request finds its way to a gateway that
+   * stays. Settles as `idle` does.
+   */
+  drain(): Promise<void> {
+    this.#isDraining = true;
+    for (const response of this.#open.keys()) partAfter(response);
+    return this.idle();
+  }
+
+  /** Settles when those who are here now have their answers, however many have come since. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#open.values());
+  }
+}
+
+/** (RFC 9112 §9.6.) A stream has no such word once it has begun, and its connection is seen to when nobody uses it. */
+function partAfter(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader("Connection", "close");
+}
