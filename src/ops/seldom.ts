@@ -1,0 +1,44 @@
+import type { Logger } from "pino";
+
+const EVERY_MS = 1_000;
+
+/**
+ * A logger for what a thousand requests a second may have to say at once: the same message is written once a second at most, and the
+ * next line with it says how many were left out since (`leftOut`).
+ */
+export class SeldomLog {
+  readonly #log: Logger;
+  readonly #now: () => number;
+  /** By message: texts of the program, of which there are few. */
+  readonly #said = new Map<string, { readonly at: number; leftOut: number }>();
+
+  /** @param now milliseconds that never go back */
+  constructor(log: Logger, now: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** @param message a constant: what varies belongs to the details */
+  say(level: "warn" | "error", details: object, message: string): void {
+    const now = this.#now();
+    const last = this.#said.get(message);
+    if (last !== undefined && now - last.at < EVERY_MS) {
+      last.leftOut += 1;
+      return;
+    }
+    this.#said.set(message, { at: now, leftOut: 0 });
+    const { leftOut = 0 } = last ?? {};
+    this.#log[level](leftOut === 0 ? details : { ...details, leftOut }, message);
+  }
+}
+
+const SELDOM = new WeakMap<Logger, SeldomLog>();
+
+/** The same one for a logger every time, so that all who use it are counted together. */
+export function seldom(log: Logger): SeldomLog {
+  const known = SELDOM.get(log);
+  if (known !== undefined) return known;
+  const made = new SeldomLog(log);
+  SELDOM.set(log, made);
+  return made;
+}
