@@ -2,7 +2,7 @@
  * What the gateway costs, as ratios to what one would have without it. Every program is a process of its own, and the
  * contestants take turns, so that a noisy machine disturbs all of them. Nothing here fails for being slow.
  *
- *   npm run bench -- [--quick] [--only calls|stdio|tasks|memory|transparent|streams] [--profile FOLDER]
+ *   npm run bench -- [--quick] [--only calls|stdio|tasks|redis|memory|transparent|streams] [--profile FOLDER]
  */
 
 import { parseArgs } from "node:util";
@@ -11,6 +11,7 @@ import { QUICK, USUAL } from "./effort.ts";
 import { measureHeldStreams } from "./held-streams.ts";
 import { Lab } from "./lab.ts";
 import { measureMemory } from "./memory.ts";
+import { measureRedis } from "./redis.ts";
 import { type Line, printFacts, printTable } from "./report.ts";
 import { measureStdio } from "./stdio.ts";
 import { measureTasks } from "./tasks.ts";
@@ -24,6 +25,11 @@ const sections = [
   { name: "calls", title: "tools/call echo, through to a legacy server", measure: measureCalls },
   { name: "stdio", title: "tools/call echo, through to a legacy server over stdio", measure: measureStdio },
   { name: "tasks", title: "Tasks, 16 requests in flight", measure: measureTasks },
+  {
+    name: "redis",
+    title: "Tasks in Redis, 16 requests in flight at each of so many replicas",
+    measure: measureRedis,
+  },
   { name: "memory", title: `Memory for each of ${effort.heldTasks} tasks in flight`, measure: measureMemory },
   { name: "transparent", title: "Legacy clients, transparent", measure: measureTransparent },
   {

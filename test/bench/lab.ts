@@ -24,7 +24,7 @@ export interface Target {
 export interface GatewaySettings {
   /** The URL of the server, or the name of one of `servers/` that speaks stdio. */
   readonly upstream: string | { readonly stdio: string };
-  readonly store: "memory" | "level";
+  readonly store: "memory" | "level" | { readonly redis: string };
   /** As in the configuration file. */
   readonly tasks?: Readonly<Record<string, unknown>>;
 }
@@ -124,7 +124,7 @@ export class Lab {
     const base = join(this.#folder, `gateway-${this.#configured}`);
     const config = {
       listen: { port: 0 },
-      store: { url: store === "memory" ? "memory:" : `level:${base}` },
+      store: { url: storeUrl(store, base) },
       limits: { drainTimeout: "0ms" },
       log: { level: "warn" },
       servers: { bench: { upstream: upstreamOf(upstream), tasks } },
@@ -137,6 +137,30 @@ export class Lab {
       nodeFlags: [...PROBED, ...profiling],
     });
     return this.#target(program, program.ready[1] ?? "");
+  }
+
+  /** The same with a load client of its own, for targets that are loaded at the same time. */
+  async withOwnClient(target: Target): Promise<Target> {
+    const options = { ready: /ready/, nodeFlags: WITH_TYPESCRIPT };
+    const client = await this.#programs.start("a load client", [script("load.ts")], options);
+    const { port, pathname: path } = new URL(target.url);
+    const stop = async (signal?: NodeJS.Signals) => {
+      await target.program.stop(signal);
+      await client.stop();
+    };
+    return {
+      ...target,
+      program: { ...target.program, stop },
+      load: (load) => client.ask({ ...load, port: Number(port), path }),
+    };
+  }
+
+  /** Starts processes that each have a store in the Redis at a URL, or only a client of it. */
+  storeClients(kind: "store" | "raw", url: string, count: number): Promise<Program[]> {
+    const options = { ready: /ready/, nodeFlags: WITH_TYPESCRIPT };
+    const start = () =>
+      this.#programs.start("a client of Redis", [script("store-load.ts"), kind, url], options);
+    return Promise.all(Array.from({ length: count }, start));
   }
 
   async close(): Promise<void> {
@@ -162,6 +186,11 @@ export class Lab {
     await holder.ask(held);
     return () => holder.stop();
   }
+}
+
+function storeUrl(store: GatewaySettings["store"], base: string): string {
+  if (store === "memory") return "memory:";
+  return store === "level" ? `level:${base}` : store.redis;
 }
 
 function upstreamOf(upstream: GatewaySettings["upstream"]): object {

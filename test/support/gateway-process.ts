@@ -12,6 +12,7 @@ export interface GatewayProcess {
   /** Every route that it had said by the time it was ready. */
   readonly urls: readonly URL[];
   readonly pid: number;
+  readonly child: ChildProcess;
   /** What it has said so far. */
   readonly stdout: string;
   readonly stderr: string;
@@ -31,6 +32,8 @@ export interface GatewayProcessOptions {
   readonly atEnd?: (cleanUp: () => Promise<void>) => void;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** For node itself, before the script. With any, messages can be sent to the process. */
+  readonly nodeFlags?: readonly string[];
   /** How many routes it has to announce before it counts as ready; 1 unless given. */
   readonly routes?: number;
 }
@@ -46,12 +49,12 @@ const ROUTE = /(http:\/\/\S+) →/g;
  */
 export async function startGatewayProcess(
   args: readonly string[],
-  { atEnd = onTestFinished, env = {}, cwd, routes = 1 }: GatewayProcessOptions = {},
+  { atEnd = onTestFinished, env = {}, cwd, nodeFlags = [], routes = 1 }: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   if (!existsSync(CLI)) throw new Error(`${CLI} is missing; npm run build makes it`);
-  const child = spawn(process.execPath, [CLI, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, CLI, ...args], {
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(nodeFlags.length === 0 ? [] : (["ipc"] as const))],
     ...(cwd === undefined ? {} : { cwd }),
   });
   const exited = once(child, "exit").then(([code, signal]): Exit => ({ code, signal }));
@@ -61,7 +64,7 @@ export async function startGatewayProcess(
   });
   const said = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
+    child[name]?.setEncoding("utf8").on("data", (text: string) => {
       said[name] += text;
     });
   }
@@ -70,6 +73,7 @@ export async function startGatewayProcess(
     url: urls[0] as URL,
     urls,
     pid: child.pid as number,
+    child,
     get stdout() {
       return said.stdout;
     },

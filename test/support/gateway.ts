@@ -48,6 +48,8 @@ const POLICY: ToolPolicy = {
   maxPollIntervalMs: 10_000,
   maxRuntimeMs: 60_000,
   maxResultBytes: 33_554_432,
+  onLoss: "fail",
+  isUnsafe: false,
 };
 
 /** Starts a gateway in front of one server. It is closed when the test ends. */
@@ -67,8 +69,19 @@ export function configFor(settings: GatewaySettings): Config {
   const policy = { ...POLICY, ...settings.policy };
   return {
     listen: { host: "127.0.0.1", port: 0, allowedOrigins: [], ...settings.listen },
-    store: { url: settings.store ?? "memory:" },
-    limits: { maxBodyBytes: 4_194_304, keepAliveMs: 15_000, drainTimeoutMs: 200, ...settings.limits },
+    store: {
+      url: settings.store ?? "memory:",
+      leaseMs: 15_000,
+      timeoutMs: 2_000,
+      prefix: "taskgate:",
+    },
+    limits: {
+      maxBodyBytes: 4_194_304,
+      maxUnwrittenBytes: 268_435_456,
+      keepAliveMs: 15_000,
+      drainTimeoutMs: 200,
+      ...settings.limits,
+    },
     log: { level: "silent" },
     servers: [
       {

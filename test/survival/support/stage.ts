@@ -1,0 +1,98 @@
+/** What every story of survival begins with. */
+
+import { onTestFailed, onTestFinished } from "vitest";
+import type { ModernClient } from "../../support/modern-client.ts";
+import type { RedisServer } from "../../support/redis.ts";
+import { redisForTest } from "../../support/redis-tests.ts";
+import { clientOf } from "./clients.ts";
+import type { Ledger } from "./ledger.ts";
+import { Replica, type ReplicaSettings } from "./replica.ts";
+import { type Kind, startWitness, type Witness } from "./witness.ts";
+
+export type Clients = readonly [ModernClient, ...ModernClient[]];
+
+export interface Stage {
+  readonly witness: Witness;
+  readonly replicas: readonly [Replica, ...Replica[]];
+  /** The Redis that the replicas share. */
+  readonly redis: RedisServer | undefined;
+  /** Clients of one of the servers, one for each replica, in their order. */
+  clients(kind: Kind): Clients;
+}
+
+export interface StageSettings extends Pick<ReplicaSettings, "tasks" | "limits"> {
+  readonly store: "level" | "redis";
+  /** How many; 1 unless given. */
+  readonly replicas?: number;
+  /** `store.lease`, in milliseconds, where replicas share a store; `LEASE_MS` unless given. */
+  readonly leaseMs?: number;
+  /** One that is there already, and is not stopped at the end. */
+  readonly witness?: Witness;
+  /** Where to register the clean-up: the running test unless given; a suite collects it for `afterAll`. */
+  readonly atEnd?: AtEnd;
+}
+
+export type AtEnd = (cleanUp: () => Promise<void>) => void;
+
+/** How long a gateway that died may be taken to be alive. */
+export const LEASE_MS = 3_000;
+/** After the lease, so long until every task has an ending. */
+export const ENDED_WITHIN_MS = LEASE_MS + 5_000;
+/** How long a gateway waits for the store before it says that it is away. */
+const STORE_TIMEOUT_MS = 2_000;
+/** Any request is answered within it, whatever is the matter with the store: generous, because the machine is shared. */
+export const ANSWERED_WITHIN_MS = STORE_TIMEOUT_MS + 7_000;
+
+/** As much of what a gateway had to say as is worth showing when a test fails. */
+const MAX_SAID = 4_000;
+
+/** Whether the numbers are to be those of the long runs (`SURVIVAL=full`), not those of CI. */
+export const IS_FULL = process.env.SURVIVAL === "full";
+
+/** A witness, and gateways in front of it. All of it is gone at the end. */
+export async function stage({
+  store,
+  replicas: count = 1,
+  leaseMs = LEASE_MS,
+  witness: present,
+  atEnd = onTestFinished,
+  ...settings
+}: StageSettings): Promise<Stage> {
+  const [witness, redis] = await Promise.all([
+    present ?? startWitness(),
+    store === "redis" ? redisForTest({ atEnd }) : undefined,
+  ]);
+  if (present === undefined) atEnd(() => witness.stop());
+  const shared = { url: redis?.url ?? "", lease: `${leaseMs}ms`, timeout: `${STORE_TIMEOUT_MS}ms` };
+  const open = async () => {
+    const where = redis === undefined ? "level:" : shared;
+    const replica = await Replica.open({ upstreams: witness.urls, store: where, ...settings });
+    atEnd(() => replica.close());
+    return replica;
+  };
+  const replicas = (await Promise.all(Array.from({ length: count }, open))) as [Replica, ...Replica[]];
+  // A suite that shares a stage has nobody to ask.
+  if (atEnd === onTestFinished) onTestFailed(() => replicas.forEach(sayWhy));
+  const clients = {
+    kept: replicas.map((replica) => clientOf(replica.url("kept"))),
+    unkept: replicas.map((replica) => clientOf(replica.url("unkept"))),
+  };
+  return { witness, replicas, redis, clients: (kind) => clients[kind] as [ModernClient, ...ModernClient[]] };
+}
+
+function sayWhy({ port, stderr }: Replica): void {
+  console.log(`the gateway on port ${port} said:\n${stderr.slice(-MAX_SAID)}`);
+}
+
+/** What the witness saw of the calls in a ledger that cannot be right, a line each. */
+export async function contradictions(witness: Witness, ledger: Ledger): Promise<string[]> {
+  const seen = await witness.all();
+  const twice = Object.entries(seen).filter(([, { calls }]) => calls > 1);
+  const unmade = ledger.handles.filter(
+    ({ status, id }) => status === "completed" && seen[id]?.returned !== 1,
+  );
+  return [
+    ...twice.map(([id, { calls }]) => `${id} ran ${calls} times`),
+    ...unmade.map(({ id }) => `${id} has a result that the server never gave`),
+  ];
+}
