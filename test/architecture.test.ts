@@ -17,7 +17,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["upstreams", "stores"],
   ["config", "ops"],
   ["protocol"],
-  ["version"],
+  ["version", "store-url"],
 ];
 
 /** Who may import a package. Whatever is not listed is anybody's. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseStoreUrl, STORE_URLS } from "../store-url.ts";
 import { text } from "./fields.ts";
 
 const LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?";
@@ -44,19 +45,21 @@ export function origin() {
 /** Where tasks are kept. */
 export function storeUrl() {
   return z
-    .string({ error: STORE })
+    .string({ error: STORE_URLS })
     .superRefine((url, context) => {
       const message = storeFault(url);
       if (message !== undefined) context.addIssue({ code: "custom", message });
     })
-    .meta({ values: "`memory:`, `level:PATH`" });
+    .meta({ values: "`memory:`, `level:PATH`, `redis://HOST`, `rediss://HOST`" });
 }
 
-const STORE = "must be memory: or level:PATH";
-
 function storeFault(url: string): string | undefined {
-  if (/^rediss?:/.test(url)) return `is not supported by this version, which knows memory: and level:PATH`;
-  return url === "memory:" || /^level:./.test(url) ? undefined : STORE;
+  try {
+    parseStoreUrl(url);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function urlFault(given: string): string | undefined {

@@ -1,3 +1,5 @@
+import type { KeyObject } from "node:crypto";
+
 /**
  * The configuration after everything is decided: no text to parse, no default to look up, units in the names.
  * The rest of the program sees these types and never the file they came from.
@@ -6,8 +8,23 @@ export interface Config {
   readonly listen: ListenConfig;
   /** Health and metrics; nothing listens there unless it is given. */
   readonly admin?: { readonly host: string; readonly port: number };
-  /** `memory:` or `level:PATH`. */
-  readonly store: { readonly url: string };
+  readonly store: {
+    /** As `parseStoreUrl` takes it; may contain a password. */
+    readonly url: string;
+    /** These four are for servers that several gateways share. */
+    readonly leaseMs: number;
+    readonly timeoutMs: number;
+    readonly prefix: string;
+    /** Certificates and keys as PEM. */
+    readonly tls?: {
+      readonly ca?: string;
+      readonly cert?: string;
+      readonly key?: string;
+      readonly servername?: string;
+    };
+    /** Of 32 bytes each; the first one writes. Absent: what is stored is not encrypted. */
+    readonly encryptionKeys?: readonly KeyObject[];
+  };
   readonly limits: LimitsConfig;
   readonly log: { readonly level: string };
   readonly servers: readonly ServerConfig[];
@@ -25,6 +42,8 @@ export interface ListenConfig {
 
 export interface LimitsConfig {
   readonly maxBodyBytes: number;
+  /** Of all finished results together that the store did not take. */
+  readonly maxUnwrittenBytes: number;
   readonly keepAliveMs: number;
   readonly drainTimeoutMs: number;
 }
@@ -88,6 +107,9 @@ export interface ToolPolicy {
   readonly maxPollIntervalMs: number;
   readonly maxRuntimeMs: number;
   readonly maxResultBytes: number;
+  readonly onLoss: "fail" | "retry";
+  /** Whether `retry` also holds for tools of which the server does not say that they may be called twice. */
+  readonly isUnsafe: boolean;
   /** What a client of 2025-11-25 may tell the model while the task runs. */
   readonly immediateResponse?: string;
 }

@@ -1,5 +1,6 @@
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
+import { storeConflicts } from "./store-settings.ts";
 import { parseDuration } from "./units.ts";
 import { upstreamConflicts } from "./upstream-conflicts.ts";
 
@@ -14,6 +15,7 @@ export function conflicts(document: unknown): readonly Problem[] {
   return [
     ...sharedListener(document),
     ...takenPaths(document),
+    ...storeConflicts(document),
     ...serverNames(document).flatMap((name) => [
       ...upstreamConflicts(document, ["servers", name, "upstream"]),
       ...repeatedHeaders(document, ["servers", name, "upstream", "headers"]),

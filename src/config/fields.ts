@@ -33,10 +33,10 @@ export function duration({ min = "1ms", max = "24d" }: { min?: string; max?: str
   });
 }
 
-/** Text with a unit, as bytes. Below 512mb, because what is bounded is held as one string and V8's end there. */
-export function size() {
+/** Text with a unit, as bytes. Below 512mb unless told, because what is bounded is held as one string and V8's end there. */
+export function size({ max = "511mb" }: { max?: string } = {}) {
   const expected = 'must be a size with a unit such as "64kb" or "32mb"';
-  return quantity({ parse: parseSize, expected, min: "1b", max: "511mb" }).meta({
+  return quantity({ parse: parseSize, expected, min: "1b", max }).meta({
     values: "size",
     pattern: sizePattern,
   });
@@ -72,6 +72,21 @@ export function integer(min: number, max: number) {
     })
     .meta({ values: range, type: ["integer", "string"], minimum: min, maximum: max });
 }
+
+/** Yes or no; their texts are taken too, since that is what `${RETRY}` becomes. */
+export function flag() {
+  return z
+    .unknown()
+    .transform((given, context) => {
+      const value = typeof given === "string" ? FLAGS[given] : given;
+      if (typeof value === "boolean") return value;
+      context.addIssue({ code: "custom", message: "must be true or false" });
+      return z.NEVER;
+    })
+    .meta({ values: "`true`, `false`", type: ["boolean", "string"] });
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };
 
 /** One of a few words; those of `later` are planned but not built, and refused as such. */
 export function choice<const Values extends readonly string[]>(

@@ -27,7 +27,7 @@ export const serveFlags = {
   port: option(`port to listen on [default: ${defaults.listen.port}]`),
   host: option(`address to listen on [default: ${defaults.listen.host}]`),
   path: option("path of the MCP endpoint [default: /mcp]"),
-  store: option(`memory: or level:PATH [default: ${defaults.store.url}]`),
+  store: option(`memory:, level:PATH, redis://HOST or rediss://HOST [default: ${defaults.store.url}]`),
   mode: option(`never, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`),
   "wait-for": option(`how long auto waits before it lets go [default: ${defaults.tasks.waitFor}]`),
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
@@ -43,7 +43,7 @@ export const stdioFlags = {
   ...hidden(HTTP_FLAGS),
   config: option("YAML or JSON file with all settings; goes with nothing but --server"),
   server: option("which server of the file, if it has several"),
-  store: option(`memory: or level:PATH [default: ${STDIO_STORE}]`),
+  store: option(`memory:, level:PATH, redis://HOST or rediss://HOST [default: ${STDIO_STORE}]`),
 } satisfies Record<string, Options>;
 
 export type FlagName = keyof typeof serveFlags;

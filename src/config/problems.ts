@@ -79,10 +79,7 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
 }
 
 /** Settings of the plan that this version refuses by name, so that nobody looks for a spelling mistake. */
-const LATER = [
-  /^servers\.[^.]+\.tools\.\d+\.unsafe$/,
-  /^callers\.(trustedProxies|header|jwt|issuer|audience|jwks)$/,
-];
+const LATER = [/^callers\.(trustedProxies|header|jwt|issuer|audience|jwks)$/];
 
 function notBuiltYet(path: Path): string | undefined {
   const name = path.join(".");
@@ -97,10 +94,17 @@ function withoutValue(key: PropertyKey): PropertyKey {
 function given(issue: z.core.$ZodIssue, source: unknown): string {
   const value = valueAt(source, issue.path);
   if (value === undefined) return ", but is missing";
-  // The values of headers and variables are secrets, and a mapping of them may have been written as one text.
-  const [, , section, setting] = issue.path;
-  if (section === "upstream" && (setting === "headers" || setting === "env")) return "";
-  return `, got ${quoted(value)}`;
+  if (isSecret(issue.path)) return "";
+  // What is wrong with it may be the very mark that tells the password from the rest.
+  const isStore = formatPath(issue.path) === "store.url" && typeof value === "string";
+  return `, got ${quoted(isStore ? value.replace(/^(rediss?[^:]*:).+$/s, "$1…") : value)}`;
+}
+
+/** Keys, and the values of headers and variables; also where one text was written in place of several. */
+function isSecret(path: Path): boolean {
+  const [root, first, section, setting] = path;
+  if (root === "store") return first === "encryptionKeys";
+  return section === "upstream" && (setting === "headers" || setting === "env");
 }
 
 function quoted(value: unknown): string {

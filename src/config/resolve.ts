@@ -16,6 +16,7 @@ import {
 } from "./schema.ts";
 import { COMMAND_TRANSPORT, type SessionPreset, upstreamPresets } from "./upstream-settings.ts";
 
+type StoreFile = NonNullable<ConfigFile["store"]>;
 type ServerFile = ConfigFile["servers"][string];
 type UpstreamFile = ServerFile["upstream"];
 
@@ -34,17 +35,23 @@ export function resolve(file: ConfigFile): Config {
     ...(file.admin === undefined
       ? {}
       : { admin: { host: file.admin.host ?? defaults.admin.host, port: file.admin.port } }),
-    store: { url: file.store?.url ?? defaults.store.url },
+    store: resolveStore(file.store),
     limits: resolveLimits(file.limits),
     log: { level: file.log?.level ?? defaults.log.level },
     servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
   };
 }
 
+function resolveStore(given: StoreFile = {}): Config["store"] {
+  const { url, lease, timeout, prefix, ...rest } = { ...parsedDefaults().store, ...given };
+  return { url, leaseMs: lease, timeoutMs: timeout, prefix, ...rest };
+}
+
 function resolveLimits(given: ConfigFile["limits"]): LimitsConfig {
   const limits = { ...parsedDefaults().limits, ...given };
   return {
     maxBodyBytes: limits.maxBody,
+    maxUnwrittenBytes: limits.maxUnwritten,
     keepAliveMs: limits.keepAlive,
     drainTimeoutMs: limits.drainTimeout,
   };
@@ -85,6 +92,8 @@ function toPolicy(settings: FullPolicySettings): ToolPolicy {
     maxPollIntervalMs: settings.maxPollInterval,
     maxRuntimeMs: settings.maxRuntime,
     maxResultBytes: settings.maxResultBytes,
+    onLoss: settings.onLoss,
+    isUnsafe: settings.unsafe,
     ...(settings.immediateResponse === undefined ? {} : { immediateResponse: settings.immediateResponse }),
   };
 }

@@ -1,14 +1,15 @@
 import { z } from "zod";
-import { hostName, mountPath, origin, serverName, storeUrl } from "./addresses.ts";
-import { choice, duration, integer, list, section, setting, size, text } from "./fields.ts";
+import { hostName, mountPath, origin, serverName } from "./addresses.ts";
+import { choice, duration, flag, integer, list, section, setting, size, text } from "./fields.ts";
+import { storeDefaults, storeSection } from "./store-settings.ts";
 import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
 
 /** What holds where nothing is said, in the words of the file; texts are parsed like those of the file. */
 export const defaults = {
   listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
   admin: { host: "127.0.0.1" },
-  store: { url: "level:./taskgate-data" },
-  limits: { maxBody: "4mb", keepAlive: "15s", drainTimeout: "10s" },
+  store: storeDefaults,
+  limits: { maxBody: "4mb", maxUnwritten: "256mb", keepAlive: "15s", drainTimeout: "10s" },
   log: { level: "info" },
   callers: { identify: "auto" },
   server: { tools: [] },
@@ -21,6 +22,7 @@ export const defaults = {
     maxPollInterval: "10s",
     maxRuntime: "1h",
     onLoss: "fail",
+    unsafe: false,
     maxResultBytes: "32mb",
     maxConcurrent: 64,
     maxQueued: 1000,
@@ -50,16 +52,13 @@ const admin = section({
   port: integer(0, 65_535).describe("Port for health and metrics; without `admin` nothing listens."),
 });
 
-const store = section({
-  url: setting(
-    storeUrl(),
-    "Where tasks are kept. `level:` survives restarts and belongs to one process; `memory:` forgets everything at the end.",
-    defaults.store.url,
-  ),
-});
-
 const limits = section({
   maxBody: setting(size(), "Largest request body that is read.", defaults.limits.maxBody),
+  maxUnwritten: setting(
+    size({ max: "64gb" }),
+    "How much of finished results is kept in memory while the store is away; what is beyond that is lost, and its task says so.",
+    defaults.limits.maxUnwritten,
+  ),
   keepAlive: setting(
     duration(),
     "How often a quiet stream gets a comment to keep it open.",
@@ -120,9 +119,14 @@ const policy = {
     defaults.tasks.maxRuntime,
   ),
   onLoss: setting(
-    choice(["fail"], ["retry"]),
-    "What becomes of a task whose gateway stopped while the call ran: it fails, saying so.",
+    choice(["fail", "retry"]),
+    "What becomes of a task whose gateway stopped while the call ran, and cannot be picked up: `fail`, saying so, or `retry`, which sends the call again if the server says of the tool that this does no harm (`readOnlyHint`, `idempotentHint`).",
     defaults.tasks.onLoss,
+  ),
+  unsafe: setting(
+    flag(),
+    "With `onLoss: retry`: send the call again whatever the server says of the tool. It may then have run twice.",
+    defaults.tasks.unsafe,
   ),
   maxResultBytes: setting(
     size(),
@@ -179,7 +183,7 @@ const server = section({
 export const fileSchema = section({
   listen: listen.exactOptional(),
   admin: admin.exactOptional(),
-  store: store.exactOptional(),
+  store: storeSection.exactOptional(),
   callers: callers.exactOptional(),
   limits: limits.exactOptional(),
   log: log.exactOptional(),
@@ -198,5 +202,6 @@ export function parsedDefaults() {
   return {
     tasks: taskSettings.omit({ immediateResponse: true }).required().parse(defaults.tasks),
     limits: limits.required().parse(defaults.limits),
+    store: storeSection.omit({ tls: true, encryptionKeys: true }).required().parse(defaults.store),
   };
 }

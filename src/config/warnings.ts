@@ -1,12 +1,16 @@
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
+import { storeWarnings } from "./store-settings.ts";
 
 /** What works, but may not be meant. Looks at the document whether or not the schema accepts all of it. */
 export function warnings(document: unknown): readonly Problem[] {
   return [
     ...exposure(document),
-    ...volatility(document),
-    ...serverNames(document).flatMap((name) => deadRules(document, ["servers", name, "tools"])),
+    ...storeWarnings(document),
+    ...serverNames(document).flatMap((name) => [
+      ...deadRules(document, ["servers", name, "tools"]),
+      ...idleUnsafe(document, ["servers", name]),
+    ]),
   ];
 }
 
@@ -27,10 +31,36 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function volatility(document: unknown): readonly Problem[] {
-  return textAt(document, ["store", "url"]) === "memory:"
-    ? [warning(["store", "url"], "memory: loses every task when the gateway stops")]
-    : [];
+/** Where `unsafe: true` changes nothing, because a lost call is not sent again anyway. */
+function idleUnsafe(document: unknown, server: Path): readonly Problem[] {
+  const base = retryOf(valueAt(document, [...server, "tasks"]), { onLoss: defaults.tasks.onLoss });
+  const given = valueAt(document, [...server, "tools"]);
+  const rules = (Array.isArray(given) ? given : []).map((rule: unknown) => retryOf(rule, base));
+  const isIdle = ({ isUnsafe, onLoss }: Retry) => isUnsafe === true && onLoss !== "retry";
+  const isHeir = ({ isOwn, onLoss }: Retry) => !isOwn && onLoss === "retry";
+  return [
+    ...(isIdle(base) && !rules.some(isHeir) ? [[...server, "tasks", "unsafe"]] : []),
+    ...rules.flatMap((rule, index) =>
+      rule.isOwn && isIdle(rule) ? [[...server, "tools", index, "unsafe"]] : [],
+    ),
+  ].map((path) => warning(path, "has no effect without onLoss: retry"));
+}
+
+interface Retry {
+  readonly onLoss: string;
+  readonly isUnsafe?: boolean;
+  /** Whether `unsafe` stands there itself. */
+  readonly isOwn?: boolean;
+}
+
+function retryOf(settings: unknown, base: Retry): Retry {
+  const unsafe = valueAt(settings, ["unsafe"]);
+  return {
+    ...base,
+    onLoss: textAt(settings, ["onLoss"]) ?? base.onLoss,
+    ...(unsafe === undefined ? {} : { isUnsafe: String(unsafe) === "true" }),
+    isOwn: unsafe !== undefined,
+  };
 }
 
 function deadRules(document: unknown, path: Path): readonly Problem[] {

@@ -16,6 +16,10 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
     { NOTES_KEY: "secret" },
     { notes: "/notes/mcp", files: "/files/mcp", search: "/search/mcp" },
   ],
+  "replicas.yaml": [
+    { PUBLIC_HOST: "tools.example.com", REDIS_PASSWORD: "p%40ss", REPORTS_TOKEN: "secret" },
+    { reports: "/reports/mcp" },
+  ],
   "sidecar.yaml": [{ REPORTS_KEY: "secret" }, { reports: "/reports/mcp" }],
 };
 

@@ -138,7 +138,7 @@ test.each<[string, Flags, readonly (readonly [string, string])[]]>([
     [
       ["--port", 'must be a whole number from 0 to 65535, got "x"'],
       ["--admin-port", 'must be a whole number from 0 to 65535, got "y"'],
-      ["--store", 'must be memory: or level:PATH, got "x"'],
+      ["--store", 'must be memory:, level:PATH, redis://HOST or rediss://HOST, got "x"'],
       ["--upstream", 'must be http or https, got "x"'],
       ["--mode", `${MODES}, got "x"`],
       ["--wait-for", 'must be a duration with a unit such as "250ms", "1h" or "2d", got "1"'],

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
@@ -15,14 +16,21 @@ const DEFAULT_POLICY = {
   maxPollIntervalMs: 10_000,
   maxRuntimeMs: 3_600_000,
   maxResultBytes: 33_554_432,
+  onLoss: "fail",
+  isUnsafe: false,
 };
 
 test("a file that names one server and nothing else gets every default", () => {
   expect(parseConfig(MINIMAL, {})).toEqual({
     config: {
       listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
-      store: { url: "level:./taskgate-data" },
-      limits: { maxBodyBytes: 4_194_304, keepAliveMs: 15_000, drainTimeoutMs: 10_000 },
+      store: { url: "level:./taskgate-data", leaseMs: 15_000, timeoutMs: 2_000, prefix: "taskgate:" },
+      limits: {
+        maxBodyBytes: 4_194_304,
+        maxUnwrittenBytes: 268_435_456,
+        keepAliveMs: 15_000,
+        drainTimeoutMs: 10_000,
+      },
       log: { level: "info" },
       servers: [
         {
@@ -59,7 +67,7 @@ listen:
 admin: { port: 9090 }
 store: { url: "memory:" }
 callers: { identify: anonymous }
-limits: { maxBody: 64kb, keepAlive: 5s, drainTimeout: 0ms }
+limits: { maxBody: 64kb, maxUnwritten: 2gb, keepAlive: 5s, drainTimeout: 0ms }
 log: { level: silent }
 servers:
   reports:
@@ -80,7 +88,8 @@ servers:
       pollInterval: 1s
       maxPollInterval: 1m
       maxRuntime: 24d
-      onLoss: fail
+      onLoss: retry
+      unsafe: true
       maxResultBytes: 1mb
       maxConcurrent: 1
       maxQueued: 0
@@ -93,8 +102,13 @@ servers:
       allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"],
     },
     admin: { host: "127.0.0.1", port: 9090 },
-    store: { url: "memory:" },
-    limits: { maxBodyBytes: 65_536, keepAliveMs: 5000, drainTimeoutMs: 0 },
+    store: { url: "memory:", leaseMs: 15_000, timeoutMs: 2_000, prefix: "taskgate:" },
+    limits: {
+      maxBodyBytes: 65_536,
+      maxUnwrittenBytes: 2_147_483_648,
+      keepAliveMs: 5000,
+      drainTimeoutMs: 0,
+    },
     log: { level: "silent" },
     servers: [
       {
@@ -119,6 +133,8 @@ servers:
           maxPollIntervalMs: 60_000,
           maxRuntimeMs: 2_073_600_000,
           maxResultBytes: 1_048_576,
+          onLoss: "retry",
+          isUnsafe: true,
         },
         tools: [],
         maxConcurrent: 1,
@@ -188,6 +204,40 @@ servers:
     { ...DEFAULT_POLICY, match: "greet", mode: "never", ttlMs: 7_200_000 },
     { ...DEFAULT_POLICY, match: "render_*", mode: "always", ttlMs: 86_400_000, maxRuntimeMs: 21_600_000 },
   ]);
+});
+
+test("a rule has a word of its own on what becomes of lost calls", () => {
+  const { tools } = only(`
+servers:
+  reports:
+    upstream: { url: "http://localhost/mcp" }
+    tasks: { onLoss: retry, unsafe: "true" }
+    tools: [{ match: a }, { match: b, unsafe: "false" }, { match: c, onLoss: fail }]
+`);
+  expect(tools.map(({ onLoss, isUnsafe }) => [onLoss, isUnsafe])).toEqual([
+    ["retry", true],
+    ["retry", false],
+    ["fail", true],
+  ]);
+});
+
+test("encryption keys are taken as base64 of either alphabet and as hexadecimal digits, from the environment", () => {
+  const bytes = Buffer.from(Array.from({ length: 32 }, (_, n) => 255 - n));
+  const forms = {
+    A: bytes.toString("base64"),
+    B: bytes.toString("base64url"),
+    C: bytes.toString("hex"),
+    D: `${bytes.toString("hex").toUpperCase()}\n`,
+  };
+  const { store } = parseConfig(
+    `store: { encryptionKeys: ["\${A}", "\${B}", "\${C}", "\${D}"] }\n${MINIMAL}`,
+    forms,
+  ).config;
+
+  expect(store.encryptionKeys?.map((key) => key.export())).toEqual([bytes, bytes, bytes, bytes]);
+  expect(JSON.stringify(store) + inspect(store, { depth: 9, showHidden: true })).not.toContain(
+    bytes.toString("hex").slice(0, 8),
+  );
 });
 
 test("an inherited poll interval gives way to the one that is given", () => {

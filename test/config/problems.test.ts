@@ -6,8 +6,13 @@ const DURATION = 'must be a duration with a unit such as "250ms", "1h" or "2d"';
 const SIZE = 'must be a size with a unit such as "64kb" or "32mb"';
 const PATH = "must be a path such as /reports/mcp: segments of unreserved characters, no slash at the end";
 const ORIGIN = "must be an origin such as https://app.example, without a path";
+const CLUSTER = 'must end with its hosts: a cluster has no databases, got "redis+cluster:…"';
+const PREFIX = 'must be up to 64 letters, digits, and the characters : . _ / -, got "a{b}"';
 const HOST = "must be a host name without scheme, port or wildcard";
-const STORE = "is not supported by this version, which knows memory: and level:PATH";
+const STORE = "must be memory:, level:PATH, redis://HOST or rediss://HOST";
+const STORE_HOST = "must have a host after //, and special letters of a password percent-encoded";
+const KEY = "must be a key of 32 bytes, as 44 characters of base64 or 64 hexadecimal digits";
+const KEYS = "must be a list of 1 to 10 keys";
 const OWN = "is set by the gateway itself";
 const WITH_URL = "goes with command, and this server has a url";
 const WITH_COMMAND = "goes with url, and this server has a command";
@@ -42,13 +47,41 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
   ],
   ["admin: {}", "admin.port", "must be a whole number from 0 to 65535, but is missing"],
   ["admin: { port: 8080 }", "admin.port", "8080 is the port of listen on the same host"],
-  ["store: { url: 'file:x' }", "store.url", 'must be memory: or level:PATH, got "file:x"'],
-  ["store: { url: 'level:' }", "store.url", 'must be memory: or level:PATH, got "level:"'],
-  ["store: { url: 'redis://u:pw@h/0' }", "store.url", `${STORE}, got "redis://…@h/0"`],
-  ["store: { url: 'rediss://h' }", "store.url", `${STORE}, got "rediss://h"`],
+  ["store: { url: 'file:x' }", "store.url", `${STORE}, got "file:x"`],
+  ["store: { url: 'level:' }", "store.url", `${STORE}, got "level:"`],
+  ["store: { url: 'redis://u:p/w@h/0' }", "store.url", 'must have a number as its database, got "redis:…"'],
+  ["store: { url: 'rediss://' }", "store.url", `${STORE_HOST}, got "rediss:…"`],
+  ["store: { url: 'redis+cluster://u:pw@h/0' }", "store.url", CLUSTER],
+  ["store: { lease: 1s, timeout: 2m }", "store.timeout", 'must be from 50ms to 1m, got "2m"'],
+  ["store: { lease: 10ms }", "store.lease", 'must be from 500ms to 10m, got "10ms"'],
+  ["store: { prefix: 'a{b}' }", "store.prefix", PREFIX],
+  [
+    "store: { tls: { ca: /nowhere/ca.pem } }",
+    "store.tls.ca",
+    'cannot be read: ENOENT, got "/nowhere/ca.pem"',
+  ],
+  [
+    "store: { tls: { ca: package.json } }",
+    "store.tls.ca",
+    'must be the path of a file in PEM, got "package.json"',
+  ],
+  [
+    "store: { url: 'redis://h', tls: { servername: a } }",
+    "store.tls",
+    "needs a url with rediss: this one is without TLS",
+  ],
+  ["store: { encryptionKeys: [] }", "store.encryptionKeys", KEYS],
+  ["store: { encryptionKeys: SECRET }", "store.encryptionKeys", KEYS],
+  ["store: { encryptionKeys: [1,2,3,4,5,6,7,8,9,10,11] }", "store.encryptionKeys", KEYS],
+  ["store: { encryptionKeys: [SECRET] }", "store.encryptionKeys[0]", KEY],
+  ["store: { encryptionKeys: [''] }", "store.encryptionKeys[0]", KEY],
+  [`store: { encryptionKeys: [${"A".repeat(42)}] }`, "store.encryptionKeys[0]", KEY],
+  [`store: { encryptionKeys: [${"A".repeat(45)}] }`, "store.encryptionKeys[0]", KEY],
+  [`store: { encryptionKeys: [${"0".repeat(63)}] }`, "store.encryptionKeys[0]", KEY],
   ["limits: { maxBody: 1048576 }", "limits.maxBody", `${SIZE}, got 1048576`],
   ["limits: { maxBody: 0kb }", "limits.maxBody", 'must be from 1b to 511mb, got "0kb"'],
   ["limits: { maxBody: 1gb }", "limits.maxBody", 'must be from 1b to 511mb, got "1gb"'],
+  ["limits: { maxUnwritten: 65gb }", "limits.maxUnwritten", 'must be from 1b to 64gb, got "65gb"'],
   ["limits: { keepAlive: 0s }", "limits.keepAlive", 'must be from 1ms to 24d, got "0s"'],
   ["limits: { drainTimeout: 25d }", "limits.drainTimeout", 'must be from 0ms to 24d, got "25d"'],
   [
@@ -67,7 +100,11 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
     "port",
     "is not a setting; the settings here are listen, admin, store, callers, limits, log, servers",
   ],
-  ["store: { uri: 'memory:' }", "store.uri", "is not a setting; the settings here are url"],
+  [
+    "store: { uri: 'memory:' }",
+    "store.uri",
+    "is not a setting; the settings here are url, lease, timeout, prefix, tls, encryptionKeys",
+  ],
 ];
 
 test.each(wholeFile)("%s → %s: %s", (text, path, message) => {
@@ -107,12 +144,14 @@ const server: readonly (readonly [string, string, string])[] = [
   ],
   ["tasks: { pollInterval: 2s, maxPollInterval: 1s }", "servers.a.tasks.pollInterval", POLL],
   ["tools: [{ match: x, pollInterval: 2s, maxPollInterval: 1s }]", "servers.a.tools[0].pollInterval", POLL],
+  ["tasks: { onLoss: shrug }", "servers.a.tasks.onLoss", 'must be one of fail, retry, got "shrug"'],
+  ["tasks: { unsafe: 1 }", "servers.a.tasks.unsafe", "must be true or false, got 1"],
+  ["tools: [{ match: x, unsafe: 'yes' }]", "servers.a.tools[0].unsafe", 'must be true or false, got "yes"'],
   [
-    "tasks: { onLoss: retry }",
-    "servers.a.tasks.onLoss",
-    'is not supported by this version, which knows fail, got "retry"',
+    "tools: [{ match: x, unsafe: constructor }]",
+    "servers.a.tools[0].unsafe",
+    'must be true or false, got "constructor"',
   ],
-  ["tasks: { onLoss: shrug }", "servers.a.tasks.onLoss", 'must be fail, got "shrug"'],
   [
     "tasks: { maxConcurrent: 0 }",
     "servers.a.tasks.maxConcurrent",
@@ -126,11 +165,10 @@ const server: readonly (readonly [string, string, string])[] = [
     "must be a glob over tool names, of 1000 characters at most, but is missing",
   ],
   ["tools: [{ match: x }, { match: y, mode: no }]", "servers.a.tools[1].mode", modeMessage("no")],
-  ["tools: [{ match: x, unsafe: true }]", "servers.a.tools[0].unsafe", "is not supported by this version"],
   [
     "tools: [{ match: x, maxQueued: 1 }]",
     "servers.a.tools[0].maxQueued",
-    "is not a setting; the settings here are match, mode, waitFor, ttl, pollInterval, maxPollInterval, maxRuntime, onLoss, maxResultBytes, immediateResponse",
+    "is not a setting; the settings here are match, mode, waitFor, ttl, pollInterval, maxPollInterval, maxRuntime, onLoss, unsafe, maxResultBytes, immediateResponse",
   ],
 ];
 
@@ -331,7 +369,7 @@ test("a long text is cut", () => {
   const [problem] = problemsOf(
     `store: { url: ${"x".repeat(5000)} }\nservers: { a: { upstream: { url: "http://a" } } }`,
   );
-  expect(problem?.message).toBe(`must be memory: or level:PATH, got "${"x".repeat(100)}…"`);
+  expect(problem?.message).toBe(`${STORE}, got "${"x".repeat(100)}…"`);
 });
 
 test("the message of the error lists every problem with its path", () => {

@@ -40,6 +40,14 @@ test.each([
       },
     },
   ],
+  [
+    "what becomes of lost calls, and keys",
+    {
+      store: { encryptionKeys: ["$" + "{KEY}"] },
+      limits: { maxUnwritten: "1gb" },
+      servers: { a: { upstream, tasks: { onLoss: "retry", unsafe: true } } },
+    },
+  ],
   ["a rule", { servers: { a: { upstream, tools: [{ match: "x_*", mode: "never", ttl: "1h" }] } } }],
 ])("an editor accepts %s", (_, document) => {
   expect(validate(document)).toMatchObject({ valid: true });
@@ -61,6 +69,7 @@ test.each([
   ["a duration without a unit", { servers: { a: { upstream, tasks: { ttl: "5" } } } }],
   ["a size as a number", { limits: { maxBody: 5 }, servers: { a: { upstream } } }],
   ["a port out of range", { listen: { port: 65_536 }, servers: { a: { upstream } } }],
+  ["a store without keys", { store: { encryptionKeys: [] }, servers: { a: { upstream } } }],
   ["a mode nobody knows", { servers: { a: { upstream, tasks: { mode: "maybe" } } } }],
 ])("an editor refuses %s", (_, document) => {
   expect(validate(document)).toMatchObject({ valid: false });
@@ -85,7 +94,7 @@ test("the table has a row for every setting, with its values, default and meanin
     "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long `auto` waits before it lets go. |",
   );
   expect(lines).toContain(
-    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `maxResultBytes`, `immediateResponse` | from `tasks` | The same settings for the tools that match. |",
+    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `unsafe`, `maxResultBytes`, `immediateResponse` | from `tasks` | The same settings for the tools that match. |",
   );
   for (const line of lines) expect(line).toMatch(/^\|([^|]+\|){4}$/);
 });

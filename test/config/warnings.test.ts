@@ -26,6 +26,25 @@ test.each([
   ],
   ["listen: { host: 0.0.0.0, allowedHosts: [a.example] }", [["callers.identify", ANONYMOUS]]],
   ["store: { url: 'memory:' }", [["store.url", "memory: loses every task when the gateway stops"]]],
+  [
+    "store: { lease: 5s, prefix: a }",
+    [
+      ["store.lease", "has no effect without a Redis in url"],
+      ["store.prefix", "has no effect without a Redis in url"],
+    ],
+  ],
+  ["store: { url: 'redis://h', lease: 15s, timeout: 7s, prefix: a }", []],
+  [
+    "store: { url: 'rediss+cluster://h', lease: 3s }",
+    [["store.lease", "is less than two timeouts: a gateway is taken to be dead when the store is slow"]],
+  ],
+  [
+    `store: { url: 'memory:', encryptionKeys: [${"a".repeat(64)}] }`,
+    [
+      ["store.url", "memory: loses every task when the gateway stops"],
+      ["store.encryptionKeys", "memory: stores nothing that could be encrypted"],
+    ],
+  ],
 ])("%s", (text, expected) => {
   const { warnings } = parseConfig(`${text}\n${SERVERS}`, {});
   expect(warnings).toEqual(expected.map(([path, message]) => ({ path, message })));
@@ -42,6 +61,26 @@ test.each([
       message: `never applies, because the rule for "${glob}" comes first`,
     },
   ]);
+});
+
+const IDLE = "has no effect without onLoss: retry";
+
+test.each([
+  ["tasks: { unsafe: true }", ["tasks.unsafe"]],
+  ["tasks: { unsafe: 'true', onLoss: fail }", ["tasks.unsafe"]],
+  ["tasks: { unsafe: true }, tools: [{ match: a }]", ["tasks.unsafe"]],
+  ["tasks: { unsafe: true }, tools: [{ match: a, unsafe: true, onLoss: retry }]", ["tasks.unsafe"]],
+  ["tools: [{ match: a, unsafe: true }]", ["tools[0].unsafe"]],
+  ["tasks: { onLoss: retry }, tools: [{ match: a, unsafe: true, onLoss: fail }]", ["tools[0].unsafe"]],
+  ["tasks: { unsafe: true, onLoss: retry }", []],
+  ["tasks: { unsafe: true }, tools: [{ match: a, onLoss: retry }]", []],
+  ["tasks: { onLoss: retry }, tools: [{ match: a, unsafe: true }]", []],
+  ["tasks: { unsafe: false }", []],
+])("what is unsafe in vain is told: %s", (settings, paths) => {
+  const text = `servers: { a: { upstream: { url: 'http://a/' }, ${settings} } }`;
+  expect(parseConfig(text, {}).warnings).toEqual(
+    paths.map((path) => ({ path: `servers.a.${path}`, message: IDLE })),
+  );
 });
 
 test("a file with errors has its warnings too", () => {

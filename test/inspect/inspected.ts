@@ -47,7 +47,7 @@ export async function fileOf(given: Given, flags: Flags = {}, env: Record<string
 /** A client of a gateway that was started from a printed file, but for the port and the store. */
 export async function clientOf({ config }: Awaited<ReturnType<typeof fileOf>>): Promise<ModernClient> {
   const gateway = await startGateway(
-    { ...config, listen: { ...config.listen, port: 0 }, store: { url: "memory:" } },
+    { ...config, listen: { ...config.listen, port: 0 }, store: { ...config.store, url: "memory:" } },
     { log: createLog("silent") },
   );
   onTestFinished(() => gateway.close());
