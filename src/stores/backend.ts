@@ -41,9 +41,13 @@ export interface Backend {
  *
  * Where keys are ordered, a member is a key that begins with the name of its list. In Redis a list is two sorted sets. In one
  * all scores are 0, which keeps the members in order (`ZADD`; `ZRANGE` with `BYLEX` and `LIMIT`). In the other the score is the end
- * of a member's time, an hour added because clocks differ, so that whoever adds one can take out of both some that are over
- * (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). Both keys expire with the last of their members (`PEXPIRE` with `NX`, then `GT`). First
- * the score, then the member, then the value: should it end in between, there is a member without a value, which goes in its time.
+ * of a member's time, an hour added because clocks differ, so that some of those who add one can take out of both what is over
+ * (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). First the score, then the member, then the value: should it end in between, there is a
+ * member without a value, which goes in its time.
+ *
+ * Both keys stay longer than their members, and twice as long as whoever adds one needs (`PEXPIRE` with `NX`, then `GT`), so that
+ * it need not be done with each. An empty word is in both for as long: a sorted set without members would be gone, and the next
+ * one without an end.
  */
 export interface ListEntry {
   readonly list: string;

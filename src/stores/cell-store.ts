@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Backend, ListEntry } from "./backend.ts";
-import type { StoreOptions } from "./options.ts";
+import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { Replicas } from "./replicas.ts";
 import { listEntry, readPage } from "./task-list.ts";
 import {
@@ -102,7 +102,8 @@ export class CellStore implements TaskStore {
     ])) as [TaskRecord?, EndCell?, TurnCell?];
     const now = this.#clock();
     if (end) return now > end.outcome.endedAt + end.task.terms.ttlMs ? undefined : end;
-    const task = first && taken ? await this.#lastTurn(first, taken) : first;
+    // The first owner's record is not written any more, once another has the task, and may be gone before that ends.
+    const task = taken ? await this.#lastTurn(id, first, taken) : first;
     if (!task || now > task.updatedAt + lifetimeMs(task.terms)) return undefined;
     return { task: await this.#withoutAnswered(task) };
   }
@@ -223,15 +224,19 @@ export class CellStore implements TaskStore {
     ]);
   }
 
-  /** The record as the owner of the last turn has it. */
-  async #lastTurn(first: TaskRecord, taken: TurnCell): Promise<TaskRecord> {
+  /** The record as the owner of the last turn has it; `undefined` when there is none of any turn. */
+  async #lastTurn(
+    id: TaskId,
+    first: TaskRecord | undefined,
+    taken: TurnCell,
+  ): Promise<TaskRecord | undefined> {
     let task = first;
     let standing: TurnCell | undefined = taken;
     for (let turn = 1; standing !== undefined; turn += 1) {
-      const keys = [taskKey({ id: first.id, turn }), turnKey(first.id, turn + 1)];
+      const keys = [taskKey({ id, turn }), turnKey(id, turn + 1)];
       const [record, next] = (await this.#backend.getMany(keys)) as [TaskRecord?, TurnCell?];
       // Without a record yet, it is as the owner before left it.
-      task = record ?? inTurn(task, turn, standing);
+      task = record ?? (task && inTurn(task, turn, standing));
       standing = next;
     }
     return task;
@@ -268,7 +273,6 @@ interface EndCell {
   readonly outcome: Outcome;
 }
 
-const DEFAULT_LEASE_MS = 15_000;
 const ID_BYTES = 18;
 /** Randomness for many ids is fetched at once: asking for so little each time costs ten times as much. */
 const pool = { bytes: Buffer.alloc(0), used: 0 };

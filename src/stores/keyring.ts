@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, type KeyObject, randomBytes } from "node:crypto";
+import { cellOf, cellText } from "./cell-text.ts";
 
 /** A value as it is stored, all in base64url: which key opens it, what was drawn for it alone, the ciphertext and its tag. */
 export interface SealedValue {
@@ -36,7 +37,7 @@ export class Keyring {
   }
 
   /**
-   * Encrypts what survives JSON with AES-256-GCM, under a key that is derived for this value alone: with nonces of 96 bits one key
+   * Encrypts a cell with AES-256-GCM, under a key that is derived for this value alone: with nonces of 96 bits one key
    * must not be used for more than some four billion values, which a busy store writes in a few weeks.
    * @param name opens it again, and nothing else does
    */
@@ -46,7 +47,7 @@ export class Keyring {
       authTagLength: TAG_BYTES,
     });
     cipher.setAAD(Buffer.from(name));
-    const data = [cipher.update(JSON.stringify(value), "utf8"), cipher.final(), cipher.getAuthTag()];
+    const data = [cipher.update(cellText(value), "utf8"), cipher.final(), cipher.getAuthTag()];
     return {
       kid: this.current,
       iv: iv.toString("base64url"),
@@ -63,9 +64,7 @@ export class Keyring {
     decipher.setAAD(Buffer.from(name));
     const end = Math.max(0, data.length - TAG_BYTES);
     decipher.setAuthTag(data.subarray(end));
-    return JSON.parse(
-      Buffer.concat([decipher.update(data.subarray(0, end)), decipher.final()]).toString("utf8"),
-    );
+    return cellOf(Buffer.concat([decipher.update(data.subarray(0, end)), decipher.final()]).toString("utf8"));
   }
 }
 

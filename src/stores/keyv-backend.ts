@@ -1,5 +1,6 @@
 import { Keyv } from "keyv";
 import type { Backend, ListEntry } from "./backend.ts";
+import { storedOf, storedText } from "./cell-text.ts";
 import { listedKey } from "./listed-keys.ts";
 import { type Nudge, StoreUnavailable } from "./task-store.ts";
 import { Watchers } from "./watchers.ts";
@@ -34,7 +35,9 @@ export class KeyvBackend implements Backend {
   readonly #keyv: Keyv;
   readonly #claims = new Map<string, Promise<unknown>>();
   readonly #watchers = new Watchers();
-  readonly #running = new Set<Promise<unknown>>();
+  /** A count and not a set, whose tables would outlive what they held. */
+  #running = 0;
+  #onIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
   /** `url` names the store in messages. */
@@ -47,9 +50,9 @@ export class KeyvBackend implements Backend {
       throwOnErrors: true,
       emitErrors: false,
       namespace: "",
-      // Its own pair walks every value twice; ours are plain JSON already.
-      serialize: JSON.stringify,
-      deserialize: JSON.parse,
+      // Its own pair walks every value twice; ours are plain JSON, with a result as it is.
+      serialize: storedText,
+      deserialize: storedOf,
     });
   }
 
@@ -99,7 +102,11 @@ export class KeyvBackend implements Backend {
   }
 
   async #finish(): Promise<void> {
-    await Promise.allSettled(this.#running);
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
     this.#watchers.clear();
     await this.#keyv.disconnect();
   }
@@ -127,15 +134,15 @@ export class KeyvBackend implements Backend {
 
   async #run<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreUnavailable(`store ${this.#url}: closed`);
-    const running = work();
-    this.#running.add(running);
+    this.#running += 1;
     try {
-      return await running;
+      return await work();
     } catch (cause) {
       // Keys stay out of the message: a task id can be all that a caller has to show for its task.
       throw new StoreUnavailable(`store ${this.#url}: could not ${what}`, { cause });
     } finally {
-      this.#running.delete(running);
+      this.#running -= 1;
+      if (this.#running === 0) this.#onIdle?.();
     }
   }
 }

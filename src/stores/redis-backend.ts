@@ -1,10 +1,12 @@
 import type { Backend, ListEntry } from "./backend.ts";
-import { type RedisConnection, redisText } from "./redis-connection.ts";
+import type { RedisConnection } from "./redis-connection.ts";
 import { redisKey } from "./redis-keys.ts";
+import { redisText } from "./redis-keyv.ts";
 import { type Connect, RedisLink } from "./redis-link.ts";
-import { addToList, listMembers, removeFromList } from "./redis-lists.ts";
+import { RedisLists } from "./redis-lists.ts";
 import { RedisNudges } from "./redis-nudges.ts";
-import { isOfNoUse, reasonOf } from "./redis-replies.ts";
+import { RedisOperations } from "./redis-operations.ts";
+import { reasonOf } from "./redis-replies.ts";
 import { type Nudge, StoreUnavailable } from "./task-store.ts";
 
 export interface RedisBackendOptions {
@@ -19,8 +21,6 @@ export interface RedisBackendOptions {
   readonly clock: () => number;
 }
 
-/** Operations under way at a time. Beyond that the server is too slow, and who comes is told so at once. */
-const MAX_UNDER_WAY = 20_000;
 const CLAIM_TRIES = 3;
 
 /**
@@ -29,13 +29,12 @@ const CLAIM_TRIES = 3;
  */
 export class RedisBackend implements Backend {
   readonly isShared = true;
-  readonly #options: RedisBackendOptions;
+  readonly #name: string;
+  readonly #prefix: string;
   readonly #link: RedisLink;
+  readonly #operations: RedisOperations;
+  readonly #lists: RedisLists;
   readonly #nudges: RedisNudges;
-  readonly #running = new Set<Promise<unknown>>();
-  /** When something was last heard on a connection, an error among them. */
-  readonly #heardAt = new WeakMap<RedisConnection, number>();
-  #underWay = 0;
   #closed: Promise<void> | undefined;
 
   /** Rejects with what the first connection failed with; nothing is left open then. */
@@ -52,15 +51,18 @@ export class RedisBackend implements Backend {
   }
 
   private constructor(options: RedisBackendOptions) {
-    const { connect, timeoutMs, prefix, missedEveryMs } = options;
-    this.#options = options;
+    const { name, connect, timeoutMs, prefix, missedEveryMs, clock } = options;
+    this.#name = name;
+    this.#prefix = prefix;
     this.#link = new RedisLink({ connect, timeoutMs });
+    this.#operations = new RedisOperations({ link: this.#link, timeoutMs });
+    this.#lists = new RedisLists(prefix, clock);
     this.#nudges = new RedisNudges({
       prefix,
       timeoutMs,
       everyMs: missedEveryMs,
       connect,
-      send: (channel, message) => this.#run("publish", ({ commands }) => commands.publish(channel, message)),
+      send: (channel, message) => this.#run("publish", ({ ask }) => ask("PUBLISH", channel, message)),
     });
   }
 
@@ -79,12 +81,11 @@ export class RedisBackend implements Backend {
 
   claim(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<unknown> {
     const name = this.#key(key);
-    const text = redisText({ value });
-    const terms = { expiration: { type: "PX", value: ttlMs }, condition: "NX" } as const;
+    const command = ["SET", name, redisText({ value }), "PX", String(ttlMs), "NX"];
     return this.#run("write", (connection) =>
       this.#after(entries, connection, async () => {
         for (let attempt = 0; attempt < CLAIM_TRIES; attempt++) {
-          if ((await connection.commands.set(name, text, terms)) !== null) return value;
+          if ((await connection.send(name, command)) !== null) return value;
           const [standing] = await connection.keyv.getMany<unknown>([name]);
           // Otherwise it has gone just now, and the place is free again.
           if (standing !== undefined) return standing;
@@ -95,15 +96,11 @@ export class RedisBackend implements Backend {
   }
 
   list(list: string, after: string, limit: number): Promise<readonly string[]> {
-    return this.#run("read", (connection) =>
-      listMembers(connection, this.#options.prefix, list, after, limit),
-    );
+    return this.#run("read", (connection) => this.#lists.members(connection, list, after, limit));
   }
 
   unlist(list: string, member: string): Promise<void> {
-    return this.#run("write", (connection) =>
-      removeFromList(connection, this.#options.prefix, list, [member]),
-    );
+    return this.#run("write", (connection) => this.#lists.remove(connection, list, [member]));
   }
 
   publish(nudge: Nudge): void {
@@ -121,12 +118,12 @@ export class RedisBackend implements Backend {
 
   async #finish(): Promise<void> {
     // None takes longer than its deadline.
-    await Promise.allSettled(this.#running);
+    await this.#operations.finish();
     await Promise.all([this.#nudges.close(), this.#link.close()]);
   }
 
   #key(key: string): string {
-    return redisKey(this.#options.prefix, key);
+    return redisKey(this.#prefix, key);
   }
 
   /** Writes a value once its entries are there. One server takes commands in their order, so that nobody has to wait for that. */
@@ -136,66 +133,17 @@ export class RedisBackend implements Backend {
     write: () => Promise<T>,
   ): Promise<T> {
     if (entries.length === 0) return write();
-    const { prefix, clock } = this.#options;
-    const added = Promise.all(entries.map((entry) => addToList(connection, prefix, entry, clock())));
+    const added = Promise.all(entries.map((entry) => this.#lists.add(connection, entry)));
     if (connection.isCluster) await added;
-    const [over, result] = await Promise.all([added, write()]);
-    for (const [index, { list }] of entries.entries()) {
-      const gone = over[index] ?? [];
-      // Who comes next finds again what is still there.
-      if (gone.length > 0) void removeFromList(connection, prefix, list, gone).catch(() => {});
-    }
+    const [result] = await Promise.all([write(), added]);
     return result;
   }
 
-  async #run<T>(what: string, work: (connection: RedisConnection) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new StoreUnavailable(`store ${this.#options.name}: closed`);
-    const running = this.#inTime(work);
-    this.#running.add(running);
-    try {
-      return await running;
-    } catch (cause) {
+  #run<T>(what: string, work: (connection: RedisConnection) => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreUnavailable(`store ${this.#name}: closed`));
+    return this.#operations.run(work).catch((cause: unknown) => {
       const why = `could not ${what}: ${reasonOf(cause)}`;
-      throw new StoreUnavailable(`store ${this.#options.name}: ${why}`, { cause });
-    } finally {
-      this.#running.delete(running);
-    }
-  }
-
-  #inTime<T>(work: (connection: RedisConnection) => Promise<T>): Promise<T> {
-    const { timeoutMs } = this.#options;
-    return new Promise((resolve, reject) => {
-      if (this.#underWay >= MAX_UNDER_WAY)
-        throw new Error(`${MAX_UNDER_WAY} operations are waiting for it already`);
-      const connection = this.#link.current;
-      const begunAt = performance.now();
-      let isSettled = false;
-      const giveUp = () => {
-        if (isSettled) return;
-        // Others may have been answered meanwhile: then it is only slow.
-        if ((this.#heardAt.get(connection) ?? 0) < begunAt) this.#link.renew(connection);
-        reject(new Error(`no answer within ${timeoutMs} ms`));
-      };
-      // Should this very process have been paused, the answer may be here, and is read before it is given up.
-      const timer = setTimeout(() => setImmediate(giveUp), timeoutMs);
-      this.#underWay += 1;
-      work(connection)
-        .then(
-          (result) => {
-            this.#heardAt.set(connection, performance.now());
-            resolve(result);
-          },
-          (error: unknown) => {
-            if (isOfNoUse(error)) this.#link.renew(connection);
-            else this.#heardAt.set(connection, performance.now());
-            reject(error);
-          },
-        )
-        .finally(() => {
-          isSettled = true;
-          clearTimeout(timer);
-          this.#underWay -= 1;
-        });
+      throw new StoreUnavailable(`store ${this.#name}: ${why}`, { cause });
     });
   }
 }

@@ -1,25 +1,14 @@
 import { setMaxListeners } from "node:events";
-import KeyvRedis, {
-  createClient,
-  createCluster,
-  type RedisClientType,
-  type RedisClusterType,
-} from "@keyv/redis";
-import { Keyv } from "keyv";
+import { createClient, createCluster, type RedisClientType, type RedisClusterType } from "@keyv/redis";
+import type { Keyv } from "keyv";
 import type { RedisAddress, RedisHost } from "../store-url.ts";
+import { keyvOverCluster, keyvOverServer } from "./redis-keyv.ts";
 import { clientOptions, type RedisOptions } from "./redis-options.ts";
 import { masterOf } from "./redis-sentinels.ts";
 
-/** The commands that are used here; a client of one server and a client of a cluster have them alike. */
-type Commands = Pick<
-  RedisClientType,
-  "set" | "zAdd" | "zRem" | "zRangeByScore" | "zRange" | "pExpire" | "publish" | "subscribe"
->;
-
 /** One connection to one server, or those to the nodes of a cluster. Once it is lost, it stays so. */
 export interface RedisConnection {
-  readonly commands: Commands;
-  /** The same, for what Keyv can do. Keys are the whole keys. */
+  /** For what Keyv can do. Keys are the whole keys. */
   readonly keyv: Keyv;
   /** Whether commands on different keys may go to different servers. */
   readonly isCluster: boolean;
@@ -27,8 +16,15 @@ export interface RedisConnection {
   readonly lost: Promise<Error>;
   /** How the server tells it from others, in the words of `CLIENT KILL`; empty when it did not say, and in a cluster. */
   readonly identity: readonly string[];
+  /**
+   * Sends a command on a key, or on several of one slot, and gives the reply as it came. It is given as words: the client's own
+   * methods for commands cost more than sending them. What is sent in one turn of the event loop is sent together.
+   */
+  send(key: string, command: readonly string[]): Promise<unknown>;
   /** Sends a command that has no key, in a cluster to one of the masters. */
-  ask(...args: string[]): Promise<unknown>;
+  ask(...command: string[]): Promise<unknown>;
+  /** Resolves once what is published in the channel is heard. */
+  subscribe(channel: string, listener: (message: string) => void): Promise<void>;
   /** Gives up at once: what is under way is rejected. Twice is once. */
   destroy(): void;
 }
@@ -101,11 +97,13 @@ async function openServer(
   // What is no Redis is heard of here only: the answer that the client waits for never comes.
   const failed = lost.then((error) => Promise.reject(error));
   const connection = {
-    commands: client as unknown as Commands,
-    keyv: keyvOver(client as RedisClientType),
+    keyv: keyvOverServer(client as RedisClientType),
     isCluster: false,
     lost,
-    ask: (...args: string[]): Promise<unknown> => client.sendCommand(args),
+    send: (_key: string, command: readonly string[]): Promise<unknown> =>
+      client.sendCommand(command as string[]),
+    ask: (...command: string[]): Promise<unknown> => client.sendCommand(command),
+    subscribe: (channel: string, listener: (message: string) => void) => client.subscribe(channel, listener),
     destroy: () => destroyAll([client], end),
   };
   try {
@@ -145,15 +143,16 @@ async function openCluster(options: RedisOptions, end: AbortController): Promise
     throw fault ?? error;
   }
   return {
-    commands: cluster as unknown as Commands,
-    keyv: keyvOver(cluster as unknown as RedisClusterType),
+    keyv: keyvOverCluster(cluster as unknown as RedisClusterType),
     isCluster: true,
     lost,
     identity: [],
-    ask: async (...args) => {
+    send: (key, command) => cluster.sendCommand(key, false, command as string[]),
+    subscribe: (channel, listener) => cluster.subscribe(channel, listener),
+    ask: async (...command) => {
       const master = cluster.masters[0];
       if (master === undefined) throw new Error("the cluster has no masters");
-      return (await cluster.nodeClient(master)).sendCommand(args);
+      return (await cluster.nodeClient(master)).sendCommand(command);
     },
     destroy: () => {
       const nodes = [...cluster.masters, cluster.pubSubNode].map((node) => node?.client);
@@ -190,39 +189,6 @@ function destroyAll(clients: readonly (Destroyable | undefined)[], end?: AbortCo
     } catch {}
   }
   end?.abort();
-}
-
-function keyvOver(client: RedisClientType | RedisClusterType): Keyv {
-  const storage = new OpenKeyvRedis(client as RedisClientType, {
-    throwOnErrors: true,
-    throwOnConnectError: true,
-  });
-  storage.on("error", () => {});
-  return new Keyv({
-    store: storage as never,
-    // Its defaults answer a failed write with `true` and a failed read with "not found".
-    throwOnErrors: true,
-    emitErrors: false,
-    namespace: "",
-    useKeyPrefix: false,
-    serialize: redisText,
-    deserialize: JSON.parse,
-  });
-}
-
-/**
- * A value as Keyv reads it. Without the time at which it expires: Keyv would judge that by the clock of this machine, and remove what
- * another replica's clock says is still good. Redis judges it by its own.
- */
-export function redisText({ value }: { readonly value?: unknown }): string {
-  return JSON.stringify({ value });
-}
-
-/** Connecting is not its business: a client that was lost would be opened once more, behind everybody's back. */
-class OpenKeyvRedis<T> extends KeyvRedis<T> {
-  override async getClient() {
-    return this.client;
-  }
 }
 
 function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {

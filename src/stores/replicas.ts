@@ -15,8 +15,15 @@ const RETRY_MS = 1_000;
 const CERTAIN_MS = 500;
 /** Longer than anything that a replica may leave behind. */
 const REMEMBERED_MS = 400 * 86_400_000;
+/** How long it can be read that a replica has left. After that, that it is not there says the same, to those who may judge. */
+const LEFT_MS = 86_400_000;
 const REPLICAS = "replicas";
 const PAGE = 500;
+/** How many tasks of the dead are looked after at the same time: what a thousand of them cost is waiting for the store. */
+const AT_A_TIME = 16;
+
+/** Shows a task that a replica which is gone has left. */
+type Visit = (id: TaskId, owner: ReplicaId) => Promise<boolean>;
 
 /**
  * Which gateways there are on a store, and which tasks each of them had not ended yet. `replica:<id>` is there as long as a
@@ -68,15 +75,11 @@ export class Replicas {
     return this.#backend.unlist(tasksOf(this.#me), id);
   }
 
-  /** Shows the tasks that replicas which are gone have left, until `visit` says that it has looked after them. */
-  async orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void> {
+  /** Shows the tasks that replicas which are gone have left, a few at a time, until `visit` says that it has looked after them. */
+  async orphans(visit: Visit): Promise<void> {
     for await (const replica of this.#members(REPLICAS)) {
       if (await this.#looksAlive(replica)) continue;
-      let isEmpty = true;
-      for await (const id of this.#members(tasksOf(replica))) {
-        isEmpty = false;
-        if (await visit(id, replica)) await this.#backend.unlist(tasksOf(replica), id);
-      }
+      const isEmpty = await this.#show(replica, visit);
       // Should it come back, after a pause for example, it enters again.
       if (isEmpty) await this.#backend.unlist(REPLICAS, replica);
     }
@@ -86,7 +89,7 @@ export class Replicas {
   async leave(): Promise<void> {
     await this.#stop();
     const gone: ReplicaCell = { hasLeft: true };
-    await this.#backend.set(replicaKey(this.#me), gone, REMEMBERED_MS);
+    await this.#backend.set(replicaKey(this.#me), gone, LEFT_MS);
     this.#backend.publish({ kind: "left", replica: this.#me });
   }
 
@@ -94,12 +97,33 @@ export class Replicas {
     await this.#stop();
   }
 
+  /** Whether there was nothing left to show. */
+  async #show(replica: ReplicaId, visit: Visit): Promise<boolean> {
+    const tasks = this.#members(tasksOf(replica));
+    let isEmpty = true;
+    const walk = async () => {
+      // All walk through the same list: each takes what comes next. Should one fail, that is the end of it.
+      for await (const id of tasks) {
+        isEmpty = false;
+        if (await visit(id, replica)) await this.#backend.unlist(tasksOf(replica), id);
+      }
+    };
+    const walks = await Promise.allSettled(Array.from({ length: AT_A_TIME }, walk));
+    const failed = walks.find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") throw failed.reason;
+    return isEmpty;
+  }
+
   async #looksAlive(replica: ReplicaId): Promise<boolean> {
     if (replica === this.#me) return !this.#hasLeft;
     if (!this.#backend.isShared) return false;
-    const [cell] = (await this.#backend.getMany([replicaKey(replica)])) as [ReplicaCell?];
+    const keys = [replicaKey(replica), replicaKey(this.#me)];
+    const [cell, mine] = (await this.#backend.getMany(keys)) as [ReplicaCell?, ReplicaCell?];
     if (cell?.hasLeft) return false;
-    return cell === undefined ? !this.#mayJudge() : this.#sawAlive(replica);
+    if (cell !== undefined) return this.#sawAlive(replica);
+    // A store that has forgotten us may have forgotten anybody: it was lost or the whole machine stood still, clocks and all.
+    if (mine === undefined) this.#judgeLater();
+    return !this.#mayJudge();
   }
 
   async #stop(): Promise<void> {
@@ -124,14 +148,15 @@ export class Replicas {
   }
 
   async #beat(): Promise<void> {
-    const isAnew = performance.now() - this.#beatAt > this.#leaseMs;
-    // Nobody may have been heard for a while, because the store was away or because this very process was paused: then the
-    // others get a lease to be heard again, and so they do from a replica that is new.
-    if (isAnew) this.#judgeLater();
     const cell: ReplicaCell = {};
+    // Every time: somebody who took us to be gone may have taken us out of the list since.
     const entry = { list: REPLICAS, member: this.#me, ttlMs: REMEMBERED_MS };
     try {
-      await this.#backend.set(replicaKey(this.#me), cell, Math.ceil(this.#leaseMs), isAnew ? [entry] : []);
+      const [before] = await this.#backend.getMany([replicaKey(this.#me)]);
+      // Nobody may have been heard for a while, because the store was away or has lost what it knew, or because this very process
+      // was paused: then the others get a lease to be heard again, and so they do from a replica that is new.
+      if (before === undefined) this.#judgeLater();
+      await this.#backend.set(replicaKey(this.#me), cell, Math.ceil(this.#leaseMs), [entry]);
     } catch (error) {
       this.#judgeLater();
       throw error;

@@ -113,7 +113,9 @@ export interface TaskRecord extends Omit<NewTask, "recipe"> {
 export const MAX_TURNS = 32;
 
 /** What the owner may change in its record, or keep beside it. Absent: as it was; `undefined` is not a change. */
-export type Change = Partial<Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "recipe">>;
+export type Change = Partial<
+  Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "recipe" | "isUnsent">
+>;
 
 /**
  * How a task ended: a closed list. `lost` is an ending that nobody saw, because the gateway that ran the call stopped.
@@ -229,7 +231,7 @@ export interface TaskStore {
   tell(task: TaskRecord): Promise<void>;
   isTold(id: TaskId): Promise<boolean>;
   /**
-   * Shows tasks that had not ended when their owner died, one after the other; each may have ended meanwhile. `visit` says
+   * Shows tasks that had not ended when their owner died, a few at a time; each may have ended meanwhile. `visit` says
    * whether the task is no longer that owner's: then it is not shown again.
    */
   orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void>;

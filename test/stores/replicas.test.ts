@@ -73,6 +73,36 @@ test("a replica that could not reach the store itself judges nobody for one leas
   expect(await b.isAlive(a.me)).toBe(false);
 });
 
+test("a replica whose store has forgotten it judges nobody for one lease, as the store may have forgotten anybody", async () => {
+  const { memory, a, b } = await two();
+  await vi.advanceTimersByTimeAsync(LEASE_MS + 1);
+  for (const { me } of [a, b]) memory.forget(`replica:${me}`);
+  expect(await b.isAlive(a.me)).toBe(true);
+  memory.forget(`replica:${a.me}`);
+  await vi.advanceTimersByTimeAsync(LEASE_MS);
+  expect(await b.isAlive(a.me)).toBe(true);
+});
+
+test("a replica learns from its own heartbeat as well that the store has forgotten it", async () => {
+  const { memory, a, b, accessOfA } = await two();
+  await vi.advanceTimersByTimeAsync(LEASE_MS + 1);
+  for (const { me } of [a, b]) memory.forget(`replica:${me}`);
+  accessOfA.isCut = true;
+  await vi.advanceTimersByTimeAsync(LEASE_MS / 2);
+  expect(await b.isAlive(a.me)).toBe(true);
+  await vi.advanceTimersByTimeAsync(LEASE_MS);
+  expect(await b.isAlive(a.me)).toBe(false);
+});
+
+test("a replica that was taken out of the list while it was paused is in it again with its next heartbeat", async () => {
+  const { memory, a, b } = await two();
+  await memory.unlist("replicas", a.me);
+  await vi.advanceTimersByTimeAsync(LEASE_MS);
+  const task = await a.create(newTask());
+  await a.leave();
+  expect(await orphansOf(b)).toEqual([task.id]);
+});
+
 test("a replica that has left is dead at once, also to one that is new", async () => {
   const { memory, a, b } = await two();
   const heard: unknown[] = [];
@@ -198,6 +228,16 @@ test("an owner that dies while it adopts a task has adopted it", async () => {
   await b.adopt(task);
   memory.forget(`task:${task.id}:1`);
   expect((await a.read(task.id))?.task).toMatchObject({ owner: b.me, turn: 1, statusMessage: "begun" });
+});
+
+test("a task is known as long as it is written, however long ago its first owner wrote", async () => {
+  const { memory, a, b } = await two();
+  const task = await a.create(newTask());
+  const adopted = (await b.adopt(task)) as TaskRecord;
+  memory.forget(`task:${task.id}`);
+  expect((await a.read(task.id))?.task).toEqual(adopted);
+  memory.forget(`task:${task.id}:1`);
+  expect(await a.read(task.id)).toBeUndefined();
 });
 
 test("what it takes to make a call is kept beside the record, and not with the result", async () => {

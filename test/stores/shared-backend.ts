@@ -4,15 +4,25 @@ import { KeyvBackend } from "../../src/stores/keyv-backend.ts";
 import { MemoryStorage } from "../../src/stores/memory.ts";
 import { type Nudge, StoreUnavailable } from "../../src/stores/task-store.ts";
 
+/** How one replica finds its store, and the other replicas theirs as ever. */
+export interface Access {
+  /** The store is away. */
+  isCut: boolean;
+  /** The store can be read, and takes nothing. */
+  isFull: boolean;
+  /** The store does what it is told, but its replies do not arrive. */
+  isDeaf: boolean;
+}
+
 /** A store in memory that several replicas use, as if each were a process of its own. */
 export class SharedMemory {
   readonly #storage = new MemoryStorage();
   readonly #backend = new KeyvBackend("shared:", this.#storage);
   readonly #stores: CellStore[] = [];
 
-  /** Another replica. `access.isCut`: for it alone the store is away. */
-  async replica({ leaseMs = 60_000 } = {}): Promise<{ store: CellStore; access: { isCut: boolean } }> {
-    const access = { isCut: false };
+  /** Another replica. */
+  async replica({ leaseMs = 60_000 } = {}): Promise<{ store: CellStore; access: Access }> {
+    const access: Access = { isCut: false, isFull: false, isDeaf: false };
     const store = await CellStore.open({ url: "shared:", backend: this.#seenBy(access), leaseMs });
     this.#stores.push(store);
     return { store, access };
@@ -21,6 +31,11 @@ export class SharedMemory {
   /** As its time would do. */
   forget(key: string): void {
     this.#storage.delete(key);
+  }
+
+  /** As somebody else would who takes the member to be gone. */
+  unlist(list: string, member: string): Promise<void> {
+    return this.#backend.unlist(list, member);
   }
 
   /** Tells every replica that can hear it. */
@@ -33,21 +48,28 @@ export class SharedMemory {
     await this.#backend.close();
   }
 
-  #seenBy(access: { isCut: boolean }): Backend {
+  #seenBy(access: Access): Backend {
     const backend = this.#backend;
     const guarded =
       <Given extends unknown[], T>(work: (...given: Given) => Promise<T>) =>
       async (...given: Given): Promise<T> => {
         if (access.isCut) throw new StoreUnavailable("cut off");
-        return work(...given);
+        const reply = await work(...given);
+        if (access.isDeaf) throw new StoreUnavailable("no reply");
+        return reply;
       };
+    const writing = <Given extends unknown[], T>(work: (...given: Given) => Promise<T>) =>
+      guarded((...given: Given) => {
+        if (access.isFull) throw new StoreUnavailable("full");
+        return work(...given);
+      });
     return {
       isShared: true,
       getMany: guarded((keys) => backend.getMany(keys)),
-      set: guarded((...given) => backend.set(...given)),
-      claim: guarded((...given) => backend.claim(...given)),
+      set: writing((...given) => backend.set(...given)),
+      claim: writing((...given) => backend.claim(...given)),
       list: guarded((...given) => backend.list(...given)),
-      unlist: guarded((...given) => backend.unlist(...given)),
+      unlist: writing((...given) => backend.unlist(...given)),
       publish: (nudge) => {
         if (!access.isCut) backend.publish(nudge);
       },

@@ -1,0 +1,114 @@
+import type { RedisConnection } from "./redis-connection.ts";
+import type { RedisLink } from "./redis-link.ts";
+import { isOfNoUse } from "./redis-replies.ts";
+
+export interface RedisOperationsOptions {
+  readonly link: RedisLink;
+  /** How long an operation may take. Milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** Operations under way at a time. Beyond that the server is too slow, and who comes is told so at once. */
+const MAX_UNDER_WAY = 20_000;
+
+/** When something was last heard on a connection, an error among them. By the clock of `performance`. */
+interface Heard {
+  at: number;
+}
+
+interface Operation {
+  readonly connection: RedisConnection;
+  readonly heard: Heard;
+  readonly begunAt: number;
+  readonly reject: (error: unknown) => void;
+  isAwaited: boolean;
+}
+
+/**
+ * What is done over a link. Every operation has a deadline of its own, whatever the client thinks of its connection, and a connection
+ * on which nothing comes back is made anew.
+ *
+ * What is under way is counted, and not kept in a set: the tables of one to which is added all the time outlive what they held, and
+ * to collect that took a third of the time of a read.
+ */
+export class RedisOperations {
+  readonly #link: RedisLink;
+  readonly #timeoutMs: number;
+  readonly #heard = new WeakMap<RedisConnection, Heard>();
+  /** Those that go on, given up or not, and those that somebody waits for. */
+  #underWay = 0;
+  #awaited = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor({ link, timeoutMs }: RedisOperationsOptions) {
+    this.#link = link;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Gives what `work` gives. Rejects with what was wrong, after `timeoutMs` at the latest. */
+  run<T>(work: (connection: RedisConnection) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#underWay >= MAX_UNDER_WAY)
+        throw new Error(`${MAX_UNDER_WAY} operations are waiting for it already`);
+      const connection = this.#link.current;
+      const heard = this.#heardOn(connection);
+      const operation = { connection, heard, begunAt: performance.now(), reject, isAwaited: true };
+      const working = work(connection);
+      this.#underWay += 1;
+      this.#awaited += 1;
+      // Should this very process have been paused, the answer may be here, and is read before it is given up.
+      const timer = setTimeout(() => setImmediate(() => this.#giveUp(operation)), this.#timeoutMs);
+      working.then(
+        (result) => {
+          heard.at = performance.now();
+          this.#settled(operation, timer);
+          resolve(result);
+        },
+        (error: unknown) => {
+          if (isOfNoUse(error)) this.#link.renew(connection);
+          else heard.at = performance.now();
+          this.#settled(operation, timer);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Resolves when nothing is under way any more, or has been given up. Nothing may begin after this. */
+  async finish(): Promise<void> {
+    if (this.#awaited === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  #heardOn(connection: RedisConnection): Heard {
+    const known = this.#heard.get(connection);
+    if (known !== undefined) return known;
+    const heard = { at: Number.NEGATIVE_INFINITY };
+    this.#heard.set(connection, heard);
+    return heard;
+  }
+
+  #settled(operation: Operation, timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#underWay -= 1;
+    this.#awaitNoMore(operation);
+  }
+
+  #giveUp(operation: Operation): void {
+    if (!operation.isAwaited) return;
+    const { connection, heard, begunAt, reject } = operation;
+    // Others may have been answered meanwhile: then it is only slow.
+    if (heard.at < begunAt) this.#link.renew(connection);
+    reject(new Error(`no answer within ${this.#timeoutMs} ms`));
+    this.#awaitNoMore(operation);
+  }
+
+  #awaitNoMore(operation: Operation): void {
+    if (!operation.isAwaited) return;
+    operation.isAwaited = false;
+    this.#awaited -= 1;
+    if (this.#awaited === 0) this.#onIdle?.();
+  }
+}
