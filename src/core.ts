@@ -31,6 +31,8 @@ export interface Core {
 export interface Intake {
   /** The beginning of the end: settles when those who are here now have their answers. Whoever comes later is served as well. */
   drain(): Promise<void>;
+  /** Lets those in who have come already. To be followed by `stop` at once. */
+  admit(): Promise<void>;
   /** Lets nobody in any more, and settles when everybody has gone. */
   stop(): Promise<void>;
   /** Parts with whoever is still there. */
@@ -68,6 +70,7 @@ export async function openCore(config: Config, log: Logger): Promise<Core> {
     // Not ready any more: calls are refused, streams to listen on end, and all the rest is answered until the listeners close.
     stopping.abort();
     streams.stop();
+    engine.adoptNoMore();
     // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
     const settled = intake.drain().then(() => engine.settled());
     await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
@@ -77,6 +80,7 @@ export async function openCore(config: Config, log: Logger): Promise<Core> {
     held.close();
     backchannels.close();
     await leave(store, log);
+    await intake.admit();
     const gone = intake.stop();
     await within(GOODBYE_MS, gone);
     transparent.close();

@@ -26,10 +26,13 @@ export async function attendElsewhere(exchange: Exchange, how: Conduct, id: Task
     if (view !== undefined) return askFor(exchange, view.task.inputRequests, route.held.stateOf(view.task));
     // The state is as good as before, and any other gateway will take it.
     if (route.stopping.aborted) throw rpc.stopping();
-    if (reply.gone.aborted) return void (await engine.cancel(id, claimant));
-    const { task } = await engine.get(id, claimant);
-    await engine.tell(task);
-    giveHandle(exchange, task);
+    if (!reply.gone.aborted) {
+      const { task } = await engine.get(id, claimant);
+      await engine.tell(task);
+      return giveHandle(exchange, task);
+    }
+    // Another round may have been given a handle: then the task is the client's, wherever this connection has gone.
+    if (!(await engine.isTold(id))) await engine.cancel(id, claimant);
   } finally {
     clearTimeout(window);
     for (const signal of signals) signal.removeEventListener("abort", end);

@@ -5,7 +5,7 @@ import { checkParamHeaders, givenParamHeaders } from "../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
 import { legacyParams } from "../protocol/legacy.ts";
 import { callParams, declaresTasks, isLogged, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
-import { StoreUnavailable } from "../stores/task-store.ts";
+import { StoreUnavailable, type TaskId } from "../stores/task-store.ts";
 import { Call, type CallListener } from "../tasks/call.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import { isOurState, type RequestIdentity } from "../tasks/held.ts";
@@ -82,9 +82,10 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
     if (await route.engine.isTold(task.id)) return giveHandle(exchange, task);
     await route.engine.update(task.id, claimantOf(exchange), answers);
     const call = route.engine.callOf(task.id);
-    return call === undefined
+    // How a call ended that was held is for the store to say.
+    return call === undefined || call.end !== undefined
       ? attendElsewhere(exchange, how, task.id)
-      : attend(exchange, how, call, identity);
+      : attend(exchange, how, call, identity, task.id);
   }
   if (route.stopping.aborted) throw rpc.stopping();
   const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
@@ -152,6 +153,8 @@ async function attend(
   how: Conduct,
   call: Call,
   identity: RequestIdentity,
+  /** There from the second round on. */
+  id?: TaskId,
 ): Promise<void> {
   const { reply, route } = exchange;
   reply.keepAlive();
@@ -177,6 +180,7 @@ async function attend(
             break;
           }
         case "ended":
+          if (call.end?.kind === "left" && id !== undefined) return attendElsewhere(exchange, how, id);
           return answer(exchange, how, call.end);
         case "elapsed":
           try {

@@ -160,6 +160,8 @@ async function followTasks(
   const { route, reply } = exchange;
   const claimant = claimantOf(exchange);
   const dirty = new Set<string>();
+  /** As each was told last: it may be looked at again without having changed. */
+  const told = new Map<string, string>();
   let wake = () => {};
   const watch = (id: string) =>
     route.engine.watch(id, () => {
@@ -172,6 +174,7 @@ async function followTasks(
     watched.get(id)?.();
     watched.delete(id);
     dirty.delete(id);
+    told.delete(id);
   };
   onAbort(ended, () => {
     for (const id of [...watched.keys()]) stop(id);
@@ -193,7 +196,11 @@ async function followTasks(
           dirty.delete(id);
           const view = await route.engine.find(id, claimant);
           if (ended.aborted) return;
-          if (view !== undefined) to(view);
+          const state = view && stateOf(view);
+          if (view !== undefined && state !== undefined && state !== told.get(id)) {
+            told.set(id, state);
+            to(view);
+          }
           if (view === undefined || view.outcome !== undefined) stop(id);
           await reply.drained();
         }
@@ -204,6 +211,11 @@ async function followTasks(
       }
     },
   };
+}
+
+/** The same for two views if and only if there is nothing to tell of the second. */
+function stateOf({ task, outcome }: TaskView): string {
+  return toJson([task.updatedAt, task.statusMessage, task.inputRequests, outcome?.kind]);
 }
 
 function taskNotification(view: TaskView, now: number, meta: JsonObject): JsonText {

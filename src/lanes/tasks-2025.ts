@@ -17,18 +17,9 @@ const TASKS_IN_A_PAGE = 50;
 /** A task that is gone as soon as it has ended is of no use to anybody. */
 const MIN_TTL_MS = 1_000;
 
-/** Headers of a client that are no credentials, and that no server needs to know again. */
-const SAYS_NOTHING_SECRET: ReadonlySet<string> = new Set([
-  "accept-language",
-  "cache-control",
-  "pragma",
-  "priority",
-  "sec-fetch-dest",
-  "sec-fetch-mode",
-  "sec-fetch-site",
-  "traceparent",
-  "user-agent",
-]);
+/** Headers of a client, or of a proxy before us, that are no credentials, and that no server needs to know again. */
+const SAYS_NOTHING_SECRET =
+  /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|trace(?:parent|state)|user-agent|via|x-forwarded-.*|x-real-ip|x-request-id)$/;
 
 /** What of 2025-11-25 the gateway answers, or has a part in. */
 export const LANES_2025: Readonly<Record<string, (request: SessionRequest) => Promise<void>>> = {
@@ -158,7 +149,7 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
 
 /** What it takes for another gateway to make the call in the client's session, or to pick it up there. */
 function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, mayRepeat: boolean): CallRecipe {
-  const own = Object.entries(headers).filter(([name]) => !SAYS_NOTHING_SECRET.has(name));
+  const own = Object.entries(headers).filter(([name]) => !SAYS_NOTHING_SECRET.test(name));
   return {
     method: "tools/call",
     params,

@@ -33,7 +33,7 @@ export interface CallListener {
 
 /** The method and its params are as the server gets them, and a session is leased each time the call needs one. */
 export interface CallOptions extends SendingOptions {
-  readonly slots: Slots;
+  readonly slots: Pick<Slots, "enter" | "isFull">;
   /** Whose slots it takes. */
   readonly caller: string;
   /**
@@ -84,6 +84,7 @@ export class Call implements SessionHolder {
     const { resume, inputRequests = {} } = options;
     this.#questions = new Questions({
       early: options.answers ?? {},
+      run: options.run,
       onChange: () => this.#tell((listener) => listener.onQuestions?.()),
       ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
     });

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { Nudge, Outcome, TaskId, TaskStore } from "../stores/task-store.ts";
+import type { Nudge, TaskId, TaskStore } from "../stores/task-store.ts";
 import { LiveTask, type LiveTaskOptions } from "./live.ts";
 import type { Unwritten } from "./unwritten.ts";
 
@@ -74,17 +74,18 @@ export class Custody {
   }
 
   async #letGo(live: LiveTask): Promise<void> {
-    const { store, log, clock } = this.#options;
+    const { store, log } = this.#options;
     const { id } = live.record;
     try {
       if (store.isLasting && (await live.leave())) return;
-      const lost: Outcome = { kind: "lost", endedAt: clock(), reason: STOPPED };
-      if (live.call.end === undefined) await store.end(live.record, lost);
+      if (live.call.end === undefined) await live.lose(STOPPED);
     } catch (err) {
       log.error({ err, task: id }, "the end of a task was not written down");
+    } finally {
+      // A call that was left has ended already.
+      live.call.cancel("the gateway is stopping");
+      live.abandon();
     }
-    live.call.cancel("the gateway is stopping");
-    live.abandon();
   }
 
   async #lookAtAll(): Promise<void> {

@@ -17,7 +17,7 @@ import {
 import type { Call } from "./call.ts";
 import { Custody } from "./custody.ts";
 import { checkAnswer } from "./input.ts";
-import { type LiveTask, progressMessage } from "./live.ts";
+import { asSent, type LiveTask, progressMessage } from "./live.ts";
 import { Orphans, type Revive } from "./orphans.ts";
 import { Unwritten } from "./unwritten.ts";
 
@@ -53,6 +53,8 @@ export class TaskEngine {
   readonly #custody: Custody;
   readonly #orphans: Orphans;
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
+  /** Records that are being written. */
+  readonly #creations = new Set<Promise<LiveTask>>();
   readonly #watchers = new Map<TaskId, Set<() => void>>();
   readonly #stopWatching: () => void;
   #isClosed = false;
@@ -202,6 +204,11 @@ export class TaskEngine {
     return this.#custody.settled();
   }
 
+  /** What others leave from now on is left to those who stay. */
+  adoptNoMore(): void {
+    this.#orphans.rest();
+  }
+
   /**
    * Lets go, and there are no new tasks. What somebody else can go on with is left to them; the other calls that still run are
    * lost, and their tasks say so.
@@ -209,6 +216,7 @@ export class TaskEngine {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#orphans.close();
+    await Promise.allSettled(this.#creations);
     await this.#custody.close();
     this.#stopWatching();
     this.#watchers.clear();
@@ -223,38 +231,27 @@ export class TaskEngine {
   async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const recipe = this.#keepable(call.recipe);
-    const isUnsent = call.isWaiting && recipe?.params !== undefined;
-    const adoption = this.#create(call, { task, recipe, isUnsent, maxResultBytes });
-    // Its turn may come while it is written down that it has not been sent.
-    if (isUnsent)
-      call.beforeSend = () =>
-        adoption.then(
-          (live) => live.claimSending(),
-          () => {},
-        );
-    return (await adoption).record;
+    const creation = this.#create(call, { task, recipe, maxResultBytes });
+    this.#creations.add(creation);
+    const live = await creation.finally(() => this.#creations.delete(creation));
+    // Somebody else can send it then. Should the store not take that now, the task is there all the same.
+    if (call.isWaiting && recipe?.params !== undefined) await live.write().catch(onlyUnavailable);
+    return live.record;
   }
 
-  async #create(call: Call, { task, recipe, isUnsent, maxResultBytes }: Adoption): Promise<LiveTask> {
+  async #create(call: Call, { task, recipe, maxResultBytes }: Creation): Promise<LiveTask> {
     const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
     const statusMessage = call.state === "queued" ? "queued" : begun;
     const { checkpoint, inputRequests } = call;
-    const isRecipeKept = isUnsent || recipe?.mayRepeat === true || checkpoint !== undefined;
+    const isRecipeKept = recipe !== undefined && (recipe.mayRepeat === true || checkpoint !== undefined);
     const record = await this.#store.create({
       ...task,
       statusMessage,
       inputRequests,
-      ...(isUnsent ? { isUnsent } : {}),
       ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint } : {}),
-      ...(recipe !== undefined && isRecipeKept ? { recipe: isUnsent ? recipe : asSent(recipe) } : {}),
+      ...(isRecipeKept ? { recipe: asSent(recipe) } : {}),
     });
-    return this.#custody.take({
-      call,
-      record,
-      maxResultBytes,
-      isRecipeKept,
-      recipe: recipe && asSent(recipe),
-    });
+    return this.#custody.take({ call, record, maxResultBytes, isRecipeKept, recipe });
   }
 
   /** Credentials are for nobody to see, and what does not outlast this process is of use to nobody else. */
@@ -264,16 +261,12 @@ export class TaskEngine {
   }
 }
 
-interface Adoption {
+interface Creation {
   readonly task: CallTask;
   readonly recipe: CallRecipe | undefined;
-  readonly isUnsent: boolean;
   readonly maxResultBytes: number;
 }
 
-/** What it takes to go on with a call that has been sent. */
-function asSent(recipe: CallRecipe): CallRecipe {
-  if (recipe.mayRepeat) return recipe;
-  const { params: _, answers: _answers, ...rest } = recipe;
-  return rest;
+function onlyUnavailable(error: unknown): void {
+  if (!(error instanceof StoreUnavailable)) throw error;
 }

@@ -29,9 +29,15 @@ const KINDS: Readonly<Record<string, Kind>> = {
 export class InputKeys {
   readonly #used: Set<string>;
 
-  /** `used`: before this process had the call. */
-  constructor(used: readonly string[] = []) {
+  readonly #suffix: string;
+
+  /**
+   * `used`: before this process had the call. `run`: which time the call is made, if it was made before; what was answered then was
+   * said to other questions.
+   */
+  constructor(used: readonly string[] = [], run?: number) {
     this.#used = new Set(used);
+    this.#suffix = run === undefined ? "" : `~${run}`;
   }
 
   /** All that there have been, in their order. */
@@ -43,17 +49,18 @@ export class InputKeys {
   next(request: Pick<JsonRpcRequest, "method" | "params">, given?: string): string {
     const meta = request.params?._meta;
     const hint = given ?? (isObject(meta) ? meta[KEY_HINT] : undefined);
-    const isUsable =
-      typeof hint === "string" && hint !== "" && hint.length <= MAX_KEY_LENGTH && !this.#used.has(hint);
-    const key = isUsable ? hint : this.#minted(KINDS[request.method]?.name ?? "input");
+    const isName = typeof hint === "string" && hint !== "" && hint.length <= MAX_KEY_LENGTH;
+    const wanted = isName ? `${hint}${this.#suffix}` : undefined;
+    const isUsable = wanted !== undefined && !this.#used.has(wanted);
+    const key = isUsable ? wanted : this.#minted(KINDS[request.method]?.name ?? "input");
     this.#used.add(key);
     return key;
   }
 
   #minted(name: string): string {
     let number = this.#used.size + 1;
-    while (this.#used.has(`${name}-${number}`)) number += 1;
-    return `${name}-${number}`;
+    while (this.#used.has(`${name}-${number}${this.#suffix}`)) number += 1;
+    return `${name}-${number}${this.#suffix}`;
   }
 }
 

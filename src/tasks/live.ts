@@ -20,7 +20,7 @@ import type { Unwritten } from "./unwritten.ts";
 export interface LiveTaskOptions {
   readonly call: Call;
   readonly record: TaskRecord;
-  /** What somebody else would need to make the call, or to pick it up; undefined when that must not be kept. */
+  /** What somebody else would need to make the call; undefined when that must not be kept. */
   readonly recipe: CallRecipe | undefined;
   /** Whether the store has it already; else it is written once it is of use. */
   readonly isRecipeKept: boolean;
@@ -34,8 +34,10 @@ export interface LiveTaskOptions {
 
 /** Progress is told as it comes, but not written more often than this. */
 const PROGRESS_WRITE_MS = 500;
+/** A call that is not sent by then has to wait: for its turn, for a session, or for its server to start. */
+const WAITS_AFTER_MS = 100;
 const MIN_RETRY_DELAY_MS = 100;
-const MAX_RETRY_DELAY_MS = 5_000;
+const MAX_RETRY_DELAY_MS = 1_000;
 
 /** A task whose call runs in this process: writes down what happens to it, one write at a time, and how it ends. */
 export class LiveTask {
@@ -45,6 +47,9 @@ export class LiveTask {
   #record: TaskRecord;
   #statusMessage: string | undefined;
   #isRecipeKept: boolean;
+  /** Whether the call is about to be sent, or has been: from then on nothing says that it has not. */
+  #isClaimed = false;
+  #isLost = false;
   #writtenAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -76,6 +81,8 @@ export class LiveTask {
       // The call went on while the record was being written.
       if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
+      if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
+      if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
     });
   }
 
@@ -102,38 +109,44 @@ export class LiveTask {
     return this.#inTurn(async () => {
       const { call, store } = this.#options;
       if (call.end !== undefined) return;
-      const { recipe, checkpoint } = this.#resumption();
       const change: Change = {
         inputRequests: call.inputRequests,
         ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
-        ...(checkpoint === undefined ? {} : { checkpoint }),
-        ...(recipe === undefined ? {} : { recipe }),
+        ...this.#unsent(),
+        ...this.#resumption(),
       };
       this.#record = await store.update(this.#record, change);
-      this.#isRecipeKept ||= recipe !== undefined;
+      this.#isRecipeKept ||= change.recipe !== undefined;
     });
   }
 
   /** Makes certain that nobody else sends the call; waits for the store if need be. */
   async claimSending(): Promise<void> {
     const { call, store } = this.#options;
-    await this.#inTurn(() =>
-      this.#untilWritten("a call cannot be sent before the store says so; trying again", async () => {
+    this.#isClaimed = true;
+    // One try at a time is in turn: neither the end of the call nor that of the process waits for the store to come back.
+    await this.#untilWritten("a call cannot be sent before the store says so; trying again", () =>
+      this.#inTurn(async () => {
         if (call.end !== undefined) return;
         const mine = await store.adopt(this.#record);
         if (mine === undefined) call.leave();
         else this.#record = mine;
       }),
     );
+    // It may have been cancelled elsewhere, unheard.
+    await this.look().catch(() => {});
   }
 
-  /**
-   * Lets go of the call if somebody else can go on with it, after writing down where. Says whether that is so; else it goes on.
-   * @throws StoreUnavailable
-   */
+  /** Lets go of the call if somebody else can go on with it, after writing down where. Says whether that is so; else it goes on. */
   async leave(): Promise<boolean> {
-    if (this.call.end !== undefined) return false;
-    await this.write();
+    const { log } = this.#options;
+    try {
+      await this.look();
+      await this.write();
+    } catch (err) {
+      log.warn({ err, task: this.#record.id }, "where a call can be gone on with is known as it was before");
+    }
+    if (this.call.end !== undefined) return this.call.end.kind === "left";
     const { isUnsent, checkpoint } = this.#record;
     const canGoOn = isUnsent || checkpoint !== undefined || this.#options.recipe?.mayRepeat;
     if (!canGoOn || !this.#isRecipeKept) return false;
@@ -141,16 +154,42 @@ export class LiveTask {
     return true;
   }
 
+  /** Ends the task though its call has not ended: what becomes of the work is not known. @throws StoreUnavailable */
+  async lose(reason: string): Promise<void> {
+    const { store, clock } = this.#options;
+    await store.end(this.#record, { kind: "lost", endedAt: clock(), reason });
+    this.#isLost = true;
+  }
+
   /** Gives up on writing an outcome that the store does not take. */
   abandon(): void {
     this.#abandoned.abort();
+  }
+
+  /**
+   * That the call has not been sent, if that is certain, and what it takes to send it. Said of nothing but a record that is there:
+   * of a call whose task may not have been created nobody else may ever think that it is still to be sent.
+   */
+  #unsent(): Pick<Change, "isUnsent" | "recipe"> {
+    const { call, recipe } = this.#options;
+    if (this.#isClaimed || this.#record.isUnsent || !call.isWaiting || recipe?.params === undefined)
+      return {};
+    call.beforeSend = () => this.claimSending();
+    return { isUnsent: true, recipe };
   }
 
   /** Where somebody else could pick the call up, and what it takes, unless that is kept already. */
   #resumption(): Pick<Change, "checkpoint" | "recipe"> {
     const { call, recipe } = this.#options;
     if (recipe === undefined || call.checkpoint === undefined) return {};
-    return { checkpoint: call.checkpoint, ...(this.#isRecipeKept ? {} : { recipe }) };
+    return { checkpoint: call.checkpoint, ...(this.#isRecipeKept ? {} : { recipe: asSent(recipe) }) };
+  }
+
+  /** Whether another gateway has the call by now, because this one was not heard of for too long. @throws StoreUnavailable */
+  async #isTaken(): Promise<boolean> {
+    const { store } = this.#options;
+    const view = await store.read(this.#record.id);
+    return view !== undefined && view.outcome === undefined && view.task.owner !== store.me;
   }
 
   async #look(): Promise<void> {
@@ -165,6 +204,7 @@ export class LiveTask {
       log.warn({ task: task.id }, "another gateway took a task over: this one was not heard of for too long");
       call.leave();
     } else {
+      if (this.#unsent().isUnsent) await this.write();
       // An answer may have been taken while another process had the call, and the server not been told.
       const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
       const answers = await store.answers(task.id, asked);
@@ -210,14 +250,16 @@ export class LiveTask {
   async #end(end: CallEnd): Promise<void> {
     clearTimeout(this.#timer);
     await this.#writing;
-    // Somebody else goes on with it, and will say how it ends.
-    if (end.kind === "left") return;
+    // Somebody else goes on with it and will say how it ends, or it has an ending already.
+    if (end.kind === "left" || this.#isLost) return;
     const { maxResultBytes, clock, store, unwritten } = this.#options;
     let outcome = toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
     // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
     await this.#untilWritten("an outcome was not written; trying again", async () => {
       try {
+        // What went wrong here says nothing of a call that goes on elsewhere.
+        if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
         await store.end(this.#record, outcome);
       } catch (error) {
         giveBack ??= unwritten.keep(sizeOf(outcome));
@@ -245,6 +287,13 @@ export class LiveTask {
     }
     throw new StoreUnavailable("the gateway is stopping");
   }
+}
+
+/** What it takes to go on with a call that has been sent. */
+export function asSent(recipe: CallRecipe): CallRecipe {
+  if (recipe.mayRepeat) return recipe;
+  const { params: _, answers: _answers, ...rest } = recipe;
+  return rest;
 }
 
 function sizeOf(outcome: Outcome): number {

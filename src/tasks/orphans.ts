@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { seldom } from "../ops/seldom.ts";
 import {
   type CallRecipe,
   MAX_TURNS,
@@ -33,6 +34,10 @@ export interface OrphansOptions {
   readonly clock: () => number;
 }
 
+/** More than these one after the other are not the tasks' fault. */
+const MAX_FAILURES = 10;
+const GONE: Partial<TaskView> = {};
+
 const LOST =
   "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
 
@@ -45,6 +50,9 @@ export class Orphans {
   /** Whoever asks for a task that is being adopted gets the same answer. */
   readonly #adoptions = new Map<TaskId, Promise<TaskView>>();
   #sweeping: Promise<void> | undefined;
+  /** How many tasks one after the other could not be looked after in this sweep. */
+  #failures = 0;
+  #isResting = false;
   #isClosed = false;
 
   constructor(options: OrphansOptions) {
@@ -53,7 +61,7 @@ export class Orphans {
 
   /** The task as it is after something was done about it, if need be. @throws StoreUnavailable */
   async lookAfter(view: TaskView): Promise<TaskView> {
-    if (view.outcome !== undefined || this.#isClosed || !(await this.#isOrphan(view.task))) return view;
+    if (view.outcome !== undefined || this.#isResting || !(await this.#isOrphan(view.task))) return view;
     const { id } = view.task;
     const present = this.#adoptions.get(id);
     if (present !== undefined) return present;
@@ -64,12 +72,13 @@ export class Orphans {
 
   /** Looks after what nobody asks for. One sweep at a time; never rejects. */
   sweep(): Promise<void> {
-    if (this.#isClosed) return Promise.resolve();
+    if (this.#isResting) return Promise.resolve();
+    if (this.#sweeping === undefined) this.#failures = 0;
     this.#sweeping ??= this.#options.store
       .orphans((id, owner) => this.#visit(id, owner))
       .catch((err) => {
         // The next one finds the rest.
-        if (!this.#isClosed) this.#options.log.debug({ err }, "orphaned tasks could not be looked for");
+        if (!this.#isResting) this.#options.log.debug({ err }, "orphaned tasks could not be looked for");
       })
       .finally(() => {
         this.#sweeping = undefined;
@@ -77,7 +86,13 @@ export class Orphans {
     return this.#sweeping;
   }
 
+  /** Begins nothing any more: a call that is taken over now would only have to be left again, or be lost. */
+  rest(): void {
+    this.#isResting = true;
+  }
+
   async close(): Promise<void> {
+    this.rest();
     this.#isClosed = true;
     await this.#sweeping;
     await Promise.allSettled(this.#adoptions.values());
@@ -92,11 +107,19 @@ export class Orphans {
 
   /** Whether the task is no longer the affair of the owner that has died. */
   async #visit(id: TaskId, owner: ReplicaId): Promise<boolean> {
-    if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
-    const view = await this.#options.store.read(id);
-    if (view === undefined) return true;
-    const { outcome, task } = await this.lookAfter(view);
-    return outcome !== undefined || task.owner !== owner;
+    if (this.#isResting) throw new StoreUnavailable("the gateway is stopping");
+    try {
+      const view = await this.#options.store.read(id);
+      const { outcome, task } = view === undefined ? GONE : await this.lookAfter(view);
+      this.#failures = 0;
+      return outcome !== undefined || task?.owner !== owner;
+    } catch (err) {
+      // One that cannot be read keeps nobody from the others; a store that is away does.
+      this.#failures += 1;
+      if (this.#failures >= MAX_FAILURES) throw err;
+      seldom(this.#options.log).say("warn", { err, task: id }, "an orphaned task could not be looked after");
+      return false;
+    }
   }
 
   async #adopt(seen: TaskView): Promise<TaskView> {

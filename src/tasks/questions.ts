@@ -17,6 +17,8 @@ export interface QuestionsOptions {
   readonly early: JsonObject;
   /** There is a question more, or one less. */
   readonly onChange: () => void;
+  /** Which time the call is made, if it was made before. */
+  readonly run?: number | undefined;
   /** What was asked while another process had the call. */
   readonly before?: Pick<Checkpoint, "asked" | "usedKeys"> & {
     /**
@@ -49,7 +51,7 @@ export class Questions {
   constructor(options: QuestionsOptions) {
     this.#options = options;
     const { asked, usedKeys, inputRequests } = options.before ?? NOTHING;
-    this.#keys = new InputKeys(usedKeys);
+    this.#keys = new InputKeys(usedKeys, options.run);
     this.#restored = Object.entries(asked).map(([key, id]) => this.#restore(key, id, inputRequests[key]));
   }
 

@@ -45,7 +45,7 @@ function howToGoOn(
   const { maxRuntimeMs } = task.terms;
   const anew = params && { params, answers, maxRuntimeMs };
   if (isUnsent) return anew;
-  if (checkpoint === undefined) return mayRepeat ? anew : undefined;
+  if (checkpoint === undefined) return mayRepeat && anew ? { ...anew, run: (task.turn ?? 0) + 2 } : undefined;
   const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
   return {
     params: params ?? {},
@@ -60,7 +60,7 @@ function howToGoOn(
 function shared(task: TaskRecord, recipe: CallRecipe, { upstream, slots }: RevivalRoute) {
   const { method, capabilities, logLevel, isModern } = recipe;
   return {
-    slots,
+    slots: expecting(slots),
     recipe,
     method,
     caller: task.caller,
@@ -68,6 +68,14 @@ function shared(task: TaskRecord, recipe: CallRecipe, { upstream, slots }: Reviv
     ...(capabilities === undefined ? {} : { capabilities }),
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(isModern ? { isModern } : {}),
+  };
+}
+
+/** There was room for it when it was taken over: it is not to fail because others came in between. */
+function expecting(slots: Slots): CallOptions["slots"] {
+  return {
+    isFull: (caller) => slots.isFull(caller),
+    enter: (caller, begin) => slots.enter(caller, begin, true),
   };
 }
 

@@ -24,6 +24,8 @@ export interface SendingOptions {
   readonly resume?: Checkpoint;
   /** Where the session of `resume` comes from. */
   readonly rejoin?: Leasing<RejoinedLease>;
+  /** Which time the request is sent, if others have sent it before, and nobody knows what became of that. */
+  readonly run?: number;
   /** Whether the request may be sent again when its answer cannot be picked up (`onLoss: retry`). Absent: no. */
   readonly mayRepeat?: boolean;
 }

@@ -109,3 +109,10 @@ test.each([[{}], [{ inputResponses: {} }], [{ inputResponses: { a: 1 } }]])(
 test.each([null, [], "a", 0])("responses must be an object, and not %j", (inputResponses) => {
   expect(() => readInputResponses({ inputResponses })).toThrow("inputResponses must be an object");
 });
+
+test("the questions of a call that is made again are other ones, whatever the server calls them", () => {
+  const keys = new InputKeys([], 2);
+  expect(keys.next({ method: "roots/list" })).toBe("roots-1~2");
+  expect(keys.next({ method: "elicitation/create" }, "consent")).toBe("consent~2");
+  expect(keys.next({ method: "elicitation/create" }, "consent")).toBe("elicitation-3~2");
+});

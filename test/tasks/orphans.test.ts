@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
 import { createLog } from "../../src/ops/log.ts";
 import type { CallRecipe, TaskRecord } from "../../src/stores/task-store.ts";
@@ -182,4 +183,66 @@ test("what somebody else can go on with is left to them when a gateway stops, an
   await a.store.leave();
   expect((await b.engine.get(left.id, CLAIMANT)).outcome).toBeUndefined();
   expect((await b.engine.get(lost.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
+});
+
+test("what goes wrong at a gateway whose task is another's by now is not how the task ends", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall();
+  const record = await a.engine.adopt(call, TASK, 1_000);
+  await b.store.adopt(record);
+  // Its connection may have broken while it stood still: here, its server asks what the client cannot answer.
+  call.onRequest({ jsonrpc: "2.0", id: 1, method: "roots/list" }, asking);
+  expect(call.end).toMatchObject({ kind: "ours" });
+  await a.engine.settled();
+  expect((await b.store.read(record.id))?.outcome).toBeUndefined();
+});
+
+test("a gateway that stops does not end a task that is another's by now", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const call = heldCall();
+  const record = await a.engine.adopt(call, TASK, 1_000);
+  await b.store.adopt(record);
+  await a.engine.close();
+  expect(call.end).toEqual({ kind: "left" });
+  expect((await b.store.read(record.id))?.outcome).toBeUndefined();
+});
+
+test("what somebody else can go on with is left to them though the store is away when a gateway stops", async () => {
+  const { gateway } = await gateways();
+  const a = await gateway();
+  const queued = heldCall({ recipe: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
+  await a.engine.adopt(queued, TASK, 1_000);
+  a.access.isCut = true;
+  await a.engine.close();
+  expect(queued.end).toEqual({ kind: "left" });
+});
+
+test("a task that cannot be looked after keeps nobody from the others", async () => {
+  const { gateway, memory } = await gateways();
+  const a = await gateway();
+  const tasks = await Promise.all(Array.from({ length: 3 }, () => a.engine.adopt(heldCall(), TASK, 1_000)));
+  const ids = tasks.map(({ id }) => id).sort();
+  const bad = await gateway((task) => {
+    if (task.id === ids[0]) throw new Error("for the test");
+    return undefined;
+  });
+  await kill(a);
+  await bad.engine.begin();
+  const { store } = await memory.replica();
+  const kinds = await Promise.all(ids.map(async (id) => (await store.read(id))?.outcome?.kind));
+  expect(kinds).toEqual([undefined, "lost", "lost"]);
+});
+
+test("a call that is lost because its gateway stops is no error to speak of", async () => {
+  const { memory } = await gateways();
+  const { store } = await memory.replica();
+  const said: string[] = [];
+  const log = pino({ level: "error" }, { write: (line: string) => void said.push(line) });
+  const engine = new TaskEngine({ store, log });
+  const { id } = await engine.adopt(heldCall(), TASK, 1_000);
+  await engine.close();
+  expect((await store.read(id))?.outcome).toMatchObject({ kind: "lost" });
+  expect(said).toEqual([]);
 });

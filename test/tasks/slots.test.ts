@@ -69,3 +69,16 @@ test("a queue of a hundred thousand is left as quickly as it is joined", async (
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+test("whoever was let in before is not refused, and waits like everybody else", async () => {
+  const slots = new Slots({ maxConcurrent: 1, maxQueued: 0 });
+  const leave = slots.enter("ada", () => {});
+  let hasBegun = false;
+  slots.enter("ada", () => (hasBegun = true), true);
+  expect(() => slots.enter("ada", () => {})).toThrow("Too many");
+  await Promise.resolve();
+  expect(hasBegun).toBe(false);
+  leave();
+  await Promise.resolve();
+  expect(hasBegun).toBe(true);
+});
