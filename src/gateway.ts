@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config, UpstreamConfig } from "./config/config.ts";
 import { type Intake, openCore } from "./core.ts";
@@ -127,7 +127,12 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     maxLineBytes: config.limits.maxBodyBytes,
     isAlone: isForgetful,
   });
-  const intake = { drain: () => front.idle(), stop: () => front.idle(), cut: () => front.close() };
+  const intake = {
+    drain: () => front.idle(),
+    admit: async () => {},
+    stop: () => front.idle(),
+    cut: () => front.close(),
+  };
   log.info(
     {
       server: route.config.name,
@@ -172,6 +177,7 @@ function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp)
   let closed: Promise<unknown> = Promise.resolve();
   return {
     drain: () => visits.drain(),
+    admit: () => untilTaken(servers),
     stop: async () => {
       closed = Promise.all(servers.map(closeServer));
       // Also those whose request is still on its way on a connection that was accepted.
@@ -233,6 +239,29 @@ function closeServer(server: Server): Promise<void> {
     server.close(() => resolve());
     server.closeIdleConnections();
   });
+}
+
+/** Connections may come faster than they are taken. */
+const TAKING_MS = 1_000;
+
+/**
+ * Settles when the connections have been taken that clients have made already: the system breaks those that still wait when a
+ * listener closes. Node takes one in each turn of its loop.
+ */
+async function untilTaken(servers: readonly Server[]): Promise<void> {
+  let taken = 0;
+  const take = () => {
+    taken += 1;
+  };
+  for (const server of servers) server.on("connection", take);
+  const deadline = performance.now() + TAKING_MS;
+  // The turn that has begun may have looked for connections before.
+  await setImmediate();
+  for (let before = -1; before < taken && performance.now() < deadline; ) {
+    before = taken;
+    await setImmediate();
+  }
+  for (const server of servers) server.off("connection", take);
 }
 
 function urlOf(server: Server): string {

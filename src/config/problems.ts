@@ -97,7 +97,7 @@ function given(issue: z.core.$ZodIssue, source: unknown): string {
   if (isSecret(issue.path)) return "";
   // What is wrong with it may be the very mark that tells the password from the rest.
   const isStore = formatPath(issue.path) === "store.url" && typeof value === "string";
-  return `, got ${quoted(isStore ? value.replace(/^(rediss?[^:]*:).+$/s, "$1…") : value)}`;
+  return `, got ${quoted(isStore ? value.replace(/^(?!level:)([^:]*:).+$/s, "$1…") : value)}`;
 }
 
 /** Keys, and the values of headers and variables; also where one text was written in place of several. */

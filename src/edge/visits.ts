@@ -1,7 +1,8 @@
+import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Endpoint } from "./endpoint.ts";
 
-/** The requests over HTTP that have no answer yet. */
+/** The requests over HTTP that have no answer yet, or not all of it. */
 export class Visits {
   readonly #open = new Map<ServerResponse, Promise<void>>();
   #isDraining = false;
@@ -10,7 +11,7 @@ export class Visits {
   through(endpoint: Endpoint): Endpoint {
     return async (request, response, ...where) => {
       if (this.#isDraining) partAfter(response);
-      const visit = endpoint(request, response, ...where);
+      const visit = endpoint(request, response, ...where).then(() => untilSent(response));
       this.#open.set(response, visit);
       await visit;
       this.#open.delete(response);
@@ -31,6 +32,12 @@ export class Visits {
   async idle(): Promise<void> {
     await Promise.all(this.#open.values());
   }
+}
+
+/** A client may take its time to read what was said; a connection of which no request is left is closed at once. */
+async function untilSent(response: ServerResponse): Promise<void> {
+  if (response.writableEnded && response.writableLength > 0 && !response.destroyed)
+    await once(response, "close");
 }
 
 /** (RFC 9112 §9.6.) A stream has no such word once it has begun, and its connection is seen to when nobody uses it. */

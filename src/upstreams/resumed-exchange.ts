@@ -83,23 +83,32 @@ export class ResumedExchange {
    * before the next, in milliseconds. @throws UpstreamFailure
    */
   async #connection(isPatient: boolean): Promise<number> {
-    let silence: NodeJS.Timeout | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let isOver = false;
     const ended = new Promise<number>((resolve, reject) => {
+      const endAfter = (ms: number, delayMs: number) => {
+        clearTimeout(timer);
+        if (!isOver) timer = setTimeout(() => resolve(delayMs), ms);
+      };
       this.#interrupt = (failure) => (failure === undefined ? resolve(0) : reject(failure));
       const onOpen = () => {
-        if (!isPatient) silence = setTimeout(() => resolve(MIN_RECONNECT_DELAY_MS), SILENCE_MS);
+        if (!isPatient) endAfter(SILENCE_MS, MIN_RECONNECT_DELAY_MS);
       };
       const scheduler = (_: () => void, delayMs: number) => {
         resolve(Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
         return () => {};
       };
-      const fetch = this.#fetcher(onOpen, () => clearTimeout(silence));
+      const onBytes = () => clearTimeout(timer);
+      // The transport says when, unless something else was answered on the stream: then it takes that for the last word.
+      const onEnd = () => endAfter(MIN_RECONNECT_DELAY_MS, 0);
+      const fetch = this.#fetcher({ onOpen, onBytes, onEnd });
       this.#open(this.#context.transport(fetch, { options: TELLING, scheduler })).catch(reject);
     });
     try {
       return await ended;
     } finally {
-      clearTimeout(silence);
+      isOver = true;
+      clearTimeout(timer);
     }
   }
 
@@ -122,7 +131,7 @@ export class ResumedExchange {
     });
   }
 
-  #fetcher(onOpen: () => void, onBytes: () => void): FetchLike {
+  #fetcher({ onOpen, ...hears }: StreamListener & { readonly onOpen: () => void }): FetchLike {
     const onOverflow = (failure: UpstreamFailure) => {
       this.#isOver = true;
       this.#interrupt(failure);
@@ -134,19 +143,40 @@ export class ResumedExchange {
       if (!ok || body === null || !isEventStream(response)) throw noStream(status);
       this.#listener.onAccepted?.();
       onOpen();
-      return new Response(watched(body, onBytes), { status, headers: response.headers });
+      return new Response(watched(body, hears), { status, headers: response.headers });
     };
   }
 }
 
-function watched(body: ReadableStream<Uint8Array>, onBytes: () => void): ReadableStream<Uint8Array> {
-  return body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
-        onBytes();
-        controller.enqueue(chunk);
+interface StreamListener {
+  onBytes(): void;
+  /** It has ended, or was cut. */
+  onEnd(): void;
+}
+
+function watched(
+  body: ReadableStream<Uint8Array>,
+  { onBytes, onEnd }: StreamListener,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream(
+    {
+      pull: async (controller) => {
+        try {
+          const { done, value } = await reader.read();
+          if (!done) {
+            onBytes();
+            return controller.enqueue(value);
+          }
+          controller.close();
+        } catch (error) {
+          controller.error(error);
+        }
+        onEnd();
       },
-    }),
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
   );
 }
 

@@ -47,7 +47,7 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
   ],
   ["admin: {}", "admin.port", "must be a whole number from 0 to 65535, but is missing"],
   ["admin: { port: 8080 }", "admin.port", "8080 is the port of listen on the same host"],
-  ["store: { url: 'file:x' }", "store.url", `${STORE}, got "file:x"`],
+  ["store: { url: 'file:x' }", "store.url", `${STORE}, got "file:…"`],
   ["store: { url: 'level:' }", "store.url", `${STORE}, got "level:"`],
   ["store: { url: 'redis://u:p/w@h/0' }", "store.url", 'must have a number as its database, got "redis:…"'],
   ["store: { url: 'rediss://' }", "store.url", `${STORE_HOST}, got "rediss:…"`],

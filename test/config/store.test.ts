@@ -53,6 +53,9 @@ test.each([
   "redis+sentinel://u:secret@h",
   "redis://u:sec?ret@h",
   "redis:secret",
+  "valkey://u:se/cret@h",
+  "Redis://h:secret",
+  "u:secret@h:6379",
 ])("a url that is wrong is not repeated where it may be a password: %s", (url) => {
   const said = JSON.stringify(problemsOf({ url }));
   expect(said).toContain('"path":"store.url"');

@@ -14,9 +14,11 @@ import {
 } from "../support/story.ts";
 
 const CALL = { name: "ask", arguments: { n: 1 } } as const;
+/** What comes at once is not to become a task, however busy the machine. */
+const PATIENT = { policy: { waitForMs: 5_000 } };
 
 test("answers that were left out are asked for again, under the same key", async () => {
-  const { user, server } = await story({ "tools/call": asksOnce });
+  const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
   const first = await user.result("tools/call", CALL);
   const again = await user.result("tools/call", { ...CALL, requestState: first.requestState });
   expect(again.inputRequests).toEqual(first.inputRequests);
@@ -41,7 +43,7 @@ const FOREIGN: Record<string, (state: string) => Json> = {
 };
 
 test.each(Object.entries(FOREIGN))("a requestState %s is refused, and nothing is sent", async (_, change) => {
-  const { user, server } = await story({ "tools/call": asksOnce });
+  const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
   const { requestState } = await user.result("tools/call", CALL);
   const answers = { inputResponses: { name: accept() } };
   const refused = await user.send("tools/call", { ...change(requestState), ...answers });
@@ -55,7 +57,7 @@ test.each(Object.entries(FOREIGN))("a requestState %s is refused, and nothing is
 });
 
 test("a round that is repeated finds the same result, and the tool ran once", async () => {
-  const { user, server } = await story({ "tools/call": asksOnce });
+  const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
   const { requestState } = await user.result("tools/call", CALL);
   const round = { ...CALL, requestState, inputResponses: { name: accept({ name: "Ada" }) } };
   const results = await Promise.all([user.result("tools/call", round), user.result("tools/call", round)]);

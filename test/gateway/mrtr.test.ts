@@ -2,9 +2,11 @@ import { expect, test } from "vitest";
 import { accept, asksOnce, count, form, story, textOf, textResult } from "../support/story.ts";
 
 const CALL = { name: "ask", arguments: { n: 1 } } as const;
+/** What comes at once is not to become a task, however busy the machine. */
+const PATIENT = { policy: { waitForMs: 5_000 } };
 
 test("a question within the window goes to the client, and its answer to the server", async () => {
-  const { user, server } = await story({ "tools/call": asksOnce });
+  const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
 
   const asked = await user.result("tools/call", CALL);
   expect(asked).toMatchObject({
@@ -42,7 +44,7 @@ test.each(["prompts/get", "resources/read"])("%s may ask as well", async (method
 });
 
 test("an answer of the wrong shape is refused, and the question stays", async () => {
-  const { user } = await story({ "tools/call": asksOnce });
+  const { user } = await story({ "tools/call": asksOnce }, PATIENT);
   const { requestState } = await user.result("tools/call", CALL);
   const bad = await user.send("tools/call", {
     ...CALL,
@@ -59,7 +61,7 @@ test("an answer of the wrong shape is refused, and the question stays", async ()
 });
 
 test("answers that come with the first request are given when the server asks", async () => {
-  const { user } = await story({ "tools/call": asksOnce });
+  const { user } = await story({ "tools/call": asksOnce }, PATIENT);
   const result = await user.result("tools/call", {
     ...CALL,
     inputResponses: { name: accept({ name: "Ada" }) },
@@ -69,14 +71,14 @@ test("answers that come with the first request are given when the server asks", 
 });
 
 test("an early answer of the wrong shape ends the call", async () => {
-  const { user, server } = await story({ "tools/call": asksOnce });
+  const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
   const { message } = await user.send("tools/call", { ...CALL, inputResponses: { name: { action: 1 } } });
   expect(message.error.code).toBe(-32602);
   expect((await server.arrival("answer")).message).toHaveProperty("error");
 });
 
 test("inputResponses that are no object are refused before anything is sent", async () => {
-  const { user, server } = await story({ "tools/call": asksOnce });
+  const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
   const { message } = await user.send("tools/call", { ...CALL, inputResponses: [] });
   expect(message.error.code).toBe(-32602);
   expect(count(server, "tools/call")).toBe(0);

@@ -1,17 +1,24 @@
 import { mergeConfig } from "vitest/config";
 import usual from "../vitest.config.ts";
 
-/** The tests for another Node: all but those that are mostly about the programs of others, and those of what only looks at them. */
+/**
+ * The tests for another Node: those of what Node itself has a part in, connections, streams and files. Not those that are mostly
+ * about the programs of others, that kill gateways over and over, or that read a configuration.
+ */
 export default mergeConfig(usual, {
   test: {
     exclude: [
+      "test/cli/**",
+      "test/config/**",
       "test/conformance/**",
-      "test/real/legacy-clients*.test.ts",
-      "test/real/inspector.test.ts",
-      "test/front/sdk.test.ts",
+      "test/differential/**",
+      "test/front/**",
       "test/gateway/paired/clients.test.ts",
       "test/inspect/**",
-      "test/cli/inspect.test.ts",
+      "test/real/**",
+      "test/survival/**",
+      "test/upstreams/rejoin-npm.test.ts",
+      "test/stores/redis-cluster.test.ts",
     ],
   },
 });

@@ -84,5 +84,5 @@ async function listen(client: ModernClient, { taskId }: Handle): Promise<void> {
 
 function workOf(random: Random): Work {
   const tool = random.one<Work["tool"]>(["work", "work", "work", "read", "ask"]);
-  return { tool, ms: random.between(0, 300), size: random.one([100, 1_000, 1_000, 5_000]) };
+  return { tool, ms: random.between(0, 300), size: random.one([100, 1_000, 1_000, 5_000]), on: "call" };
 }

@@ -161,6 +161,19 @@ test("a stream that is cut is picked up from its last event", async () => {
   expect(resumed(server).map(({ headers }) => headers["last-event-id"])).toEqual(["e1", "e2"]);
 });
 
+test.each(["end", "cut"] as const)("so is one on which another request was answered (%s)", async (ending) => {
+  const { server, record } = await leftCall((get, answer, turn) => {
+    const stream = get.sse();
+    if (turn === 1) stream.event({ jsonrpc: "2.0", id: "another", result: {} }, { id: "e2" })[ending]();
+    else stream.event(answer, { id: "e3" }).end();
+  });
+  const rest = half(server.url).rest(record);
+  rest.call.start();
+
+  expect(said(await rest.ended())).toBe("done");
+  expect(resumed(server).map(({ headers }) => headers["last-event-id"])).toEqual(["e1", "e2"]);
+});
+
 test("a server that cannot be reached any more is given up after a few tries", async () => {
   const { server, record } = await leftCall(() => {});
   await server.close();

@@ -30,7 +30,8 @@ async function limitedTo(maxSessions: number) {
       await pairs.close();
       http.closeAllConnections();
     };
-    await core.close({ drain: async () => undefined, stop: async () => void http.close(), cut });
+    const drain = async () => undefined;
+    await core.close({ drain, admit: drain, stop: async () => void http.close(), cut });
   });
   const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/tested/mcp`);
   return { server, url };

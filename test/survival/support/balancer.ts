@@ -8,6 +8,10 @@ export interface Balancer {
   url(path: string): URL;
   /** How many requests each replica got, in the order of the replicas. */
   readonly shares: readonly number[];
+  /** How many connections were reset before a byte of an answer had come: their replica had never taken them. */
+  readonly untaken: number;
+  /** What else became of requests that a replica had, and that got no whole answer. */
+  readonly cuts: readonly string[];
   close(): Promise<void>;
 }
 
@@ -17,6 +21,8 @@ export interface Balancer {
  */
 export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
   const shares = ports.map(() => 0);
+  const cuts: string[] = [];
+  let untaken = 0;
   let turn = 0;
   const server: Server = createServer((from, to) => {
     const chunks: Buffer[] = [];
@@ -40,7 +46,10 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
         to.writeHead(answer.statusCode ?? 502, headers).flushHeaders();
         answer.pipe(to);
         answer.on("close", () => {
-          if (!answer.complete) to.destroy();
+          if (answer.complete) return;
+          // A client that leaves is not left.
+          if (!to.destroyed) cuts.push(`${from.url} after HTTP ${answer.statusCode}`);
+          to.destroy();
         });
       },
     );
@@ -55,9 +64,14 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
         passed.end(body);
       }),
     );
-    passed.once("error", () => {
-      if (isConnected) to.destroy();
-      else pass(from, body, to, at + 1, tries - 1);
+    passed.once("error", ({ code }: NodeJS.ErrnoException) => {
+      if (!isConnected) return pass(from, body, to, at + 1, tries - 1);
+      // Once the answer has begun, that is told above.
+      if (!to.destroyed && !to.headersSent) {
+        if (code === "ECONNRESET") untaken += 1;
+        else cuts.push(`${from.url}: ${code}`);
+      }
+      to.destroy();
     });
     to.once("close", () => passed.destroy());
   }
@@ -67,6 +81,10 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
   return {
     url: (path) => new URL(path, `http://127.0.0.1:${(server.address() as AddressInfo).port}`),
     shares,
+    get untaken() {
+      return untaken;
+    },
+    cuts,
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -24,6 +24,8 @@ export interface Work {
   readonly tool: Tool;
   readonly ms: number;
   readonly size: number;
+  /** The stream that a question goes out on; the session's unless given. */
+  readonly on?: "call" | "session";
 }
 
 /** What a person answers when a call asks for a name. */
@@ -58,10 +60,10 @@ export class Ledger {
   }
 
   /** Makes a call with an id of its own. `undefined` when no handle came back. */
-  async create(client: ModernClient, { tool, ms, size }: Work): Promise<Handle | undefined> {
+  async create(client: ModernClient, { tool, ...terms }: Work): Promise<Handle | undefined> {
     this.#calls += 1;
     const id = `${tool}-${this.#calls}`;
-    const result = await this.#ask(client, "tools/call", { name: tool, arguments: { id, ms, size } });
+    const result = await this.#ask(client, "tools/call", { name: tool, arguments: { id, ...terms } });
     if (result?.taskId === undefined) {
       this.unheard.push(id);
       return undefined;
@@ -70,7 +72,7 @@ export class Ledger {
       taskId: result.taskId,
       id,
       tool,
-      size,
+      size: terms.size,
       isCancelled: false,
       status: result.status,
       ended: undefined,

@@ -53,8 +53,11 @@ export function startLoad({ ledger, clients, random, width, work, cancelled = 0 
   };
 }
 
-/** Short calls of all kinds: some ask a question, and some results are large. */
+/**
+ * Short calls of all kinds: some ask a question, and some results are large. They ask on their own stream, of which every event can be had
+ * later: nobody ever hears what is asked on the session's stream while no gateway listens.
+ */
 export function mixedWork(random: Random): Work {
   const tool = random.one<Work["tool"]>(["work", "work", "work", "read", "ask"]);
-  return { tool, ms: random.between(0, 300), size: random.one([100, 1_000, 1_000, 50_000]) };
+  return { tool, ms: random.between(0, 300), size: random.one([100, 1_000, 1_000, 50_000]), on: "call" };
 }

@@ -30,7 +30,7 @@ const REPORT_EVERY = 10;
 
 const store = await openStore(process.argv[2] ?? "");
 process.once("message", (race: Race) => void run(race));
-report({ kind: "ready" });
+void report({ kind: "ready" });
 
 async function run({ name, seed, taskIds }: Race): Promise<void> {
   const random = randomFrom(seed);
@@ -55,11 +55,11 @@ async function run({ name, seed, taskIds }: Race): Promise<void> {
       const mine = outcomeOf(name, random.between(0, 2));
       outcomes[id] = toJson(await stubbornly(() => store.end(task, mine)));
       count += 1;
-      if (count % REPORT_EVERY === 0) report({ kind: "ended", count });
+      if (count % REPORT_EVERY === 0) void report({ kind: "ended", count });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  report({ kind: "told", outcomes, retries });
+  await report({ kind: "told", outcomes, retries });
   await store.close();
   process.disconnect();
 }
@@ -78,6 +78,7 @@ function outcomeOf(name: string, kind: number): Outcome {
   return { kind: "failed", endedAt, error: { code: -32603, message: name }, isOurs: true };
 }
 
-function report(said: Report): void {
-  process.send?.(said);
+/** Settles when it has gone out: what has not is lost when the process disconnects. */
+function report(said: Report): Promise<void> {
+  return new Promise((resolve) => void process.send?.(said, () => resolve()));
 }

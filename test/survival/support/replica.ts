@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../../demo/programs.ts";
 import { type Exit, type GatewayProcess, startGatewayProcess } from "../../support/gateway-process.ts";
+import { lastingPort } from "./ports.ts";
 import type { Kind, Witness } from "./witness.ts";
 
 export interface ReplicaSettings {
@@ -34,7 +34,7 @@ export class Replica {
   /** Starts the first process. Whoever opens a replica closes it. */
   static async open(settings: ReplicaSettings): Promise<Replica> {
     const folder = await mkdtemp(join(tmpdir(), "taskgate-replica-"));
-    const port = await freePort();
+    const port = await lastingPort();
     const { upstreams, store, tasks, limits, nodeFlags = [] } = settings;
     const server = (kind: Kind) => ({
       upstream: { url: upstreams[kind].href, transport: "streamable-http" },

@@ -6,6 +6,7 @@ import type { RedisServer } from "../../support/redis.ts";
 import { redisForTest } from "../../support/redis-tests.ts";
 import { clientOf } from "./clients.ts";
 import type { Ledger } from "./ledger.ts";
+import { lastingPort } from "./ports.ts";
 import { Replica, type ReplicaSettings } from "./replica.ts";
 import { type Kind, startWitness, type Witness } from "./witness.ts";
 
@@ -60,7 +61,7 @@ export async function stage({
 }: StageSettings): Promise<Stage> {
   const [witness, redis] = await Promise.all([
     present ?? startWitness(),
-    store === "redis" ? redisForTest({ atEnd }) : undefined,
+    store === "redis" ? redisForTest({ atEnd, port: await lastingPort() }) : undefined,
   ]);
   if (present === undefined) atEnd(() => witness.stop());
   const shared = { url: redis?.url ?? "", lease: `${leaseMs}ms`, timeout: `${STORE_TIMEOUT_MS}ms` };
