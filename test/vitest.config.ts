@@ -2,15 +2,23 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 
+/** What takes a minute a file, because it is about the programs of others: `npm run test:slow` runs it. */
+export const LONG = [
+  "test/conformance/requirements-2025-paired.test.ts",
+  "test/front/sdk.test.ts",
+  "test/gateway/paired/clients.test.ts",
+  "test/real/legacy-clients-programs.test.ts",
+];
+
 export default defineConfig({
   root: resolve(import.meta.dirname, ".."),
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/slow/**", "**/node_modules/**"],
+    exclude: ["test/slow/**", ...LONG, "**/node_modules/**"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: "forks",
-    // Tests wait more than they work, so that two do well on one core.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Tests wait more than they work, so that three do well on two cores.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
   },
 });

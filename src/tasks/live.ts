@@ -79,7 +79,8 @@ export class LiveTask {
         onEnd: (how) => void end(how),
       });
       // The call went on while the record was being written.
-      if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
+      const said = call.progress === undefined ? "running" : progressMessage(call.progress);
+      if (call.state === "sent" && this.#statusMessage !== said) this.#say(said, 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
       if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);

@@ -1,24 +1,25 @@
 import { mergeConfig } from "vitest/config";
 import usual from "../vitest.config.ts";
 
-/**
- * The tests for another Node: those of what Node itself has a part in, connections, streams and files. Not those that are mostly
- * about the programs of others, that kill gateways over and over, or that read a configuration.
- */
-export default mergeConfig(usual, {
-  test: {
-    exclude: [
-      "test/cli/**",
-      "test/config/**",
-      "test/conformance/**",
-      "test/differential/**",
-      "test/front/**",
-      "test/gateway/paired/clients.test.ts",
-      "test/inspect/**",
-      "test/real/**",
-      "test/survival/**",
-      "test/upstreams/rejoin-npm.test.ts",
-      "test/stores/redis-cluster.test.ts",
-    ],
+/** The tests for another Node: those of what Node itself has most part in, connections, streams, processes and files. */
+export default mergeConfig(
+  { ...usual, test: { ...usual.test, include: [] } },
+  {
+    test: {
+      include: [
+        "test/edge/**/*.test.ts",
+        "test/gateway/transparent/**/*.test.ts",
+        "test/gateway/draining*.test.ts",
+        "test/gateway/mrtr*.test.ts",
+        "test/gateway/tasks*.test.ts",
+        "test/stores/**/*.test.ts",
+        "test/tasks/**/*.test.ts",
+        "test/upstreams/child*.test.ts",
+        "test/upstreams/rejoin.test.ts",
+        "test/upstreams/upstream-streamable-http.test.ts",
+        "test/wire/**/*.test.ts",
+      ],
+      exclude: ["test/stores/redis-cluster.test.ts"],
+    },
   },
-});
+);
