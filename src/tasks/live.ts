@@ -61,7 +61,7 @@ export class LiveTask {
     this.#options = options;
     this.#record = options.record;
     this.#statusMessage = options.record.statusMessage;
-    const { call, record } = options;
+    const { call, record, recipe } = options;
     this.#isRecipeKept = options.isRecipeKept;
     if (record.isUnsent) call.beforeSend = () => this.claimSending();
     this.ended = new Promise((resolve) => {
@@ -75,13 +75,17 @@ export class LiveTask {
         onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
         onQuestions: () => this.#writeSoon(0),
         // Until somebody else could pick the call up there is nothing to save; from then on it is saved now and then.
-        onCheckpoint: () => this.#writeWithin(this.#record.checkpoint === undefined ? 0 : PROGRESS_WRITE_MS),
+        onCheckpoint: () => {
+          if (recipe !== undefined)
+            this.#writeWithin(this.#record.checkpoint === undefined ? 0 : PROGRESS_WRITE_MS);
+        },
         onEnd: (how) => void end(how),
       });
       // The call went on while the record was being written.
       const said = call.progress === undefined ? "running" : progressMessage(call.progress);
       if (call.state === "sent" && this.#statusMessage !== said) this.#say(said, 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
+      if (recipe === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
       if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
     });
