@@ -82,8 +82,9 @@ export class LiveTask {
         onEnd: (how) => void end(how),
       });
       // The call went on while the record was being written.
-      const said = call.progress === undefined ? "running" : progressMessage(call.progress);
-      if (call.state === "sent" && this.#statusMessage !== said) this.#say(said, 0);
+      const said = call.progress && progressMessage(call.progress);
+      if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
+      else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
       if (recipe === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);

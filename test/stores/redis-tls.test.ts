@@ -89,31 +89,13 @@ describe.skipIf(missing)("Redis over TLS, with certificates of one's own", () =>
 });
 
 async function makeAuthority(folder: string, name: string): Promise<void> {
-  const key = [
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:prime256v1",
-    "-nodes",
-    "-keyout",
-    `${name}.key`,
-  ];
-  const args = ["req", "-x509", ...key, "-out", `${name}.crt`, "-days", "2", "-subj", `/CN=${name}`];
+  const args = ["req", "-x509", ...newKey(name), "-out", `${name}.crt`, "-days", "2", "-subj", `/CN=${name}`];
   await run("openssl", args, { cwd: folder });
 }
 
 /** Signed by our authority. */
 async function makeCertificate(folder: string, name: string, extension: string): Promise<void> {
-  const key = [
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:prime256v1",
-    "-nodes",
-    "-keyout",
-    `${name}.key`,
-  ];
-  await run("openssl", ["req", "-new", ...key, "-out", `${name}.csr`, "-subj", `/CN=${name}`], {
+  await run("openssl", ["req", "-new", ...newKey(name), "-out", `${name}.csr`, "-subj", `/CN=${name}`], {
     cwd: folder,
   });
   await writeFile(join(folder, `${name}.ext`), extension);
@@ -130,4 +112,9 @@ async function makeCertificate(folder: string, name: string, extension: string):
     `${name}.ext`,
   ];
   await run("openssl", args, { cwd: folder });
+}
+
+function newKey(name: string): string[] {
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  return [...kind, "-keyout", `${name}.key`];
 }

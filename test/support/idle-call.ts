@@ -8,8 +8,8 @@ import { Upstream } from "../../src/upstreams/upstream.ts";
 
 export function heldCall({
   capabilities = {},
-  recipe,
   slots = new Slots({ maxConcurrent: 1, maxQueued: 0 }),
+  ...others
 }: Partial<CallOptions> = {}): Call {
   const upstream = nowhere();
   const owner = { caller: "c", headers: {}, capabilities };
@@ -21,7 +21,7 @@ export function heldCall({
     method: "tools/call",
     params: { name: "t" },
     maxRuntimeMs: 1_000,
-    ...(recipe === undefined ? {} : { recipe }),
+    ...others,
   });
 }
 

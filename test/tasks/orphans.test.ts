@@ -246,3 +246,27 @@ test("a call that is lost because its gateway stops is no error to speak of", as
   expect((await store.read(id))?.outcome).toMatchObject({ kind: "lost" });
   expect(said).toEqual([]);
 });
+
+test("what was last said of a call is not forgotten when another gateway picks it up", async () => {
+  const { gateway } = await gateways();
+  const place = {
+    session: { protocolVersion: "2025-11-25" },
+    requestId: 2,
+    progressToken: 2,
+    lastEventId: "4",
+  };
+  // It waits for a place, so that nothing else happens to it.
+  const slots = new Slots({ maxConcurrent: 0, maxQueued: 1 });
+  const checkpoint = { ...place, asked: {}, usedKeys: [] };
+  const revive: Revive = () => ({
+    call: heldCall({ recipe: RECIPE, resume: checkpoint, slots }),
+    maxResultBytes: 1_000,
+  });
+  const [a, b] = [await gateway(), await gateway(revive)];
+  const { id } = await a.store.create({ ...TASK, statusMessage: "2 of 8", checkpoint, recipe: RECIPE });
+  await kill(a);
+
+  expect((await b.engine.get(id, CLAIMANT)).task.owner).toBe(b.store.me);
+  await b.engine.publish(id);
+  expect((await b.store.read(id))?.task.statusMessage).toBe("2 of 8");
+});
