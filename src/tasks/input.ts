@@ -28,7 +28,6 @@ const KINDS: Readonly<Record<string, Kind>> = {
 /** Keys are unique in the life of a call, whatever a server suggests (Tasks §Task Update Requests). */
 export class InputKeys {
   readonly #used: Set<string>;
-
   readonly #suffix: string;
 
   /**

@@ -12,6 +12,15 @@ const askName = async ({ asks, progress }: Job): Promise<string> => {
   return `Hello, ${String(name)}`;
 };
 
+/** What is recorded of a call that was left when its server had asked. */
+async function leftWhileAsking(url: Parameters<typeof half>[0]) {
+  const began = half(url).call();
+  began.call.start();
+  const record = await began.asked();
+  began.call.leave();
+  return record;
+}
+
 test.each(["call", "session"] as const)(
   "a question that was asked on the %s's stream is answered after the process that heard it was killed",
   async (asksOn) => {
@@ -37,10 +46,7 @@ test.each(["call", "session"] as const)(
 
 test("an answer that comes when the session is there again reaches the server as well", async () => {
   const server = await startJobServer(askName);
-  const began = half(server.url).call();
-  began.call.start();
-  const record = await began.asked();
-  began.call.leave();
+  const record = await leftWhileAsking(server.url);
 
   const rest = half(server.url).rest(record);
   rest.call.start();
@@ -104,10 +110,7 @@ test("a question gets no key that was used before", async () => {
     const { town } = await asks.elicit("name", "Where do you live?", { town: { type: "string" } });
     return `${String(name)} of ${String(town)}`;
   });
-  const began = half(server.url).call();
-  began.call.start();
-  const record = await began.asked();
-  began.call.leave();
+  const record = await leftWhileAsking(server.url);
 
   const rest = half(server.url).rest(record);
   rest.call.answer({ name: accept({ name: "Ada" }) });
@@ -170,10 +173,7 @@ test("a call that is left ends as left, and the server is told nothing", async (
 
 test("a call that is cancelled while it is picked up is cancelled on the server", async () => {
   const server = await startJobServer(askName);
-  const began = half(server.url).call();
-  began.call.start();
-  const record = await began.asked();
-  began.call.leave();
+  const record = await leftWhileAsking(server.url);
 
   const rest = half(server.url).rest(record);
   rest.call.start();
@@ -185,10 +185,7 @@ test("a call that is cancelled while it is picked up is cancelled on the server"
 
 test("a rejoined session counts for maxSessions", async () => {
   const server = await startJobServer(askName);
-  const began = half(server.url).call();
-  began.call.start();
-  const record = await began.asked();
-  began.call.leave();
+  const record = await leftWhileAsking(server.url);
 
   const second = half(server.url, { maxSessions: 1 });
   const rest = second.rest(record);
