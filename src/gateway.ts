@@ -7,7 +7,8 @@ import type { Logger } from "pino";
 import type { Config, UpstreamConfig } from "./config/config.ts";
 import { type Intake, openCore } from "./core.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
-import { anonymous, type Identify } from "./edge/callers.ts";
+import type { Identify } from "./edge/callers/identify.ts";
+import { documentsFor, identifierFor } from "./edge/callers/open.ts";
 import { mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
 import { Visits } from "./edge/visits.ts";
@@ -45,7 +46,7 @@ export interface RouteLine {
 
 export interface GatewayOptions {
   readonly log?: Logger;
-  /** Says who is calling, for programs that know; everybody is the same caller unless it is given. */
+  /** Says who is calling, for programs that know; as `callers` of the configuration says unless it is given. */
   readonly identify?: Identify;
 }
 
@@ -58,7 +59,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const servers: Server[] = [];
   const intake = intakeOf(servers, visits, pairs);
   try {
-    const server = await listenOn(httpServer(gatewayListener(app)), config.listen, servers);
+    const server = await listenOn(httpServer(gatewayListener(app), config.limits), config.listen, servers);
     const admin =
       config.admin && (await listenOn(httpServer(adminApp(() => !core.isStopping)), config.admin, servers));
     const url = urlOf(server);
@@ -125,6 +126,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     input,
     output,
     maxLineBytes: config.limits.maxBodyBytes,
+    maxDepth: config.limits.maxDepth,
     isAlone: isForgetful,
   });
   const intake = {
@@ -157,20 +159,25 @@ const PROBE_MS = 5_000;
 /** What a listener and a middleware have in common. */
 async function openHttp(
   config: Config,
-  { log = createLog(config.log.level), identify = anonymous }: GatewayOptions,
+  { log = createLog(config.log.level), identify: given }: GatewayOptions,
 ) {
   const core = await openCore(config, log);
-  const { maxBodyBytes, keepAliveMs } = config.limits;
+  const identify = given ?? identifierFor(config, { secret: core.secret, log });
+  const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
   const pairs = new PairedHttp();
   const visits = new Visits();
-  const endpoint = visits.through(mcpEndpoint({ guard, identify, maxBodyBytes, keepAliveMs, pairs }));
+  const endpoint = visits.through(
+    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, pairs }),
+  );
   const routes = new Map(
     core.routes.flatMap((route) =>
       [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
     ),
   );
-  return { core, app: { routes, endpoint }, visits, pairs };
+  // Whoever knows callers by something else has documents of its own.
+  const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
+  return { core, app: { routes, endpoint, documents }, visits, pairs };
 }
 
 function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp): Intake {

@@ -1,7 +1,7 @@
 export type { Config } from "./config/config.ts";
 export { type Loaded, loadConfig } from "./config/load.ts";
 export { ConfigError } from "./config/problems.ts";
-export type { Identify } from "./edge/callers.ts";
+export type { Identify } from "./edge/callers/identify.ts";
 export {
   type Gateway,
   type GatewayOptions,

@@ -25,8 +25,9 @@ export interface Config {
     /** Of 32 bytes each; the first one writes. Absent: what is stored is not encrypted. */
     readonly encryptionKeys?: readonly KeyObject[];
   };
+  readonly callers: CallersConfig;
   readonly limits: LimitsConfig;
-  readonly log: { readonly level: string };
+  readonly log: LogConfig;
   readonly servers: readonly ServerConfig[];
 }
 
@@ -38,14 +39,79 @@ export interface ListenConfig {
   readonly allowedHosts?: readonly string[];
   /** Origins as a browser sends them, e.g. `https://app.example`. */
   readonly allowedOrigins: readonly string[];
+  /** The origin by which clients know the gateway. Absent: the one that their requests are addressed to. */
+  readonly publicUrl?: string;
+}
+
+/** How callers are told apart. */
+export type CallersConfig =
+  | { readonly identify: "auto" | "anonymous" | "authorization" }
+  | HeaderCallersConfig
+  | JwtCallersConfig;
+
+/** Callers are named by a proxy. */
+export interface HeaderCallersConfig {
+  readonly identify: "header";
+  /** In lower case. */
+  readonly header: string;
+  /** Addresses and networks (`10.0.0.0/8`, `::1`); not empty. */
+  readonly trustedProxies: readonly string[];
+}
+
+/** Callers have tokens that the gateway itself verifies. */
+export interface JwtCallersConfig {
+  readonly identify: "jwt";
+  readonly issuer: string;
+  /** One of these; not empty. */
+  readonly audience: readonly string[];
+  /** Absent: the issuer's metadata say where its keys are. */
+  readonly jwks?: URL;
+  readonly scopes: readonly string[];
+  readonly clockToleranceMs: number;
+}
+
+export interface LogConfig {
+  readonly level: string;
+  /** Whether there is a line for whatever is done with a task. */
+  readonly isAudited: boolean;
+  /** Whether lines name callers by a hash. */
+  readonly hashesCallers: boolean;
 }
 
 export interface LimitsConfig {
   readonly maxBodyBytes: number;
+  /** How deep JSON may be nested, from clients and servers alike. */
+  readonly maxDepth: number;
+  /** Of a request's headers together. */
+  readonly maxHeaderBytes: number;
+  /** Sockets of the listener. */
+  readonly maxConnections: number;
   /** Of all finished results together that the store did not take. */
   readonly maxUnwrittenBytes: number;
   readonly keepAliveMs: number;
   readonly drainTimeoutMs: number;
+  readonly total: ScopeLimits;
+  readonly perRoute: ScopeLimits;
+  /** Holds for callers that are told apart: the others would share one caller's share. */
+  readonly perCaller: ScopeLimits;
+}
+
+/** How much of everything there may be within a scope. Absent: as much as there is. */
+export interface ScopeLimits {
+  readonly tasks?: number;
+  readonly queued?: number;
+  readonly held?: number;
+  readonly streams?: number;
+  readonly sessions?: number;
+  readonly storedBytes?: number;
+  readonly calls?: RateLimit;
+  readonly polls?: RateLimit;
+}
+
+/** So many at once, and then so many in the time. */
+export interface RateLimit {
+  readonly count: number;
+  readonly perMs: number;
 }
 
 export interface ServerConfig {

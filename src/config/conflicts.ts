@@ -1,3 +1,4 @@
+import { callerConflicts } from "./caller-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeConflicts } from "./store-settings.ts";
@@ -15,6 +16,7 @@ export function conflicts(document: unknown): readonly Problem[] {
   return [
     ...sharedListener(document),
     ...takenPaths(document),
+    ...callerConflicts(document),
     ...storeConflicts(document),
     ...serverNames(document).flatMap((name) => [
       ...upstreamConflicts(document, ["servers", name, "upstream"]),

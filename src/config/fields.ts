@@ -88,18 +88,10 @@ export function flag() {
 
 const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };
 
-/** One of a few words; those of `later` are planned but not built, and refused as such. */
-export function choice<const Values extends readonly string[]>(
-  values: Values,
-  later: readonly string[] = [],
-) {
+/** One of a few words. */
+export function choice<const Values extends readonly string[]>(values: Values) {
   const known = values.join(", ");
-  return z.enum(values, {
-    error: ({ input }) =>
-      typeof input === "string" && later.includes(input)
-        ? `is not supported by this version, which knows ${known}`
-        : `must be ${values.length === 1 ? known : `one of ${known}`}`,
-  });
+  return z.enum(values, { error: `must be ${values.length === 1 ? known : `one of ${known}`}` });
 }
 
 /** Text that passes a test; `expected` completes the sentence "must be …". */

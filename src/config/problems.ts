@@ -67,7 +67,7 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
         path: formatPath([...issue.path, key]),
-        message: notBuiltYet([...issue.path, key]) ?? issue.message,
+        message: issue.message,
       }));
     }
     if (issue.code === "invalid_key") {
@@ -76,14 +76,6 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
     }
     return [{ path: formatPath(issue.path), message: `${issue.message}${given(issue, source)}` }];
   });
-}
-
-/** Settings of the plan that this version refuses by name, so that nobody looks for a spelling mistake. */
-const LATER = [/^callers\.(trustedProxies|header|jwt|issuer|audience|jwks)$/];
-
-function notBuiltYet(path: Path): string | undefined {
-  const name = path.join(".");
-  return LATER.some((pattern) => pattern.test(name)) ? "is not supported by this version" : undefined;
 }
 
 /** The name in `NAME=value` and `Name: value`, which are easily written where only a name belongs. */

@@ -1,12 +1,14 @@
+import { resolveCallers } from "./caller-settings.ts";
 import type {
   Config,
   HttpUpstreamConfig,
-  LimitsConfig,
+  LogConfig,
   ServerConfig,
   StdioUpstreamConfig,
   ToolPolicy,
   UpstreamConfig,
 } from "./config.ts";
+import { resolveLimits } from "./limit-settings.ts";
 import {
   type ConfigFile,
   defaults,
@@ -24,20 +26,23 @@ type UpstreamFile = ServerFile["upstream"];
 export function resolve(file: ConfigFile): Config {
   const servers = Object.entries(file.servers);
   const isOnly = servers.length === 1;
-  const { host = defaults.listen.host, port = defaults.listen.port, allowedHosts } = file.listen ?? {};
+  const { host = defaults.listen.host, port = defaults.listen.port } = file.listen ?? {};
+  const { allowedHosts, publicUrl } = file.listen ?? {};
   return {
     listen: {
       host,
       port,
       ...(allowedHosts === undefined ? {} : { allowedHosts }),
       allowedOrigins: file.listen?.allowedOrigins ?? defaults.listen.allowedOrigins,
+      ...(publicUrl === undefined ? {} : { publicUrl }),
     },
     ...(file.admin === undefined
       ? {}
       : { admin: { host: file.admin.host ?? defaults.admin.host, port: file.admin.port } }),
     store: resolveStore(file.store),
+    callers: resolveCallers(file.callers),
     limits: resolveLimits(file.limits),
-    log: { level: file.log?.level ?? defaults.log.level },
+    log: resolveLog(file.log),
     servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
   };
 }
@@ -47,14 +52,9 @@ function resolveStore(given: StoreFile = {}): Config["store"] {
   return { url, leaseMs: lease, timeoutMs: timeout, prefix, ...rest };
 }
 
-function resolveLimits(given: ConfigFile["limits"]): LimitsConfig {
-  const limits = { ...parsedDefaults().limits, ...given };
-  return {
-    maxBodyBytes: limits.maxBody,
-    maxUnwrittenBytes: limits.maxUnwritten,
-    keepAliveMs: limits.keepAlive,
-    drainTimeoutMs: limits.drainTimeout,
-  };
+function resolveLog(given: ConfigFile["log"]): LogConfig {
+  const { level, audit, callers } = { ...defaults.log, ...given };
+  return { level, isAudited: audit, hashesCallers: callers === "hashed" };
 }
 
 function resolveServer(name: string, server: ServerFile, isOnly: boolean): ServerConfig {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { hostName, mountPath, origin, serverName } from "./addresses.ts";
+import { callerDefaults, callersSection } from "./caller-settings.ts";
 import { choice, duration, flag, integer, list, section, setting, size, text } from "./fields.ts";
+import { limitDefaults, limitsSection } from "./limit-settings.ts";
 import { storeDefaults, storeSection } from "./store-settings.ts";
 import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
 
@@ -9,9 +11,9 @@ export const defaults = {
   listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
   admin: { host: "127.0.0.1" },
   store: storeDefaults,
-  limits: { maxBody: "4mb", maxUnwritten: "256mb", keepAlive: "15s", drainTimeout: "10s" },
-  log: { level: "info" },
-  callers: { identify: "auto" },
+  limits: limitDefaults,
+  log: { level: "info", audit: false, callers: "clear" },
+  callers: callerDefaults,
   server: { tools: [] },
   upstream: upstreamDefaults,
   tasks: {
@@ -45,30 +47,15 @@ const listen = section({
     "Origins of web pages that may call the gateway, such as `https://app.example`.",
     defaults.listen.allowedOrigins,
   ),
+  publicUrl: setting(
+    origin(),
+    "Where clients find the gateway, such as `https://tools.example`, if that is not where it listens: documents about it say so.",
+  ),
 });
 
 const admin = section({
   host: setting(text("a host name or an address"), "Address of the admin listener.", defaults.admin.host),
   port: integer(0, 65_535).describe("Port for health and metrics; without `admin` nothing listens."),
-});
-
-const limits = section({
-  maxBody: setting(size(), "Largest request body that is read.", defaults.limits.maxBody),
-  maxUnwritten: setting(
-    size({ max: "64gb" }),
-    "How much of finished results is kept in memory while the store is away; what is beyond that is lost, and its task says so.",
-    defaults.limits.maxUnwritten,
-  ),
-  keepAlive: setting(
-    duration(),
-    "How often a quiet stream gets a comment to keep it open.",
-    defaults.limits.keepAlive,
-  ),
-  drainTimeout: setting(
-    duration({ min: "0ms" }),
-    "How long a stopping gateway lets open requests finish.",
-    defaults.limits.drainTimeout,
-  ),
 });
 
 const log = section({
@@ -77,13 +64,15 @@ const log = section({
     "Least severe log lines to write; they go to standard error as JSON.",
     defaults.log.level,
   ),
-});
-
-const callers = section({
-  identify: setting(
-    choice(["auto", "anonymous"], ["authorization", "header", "jwt"]),
-    "How callers are told apart. In this version nobody is: whoever knows a task id has the task.",
-    defaults.callers.identify,
+  audit: setting(
+    flag(),
+    "Whether a line is written for every task that is created, read, answered, cancelled or ends, and for every request that is refused, with caller, route, tool and task.",
+    defaults.log.audit,
+  ),
+  callers: setting(
+    choice(["clear", "hashed"]),
+    "Whether log lines name callers as they are, or by a hash that is the same for the same caller.",
+    defaults.log.callers,
   ),
 });
 
@@ -184,8 +173,8 @@ export const fileSchema = section({
   listen: listen.exactOptional(),
   admin: admin.exactOptional(),
   store: storeSection.exactOptional(),
-  callers: callers.exactOptional(),
-  limits: limits.exactOptional(),
+  callers: callersSection.exactOptional(),
+  limits: limitsSection.exactOptional(),
   log: log.exactOptional(),
   servers: z
     .record(serverName(), server, { error: "must be a mapping from names to servers" })
@@ -201,7 +190,6 @@ export type FullPolicySettings = Required<Omit<PolicySettings, "immediateRespons
 export function parsedDefaults() {
   return {
     tasks: taskSettings.omit({ immediateResponse: true }).required().parse(defaults.tasks),
-    limits: limits.required().parse(defaults.limits),
     store: storeSection.omit({ tls: true, encryptionKeys: true }).required().parse(defaults.store),
   };
 }

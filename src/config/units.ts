@@ -18,6 +18,15 @@ export function parseSize(text: string): number | undefined {
   return amount(/^(\d+)(b|kb|mb|gb)$/.exec(text.toLowerCase()), BYTES);
 }
 
+const MAX_RATE = 1_000_000;
+
+/** "100/s", "600/m" or "5000/h": how many, and in how many milliseconds; undefined for every other text. */
+export function parseRate(text: string): { readonly count: number; readonly perMs: number } | undefined {
+  const [, count = "", unit = ""] = /^(\d+)\/([smh])$/.exec(text) ?? [];
+  const perMs = MS[unit as "s" | "m" | "h"];
+  return Number(count) >= 1 && Number(count) <= MAX_RATE ? { count: Number(count), perMs } : undefined;
+}
+
 /** The product may be beyond the safe integers; whoever asks has an upper bound far below them. */
 function amount(match: RegExpExecArray | null, units: Readonly<Record<string, number>>): number | undefined {
   const unit = units[match?.[2] ?? ""];

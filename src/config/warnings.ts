@@ -1,3 +1,5 @@
+import { callerDefaults, callerWarnings } from "./caller-settings.ts";
+import { limitWarnings } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeWarnings } from "./store-settings.ts";
@@ -6,6 +8,8 @@ import { storeWarnings } from "./store-settings.ts";
 export function warnings(document: unknown): readonly Problem[] {
   return [
     ...exposure(document),
+    ...callerWarnings(document),
+    ...limitWarnings(document),
     ...storeWarnings(document),
     ...serverNames(document).flatMap((name) => [
       ...deadRules(document, ["servers", name, "tools"]),
@@ -17,11 +21,13 @@ export function warnings(document: unknown): readonly Problem[] {
 function exposure(document: unknown): readonly Problem[] {
   const host = textAt(document, ["listen", "host"]) ?? defaults.listen.host;
   if (isLoopback(host)) return [];
-  const anonymous = `callers are anonymous, and ${host} can be reached by others: whoever knows a task id has the task`;
+  const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
+  const who = { auto: "callers without a credential", anonymous: "callers" }[identify];
+  const anonymous = `${who} are anonymous, and ${host} can be reached by others: whoever knows a task id has the task`;
   const unnamed = `not given, and ${host} can be reached by others: name the hosts that requests may be addressed to`;
   const hasHosts = valueAt(document, ["listen", "allowedHosts"]) !== undefined;
   return [
-    warning(["callers", "identify"], anonymous),
+    ...(who === undefined ? [] : [warning(["callers", "identify"], anonymous)]),
     ...(hasHosts ? [] : [warning(["listen", "allowedHosts"], unnamed)]),
   ];
 }

@@ -3,26 +3,32 @@ import type { HttpUpstreamConfig } from "../config/config.ts";
 import { toAnswer } from "../lanes/caught.ts";
 import { sessionIdOf } from "../lanes/client-session.ts";
 import { forward, forwardPreflight, forwardTo } from "../lanes/forward.ts";
-import type { HttpExchange, Route } from "../lanes/lane.ts";
+import type { Caller, HttpExchange, Route } from "../lanes/lane.ts";
 import { answerLegacy } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import type { PairedHttp } from "../lanes/paired-http.ts";
-import { rpc } from "../protocol/errors.ts";
+import { type RpcError, rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
-import type { Identify } from "./callers.ts";
-import { answerPreflight, type Guard, isModernPreflight } from "./guards.ts";
+import { auditRefusal } from "./audited.ts";
+import type { Identify } from "./callers/identify.ts";
+import { answerPreflight, checkSingle, type Guard, isModernPreflight } from "./guards.ts";
 import { type Body, checkAcceptable, checkContentType, readAccept, readBody } from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
+import { Unsent } from "./unsent.ts";
 
 export interface EndpointOptions {
   readonly guard: Guard;
   readonly identify: Identify;
   readonly maxBodyBytes: number;
+  readonly maxDepth: number;
   readonly keepAliveMs: number;
   /** The sessions of legacy clients whose requests cannot be forwarded as they are. */
   readonly pairs: PairedHttp;
 }
+
+/** How much of large answers may wait for clients to read them. */
+const MAX_UNSENT_CHARS = 256 * 1_048_576;
 
 /**
  * Serves one route: its MCP endpoint, or what else its server has.
@@ -38,35 +44,48 @@ export type Endpoint = (
 
 /** The MCP endpoint, by hand: it is on the path of every poll, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
-  const { guard, identify, maxBodyBytes, keepAliveMs, pairs } = options;
+  const { guard, identify, maxBodyBytes, maxDepth, keepAliveMs, pairs } = options;
+  const limits = { maxBodyBytes, maxDepth };
+  const unsent = new Unsent(MAX_UNSENT_CHARS);
   return async (request, response, route, elsewhere) => {
     let id: RequestId | null = null;
     let accepts: Accepts = { json: true, stream: false };
     let reply: HttpReply | undefined;
     let body: Body | undefined;
+    let caller: Caller | undefined;
+    let refusal: RpcError | undefined;
+    auditRefusal(route, response, () => ({ caller: caller?.key, message: body?.json, error: refusal }));
     try {
+      checkSingle(request);
       guard(request, response);
       if (isModernPreflight(request)) return answerPreflight(request, response);
-      const caller = identify(request, route);
+      caller = await identify(request, route);
       const isModern = elsewhere === undefined && saysModern(request);
       // A server that speaks the revision itself is the better judge of it.
       let isServers = isModern && (await route.upstream.modern(caller.headers)) !== undefined;
       if (isModern && !isServers) checkModern(request);
       accepts = readAccept(request.headers.accept);
-      if (hasBody(request)) body = await readBody(request, maxBodyBytes);
+      if (hasBody(request))
+        body = await readBody(request, elsewhere === undefined ? limits : { maxBodyBytes });
       id = idOf(body?.json);
-      reply = new HttpReply(response, { id, accepts, keepAliveMs });
+      reply = new HttpReply(response, { id, accepts, keepAliveMs, unsent });
       const isClaimed = !isModern && elsewhere === undefined && claimsModern(body?.json);
       if (isClaimed) isServers = (await route.upstream.modern(caller.headers)) !== undefined;
       if (isClaimed && !isServers) checkModern(request);
+      const isPairs =
+        !isModern && !isClaimed && elsewhere === undefined && isPaired(route, request, body, pairs);
+      // What the server makes of a client's credential it tells the client itself, when a session is opened with it.
+      const isOpening = elsewhere !== undefined || (!isPairs && isInitialize(body?.json));
+      if (caller.confirm !== undefined && !isOpening) caller = await caller.confirm();
       const asked = { route, request, response, reply, caller };
       if (isModern || isClaimed) await modern(asked, body, isServers);
-      else if (elsewhere === undefined && isPaired(asked, body, pairs)) await paired(asked, body, pairs);
+      else if (isPairs) await paired(asked, body, pairs);
       else await transparent(asked, body, elsewhere);
     } catch (error) {
-      reply ??= new HttpReply(response, { id, accepts, keepAliveMs });
+      reply ??= new HttpReply(response, { id, accepts, keepAliveMs, unsent });
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
-      reply.error(toAnswer(error, route.log, body?.json));
+      refusal = toAnswer(error, route.log, body?.json);
+      reply.error(refusal);
     }
   };
 }
@@ -90,17 +109,27 @@ async function modern(asked: Asked, body: Body | undefined, isServers: boolean):
  * Whether a request belongs to a session that is paired with one at the server. A client of HTTP+SSE is understood by a server of
  * HTTP+SSE: it opens a stream first, and posts where the server told it to.
  */
-function isPaired({ route, request }: Asked, body: Body | undefined, pairs: PairedHttp): boolean {
+function isPaired(
+  route: Route,
+  request: IncomingMessage,
+  body: Body | undefined,
+  pairs: PairedHttp,
+): boolean {
   if (route.config.upstream.transport === "stdio") return true;
   const session = sessionIdOf(request);
   if (session !== undefined && pairs.has(session)) return true;
   if (route.upstream.isStreamable) return false;
-  const isOpening = isObject(body?.json) && body.json.method === "initialize";
-  return session !== undefined || (isOpening && !wholeUrl(request).includes("?"));
+  return session !== undefined || (isInitialize(body?.json) && !wholeUrl(request).includes("?"));
+}
+
+function isInitialize(message: unknown): boolean {
+  return isObject(message) && message.method === "initialize";
 }
 
 async function paired(asked: Asked, body: Body | undefined, pairs: PairedHttp): Promise<void> {
   if (isPreflight(asked.request)) return answerPreflight(asked.request, asked.response);
+  // Nothing of the client's own request reaches the server, which so cannot refuse it itself.
+  if (asked.caller.refusal !== undefined) throw asked.caller.refusal;
   if (body?.fault !== undefined) throw rpc.parseError(body.fault);
   await pairs.answer({ ...asked, message: body?.json });
 }

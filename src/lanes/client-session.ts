@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { TASKS_2025 } from "../protocol/legacy.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import { requestHeaders } from "./forwarded-headers.ts";
+import type { Caller } from "./lane.ts";
 
 /** What the transport says in every request of its own. */
 const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
@@ -14,10 +15,14 @@ const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
   "mcp-session-id",
 ]);
 
-/** The session that a legacy client's request belongs to, with everything that the server recognises it by. */
-export function clientSession(request: IncomingMessage, protocolVersion: string): ClientSession {
+/** The session that a legacy client's request belongs to, with everything that the server recognises it and the caller by. */
+export function clientSession(
+  request: IncomingMessage,
+  { withheld }: Pick<Caller, "withheld">,
+  protocolVersion: string,
+): ClientSession {
   const id = sessionIdOf(request);
-  const own = [...requestHeaders(request.rawHeaders)].flatMap(([name]) => {
+  const own = [...requestHeaders(request.rawHeaders, {}, withheld)].flatMap(([name]) => {
     const key = name.toLowerCase();
     const value = request.headers[key];
     return OF_THE_TRANSPORT.has(key) || value === undefined ? [] : [[key, String(value)] as const];

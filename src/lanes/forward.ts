@@ -15,7 +15,7 @@ import { sessionKey } from "./backchannels.ts";
 import { sessionIdOf, speaksTasks } from "./client-session.ts";
 import { withEndpoint } from "./endpoint-event.ts";
 import { EventTap } from "./event-tap.ts";
-import { claimantOf, type HttpExchange, type HttpRequest } from "./lane.ts";
+import { type HttpExchange, type HttpRequest, partyOf, senderOf } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
 import { overheard } from "./overheard.ts";
 import { tasksCapability } from "./tasks-2025.ts";
@@ -145,7 +145,7 @@ export async function forwardCall(exchange: HttpRequest): Promise<void> {
     maxBytes: route.config.tasks.maxResultBytes,
   });
   // Only beside tasks does it matter which calls there are.
-  const session = speaksTasks(request) ? sessionKey(claimantOf(exchange), sessionIdOf(request)) : undefined;
+  const session = speaksTasks(request) ? sessionKey(senderOf(exchange), sessionIdOf(request)) : undefined;
   const passed = session === undefined ? () => {} : route.backchannels.pass(session);
   try {
     await sendToEndpoint(exchange, { isPlain: true, onHead: (head) => answer.receive(head) });
@@ -161,7 +161,8 @@ export async function forwardCall(exchange: HttpRequest): Promise<void> {
 export async function forwardStream(exchange: HttpExchange): Promise<void> {
   const { request, response, route, server, path } = exchange;
   if (route.stopping.aborted) throw rpc.stopping();
-  const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
+  const giveBack = route.quotas.take("streams", partyOf(exchange));
+  const session = sessionKey(senderOf(exchange), sessionIdOf(request));
   let tap: EventTap | undefined;
   let hangUp = () => {};
   const onHead = (head: AnswerHead): Passage | undefined => {
@@ -179,6 +180,7 @@ export async function forwardStream(exchange: HttpExchange): Promise<void> {
   } finally {
     tap?.close();
     hangUp();
+    giveBack();
   }
 }
 
@@ -212,10 +214,12 @@ function sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Prom
   });
 }
 
-async function send({ route, server, request, response, body }: HttpExchange, forwarding: Forwarding) {
+async function send(exchange: HttpExchange, forwarding: Forwarding) {
+  const { route, caller, server, request, response, body } = exchange;
   const { headers } = server;
+  const { withheld } = caller;
   try {
-    await route.transparent.forward(request, response, { headers, body, ...forwarding });
+    await route.transparent.forward(request, response, { headers, withheld, body, ...forwarding });
   } catch (error) {
     throw asGatewayError(error);
   }

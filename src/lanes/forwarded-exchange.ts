@@ -70,12 +70,12 @@ export class ForwardedExchange {
   #prepare(opened: ClientRequest): void {
     if (this.#asking === undefined) return void opened.destroy();
     const { request, forwarding } = this.#asking;
-    const { target, headers, isPlain, body } = forwarding;
+    const { target, headers, withheld, isPlain, body } = forwarding;
     this.#request = opened;
     this.#listenTo(opened);
     opened.path = target.pathname + target.search;
     const replacements = isPlain ? { ...headers, "accept-encoding": "identity" } : headers;
-    for (const [name, values] of requestHeaders(request.rawHeaders, replacements)) {
+    for (const [name, values] of requestHeaders(request.rawHeaders, replacements, withheld)) {
       opened.setHeader(name, values.length === 1 ? (values[0] ?? "") : values);
     }
     // Node frames the body of a GET or DELETE only when it is told its length.

@@ -4,11 +4,12 @@ export type RawHeaders = readonly string[];
 /**
  * The headers of a client's request that the server gets, by name with all their values. The first spelling of a name
  * stands. Without what belongs to the client's own connection, frames its body or names its host; `replacements`
- * (names in lower case) stand in for the client's own, within the same limits.
+ * (names in lower case) stand in for the client's own, within the same limits; those `withheld` are for the gateway alone.
  */
 export function requestHeaders(
   raw: RawHeaders,
   replacements: Readonly<Record<string, string>> = {},
+  withheld: readonly string[] = [],
 ): Iterable<readonly [name: string, values: string[]]> {
   const dropped = droppedFrom(raw);
   const kept = new Map<string, [string, string[]]>();
@@ -16,6 +17,7 @@ export function requestHeaders(
     const [name, value] = pair(raw, at);
     const key = name.toLowerCase();
     if (isDropped(key, dropped) || key === "host" || Object.hasOwn(replacements, key)) continue;
+    if (withheld.includes(key)) continue;
     const known = kept.get(key);
     if (known) known[1].push(value);
     else kept.set(key, [name, [value]]);

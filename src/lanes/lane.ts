@@ -1,14 +1,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
-import { rpc } from "../protocol/errors.ts";
+import { type RpcError, rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
+import type { Party } from "../quotas/party.ts";
+import type { Quotas } from "../quotas/quotas.ts";
 import type { TaskTerms } from "../stores/task-store.ts";
 import type { CallTask, Claimant, TaskEngine } from "../tasks/engine.ts";
 import type { HeldCalls } from "../tasks/held.ts";
+import type { PollPace } from "../tasks/pace.ts";
 import type { Policy } from "../tasks/policy.ts";
 import type { Slots } from "../tasks/slots.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
@@ -24,8 +27,17 @@ export interface Caller {
   readonly key: string;
   /** Whether callers are told apart at all: only then may tasks be listed. Absent: no. */
   readonly isIdentified?: boolean;
-  /** Headers of the caller's own that the server is to see. */
+  /** Headers of the caller's own that the server is to see, in whatever lane. Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Headers that are for the gateway alone, also where all others are forwarded. Names in lower case. */
+  readonly withheld?: readonly string[];
+  /** Why no task is the caller's: its credential is missing, or the server does not take it. Absent: its own are. */
+  readonly refusal?: RpcError;
+  /**
+   * Asks the server what it makes of the credential, and gives the caller as it then is. Absent: there is nothing to ask, or it
+   * was asked a while ago. Never rejects.
+   */
+  readonly confirm?: () => Promise<Caller>;
 }
 
 /** One server as the gateway offers it, with all that a lane needs for it. */
@@ -39,6 +51,8 @@ export interface Route {
   readonly transparent: TransparentLane;
   readonly backchannels: Backchannels;
   readonly streams: OpenStreams;
+  readonly quotas: Quotas;
+  readonly pace: PollPace;
   readonly log: Logger;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
@@ -135,6 +149,11 @@ export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
   };
 }
 
+/** Whose share a request takes something of. */
+export function partyOf({ caller, route }: Pick<Exchange, "caller" | "route">): Party {
+  return { route: route.config.name, caller: caller.key, isIdentified: caller.isIdentified ?? false };
+}
+
 /** The task that a request is about. @throws -32602 */
 export function taskIdOf({ params }: Pick<Exchange, "params">): string {
   const { taskId } = params;
@@ -156,6 +175,13 @@ export function callTask(
   };
 }
 
-export function claimantOf({ caller, route }: Pick<Exchange, "caller" | "route">): Claimant {
+/** Who a task of the request's would belong to. @throws RpcError when no task is the caller's */
+export function claimantOf(exchange: Pick<Exchange, "caller" | "route">): Claimant {
+  if (exchange.caller.refusal !== undefined) throw exchange.caller.refusal;
+  return senderOf(exchange);
+}
+
+/** The same for what is no task: who is refused as the owner of tasks has sessions with the server all the same. */
+export function senderOf({ caller, route }: Pick<Exchange, "caller" | "route">): Claimant {
   return { route: route.config.name, caller: caller.key };
 }

@@ -5,7 +5,7 @@ import { isOurState } from "../tasks/held.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { forward, forwardDiscover } from "./forward.ts";
-import { type Asked, claimantOf } from "./lane.ts";
+import { type Asked, partyOf, senderOf } from "./lane.ts";
 import { MAX_SUBJECTS } from "./listen.ts";
 
 /**
@@ -38,8 +38,15 @@ export async function isLeftTo(server: ModernServer, asked: Asked): Promise<bool
 
 /** Hands a request on to the server, and its answer to the client, untouched but for the mention of tasks. */
 export async function pass(server: ModernServer, asked: Asked): Promise<void> {
-  const { http, method, params, id, route } = asked;
+  const { method, route } = asked;
   if (method === "tools/call" && route.stopping.aborted) throw rpc.stopping();
+  if (!isSubscription(asked)) return passAlong(server, asked);
+  const giveBack = route.quotas.take("streams", partyOf(asked));
+  return passAlong(server, asked).finally(giveBack);
+}
+
+async function passAlong(server: ModernServer, asked: Asked): Promise<void> {
+  const { http, method, params, id } = asked;
   if (http === undefined) return passMessage(server, asked);
   // A server of an older revision refuses so what it has never heard of.
   const onStatus = (status: number) => {
@@ -63,7 +70,7 @@ function mayBecomeTask(asked: Asked): boolean {
 
 async function isOurs(asked: Asked, taskId: unknown): Promise<boolean> {
   if (typeof taskId !== "string") return false;
-  return (await asked.route.engine.find(taskId, claimantOf(asked))) !== undefined;
+  return (await asked.route.engine.find(taskId, senderOf(asked))) !== undefined;
 }
 
 async function anyIsOurs(asked: Asked, taskIds: unknown): Promise<boolean> {

@@ -5,18 +5,21 @@ import { StoreUnavailable } from "../stores/task-store.ts";
 import { sessionKey } from "./backchannels.ts";
 import { clientSession, sessionIdOf, speaksTasks } from "./client-session.ts";
 import { forward, forwardCall, forwardInitialize, forwardStream, forwardToolList } from "./forward.ts";
-import { claimantOf, type HttpExchange, type HttpRequest } from "./lane.ts";
+import { type HttpExchange, type HttpRequest, senderOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
+import { admitted } from "./share.ts";
 import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
 
 /**
  * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
  * body says is looked at, and forwarded as it came.
  */
-export function answerLegacy(exchange: HttpExchange): Promise<void> {
+export async function answerLegacy(exchange: HttpExchange): Promise<void> {
   const { request, message, route } = exchange;
   if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
   if (request.method === "GET") return forwardStream(exchange);
+  const turn = admitted(exchange, message);
+  if (turn !== undefined) await turn;
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
   const { method, id, params } = message;
@@ -64,9 +67,9 @@ function inSession(exchange: HttpRequest): SessionRequest {
     id,
     params,
     reply,
-    session: sessionKey(claimantOf(exchange), sessionIdOf(request)),
+    session: sessionKey(senderOf(exchange), sessionIdOf(request)),
     joiner: () => {
-      const session = clientSession(request, TASKS_2025);
+      const session = clientSession(request, caller, TASKS_2025);
       return { session, join: (holder) => route.upstream.join(session, holder) };
     },
     pass: () => forwardCall(exchange),
@@ -82,7 +85,7 @@ function notTaken(error: unknown): never {
 /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
 async function takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
   const { route, request, reply } = exchange;
-  const session = sessionKey(claimantOf(exchange), sessionIdOf(request));
+  const session = sessionKey(senderOf(exchange), sessionIdOf(request));
   const isOurs =
     session !== undefined && isObject(params) && route.backchannels.letGo(session, params.requestId);
   return isOurs ? reply.acknowledge() : forward(exchange);

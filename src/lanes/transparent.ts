@@ -20,6 +20,8 @@ export interface Forwarding {
   readonly target: URL;
   /** Replace the client's own; names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Not sent to the server, unless they are among those; names in lower case. */
+  readonly withheld?: readonly string[] | undefined;
   /** All of the body, read and counted; undefined where there was none. Sent exactly so, with its length. */
   readonly body?: Buffer | undefined;
   /**

@@ -29,7 +29,7 @@ export const rpc = {
   invalidRequest: (detail: string) => error(-32600, `Invalid request: ${detail}`, 400),
   badBatch: (messages: number, max: number) =>
     error(-32600, `Invalid request: a batch must have 1 to ${max} messages, got ${messages}`, 400),
-  methodNotFound: (method: string) => error(-32601, `Method not found: ${method}`, 404),
+  methodNotFound: (method: string) => error(-32601, `Method not found: ${cut(method)}`, 404),
   /** A required `_meta` field is missing or malformed: the one kind of -32602 that is an HTTP error. */
   invalidMeta: (detail: string) => error(-32602, `Invalid params: ${detail}`, 400),
   invalidParams: (detail: string) => error(-32602, `Invalid params: ${detail}`),
@@ -65,7 +65,19 @@ export const rpc = {
   /** A session of the gateway's own that has ended, or never was (2025-11-25, Transports §Session Management). */
   unknownSession: () => error(-32001, "Session not found", 404),
   sessionOver: () => error(-32603, "The session is over: the server has gone, or the client has ended it"),
-  tooManySessions: (limit: string) => tryAgain(`Too many sessions are open: ${limit}`, 503),
+  /** Something is used up, or comes too often; `limit` is the setting's path, and `max` its value. */
+  limitExceeded: ({ limit, max, httpStatus, retryAfterMs }: LimitExceeded) =>
+    new RpcError(
+      {
+        code: -32603,
+        message: `Limit exceeded: ${limit} is ${max}; try again later`,
+        data: { limit, max, retryable: true, retryAfterMs },
+      },
+      httpStatus,
+      { "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) },
+    ),
+  /** The answer is there, and stays: what others have not read yet is all that the gateway can hold. */
+  answersUnread: () => tryAgain("Too much of what was answered has not been read; try again", 503),
   /** The store gave no answer: nothing is known, and asking again is right. */
   storeUnavailable: (httpStatus = 200) => tryAgain("The task store is not available; try again", httpStatus),
 
@@ -90,6 +102,29 @@ export const rpc = {
       status,
       wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate },
     ),
+  /** Tasks belong to callers who say who they are (RFC 9110 §15.5.2). */
+  credentialMissing: () =>
+    new RpcError({ code: -32600, message: "Unauthorized: a credential is required (Authorization)" }, 401, {
+      "WWW-Authenticate": "Bearer",
+    }),
+  /** What is wrong with a token, and how to come by one that is right (RFC 6750 §3). */
+  challenged: (httpStatus: 400 | 401 | 403, detail: string, challenge: string) =>
+    new RpcError({ code: -32600, message: `${DENIED[httpStatus]}: ${detail}` }, httpStatus, {
+      "WWW-Authenticate": challenge,
+    }),
+  /** No challenge goes with it: there is nothing that a client could answer one with. */
+  callerUnnamed: (header: string) =>
+    error(-32600, `Unauthorized: the proxy names no caller (the header ${header} is missing or empty)`, 401),
+  untrustedProxy: (address = "an unknown address") =>
+    error(
+      -32600,
+      `Forbidden: callers are named by a proxy, and ${address} is none of callers.trustedProxies`,
+      403,
+    ),
+  keysUnavailable: () => tryAgain("The keys that tokens are verified with are not available; try again", 503),
+  /** Nobody says that the credential is wrong, and nobody that it is right. */
+  credentialUnconfirmed: (why: string) =>
+    tryAgain(`The server could not be asked about the credential: ${why}`, 503),
   /** Nothing came from the server that could be passed on. */
   badGateway: (message: string) => error(-32603, message, 502),
 
@@ -111,10 +146,7 @@ export const rpc = {
       -32022,
       `Unsupported protocol version ${quote(requested)}; supported: ${supported.join(", ")}`,
       400,
-      {
-        supported,
-        requested,
-      },
+      { supported, requested: cut(requested) },
     ),
 
   forbidden: (detail: string) => error(-32600, `Forbidden: ${detail}`, 403),
@@ -122,11 +154,22 @@ export const rpc = {
     new RpcError({ code: -32600, message: `${method} is not allowed here; use ${allowed}` }, 405, {
       Allow: allowed,
     }),
+  tooDeep: (maxDepth: number) =>
+    error(-32600, `Invalid request: it is nested deeper than ${maxDepth} levels (limits.maxDepth)`, 400),
   bodyTooLarge: (maxBytes: number) => error(-32600, `The body is larger than ${maxBytes} bytes`, 413),
   notAcceptable: (wanted: string) => error(-32600, `Accept must allow ${wanted}`, 406),
   unsupportedMediaType: (found: string) =>
     error(-32600, `Content-Type must be application/json, got ${quote(found)}`, 415),
 } as const;
+
+interface LimitExceeded {
+  readonly limit: string;
+  readonly max: number | string;
+  readonly httpStatus: 429 | 503;
+  readonly retryAfterMs: number;
+}
+
+const DENIED = { 400: "Invalid request", 401: "Unauthorized", 403: "Forbidden" } as const;
 
 /** What is known of a refusal. */
 interface Refusal {
@@ -202,7 +245,12 @@ function tryAgain(message: string, httpStatus = 200): RpcError {
 }
 
 function quote(text: string): string {
-  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+  return JSON.stringify(cut(text));
+}
+
+/** What is told back of a client's own words: nobody needs all of a name that has a million letters. */
+function cut(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 
 function names(capabilities: ClientCapabilities): string {

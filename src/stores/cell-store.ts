@@ -44,6 +44,8 @@ export interface CellStoreOptions extends StoreOptions {
  *
  * `recipe:<id>` holds what it takes to make the call again, and `told:<id>` is there once the client knows the task.
  *
+ * `secret` is write-once: what callers are named with who have nothing but a credential.
+ *
  * A listed task has an entry in its caller's list, and one that has not ended has one in its owner's (`replicas.ts`), written
  * along with the cells. It says nothing but that there is such a task, so that anybody may write it.
  */
@@ -93,7 +95,7 @@ export class CellStore implements TaskStore {
     return record;
   }
 
-  async read(id: TaskId): Promise<TaskView | undefined> {
+  async read(id: TaskId, reader?: TaskOwner): Promise<TaskView | undefined> {
     if (!isTaskId(id)) return undefined;
     const [first, end, taken] = (await this.#backend.getMany([
       taskKey({ id }),
@@ -102,6 +104,7 @@ export class CellStore implements TaskStore {
     ])) as [TaskRecord?, EndCell?, TurnCell?];
     const now = this.#clock();
     if (end) return now > end.outcome.endedAt + end.task.terms.ttlMs ? undefined : end;
+    if (first !== undefined && reader !== undefined && !isOf(first, reader)) return { task: first };
     // The first owner's record is not written any more, once another has the task, and may be gone before that ends.
     const task = taken ? await this.#lastTurn(id, first, taken) : first;
     if (!task || now > task.updatedAt + lifetimeMs(task.terms)) return undefined;
@@ -196,6 +199,14 @@ export class CellStore implements TaskStore {
     if (this.isLasting) await this.#replicas.orphans(visit);
   }
 
+  async secret(): Promise<Buffer> {
+    const drawn: SecretCell = { key: randomBytes(32).toString("base64") };
+    const standing = (await this.#backend.claim(SECRET_KEY, drawn, SECRET_TTL_MS)) as SecretCell;
+    // The same again, for another span: whoever writes it, it stays what it is.
+    await this.#backend.set(SECRET_KEY, standing, SECRET_TTL_MS);
+    return Buffer.from(standing.key, "base64");
+  }
+
   async leave(): Promise<void> {
     if (this.isLasting) await this.#replicas.leave();
   }
@@ -273,6 +284,14 @@ interface EndCell {
   readonly outcome: Outcome;
 }
 
+interface SecretCell {
+  /** In base64. */
+  readonly key: string;
+}
+
+const SECRET_KEY = "secret";
+/** Longer than any task can be kept, from the last start of a gateway on. */
+const SECRET_TTL_MS = 2 * 366 * 86_400_000;
 const ID_BYTES = 18;
 /** Randomness for many ids is fetched at once: asking for so little each time costs ten times as much. */
 const pool = { bytes: Buffer.alloc(0), used: 0 };
@@ -289,6 +308,10 @@ function randomId(): TaskId {
 /** Anything else never came from here: it does not reach the backend, whatever its length and its colons. */
 function isTaskId(id: string): boolean {
   return /^[\w-]{1,128}$/.test(id);
+}
+
+function isOf({ route, caller }: TaskRecord, owner: TaskOwner): boolean {
+  return route === owner.route && caller === owner.caller;
 }
 
 function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): TaskRecord {

@@ -32,9 +32,10 @@ export function storedText({ value, expires }: StoredCell): string {
 /** @throws SyntaxError when it is none of those texts */
 export function storedOf<T>(text: string): StoredCell<T> {
   const [json, result] = parted(text);
-  const stored = JSON.parse(json) as StoredCell<T>;
+  const stored: unknown = JSON.parse(json);
+  if (!isObject(stored)) throw new SyntaxError("no cell with what is kept beside it");
   withResult(stored.value, result);
-  return stored;
+  return stored as StoredCell<T>;
 }
 
 const NEWLINE = "\n";

@@ -196,8 +196,12 @@ export interface TaskStore {
   readonly isSealed: boolean;
   /** Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. */
   create(task: NewTask): Promise<TaskRecord>;
-  /** `undefined`: unknown or expired. Answered questions are left out of `inputRequests`. */
-  read(id: TaskId): Promise<TaskView | undefined>;
+  /**
+   * `undefined`: unknown or expired. Answered questions are left out of `inputRequests`.
+   * @param reader who wants it: of a task that is not theirs no more may be read than that, so that it takes as long as one that
+   * is not there
+   */
+  read(id: TaskId, reader?: TaskOwner): Promise<TaskView | undefined>;
   /**
    * The listed tasks of one caller on one route that can still be read, oldest first (2025-11-25, Tasks §Task Listing).
    * `undefined` when the cursor is none that a page of this list gave; that its task has gone does it no harm.
@@ -235,6 +239,8 @@ export interface TaskStore {
    * whether the task is no longer that owner's: then it is not shown again.
    */
   orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void>;
+  /** 32 random bytes, the same for all who use the store, for as long as it keeps tasks: a key for what has to be named without being told. */
+  secret(): Promise<Buffer>;
   /** Lets go of all tasks that are left: from now on anybody may adopt them. Nothing else may be written after that. */
   leave(): Promise<void>;
   /** Calls back on changes of any task, by this replica or another. Returns how to stop. */

@@ -12,20 +12,21 @@ export interface ModernUpstreamOptions {
   readonly nextDispatcher: () => Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
+  readonly maxDepth?: number | undefined;
 }
 
 /** A server over Streamable HTTP that may be of 2026-07-28. */
 export class ModernUpstream {
+  readonly #probe: (headers: Headers) => Promise<Verdict>;
   readonly #era: Era;
   readonly #server: ModernServer;
   #description: ModernDescription = { supportedVersions: [], capabilities: {} };
 
   constructor(options: ModernUpstreamOptions) {
     const { url, headers, nextDispatcher, clientInfo } = options;
-    this.#era = new Era({
-      probe: (given) =>
-        probe({ url, headers: { ...given, ...headers }, dispatcher: nextDispatcher(), clientInfo }),
-    });
+    this.#probe = (given) =>
+      probe({ url, headers: { ...given, ...headers }, dispatcher: nextDispatcher(), clientInfo });
+    this.#era = new Era({ probe: this.#probe });
     this.#server = new ModernServer({
       ...options,
       description: () => this.#description,
@@ -43,6 +44,17 @@ export class ModernUpstream {
   find(headers: Headers): ModernServer | undefined | Promise<ModernServer | undefined> {
     const verdict = this.#era.verdict(headers);
     return "then" in verdict ? verdict.then((late) => this.#serverOf(late)) : this.#serverOf(verdict);
+  }
+
+  /**
+   * Asks the server what it is with these headers, whatever is known. Resolves with whether it said so: a refusal that is none of
+   * a credential's makes it look like a server of another revision.
+   * @throws UpstreamFailure when it does not take them, or does not say
+   */
+  async accepts(headers: Headers): Promise<boolean> {
+    const verdict = await this.#probe(headers);
+    if (verdict.era === "unknown") throw verdict.failure;
+    return verdict.era === "modern";
   }
 
   close(): void {

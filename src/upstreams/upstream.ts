@@ -106,6 +106,20 @@ export class Upstream {
     return this.#modern?.find(headers);
   }
 
+  /**
+   * Finds out whether the server takes a caller's headers: a session is opened with them, and ended; one that speaks 2026-07-28 is
+   * asked what it is.
+   * @throws UpstreamFailure when it does not, or gives no answer
+   */
+  async accepts(headers: Readonly<Record<string, string>>): Promise<void> {
+    if ((await this.modern(headers)) !== undefined && (await this.#modern?.accepts(headers))) return;
+    const owner = { caller: "", headers, capabilities: {} };
+    // There is one session for everybody, which is opened anew for other headers. It may have been before they were revoked.
+    if (this.#solo !== undefined) return void (await this.control(owner).ask("ping"));
+    const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
+    await session.close();
+  }
+
   /** What the server last said of itself, to whomever. */
   get description(): ServerDescription | undefined {
     return this.#description;
@@ -238,7 +252,7 @@ export class Upstream {
 
   async #open(
     { headers, capabilities }: SessionOwner,
-    holder: SessionHolder,
+    holder: SessionHolder | undefined,
     wait: BerthWait<Session>,
     onLost?: () => void,
   ): Promise<Session> {

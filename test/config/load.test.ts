@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { resolveLimits } from "../../src/config/limit-settings.ts";
 import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 
@@ -25,13 +26,9 @@ test("a file that names one server and nothing else gets every default", () => {
     config: {
       listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
       store: { url: "level:./taskgate-data", leaseMs: 15_000, timeoutMs: 2_000, prefix: "taskgate:" },
-      limits: {
-        maxBodyBytes: 4_194_304,
-        maxUnwrittenBytes: 268_435_456,
-        keepAliveMs: 15_000,
-        drainTimeoutMs: 10_000,
-      },
-      log: { level: "info" },
+      limits: resolveLimits(),
+      callers: { identify: "auto" },
+      log: { level: "info", isAudited: false, hashesCallers: false },
       servers: [
         {
           name: "reports",
@@ -64,11 +61,12 @@ listen:
   port: "\${PORT}"
   allowedHosts: [Reports.Example, "[::1]"]
   allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"]
+  publicUrl: https://tools.example
 admin: { port: 9090 }
 store: { url: "memory:" }
-callers: { identify: anonymous }
+callers: { identify: header, header: X-User, trustedProxies: [10.0.0.0/8, "::1"] }
 limits: { maxBody: 64kb, maxUnwritten: 2gb, keepAlive: 5s, drainTimeout: 0ms }
-log: { level: silent }
+log: { level: silent, audit: "true", callers: hashed }
 servers:
   reports:
     path: /x
@@ -100,16 +98,19 @@ servers:
       port: 0,
       allowedHosts: ["reports.example", "[::1]"],
       allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"],
+      publicUrl: "https://tools.example",
     },
+    callers: { identify: "header", header: "x-user", trustedProxies: ["10.0.0.0/8", "::1"] },
     admin: { host: "127.0.0.1", port: 9090 },
     store: { url: "memory:", leaseMs: 15_000, timeoutMs: 2_000, prefix: "taskgate:" },
     limits: {
+      ...resolveLimits(),
       maxBodyBytes: 65_536,
       maxUnwrittenBytes: 2_147_483_648,
       keepAliveMs: 5000,
       drainTimeoutMs: 0,
     },
-    log: { level: "silent" },
+    log: { level: "silent", isAudited: true, hashesCallers: true },
     servers: [
       {
         name: "reports",

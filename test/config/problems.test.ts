@@ -89,12 +89,12 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
     "log.level",
     'must be one of trace, debug, info, warn, error, fatal, silent, got "loud"',
   ],
+  ["log: { callers: secret }", "log.callers", 'must be one of clear, hashed, got "secret"'],
   [
-    "callers: { identify: jwt }",
-    "callers.identify",
-    'is not supported by this version, which knows auto, anonymous, got "jwt"',
+    "listen: { publicUrl: 'https://a.example/x' }",
+    "listen.publicUrl",
+    'must be an origin such as https://app.example, without a path, got "https://a.example/x"',
   ],
-  ["callers: { trustedProxies: [] }", "callers.trustedProxies", "is not supported by this version"],
   [
     "port: 8080",
     "port",

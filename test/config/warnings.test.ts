@@ -12,7 +12,7 @@ test.each([["127.0.0.1"], ["127.1.2.3"], ["localhost"], ["'::1'"]])(
 );
 
 const ANONYMOUS =
-  "callers are anonymous, and 0.0.0.0 can be reached by others: whoever knows a task id has the task";
+  "callers without a credential are anonymous, and 0.0.0.0 can be reached by others: whoever knows a task id has the task";
 const HOSTS =
   "not given, and 0.0.0.0 can be reached by others: name the hosts that requests may be addressed to";
 

@@ -34,6 +34,13 @@ export function taskStoreContract(
 
   taskListContract(name, open);
 
+  test(`${name}: its secret is drawn once`, async () => {
+    const store = await opened();
+    const secrets = await Promise.all([store.secret(), store.secret()]);
+    expect(secrets.map(({ length }) => length)).toEqual([32, 32]);
+    expect([secrets[1], await store.secret()]).toEqual([secrets[0], secrets[0]]);
+  });
+
   describe(`${name}: the owner's record`, () => {
     test("a task is read as it was created", async () => {
       const { store } = await openedAt(1_800_000_000_000);

@@ -23,6 +23,7 @@ test("tasks, answers and results are there when the store is opened again", asyn
   const asking = await first.create(newTask({ inputRequests: { a: { method: "a" }, b: { method: "b" } } }));
   await first.answer(asking, "a", { result: { action: "accept" } });
   const before = await Promise.all([first.read(finished.id), first.read(asking.id)]);
+  const secret = await first.secret();
   await first.close();
 
   const second = await openLevel(path);
@@ -33,6 +34,7 @@ test("tasks, answers and results are there when the store is opened again", asyn
   ]);
   expect(await second.end(finished, completed("again"))).toEqual(before[0]?.outcome);
   expect(await second.isAlive(asking.owner)).toBe(false);
+  expect(await second.secret()).toEqual(secret);
 });
 
 test("a list, and a cursor into it, are there when the store is opened again", async () => {

@@ -9,6 +9,7 @@ import type {
   ToolPolicy,
   ToolRule,
 } from "../../src/config/config.ts";
+import { resolveLimits } from "../../src/config/limit-settings.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "../../src/gateway.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { ModernClient } from "./modern-client.ts";
@@ -38,6 +39,8 @@ export interface GatewaySettings {
   readonly limits?: Partial<Config["limits"]>;
   /** Says who is calling; everybody is the same caller unless it is given. */
   readonly identify?: GatewayOptions["identify"];
+  readonly callers?: Config["callers"];
+  readonly log?: Partial<Config["log"]>;
 }
 
 const POLICY: ToolPolicy = {
@@ -76,13 +79,12 @@ export function configFor(settings: GatewaySettings): Config {
       prefix: "taskgate:",
     },
     limits: {
-      maxBodyBytes: 4_194_304,
-      maxUnwrittenBytes: 268_435_456,
-      keepAliveMs: 15_000,
+      ...resolveLimits(),
       drainTimeoutMs: 200,
       ...settings.limits,
     },
-    log: { level: "silent" },
+    callers: settings.callers ?? { identify: "anonymous" },
+    log: { level: "silent", isAudited: false, hashesCallers: false, ...settings.log },
     servers: [
       {
         name: "tested",

@@ -22,21 +22,35 @@ export async function serveLegacy(
   newServer: () => Server,
   { port = 0, onEnd = () => undefined }: { port?: number; onEnd?: (server: Server) => void } = {},
 ): Promise<LegacyHttp> {
-  const transports = new Map<string, StreamableHTTPServerTransport>();
-
+  const sessions = legacySessions(newServer, onEnd);
   const http = createServer((request, response) => {
-    handle(request, response).catch((error: unknown) => {
+    sessions.handle(request, response).catch((error: unknown) => {
       if (!response.headersSent) response.writeHead(500);
       response.end(String(error));
     });
   });
 
-  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const id = request.headers["mcp-session-id"];
-    const transport = id === undefined ? await open() : transports.get(String(id));
-    if (transport) await transport.handleRequest(request, response);
-    else refuse(response);
-  }
+  http.listen(port, "127.0.0.1");
+  await new Promise<void>((resolve, reject) => {
+    http.once("listening", resolve);
+    http.once("error", reject);
+  });
+  return {
+    url: new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`),
+    get sessions() {
+      return sessions.size;
+    },
+    close: async () => {
+      await sessions.close();
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
+
+/** The sessions alone, for a listener of somebody else's. */
+export function legacySessions(newServer: () => Server, onEnd: (server: Server) => void = () => undefined) {
+  const transports = new Map<string, StreamableHTTPServerTransport>();
 
   async function open(): Promise<StreamableHTTPServerTransport> {
     const transport = new StreamableHTTPServerTransport({
@@ -52,20 +66,18 @@ export async function serveLegacy(
     return transport;
   }
 
-  http.listen(port, "127.0.0.1");
-  await new Promise<void>((resolve, reject) => {
-    http.once("listening", resolve);
-    http.once("error", reject);
-  });
   return {
-    url: new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`),
-    get sessions() {
+    get size() {
       return transports.size;
     },
-    close: async () => {
+    handle: async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      const id = request.headers["mcp-session-id"];
+      const transport = id === undefined ? await open() : transports.get(String(id));
+      if (transport) await transport.handleRequest(request, response);
+      else refuse(response);
+    },
+    close: async (): Promise<void> => {
       await Promise.all([...transports.values()].map((transport) => transport.close()));
-      http.closeAllConnections();
-      await new Promise((resolve) => http.close(resolve));
     },
   };
 }

@@ -1,0 +1,142 @@
+import { isIP } from "node:net";
+import { httpUrl } from "./addresses.ts";
+import type { CallersConfig } from "./config.ts";
+import { choice, duration, list, section, setting, text } from "./fields.ts";
+import { formatPath, type Path, type Problem, textAt, valueAt } from "./problems.ts";
+
+export const callerDefaults = {
+  identify: "auto",
+  header: "x-forwarded-user",
+  trustedProxies: [],
+  jwt: { scopes: [], clockTolerance: "30s" },
+} as const;
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+export const callersSection = section({
+  identify: setting(
+    choice(["auto", "anonymous", "authorization", "header", "jwt"]),
+    "How callers are told apart. `authorization`: by the credential that the server takes; `header`: by a name that a trusted proxy sets; `jwt`: by a token that the gateway verifies; `anonymous`: not at all, whoever knows a task id has the task. `auto`: `authorization` for requests with a credential, and `anonymous` for others.",
+    callerDefaults.identify,
+  ),
+  header: setting(
+    text("a header name", (given) => TOKEN.test(given))
+      .transform((given) => given.toLowerCase())
+      .meta({ values: "header name" }),
+    "With `identify: header`: the header that names the caller.",
+    callerDefaults.header,
+  ),
+  trustedProxies: setting(
+    list(text("an address or a network such as 10.0.0.0/8", isNetwork).meta({ values: "network" })),
+    "With `identify: header`: from where the header is believed. Requests from elsewhere are refused.",
+    callerDefaults.trustedProxies,
+  ),
+  jwt: section({
+    issuer: setting(
+      text("the issuer exactly as tokens name it"),
+      "With `identify: jwt`: who issues the tokens, exactly as their `iss` says.",
+    ),
+    audience: setting(
+      list(text("an audience")),
+      "For whom tokens have to be issued (`aud`): one of these. The addresses of the gateway, as a rule.",
+    ),
+    jwks: setting(
+      httpUrl(),
+      "Where the issuer's keys are; unless given, its metadata say so (RFC 8414, OpenID Connect Discovery).",
+    ),
+    scopes: setting(
+      list(text("a scope without spaces", (given) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(given))),
+      "Scopes that every token must have.",
+      callerDefaults.jwt.scopes,
+    ),
+    clockTolerance: setting(
+      duration({ min: "0ms", max: "10m" }),
+      "By how much the issuer's clock may differ.",
+      callerDefaults.jwt.clockTolerance,
+    ),
+  }).exactOptional(),
+});
+
+type CallersFile = ReturnType<typeof callersSection.parse>;
+
+export function resolveCallers(given: CallersFile = {}): CallersConfig {
+  const { identify = callerDefaults.identify, header = callerDefaults.header, trustedProxies = [] } = given;
+  switch (identify) {
+    case "auto":
+    case "anonymous":
+    case "authorization":
+      return { identify };
+    case "header":
+      return { identify, header, trustedProxies };
+    case "jwt": {
+      const {
+        issuer = "",
+        audience = [],
+        jwks,
+        scopes = callerDefaults.jwt.scopes,
+        clockTolerance,
+      } = given.jwt ?? {};
+      const clockToleranceMs = clockTolerance ?? duration().parse(callerDefaults.jwt.clockTolerance);
+      return {
+        identify,
+        issuer,
+        audience,
+        scopes,
+        clockToleranceMs,
+        ...(jwks === undefined ? {} : { jwks }),
+      };
+    }
+  }
+}
+
+/** What of the section contradicts itself, or lacks what it needs. */
+export function callerConflicts(document: unknown): readonly Problem[] {
+  const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
+  const given = (...path: Path) => valueAt(document, ["callers", ...path]);
+  const isGiven = (...path: Path) => {
+    const value = given(...path);
+    return Array.isArray(value) ? value.length > 0 : value !== undefined;
+  };
+  return [
+    ...(identify === "header" && !isGiven("trustedProxies")
+      ? [problem(["trustedProxies"], "must name who sets the header, since anybody else could as well")]
+      : []),
+    ...(identify === "jwt"
+      ? ["issuer", "audience"]
+          .filter((name) => !isGiven("jwt", name))
+          .map((name) => problem(["jwt", name], "must be given with identify: jwt"))
+      : []),
+    ...(identify === "jwt" && isNoUrl(given("jwt", "issuer")) && !isGiven("jwt", "jwks")
+      ? [
+          problem(
+            ["jwt", "jwks"],
+            "must be given where the issuer is no url that could say where its keys are",
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** What of the section works, but may not be meant. */
+export function callerWarnings(document: unknown): readonly Problem[] {
+  const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
+  const unused = { header: "header", trustedProxies: "header", jwt: "jwt" } as const;
+  return Object.entries(unused)
+    .filter(([name, mode]) => valueAt(document, ["callers", name]) !== undefined && identify !== mode)
+    .map(([name, mode]) => problem([name], `has no effect without identify: ${mode}`));
+}
+
+function isNoUrl(issuer: unknown): boolean {
+  return typeof issuer === "string" && !(URL.canParse(issuer) && /^https?:/i.test(issuer));
+}
+
+function isNetwork(given: string): boolean {
+  const [address = "", prefix, ...rest] = given.split("/");
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : undefined;
+  if (bits === undefined || rest.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+}
+
+function problem(path: Path, message: string): Problem {
+  return { path: formatPath(["callers", ...path]), message };
+}

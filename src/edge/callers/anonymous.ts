@@ -1,0 +1,15 @@
+import type { Caller } from "../../lanes/lane.ts";
+import { forwardedHeaders, type Identify } from "./identify.ts";
+
+/**
+ * Everybody is the same caller, and the ids of tasks are the only keys to them. The headers that the server is to see
+ * are the caller's own all the same, and no two sets of them ever share a session.
+ */
+export const anonymous: Identify = (request, route) => {
+  const { forwardHeaders } = route.config.upstream;
+  return forwardHeaders.length === 0
+    ? ANYBODY
+    : { ...ANYBODY, headers: forwardedHeaders(request, forwardHeaders) };
+};
+
+const ANYBODY: Caller = { key: "anonymous", headers: {} };

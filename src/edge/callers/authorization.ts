@@ -1,0 +1,155 @@
+import { createHmac } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Caller, Route } from "../../lanes/lane.ts";
+import { Recent } from "../../ops/recent.ts";
+import { type RpcError, rpc } from "../../protocol/errors.ts";
+import { toFailure } from "../../upstreams/failure.ts";
+import { anonymous } from "./anonymous.ts";
+import { readToken, type Token } from "./bearer-token.ts";
+import { forwardedHeaders, type Identify } from "./identify.ts";
+import { isRefusal } from "./refusal.ts";
+import { SignatureProofs } from "./signature-proofs.ts";
+import { subjectKey } from "./subject.ts";
+
+export interface AuthorizationOptions {
+  /** What credentials are hashed with; the same for all gateways on a store. */
+  readonly secret: Buffer;
+  /** Whether a request without a credential has no tasks; else it is an anonymous one. */
+  readonly isRequired: boolean;
+  /** Milliseconds since the epoch. */
+  readonly clock?: () => number;
+}
+
+/** How long it is believed what the server made of a credential. */
+const BELIEVED_MS = { accepted: 300_000, refused: 5_000, unanswered: 1_000 } as const;
+/** How long what it took counts while it gives no answer: it may be the caller who keeps it from giving one. */
+const STANDS_MS = 3_600_000;
+const MAX_KNOWN = { accepted: 10_000, refused: 1_000 } as const;
+/**
+ * Whoever makes up credentials makes us ask the server: of so many at one time at most. Those that it has taken before are asked
+ * about all the same.
+ */
+const MAX_CHECKS = { unknown: 192, all: 256 } as const;
+
+/** What the server made of a credential. */
+interface Finding {
+  readonly key: string;
+  /** There when it was refused, or nothing could be found out. */
+  readonly refusal?: RpcError;
+  /** In milliseconds since the epoch. */
+  readonly believedUntil: number;
+  /** How long it counts should nothing more be found out. */
+  readonly standsUntil: number;
+}
+
+/**
+ * Callers are told apart by the credential that they send, which is passed on: it is the server's to judge, and counts once the
+ * server has opened a session with it. Then a token's issuer and subject name the caller, so that a refreshed token finds the
+ * tasks of the one before; for a token that says nothing, and a server that believes whatever a token says, it is the credential
+ * itself, as a keyed hash.
+ */
+export function byAuthorization(options: AuthorizationOptions): Identify {
+  const credentials = new Credentials(options);
+  return (request, route) => credentials.callerOf(request, route);
+}
+
+class Credentials {
+  readonly #secret: Buffer;
+  readonly #isRequired: boolean;
+  readonly #clock: () => number;
+  readonly #proofs = new SignatureProofs();
+  /** By route and credential. Apart from each other: however many are made up, they displace none that is good. */
+  readonly #accepted = new Recent<string, Finding>(MAX_KNOWN.accepted);
+  readonly #refused = new Recent<string, Finding>(MAX_KNOWN.refused);
+  readonly #checks = new Map<string, Promise<Finding>>();
+
+  constructor({ secret, isRequired, clock = () => Date.now() }: AuthorizationOptions) {
+    this.#secret = secret;
+    this.#isRequired = isRequired;
+    this.#clock = clock;
+  }
+
+  callerOf(request: IncomingMessage, route: Route): Caller | Promise<Caller> {
+    const { authorization } = request.headers;
+    if (authorization === undefined) {
+      const caller = anonymous(request, route);
+      return this.#isRequired ? { ...caller, key: "nobody", refusal: rpc.credentialMissing() } : caller;
+    }
+    const { upstream } = route.config;
+    const name = createHmac("sha256", this.#secret).update(authorization).digest("base64url");
+    const forwarded = forwardedHeaders(request, upstream.forwardHeaders);
+    const caller: Caller = { key: `credential:${name}`, isIdentified: true, headers: forwarded };
+    // A process has no headers, and one that the configuration sets stands in for the client's.
+    if (upstream.transport === "stdio" || upstream.headers.authorization !== undefined) return caller;
+    const sent = { ...caller, headers: { ...forwarded, authorization } };
+    const id = `${route.config.name} ${name}`;
+    const finding = this.#refused.get(id) ?? this.#accepted.get(id);
+    if (finding !== undefined && this.#clock() < finding.believedUntil) return asFound(sent, finding);
+    return { ...sent, confirm: async () => asFound(sent, await this.#find(id, sent, route)) };
+  }
+
+  /** Once for all who ask at the same time. */
+  #find(id: string, caller: Caller, route: Route): Promise<Finding> {
+    const present = this.#checks.get(id);
+    if (present !== undefined) return present;
+    const before = this.#accepted.get(id);
+    if (this.#checks.size >= (before === undefined ? MAX_CHECKS.unknown : MAX_CHECKS.all))
+      return Promise.resolve(this.#unanswered(caller, before, "too many are asked"));
+    const check = this.#check(id, caller, route, before).then((finding) => {
+      this.#checks.delete(id);
+      this.#learn(id, finding);
+      return finding;
+    });
+    this.#checks.set(id, check);
+    return check;
+  }
+
+  #learn(id: string, finding: Finding): void {
+    const isAccepted = finding.refusal === undefined;
+    (isAccepted ? this.#refused : this.#accepted).delete(id);
+    (isAccepted ? this.#accepted : this.#refused).set(id, finding);
+  }
+
+  async #check(id: string, caller: Caller, route: Route, before: Finding | undefined): Promise<Finding> {
+    const { key, headers } = caller;
+    const token = readToken(headers.authorization ?? "");
+    try {
+      await route.upstream.accepts(headers);
+      const isProven = token !== undefined && (await this.#proofs.prove(id, route, headers, token));
+      return this.#taken(isProven ? subjectKey(token.issuer, token.subject) : key, token);
+    } catch (error) {
+      const { message, facts } = toFailure(error);
+      if (!isRefusal(facts)) return this.#unanswered(caller, before, message);
+      return { key, refusal: rpc.refused(message, facts), ...this.#for(BELIEVED_MS.refused) };
+    }
+  }
+
+  #taken(key: string, token: Token | undefined): Finding {
+    const now = this.#clock();
+    const expiresAt = token?.expiresAt ?? Number.POSITIVE_INFINITY;
+    // The server's clock may be slow: what has ended for us need not have for it, and is asked about again soon.
+    const lastsMs = Math.max(expiresAt - now, BELIEVED_MS.unanswered);
+    return {
+      key,
+      believedUntil: now + Math.min(lastsMs, BELIEVED_MS.accepted),
+      standsUntil: Math.min(expiresAt, now + STANDS_MS),
+    };
+  }
+
+  /** What it took a while ago stands while it cannot be asked. */
+  #unanswered({ key }: Caller, before: Finding | undefined, why: string): Finding {
+    const { believedUntil } = this.#for(BELIEVED_MS.refused);
+    if (before !== undefined && this.#clock() < before.standsUntil)
+      return { ...before, believedUntil: Math.min(believedUntil, before.standsUntil) };
+    return { key, refusal: rpc.credentialUnconfirmed(why), ...this.#for(BELIEVED_MS.unanswered) };
+  }
+
+  #for(ms: number): Pick<Finding, "believedUntil" | "standsUntil"> {
+    const until = this.#clock() + ms;
+    return { believedUntil: until, standsUntil: until };
+  }
+}
+
+function asFound(caller: Caller, { key, refusal }: Finding): Caller {
+  return { ...caller, key, ...(refusal === undefined ? {} : { refusal }) };
+}

@@ -1,0 +1,84 @@
+import { request } from "undici";
+import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
+
+/** Certificates may stand beside the keys; nothing that belongs here is larger. */
+const MAX_BYTES = 1_048_576;
+
+/**
+ * Finds where the keys of an issuer are, by its metadata: those of RFC 8414, or of OpenID Connect Discovery, in the places where
+ * clients look for them (2026-07-28, Authorization §Authorization Server Metadata Discovery).
+ * @throws Error when none of them is there, or says so
+ */
+export async function findKeysUrl(issuer: string, signal: AbortSignal): Promise<URL> {
+  const problems: string[] = [];
+  for (const url of metadataUrls(issuer)) {
+    try {
+      return keysUrlIn(await fetchDocument(url, signal), issuer);
+    } catch (error) {
+      signal.throwIfAborted();
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new Error(`nothing says where the issuer's keys are: ${problems.join("; ")}`);
+}
+
+/**
+ * Reads a document that is a JSON object. Redirects are not followed: what an issuer is believed in is what it says itself.
+ * @throws Error
+ */
+export async function fetchDocument(url: URL, signal: AbortSignal): Promise<JsonObject> {
+  const { statusCode, headers, body } = await request(url, {
+    headers: { accept: "application/json", "accept-encoding": "identity" },
+    // Asked for every few minutes at the most: nothing is left open in between, or when the gateway stops.
+    reset: true,
+    signal,
+  });
+  // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
+  body.on("error", () => {});
+  if (statusCode !== 200 || headers["content-encoding"] !== undefined) {
+    body.destroy();
+    throw new Error(`${url.href} answered HTTP ${statusCode}, expected a plain 200`);
+  }
+  const document = await readDocument(body, url);
+  if (!isObject(document)) throw new Error(`${url.href} is no JSON object`);
+  return document;
+}
+
+async function readDocument(body: AsyncIterable<Buffer>, url: URL): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) throw new Error(`${url.href} is larger than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function metadataUrls(issuer: string): readonly URL[] {
+  if (!URL.canParse(issuer)) throw new Error(`${issuer} is no url, and so callers.jwt.jwks is needed`);
+  const { origin, pathname } = new URL(issuer);
+  const path = pathname.replace(/\/$/, "");
+  const urls = new Set([
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}/.well-known/openid-configuration${path}`,
+    `${origin}${path}/.well-known/openid-configuration`,
+  ]);
+  return [...urls].map((url) => new URL(url));
+}
+
+/** @throws Error when the document is somebody else's (RFC 8414 §3.3), or names no place that can be believed */
+function keysUrlIn({ issuer, jwks_uri: keysUri }: JsonObject, expected: string): URL {
+  if (issuer !== expected) throw new Error(`the metadata are those of another issuer than ${expected}`);
+  if (typeof keysUri !== "string" || !URL.canParse(keysUri))
+    throw new Error("the metadata do not say where the keys are");
+  const url = new URL(keysUri);
+  // Keys that came over a connection which anybody can change are anybody's.
+  const isSafe = url.protocol === "https:" || (url.protocol === "http:" && !expected.startsWith("https:"));
+  if (!isSafe) throw new Error(`the metadata name keys that are not to be had safely (${url.protocol})`);
+  return url;
+}

@@ -1,0 +1,95 @@
+import { JWKSNoMatchingKey } from "jose/errors";
+import { createLocalJWKSet, type LocalJWKSet } from "jose/jwks/local";
+import type { JWTVerifyGetKey } from "jose/jwt/verify";
+import type { JwtCallersConfig } from "../../config/config.ts";
+import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
+import { fetchDocument, findKeysUrl } from "./issuer-documents.ts";
+
+/** How long keys are used before they are fetched again, so that one that was withdrawn is not believed for ever. */
+const FRESH_MS = 600_000;
+/** A key that is not known may be a new one. It may be a made-up one as well, and the issuer is not to be asked for each. */
+const COOLDOWN_MS = 5_000;
+/** As long as a client is told to wait. */
+const FAILED_MS = 1_000;
+/** For all there is to fetch. */
+const FETCH_MS = 5_000;
+
+/** Nothing can be said of a token, because the keys of its issuer could not be had. */
+export class KeysUnavailable extends Error {
+  override name = "KeysUnavailable";
+}
+
+export interface IssuerKeysOptions extends Pick<JwtCallersConfig, "issuer" | "jwks"> {
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** Hears of every time that the keys could not be fetched, or not be used. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/**
+ * The keys of an issuer, fetched when they are needed. jose's own `createRemoteJWKSet` takes no token any more when the keys are
+ * due and cannot be fetched, and asks again for every token while they cannot: here those that are known are used meanwhile.
+ */
+export class IssuerKeys {
+  readonly #options: IssuerKeysOptions;
+  #known: LocalJWKSet | undefined;
+  #fetchedAt = Number.NEGATIVE_INFINITY;
+  #failure: { readonly error: KeysUnavailable; readonly until: number } | undefined;
+  #fetching: Promise<LocalJWKSet> | undefined;
+
+  constructor(options: IssuerKeysOptions) {
+    this.#options = options;
+  }
+
+  /** @throws KeysUnavailable, and what jose says of a key that there is not, or not only once */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    const known = this.#known ?? (await this.#fetch());
+    if (this.#age > FRESH_MS) this.#fetch().catch(() => {});
+    try {
+      return await known(header, token);
+    } catch (error) {
+      if (!(error instanceof JWKSNoMatchingKey) || this.#age < COOLDOWN_MS) throw error;
+      const fetched = await this.#fetch();
+      return fetched(header, token);
+    }
+  };
+
+  get #age(): number {
+    return this.#options.clock() - this.#fetchedAt;
+  }
+
+  /** Once for all who ask at the same time. */
+  #fetch(): Promise<LocalJWKSet> {
+    if (this.#fetching !== undefined) return this.#fetching;
+    if (this.#failure !== undefined && this.#options.clock() < this.#failure.until)
+      return Promise.reject(this.#failure.error);
+    this.#fetching = this.#fetchNow().finally(() => {
+      this.#fetching = undefined;
+    });
+    return this.#fetching;
+  }
+
+  async #fetchNow(): Promise<LocalJWKSet> {
+    const { issuer, jwks, clock, onFailure } = this.#options;
+    try {
+      const signal = AbortSignal.timeout(FETCH_MS);
+      const document = await fetchDocument(jwks ?? (await findKeysUrl(issuer, signal)), signal);
+      if (!isKeySet(document)) throw new Error("what is there is no set of keys (RFC 7517 §5)");
+      this.#known = createLocalJWKSet(document);
+      this.#fetchedAt = clock();
+      this.#failure = undefined;
+      return this.#known;
+    } catch (cause) {
+      const error = new KeysUnavailable("the keys of the issuer cannot be fetched", { cause });
+      this.#failure = { error, until: clock() + FAILED_MS };
+      onFailure(error);
+      throw error;
+    }
+  }
+}
+
+type KeySet = Parameters<typeof createLocalJWKSet>[0];
+
+function isKeySet(document: JsonObject): document is JsonObject & KeySet {
+  return Array.isArray(document.keys) && document.keys.every(isObject);
+}

@@ -1,0 +1,119 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { JwtCallersConfig } from "../../config/config.ts";
+import { rpc, toRpcError } from "../../protocol/errors.ts";
+import type { Guard } from "../guards.ts";
+import { HttpReply } from "../outbound.ts";
+
+const WELL_KNOWN = "/.well-known/oauth-protected-resource";
+const MAX_AGE_SECONDS = 300;
+const METHODS = "GET, HEAD, OPTIONS";
+
+/** How clients know a route, and the document about it. */
+export interface ResourceAddress {
+  readonly resource: string;
+  readonly metadata: string;
+}
+
+/**
+ * The address of a route for the client that asks.
+ * @param path of the route; one of the paths that it has
+ * @param publicUrl the origin by which clients know the gateway; unless given, it is what the request was sent to
+ * @returns undefined when the request does not say where it was sent to
+ */
+export function resourceAddress(
+  request: IncomingMessage & { readonly baseUrl?: string },
+  path: string,
+  publicUrl: string | undefined,
+): ResourceAddress | undefined {
+  const origin = publicUrl ?? originOf(request);
+  if (origin === undefined) return undefined;
+  // What an app of somebody else's has cut off the path, it expects in front of every other path as well.
+  const { baseUrl = "" } = request;
+  const suffix = path === "/" ? "" : path;
+  return {
+    resource: `${origin}${baseUrl}${suffix}`,
+    metadata: `${origin}${baseUrl}${WELL_KNOWN}${suffix}`,
+  };
+}
+
+/** Answers a request for a document about the gateway itself. Says whether it was one. */
+export type Documents = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer" | "scopes"> {
+  /** Of all routes. */
+  readonly paths: Iterable<string>;
+  readonly publicUrl: string | undefined;
+  /** Decides which hosts are served here. */
+  readonly checkHost: Guard;
+}
+
+/** The documents from which clients learn where tokens for a route are to be had (RFC 9728 §3). Anybody may read them. */
+export function resourceDocuments(options: ResourceDocumentsOptions): Documents {
+  const { issuer, scopes, publicUrl, checkHost } = options;
+  const paths = new Map([...options.paths].map((path) => [`${WELL_KNOWN}${path === "/" ? "" : path}`, path]));
+  return (request, response) => {
+    const [url = ""] = (request.url ?? "").split("?", 1);
+    const path = url.startsWith(WELL_KNOWN) ? paths.get(url) : undefined;
+    if (path === undefined) return false;
+    response.setHeader("Access-Control-Allow-Origin", "*");
+    try {
+      checkHost(request, response);
+      checkMethod(request);
+      if (request.method === "OPTIONS") answerPreflight(response);
+      else {
+        const { resource } = resourceAddress(request, path, publicUrl) ?? {};
+        if (resource === undefined) throw rpc.invalidRequest("Host does not say where it was sent to");
+        answer(response, {
+          resource,
+          authorization_servers: [issuer],
+          ...(scopes.length === 0 ? {} : { scopes_supported: scopes }),
+          bearer_methods_supported: ["header"],
+        });
+      }
+    } catch (error) {
+      refuse(request, response, error);
+    }
+    return true;
+  };
+}
+
+function answer(response: ServerResponse, metadata: object): void {
+  const text = JSON.stringify(metadata);
+  response.writeHead(200, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": `public, max-age=${MAX_AGE_SECONDS}`,
+  });
+  response.end(text);
+}
+
+/** The SDKs' clients name the revision that they speak here too, and so a browser asks first. */
+function answerPreflight(response: ServerResponse): void {
+  response.writeHead(204, {
+    "Access-Control-Allow-Methods": METHODS,
+    "Access-Control-Allow-Headers": "*",
+    "Access-Control-Max-Age": "600",
+  });
+  response.end();
+}
+
+/** @throws HTTP 405 */
+function checkMethod({ method = "" }: IncomingMessage): void {
+  if (!METHODS.split(", ").includes(method)) throw rpc.methodNotAllowed(method, METHODS);
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (!request.complete) response.setHeader("Connection", "close");
+  const accepts = { json: true, stream: false };
+  new HttpReply(response, { id: null, accepts, keepAliveMs: Number.POSITIVE_INFINITY }).error(
+    toRpcError(error),
+  );
+}
+
+/** A name or an address, and nothing that would make another url of it. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
+
+function originOf({ headers: { host = "" }, socket }: IncomingMessage): string | undefined {
+  if (!HOST.test(host)) return undefined;
+  return `${"encrypted" in socket ? "https" : "http"}://${host}`;
+}
