@@ -16,31 +16,81 @@ export type Guard = (request: IncomingMessage, response: ServerResponse) => void
 const LOOPBACK = new Set([...localhostAllowedHostnames(), "::1"]);
 
 /**
+ * A host with or without a port, and an origin, with nothing else about them (RFC 9110 §7.2, RFC 6454 §6.1). Read as the parts of a
+ * url, `user@localhost` and `localhost/x` would be names of loopback as well, and something else to whoever reads them otherwise.
+ */
+const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?$/i;
+const ORIGIN = /^[a-z][a-z\d+.-]*:\/\/(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d+)?$/i;
+
+/**
  * The guard for a listener. Bound to loopback, it answers to the names of loopback only, so that no other name can be
  * made to point here; bound to anything else, to every name unless there is a list. Origins need to be listed.
  */
-export function hostGuard({ host, allowedHosts, allowedOrigins }: ListenConfig): Guard {
-  const isLoopback = LOOPBACK.has(host) || host.startsWith("127.");
-  const hosts =
-    allowedHosts === undefined ? (isLoopback ? [...LOOPBACK, host] : undefined) : [...allowedHosts];
-  const origins = new Set(allowedOrigins);
-  // One connection after another says the same: a name that has been accepted need not be parsed again.
-  let lastAccepted: string | undefined;
+export function hostGuard(listen: ListenConfig): Guard {
+  const checkHost = hostCheck(listen);
+  const isLoopback = isLoopbackName(listen.host);
+  const origins = new Set(listen.allowedOrigins);
   return (request, response) => {
-    if (hosts !== undefined && (lastAccepted === undefined || request.headers.host !== lastAccepted)) {
-      const checked = validateHostHeader(request.headers.host, hosts);
-      if (!checked.ok) throw rpc.forbidden(`this host is not served here (${checked.message})`);
-      lastAccepted = request.headers.host;
-    }
+    checkHost(request, response);
     const { origin } = request.headers;
     if (origin === undefined) return;
-    const isLocal = isLoopback && validateOriginHeader(origin, [...LOOPBACK]).ok;
+    const isLocal = isLoopback && ORIGIN.test(origin) && validateOriginHeader(origin, [...LOOPBACK]).ok;
     if (!isLocal && !origins.has(origin))
       throw rpc.forbidden("this origin is not allowed (listen.allowedOrigins)");
     response.setHeader("Access-Control-Allow-Origin", origin);
     response.setHeader("Vary", "Origin");
     response.setHeader("Access-Control-Expose-Headers", "WWW-Authenticate, Mcp-Session-Id");
   };
+}
+
+/** The part of it that is about hosts: for what the pages of every origin may read. */
+export function hostCheck({ host, allowedHosts }: ListenConfig): Guard {
+  const names = allowedHosts ?? (isLoopbackName(host) ? [...LOOPBACK, host] : undefined);
+  const hosts = names && [...names];
+  // One connection after another says the same: a name that has been accepted need not be parsed again.
+  let lastAccepted: string | undefined;
+  return (request) => {
+    if (hosts !== undefined && (lastAccepted === undefined || request.headers.host !== lastAccepted)) {
+      const checked = validateHostHeader(request.headers.host, hosts);
+      if (!checked.ok) throw rpc.forbidden(`this host is not served here (${checked.message})`);
+      if (!HOST.test(request.headers.host ?? "")) throw rpc.forbidden("this is not the name of a host");
+      lastAccepted = request.headers.host;
+    }
+  };
+}
+
+function isLoopbackName(host: string): boolean {
+  return LOOPBACK.has(host) || host.startsWith("127.");
+}
+
+/** Headers that the gateway decides by, or that name what a server decides by. */
+const SINGLE: ReadonlySet<string> = new Set([
+  "authorization",
+  "content-type",
+  "host",
+  "last-event-id",
+  "mcp-method",
+  "mcp-name",
+  "mcp-protocol-version",
+  "mcp-session-id",
+  "origin",
+]);
+
+/**
+ * Refuses a request that says twice what can be said once (RFC 9110 §5.3): of some headers node:http takes the first and of others
+ * both, a server gets all of them and may take the last, and the two must not decide by different ones.
+ * @throws HTTP 400
+ */
+export function checkSingle({ headers, rawHeaders }: IncomingMessage): void {
+  // As many names as lines: none is there twice. Every request passes here.
+  if (Object.keys(headers).length * 2 === rawHeaders.length) return;
+  const seen = new Set<string>();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? "").toLowerCase();
+    const isSingle = SINGLE.has(name) || name.startsWith("mcp-param-");
+    if (isSingle && seen.has(name)) throw rpc.invalidRequest(`the header ${name} is there more than once`);
+    seen.add(name);
+  }
 }
 
 /** Whether a browser asks for a modern client: then there is nobody to answer it but us. */

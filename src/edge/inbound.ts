@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { rpc } from "../protocol/errors.ts";
+import { isDeeperThan } from "../protocol/json-depth.ts";
 import type { Accepts } from "./outbound.ts";
 
 /** A body, and what it says. */
@@ -11,12 +12,22 @@ export interface Body {
   readonly fault?: string;
 }
 
+export interface BodyLimits {
+  readonly maxBodyBytes: number;
+  /** How deep its objects and arrays may be nested; absent for a body that need not be JSON, and is not looked into. */
+  readonly maxDepth?: number;
+}
+
 /**
  * Reads a body, whatever it is.
- * @throws 413
+ * @throws 413, and 400 for one that is nested too deep
  */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Body> {
-  const bytes = await readBytes(request, maxBytes);
+export async function readBody(
+  request: IncomingMessage,
+  { maxBodyBytes, maxDepth }: BodyLimits,
+): Promise<Body> {
+  const bytes = await readBytes(request, maxBodyBytes);
+  if (maxDepth !== undefined && isDeeperThan(bytes, maxDepth)) throw rpc.tooDeep(maxDepth);
   if (!isUtf8(bytes)) return { bytes, json: undefined, fault: "the body is not UTF-8" };
   try {
     return { bytes, json: JSON.parse(bytes.toString("utf8")) };
@@ -46,6 +57,12 @@ export function checkAcceptable(accept: string | undefined): void {
   if (!json && !stream) throw rpc.notAcceptable("application/json or text/event-stream");
 }
 
+/**
+ * A buffer costs a hundred bytes and more, whatever it holds, and a client may send one byte in each chunk: after so many they
+ * are put together.
+ */
+const MAX_LOOSE = 1_024;
+
 function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers["content-length"]) > maxBytes) return Promise.reject(rpc.bodyTooLarge(maxBytes));
   // Nothing of it would ever come, and the client would wait for ever.
@@ -54,10 +71,16 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
+    /** How many chunks there are behind the last block. */
+    let loose = 0;
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= maxBytes) {
         chunks.push(chunk);
+        loose += 1;
+        if (loose < MAX_LOOSE) return;
+        loose = 0;
+        chunks.push(Buffer.concat(chunks.splice(-MAX_LOOSE)));
       } else {
         // What is still to come is not worth reading.
         request.removeAllListeners("data").pause();

@@ -5,6 +5,7 @@ import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import { endUnread } from "./unread.ts";
+import type { Unsent } from "./unsent.ts";
 
 export interface ReplyOptions {
   /** `null` when the request's own could not be read. */
@@ -13,6 +14,8 @@ export interface ReplyOptions {
   readonly accepts: Accepts;
   /** How long the stream may be quiet. */
   readonly keepAliveMs: number;
+  /** Room for large messages, shared by all replies. Absent: there are none. */
+  readonly unsent?: Unsent;
 }
 
 export interface Accepts {
@@ -22,6 +25,9 @@ export interface Accepts {
 
 /** A client that is this far behind gets no more progress until it has caught up; answers are never dropped. */
 const MAX_BEHIND_BYTES = 1_048_576;
+/** Smaller messages need no room of their own. */
+const LARGE_CHARS = 65_536;
+const NEEDS_NONE = () => {};
 /** Made once: an error with its stack would be most of the cost of a signal. */
 const HUNG_UP = new Error("the client hung up");
 
@@ -63,14 +69,19 @@ export class HttpReply implements Reply {
   }
 
   error(error: RpcError): void {
-    this.#end(error.httpStatus, errorMessage(this.#options.id, error), error.headers);
+    this.#end(error.httpStatus, errorMessage(this.#options.id, error), sayable(error.headers));
   }
 
   notify(message: JsonRpcNotification | JsonText): boolean {
     if (this.#isDone || this.#response.writableLength > MAX_BEHIND_BYTES) return false;
     this.#stream();
-    if (this.#isStream) this.#event(typeof message === "string" ? message : toJson(message));
-    return this.#isStream;
+    if (!this.#isStream || this.#response.destroyed) return this.#isStream;
+    const text = typeof message === "string" ? message : toJson(message);
+    const give = this.#roomFor(text);
+    // Whoever comes again is told how things are by then.
+    if (give === undefined) this.#response.destroy();
+    else this.#event(text, give);
+    return give !== undefined;
   }
 
   acknowledge(): void {
@@ -121,6 +132,7 @@ export class HttpReply implements Reply {
 
   #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#isDone) return;
+    if (this.#roomFor(message) === undefined) return this.error(rpc.answersUnread());
     // A status is part of an error, and a stream has none of its own: what is refused is refused in JSON.
     if (!this.#options.accepts.json && status === 200) this.#stream();
     this.#stop();
@@ -144,8 +156,15 @@ export class HttpReply implements Reply {
   }
 
   /** JSON has no line breaks of its own, so a message is one line of data. */
-  #event(message: JsonText): void {
-    this.#response.write(`event: message\ndata: ${message}\n\n`);
+  #event(message: JsonText, onWritten?: () => void): void {
+    this.#response.write(`event: message\ndata: ${message}\n\n`, onWritten);
+  }
+
+  /** Gives how to say that the message is sent; `undefined` when there is no room for it. Small ones need none. */
+  #roomFor(message: JsonText): (() => void) | undefined {
+    const { unsent } = this.#options;
+    const isLarge = message.length > LARGE_CHARS && !this.#response.destroyed;
+    return isLarge && unsent !== undefined ? unsent.take(this.#response, message.length) : NEEDS_NONE;
   }
 
   #stop(): void {
@@ -153,3 +172,13 @@ export class HttpReply implements Reply {
     clearInterval(this.#keepAlive);
   }
 }
+
+/**
+ * Those that node:http takes (RFC 9110 §5.5). A challenge may repeat what somebody sent, and one that cannot be said must not keep the
+ * client from its answer.
+ */
+function sayable(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => IN_A_HEADER.test(value)));
+}
+
+const IN_A_HEADER = /^[\t\x20-\x7e\x80-\xff]*$/;

@@ -7,6 +7,24 @@ export interface Site {
   readonly path: string;
 }
 
+/**
+ * Whether a path at a server is likely to be taken for that of its endpoint. Servers differ in what they overlook: case, an
+ * escaped letter, slashes too many.
+ */
+export function isEndpoint({ route, path }: Site): boolean {
+  const { upstream } = route.config;
+  return upstream.transport !== "stdio" && overlooked(path) === overlooked(upstream.url.pathname);
+}
+
+/** Dots as the request that is forwarded has them: resolved. */
+function overlooked(path: string): string {
+  const { pathname } = new URL(`http://localhost${path}`);
+  const plain = pathname.replace(/%[0-7][0-9a-f]/gi, (escaped) =>
+    String.fromCharCode(Number.parseInt(escaped.slice(1), 16)),
+  );
+  return `/${plain.toLowerCase().split("/").filter(Boolean).join("/")}`;
+}
+
 const WELL_KNOWN = /^\/\.well-known\/[^/?]+(?=\/)/;
 
 /**

@@ -6,6 +6,7 @@ import { answerModern } from "../lanes/modern.ts";
 import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
+import { isDeeperThan } from "../protocol/json-depth.ts";
 import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { MAX_BATCH } from "../protocol/legacy.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
@@ -24,6 +25,8 @@ export interface StdioFrontOptions {
   readonly isAlone: boolean;
   /** How long one message of the client may be. */
   readonly maxLineBytes: number;
+  /** How deep its objects and arrays may be nested. */
+  readonly maxDepth: number;
 }
 
 /** How long what has been said may take to be in the pipe. */
@@ -101,6 +104,8 @@ export class StdioFront {
       );
     } else if (!isUtf8(bytes)) {
       this.#refuse(null, rpc.parseError("the line is not UTF-8"));
+    } else if (isDeeperThan(bytes, this.#options.maxDepth)) {
+      this.#refuse(null, rpc.tooDeep(this.#options.maxDepth));
     } else {
       const text = bytes.toString("utf8");
       if (text.trim() !== "") this.#readText(text);

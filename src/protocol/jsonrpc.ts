@@ -37,10 +37,15 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A string or an integer, as exact as it was sent; `0` and `""` are ids like any other. */
+/**
+ * A string or an integer, as exact as it was sent; `0` and `""` are ids like any other. One that is longer than any program makes
+ * is none: ids are kept, and said again with every message of a stream.
+ */
 export function isRequestId(value: unknown): value is RequestId {
-  return typeof value === "string" || Number.isSafeInteger(value);
+  return typeof value === "string" ? value.length <= MAX_ID_CHARS : Number.isSafeInteger(value);
 }
+
+const MAX_ID_CHARS = 1_024;
 
 /** What a text says; `undefined` when it is no JSON. */
 export function parseJson(text: string): unknown {

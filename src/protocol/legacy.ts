@@ -65,6 +65,16 @@ export function withoutEnvelope(params: JsonObject): JsonObject {
   return Object.keys(meta).length === 0 ? omit(params, ["_meta"]) : { ...params, _meta: meta };
 }
 
+/**
+ * A legacy server's result as a modern client may see it. What it calls the result's type means nothing in its revision, and would have
+ * the client answer questions that nobody has checked, or ask after a task that there is not.
+ */
+export function ofNoType(result: JsonObject): JsonObject {
+  return result.resultType === undefined || result.resultType === "complete"
+    ? result
+    : omit(result, ["resultType"]);
+}
+
 /** Something a server may ask the client for, and the capability the client has to declare for it. */
 export function requiredCapability(
   method: string,

@@ -154,6 +154,9 @@ test("arguments that are nested beyond any use do not bring the gateway down", a
   }).replace('"HERE"', `${"[".repeat(depth)}${"]".repeat(depth)}`);
   const headers = { ...LIST_HEADERS, "mcp-method": "tools/call", "mcp-name": "anything" };
   const answer = await read(await client().post(body, headers));
-  expect(answer.message).toMatchObject({ id: 1, error: { code: expect.any(Number) } });
+  expect(answer.message).toMatchObject({
+    id: null,
+    error: { code: -32600, message: expect.stringContaining("limits.maxDepth") },
+  });
   expect((await client().send("tools/list")).status).toBe(200);
 });

@@ -14,6 +14,7 @@ test.each<[string, string, number]>([
   ["a batch, before there is a session of 2025-03-26", '[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600],
   ["a message without a version", '{"id":1.5,"method":"tools/list"}', -32600],
   ["an id that is none", '{"jsonrpc":"2.0","id":null,"method":"tools/list"}', -32600],
+  ["a line nested too deep", `{"id":1,"x":${"[".repeat(200_000)}${"]".repeat(200_000)}}`, -32600],
 ])("%s: an error without an id, and the connection goes on", async (_, line, code) => {
   const client = startStdio(commandOf("odd-tools"));
   client.write(line);

@@ -5,6 +5,7 @@ import type { Exchange } from "../../src/lanes/lane.ts";
 import { listen } from "../../src/lanes/listen.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { TASKS_EXTENSION } from "../../src/protocol/modern.ts";
+import { Quotas } from "../../src/quotas/quotas.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { completed, newTask } from "../stores/samples.ts";
 import { SharedMemory } from "../stores/shared-backend.ts";
@@ -24,7 +25,13 @@ test("every state is told once, though it is looked at again and again", async (
     caller: { key: "c", headers: {} },
     envelope: { capabilities: { extensions: { [TASKS_EXTENSION]: {} } } },
     params: { notifications: { taskIds: [task.id] } },
-    route: { config: { name: "r" }, engine, upstream: {}, stopping: new AbortController().signal },
+    route: {
+      config: { name: "r" },
+      engine,
+      quotas: new Quotas({ total: {}, perRoute: {}, perCaller: {} }),
+      upstream: {},
+      stopping: new AbortController().signal,
+    },
     reply: {
       gone: leaving.signal,
       open: () => {},

@@ -24,7 +24,7 @@ test.for<[RpcError, code: number, httpStatus: number]>([
   [rpc.storeUnavailable(503), -32603, 503],
   [rpc.stopping(), -32603, 503],
   [rpc.stopped(), -32603, 200],
-  [rpc.tooManySessions("x"), -32603, 503],
+  [rpc.limitExceeded({ limit: "x", max: 1, httpStatus: 429, retryAfterMs: 1 }), -32603, 429],
   [rpc.upstreamFailed("x", {}), -32603, 200],
   [rpc.upstreamFailed("x", { status: 500 }), -32603, 200],
   [rpc.upstreamFailed("x", { status: 401 }), -32603, 401],
@@ -57,7 +57,7 @@ test("the data of an error is what the specification says", () => {
   expect(Object.keys(rpc.unknownTask().toJSON())).toEqual(["code", "message"]);
 });
 
-test.for([rpc.storeUnavailable(), rpc.storeUnavailable(503), rpc.stopping(), rpc.tooManySessions("x")])(
+test.for([rpc.storeUnavailable(), rpc.storeUnavailable(503), rpc.stopping()])(
   "%j says that it may be tried again, and when, also in a header where the status is 503",
   (error) => {
     expect(error.data).toEqual({ retryable: true, retryAfterMs: 1_000 });
