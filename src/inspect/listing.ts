@@ -14,6 +14,7 @@ export interface Listed {
 
 /** A server that never comes to the end of a list is not followed further. */
 const MAX_PAGES = 100;
+const MAX_ITEMS = 100_000;
 const HINTS = ["readOnlyHint", "idempotentHint", "destructiveHint", "openWorldHint"] as const;
 
 /** Lists everything that the server says it has. What it does not list is a problem to be told, and no failure. */
@@ -74,7 +75,8 @@ async function listOne(server: Speaker, method: string, field: string): Promise<
     if ("error" in response) throw new Error(`the server refused: ${response.error.message}`);
     const { [field]: listed, nextCursor } = response.result;
     if (!Array.isArray(listed)) throw new Error(`the answer has no list of ${field}`);
-    items.push(...listed.filter(isObject));
+    for (const item of listed) if (isObject(item)) items.push(item);
+    if (items.length > MAX_ITEMS) throw new Error(`the list has more than ${MAX_ITEMS} ${field}`);
     if (typeof nextCursor !== "string") return items;
     cursor = nextCursor;
   }

@@ -1,6 +1,6 @@
 import { fromServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
-import { withoutEnvelope } from "../protocol/legacy.ts";
+import { ofNoType, withoutEnvelope } from "../protocol/legacy.ts";
 import { MODERN_VERSIONS, modernResult, withCacheHints, withTasks } from "../protocol/modern.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { type Exchange, type Lane, ownerOf, serverInfo } from "./lane.ts";
@@ -50,7 +50,7 @@ async function ask(exchange: Exchange): Promise<JsonObject> {
   const control = route.upstream.control(ownerOf(exchange));
   const response = await control.ask(method, withoutEnvelope(params)).catch(rejectAsRpcError);
   if ("error" in response) throw fromServer(response.error);
-  return response.result;
+  return ofNoType(response.result);
 }
 
 function answer({ reply, route }: Exchange, result: JsonObject): void {

@@ -4,6 +4,8 @@ import { toEvent } from "../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS, isEventStream, KEEP_ALIVE } from "../protocol/headers.ts";
 import { isObject, type JsonText, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import { errorMessage } from "../protocol/modern.ts";
+import { toFailure } from "../upstreams/failure.ts";
+import { JsonGauge } from "../upstreams/json-gauge.ts";
 import { EventTap } from "./event-tap.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { AnswerHead, Passage } from "./transparent.ts";
@@ -92,7 +94,10 @@ export class LongAnswer implements OpenStream {
           return toBytes(
             errorMessage(id, rpc.badGateway(`The server compressed (${encoding}) what was to be plain`)),
           );
-        return toBytes(toAnswer(Buffer.concat(chunks).toString("utf8"), id, head.status));
+        const body = Buffer.concat(chunks);
+        const excess = excessOf(body);
+        if (excess !== undefined) return toBytes(errorMessage(id, rpc.badGateway(excess)));
+        return toBytes(toAnswer(body.toString("utf8"), id, head.status));
       },
       cutOff: () => toBytes(errorMessage(id, rpc.badGateway("The server broke off its answer"))),
     };
@@ -113,6 +118,16 @@ function toAnswer(body: string, id: RequestId, status: number): JsonText {
   }
   const said = isObject(message) && isJsonRpcError(message.error) ? message.error : undefined;
   return errorMessage(id, said ?? rpc.internal(`The server answered HTTP ${status}`));
+}
+
+/** What there is too much of to look for the answer in it. How deep it is does not matter: it is read, and not written again. */
+function excessOf(body: Buffer): string | undefined {
+  try {
+    new JsonGauge(Number.POSITIVE_INFINITY).take(body);
+    return undefined;
+  } catch (error) {
+    return toFailure(error).message;
+  }
 }
 
 function isEvents({ status, headers }: AnswerHead): boolean {

@@ -1,5 +1,6 @@
 import { type RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import type { JsonObject, JsonRpcError, JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import { ofNoType } from "../protocol/legacy.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 
 /**
@@ -14,9 +15,10 @@ export type CallEnd =
   | { readonly kind: "cancelled"; readonly reason: string }
   | { readonly kind: "left" };
 
-/** The end that the server's answer is. */
-export function toEnd(response: JsonRpcResponse, isModern: boolean): CallEnd {
-  if ("result" in response) return { kind: "result", result: response.result };
+/** The end that the server's answer is. `isBridged`: the client speaks 2026-07-28, and the server does not. */
+export function toEnd(response: JsonRpcResponse, isModern: boolean, isBridged = false): CallEnd {
+  if (!("error" in response))
+    return { kind: "result", result: isBridged ? ofNoType(response.result) : response.result };
   return { kind: "error", error: response.error, ...(isModern ? { isModern } : {}) };
 }
 

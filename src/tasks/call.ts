@@ -249,9 +249,10 @@ export class Call implements SessionHolder {
         const response = await this.#sending.exchange();
         // A legacy client knows what to do about the error itself, and a modern server asks in another way.
         const { capabilities, isModern = false, resume, mayRepeat = resume === undefined } = this.#options;
-        const isOurs = capabilities !== undefined && !isModern && mayRepeat && round < MAX_VISITS;
+        const isBridged = capabilities !== undefined && !isModern;
+        const isOurs = isBridged && mayRepeat && round < MAX_VISITS;
         const pages = isOurs && "error" in response ? requiredVisits(response.error) : [];
-        if (pages.length === 0) return this.#finish(toEnd(response, isModern));
+        if (pages.length === 0) return this.#finish(toEnd(response, isModern, isBridged));
         if (!(await this.#visit(pages))) return;
       }
     } catch (error) {
@@ -262,13 +263,13 @@ export class Call implements SessionHolder {
     }
   }
 
-  /** Never rejects: an early answer of the wrong shape is the client's fault, and ends the call. */
+  /** Never rejects: an early answer of the wrong shape, or one question too many, ends the call. */
   async #ask({ jsonrpc: _, id, ...asked }: InputRequest & { id?: RequestId }, key?: string): Promise<Answer> {
     try {
       return await this.#questions.ask(asked, id, key);
     } catch (error) {
       this.#abandon({ kind: "ours", error: toRpcError(error) });
-      return { error: { code: -32602, message: "The client's answer has the wrong shape" } };
+      return { error: { code: -32602, message: "The question cannot be answered" } };
     }
   }
 

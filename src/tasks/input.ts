@@ -19,11 +19,11 @@ interface Kind {
 }
 
 /** The kinds of questions that 2026-07-28 has a place for (MRTR §Server Requirements). */
-const KINDS: Readonly<Record<string, Kind>> = {
-  "elicitation/create": { name: "elicitation", answer: ElicitResultSchema },
-  "sampling/createMessage": { name: "sampling", answer: CreateMessageResultWithToolsSchema },
-  "roots/list": { name: "roots", answer: ListRootsResultSchema },
-};
+const KINDS: ReadonlyMap<string, Kind> = new Map([
+  ["elicitation/create", { name: "elicitation", answer: ElicitResultSchema }],
+  ["sampling/createMessage", { name: "sampling", answer: CreateMessageResultWithToolsSchema }],
+  ["roots/list", { name: "roots", answer: ListRootsResultSchema }],
+]);
 
 /** Keys are unique in the life of a call, whatever a server suggests (Tasks §Task Update Requests). */
 export class InputKeys {
@@ -44,6 +44,10 @@ export class InputKeys {
     return [...this.#used];
   }
 
+  get count(): number {
+    return this.#used.size;
+  }
+
   /** `given`: what the server itself calls the question, if it has a name for it. */
   next(request: Pick<JsonRpcRequest, "method" | "params">, given?: string): string {
     const meta = request.params?._meta;
@@ -51,7 +55,7 @@ export class InputKeys {
     const isName = typeof hint === "string" && hint !== "" && hint.length <= MAX_KEY_LENGTH;
     const wanted = isName ? `${hint}${this.#suffix}` : undefined;
     const isUsable = wanted !== undefined && !this.#used.has(wanted);
-    const key = isUsable ? wanted : this.#minted(KINDS[request.method]?.name ?? "input");
+    const key = isUsable ? wanted : this.#minted(KINDS.get(request.method)?.name ?? "input");
     this.#used.add(key);
     return key;
   }
@@ -73,7 +77,7 @@ export function modernInputRequests(asked: InputRequests): InputRequests {
 
 /** Whether 2026-07-28 has a place for a question (MRTR §Server Requirements). */
 export function isModernInput({ method }: InputRequest): boolean {
-  return Object.hasOwn(KINDS, method);
+  return KINDS.has(method);
 }
 
 /** The same, without what only made sense on the server's session: an `elicitationId`, and progress on the question. */
@@ -98,7 +102,7 @@ export function modernInputRequest({ params, ...asked }: InputRequest): InputReq
  */
 export function checkAnswer(key: string, method: string, answer: unknown): JsonObject {
   if (!isObject(answer)) throw rpc.invalidParams(`inputResponses[${JSON.stringify(key)}] must be an object`);
-  const checked = KINDS[method]?.answer.safeParse(answer);
+  const checked = KINDS.get(method)?.answer.safeParse(answer);
   if (checked !== undefined && !checked.success) {
     const [issue] = checked.error.issues;
     const where = [JSON.stringify(key), ...(issue?.path ?? []).map((part) => JSON.stringify(part))].join(

@@ -24,18 +24,32 @@ export function toOutcome(
         isOurs: true,
       };
     }
-    case "error":
+    case "error": {
+      const bytes = Buffer.byteLength(toJson(end.error));
+      if (bytes > maxResultBytes)
+        return {
+          kind: "failed",
+          endedAt,
+          error: rpc.resultTooLarge(bytes, maxResultBytes).toJSON(),
+          isOurs: true,
+        };
       return {
         kind: "failed",
         endedAt,
         error: end.error,
         ...(end.isModern === undefined ? {} : { isModern: end.isModern }),
       };
+    }
     case "ours":
       return { kind: "failed", endedAt, error: end.error.toJSON(), isOurs: true };
     case "cancelled":
       return { kind: "cancelled", endedAt, reason: end.reason };
   }
+}
+
+/** Whether the outcome that stands is the one that was to be written, as far as that can be told. */
+export function isSame(standing: Outcome, written: Outcome): boolean {
+  return standing.kind === written.kind && standing.endedAt === written.endedAt;
 }
 
 /**
@@ -65,4 +79,27 @@ function toolFailure({ isError, content }: JsonObject): string | undefined {
   );
   const said = texts.find((text) => typeof text === "string" && text !== "");
   return typeof said === "string" ? said.slice(0, MAX_FAILURE_LENGTH) : "The tool reported an error";
+}
+
+/** How many bytes it takes to keep it, but for what every outcome has. */
+export function sizeOf(outcome: Outcome): number {
+  return outcome.kind === "completed"
+    ? Buffer.byteLength(outcome.result)
+    : Buffer.byteLength(toJson(outcome));
+}
+
+export function noRoom(endedAt: number): Outcome {
+  const reason =
+    "The server has answered, but the task store was away, and the gateway had no more room to keep the answer (maxUnwritten)";
+  return { kind: "lost", endedAt, reason };
+}
+
+/** No text can be longer than what V8 allows for one, whatever the store would take. */
+export function isTooLong(error: unknown): boolean {
+  return error instanceof Error && (error instanceof RangeError || isTooLong(error.cause));
+}
+
+export function tooLong(endedAt: number): Outcome {
+  const error = rpc.internal("The server's answer is too long to be kept");
+  return { kind: "failed", endedAt, error: error.toJSON(), isOurs: true };
 }

@@ -1,14 +1,23 @@
-import type { JsonObject, RequestId } from "../protocol/jsonrpc.ts";
+import { rpc } from "../protocol/errors.ts";
+import { type JsonObject, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import type { Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
 import { keepAsking } from "../upstreams/keep-asking.ts";
 import type { CallSession } from "../upstreams/session.ts";
 import { checkAnswer, InputKeys } from "./input.ts";
+
+/** Questions are kept with their task, and all of them are shown whenever it is asked for. */
+const MAX_OPEN = 100;
+const MAX_OPEN_LENGTH = 8_388_608;
+/** A server that asks and takes it back would never come to an end, and no key is used twice. */
+const MAX_ASKED = 1_000;
 
 /** What whoever asked is told: the answer, that there will be none, or nothing, if they do not want to know any more. */
 export type Answer = InputAnswer | undefined;
 
 interface Question {
   readonly request: InputRequest;
+  /** Of its text. */
+  readonly length: number;
   readonly settle: (answer: Answer) => void;
 }
 
@@ -52,7 +61,9 @@ export class Questions {
     this.#options = options;
     const { asked, usedKeys, inputRequests } = options.before ?? NOTHING;
     this.#keys = new InputKeys(usedKeys, options.run);
-    this.#restored = Object.entries(asked).map(([key, id]) => this.#restore(key, id, inputRequests[key]));
+    this.#restored = Object.entries(asked).map(([key, id]) =>
+      this.#restore(key, id, Object.hasOwn(inputRequests, key) ? inputRequests[key] : undefined),
+    );
   }
 
   /** The server's ids of its questions, by key, until it has the answer. */
@@ -76,17 +87,18 @@ export class Questions {
   /**
    * Asks, and resolves when there is an answer or when it is certain that there will be none. `name`: the server's own for
    * the question, where it has one.
-   * @throws -32602 when an answer came early and has the wrong shape
+   * @throws -32602 when an answer came early and has the wrong shape, and -32603 when the server asks too much
    */
   ask(request: InputRequest, upstreamId?: RequestId, name?: string): Promise<Answer> {
     if (this.#isClosed) return Promise.resolve(OVER);
+    const length = this.#measured(request);
     const key = this.#keys.next(request, name);
     const { early, onChange } = this.#options;
     if (upstreamId !== undefined) this.#asked.set(key, upstreamId);
     if (Object.hasOwn(early, key))
       return Promise.resolve({ result: checkAnswer(key, request.method, early[key]) });
     return new Promise((settle) => {
-      this.#open.set(key, { request, settle });
+      this.#open.set(key, { request, length, settle });
       onChange();
     });
   }
@@ -164,11 +176,27 @@ export class Questions {
     this.#settleAll(isLeft ? undefined : OVER);
   }
 
+  /** How long the question is. @throws -32603 when it is one too many */
+  #measured(request: InputRequest): number {
+    const { length } = toJson(request);
+    const lengths = [...this.#open.values()].map((question) => question.length);
+    const excess =
+      lengths.length >= MAX_OPEN
+        ? `more than ${MAX_OPEN} questions at once`
+        : this.#keys.count >= MAX_ASKED
+          ? `more than ${MAX_ASKED} questions in one call`
+          : lengths.reduce((sum, one) => sum + one, length) > MAX_OPEN_LENGTH
+            ? `questions of more than ${MAX_OPEN_LENGTH} characters`
+            : undefined;
+    if (excess !== undefined) throw rpc.internal(`The server asked ${excess}`);
+    return length;
+  }
+
   #restore(key: string, id: RequestId, request: InputRequest | undefined): Restored {
     this.#asked.set(key, id);
     const answer = new Promise<Answer>((settle) => {
       if (request === undefined) this.#untold.set(key, settle);
-      else this.#open.set(key, { request, settle });
+      else this.#open.set(key, { request, length: toJson(request).length, settle });
     });
     return { id, request, answer };
   }

@@ -11,6 +11,8 @@ const MIN_AGE_MS = 1_000;
 /** A call waits no longer than this for the list. */
 const PATIENCE_MS = 2_000;
 const MAX_PAGES = 100;
+/** Nobody calls so many: a server that lists more has lost count, and what is kept of them is kept for every caller. */
+const MAX_TOOLS = 20_000;
 
 type Tools = ReadonlyMap<string, KnownTool>;
 
@@ -99,10 +101,13 @@ export class ToolCatalogue {
       if ("error" in response) break;
       const listed = Array.isArray(response.result.tools) ? response.result.tools : [];
       for (const tool of listed) {
-        if (isObject(tool) && typeof tool.name === "string") tools.set(tool.name, knownOf(tool));
+        if (isObject(tool) && typeof tool.name === "string" && tools.size < MAX_TOOLS)
+          tools.set(tool.name, knownOf(tool));
       }
-      cursor = response.result.nextCursor;
-      if (cursor === undefined || cursor === null) break;
+      const { nextCursor } = response.result;
+      // Another page that is the same page would be read until nobody may read any more.
+      if (typeof nextCursor !== "string" || nextCursor === cursor || tools.size >= MAX_TOOLS) break;
+      cursor = nextCursor;
     }
     return tools;
   }

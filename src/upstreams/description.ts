@@ -10,11 +10,19 @@ export interface ServerDescription {
   readonly instructions?: string;
 }
 
+/** It is kept, and told to every client. */
+const MAX_DESCRIPTION_LENGTH = 1_048_576;
+
 /** Reads the answer to `initialize`. @throws UpstreamFailure when it is none, or of a version that we do not speak */
 export function readDescription(result: JsonObject): ServerDescription {
   const { protocolVersion, capabilities, serverInfo, instructions } = result;
   if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion)) {
     const message = `The server speaks protocol version ${JSON.stringify(protocolVersion)}, expected one of ${LEGACY_VERSIONS.join(", ")}`;
+    throw new UpstreamFailure(message, { mayHaveRun: false });
+  }
+  const size = JSON.stringify(result).length;
+  if (size > MAX_DESCRIPTION_LENGTH) {
+    const message = `The server says ${size} characters of itself in answer to initialize, expected ${MAX_DESCRIPTION_LENGTH} at most`;
     throw new UpstreamFailure(message, { mayHaveRun: false });
   }
   return {

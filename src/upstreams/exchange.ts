@@ -24,6 +24,8 @@ export interface Reconnecting {
   readonly scheduler: (reconnect: () => void, delayMs: number) => () => void;
 }
 
+const MAX_EVENT_ID_LENGTH = 2_048;
+
 /** What is known of the events of one request: which the last one was, and whether the answer was among them. */
 export class EventLog {
   readonly #context: ExchangeContext;
@@ -46,6 +48,8 @@ export class EventLog {
 
   /** To be given every event id. The transport tells it right before the event's message. */
   readonly note = (id: string): void => {
+    // It is written down with every checkpoint, and no server takes a longer one back in a header.
+    if (id.length > MAX_EVENT_ID_LENGTH) return;
     this.lastEventId = id;
     if (this.#onEvent === undefined) return;
     // An event's effect comes before its id, and whoever goes on after the answer would wait for it in vain.

@@ -1,8 +1,12 @@
+import { setMaxListeners } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { Agent, type Dispatcher } from "undici";
 import { isJsonRpcError } from "../protocol/errors.ts";
 import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
+import { guardedConnector } from "./guarded-connections.ts";
+import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
 
 /** Connections to servers, for sessions to share. */
 export interface UpstreamAgents {
@@ -19,7 +23,7 @@ const AGENTS = 32;
  * has its own deadline instead.
  */
 export function upstreamAgents(): UpstreamAgents {
-  const options = { headersTimeout: 0, bodyTimeout: 0, connectTimeout: 10_000 };
+  const options = { headersTimeout: 0, bodyTimeout: 0, connect: guardedConnector(10_000) };
   const agents = Array.from({ length: AGENTS }, () => new Agent(options));
   let turn = 0;
   return {
@@ -37,6 +41,8 @@ export interface UpstreamFetchOptions {
   readonly dispatcher: Dispatcher;
   /** How long a JSON answer, or one event of a stream, may be. */
   readonly maxMessageBytes: number;
+  /** How deep it may be nested; 128 unless it is said otherwise. */
+  readonly maxDepth?: number | undefined;
 }
 
 /** What the sender of a request knows of the answer, and wants to know of it. */
@@ -54,9 +60,15 @@ export type UpstreamFetch = (url: string | URL, init?: RequestInit, expected?: E
  * The `fetch` that the SDK's transports are given: bounded in memory, unbounded in time, and with refusals as
  * `UpstreamFailure`s that keep what the server said.
  */
-export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOptions): UpstreamFetch {
+export function upstreamFetch({
+  dispatcher,
+  maxMessageBytes,
+  maxDepth = MAX_DEPTH,
+}: UpstreamFetchOptions): UpstreamFetch {
   return async (url, init, expected) => {
     const target = new URL(url);
+    // All requests of a session have one signal, and a server may ask so much at once that there are many of them.
+    if (init?.signal) setMaxListeners(0, init.signal);
     const response = await dispatcher
       .request({
         origin: target.origin,
@@ -66,6 +78,8 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
         headers: { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" },
         body: (init?.body ?? null) as string | null,
         signal: init?.signal ?? null,
+        // Answers are read as they come, and counted: a reader that is one turn behind is no reason to let the server wait.
+        highWaterMark: maxMessageBytes,
       })
       .catch((error: unknown) => Promise.reject(toFailure(error)));
     const { statusCode: status, headers, body } = response;
@@ -77,7 +91,7 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
     }
     // 405 is how a server says that it has no stream to listen to (2025-11-25, Transports §Listening for Messages).
     if (status >= 400 && !(status === 405 && init?.method === "GET")) {
-      throw await refusal(response, maxMessageBytes);
+      throw await refusal(response, { maxMessageBytes, maxDepth });
     }
     expected?.onAccepted();
     const plain = flat(headers);
@@ -86,28 +100,32 @@ export function upstreamFetch({ dispatcher, maxMessageBytes }: UpstreamFetchOpti
       return new Response(null, { status, headers: plain });
     }
     if (!isEventStream(headers["content-type"])) {
-      const content = await text(body, new MessageLimit(maxMessageBytes, false));
+      const content = await text(body, new MessageLimit({ maxMessageBytes, maxDepth }, false));
       return lightResponse(status, plain, () => JSON.parse(content));
     }
-    const chunks = body[Symbol.asyncIterator]();
-    // A stream to listen to need not begin with anything; one that answers does.
-    const first = init?.method === "POST" ? await chunks.next() : undefined;
-    const answer = first?.value && expected && quickAnswer(first.value, expected);
-    if (answer !== undefined) {
-      void readToEnd(chunks, body);
-      return lightResponse(status, { ...plain, "content-type": "application/json" }, () => answer);
-    }
-    const limit = new MessageLimit(maxMessageBytes, true);
+    const limit = new MessageLimit({ maxMessageBytes, maxDepth }, true);
     const take = (chunk: Buffer) => {
       try {
-        limit.take(chunk);
+        return { bytes: chunk, lines: limit.take(chunk) };
       } catch (error) {
         body.destroy();
         expected?.onOverflow(toFailure(error));
         throw error;
       }
     };
-    return new Response(bounded(first, chunks, body, take), { status, headers: plain });
+    const chunks = body[Symbol.asyncIterator]();
+    const read = async () => {
+      const { done, value } = await chunks.next();
+      return done || value === undefined ? undefined : take(value);
+    };
+    // A stream to listen to need not begin with anything; one that answers does.
+    const first = init?.method === "POST" ? await read() : undefined;
+    const answer = first && expected && quickAnswer(first.bytes, expected);
+    if (answer !== undefined) {
+      void readToEnd(chunks, body);
+      return lightResponse(status, { ...plain, "content-type": "application/json" }, () => answer);
+    }
+    return new Response(bounded(first, read, body), { status, headers: plain });
   };
 }
 
@@ -117,10 +135,10 @@ const MAX_REFUSAL_BYTES = 16_384;
 
 async function refusal(
   { statusCode: status, headers, body }: Dispatcher.ResponseData,
-  maxMessageBytes: number,
+  limits: MessageLimits,
 ): Promise<UpstreamFailure> {
-  const maxBytes = isJson(headers["content-type"]) ? maxMessageBytes : MAX_REFUSAL_BYTES;
-  const said = await text(body, new MessageLimit(maxBytes, false)).catch(() => "");
+  const maxMessageBytes = isJson(headers["content-type"]) ? limits.maxMessageBytes : MAX_REFUSAL_BYTES;
+  const said = await text(body, new MessageLimit({ ...limits, maxMessageBytes }, false)).catch(() => "");
   const rpcError = readRpcError(said);
   const wwwAuthenticate = flat(headers)["www-authenticate"];
   const detail =
@@ -134,18 +152,26 @@ async function refusal(
   });
 }
 
+interface MessageLimits {
+  readonly maxMessageBytes: number;
+  readonly maxDepth: number;
+}
+
 /** Counts what one message needs, and refuses when it is too much. */
 class MessageLimit {
   readonly #maxBytes: number;
   readonly #isStream: boolean;
+  readonly #gauge: JsonGauge;
   #bytes = 0;
 
-  constructor(maxBytes: number, isStream: boolean) {
-    this.#maxBytes = maxBytes;
+  constructor({ maxMessageBytes, maxDepth }: MessageLimits, isStream: boolean) {
+    this.#maxBytes = maxMessageBytes;
     this.#isStream = isStream;
+    this.#gauge = new JsonGauge(maxDepth, isStream);
   }
 
-  take(chunk: Buffer): void {
+  /** How many lines end in the chunk. @throws UpstreamFailure */
+  take(chunk: Buffer): number {
     // A blank line ends an event; one that is cut in two by the network only makes the count stricter.
     const boundary = this.#isStream ? Math.max(chunk.lastIndexOf("\n\n"), chunk.lastIndexOf("\n\r\n")) : -1;
     this.#bytes = boundary === -1 ? this.#bytes + chunk.length : chunk.length - boundary;
@@ -154,6 +180,7 @@ class MessageLimit {
         mayHaveRun: true,
       });
     }
+    return this.#gauge.take(chunk);
   }
 }
 
@@ -206,21 +233,26 @@ function lightResponse(status: number, headers: Record<string, string>, json: ()
 
 type Chunks = AsyncIterator<Buffer, void>;
 
+interface Piece {
+  readonly bytes: Buffer;
+  /** How many of them end here. */
+  readonly lines: number;
+}
+
+type Read = () => Promise<Piece | undefined>;
+
 /** The body as a web stream that is read no faster than it is consumed. */
 function bounded(
-  first: IteratorResult<Buffer, void> | undefined,
-  chunks: Chunks,
+  first: Piece | undefined,
+  read: Read,
   body: Dispatcher.ResponseData["body"],
-  take: (chunk: Buffer) => void,
 ): ReadableStream<Uint8Array> {
-  let next = first;
+  const slices = handedOver(first, read);
   return new ReadableStream(
     {
       async pull(controller) {
-        const { done, value } = next ?? (await chunks.next());
-        next = undefined;
-        if (done || value === undefined) return controller.close();
-        take(value);
+        const { done, value } = await slices.next();
+        if (done) return controller.close();
         controller.enqueue(value);
       },
       cancel: () => void body.destroy(),
@@ -228,6 +260,24 @@ function bounded(
     { highWaterMark: 0 },
   );
 }
+
+/**
+ * As it came, but for what has many events in few bytes: to read those takes a thousand times as long as to receive them, and others have
+ * their turn in between.
+ */
+async function* handedOver(first: Piece | undefined, read: Read): AsyncGenerator<Buffer, void> {
+  for (let piece = first ?? (await read()); piece !== undefined; piece = await read()) {
+    const { bytes, lines } = piece;
+    const sliceBytes = lines <= MAX_LINES ? bytes.length : Math.ceil((bytes.length * MAX_LINES) / lines);
+    for (let at = 0; at < bytes.length; at += sliceBytes) {
+      if (at > 0) await setImmediate();
+      yield bytes.subarray(at, at + sliceBytes);
+    }
+  }
+}
+
+/** So many are read at a stretch. */
+const MAX_LINES = 128;
 
 function flat(headers: Dispatcher.ResponseData["headers"]): Record<string, string> {
   const entries = Object.entries(headers).filter(([, value]) => value !== undefined);

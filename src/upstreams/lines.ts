@@ -26,7 +26,10 @@ export class LineSplitter {
     const lines: Line[] = [];
     let start = 0;
     for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, start)) {
-      lines.push(...this.#take(chunk.subarray(start, end)), ...this.#complete());
+      const part = chunk.subarray(start, end);
+      const isWhole = this.#heldBytes === 0 && !this.#isSkipping && part.length <= this.#maxLineBytes;
+      if (isWhole) lines.push({ bytes: part, isCut: false });
+      else lines.push(...this.#take(part), ...this.#complete());
       start = end + 1;
     }
     lines.push(...this.#take(chunk.subarray(start)));

@@ -30,6 +30,7 @@ export interface ModernServerOptions {
   readonly nextDispatcher: () => Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
+  readonly maxDepth?: number | undefined;
   readonly description: () => ModernDescription;
   /** The server answered as one of an older revision would. */
   readonly onDoubt: (headers: Readonly<Record<string, string>>) => void;
@@ -136,7 +137,7 @@ export class ModernServer {
     { id, method, params, headers: given = {}, signal, ...listener }: ModernAsking,
     computed: Readonly<Record<string, string>>,
   ): Promise<JsonRpcResponse> {
-    const { url, headers, nextDispatcher, maxMessageBytes } = this.#options;
+    const { url, headers, nextDispatcher, maxMessageBytes, maxDepth } = this.#options;
     const stopped = new AbortController();
     const onAbort = () => stopped.abort(signal.reason);
     if (signal.aborted) onAbort();
@@ -148,7 +149,7 @@ export class ModernServer {
         {
           url,
           headers: { ...given, ...owner.headers, ...headers, ...computed },
-          fetch: upstreamFetch({ dispatcher: nextDispatcher(), maxMessageBytes }),
+          fetch: upstreamFetch({ dispatcher: nextDispatcher(), maxMessageBytes, maxDepth }),
           signal: stopped.signal,
           ...listener,
         },

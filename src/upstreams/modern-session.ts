@@ -32,6 +32,8 @@ export type SendModern = (
 /** A server that is never content is given up, and so is one that asks for more than anybody would answer. */
 const MAX_ROUNDS = 1_000;
 const MAX_QUESTIONS = 100;
+/** It goes back with every round, and a client would have to send it as well. */
+const MAX_STATE_LENGTH = 1_048_576;
 /** How long to wait before a request is made again for which nobody had to be asked: at first, and at the most. */
 const RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
@@ -98,8 +100,12 @@ export class ModernSession implements CallSession {
     let retryMs = RETRY_MS;
     for (let count = 0; count < MAX_ROUNDS; count += 1) {
       const response = await this.#ask(method, round, listener, signal);
+      // Whoever is not told of the Tasks extension has nothing to do with the server's tasks (Tasks §Capability Negotiation).
+      if ("result" in response && response.result.resultType === "task") throw untold();
       if ("error" in response || response.result.resultType !== "input_required") return response;
       const { inputRequests, requestState } = response.result;
+      if (requestState !== undefined && !isState(requestState))
+        throw unusable(`its requestState is no text of ${MAX_STATE_LENGTH} characters at most`);
       const state = requestState === undefined ? {} : { requestState };
       const questions = readQuestions(inputRequests);
       if (questions.length > 0) {
@@ -183,6 +189,16 @@ function readQuestions(inputRequests: unknown): Question[] {
     const { params, ...asked } = request as Question["request"];
     return { key, request: isObject(params) ? { ...asked, params } : asked };
   });
+}
+
+function isState(value: unknown): value is string {
+  return typeof value === "string" && value.length <= MAX_STATE_LENGTH;
+}
+
+function untold(): UpstreamFailure {
+  const message =
+    "The server answered with a task of its own, though it was not told that the client knows any";
+  return new UpstreamFailure(message, { mayHaveRun: true });
 }
 
 function unusable(why: string): UpstreamFailure {

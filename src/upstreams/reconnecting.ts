@@ -11,9 +11,17 @@ export const RESUMING = {
 /** Sooner than this after a cut, several server SDKs lose the stream. */
 export const MIN_RECONNECT_DELAY_MS = 500;
 
+/** A timer of more than 24 days goes off at once, and nobody waits half as long for an answer. */
+const MAX_RECONNECT_DELAY_MS = 300_000;
+
+/** How long to wait before a stream is opened again, whatever the server wants (`retry`). */
+export function reconnectDelay(wantedMs: number): number {
+  return Math.min(Math.max(wantedMs, MIN_RECONNECT_DELAY_MS), MAX_RECONNECT_DELAY_MS);
+}
+
 /** How transports reconnect by themselves. Returns how to call it off. */
 export function reconnectLater(reconnect: () => void, delayMs: number): () => void {
-  const timer = setTimeout(reconnect, Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
+  const timer = setTimeout(reconnect, reconnectDelay(delayMs));
   return () => clearTimeout(timer);
 }
 

@@ -8,6 +8,7 @@ import {
   isRefusal,
   MIN_RECONNECT_DELAY_MS,
   RESUMING,
+  reconnectDelay,
   retryDelay,
 } from "./reconnecting.ts";
 import type { AskListener } from "./wire.ts";
@@ -95,7 +96,7 @@ export class ResumedExchange {
         if (!isPatient) endAfter(SILENCE_MS, MIN_RECONNECT_DELAY_MS);
       };
       const scheduler = (_: () => void, delayMs: number) => {
-        resolve(Math.max(delayMs, MIN_RECONNECT_DELAY_MS));
+        resolve(reconnectDelay(delayMs));
         return () => {};
       };
       const onBytes = () => clearTimeout(timer);

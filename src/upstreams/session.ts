@@ -13,7 +13,7 @@ import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import { inTime } from "./in-time.ts";
-import type { Asking, AskListener, EventPlace, Wire } from "./wire.ts";
+import { type Asking, type AskListener, type EventPlace, nothingToResume, type Wire } from "./wire.ts";
 
 /** What a call needs of a session, of whatever revision. */
 export interface CallSession {
@@ -109,6 +109,10 @@ interface Pending {
 
 /** A call waits no longer than this for its log messages. */
 const LOG_LEVEL_PATIENCE_MS = 2_000;
+/** How long a server may take to say something of a request that was cancelled. */
+const CANCEL_PATIENCE_MS = 5_000;
+/** A server that pings without end would have us open a connection for every answer. */
+const MAX_TELLING = 256;
 
 /** A legacy MCP session: who asked what, and to whom what the server sends belongs. */
 export class Session implements ResumingSession {
@@ -120,6 +124,7 @@ export class Session implements ResumingSession {
   #lastId = 0;
   readonly #idPrefix: string | undefined;
   #logLevel: string | undefined;
+  #telling = 0;
   #isClosed = false;
   #isLost = false;
 
@@ -196,7 +201,7 @@ export class Session implements ResumingSession {
       requestId,
       progressToken,
       listener,
-      (hears) => this.#wire.pickUp?.resume(requestId, lastEventId, hears) ?? NOTHING_TO_RESUME,
+      (hears) => this.#wire.pickUp?.resume(requestId, lastEventId, hears) ?? nothingToResume(),
     );
   }
 
@@ -219,10 +224,11 @@ export class Session implements ResumingSession {
   async setLogLevel(level: string): Promise<void> {
     if (this.#logLevel === level || !isObject(this.server.capabilities.logging)) return;
     this.#logLevel = level;
-    const { response } = this.request("logging/setLevel", { level });
+    const { response, cancel } = this.request("logging/setLevel", { level });
     await within(LOG_LEVEL_PATIENCE_MS, response).catch(() => {});
     // An answer that comes later, or not at all, is of no interest.
     response.catch(() => {});
+    cancel("it takes too long");
   }
 
   /** Ends the session, or leaves it to somebody else; what is still waiting for an answer gets none. Never rejects. */
@@ -317,25 +323,25 @@ export class Session implements ResumingSession {
     return pending !== undefined;
   }
 
+  /** A server that does not come to rest would keep a stream open for nothing, as long as others use the session. */
   #cancel(id: RequestId, reason: string): void {
-    if (this.#pending.has(id)) this.notify("notifications/cancelled", { requestId: id, reason });
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.notify("notifications/cancelled", { requestId: id, reason });
+    setTimeout(() => pending.reject(unanswered()), CANCEL_PATIENCE_MS).unref();
   }
 
   /** A message that nobody waits for: should it be lost, the request it belongs to fails by itself. */
   async #tell(message: JsonRpcMessage): Promise<void> {
     if (this.#isClosed) return;
+    if (this.#telling >= MAX_TELLING)
+      return this.#wire.onGarbage(new Error("the server asks faster than it listens"));
+    this.#telling += 1;
     await this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+    this.#telling -= 1;
   }
 }
 
 export function hasProgress(params: JsonObject): params is Progress {
-  return typeof params.progress === "number";
+  return Number.isFinite(params.progress);
 }
-
-const NOTHING_TO_RESUME: Asking = {
-  ended: Promise.reject(
-    new UpstreamFailure("This connection knows no way to ask for what was said before", { mayHaveRun: true }),
-  ),
-  stop: () => {},
-};
-NOTHING_TO_RESUME.ended.catch(() => {});

@@ -1,19 +1,28 @@
 import { within } from "../ops/within.ts";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { Child, type ChildOptions, type Exit } from "./child.ts";
-import { type FailureFacts, UpstreamFailure } from "./failure.ts";
+import { type FailureFacts, toFailure, UpstreamFailure } from "./failure.ts";
+import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
 import { LineSplitter } from "./lines.ts";
-import { readMessages, toLine } from "./message-line.ts";
+import { excuse, readMessages, toLine } from "./message-line.ts";
 import { type Asking, type AskListener, INITIALIZED, type Wire } from "./wire.ts";
 
 export type StdioOptions = ChildOptions & {
   /** How long one message of the server may be. */
   readonly maxMessageBytes: number;
+  /** How deep it may be nested; 128 unless it is said otherwise. */
+  readonly maxDepth?: number | undefined;
 };
 
 /** A server that closes one of its streams is usually about to exit, which says more. */
 const HANG_UP_MS = 1_000;
 const MAX_QUOTED_CHARS = 200;
+/** Nobody reads more of them. */
+const MAX_COMPLAINTS = 100;
+/** How long the process may be busy with what a server writes, at a stretch. */
+const MAX_STRETCH_MS = 10;
+/** So much can be read safely, whatever it is, to see whose message it was to be. */
+const MAX_EXCUSED_BYTES = 1_048_576;
 const NEVER_STARTED: FailureFacts = { mayHaveRun: false, hasStarted: false };
 
 /**
@@ -31,7 +40,8 @@ export class StdioWire implements Wire {
   /** What to call with the failure of each request that is under way. */
   readonly #asked = new Set<(failure: UpstreamFailure) => void>();
   #isInitialized = false;
-  #hasWarned = false;
+  /** How many lines were no messages. */
+  #skipped = 0;
   #isClosed = false;
   /** How the session came to its end, if it did so by itself. */
   #ending: Ending | undefined;
@@ -79,7 +89,14 @@ export class StdioWire implements Wire {
       const message = `The server could not be started: ${error.message}`;
       throw new UpstreamFailure(message, { mayHaveRun: false, hasStarted: false, cause: error });
     });
-    child.output.on("data", (chunk: Buffer) => this.#read(child, chunk));
+    child.output.on("data", (chunk: Buffer) => {
+      const begun = performance.now();
+      this.#read(child, chunk);
+      if (performance.now() - begun < MAX_STRETCH_MS) return;
+      // Others have their turn before what comes next, however fast the server writes.
+      child.output.pause();
+      setImmediate(() => child.output.resume());
+    });
     child.output.once("close", () => void this.#hangUp(child, "closed its output"));
     void child.exited.then((exit) => this.#end(child, { what: named(exit), lastWords: child.lastWords }));
     return child;
@@ -107,21 +124,44 @@ export class StdioWire implements Wire {
         // Its remainder may be anything, and nothing tells where the next message begins.
         this.#end(child, { what: `sent more than ${this.#options.maxMessageBytes} bytes in one line` });
       } else if (bytes.some(isNoSpace)) {
-        for (const message of readMessages(bytes)) {
-          if (message === undefined) this.#skip(bytes);
-          else this.onMessage(message);
-        }
+        this.#receive(child, bytes);
       }
     }
   }
 
+  #receive(child: Child, line: Buffer): void {
+    try {
+      new JsonGauge(this.#options.maxDepth ?? MAX_DEPTH).take(line);
+    } catch (error) {
+      return this.#refuse(child, line, toFailure(error));
+    }
+    for (const message of readMessages(line)) {
+      if (message === undefined) this.#skip(line);
+      else this.onMessage(message);
+    }
+  }
+
+  /** What there is too much of is not passed on; whoever waits for it is told. */
+  #refuse(child: Child, line: Buffer, failure: UpstreamFailure): void {
+    if (line.length > MAX_EXCUSED_BYTES)
+      return void this.#end(child, { what: `sent too much: ${failure.message}` });
+    this.onGarbage(failure);
+    const { answer, refusal } = excuse(line, failure.message);
+    if (answer !== undefined) this.onMessage(answer);
+    if (refusal !== undefined) this.tell(refusal).catch((error: unknown) => this.onGarbage(toFailure(error)));
+  }
+
   /** Servers greet on stdout, against the specification, and mean no harm. */
   #skip(line: Buffer): void {
+    this.#skipped += 1;
+    if (this.#skipped > MAX_COMPLAINTS) return;
     const text = line.toString("utf8", 0, MAX_QUOTED_CHARS);
     this.onGarbage(new Error(`expected a JSON-RPC message on stdout, got ${JSON.stringify(text)}`));
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
-    this.#options.log.warn({ stdout: text }, "the server writes what is no message to stdout; it is ignored");
+    if (this.#skipped > 1) return;
+    // A greeting is for everybody; what was to be a message may be about anything.
+    const isGreeting = !/^\s*[{[]/.test(text);
+    const quoted = isGreeting ? { stdout: text } : { bytes: line.length };
+    this.#options.log.warn(quoted, "the server writes what is no message to stdout; it is ignored");
   }
 
   async #hangUp(child: Child, what: string): Promise<Ending> {

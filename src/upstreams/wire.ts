@@ -1,4 +1,5 @@
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
+import { UpstreamFailure } from "./failure.ts";
 
 /** A request's own stream. */
 export interface Asking {
@@ -12,6 +13,12 @@ export interface Asking {
 export interface JoinedSession {
   readonly id?: string;
   readonly protocolVersion: string;
+}
+
+/** What there is to resume where the wire has no `pickUp`. */
+export function nothingToResume(): Asking {
+  const message = "This connection knows no way to ask for what was said before";
+  return { ended: Promise.reject(new UpstreamFailure(message, { mayHaveRun: true })), stop: () => {} };
 }
 
 /** A place in what the server has said on a request's own stream (2025-11-25, Transports §Resumability and Redelivery). */

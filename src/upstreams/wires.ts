@@ -12,6 +12,8 @@ export interface WiresOptions {
   readonly agents: UpstreamAgents;
   /** How long one message of the server may be. */
   readonly maxMessageBytes: number;
+  /** How deep it may be nested; 128 unless it is said otherwise. */
+  readonly maxDepth?: number | undefined;
   readonly log: Logger;
 }
 
@@ -52,10 +54,10 @@ export class Wires {
 
   /** Opens a session on a new wire. @throws UpstreamFailure */
   async open<T>(headers: Headers, use: Use<T>): Promise<T> {
-    const { config, log, maxMessageBytes } = this.#options;
+    const { config, log, maxMessageBytes, maxDepth } = this.#options;
     switch (config.transport) {
       case "stdio":
-        return use(new StdioWire({ ...config, log, maxMessageBytes }));
+        return use(new StdioWire({ ...config, log, maxMessageBytes, maxDepth }));
       case "streamable-http":
         return use(this.#streamable(headers));
       case "sse":
@@ -107,9 +109,9 @@ export class Wires {
   }
 
   #http(headers: Headers) {
-    const { config, agents, maxMessageBytes } = this.#options;
+    const { config, agents, maxMessageBytes, maxDepth } = this.#options;
     if (config.transport === "stdio") throw new Error(`${config.command} has no url`);
-    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
+    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes, maxDepth });
     return { url: config.url, headers: { ...headers, ...config.headers }, fetch };
   }
 }

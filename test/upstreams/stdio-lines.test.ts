@@ -70,11 +70,18 @@ describe("a line says", () => {
     ["a message of JSON-RPC 1.0", '{"id":1,"result":{}}'],
     ["a request whose id is null", '{"jsonrpc":"2.0","id":null,"method":"ping"}'],
     ["a result without an id", '{"jsonrpc":"2.0","result":{}}'],
-    ["a result that is no object", '{"jsonrpc":"2.0","id":1,"result":"yes"}'],
-    ["an error without a code", '{"jsonrpc":"2.0","id":1,"error":{"message":"no"}}'],
     ["bytes that are no text", "\u{fffd}\u{0}"],
   ])("nothing, when it is %s", (_, line) => {
     expect(readMessages(Buffer.from(line))).toEqual([undefined]);
+  });
+
+  test.each([
+    ["a result that is no object", '{"jsonrpc":"2.0","id":1,"result":"yes"}'],
+    ["an error without a code", '{"jsonrpc":"2.0","id":1,"error":{"message":"no"}}'],
+    ["nothing at all", '{"jsonrpc":"2.0","id":1}'],
+  ])("that an answer is of no use, when it is %s", (_, line) => {
+    const error = { code: -32603, message: "The server's answer has neither a result nor an error" };
+    expect(readMessages(Buffer.from(line))).toEqual([{ jsonrpc: "2.0", id: 1, error }]);
   });
 
   test("as one line whatever is in it", () => {
