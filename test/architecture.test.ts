@@ -15,6 +15,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["lanes"],
   ["tasks"],
   ["upstreams", "stores"],
+  ["quotas"],
   ["config", "ops"],
   ["protocol"],
   ["version", "store-url"],

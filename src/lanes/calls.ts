@@ -15,7 +15,8 @@ import type { ToolCatalogue } from "../upstreams/catalogue.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import { answer, askFor, type Conduct, giveHandle } from "./call-answer.ts";
 import { attendElsewhere } from "./call-elsewhere.ts";
-import { callTask, claimantOf, type Exchange, type Lane, ownerOf } from "./lane.ts";
+import { callTask, claimantOf, type Exchange, type Lane, ownerOf, partyOf } from "./lane.ts";
+import { afterwards, sharedSlots, takeTask } from "./share.ts";
 
 /** How long the result stays of a call that was held for a client which does not know tasks. */
 const KEPT_AFTER_END_MS = 60_000;
@@ -71,16 +72,18 @@ export const readResource: Lane = (exchange) => {
 
 /** Begins a call, or finds the one that this request is another round of, and stays with it until there is an answer. */
 async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
-  const { route, params, caller, method, server } = exchange;
+  const { route, params, method, server } = exchange;
+  // Any call may have to be kept for its caller: nothing is begun for one who could not come back to it.
+  const claimant = claimantOf(exchange);
   const answers = readInputResponses(params);
   const { _meta, ...salient } = legacyParams(params);
-  const identity: RequestIdentity = { route: route.config.name, caller: caller.key, method, params: salient };
+  const identity: RequestIdentity = { ...claimant, method, params: salient };
   // A server that has rounds of its own gave the client the state that is not ours.
   if (params.requestState !== undefined && (server === undefined || isOurState(params.requestState))) {
     const { task } = await route.held.resume(params.requestState, identity);
     // The client did not get the handle the first time.
     if (await route.engine.isTold(task.id)) return giveHandle(exchange, task);
-    await route.engine.update(task.id, claimantOf(exchange), answers);
+    await route.engine.update(task.id, claimant, answers);
     const call = route.engine.callOf(task.id);
     // How a call ended that was held is for the store to say.
     return call === undefined || call.end !== undefined
@@ -89,9 +92,11 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   }
   if (route.stopping.aborted) throw rpc.stopping();
   const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
+  const giveBack = how.mayBecomeTask ? takeTask(exchange) : () => {};
+  call.listen({ onEnd: giveBack });
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.
-    await handOver(exchange, how, call, call.attend());
+    await handOver(exchange, how, call, call.attend()).catch(afterwards(giveBack));
     call.start();
     return;
   }
@@ -110,7 +115,7 @@ function newCall(
   const level = envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel };
   const repeatable = mayRepeat ? { mayRepeat } : {};
   const told = { method, capabilities, headers: owner.headers, ...repeatable };
-  const shared = { slots: route.slots, caller, capabilities, method, maxRuntimeMs };
+  const shared = { slots: sharedSlots(exchange), caller, capabilities, method, maxRuntimeMs };
   if (server !== undefined) {
     const given = headers === undefined ? {} : givenParamHeaders(headers);
     const lease = async (holder: SessionHolder) => server.lease(owner, given, holder);
@@ -235,7 +240,9 @@ async function askClient(
 ): Promise<void> {
   const asked = call.inputRequests;
   const task = heldTask(exchange, how);
-  const requestState = await exchange.route.held.hold(call, identity, task, how.policy.maxResultBytes);
+  const { held, quotas } = exchange.route;
+  held.admit(call, () => quotas.take("held", partyOf(exchange)));
+  const requestState = await held.hold(call, identity, task, how.policy.maxResultBytes);
   askFor(exchange, asked, requestState);
 }
 

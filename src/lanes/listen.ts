@@ -10,7 +10,7 @@ import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { claimantOf, type Exchange, type Lane, ownerOf, serverMeta } from "./lane.ts";
+import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta } from "./lane.ts";
 import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
 
 /** How much one stream may be about. */
@@ -32,6 +32,7 @@ export const listen: Lane = async (exchange) => {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
   }
   if (route.stopping.aborted) throw rpc.stopping();
+  const giveBack = route.quotas.take("streams", partyOf(exchange));
   const ended = new AbortController();
   const end = () => ended.abort();
   onAbort(reply.gone, end);
@@ -59,6 +60,7 @@ export const listen: Lane = async (exchange) => {
     reply.result(toJson({ resultType: "complete", _meta: { ...serverMeta(route), ...subscriptionId } }));
   } finally {
     end();
+    giveBack();
     reply.gone.removeEventListener("abort", end);
     route.stopping.removeEventListener("abort", end);
   }
@@ -182,7 +184,7 @@ async function followTasks(
   });
   const found: string[] = [];
   for (const id of taskIds ?? []) {
-    if ((await route.engine.find(id, claimant)) === undefined) stop(id);
+    if ((await route.engine.seek(id, claimant)) === undefined) stop(id);
     else {
       dirty.add(id);
       found.push(id);
@@ -199,6 +201,7 @@ async function followTasks(
           const state = view && stateOf(view);
           if (view !== undefined && state !== undefined && state !== told.get(id)) {
             told.set(id, state);
+            route.engine.audit?.read(view.task, "subscriptions/listen");
             to(view);
           }
           if (view === undefined || view.outcome !== undefined) stop(id);

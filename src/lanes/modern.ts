@@ -6,6 +6,7 @@ import { callTool, getPrompt, readResource } from "./calls.ts";
 import type { Asked, Exchange, Lane } from "./lane.ts";
 import { isLeftTo, pass } from "./left.ts";
 import { listen } from "./listen.ts";
+import { admitted } from "./share.ts";
 import { cancelTask, getTask, updateTask } from "./tasks.ts";
 
 /** The methods of 2026-07-28 and of the Tasks extension. */
@@ -34,6 +35,8 @@ const GONE =
  * not know is refused, and what is wrong the server says. What has to do with tasks stays ours all the same.
  */
 export async function answerModern(asked: Asked): Promise<void> {
+  const turn = admitted(asked, asked);
+  if (turn !== undefined) await turn;
   const server = await asked.route.upstream.modern(asked.caller.headers);
   if (server !== undefined && (await isLeftTo(server, asked))) return pass(server, asked);
   return answerChecked({ ...asked, server });

@@ -7,7 +7,8 @@ import { MAX_BATCH } from "../protocol/legacy.ts";
 import { sessionIdOf } from "./client-session.ts";
 import { HttpSession } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
-import type { Caller, Reply, Route } from "./lane.ts";
+import { type Caller, partyOf, type Reply, type Route } from "./lane.ts";
+import { admitted } from "./share.ts";
 
 /** A request of a legacy client whose session is paired. */
 export interface PairedExchange {
@@ -20,12 +21,6 @@ export interface PairedExchange {
   readonly reply: Pick<Reply, "readsStreams" | "gone" | "acknowledge">;
 }
 
-export interface PairedHttpOptions {
-  /** How many sessions there may be of one route. */
-  readonly maxSessions?: number;
-}
-
-const MAX_SESSIONS = 1_000;
 /** What can be kept for all clients together that lose a connection. */
 const ROOM_CHARS = 64 * 1_048_576;
 /** How often it is looked at who is still here: some times for each idle time-out. */
@@ -34,19 +29,14 @@ const LOOK_MS = { min: 20, max: 15_000 };
 
 /** The sessions of legacy clients over Streamable HTTP whose servers speak something else. */
 export class PairedHttp {
-  readonly #maxSessions: number;
   readonly #room = new EventRoom(ROOM_CHARS);
   /** By id, those that can be used. */
   readonly #sessions = new Map<string, HttpSession>();
-  /** Those as well that are being opened, or have yet to end at the server. */
-  readonly #all = new Set<HttpSession>();
+  /** Those as well that are being opened, or have yet to end at the server, with how to give their places back. */
+  readonly #all = new Map<HttpSession, () => void>();
   /** One for all of them. */
   #timer: NodeJS.Timeout | undefined;
   #lookMs = LOOK_MS.max;
-
-  constructor({ maxSessions = MAX_SESSIONS }: PairedHttpOptions = {}) {
-    this.#maxSessions = maxSessions;
-  }
 
   /** Whether a session is one of these. */
   has(sessionId: string): boolean {
@@ -73,7 +63,7 @@ export class PairedHttp {
   /** Ends all sessions, and settles when nothing is left of them at the servers. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#all].map((session) => session.end()));
+    await Promise.all([...this.#all.keys()].map((session) => session.end()));
   }
 
   async #post(exchange: PairedExchange): Promise<void> {
@@ -85,6 +75,8 @@ export class PairedHttp {
       return this.#open(exchange, first);
     const session = this.#find(exchange);
     const requests = messages.filter(isRequest);
+    const turn = admitted(exchange, message);
+    if (turn !== undefined) await turn;
     if (requests.length > 0) {
       if (exchange.route.stopping.aborted && requests.some(isCall)) throw rpc.stopping();
       const ids = new Set(requests.map(({ id }) => id));
@@ -100,16 +92,13 @@ export class PairedHttp {
   async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
     const { route, caller, response, reply } = exchange;
     if (route.stopping.aborted) throw rpc.stopping();
-    const open = [...this.#all].filter((session) => session.route === route);
-    if (open.length >= this.#maxSessions)
-      throw rpc.tooManySessions(`${this.#maxSessions} are all that a route has`);
     const session: HttpSession = new HttpSession({
       route,
       caller,
       room: this.#room,
       onOver: () => this.#leave(session),
     });
-    this.#add(session);
+    this.#add(session, route.quotas.take("sessions", partyOf(exchange)));
     // Nobody else is going to know its id.
     const abandon = () => this.#end(session);
     reply.gone.addEventListener("abort", abandon, { once: true });
@@ -130,10 +119,15 @@ export class PairedHttp {
     if (route.stopping.aborted) throw rpc.stopping();
     if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
     const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
-    const over = session.listen(response, lastEventId);
-    if (over === undefined)
-      throw rpc.invalidRequest("nothing is known any more of the event in Last-Event-ID");
-    await over;
+    const giveBack = route.quotas.take("streams", partyOf(exchange));
+    try {
+      const over = session.listen(response, lastEventId);
+      if (over === undefined)
+        throw rpc.invalidRequest("nothing is known any more of the event in Last-Event-ID");
+      await over;
+    } finally {
+      giveBack();
+    }
   }
 
   async #delete(exchange: PairedExchange): Promise<void> {
@@ -157,8 +151,8 @@ export class PairedHttp {
     return session;
   }
 
-  #add(session: HttpSession): void {
-    this.#all.add(session);
+  #add(session: HttpSession, giveBack: () => void): void {
+    this.#all.set(session, giveBack);
     const lookMs = Math.min(LOOK_MS.max, Math.max(LOOK_MS.min, session.route.upstream.longIdleMs / LOOKS));
     if (this.#timer !== undefined && lookMs >= this.#lookMs) return;
     this.#lookMs = lookMs;
@@ -168,7 +162,7 @@ export class PairedHttp {
 
   #look(): void {
     const now = Date.now();
-    for (const session of this.#all)
+    for (const session of this.#all.keys())
       if (session.idleFor(now) > session.route.upstream.longIdleMs) this.#end(session);
   }
 
@@ -180,6 +174,7 @@ export class PairedHttp {
 
   #end(session: HttpSession): void {
     void session.end().finally(() => {
+      this.#all.get(session)?.();
       this.#all.delete(session);
       if (this.#all.size > 0) return;
       clearInterval(this.#timer);

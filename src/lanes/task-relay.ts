@@ -132,7 +132,7 @@ export class TaskRelay {
       const params = { requestId: questionId(this.#id, key) };
       if (!this.#answered.delete(key)) channel.send(message("notifications/cancelled", params));
     }
-    if (view !== undefined) this.#showStatus(legacyTask(view, this.#engine.now()));
+    if (view !== undefined) this.#showStatus(view);
     for (const [key, question] of Object.entries(questions)) {
       if (this.#asked.get(key)?.isOpen) continue;
       const asked = legacyQuestion(question, this.#id);
@@ -146,10 +146,12 @@ export class TaskRelay {
     }
   }
 
-  #showStatus(task: JsonObject): void {
+  #showStatus(view: TaskView): void {
+    const task = legacyTask(view, this.#engine.now());
     if (task.status === this.#status) return;
     this.#status = task.status;
-    deliver(message("notifications/tasks/status", task), this.#listening);
+    const method = "notifications/tasks/status";
+    if (deliver(message(method, task), this.#listening)) this.#engine.audit?.read(view.task, method);
   }
 
   /** Sends it where a client of this task hears it, and says where that is (2025-11-25, Tasks §Input Required Status). */

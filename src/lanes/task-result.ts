@@ -2,7 +2,7 @@ import { RpcError, rpc } from "../protocol/errors.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
-import { claimantOf, taskIdOf } from "./lane.ts";
+import { claimantOf, partyOf, taskIdOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 
 /**
@@ -18,6 +18,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     if (view.outcome === undefined) throw rpc.stopping();
     return answerWith(request, view);
   }
+  const giveBack = route.quotas.take("streams", partyOf(request));
   const over = new AbortController();
   const letGo = () => over.abort();
   const signals = [reply.gone, route.stopping];
@@ -48,12 +49,14 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     over.abort();
     leave();
     taken();
+    giveBack();
     for (const signal of signals) signal.removeEventListener("abort", letGo);
   }
 }
 
 /** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
-function answerWith({ reply }: SessionRequest, { task, outcome }: TaskView): void {
+function answerWith({ route, reply }: SessionRequest, { task, outcome }: TaskView): void {
+  route.engine.audit?.read(task, "tasks/result");
   switch (outcome?.kind) {
     case "completed":
       return reply.result(legacyResult(task.id, outcome.result));

@@ -7,9 +7,10 @@ import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import type { TaskSupport } from "./amended.ts";
-import { type Caller, callTask, claimantOf, type Route, taskIdOf } from "./lane.ts";
+import { type Caller, callTask, claimantOf, type Route, senderOf, taskIdOf } from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
 import type { SessionRequest } from "./session-request.ts";
+import { afterwards, polled, sharedSlots, takeTask } from "./share.ts";
 import { getTaskResult } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
@@ -54,7 +55,7 @@ export async function isLeftToServer(
   const { description } = route.upstream;
   if (description !== undefined && description.capabilities.tasks === undefined) return false;
   if (typeof taskId === "string") {
-    if ((await route.engine.find(taskId, claimantOf(exchange))) !== undefined) return false;
+    if ((await route.engine.find(taskId, senderOf(exchange))) !== undefined) return false;
   }
   return route.upstream.describe({ caller: caller.key, headers: caller.headers }).then(
     ({ capabilities }) => capabilities.tasks !== undefined,
@@ -108,22 +109,24 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   if (policy.mode === "never") throw rpc.taskForbidden(name);
   const ttlMs = readTtl(wish, policy.ttlMs);
   if (route.stopping.aborted) throw rpc.stopping();
+  const claimant = claimantOf(request);
 
   const joiner = request.joiner();
   const sent = { name, ...rest };
   const recipe = joiner.session && recipeIn(joiner.session, sent, await mayRepeat(request, policy, name));
   const call = new Call({
     lease: async (holder) => joiner.join(holder),
-    slots: route.slots,
+    slots: sharedSlots(request),
     caller: caller.key,
     method: "tools/call",
     params: sent,
     maxRuntimeMs: policy.maxRuntimeMs,
     ...(recipe === undefined ? {} : { recipe }),
   });
-  const claimant = claimantOf(request);
+  const giveBack = takeTask(request);
+  call.listen({ onEnd: giveBack });
   const task = callTask(request, name, { ...policy, ttlMs });
-  const record = await route.engine.adopt(call, task, policy.maxResultBytes);
+  const record = await route.engine.adopt(call, task, policy.maxResultBytes).catch(afterwards(giveBack));
   route.backchannels.follow(record.id, claimant, {
     call,
     session: request.session,
@@ -173,7 +176,8 @@ async function mayRepeat(
 /** `tasks/get` (Tasks §Getting Tasks). */
 async function getTask(request: SessionRequest): Promise<void> {
   const { route, reply } = request;
-  const view = await route.engine.get(taskIdOf(request), claimantOf(request));
+  const view = await polled(request);
+  route.engine.audit?.read(view.task, "tasks/get");
   reply.result(toJson(legacyTask(view, route.engine.now())));
 }
 

@@ -3,11 +3,13 @@ import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { claimantOf, type Lane, type Route, serverMeta, taskIdOf } from "./lane.ts";
+import { polled } from "./share.ts";
 
 /** `tasks/get` (Tasks §Task Polling). */
 export const getTask: Lane = async (exchange) => {
   const { route, reply } = exchange;
-  const view = await route.engine.get(taskIdOf(exchange), claimantOf(exchange));
+  const view = await polled(exchange);
+  route.engine.audit?.read(view.task, "tasks/get");
   const fields = { resultType: "complete", _meta: serverMeta(route) };
   reply.result(modernDetailedTask(view, route.engine.now(), fields));
 };

@@ -2,12 +2,13 @@
  * What the gateway costs, as ratios to what one would have without it. Every program is a process of its own, and the
  * contestants take turns, so that a noisy machine disturbs all of them. Nothing here fails for being slow.
  *
- *   npm run bench -- [--quick] [--only calls|stdio|tasks|redis|memory|transparent|streams] [--profile FOLDER]
+ *   npm run bench -- [--quick] [--only calls|stdio|tasks|redis|memory|transparent|streams|fairness] [--profile FOLDER]
  */
 
 import { parseArgs } from "node:util";
 import { measureCalls } from "./calls.ts";
 import { QUICK, USUAL } from "./effort.ts";
+import { measureFairness } from "./fairness.ts";
 import { measureHeldStreams } from "./held-streams.ts";
 import { Lab } from "./lab.ts";
 import { measureMemory } from "./memory.ts";
@@ -36,6 +37,11 @@ const sections = [
     name: "streams",
     title: `Memory for each of ${effort.heldStreams} event streams held`,
     measure: measureHeldStreams,
+  },
+  {
+    name: "fairness",
+    title: "2,000 callers poll 10,000 tasks, while one more floods",
+    measure: measureFairness,
   },
 ].filter(({ name }) => values.only === undefined || values.only === name);
 

@@ -25,9 +25,18 @@ export interface GatewaySettings {
   /** The URL of the server, or the name of one of `servers/` that speaks stdio. */
   readonly upstream: string | { readonly stdio: string };
   readonly store: "memory" | "level" | { readonly redis: string };
-  /** As in the configuration file. */
+  /** As in the configuration file; so are the two below. */
   readonly tasks?: Readonly<Record<string, unknown>>;
+  readonly callers?: Readonly<Record<string, unknown>>;
+  /** Out of the way unless given. */
+  readonly limits?: Readonly<Record<string, unknown>>;
 }
+
+/** What is measured is what the gateway does, and not when it does no more of it. */
+const UNLIMITED = { tasks: 10_000_000, queued: 10_000_000, streams: 10_000_000, storedBytes: "1024gb" };
+const NO_LIMITS = { total: UNLIMITED, perRoute: UNLIMITED };
+/** Polls that come as fast as they can are not slowed. */
+const POLLED_FAST = { pollInterval: "1ms", maxPollInterval: "1ms" };
 
 const ANY_URL = /(http:\/\/127\.0\.0\.1:\d+\/\S*)/;
 const WITH_TYPESCRIPT = ["--import", "tsx"];
@@ -119,15 +128,17 @@ export class Lab {
   }
 
   /** Starts the gateway as it is built. It answers questions with its memory. */
-  async gateway({ upstream, store, tasks = {} }: GatewaySettings): Promise<Target> {
+  async gateway(settings: GatewaySettings): Promise<Target> {
+    const { upstream, store, tasks = {}, callers = { identify: "anonymous" }, limits = NO_LIMITS } = settings;
     this.#configured += 1;
     const base = join(this.#folder, `gateway-${this.#configured}`);
     const config = {
       listen: { port: 0 },
       store: { url: storeUrl(store, base) },
-      limits: { drainTimeout: "0ms" },
+      callers,
+      limits: { drainTimeout: "0ms", ...limits },
       log: { level: "warn" },
-      servers: { bench: { upstream: upstreamOf(upstream), tasks } },
+      servers: { bench: { upstream: upstreamOf(upstream), tasks: { ...POLLED_FAST, ...tasks } } },
     };
     await writeFile(`${base}.json`, JSON.stringify(config));
     const profile = this.#profileFolder;
@@ -153,6 +164,14 @@ export class Lab {
       program: { ...target.program, stop },
       load: (load) => client.ask({ ...load, port: Number(port), path }),
     };
+  }
+
+  /** Starts a client that makes load of its own, one of the scripts here. */
+  client(name: string): Promise<Program> {
+    return this.#programs.start(`the ${name}`, [script(`${name}.ts`)], {
+      ready: /ready/,
+      nodeFlags: WITH_TYPESCRIPT,
+    });
   }
 
   /** Starts processes that each have a store in the Redis at a URL, or only a client of it. */

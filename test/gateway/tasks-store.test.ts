@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import type { ToolPolicy } from "../../src/config/config.ts";
 import { gatewayListener, httpServer } from "../../src/edge/app.ts";
-import { anonymous } from "../../src/edge/callers.ts";
+import { anonymous } from "../../src/edge/callers/anonymous.ts";
 import { mcpEndpoint } from "../../src/edge/endpoint.ts";
 import { Backchannels } from "../../src/lanes/backchannels.ts";
 import type { Route } from "../../src/lanes/lane.ts";
@@ -11,10 +11,12 @@ import { OpenStreams } from "../../src/lanes/open-streams.ts";
 import { PairedHttp } from "../../src/lanes/paired-http.ts";
 import { TransparentLane } from "../../src/lanes/transparent.ts";
 import { createLog } from "../../src/ops/log.ts";
+import { Quotas } from "../../src/quotas/quotas.ts";
 import { openMemoryStore } from "../../src/stores/memory.ts";
 import { StoreUnavailable, type TaskStore } from "../../src/stores/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { HeldCalls } from "../../src/tasks/held.ts";
+import { PollPace } from "../../src/tasks/pace.ts";
 import { policyOf } from "../../src/tasks/policy.ts";
 import { Slots } from "../../src/tasks/slots.ts";
 import { upstreamAgents } from "../../src/upstreams/fetch.ts";
@@ -218,6 +220,8 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     transparent,
     backchannels: new Backchannels(engine),
     streams: new OpenStreams(limits.keepAliveMs),
+    quotas: new Quotas(limits),
+    pace: new PollPace({ watch: (id, changed) => engine.watch(id, changed) }),
     log,
     stopping,
   };
@@ -254,7 +258,7 @@ function replaceable(store: TaskStore): Replaceable {
     isLasting: store.isLasting,
     isSealed: store.isSealed,
     create: (task) => store.create(task),
-    read: (id) => store.read(id),
+    read: (id, reader) => store.read(id, reader),
     list: (owner, page) => store.list(owner, page),
     update: (task, change) => store.update(task, change),
     adopt: (task, isUnsent) => store.adopt(task, isUnsent),
@@ -266,6 +270,7 @@ function replaceable(store: TaskStore): Replaceable {
     tell: (task) => store.tell(task),
     isTold: (id) => store.isTold(id),
     orphans: (visit) => store.orphans(visit),
+    secret: () => store.secret(),
     leave: () => store.leave(),
     watch: (listener) => store.watch(listener),
     close: () => store.close(),

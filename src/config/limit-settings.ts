@@ -1,0 +1,182 @@
+import { z } from "zod";
+import type { LimitsConfig, RateLimit, ScopeLimits } from "./config.ts";
+import { duration, integer, section, setting, size } from "./fields.ts";
+import { type Problem, textAt, valueAt } from "./problems.ts";
+import { parseRate } from "./units.ts";
+
+/**
+ * What holds where nothing is said protects a gateway of one process, and is out of the way of whoever does not misuse it. One
+ * route leaves room for the others, and one caller, who may have 64 calls running and 1,000 waiting on a route, for many.
+ */
+export const limitDefaults = {
+  maxBody: "4mb",
+  maxDepth: 128,
+  maxHeaders: "16kb",
+  maxConnections: 20_000,
+  maxUnwritten: "256mb",
+  keepAlive: "15s",
+  drainTimeout: "10s",
+  total: {
+    tasks: 20_000,
+    queued: 20_000,
+    held: 4_000,
+    streams: 10_000,
+    sessions: 5_000,
+    storedBytes: "1gb",
+    calls: "none",
+    polls: "none",
+  },
+  perRoute: {
+    tasks: 15_000,
+    queued: 15_000,
+    held: 3_000,
+    streams: 8_000,
+    sessions: 1_000,
+    storedBytes: "1gb",
+    calls: "none",
+    polls: "none",
+  },
+  perCaller: {
+    tasks: 2_000,
+    queued: 2_000,
+    held: 200,
+    streams: 200,
+    sessions: 100,
+    storedBytes: "256mb",
+    calls: "100/s",
+    polls: "500/s",
+  },
+} as const;
+
+type ScopeDefaults = (typeof limitDefaults)["total" | "perRoute" | "perCaller"];
+
+export const limitsSection = section({
+  maxBody: setting(size(), "Largest request body that is read.", limitDefaults.maxBody),
+  maxDepth: setting(
+    integer(8, 10_000),
+    "How deep objects and arrays may be nested in what a client or a server sends.",
+    limitDefaults.maxDepth,
+  ),
+  maxHeaders: setting(
+    size({ max: "1mb" }),
+    "How long the headers of a request may be, all together; longer ones are answered with 431.",
+    limitDefaults.maxHeaders,
+  ),
+  maxConnections: setting(
+    integer(1, 1_000_000),
+    "How many connections clients may have open; further ones are closed at once.",
+    limitDefaults.maxConnections,
+  ),
+  maxUnwritten: setting(
+    size({ max: "64gb" }),
+    "How much of finished results is kept in memory while the store is away; what is beyond that is lost, and its task says so.",
+    limitDefaults.maxUnwritten,
+  ),
+  keepAlive: setting(
+    duration(),
+    "How often a quiet stream gets a comment to keep it open.",
+    limitDefaults.keepAlive,
+  ),
+  drainTimeout: setting(
+    duration({ min: "0ms" }),
+    "How long a stopping gateway lets open requests finish.",
+    limitDefaults.drainTimeout,
+  ),
+  total: scope("of all callers together", limitDefaults.total),
+  perRoute: scope("of one server", limitDefaults.perRoute),
+  perCaller: scope(
+    "of one caller",
+    limitDefaults.perCaller,
+    " What is `perCaller` holds where callers are told apart.",
+  ),
+});
+
+type LimitsFile = z.output<typeof limitsSection>;
+type ScopeFile = NonNullable<LimitsFile["total"]>;
+
+/** Fills in the defaults, those of each scope by themselves. */
+export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
+  const preset = limitsSection.required().parse(limitDefaults);
+  const limits = { ...preset, ...given };
+  return {
+    maxBodyBytes: limits.maxBody,
+    maxDepth: limits.maxDepth,
+    maxHeaderBytes: limits.maxHeaders,
+    maxConnections: limits.maxConnections,
+    maxUnwrittenBytes: limits.maxUnwritten,
+    keepAliveMs: limits.keepAlive,
+    drainTimeoutMs: limits.drainTimeout,
+    total: resolveScope({ ...preset.total, ...given.total }),
+    perRoute: resolveScope({ ...preset.perRoute, ...given.perRoute }),
+    perCaller: resolveScope({ ...preset.perCaller, ...given.perCaller }),
+  };
+}
+
+/** What of the section works, but may not be meant. */
+export function limitWarnings(document: unknown): readonly Problem[] {
+  const isGiven = valueAt(document, ["limits", "perCaller"]) !== undefined;
+  const isIdle = isGiven && textAt(document, ["callers", "identify"]) === "anonymous";
+  return isIdle
+    ? [{ path: "limits.perCaller", message: "has no effect with callers.identify: anonymous" }]
+    : [];
+}
+
+function resolveScope({ calls, polls, ...counts }: ScopeFile): ScopeLimits {
+  return {
+    ...counts,
+    ...(calls === undefined || calls === "none" ? {} : { calls }),
+    ...(polls === undefined || polls === "none" ? {} : { polls }),
+  };
+}
+
+function scope(whose: string, preset: ScopeDefaults, note = "") {
+  const count = integer(1, 10_000_000);
+  return section({
+    tasks: setting(
+      count,
+      `How many tasks ${whose} may be under way, those that wait included.${note}`,
+      preset.tasks,
+    ),
+    queued: setting(count, `How many calls ${whose} may wait for their turn.`, preset.queued),
+    held: setting(
+      count,
+      `How many calls ${whose} may wait for their client to come back with answers.`,
+      preset.held,
+    ),
+    streams: setting(
+      count,
+      `How many streams ${whose} may be open on which a client listens, or waits for a task.`,
+      preset.streams,
+    ),
+    sessions: setting(
+      count,
+      `How many sessions ${whose} may be open that the gateway keeps for a client: those of servers over stdio and HTTP+SSE.`,
+      preset.sessions,
+    ),
+    storedBytes: setting(
+      size({ max: "1024gb" }),
+      `How much this process may have stored of results ${whose} that have not expired. Beyond it there are no new tasks.`,
+      preset.storedBytes,
+    ),
+    calls: setting(
+      rate(),
+      `How often \`tools/call\` ${whose} may come: as many at once, and then so many in the time.`,
+      preset.calls,
+    ),
+    polls: setting(rate(), `The same for \`tasks/*\` ${whose}.`, preset.polls),
+  }).exactOptional();
+}
+
+/** So many in a second, a minute or an hour, or no limit. */
+function rate() {
+  const expected = 'must be a rate such as "100/s", "600/m" or "5000/h", or "none"';
+  return z
+    .string({ error: expected })
+    .transform((given, context): RateLimit | "none" => {
+      const found = given === "none" ? given : parseRate(given);
+      if (found !== undefined) return found;
+      context.addIssue({ code: "custom", message: expected });
+      return z.NEVER;
+    })
+    .meta({ values: "rate, `none`", pattern: "^(none|[0-9]+/[smh]|.*\\$\\{.+\\}.*)$" });
+}

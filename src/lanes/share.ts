@@ -1,0 +1,101 @@
+import { isObject } from "../protocol/jsonrpc.ts";
+import type { TaskView } from "../stores/task-store.ts";
+import type { CallOptions } from "../tasks/call.ts";
+import { pollIntervalMs } from "../tasks/state.ts";
+import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf } from "./lane.ts";
+
+/** What a request takes of the share of its caller, of its route and of all together. */
+
+type Sharer = Pick<Exchange, "caller" | "route">;
+
+/**
+ * Lets a request through as often as its method may come, or a batch as often as what is in it. `undefined`: at once, so that those
+ * which may do not lose their order.
+ * @throws RpcError, HTTP 429, at once or after a while
+ */
+export function admitted(
+  sharer: Sharer & { readonly reply: Pick<Reply, "gone"> },
+  message: unknown,
+): Promise<void> | undefined {
+  if (Array.isArray(message)) return admittedTogether(sharer, message);
+  const rated = rateOf(message);
+  return rated && sharer.route.quotas.pass(rated, partyOf(sharer), sharer.reply);
+}
+
+function admittedTogether(
+  sharer: Sharer & { readonly reply: Pick<Reply, "gone"> },
+  messages: readonly unknown[],
+): Promise<void> | undefined {
+  // No revision has both batches and tasks, so that only calls can be many.
+  const calls = messages.filter((message) => rateOf(message) === "calls").length;
+  return calls === 0 ? undefined : sharer.route.quotas.pass("calls", partyOf(sharer), sharer.reply, calls);
+}
+
+function rateOf(message: unknown): "calls" | "polls" | undefined {
+  const method = isObject(message) ? message.method : undefined;
+  if (method === "tools/call") return "calls";
+  return typeof method === "string" && method.startsWith("tasks/") ? "polls" : undefined;
+}
+
+/**
+ * Takes the place of a task for a call that may become one. To be taken before anything is begun, so that what is refused has left
+ * no trace. Returns how to give it back.
+ * @throws RpcError, naming the limit
+ */
+export function takeTask(sharer: Sharer): () => void {
+  const { quotas, slots } = sharer.route;
+  const party = partyOf(sharer);
+  quotas.checkStored(party);
+  if (slots.isFull(party.caller)) quotas.check("queued", party);
+  return quotas.take("tasks", party);
+}
+
+/** The slots of a route for calls of this caller's: who waits for one takes a place among those who wait. */
+export function sharedSlots(sharer: Sharer): CallOptions["slots"] {
+  const { quotas, slots } = sharer.route;
+  return {
+    isFull: (caller) => slots.isFull(caller),
+    enter: (caller, begin) => {
+      if (!slots.isFull(caller)) return slots.enter(caller, begin);
+      const give = quotas.take("queued", partyOf(sharer));
+      const onTurn = () => {
+        give();
+        begin();
+      };
+      try {
+        const leave = slots.enter(caller, onTurn);
+        return () => {
+          give();
+          leave();
+        };
+      } catch (error) {
+        give();
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Reads the task that a poll is about, as often as it may be polled.
+ * @throws -32602 when there is no such task, HTTP 429 when too many polls are too fast
+ */
+export async function polled(
+  exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
+): Promise<TaskView> {
+  const { engine, pace } = exchange.route;
+  const [id, claimant] = [taskIdOf(exchange), claimantOf(exchange)];
+  const turn = pace.turn(id, claimant, exchange.reply);
+  if (turn !== undefined) await turn;
+  const view = await engine.get(id, claimant);
+  pace.told(id, claimant, pollIntervalMs(view.task, view.outcome?.endedAt ?? engine.now()));
+  return view;
+}
+
+/** For a promise that may not come to what a place was taken for: gives it back, and rejects all the same. */
+export function afterwards(giveBack: () => void): (error: unknown) => never {
+  return (error) => {
+    giveBack();
+    throw error;
+  };
+}

@@ -1,0 +1,111 @@
+import type { LimitsConfig } from "../config/config.ts";
+import { keyWithin, type Party, SCOPES, type Scope } from "./party.ts";
+import { limitReached } from "./refusal.ts";
+import { Tally } from "./tally.ts";
+
+export interface LedgerOptions {
+  readonly limits: Pick<LimitsConfig, Scope>;
+  /** Whole milliseconds that never go back. */
+  readonly clock: () => number;
+}
+
+/** What was stored together, as far as it goes away together. */
+interface Page {
+  readonly endsAt: number;
+  readonly entries: Map<string, { readonly party: Party; bytes: number }>;
+}
+
+const MIN_PAGE_MS = 1_000;
+/** The grid is at least as fine as this, or half of it: nothing is counted for more than an eighth longer than it is kept. */
+const PAGES_IN_A_LIFE = 16;
+/** Of how many parties it is known what goes away when; what the others store is only counted in total. */
+const MAX_ENTRIES = 200_000;
+const OTHERS: Party = { route: "", caller: "", isIdentified: false };
+
+/**
+ * How many bytes of results this process has stored that have not expired yet. Other gateways with the same store have ledgers of
+ * their own, and what was stored before this process began is not counted: to know of it, all of the store would have to be read.
+ */
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #tallies = { perCaller: new Tally(), perRoute: new Tally(), total: new Tally() };
+  /** By when they end. Few: what is kept for long ends on a coarser grid. */
+  readonly #pages = new Map<number, Page>();
+  #entries = 0;
+  #nextEnd = Number.POSITIVE_INFINITY;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  /** How many bytes are counted in all. */
+  get bytes(): number {
+    this.#turn();
+    return this.#tallies.total.of("");
+  }
+
+  /** @throws RpcError when there is no room for another result, naming the limit */
+  check(party: Party): void {
+    this.#turn();
+    for (const scope of SCOPES) {
+      const key = keyWithin(scope, party);
+      const max = this.#options.limits[scope].storedBytes;
+      if (key === undefined || max === undefined || this.#tallies[scope].of(key) < max) continue;
+      const inMs = Math.max(MIN_PAGE_MS, this.#nextEnd - this.#options.clock());
+      throw limitReached(scope, "storedBytes", max, inMs);
+    }
+  }
+
+  /** Counts what was stored, for as long as it is kept. */
+  note(party: Party, bytes: number, keptForMs: number): void {
+    this.#turn();
+    const page = this.#page(keptForMs);
+    const key = keyOf(party);
+    const isKnown = page.entries.has(key) || this.#entries < MAX_ENTRIES;
+    const [owner, name] = isKnown ? [party, key] : [OTHERS, keyOf(OTHERS)];
+    const entry = page.entries.get(name) ?? { party: owner, bytes: 0 };
+    if (!page.entries.has(name)) {
+      page.entries.set(name, entry);
+      this.#entries += 1;
+    }
+    entry.bytes += bytes;
+    this.#count(owner, bytes);
+  }
+
+  #page(keptForMs: number): Page {
+    const width =
+      MIN_PAGE_MS * 2 ** Math.max(0, Math.ceil(Math.log2(keptForMs / PAGES_IN_A_LIFE / MIN_PAGE_MS)));
+    const endsAt = Math.ceil((this.#options.clock() + keptForMs) / width) * width;
+    const page = this.#pages.get(endsAt) ?? { endsAt, entries: new Map() };
+    this.#pages.set(endsAt, page);
+    this.#nextEnd = Math.min(this.#nextEnd, endsAt);
+    return page;
+  }
+
+  /** Strikes out what has expired. */
+  #turn(): void {
+    const now = this.#options.clock();
+    if (now < this.#nextEnd) return;
+    this.#nextEnd = Number.POSITIVE_INFINITY;
+    for (const { endsAt, entries } of this.#pages.values()) {
+      if (endsAt > now) {
+        this.#nextEnd = Math.min(this.#nextEnd, endsAt);
+        continue;
+      }
+      for (const { party, bytes } of entries.values()) this.#count(party, -bytes);
+      this.#entries -= entries.size;
+      this.#pages.delete(endsAt);
+    }
+  }
+
+  #count(party: Party, bytes: number): void {
+    for (const scope of SCOPES) {
+      const key = keyWithin(scope, party);
+      if (key !== undefined) this.#tallies[scope].add(key, bytes);
+    }
+  }
+}
+
+function keyOf(party: Party): string {
+  return JSON.stringify([party.route, party.caller, party.isIdentified]);
+}

@@ -1,0 +1,89 @@
+import type { LimitsConfig } from "../config/config.ts";
+import { Ledger } from "./ledger.ts";
+import type { Party, Scope } from "./party.ts";
+import { type Placed, Places } from "./places.ts";
+import { type Rated, Rates, type Waiter } from "./rates.ts";
+
+export interface QuotasOptions {
+  /** Whole milliseconds that never go back. */
+  readonly clock?: () => number;
+  /** How long a request that comes too fast may be made to wait. */
+  readonly patienceMs?: number;
+}
+
+const PATIENCE_MS = 1_000;
+
+/** What callers, routes and all together may use at one time, and how fast: nobody's share is used up by somebody else. */
+export class Quotas {
+  readonly #places: Readonly<Record<Placed, Places>>;
+  readonly #rates: Readonly<Record<Rated, Rates>>;
+  readonly #ledger: Ledger;
+
+  constructor(limits: Pick<LimitsConfig, Scope>, options: QuotasOptions = {}) {
+    const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS } = options;
+    this.#places = {
+      tasks: new Places("tasks", limits),
+      queued: new Places("queued", limits),
+      held: new Places("held", limits),
+      streams: new Places("streams", limits),
+      sessions: new Places("sessions", limits),
+    };
+    this.#rates = {
+      calls: new Rates("calls", { limits, clock, patienceMs }),
+      polls: new Rates("polls", { limits, clock, patienceMs }),
+    };
+    this.#ledger = new Ledger({ limits, clock });
+  }
+
+  /**
+   * Takes a place in all scopes at once. Returns how to give it back, of which only the first time counts.
+   * @throws RpcError when there is none left, naming the limit; then nothing was taken
+   */
+  take(what: Placed, party: Party): () => void {
+    this.#places[what].check(party);
+    return this.#places[what].add(party);
+  }
+
+  /** The same for what is there already, and is counted whether or not there is a place left. */
+  add(what: Placed, party: Party): () => void {
+    return this.#places[what].add(party);
+  }
+
+  /** @throws RpcError when `take` would */
+  check(what: Placed, party: Party): void {
+    this.#places[what].check(party);
+  }
+
+  /** How many places are taken in all. */
+  taken(what: Placed): number {
+    return this.#places[what].size;
+  }
+
+  /** @throws RpcError when no more results may be stored */
+  checkStored(party: Party): void {
+    this.#ledger.check(party);
+  }
+
+  /** Counts a result that was stored, for as long as it is kept. */
+  noteStored(party: Party, bytes: number, keptForMs: number): void {
+    this.#ledger.note(party, bytes, keptForMs);
+  }
+
+  /** How many bytes are stored in all, as far as is known. */
+  get storedBytes(): number {
+    return this.#ledger.bytes;
+  }
+
+  /**
+   * Lets so many requests through as fast as the rates of all scopes allow. `undefined`: at once; else resolves when it is their turn.
+   * @throws RpcError, HTTP 429, at once or after a while
+   */
+  pass(what: Rated, party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
+    return this.#rates[what].pass(party, waiter, count);
+  }
+
+  /** How many requests wait to be let through. */
+  waiting(what: Rated): number {
+    return this.#rates[what].waiting;
+  }
+}

@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LimitsConfig, RateLimit } from "../config/config.ts";
+import { Recent } from "../ops/recent.ts";
+import { type RpcError, rpc } from "../protocol/errors.ts";
+import { Bucket } from "./bucket.ts";
+import { keyWithin, type Party, SCOPES, type Scope } from "./party.ts";
+import { tooOften } from "./refusal.ts";
+import { Tally } from "./tally.ts";
+
+/** What has a rate: calls of tools, and requests about tasks. */
+export type Rated = "calls" | "polls";
+
+export interface RatesOptions {
+  readonly limits: Pick<LimitsConfig, Scope>;
+  /** Whole milliseconds that never go back. */
+  readonly clock: () => number;
+  /** How long a request may be made to wait before it is let through, or refused. */
+  readonly patienceMs: number;
+}
+
+interface ScopedRate {
+  readonly scope: Scope;
+  readonly rate: RateLimit;
+}
+
+/** Whose buckets are kept: those of a caller that is forgotten are full again. */
+const MAX_CALLERS = 10_000;
+/** Requests that wait have their bodies in memory. */
+const MAX_WAITING = { perCaller: 256, total: 4_096 };
+
+/** Whoever waits. */
+export interface Waiter {
+  /** Aborted when nobody waits for the answer any more. */
+  readonly gone: AbortSignal;
+}
+
+/**
+ * Lets requests of one kind through no faster than the rate of any scope allows. One that comes a little too fast waits its turn,
+ * and one that is to be refused waits as well, so that a client which sends the next one as soon as it has an answer is slowed down
+ * and keeps nobody busy; but only so many wait.
+ */
+export class Rates {
+  readonly #what: Rated;
+  readonly #options: RatesOptions;
+  readonly #limits: readonly ScopedRate[];
+  readonly #buckets: Readonly<Record<Scope, Recent<string, Bucket>>>;
+  readonly #waiting = new Tally();
+
+  constructor(what: Rated, options: RatesOptions) {
+    this.#what = what;
+    this.#options = options;
+    this.#limits = SCOPES.flatMap((scope) => {
+      const rate = options.limits[scope][what];
+      return rate === undefined ? [] : [{ scope, rate }];
+    });
+    this.#buckets = {
+      perCaller: new Recent(MAX_CALLERS),
+      perRoute: new Recent(MAX_CALLERS),
+      total: new Recent(1),
+    };
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.of(EVERYBODY);
+  }
+
+  /**
+   * Lets so many requests through together, in all scopes or in none. `undefined`: at once; else resolves when it is their turn.
+   * @throws RpcError, HTTP 429, at once or after a while
+   */
+  pass(party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
+    if (this.#limits.length === 0) return undefined;
+    const { clock, patienceMs } = this.#options;
+    const now = clock();
+    const buckets: Bucket[] = [];
+    let delayMs = 0;
+    let tightest: ScopedRate | undefined;
+    for (const limit of this.#limits) {
+      const key = keyWithin(limit.scope, party);
+      if (key === undefined) continue;
+      const bucket = this.#bucket(limit.scope, key, limit.rate, now);
+      const ms = bucket.delayMs(count, now);
+      if (ms > delayMs) [delayMs, tightest] = [ms, limit];
+      buckets.push(bucket);
+    }
+    if (tightest !== undefined && (delayMs > patienceMs || !this.#hasRoom(party))) {
+      const refusal = tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
+      if (!this.#hasRoom(party)) throw refusal;
+      return this.#wait(party, waiter, patienceMs, refusal);
+    }
+    for (const bucket of buckets) bucket.take(count, now);
+    return tightest && this.#wait(party, waiter, delayMs);
+  }
+
+  #bucket(scope: Scope, key: string, rate: RateLimit, now: number): Bucket {
+    const known = this.#buckets[scope].get(key);
+    if (known !== undefined) return known;
+    const bucket = new Bucket(rate, now);
+    this.#buckets[scope].set(key, bucket);
+    return bucket;
+  }
+
+  #hasRoom({ caller }: Party): boolean {
+    return (
+      this.#waiting.of(EVERYBODY) < MAX_WAITING.total &&
+      this.#waiting.of(waitingAs(caller)) < MAX_WAITING.perCaller
+    );
+  }
+
+  /** @param refusal what comes of it; absent: the request is let through */
+  async #wait({ caller }: Party, { gone }: Waiter, ms: number, refusal?: RpcError): Promise<void> {
+    const keys = [EVERYBODY, waitingAs(caller)];
+    for (const key of keys) this.#waiting.add(key, 1);
+    try {
+      await sleep(ms, undefined, { signal: gone }).catch(() => {});
+    } finally {
+      for (const key of keys) this.#waiting.add(key, -1);
+    }
+    // Nothing is to be begun for a client that has gone. Nobody hears of it.
+    if (gone.aborted) throw rpc.internal("The client has gone");
+    if (refusal !== undefined) throw refusal;
+  }
+}
+
+const EVERYBODY = "";
+
+function waitingAs(caller: string): string {
+  return `:${caller}`;
+}

@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import { parseConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problems.ts";
+import { parseRate } from "../../src/config/units.ts";
+
+const SERVERS = "servers: { a: { upstream: { url: 'http://a/' } } }";
+const limitsOf = (limits: string) => parseConfig(`limits: ${limits}\n${SERVERS}`, {}).config.limits;
+
+test("what holds where nothing is said", () => {
+  expect(limitsOf("{}")).toEqual({
+    maxBodyBytes: 4_194_304,
+    maxDepth: 128,
+    maxHeaderBytes: 16_384,
+    maxConnections: 20_000,
+    maxUnwrittenBytes: 268_435_456,
+    keepAliveMs: 15_000,
+    drainTimeoutMs: 10_000,
+    total: {
+      tasks: 20_000,
+      queued: 20_000,
+      held: 4_000,
+      streams: 10_000,
+      sessions: 5_000,
+      storedBytes: 1_073_741_824,
+    },
+    perRoute: {
+      tasks: 15_000,
+      queued: 15_000,
+      held: 3_000,
+      streams: 8_000,
+      sessions: 1_000,
+      storedBytes: 1_073_741_824,
+    },
+    perCaller: {
+      tasks: 2_000,
+      queued: 2_000,
+      held: 200,
+      streams: 200,
+      sessions: 100,
+      storedBytes: 268_435_456,
+      calls: { count: 100, perMs: 1_000 },
+      polls: { count: 500, perMs: 1_000 },
+    },
+  });
+});
+
+test("a limit that is given changes nothing of the others", () => {
+  const preset = limitsOf("{}");
+  expect(
+    limitsOf("{ total: { tasks: '7' }, perRoute: { calls: 600/m }, perCaller: { polls: none } }"),
+  ).toEqual({
+    ...preset,
+    total: { ...preset.total, tasks: 7 },
+    perRoute: { ...preset.perRoute, calls: { count: 600, perMs: 60_000 } },
+    perCaller: { ...preset.perCaller, polls: undefined },
+  });
+});
+
+test.for([
+  ["1/s", { count: 1, perMs: 1_000 }],
+  ["600/m", { count: 600, perMs: 60_000 }],
+  ["1000000/h", { count: 1_000_000, perMs: 3_600_000 }],
+  ["0/s", undefined],
+  ["1000001/s", undefined],
+  ["-1/s", undefined],
+  ["1.5/s", undefined],
+  ["1/d", undefined],
+  ["1/ s", undefined],
+  ["/s", undefined],
+  ["1", undefined],
+  ["", undefined],
+] as const)("%j is a rate of %j", ([text, rate]) => {
+  expect(parseRate(text)).toEqual(rate);
+});
+
+const RATE = 'must be a rate such as "100/s", "600/m" or "5000/h", or "none"';
+
+test.for([
+  ["{ perCaller: { calls: 100 } }", "limits.perCaller.calls", `${RATE}, got 100`],
+  ["{ total: { polls: fast } }", "limits.total.polls", `${RATE}, got "fast"`],
+  ["{ perRoute: { tasks: 0 } }", "limits.perRoute.tasks", "must be a whole number from 1 to 10000000, got 0"],
+  ["{ maxDepth: 7 }", "limits.maxDepth", "must be a whole number from 8 to 10000, got 7"],
+  ["{ maxHeaders: 2mb }", "limits.maxHeaders", 'must be from 1b to 1mb, got "2mb"'],
+] as const)("%s → %s: %s", ([limits, path, message]) => {
+  expect(() => limitsOf(limits)).toThrow(ConfigError);
+  expect(() => limitsOf(limits)).toThrow(expect.objectContaining({ problems: [{ path, message }] }) as Error);
+});
+
+test("a caller's limits have no effect where callers are not told apart", () => {
+  const file = (identify: string) =>
+    `callers: { identify: ${identify} }\nlimits: { perCaller: { tasks: 1 } }`;
+  const warningsOf = (identify: string) => parseConfig(`${file(identify)}\n${SERVERS}`, {}).warnings;
+  expect(warningsOf("anonymous")).toEqual([
+    { path: "limits.perCaller", message: "has no effect with callers.identify: anonymous" },
+  ]);
+  expect(warningsOf("auto")).toEqual([]);
+});

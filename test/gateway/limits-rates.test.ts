@@ -1,0 +1,107 @@
+/** How fast one caller may ask: what comes too fast waits a little, is refused in the end, and slows nobody else. */
+
+import { expect, test } from "vitest";
+import type { ScopeLimits } from "../../src/config/config.ts";
+import { byName, LegacyWire } from "../support/legacy-wire.ts";
+import type { Answer } from "../support/modern-client.ts";
+import { count, gate, type StorySettings, story } from "../support/story.ts";
+import { talks } from "./paired/talks.ts";
+
+const ADA = { headers: { "x-user": "ada" } };
+const BOB = { headers: { "x-user": "bob" } };
+const CALL = { name: "t", arguments: {} };
+const AN_HOUR_MS = 3_600_000;
+
+function limited(perCaller: ScopeLimits, more: StorySettings = {}): StorySettings {
+  return { identify: byName, limits: { perCaller }, ...more };
+}
+
+function tooFast(limit: string, max: string) {
+  const data = { limit, max, retryable: true, retryAfterMs: expect.any(Number) };
+  const error = { code: -32603, message: `Limit exceeded: ${limit} is ${max}; try again later`, data };
+  return { status: 429, headers: { "retry-after": expect.stringMatching(/^\d+$/) }, message: { error } };
+}
+
+test("a call beyond the rate is refused and not sent, in every generation, and another's is answered meanwhile", async () => {
+  const rate = { count: 1, perMs: AN_HOUR_MS };
+  const { client, url, server } = await story(
+    { "tools/call": (call) => call.text("done") },
+    limited({ calls: rate }, { policy: { waitForMs: 5_000 } }),
+  );
+  const ada = client(ADA);
+  const older = await LegacyWire.connect(url, { ...ADA, version: "2025-06-18" });
+  const withTasks = await LegacyWire.connect(url, ADA);
+  expect((await ada.send("tools/call", CALL)).status).toBe(200);
+  const refused = Promise.all([
+    ada.send("tools/call", CALL),
+    older.send("tools/call", CALL),
+    withTasks.send("tools/call", CALL),
+    withTasks.send("tools/call", { ...CALL, task: {} }),
+    older.post([{ jsonrpc: "2.0", id: 1, method: "tools/call", params: CALL }]).answer,
+  ]);
+  expect((await client(BOB).send("tools/call", CALL)).status).toBe(200);
+  for (const answer of await refused) expect(answer).toMatchObject(tooFast("limits.perCaller.calls", "1/h"));
+  expect(count(server, "tools/call")).toBe(2);
+});
+
+test("calls that come a little too fast are all answered", async () => {
+  const { client } = await story(
+    { "tools/call": (call) => call.text("done") },
+    limited({ calls: { count: 10, perMs: 500 } }, { policy: { waitForMs: 5_000 } }),
+  );
+  const ada = client(ADA);
+  const answers = await Promise.all(Array.from({ length: 15 }, () => ada.send("tools/call", CALL)));
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+});
+
+test("a call in a paired session is refused on the request that it came with", async () => {
+  const { url } = await talks(limited({ calls: { count: 1, perMs: AN_HOUR_MS } }));
+  const ada = await LegacyWire.connect(url, ADA);
+  const call = { name: "pid", arguments: {} };
+  expect((await ada.send("tools/call", call)).status).toBe(200);
+  expect(await ada.send("tools/call", call)).toMatchObject(tooFast("limits.perCaller.calls", "1/h"));
+});
+
+test("polls beyond the rate are refused, and calls are not", async () => {
+  const { client, url } = await story(
+    { "tools/call": () => undefined },
+    limited({ polls: { count: 2, perMs: 60_000 } }, { policy: { mode: "always" } }),
+  );
+  const [ada, older] = [client(ADA), await LegacyWire.connect(url, ADA)];
+  const { taskId } = await ada.callTool("t");
+  await ada.task(taskId);
+  await older.task(taskId);
+  const refused = ["tasks/get", "tasks/cancel", "tasks/result"].map((method) =>
+    older.send(method, { taskId }),
+  );
+  for (const answer of await Promise.all([...refused, ada.send("tasks/update", { taskId })]))
+    expect(answer).toMatchObject(tooFast("limits.perCaller.polls", "2/m"));
+  await ada.callTool("t");
+});
+
+test("a task that is polled much too fast is told of late, but as soon as it has ended", async () => {
+  const done = gate();
+  const { user, server } = await story(
+    {
+      "tools/call": async (call) => {
+        await done.opened;
+        call.text("done");
+      },
+    },
+    { policy: { mode: "always", pollIntervalMs: AN_HOUR_MS, maxPollIntervalMs: AN_HOUR_MS } },
+  );
+  const { taskId } = await user.callTool("t");
+  await server.arrival("tools/call");
+  await user.taskWhen(taskId, ({ statusMessage }) => statusMessage === "running");
+  const polls = Array.from({ length: 70 }, () => user.send("tasks/get", { taskId }));
+  let refused: Answer | undefined;
+  for (const poll of polls)
+    void poll.then((answer) => {
+      if (answer.status === 429) refused = answer;
+    });
+  await expect.poll(() => refused).toMatchObject(tooFast("pollInterval", `${AN_HOUR_MS}ms`));
+  done.open();
+  const states = (await Promise.all(polls)).map(({ message }) => message.result?.status);
+  expect(new Set(states)).toEqual(new Set(["working", "completed", undefined]));
+  expect(states.filter((status) => status === "completed")).toHaveLength(32);
+});

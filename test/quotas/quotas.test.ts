@@ -1,0 +1,189 @@
+import * as fc from "fast-check";
+import { expect, test, vi } from "vitest";
+import type { ScopeLimits } from "../../src/config/config.ts";
+import type { RpcError } from "../../src/protocol/errors.ts";
+import { Quotas } from "../../src/quotas/quotas.ts";
+
+const ADA = { route: "r", caller: "ada", isIdentified: true };
+const BOB = { route: "r", caller: "bob", isIdentified: true };
+const ELSEWHERE = { route: "s", caller: "ada", isIdentified: true };
+const ANYBODY = { route: "r", caller: "anonymous", isIdentified: false };
+const NO_LIMITS = { total: {}, perRoute: {}, perCaller: {} };
+
+function quotasWith(limits: { total?: ScopeLimits; perRoute?: ScopeLimits; perCaller?: ScopeLimits }) {
+  let now = 0;
+  const quotas = new Quotas({ ...NO_LIMITS, ...limits }, { clock: () => now, patienceMs: 20 });
+  const pass = (ms: number) => {
+    now += ms;
+  };
+  return { quotas, pass };
+}
+
+function refusalOf(act: () => unknown): RpcError | undefined {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error as RpcError;
+  }
+}
+
+test("a caller that has its share is refused with the limit's name, and others are not", () => {
+  const { quotas } = quotasWith({ perCaller: { tasks: 2 } });
+  quotas.take("tasks", ADA);
+  const giveBack = quotas.take("tasks", ELSEWHERE);
+  const refusal = refusalOf(() => quotas.take("tasks", ADA));
+  expect(refusal?.toJSON()).toEqual({
+    code: -32603,
+    message: "Limit exceeded: limits.perCaller.tasks is 2; try again later",
+    data: { limit: "limits.perCaller.tasks", max: 2, retryable: true, retryAfterMs: 1_000 },
+  });
+  expect([refusal?.httpStatus, refusal?.headers]).toEqual([429, { "Retry-After": "1" }]);
+  quotas.take("tasks", BOB);
+  quotas.take("streams", ADA);
+  giveBack();
+  giveBack();
+  quotas.take("tasks", ADA);
+  expect(refusalOf(() => quotas.take("tasks", ADA))).toBeDefined();
+});
+
+test.for([
+  ["perRoute", "held", ADA, BOB, 503, "limits.perRoute.held"],
+  ["perRoute", "sessions", ADA, ANYBODY, 503, "limits.perRoute.sessions"],
+  ["total", "streams", ADA, ELSEWHERE, 503, "limits.total.streams"],
+  ["total", "queued", ANYBODY, ELSEWHERE, 503, "limits.total.queued"],
+] as const)("%s.%s is shared", ([scope, what, first, second, status, limit]) => {
+  const { quotas } = quotasWith({ [scope]: { [what]: 1 } });
+  quotas.take(what, first);
+  const refusal = refusalOf(() => quotas.take(what, second));
+  expect([refusal?.httpStatus, refusal?.data]).toMatchObject([status, { limit, max: 1 }]);
+});
+
+test("callers that are not told apart have no share of their own", () => {
+  const { quotas } = quotasWith({ perCaller: { tasks: 1 }, perRoute: { tasks: 3 } });
+  for (let count = 0; count < 3; count += 1) quotas.take("tasks", ANYBODY);
+  expect(refusalOf(() => quotas.take("tasks", ANYBODY))?.data).toMatchObject({
+    limit: "limits.perRoute.tasks",
+  });
+});
+
+test("who is refused in one scope has taken nothing in another", () => {
+  const { quotas } = quotasWith({ perCaller: { tasks: 5 }, total: { tasks: 1 } });
+  const giveBack = quotas.take("tasks", ADA);
+  for (let count = 0; count < 9; count += 1) expect(refusalOf(() => quotas.take("tasks", BOB))).toBeDefined();
+  giveBack();
+  expect(quotas.taken("tasks")).toBe(0);
+  quotas.take("tasks", BOB);
+});
+
+test("what is there already is counted beyond the limit", () => {
+  const { quotas } = quotasWith({ total: { tasks: 1 } });
+  const giveBack = [quotas.add("tasks", ADA), quotas.add("tasks", BOB)];
+  expect(quotas.taken("tasks")).toBe(2);
+  giveBack[0]?.();
+  expect(refusalOf(() => quotas.check("tasks", ADA))).toBeDefined();
+  giveBack[1]?.();
+  quotas.check("tasks", ADA);
+});
+
+test("whoever takes and gives back what, nobody ever has more than the limit, and nothing less than nothing", () => {
+  const limits = { total: { tasks: 6 }, perRoute: { tasks: 4 }, perCaller: { tasks: 3 } };
+  const party = fc.record({
+    route: fc.constantFrom("r", "s"),
+    caller: fc.constantFrom("ada", "bob", "eve"),
+    isIdentified: fc.boolean(),
+  });
+  const step = fc.record({ party, giveBack: fc.option(fc.nat(20), { nil: undefined }) });
+  return fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      const quotas = new Quotas(limits);
+      const had: { readonly party: typeof ADA; readonly giveBack: () => void; isTaken: boolean }[] = [];
+      const count = (test: (party: typeof ADA) => boolean) =>
+        had.filter(({ isTaken, party }) => isTaken && test(party)).length;
+      for (const { party, giveBack } of steps) {
+        const place = giveBack === undefined ? undefined : had[giveBack % Math.max(1, had.length)];
+        if (giveBack !== undefined) {
+          // Any of them, also one that has been given back before.
+          place?.giveBack();
+          if (place !== undefined) place.isTaken = false;
+        } else {
+          const isFull =
+            count(() => true) >= 6 ||
+            count(({ route }) => route === party.route) >= 4 ||
+            (party.isIdentified &&
+              count((other) => other.isIdentified && other.caller === party.caller) >= 3);
+          let taken: (() => void) | undefined;
+          const refusal = refusalOf(() => {
+            taken = quotas.take("tasks", party);
+          });
+          expect(refusal !== undefined).toBe(isFull);
+          if (taken !== undefined) had.push({ party, giveBack: taken, isTaken: true });
+        }
+        expect(quotas.taken("tasks")).toBe(count(() => true));
+      }
+    }),
+  );
+});
+
+const HERE = { gone: new AbortController().signal };
+
+test("calls that come a little too fast wait their turn, and those that would wait too long are refused after a while", async () => {
+  const { quotas } = quotasWith({ perCaller: { calls: { count: 100, perMs: 1_000 } } });
+  for (let count = 0; count < 100; count += 1) expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
+  expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();
+  const [first, second, late] = [1, 2, 3].map(() => quotas.pass("calls", ADA, HERE));
+  expect(quotas.waiting("calls")).toBe(3);
+  await Promise.all([first, second]);
+  await expect(late).rejects.toMatchObject({
+    httpStatus: 429,
+    headers: { "Retry-After": "1" },
+    data: { limit: "limits.perCaller.calls", max: "100/s", retryable: true, retryAfterMs: 30 },
+  });
+  expect(quotas.waiting("calls")).toBe(0);
+});
+
+test("of those who wait there are only so many of one caller, and the others are refused at once", async () => {
+  const { quotas } = quotasWith({ perCaller: { calls: { count: 1, perMs: 3_600_000 } } });
+  expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
+  const waiting = Array.from({ length: 256 }, () =>
+    quotas.pass("calls", ADA, { gone: new AbortController().signal }),
+  );
+  expect(refusalOf(() => quotas.pass("calls", ADA, HERE))).toMatchObject({ httpStatus: 429 });
+  expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();
+  const [one] = [quotas.pass("calls", BOB, HERE)];
+  expect(quotas.waiting("calls")).toBe(257);
+  const results = await Promise.allSettled([...waiting, one]);
+  expect(new Set(results.map(({ status }) => status))).toEqual(new Set(["rejected"]));
+  expect(quotas.waiting("calls")).toBe(0);
+});
+
+test("who has gone does not wait any longer, and is not let through", async () => {
+  const { quotas } = quotasWith({ total: { polls: { count: 100, perMs: 1_000 } } });
+  for (let count = 0; count < 100; count += 1) expect(quotas.pass("polls", ADA, HERE)).toBeUndefined();
+  const leaving = new AbortController();
+  const waiting = quotas.pass("polls", ADA, { gone: leaving.signal });
+  leaving.abort();
+  await expect(waiting).rejects.toThrow("gone");
+  expect(quotas.waiting("polls")).toBe(0);
+});
+
+test("a request that one scope holds back takes nothing of the others", async () => {
+  const { quotas, pass } = quotasWith({
+    perCaller: { calls: { count: 1, perMs: 60_000 } },
+    total: { calls: { count: 2, perMs: 60_000 } },
+  });
+  expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
+  const refused = [1, 2, 3].map(() => quotas.pass("calls", ADA, HERE));
+  expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();
+  await Promise.allSettled(refused);
+  pass(60_000);
+  expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
+});
+
+test("without rates nobody is asked who has gone", () => {
+  const { quotas } = quotasWith({});
+  const waiter = { gone: HERE.gone };
+  const gone = vi.spyOn(waiter, "gone", "get");
+  expect(quotas.pass("polls", ADA, waiter)).toBeUndefined();
+  expect(gone).not.toHaveBeenCalled();
+});
