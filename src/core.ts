@@ -4,11 +4,15 @@ import { Backchannels } from "./lanes/backchannels.ts";
 import type { Route } from "./lanes/lane.ts";
 import { OpenStreams } from "./lanes/open-streams.ts";
 import { TransparentLane } from "./lanes/transparent.ts";
+import { Audit } from "./ops/audit.ts";
+import { inOwnWords } from "./ops/own-words.ts";
 import { within } from "./ops/within.ts";
+import { Quotas } from "./quotas/quotas.ts";
 import { openStore } from "./stores/open.ts";
 import type { TaskStore } from "./stores/task-store.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
+import { PollPace } from "./tasks/pace.ts";
 import { policyOf } from "./tasks/policy.ts";
 import { reviver } from "./tasks/revive.ts";
 import { Slots } from "./tasks/slots.ts";
@@ -18,6 +22,8 @@ import { VERSION } from "./version.ts";
 
 /** A gateway without anybody who could reach it. */
 export interface Core {
+  /** What callers are named with who have nothing but a credential; the same for all gateways on the store. */
+  readonly secret: Buffer;
   readonly routes: readonly Route[];
   readonly isStopping: boolean;
   /**
@@ -45,22 +51,34 @@ const GOODBYE_MS = 250;
 const LEAVE_MS = 2_000;
 
 /** @throws when the store cannot be opened */
-export async function openCore(config: Config, log: Logger): Promise<Core> {
+export async function openCore(config: Config, given: Logger): Promise<Core> {
+  const log = inOwnWords(given);
   const store = await openStore(config.store.url, { ...config.store, warn: (message) => log.warn(message) });
+  const secret = await store.secret().catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   const agents = upstreamAgents();
-  const parts = config.servers.map((server) => routeOf(server, agents, log.child({ server: server.name })));
+  const parts = config.servers.map((server) =>
+    routeOf(server, config.limits, agents, log.child({ server: server.name })),
+  );
+  const quotas = new Quotas(config.limits);
   const engine = new TaskEngine({
     store,
+    quotas,
     log,
     revive: reviver(parts),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
+    audit: auditFor(config, log, secret),
   });
   const held = new HeldCalls(engine);
   const transparent = new TransparentLane();
   const backchannels = new Backchannels(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
-  const shared = { engine, held, transparent, backchannels, streams, stopping: stopping.signal };
+  const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed) });
+  const tasks = { engine, held, backchannels, pace };
+  const shared = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
   const routes = parts.map((part): Route => ({ ...part, ...shared }));
   // Nobody waits for it: whoever asks for a task sees to that task at once.
   void engine.begin();
@@ -70,6 +88,7 @@ export async function openCore(config: Config, log: Logger): Promise<Core> {
     // Not ready any more: calls are refused, streams to listen on end, and all the rest is answered until the listeners close.
     stopping.abort();
     streams.stop();
+    pace.stop();
     engine.adoptNoMore();
     // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
     const settled = intake.drain().then(() => engine.settled());
@@ -91,6 +110,7 @@ export async function openCore(config: Config, log: Logger): Promise<Core> {
     await store.close();
   };
   return {
+    secret,
     routes,
     get isStopping() {
       return stopping.signal.aborted;
@@ -115,7 +135,11 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
     log.warn({ err }, "the store was not told that the gateway stops: what it left waits for its lease");
 }
 
-function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
+function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer) {
+  return isAudited ? new Audit({ log, ...(hashesCallers ? { callerKey: secret } : {}) }) : undefined;
+}
+
+function routeOf(config: ServerConfig, { maxDepth }: Config["limits"], agents: UpstreamAgents, log: Logger) {
   const largest = Math.max(
     config.tasks.maxResultBytes,
     ...config.tools.map(({ maxResultBytes }) => maxResultBytes),
@@ -126,6 +150,7 @@ function routeOf(config: ServerConfig, agents: UpstreamAgents, log: Logger) {
     clientInfo: { name: "mcp-taskgate", version: VERSION },
     // Room for the message round the result, and for saying how much too large it was.
     maxMessageBytes: 2 * largest + 65_536,
+    maxDepth,
     log,
   });
   return { config, upstream, policy: policyOf(config), slots: new Slots(config), log };

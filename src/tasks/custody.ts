@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { type Audit, taskName } from "../ops/audit.ts";
 import type { Nudge, TaskId, TaskStore } from "../stores/task-store.ts";
 import { LiveTask, type LiveTaskOptions } from "./live.ts";
 import type { Unwritten } from "./unwritten.ts";
@@ -8,6 +9,8 @@ export interface CustodyOptions {
   readonly log: Logger;
   readonly clock: () => number;
   readonly unwritten: Unwritten;
+  readonly audit?: Audit | undefined;
+  readonly onStored?: LiveTaskOptions["onStored"];
 }
 
 const STOPPED =
@@ -80,7 +83,7 @@ export class Custody {
       if (store.isLasting && (await live.leave())) return;
       if (live.call.end === undefined) await live.lose(STOPPED);
     } catch (err) {
-      log.error({ err, task: id }, "the end of a task was not written down");
+      log.error({ err, task: taskName(id) }, "the end of a task was not written down");
     } finally {
       // A call that was left has ended already.
       live.call.cancel("the gateway is stopping");

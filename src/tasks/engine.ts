@@ -1,6 +1,9 @@
 import type { Logger } from "pino";
+import type { Audit } from "../ops/audit.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
+import type { Party } from "../quotas/party.ts";
+import type { Quotas } from "../quotas/quotas.ts";
 import {
   type CallRecipe,
   type InputAnswer,
@@ -19,6 +22,7 @@ import { Custody } from "./custody.ts";
 import { checkAnswer } from "./input.ts";
 import { asSent, type LiveTask, progressMessage } from "./live.ts";
 import { Orphans, type Revive } from "./orphans.ts";
+import { isSame } from "./outcome.ts";
 import { Unwritten } from "./unwritten.ts";
 
 /** Who asks for a task, and where. */
@@ -42,12 +46,18 @@ export interface TaskEngineOptions {
   readonly revive?: Revive;
   /** As `limits.maxUnwritten`. */
   readonly maxUnwrittenBytes?: number;
+  /** Absent: nobody wants to know. */
+  readonly audit?: Audit | undefined;
+  /** Where is counted what is stored, and which tasks are taken over. Absent: nowhere. */
+  readonly quotas?: Pick<Quotas, "add" | "noteStored">;
 }
 
 const MAX_UNWRITTEN_BYTES = 268_435_456;
 
 /** Tasks: what they are, who may have them, and the calls of this process behind them. */
 export class TaskEngine {
+  /** For what a task's clients do that the engine cannot see: what they are told, and what they are refused. */
+  readonly audit: Audit | undefined;
   readonly #store: TaskStore;
   readonly #clock: () => number;
   readonly #custody: Custody;
@@ -60,12 +70,23 @@ export class TaskEngine {
   #isClosed = false;
 
   constructor(options: TaskEngineOptions) {
-    const { store, log, clock = Date.now, revive = () => undefined } = options;
+    const { store, log, clock = Date.now, revive = () => undefined, audit, quotas } = options;
+    this.audit = audit;
     const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES } = options;
     this.#store = store;
     this.#clock = clock;
-    this.#custody = new Custody({ store, log, clock, unwritten: new Unwritten({ maxBytes }) });
-    this.#orphans = new Orphans({ store, log, clock, revive, custody: this.#custody });
+    const onStored = (task: TaskRecord, bytes: number) =>
+      quotas?.noteStored(ownerOf(task), bytes, task.terms.ttlMs);
+    this.#custody = new Custody({
+      store,
+      log,
+      clock,
+      audit,
+      onStored,
+      unwritten: new Unwritten({ maxBytes }),
+    });
+    const onAdopted = (task: TaskRecord) => quotas?.add("tasks", ownerOf(task));
+    this.#orphans = new Orphans({ store, log, clock, revive, audit, onAdopted, custody: this.#custody });
     this.#stopWatching = store.watch((nudge) => {
       this.#custody.hear(nudge);
       if ("id" in nudge) for (const changed of this.#watchers.get(nudge.id) ?? []) changed();
@@ -103,16 +124,24 @@ export class TaskEngine {
    * @throws -32602 when there is none: unknown, expired and another's look the same (Tasks §Protocol Errors)
    */
   async get(id: TaskId, claimant: Claimant): Promise<TaskView> {
-    const view = await this.find(id, claimant);
+    const view = await this.seek(id, claimant);
     if (view === undefined) throw rpc.unknownTask();
     return view;
   }
 
   /** As `get`, with `undefined` for none. */
-  async find(id: TaskId, { route, caller }: Claimant): Promise<TaskView | undefined> {
-    const view = await this.#store.read(id);
-    if (view === undefined || view.task.route !== route || view.task.caller !== caller) return undefined;
-    return this.#orphans.lookAfter(view);
+  async seek(id: TaskId, claimant: Claimant): Promise<TaskView | undefined> {
+    const view = await this.#store.read(id, claimant);
+    if (isOf(view, claimant)) return this.#orphans.lookAfter(view);
+    const reason = view === undefined ? "unknown task" : "foreign task";
+    this.audit?.refused({ ...claimant, task: id, reason });
+    return undefined;
+  }
+
+  /** As `seek`, for the gateway's own sake: nobody is refused anything. */
+  async find(id: TaskId, claimant: Claimant): Promise<TaskView | undefined> {
+    const view = await this.#store.read(id, claimant);
+    return isOf(view, claimant) ? this.#orphans.lookAfter(view) : undefined;
   }
 
   /**
@@ -136,7 +165,7 @@ export class TaskEngine {
    * answer to what is not asked is ignored, whether there is no such task, no such question, or an answer already.
    */
   async respond(id: TaskId, claimant: Claimant, key: string, answer: InputAnswer): Promise<void> {
-    const view = await this.find(id, claimant);
+    const view = await this.seek(id, claimant);
     if (view === undefined || view.outcome !== undefined) return;
     if (Object.hasOwn(view.task.inputRequests, key)) await this.#take(view.task, [[key, answer]]);
   }
@@ -152,7 +181,11 @@ export class TaskEngine {
     const reason = "Cancelled by the client";
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
     const outcome = await this.#store.end(view.task, mine);
-    this.#custody.get(id)?.call.cancel(reason);
+    this.#custody.get(id)?.cancel(reason);
+    if (isSame(outcome, mine)) {
+      this.audit?.cancelled(view.task);
+      this.audit?.ended(view.task, outcome.kind);
+    }
     return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
   }
 
@@ -162,6 +195,10 @@ export class TaskEngine {
     if (page === undefined) return undefined;
     const tasks: TaskView[] = [];
     for (const view of page.tasks) tasks.push(await this.#orphans.lookAfter(view));
+    this.audit?.listed(
+      claimant,
+      tasks.map(({ task }) => task.id),
+    );
     return { ...page, tasks };
   }
 
@@ -224,6 +261,7 @@ export class TaskEngine {
 
   async #take(task: TaskRecord, given: readonly (readonly [string, InputAnswer])[]): Promise<void> {
     for (const [key, answer] of given) await this.#store.answer(task, key, answer);
+    if (given.length > 0) this.audit?.answered(task, given.length);
     // What stands counts, should two answers have come at the same time.
     await this.#custody.get(task.id)?.look();
   }
@@ -251,6 +289,7 @@ export class TaskEngine {
       ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint } : {}),
       ...(isRecipeKept ? { recipe: asSent(recipe) } : {}),
     });
+    this.audit?.created(record, record.rounds !== undefined);
     return this.#custody.take({ call, record, maxResultBytes, isRecipeKept, recipe });
   }
 
@@ -259,6 +298,15 @@ export class TaskEngine {
     if (recipe === undefined || !this.#store.isLasting) return undefined;
     return this.#store.isSealed || Object.keys(recipe.headers).length === 0 ? recipe : undefined;
   }
+}
+
+/** Tasks of callers that are told apart can be listed. */
+function ownerOf({ route, caller, isListed = false }: TaskRecord): Party {
+  return { route, caller, isIdentified: isListed };
+}
+
+function isOf(view: TaskView | undefined, { route, caller }: Claimant): view is TaskView {
+  return view !== undefined && view.task.route === route && view.task.caller === caller;
 }
 
 interface Creation {

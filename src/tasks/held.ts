@@ -29,9 +29,25 @@ const STATE = /^taskgate\.(([\w-]{1,128})\.[\w-]{1,32})\.([\w-]{43})$/;
 export class HeldCalls {
   readonly #engine: TaskEngine;
   readonly #timers = new Map<TaskId, NodeJS.Timeout>();
+  readonly #admitted = new WeakSet<Call>();
 
   constructor(engine: TaskEngine) {
     this.#engine = engine;
+  }
+
+  /**
+   * Has a place taken for a call that is to be held, in whatever round, until it ends; one without a place is cancelled.
+   * @param take returns how to give the place back @throws what `take` does
+   */
+  admit(call: Call, take: () => () => void): void {
+    if (this.#admitted.has(call)) return;
+    try {
+      call.listen({ onEnd: take() });
+    } catch (error) {
+      call.cancel("there is no room to wait for its client");
+      throw error;
+    }
+    this.#admitted.add(call);
   }
 
   /**
@@ -60,9 +76,15 @@ export class HeldCalls {
    */
   async resume(requestState: unknown, identity: RequestIdentity): Promise<TaskView> {
     const state = readState(requestState);
-    const view = state && (await this.#engine.find(state.id, identity));
+    const view = state && (await this.#engine.seek(state.id, identity));
     const rounds = view?.task.rounds;
-    if (rounds?.request !== digest(identity) || !isSigned(state, rounds)) throw rpc.invalidRequestState();
+    if (rounds?.request !== digest(identity) || !isSigned(state, rounds)) {
+      const { route, caller } = identity;
+      // Of a state without a task it has been said already.
+      if (view !== undefined)
+        this.#engine.audit?.refused({ route, caller, task: view.task.id, reason: "foreign state" });
+      throw rpc.invalidRequestState();
+    }
     return view as TaskView;
   }
 

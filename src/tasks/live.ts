@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
+import { type Audit, taskName } from "../ops/audit.ts";
 import { seldom } from "../ops/seldom.ts";
-import { rpc } from "../protocol/errors.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 import {
   type CallRecipe,
@@ -14,7 +14,7 @@ import {
 import type { Progress } from "../upstreams/session.ts";
 import type { Call } from "./call.ts";
 import type { CallEnd } from "./call-end.ts";
-import { toOutcome } from "./outcome.ts";
+import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface LiveTaskOptions {
@@ -30,6 +30,9 @@ export interface LiveTaskOptions {
   readonly maxResultBytes: number;
   readonly log: Logger;
   readonly clock: () => number;
+  readonly audit?: Audit | undefined;
+  /** Called with an outcome that is stored now, and how many bytes it has. */
+  readonly onStored?: ((task: TaskRecord, bytes: number) => void) | undefined;
 }
 
 /** Progress is told as it comes, but not written more often than this. */
@@ -50,6 +53,8 @@ export class LiveTask {
   /** Whether the call is about to be sent, or has been: from then on nothing says that it has not. */
   #isClaimed = false;
   #isLost = false;
+  /** Whether the task was ended by somebody else, who has said so. */
+  #hasEnding = false;
   #writtenAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -67,7 +72,9 @@ export class LiveTask {
     this.ended = new Promise((resolve) => {
       const end = (how: CallEnd) =>
         this.#end(how)
-          .catch((err) => options.log.error({ err, task: record.id }, "an outcome could not be written"))
+          .catch((err) =>
+            options.log.error({ err, task: taskName(record.id) }, "an outcome could not be written"),
+          )
           .finally(resolve);
       if (call.end !== undefined) return void end(call.end);
       call.listen({
@@ -150,7 +157,10 @@ export class LiveTask {
       await this.look();
       await this.write();
     } catch (err) {
-      log.warn({ err, task: this.#record.id }, "where a call can be gone on with is known as it was before");
+      log.warn(
+        { err, task: taskName(this.#record.id) },
+        "where a call can be gone on with is known as it was before",
+      );
     }
     if (this.call.end !== undefined) return this.call.end.kind === "left";
     const { isUnsent, checkpoint } = this.#record;
@@ -162,9 +172,17 @@ export class LiveTask {
 
   /** Ends the task though its call has not ended: what becomes of the work is not known. @throws StoreUnavailable */
   async lose(reason: string): Promise<void> {
-    const { store, clock } = this.#options;
-    await store.end(this.#record, { kind: "lost", endedAt: clock(), reason });
+    const { store, clock, audit } = this.#options;
+    const lost: Outcome = { kind: "lost", endedAt: clock(), reason };
+    const outcome = await store.end(this.#record, lost);
     this.#isLost = true;
+    if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
+  }
+
+  /** Cancels the call of a task that has been ended by somebody else already. */
+  cancel(reason: string): void {
+    this.#hasEnding = true;
+    this.call.cancel(reason);
   }
 
   /** Gives up on writing an outcome that the store does not take. */
@@ -205,9 +223,12 @@ export class LiveTask {
     if (view === undefined) return;
     const { task, outcome } = view;
     if (outcome !== undefined) {
-      call.cancel(outcome.kind === "cancelled" ? (outcome.reason ?? "cancelled") : "the task has ended");
+      this.cancel(outcome.kind === "cancelled" ? (outcome.reason ?? "cancelled") : "the task has ended");
     } else if (task.owner !== store.me) {
-      log.warn({ task: task.id }, "another gateway took a task over: this one was not heard of for too long");
+      log.warn(
+        { task: taskName(task.id) },
+        "another gateway took a task over: this one was not heard of for too long",
+      );
       call.leave();
     } else {
       if (this.#unsent().isUnsent) await this.write();
@@ -240,7 +261,7 @@ export class LiveTask {
       this.write().catch((err) =>
         seldom(this.#options.log).say(
           "warn",
-          { err, task: this.#record.id },
+          { err, task: taskName(this.#record.id) },
           "a task's state was not written",
         ),
       );
@@ -258,7 +279,7 @@ export class LiveTask {
     await this.#writing;
     // Somebody else goes on with it and will say how it ends, or it has an ending already.
     if (end.kind === "left" || this.#isLost) return;
-    const { maxResultBytes, clock, store, unwritten } = this.#options;
+    const { maxResultBytes, clock, store, unwritten, audit } = this.#options;
     let outcome = toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
     // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
@@ -266,7 +287,10 @@ export class LiveTask {
       try {
         // What went wrong here says nothing of a call that goes on elsewhere.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
-        await store.end(this.#record, outcome);
+        const standing = await store.end(this.#record, outcome);
+        if (isSame(standing, outcome)) this.#options.onStored?.(this.#record, sizeOf(outcome));
+        const isEcho = this.#hasEnding && outcome.kind === "cancelled";
+        if (!isEcho && isSame(standing, outcome)) audit?.ended(this.#record, outcome.kind);
       } catch (error) {
         giveBack ??= unwritten.keep(sizeOf(outcome));
         if (isTooLong(error)) outcome = tooLong(clock());
@@ -287,7 +311,7 @@ export class LiveTask {
         return await write();
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
-        seldom(log).say("error", { err: error, task: this.#record.id }, what);
+        seldom(log).say("error", { err: error, task: taskName(this.#record.id) }, what);
         await sleep(delay, undefined, { signal }).catch(() => {});
       }
     }
@@ -302,30 +326,11 @@ export function asSent(recipe: CallRecipe): CallRecipe {
   return rest;
 }
 
-function sizeOf(outcome: Outcome): number {
-  return outcome.kind === "completed"
-    ? Buffer.byteLength(outcome.result)
-    : Buffer.byteLength(toJson(outcome));
-}
-
-function noRoom(endedAt: number): Outcome {
-  const reason =
-    "The server has answered, but the task store was away, and the gateway had no more room to keep the answer (maxUnwritten)";
-  return { kind: "lost", endedAt, reason };
-}
-
-/** No text can be longer than what V8 allows for one, whatever the store would take. */
-function isTooLong(error: unknown): boolean {
-  return error instanceof Error && (error instanceof RangeError || isTooLong(error.cause));
-}
-
-function tooLong(endedAt: number): Outcome {
-  const error = rpc.internal("The server's answer is too long to be kept");
-  return { kind: "failed", endedAt, error: error.toJSON(), isOurs: true };
-}
+/** It is written down again and again, and read by a person. */
+const MAX_PROGRESS_LENGTH = 1_000;
 
 /** Progress as a person reads it. */
 export function progressMessage({ progress, total, message }: Progress): string {
   const measure = typeof total === "number" ? `${progress} of ${total}` : `${progress}`;
-  return typeof message === "string" ? `${message} (${measure})` : measure;
+  return typeof message === "string" ? `${message.slice(0, MAX_PROGRESS_LENGTH)} (${measure})` : measure;
 }

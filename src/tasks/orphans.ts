@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { type Audit, taskName } from "../ops/audit.ts";
 import { seldom } from "../ops/seldom.ts";
 import {
   type CallRecipe,
@@ -13,6 +14,7 @@ import {
 } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
 import type { Custody } from "./custody.ts";
+import { isSame } from "./outcome.ts";
 
 /** A call that goes on where its gateway had to leave it. It has not been started. */
 export interface Revived {
@@ -32,6 +34,9 @@ export interface OrphansOptions {
   readonly revive: Revive;
   readonly log: Logger;
   readonly clock: () => number;
+  readonly audit?: Audit | undefined;
+  /** A task is taken over. Returns what to call when it has ended here. */
+  readonly onAdopted?: (task: TaskRecord) => (() => void) | undefined;
 }
 
 /** More than these one after the other are not the tasks' fault. */
@@ -117,13 +122,17 @@ export class Orphans {
       // One that cannot be read keeps nobody from the others; a store that is away does.
       this.#failures += 1;
       if (this.#failures >= MAX_FAILURES) throw err;
-      seldom(this.#options.log).say("warn", { err, task: id }, "an orphaned task could not be looked after");
+      seldom(this.#options.log).say(
+        "warn",
+        { err, task: taskName(id) },
+        "an orphaned task could not be looked after",
+      );
       return false;
     }
   }
 
   async #adopt(seen: TaskView): Promise<TaskView> {
-    const { store, custody, revive, log } = this.#options;
+    const { store, custody, revive, log, audit } = this.#options;
     const { id } = seen.task;
     // It may have ended, or have been adopted, since it was seen.
     const view = (await store.read(id)) ?? seen;
@@ -137,19 +146,25 @@ export class Orphans {
     const now = (await store.read(id)) ?? view;
     // Somebody else was first, or its owner was able to end it after all.
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;
-    log.info({ task: id, tool: task.tool }, "going on with a task whose gateway has stopped");
+    log.info({ task: taskName(id), tool: task.tool }, "going on with a task whose gateway has stopped");
+    audit?.adopted(record);
     const { call, maxResultBytes } = revived;
     const isRecipeKept = recipe !== undefined;
     const live = custody.take({ call, record, recipe, isRecipeKept, maxResultBytes });
+    void live.ended.finally(this.#options.onAdopted?.(record));
     call.start();
     // What was answered meanwhile.
-    await live.look().catch((err) => log.warn({ err, task: id }, "answers could not be looked for"));
+    await live
+      .look()
+      .catch((err) => log.warn({ err, task: taskName(id) }, "answers could not be looked for"));
     return { task: record };
   }
 
   async #lose(task: TaskRecord): Promise<TaskView> {
-    const { store, clock } = this.#options;
-    const outcome: Outcome = { kind: "lost", endedAt: clock(), reason: LOST };
-    return { task, outcome: await store.end(task, outcome) };
+    const { store, clock, audit } = this.#options;
+    const lost: Outcome = { kind: "lost", endedAt: clock(), reason: LOST };
+    const outcome = await store.end(task, lost);
+    if (isSame(outcome, lost)) audit?.ended(task, outcome.kind);
+    return { task, outcome };
   }
 }

@@ -24,7 +24,7 @@ interface Answer {
 export const PROBED: readonly string[] = ["--expose-gc", "--import", probe()];
 
 /** Asks a replica that was started with `PROBED`, and looks at its open files. */
-export async function holdings(replica: Replica): Promise<Holdings> {
+export async function holdings(replica: Pick<Replica, "ask" | "pid">): Promise<Holdings> {
   const { heap, resident, resources } = await replica.ask<Answer>("holdings");
   const folder = `/proc/${replica.pid}/fd`;
   const files = await readdir(folder);

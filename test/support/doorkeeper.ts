@@ -14,19 +14,24 @@ export interface Doorkeeper {
 
 export const CHALLENGE = 'Bearer resource_metadata="https://login.example/r", error="invalid_token"';
 
+/** Whether somebody is taken; with another status than 401, if that is how they are refused. */
+export type Taken = boolean | number;
+
 /** Lets in whom `takes` takes, and refuses others with a challenge. Closed when the test ends. */
 export async function startDoorkeeper(
   behind: URL,
-  takes: (authorization: string | undefined) => boolean | Promise<boolean>,
+  takes: (authorization: string | undefined) => Taken | Promise<Taken>,
 ): Promise<Doorkeeper> {
   const visits: Doorkeeper["visits"][number][] = [];
   const server = createServer(async (request, response) => {
     const { authorization } = request.headers;
-    const isIn = await takes(authorization);
+    const taken = await takes(authorization);
+    const isIn = taken === true;
     visits.push({ authorization, isIn });
     if (!isIn) {
       request.resume();
-      response.writeHead(401, { "WWW-Authenticate": CHALLENGE, "Content-Type": "application/json" });
+      const status = taken === false ? 401 : taken;
+      response.writeHead(status, { "WWW-Authenticate": CHALLENGE, "Content-Type": "application/json" });
       response.end('{"error":"invalid_token"}');
       return;
     }

@@ -52,6 +52,12 @@ test.for<[what: string, lines: readonly string[], status: number, says: string]>
   ["another header", ["x_forwarded_user: ada"], 401, `the header ${HEADER} is missing or empty`],
   ["two names", [`${HEADER}: ada`, `${HEADER}: eve`], 400, `the header ${HEADER} is there more than once`],
   ["a name twice", [`${HEADER}: ada`, "X-Forwarded-User: ada"], 400, "is there more than once"],
+  [
+    "a name that is to go no further",
+    [`${HEADER}: ada`, "connection: X-Forwarded-User"],
+    400,
+    "Connection must",
+  ],
   ["a name and nothing", [`${HEADER}: ada`, `${HEADER}:`], 400, "is there more than once"],
   ["a name that is too long", [`${HEADER}: ${"x".repeat(513)}`], 400, "longer than 512 characters"],
 ])("a request with %s is answered with what is wrong with it", async ([, lines, status, says]) => {
@@ -99,6 +105,8 @@ describe("the server", () => {
     expect((await ask(url, { path })).status).toBe(200);
     expect((await ask(url, { path, method: "POST" })).status).toBe(401);
     expect((await ask(url, { path: "/page" })).status).toBe(401);
+    for (const way of ["..", "%2e%2E", ".\\..\\..", "x/../.."])
+      expect([way, (await ask(url, { path: `/.well-known/${way}/page` })).status]).toEqual([way, 401]);
     expect(reached()).toMatchObject([{ url: "/.well-known/oauth-protected-resource/base/mcp" }]);
   });
 

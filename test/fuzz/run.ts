@@ -1,0 +1,253 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Holdings } from "../soak/probe.ts";
+import { type Growth, growthOf } from "../soak/verdict.ts";
+import { ModernClient, TASKS } from "../support/modern-client.ts";
+import { randomFrom } from "../survival/support/seeded.ts";
+import { type Known, legacyShot, modernShot, type Shot } from "./corpus.ts";
+import { type Framed, frame, mutatedFrame } from "./framing.ts";
+import { shoot } from "./shooter.ts";
+import { ODD, openStage, STEADY, type Stage } from "./stage.ts";
+import { faultsOf, type Seen, saidFaults } from "./verdict.ts";
+
+export interface FuzzOptions {
+  readonly seed: number;
+  /** How many requests with something wrong with them are sent, and how many such answers servers give. */
+  readonly requests: number;
+  readonly answers: number;
+  /** Nothing but this request, as it was among the others, and whether it is one of those to servers with odd answers. */
+  readonly only?: { readonly n: number; readonly isToOdd: boolean };
+  /** Leaves out what the gateway may wait 50 s for: a list whose server says nothing. */
+  readonly isBrief?: boolean;
+  readonly say?: (line: string) => void;
+}
+
+export interface Report {
+  readonly requests: number;
+  readonly answers: number;
+  /** How often the client that does nothing wrong was served. */
+  readonly served: number;
+  /** How often each status was answered, to show that not everything is refused at the door. */
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly faults: readonly string[];
+  readonly growth: readonly Growth[];
+}
+
+/** How many requests are on their way at a time; those that wait for odd servers do little else. */
+const WIDTH = { steady: 48, odd: 128 };
+/** Looks at what the gateway holds, for each of the two. */
+const SAMPLES = 16;
+/** What one fault is told of, so that a thousand of one kind leave something of the others to be seen. */
+const MAX_TOLD = 40;
+/** How many connections there are is up to who happens to be served at the moment. */
+const MEMORY: ReadonlySet<string> = new Set(["heap", "resident"]);
+/** Of a hundred answers of an odd server. */
+const PERCENT = 80;
+/** How long the client that does nothing wrong may have to wait for a task that takes 300 ms. */
+const HONEST_MS = 10_000;
+
+/** Sends everything, and says what came of it. Bounded in time by what the gateway and the servers are bounded by. */
+export async function fuzz(options: FuzzOptions): Promise<Report> {
+  const { seed, requests, answers, only, isBrief = false, say = () => {} } = options;
+  const stage = await openStage(seed, PERCENT);
+  const faults: string[] = [];
+  const statuses: Record<string, number> = {};
+  const samples: (readonly Holdings[])[] = [];
+  const known = new Acquaintance();
+  const fault = (what: string) => {
+    if (faults.length < MAX_TOLD) say(`FAULT ${what}`);
+    faults.push(what);
+  };
+  const stop = new AbortController();
+  const honest = serveHonestly(stage, stop.signal, known, fault);
+  try {
+    const one = async (n: number, isToOdd: boolean) => {
+      const { framed, isJsonRpc, mayBeCut } = caseOf(seed, n, isToOdd, known, isBrief);
+      const seen = await shoot(stage.port, framed);
+      known.learn(framed.target, seen);
+      const key = seen.status === 0 ? "closed" : String(seen.status);
+      statuses[key] = (statuses[key] ?? 0) + 1;
+      const found = faultsOf(seen, {
+        isWhole: framed.isWhole && !mayBeCut,
+        isJsonRpc,
+        // What has no use for a body is not answered because of it.
+        sent: framed.verb === "POST" ? framed.body.toString("utf8") : "",
+      });
+      if (only !== undefined) say(`${framed.bytes.toString("latin1")}\n→ ${JSON.stringify(seen)}`);
+      if (found.length > 0)
+        fault(
+          `${isToOdd ? "odd " : ""}${n}: ${found.join("; ")}: ${told(framed)} → ${seen.status} ${seen.body.slice(0, 300)}`,
+        );
+    };
+    if (only !== undefined) await one(only.n, only.isToOdd);
+    else {
+      const sent = (begun: number) => Promise.resolve(begun / requests);
+      samples.push(await inParallel(stage, (n) => one(n, false), sent, WIDTH.steady, say));
+      say(`${requests} requests sent`);
+      const given = async () => (await stage.mutated()) / answers;
+      samples.push(await inParallel(stage, (n) => one(n, true), given, WIDTH.odd, say));
+    }
+  } finally {
+    stop.abort();
+  }
+  const served = await honest;
+  if (stage.exit !== undefined) fault(`the gateway ${stage.exit}: ${stage.stderr.slice(-2_000)}`);
+  for (const line of saidFaults(stage.stderr)) fault(line);
+  const given = await stage.mutated();
+  await stage.close();
+  if (only === undefined && given < answers) fault(`only ${given} answers had something wrong with them`);
+  if (served === 0) fault("the client that did nothing wrong was never served");
+  // What one kind of traffic needs more than the other is no growth.
+  const growth = samples.flatMap((each) =>
+    each.length < SAMPLES / 2 ? [] : growthOf(each).filter(({ what }) => MEMORY.has(what)),
+  );
+  return { requests, answers: given, served, statuses, faults, growth };
+}
+
+interface Case {
+  readonly framed: Framed;
+  readonly isJsonRpc: boolean;
+  /** Whether an answer of a server that breaks off may break off for the client as well. */
+  readonly mayBeCut: boolean;
+}
+
+/** One request: the same for the same seed and number, but for the ids of tasks and sessions that there are. */
+function caseOf(seed: number, n: number, isToOdd: boolean, known: Known, isBrief: boolean): Case {
+  const random = randomFrom(seed + Math.imul(n + 1, isToOdd ? 0x85ebca6b : 0xc2b2ae35));
+  const route = isToOdd
+    ? random.one([...ODD, "odd", "odd", "odd", "odd", "odd-modern", "odd-modern", "odd-modern", "odd-sse"])
+    : random.one([...STEADY, "steady", "steady", "steady-modern"]);
+  const isModern = random.between(0, 9) < 7;
+  const draw = (): Shot => (isModern ? modernShot : legacyShot)(route, n, known, random);
+  let shot = draw();
+  // A list whose server says nothing takes 50 s.
+  const isAny = !isToOdd || (!isBrief && random.between(1, 20) === 1);
+  while (!isAny && !isCall(shot)) shot = draw();
+  if (isToOdd) {
+    // A server's own words reach whoever it was forwarded for as they are.
+    const isOurs = (isModern && route !== "odd-modern") || route === "odd-stdio";
+    return { framed: frame(shot), isJsonRpc: isOurs, mayBeCut: !isOurs };
+  }
+  const framed = mutatedFrame(shot, random);
+  return {
+    framed,
+    isJsonRpc: framed.verb !== "HEAD" && framed.target === shot.target && framed.isWhole,
+    mayBeCut: false,
+  };
+}
+
+function isCall({ message }: Shot): boolean {
+  return /"method":"tools\/call"/.test(JSON.stringify(message) ?? "");
+}
+
+/** Tasks, states and sessions that clients have been told of: the latest, so that most of them are still there. */
+class Acquaintance implements Known {
+  readonly taskIds: string[] = [];
+  readonly states: string[] = [];
+  readonly sessions = new Map<string, string[]>();
+
+  learn(target: string, { body }: Pick<Seen, "body">): void {
+    keep(this.taskIds, /"taskId":"([\w-]{20,40})"/.exec(body)?.[1]);
+    keep(this.states, /"requestState":"(taskgate\.[^"]+)"/.exec(body)?.[1]);
+    const route = /^\/([\w-]+)\/mcp$/.exec(target)?.[1];
+    if (route !== undefined && !this.sessions.has(route)) this.sessions.set(route, []);
+  }
+
+  /** Opens a session of older clients, to be used by everybody. */
+  async open(stage: Stage, route: string): Promise<void> {
+    const clientInfo = { name: "fuzz", version: "1" };
+    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+    const answer = await fetch(`http://127.0.0.1:${stage.port}/${route}/mcp`, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }),
+      signal: AbortSignal.timeout(HONEST_MS),
+    }).catch(() => undefined);
+    await answer?.body?.cancel();
+    const session = answer?.headers.get("mcp-session-id");
+    const all = this.sessions.get(route) ?? [];
+    this.sessions.set(route, all);
+    keep(all, session ?? undefined);
+  }
+}
+
+function keep(all: string[], one: string | undefined): void {
+  if (one !== undefined && !all.includes(one)) all.push(one);
+  if (all.length > 20) all.shift();
+}
+
+/** A client that does nothing wrong, all the time. Gives how often it was served. */
+async function serveHonestly(
+  stage: Stage,
+  signal: AbortSignal,
+  known: Acquaintance,
+  fault: (what: string) => void,
+): Promise<number> {
+  const client = new ModernClient(new URL(`http://127.0.0.1:${stage.port}/steady/mcp`), {
+    capabilities: TASKS,
+  });
+  let served = 0;
+  for (let n = 0; !signal.aborted; n += 1) {
+    const before = performance.now();
+    try {
+      const { taskId } = await client.callTool(
+        "slow",
+        { n: `honest-${n}` },
+        { signal: AbortSignal.timeout(HONEST_MS) },
+      );
+      const { result, status, statusMessage } = await client.settled(taskId);
+      const text = result?.content?.[0]?.text;
+      const tookMs = performance.now() - before;
+      if (status !== "completed" || text !== `done honest-${n}`)
+        fault(`the honest client got ${status}, ${text ?? statusMessage}`);
+      else if (tookMs > HONEST_MS) fault(`the honest client waited ${tookMs} ms`);
+      else served += 1;
+    } catch (error) {
+      fault(`the honest client was not served: ${String(error)}`);
+      if (stage.exit !== undefined) break;
+    }
+    const routes = [...STEADY, ...ODD];
+    await known.open(stage, routes[n % routes.length] as string);
+    await sleep(200, undefined, { signal }).catch(() => {});
+  }
+  return served;
+}
+
+/** Does it again and again, some at a time, until all is done, and looks at what the gateway holds at equal steps of it. */
+async function inParallel(
+  stage: Stage,
+  work: (n: number) => Promise<void>,
+  progress: (begun: number) => Promise<number>,
+  width: number,
+  say: (line: string) => void,
+): Promise<readonly Holdings[]> {
+  const samples: Holdings[] = [];
+  let begun = 0;
+  let done = 0;
+  let isLooking = false;
+  const workers = Array.from({ length: width }, async () => {
+    while (done < 1 && stage.exit === undefined) {
+      begun += 1;
+      await work(begun - 1);
+      done = Math.max(done, await progress(begun));
+      if (isLooking || Math.floor(done * SAMPLES) <= samples.length) continue;
+      isLooking = true;
+      samples.push(await stage.holdings());
+      say(`${Math.round(done * 100)} %: ${lineOf(samples.at(-1) as Holdings)}`);
+      isLooking = false;
+    }
+  });
+  await Promise.all(workers);
+  return samples;
+}
+
+function told({ bytes }: Framed): string {
+  return JSON.stringify(bytes.toString("latin1").slice(0, 1_500));
+}
+
+function lineOf({ heap, resident, sockets, timers }: Holdings): string {
+  return `heap ${mb(heap)}, resident ${mb(resident)}, sockets ${sockets}, timers ${timers}`;
+}
+
+function mb(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,138 @@
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Holdings, holdings, PROBED } from "../soak/probe.ts";
+import { startGatewayProcess } from "../support/gateway-process.ts";
+import { startAnsweringServer } from "./answering-server.ts";
+import { startAnsweringSse } from "./answering-sse.ts";
+
+/** The built gateway in front of servers that answer as they should, and of the same ones that do not. */
+export interface Stage {
+  readonly port: number;
+  readonly stderr: string;
+  /** `undefined` while it runs. */
+  readonly exit: string | undefined;
+  /** How many answers had something wrong with them. */
+  mutated(): Promise<number>;
+  holdings(): Promise<Holdings>;
+  close(): Promise<void>;
+}
+
+/** Routes whose servers do nothing wrong. */
+export const STEADY = ["steady", "steady-modern", "steady-stdio"] as const;
+export const ODD = ["odd", "odd-modern", "odd-sse", "odd-stdio"] as const;
+const STDIO = fileURLToPath(new URL("answering-stdio.ts", import.meta.url));
+
+export async function openStage(seed: number, percent: number): Promise<Stage> {
+  const cleanUp: (() => Promise<unknown>)[] = [];
+  const folder = await mkdtemp(join(tmpdir(), "taskgate-fuzz-"));
+  cleanUp.push(() => rm(folder, { recursive: true, force: true }));
+  const counter = join(folder, "count");
+  await writeFile(counter, "");
+  const close = async () => {
+    for (const end of cleanUp.splice(0).reverse()) await end();
+  };
+  try {
+    const servers = await Promise.all([
+      startAnsweringServer({ seed, era: "legacy", percent: 0 }),
+      startAnsweringServer({ seed, era: "modern", percent: 0 }),
+      startAnsweringServer({ seed, era: "legacy", percent }),
+      startAnsweringServer({ seed, era: "modern", percent }),
+      startAnsweringSse({ seed, percent }),
+    ]);
+    for (const server of servers) cleanUp.push(() => server.close());
+    const [steady, steadyModern, odd, oddModern, oddSse] = servers;
+    const command = (share: number) => ({
+      command: process.execPath,
+      args: ["--import", import.meta.resolve("tsx"), STDIO, `${seed}`, `${share}`, counter],
+      maxSessions: 4,
+    });
+    const upstreams = {
+      steady: { url: steady.url, transport: "streamable-http" },
+      "steady-modern": { url: steadyModern.url },
+      "steady-stdio": command(0),
+      odd: { url: odd.url, transport: "streamable-http" },
+      "odd-modern": { url: oddModern.url },
+      "odd-sse": { url: oddSse.url, transport: "sse" },
+      "odd-stdio": command(percent),
+    };
+    const tasks = {
+      waitFor: "50ms",
+      ttl: "5s",
+      maxRuntime: "3s",
+      pollInterval: "100ms",
+      maxPollInterval: "100ms",
+    };
+    const none = {
+      calls: "none",
+      polls: "none",
+      tasks: 5_000,
+      queued: 5_000,
+      held: 2_000,
+      sessions: 1_000,
+      streams: 2_000,
+    };
+    const config = {
+      listen: { port: 0 },
+      store: { url: "memory:" },
+      // Everybody is the same caller here, and many.
+      limits: { maxBody: "1mb", drainTimeout: "1s", perCaller: none },
+      log: { level: "warn", audit: false },
+      servers: Object.fromEntries(
+        Object.entries(upstreams).map(([name, upstream]) => [
+          name,
+          {
+            upstream: { ...upstream, idleTimeout: "2s", startTimeout: "5s" },
+            tasks: isOdd(name) ? { ...tasks, maxRuntime: "1s" } : tasks,
+          },
+        ]),
+      ),
+    };
+    const file = join(folder, "taskgate.json");
+    await writeFile(file, JSON.stringify(config));
+    const gateway = await startGatewayProcess(["--config", file], {
+      atEnd: (end) => void cleanUp.push(end),
+      nodeFlags: [...PROBED, "--unhandled-rejections=strict", "--trace-warnings"],
+      routes: Object.keys(upstreams).length,
+    });
+    // Also when somebody has had enough of it.
+    const kill = () => void gateway.child.kill("SIGKILL");
+    process.once("exit", kill);
+    cleanUp.push(async () => process.off("exit", kill));
+    let exit: string | undefined;
+    void gateway.exited.then(({ code, signal }) => {
+      exit = `ended with ${signal ?? code}`;
+    });
+    return {
+      port: Number(gateway.url.port),
+      get stderr() {
+        return gateway.stderr;
+      },
+      get exit() {
+        return exit;
+      },
+      mutated: async () =>
+        odd.mutated + oddModern.mutated + oddSse.mutated + (await readFile(counter)).length,
+      holdings: () =>
+        holdings({
+          pid: gateway.pid,
+          ask: async <A>(question: string): Promise<A> => {
+            const answered = once(gateway.child, "message");
+            gateway.child.send(question, () => {});
+            const [{ answer }] = await answered;
+            return answer;
+          },
+        }),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function isOdd(name: string): boolean {
+  return (ODD as readonly string[]).includes(name);
+}
