@@ -9,7 +9,7 @@ export interface Site {
 
 /**
  * Whether a path at a server is likely to be taken for that of its endpoint. Servers differ in what they overlook: case, an
- * escaped letter, slashes too many.
+ * escaped letter, slashes too many, parameters of a segment (RFC 3986 §3.3).
  */
 export function isEndpoint({ route, path }: Site): boolean {
   const { upstream } = route.config;
@@ -22,7 +22,11 @@ function overlooked(path: string): string {
   const plain = pathname.replace(/%[0-7][0-9a-f]/gi, (escaped) =>
     String.fromCharCode(Number.parseInt(escaped.slice(1), 16)),
   );
-  return `/${plain.toLowerCase().split("/").filter(Boolean).join("/")}`;
+  const segments = plain
+    .replace(/;[^/]*/g, "")
+    .toLowerCase()
+    .split("/");
+  return `/${segments.filter(Boolean).join("/")}`;
 }
 
 const WELL_KNOWN = /^\/\.well-known\/[^/?]+(?=\/)/;

@@ -16,7 +16,7 @@ import type { SessionHolder } from "../upstreams/session.ts";
 import { answer, askFor, type Conduct, giveHandle } from "./call-answer.ts";
 import { attendElsewhere } from "./call-elsewhere.ts";
 import { callTask, claimantOf, type Exchange, type Lane, ownerOf, partyOf } from "./lane.ts";
-import { afterwards, sharedSlots, takeTask } from "./share.ts";
+import { givingUp, sharedSlots, takeTask } from "./share.ts";
 
 /** How long the result stays of a call that was held for a client which does not know tasks. */
 const KEPT_AFTER_END_MS = 60_000;
@@ -92,11 +92,10 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   }
   if (route.stopping.aborted) throw rpc.stopping();
   const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
-  const giveBack = how.mayBecomeTask ? takeTask(exchange) : () => {};
-  call.listen({ onEnd: giveBack });
+  if (how.mayBecomeTask) call.listen({ onEnd: takeTask(exchange) });
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.
-    await handOver(exchange, how, call, call.attend()).catch(afterwards(giveBack));
+    await handOver(exchange, how, call, call.attend()).catch(givingUp(call));
     call.start();
     return;
   }
@@ -228,6 +227,7 @@ async function handOver(
     if (leave()) await route.engine.cancel(task.id, claimantOf(exchange));
     return;
   }
+  route.held.release(call);
   giveHandle(exchange, task);
 }
 

@@ -16,10 +16,16 @@ import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
  */
 export async function answerLegacy(exchange: HttpExchange): Promise<void> {
   const { request, message, route } = exchange;
-  if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
+  const checkStopping = () => {
+    if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
+  };
+  checkStopping();
   if (request.method === "GET") return forwardStream(exchange);
   const turn = admitted(exchange, message);
-  if (turn !== undefined) await turn;
+  if (turn !== undefined) {
+    await turn;
+    checkStopping();
+  }
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
   const { method, id, params } = message;

@@ -73,10 +73,14 @@ export class PairedHttp {
     const [first] = messages;
     if (sessionIdOf(request) === undefined && messages.length === 1 && isInitialize(first))
       return this.#open(exchange, first);
-    const session = this.#find(exchange);
+    let session = this.#find(exchange);
     const requests = messages.filter(isRequest);
     const turn = admitted(exchange, message);
-    if (turn !== undefined) await turn;
+    if (turn !== undefined) {
+      await turn;
+      // It may have ended meanwhile.
+      session = this.#find(exchange);
+    }
     if (requests.length > 0) {
       if (exchange.route.stopping.aborted && requests.some(isCall)) throw rpc.stopping();
       const ids = new Set(requests.map(({ id }) => id));

@@ -1,6 +1,7 @@
 import { isObject } from "../protocol/jsonrpc.ts";
+import type { Rated } from "../quotas/rates.ts";
 import type { TaskView } from "../stores/task-store.ts";
-import type { CallOptions } from "../tasks/call.ts";
+import type { Call, CallOptions } from "../tasks/call.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
 import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf } from "./lane.ts";
 
@@ -26,12 +27,16 @@ function admittedTogether(
   sharer: Sharer & { readonly reply: Pick<Reply, "gone"> },
   messages: readonly unknown[],
 ): Promise<void> | undefined {
-  // No revision has both batches and tasks, so that only calls can be many.
-  const calls = messages.filter((message) => rateOf(message) === "calls").length;
-  return calls === 0 ? undefined : sharer.route.quotas.pass("calls", partyOf(sharer), sharer.reply, calls);
+  const { quotas } = sharer.route;
+  const pass = (rated: Rated): Promise<void> | undefined => {
+    const count = messages.filter((message) => rateOf(message) === rated).length;
+    return count === 0 ? undefined : quotas.pass(rated, partyOf(sharer), sharer.reply, count);
+  };
+  const calls = pass("calls");
+  return calls === undefined ? pass("polls") : calls.then(() => pass("polls"));
 }
 
-function rateOf(message: unknown): "calls" | "polls" | undefined {
+function rateOf(message: unknown): Rated | undefined {
   const method = isObject(message) ? message.method : undefined;
   if (method === "tools/call") return "calls";
   return typeof method === "string" && method.startsWith("tasks/") ? "polls" : undefined;
@@ -92,10 +97,10 @@ export async function polled(
   return view;
 }
 
-/** For a promise that may not come to what a place was taken for: gives it back, and rejects all the same. */
-export function afterwards(giveBack: () => void): (error: unknown) => never {
+/** For a call that cannot be started after all: ends it unsent, so that it gives back what was taken for it, and rejects all the same. */
+export function givingUp(call: Call): (error: unknown) => never {
   return (error) => {
-    giveBack();
+    call.cancel("it could not be begun");
     throw error;
   };
 }

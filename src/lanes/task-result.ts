@@ -18,7 +18,6 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     if (view.outcome === undefined) throw rpc.stopping();
     return answerWith(request, view);
   }
-  const giveBack = route.quotas.take("streams", partyOf(request));
   const over = new AbortController();
   const letGo = () => over.abort();
   const signals = [reply.gone, route.stopping];
@@ -32,12 +31,15 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
   };
   let leave = () => {};
+  let giveBack = () => {};
   try {
     let isWaiting = false;
     const view = await follow(route.engine, taskId, claimant, over.signal, (seen) => {
       if (seen.outcome !== undefined) return seen;
       if (isWaiting) return undefined;
       isWaiting = true;
+      // Whoever need not wait needs no place.
+      giveBack = route.quotas.take("streams", partyOf(request));
       leave = route.backchannels.attend(taskId, claimant, channel);
       reply.keepAlive();
       return undefined;

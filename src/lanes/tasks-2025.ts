@@ -10,7 +10,7 @@ import type { TaskSupport } from "./amended.ts";
 import { type Caller, callTask, claimantOf, type Route, senderOf, taskIdOf } from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
 import type { SessionRequest } from "./session-request.ts";
-import { afterwards, polled, sharedSlots, takeTask } from "./share.ts";
+import { givingUp, polled, sharedSlots, takeTask } from "./share.ts";
 import { getTaskResult } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
@@ -123,10 +123,9 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
     maxRuntimeMs: policy.maxRuntimeMs,
     ...(recipe === undefined ? {} : { recipe }),
   });
-  const giveBack = takeTask(request);
-  call.listen({ onEnd: giveBack });
+  call.listen({ onEnd: takeTask(request) });
   const task = callTask(request, name, { ...policy, ttlMs });
-  const record = await route.engine.adopt(call, task, policy.maxResultBytes).catch(afterwards(giveBack));
+  const record = await route.engine.adopt(call, task, policy.maxResultBytes).catch(givingUp(call));
   route.backchannels.follow(record.id, claimant, {
     call,
     session: request.session,
@@ -184,10 +183,12 @@ async function getTask(request: SessionRequest): Promise<void> {
 /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
 async function listTasks(request: SessionRequest): Promise<void> {
   const { route, caller, params, reply } = request;
+  // Who could log in is to hear that, and not that there is no such method.
+  const claimant = claimantOf(request);
   if (!caller.isIdentified) throw rpc.tasksNotListed();
   const { cursor } = params;
   if (cursor !== undefined && typeof cursor !== "string") throw rpc.invalidParams("cursor must be a string");
-  const page = await route.engine.list(claimantOf(request), {
+  const page = await route.engine.list(claimant, {
     limit: TASKS_IN_A_PAGE,
     ...(cursor === undefined ? {} : { cursor }),
   });

@@ -1,31 +1,41 @@
-/** The values that were set or asked for last, so many and no more: the one that was not wanted for longest goes first. */
+/**
+ * The values that were set or asked for last, so many and no more. Those that were wanted since half of them came are certainly there; of
+ * the others whole halves are forgotten at once. To ask for one of the newer half changes nothing: a map that is written to with
+ * every request leaves more behind for the garbage collector than the request itself.
+ */
 export class Recent<Key, Value> {
-  readonly #max: number;
-  readonly #values = new Map<Key, Value>();
+  readonly #maxHalf: number;
+  #newer = new Map<Key, Value>();
+  #older = new Map<Key, Value>();
 
+  /** @param max one at least */
   constructor(max: number) {
-    this.#max = max;
+    this.#maxHalf = Math.max(1, Math.floor(max / 2));
   }
 
   get size(): number {
-    return this.#values.size;
+    return this.#newer.size + this.#older.size;
   }
 
   get(key: Key): Value | undefined {
-    const value = this.#values.get(key);
-    if (value !== undefined) this.set(key, value);
-    return value;
+    const value = this.#newer.get(key);
+    if (value !== undefined) return value;
+    const old = this.#older.get(key);
+    if (old !== undefined) this.set(key, old);
+    return old;
   }
 
   set(key: Key, value: Value): void {
-    this.#values.delete(key);
-    this.#values.set(key, value);
-    if (this.#values.size <= this.#max) return;
-    const [oldest] = this.#values.keys();
-    this.#values.delete(oldest as Key);
+    this.#older.delete(key);
+    this.#newer.set(key, value);
+    if (this.#newer.size <= this.#maxHalf) return;
+    this.#newer.delete(key);
+    this.#older = this.#newer;
+    this.#newer = new Map([[key, value]]);
   }
 
   delete(key: Key): void {
-    this.#values.delete(key);
+    this.#newer.delete(key);
+    this.#older.delete(key);
   }
 }

@@ -29,25 +29,32 @@ const STATE = /^taskgate\.(([\w-]{1,128})\.[\w-]{1,32})\.([\w-]{43})$/;
 export class HeldCalls {
   readonly #engine: TaskEngine;
   readonly #timers = new Map<TaskId, NodeJS.Timeout>();
-  readonly #admitted = new WeakSet<Call>();
+  /** How to give their places back. */
+  readonly #places = new WeakMap<Call, () => void>();
 
   constructor(engine: TaskEngine) {
     this.#engine = engine;
   }
 
   /**
-   * Has a place taken for a call that is to be held, in whatever round, until it ends; one without a place is cancelled.
+   * Has a place taken for a call that is to be held, in whatever round, until it is released; one without a place is cancelled.
    * @param take returns how to give the place back @throws what `take` does
    */
   admit(call: Call, take: () => () => void): void {
-    if (this.#admitted.has(call)) return;
+    if (call.end !== undefined || this.#places.has(call)) return;
     try {
-      call.listen({ onEnd: take() });
+      this.#places.set(call, take());
     } catch (error) {
       call.cancel("there is no room to wait for its client");
       throw error;
     }
-    this.#admitted.add(call);
+    call.listen({ onEnd: () => this.release(call) });
+  }
+
+  /** Gives the place back of a call that is not held any more: its client knows it as a task, or it has ended. */
+  release(call: Call): void {
+    this.#places.get(call)?.();
+    this.#places.delete(call);
   }
 
   /**

@@ -62,6 +62,49 @@ test("a call in a paired session is refused on the request that it came with", a
   expect(await ada.send("tools/call", call)).toMatchObject(tooFast("limits.perCaller.calls", "1/h"));
 });
 
+test("polls that come together in a paired session count one by one", async () => {
+  const { url } = await talks(limited({ polls: { count: 2, perMs: AN_HOUR_MS } }));
+  const ada = await LegacyWire.connect(url, ADA);
+  const poll = (id: number) => ({ jsonrpc: "2.0", id, method: "tasks/get", params: { taskId: "none" } });
+  expect(await ada.post([1, 2, 3].map(poll)).answer).toMatchObject(tooFast("limits.perCaller.polls", "2/h"));
+});
+
+/** Names callers, and says how many requests there have been. */
+function counted() {
+  const seen = { requests: 0 };
+  const identify: typeof byName = (...asked) => {
+    seen.requests += 1;
+    return byName(...asked);
+  };
+  return { seen, identify };
+}
+
+test("what waits for its turn in a paired session that ends meanwhile finds none", async () => {
+  const { seen, identify } = counted();
+  const { url } = await talks(limited({ calls: { count: 1, perMs: 900 } }, { identify }));
+  const ada = await LegacyWire.connect(url, ADA);
+  const before = seen.requests;
+  const both = [1, 2].map(() => ada.send("tools/call", { name: "pid", arguments: {} }));
+  await expect.poll(() => seen.requests - before).toBe(2);
+  await ada.end();
+  expect((await Promise.all(both)).map(({ status }) => status)).toContain(404);
+});
+
+test("a legacy call that waits for its turn while the gateway is told to stop is refused", async () => {
+  const { seen, identify } = counted();
+  const { url, gateway, server } = await story(
+    { "tools/call": (call) => call.text("done") },
+    { identify, limits: { perCaller: { calls: { count: 1, perMs: 900 } }, drainTimeoutMs: 10_000 } },
+  );
+  const ada = await LegacyWire.connect(url, ADA);
+  const before = seen.requests;
+  const both = [1, 2].map(() => ada.send("tools/call", CALL));
+  await expect.poll(() => seen.requests - before).toBe(2);
+  await gateway.close();
+  expect((await Promise.all(both)).map(({ status }) => status)).toContain(503);
+  expect(count(server, "tools/call")).toBeLessThan(2);
+});
+
 test("polls beyond the rate are refused, and calls are not", async () => {
   const { client, url } = await story(
     { "tools/call": () => undefined },

@@ -5,7 +5,17 @@ import type { Config } from "../../src/config/config.ts";
 import { LIST_HEADERS, messageText, RawConnection, served } from "../edge/served.ts";
 import { byName, LegacyWire } from "../support/legacy-wire.ts";
 import { listen } from "../support/listening.ts";
-import { accept, asksOnce, count, gate, INPUT, type StorySettings, story } from "../support/story.ts";
+import {
+  accept,
+  asksOnce,
+  count,
+  EVERYTHING,
+  form,
+  gate,
+  INPUT,
+  type StorySettings,
+  story,
+} from "../support/story.ts";
 import { talks } from "./paired/talks.ts";
 
 const ALWAYS = { mode: "always" } as const;
@@ -110,6 +120,24 @@ test("a call beyond perCaller.held is given up, and the server is told", async (
   expect(await ada.result("tools/call", CALL)).toMatchObject({ resultType: "input_required" });
 });
 
+test("a held call that has become a task makes room for another one", async () => {
+  const { client } = await story(
+    {
+      "tools/call": async (call) => {
+        await call.sse().ask("elicitation/create", form("Who are you?", "name"));
+      },
+    },
+    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 500 } }),
+  );
+  const ada = client({ ...ADA, capabilities: EVERYTHING });
+  const { requestState } = await ada.result("tools/call", CALL);
+  const answers = { inputResponses: { name: accept({ name: "x" }) } };
+  expect(await ada.result("tools/call", { ...CALL, requestState, ...answers })).toMatchObject({
+    resultType: "task",
+  });
+  expect(await ada.result("tools/call", CALL)).toMatchObject({ resultType: "input_required" });
+});
+
 test("a stream beyond perCaller.streams is refused, whatever it is for, until another has ended", async () => {
   const { client, url } = await story(LONG, limited({ perCaller: { streams: 1 } }));
   const [ada, bob, older] = [client(ADA), client(BOB), await LegacyWire.connect(url, ADA)];
@@ -121,6 +149,11 @@ test("a stream beyond perCaller.streams is refused, whatever it is for, until an
   expect(await older.send("tasks/result", { taskId })).toMatchObject(expected);
   expect(await (await older.listen()).answer).toMatchObject({ status: 429 });
   await listen(bob, { taskIds: [] }).next();
+  await ada.result("tasks/cancel", { taskId });
+  expect(await older.send("tasks/result", { taskId })).toMatchObject({
+    status: 200,
+    message: { error: { code: -32603, message: expect.stringContaining("cancelled") } },
+  });
   listening.leave();
   await expect.poll(async () => (await older.listen()).head).toMatchObject({ statusCode: 200 });
   expect(await ada.send("subscriptions/listen", { notifications: {} })).toMatchObject(expected);

@@ -144,6 +144,8 @@ test("where a credential is required, nobody has a task without one; else those 
   const called = await required.client().send("tools/call", { name: "t", arguments: {} });
   expect([called.status, called.headers["www-authenticate"]]).toEqual([401, "Bearer"]);
   expect((await required.client().send("tools/list")).status).toBe(200);
+  const legacy = await LegacyWire.connect(required.url);
+  expect((await legacy.send("tasks/list")).status).toBe(401);
 
   const auto = await guarded(door);
   const anonymous = await auto.client().callTool("t");

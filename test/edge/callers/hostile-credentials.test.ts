@@ -42,9 +42,7 @@ test.for<[what: string, settings: Partial<GatewaySettings>, isModern: boolean]>(
 test("a token that the server takes without a look at its signature names nobody, whatever it does with others", async () => {
   const { sign, verifies } = await startIssuer();
   // Who was somebody once is nobody in particular.
-  const { as } = await judged(
-    (given) => said(given).exp === 1 || verifies(given),
-  );
+  const { as } = await judged((given) => said(given).exp === 1 || verifies(given));
   const { taskId } = await as(await sign("ada")).callTool("t");
   expect(await as(await sign("ada")).task(taskId)).toMatchObject({ taskId });
 
@@ -73,6 +71,8 @@ test("the server's only session takes no credential that was revoked since", asy
   const { as } = await judged(() => !state.isRevoked, { sessions: "single", identify });
   const { taskId } = await as("Bearer opaque").callTool("quick");
   await as("Bearer opaque").settled(taskId);
+  time.now += 300_001;
+  expect(await as("Bearer opaque").task(taskId)).toMatchObject({ taskId });
   state.isRevoked = true;
   time.now += 300_001;
   expect((await as("Bearer opaque").send("tasks/get", { taskId })).status).toBe(401);

@@ -146,6 +146,7 @@ describe("an endpoint is asked as one, whatever its path is called", () => {
     "/mcp/x/../base/./mcp",
     "/mcp/x/%2e%2e/base%2Fmcp",
     "/mcp/base\\mcp",
+    "/mcp/base;a=b/mcp;c",
     "/.well-known/../base/mcp",
   ])("%s", async (path) => {
     const { url, reached } = await fronted();
