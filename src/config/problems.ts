@@ -89,7 +89,23 @@ function given(issue: z.core.$ZodIssue, source: unknown): string {
   if (isSecret(issue.path)) return "";
   // What is wrong with it may be the very mark that tells the password from the rest.
   const isStore = formatPath(issue.path) === "store.url" && typeof value === "string";
-  return `, got ${quoted(isStore ? value.replace(/^(?!level:)([^:]*:).+$/s, "$1…") : value)}`;
+  if (isStore) return `, got ${quoted(value.replace(/^(?!level:)([^:]*:).+$/s, "$1…"))}`;
+  return `, got ${quoted(isUrl(issue.path) && typeof value === "string" ? harmlessUrl(value) : value)}`;
+}
+
+function isUrl(path: Path): boolean {
+  const name = path.at(-1);
+  return name === "url" || name === "publicUrl" || name === "jwks";
+}
+
+/**
+ * What is no URL of ours may still have a user, a password and a query. Without `//` there may be nothing else in it, unless what
+ * follows is the port of a host without a scheme.
+ */
+function harmlessUrl(url: string): string {
+  const unasked = url.replace(/\?.*/s, "?…");
+  if (unasked.includes("@")) return unasked.replace(/^([a-z][a-z\d+.-]*:\/*)?.*@/is, "$1…@");
+  return unasked.replace(/^(?![^:]*:(?:\/\/|\d{1,5}(?:[/?#]|$)))([^:]*:).+$/s, "$1…");
 }
 
 /** Keys, and the values of headers and variables; also where one text was written in place of several. */

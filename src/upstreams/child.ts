@@ -75,7 +75,7 @@ export class Child {
     this.#killGraceMs = killGraceMs ?? KILL_GRACE_MS;
     this.pid = child.pid as number;
     this.#group = new ProcessGroup(this.pid);
-    this.#stderr = new StderrLog(this.#log);
+    this.#stderr = new StderrLog(this.#log, undefined, Object.values(options.env));
     this.input = new ChildInput(child.stdin, readPatienceMs ?? READ_PATIENCE_MS);
     this.output = child.stdout;
     // Whoever writes is told of an error himself, and after one on the other streams they close.

@@ -7,6 +7,7 @@ import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } fr
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { guardedConnector } from "./guarded-connections.ts";
 import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
+import { masked, secretsIn } from "./masked.ts";
 
 /** Connections to servers, for sessions to share. */
 export interface UpstreamAgents {
@@ -78,8 +79,7 @@ export function upstreamFetch({
         headers: { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" },
         body: (init?.body ?? null) as string | null,
         signal: init?.signal ?? null,
-        // Answers are read as they come, and counted: a reader that is one turn behind is no reason to let the server wait.
-        highWaterMark: maxMessageBytes,
+        highWaterMark: MAX_BEHIND_BYTES,
       })
       .catch((error: unknown) => Promise.reject(toFailure(error)));
     const { statusCode: status, headers, body } = response;
@@ -91,7 +91,7 @@ export function upstreamFetch({
     }
     // 405 is how a server says that it has no stream to listen to (2025-11-25, Transports §Listening for Messages).
     if (status >= 400 && !(status === 405 && init?.method === "GET")) {
-      throw await refusal(response, { maxMessageBytes, maxDepth });
+      throw await refusal(response, { maxMessageBytes, maxDepth }, new Headers(init?.headers));
     }
     expected?.onAccepted();
     const plain = flat(headers);
@@ -129,6 +129,8 @@ export function upstreamFetch({
   };
 }
 
+/** A reader that is a few turns behind is no reason to let the server wait; one that does not read at all is. */
+const MAX_BEHIND_BYTES = 1_048_576;
 const NULL_BODY = new Set([204, 205, 304]);
 /** As much of a refusal in words as is worth keeping; one in JSON may be an answer, with data that the client is to have. */
 const MAX_REFUSAL_BYTES = 16_384;
@@ -136,9 +138,12 @@ const MAX_REFUSAL_BYTES = 16_384;
 async function refusal(
   { statusCode: status, headers, body }: Dispatcher.ResponseData,
   limits: MessageLimits,
+  sent: Headers,
 ): Promise<UpstreamFailure> {
   const maxMessageBytes = isJson(headers["content-type"]) ? limits.maxMessageBytes : MAX_REFUSAL_BYTES;
-  const said = await text(body, new MessageLimit({ ...limits, maxMessageBytes }, false)).catch(() => "");
+  const whole = await text(body, new MessageLimit({ ...limits, maxMessageBytes }, false)).catch(() => "");
+  // Servers repeat what they do not like of a request, and what a refusal says may be told to others.
+  const said = masked(whole, secretsIn(sent));
   const rpcError = readRpcError(said);
   const wwwAuthenticate = flat(headers)["www-authenticate"];
   const detail =

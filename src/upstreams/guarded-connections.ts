@@ -3,8 +3,8 @@ import { buildConnector } from "undici";
 
 /**
  * Makes connections whose end cannot end the process. While nobody reads an answer undici's parser pauses, and until version 8, which
- * needs a newer Node, it asserts in listeners of the socket, where nobody can catch it, that it does not when the connection ends. What
- * is thrown there breaks the connection instead, and whoever wanted the answer is told so.
+ * needs a newer Node, it asserts in listeners of the socket, where nobody can catch it, that it does not when the connection ends. Here
+ * the end waits until the answer is read; what cannot wait breaks the answer, and whoever wanted that is told so.
  * @param timeoutMs how long connecting may take
  */
 export function guardedConnector(timeoutMs: number): buildConnector.connector {
@@ -24,10 +24,29 @@ function guard(socket: Socket): void {
       return emit(event, ...(event === "error" ? args.map(renamed) : args));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ERR_ASSERTION") throw error;
-      socket.destroy(new Error("the connection ended before the answer was read", { cause: error }));
-      return true;
+      if (event === "end") return keepBack(socket);
+      const broken = new Error("the connection ended before the answer was read", { cause: error });
+      if (event !== "close") return socket.destroy(broken).destroyed;
+      // It is too late to destroy it: after an error nobody asks whether the answer is complete.
+      emit("error", broken);
+      return emit("close", ...args);
     }
   };
+}
+
+/** Ends the connection once more when its bytes are asked for again, which is the first thing that a parser does that goes on. */
+function keepBack(socket: Socket): true {
+  // A socket that has ended would close itself, and with it what is still to be read.
+  socket.allowHalfOpen = true;
+  const read = socket.read;
+  socket.read = (size?: number) => {
+    socket.read = read;
+    process.nextTick(() => {
+      if (!socket.destroyed) socket.emit("end");
+    });
+    return read.call(socket, size);
+  };
+  return true;
 }
 
 /** A reset is taken for the end of an answer without a length, on the same way to the assertion; it is an error like any other. */

@@ -34,8 +34,9 @@ export function toLine(message: JsonRpcMessage): string {
 
 /** What is certainly an answer to a request must not leave that waiting for another one. */
 function unreadable(value: unknown): JsonRpcMessage | undefined {
-  if (!isObject(value) || value.method !== undefined || !isRequestId(value.id)) return undefined;
-  if (value.jsonrpc !== "2.0") return undefined;
+  if (!isObject(value) || value.jsonrpc !== "2.0" || !isRequestId(value.id)) return undefined;
+  const isAnswer = value.result !== undefined || value.error !== undefined;
+  if (value.method !== undefined && (typeof value.method === "string" || !isAnswer)) return undefined;
   const error = { code: -32603, message: "The server's answer has neither a result nor an error" };
   return { jsonrpc: "2.0", id: value.id, error };
 }
@@ -54,7 +55,8 @@ function parse(line: Buffer): unknown {
 export function isMessage(value: unknown): value is JsonRpcMessage {
   if (!isObject(value) || value.jsonrpc !== "2.0") return false;
   const { id, method } = value;
-  if (typeof method === "string") return id === undefined || isRequestId(id);
+  // One whose method is no name is not an answer either: others would take it for a request.
+  if (method !== undefined) return typeof method === "string" && (id === undefined || isRequestId(id));
   if (isJsonRpcError(value.error)) return id === undefined || isRequestId(id);
   // With an error beside it that is none, nobody could tell which of the two is meant.
   return isRequestId(id) && isObject(value.result) && value.error === undefined;

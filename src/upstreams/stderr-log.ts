@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Logger } from "pino";
 import { LineSplitter } from "./lines.ts";
+import { masked } from "./masked.ts";
 
 const MAX_LINE_BYTES = 4_096;
 const MAX_LINES_A_SECOND = 100;
@@ -16,15 +17,20 @@ const TELLING = /^(?!Node\.js v)\S.*\p{L}/u;
 export class StderrLog {
   readonly #log: Logger;
   readonly #now: () => number;
+  readonly #secrets: readonly string[];
   readonly #lines = new LineSplitter(MAX_LINE_BYTES);
   #second = { since: Number.NEGATIVE_INFINITY, lines: 0 };
   #leftOut = 0;
   #lastWords: string | undefined;
 
-  /** @param now in milliseconds; only differences count */
-  constructor(log: Logger, now: () => number = () => performance.now()) {
+  /**
+   * @param now in milliseconds; only differences count
+   * @param secrets what the server was given in confidence, and is not repeated
+   */
+  constructor(log: Logger, now: () => number = () => performance.now(), secrets: readonly string[] = []) {
     this.#log = log;
     this.#now = now;
+    this.#secrets = secrets;
   }
 
   /** The last line that may say why the server came to its end, without colours and of a length to be passed on. */
@@ -43,7 +49,7 @@ export class StderrLog {
   }
 
   #say(bytes: Buffer, isCut: boolean): void {
-    const text = stripVTControlCharacters(bytes.toString("utf8")).trimEnd();
+    const text = masked(stripVTControlCharacters(bytes.toString("utf8")).trimEnd(), this.#secrets);
     if (text === "") return;
     if (TELLING.test(text)) this.#lastWords = text;
     if (!this.#hasRoom()) {

@@ -183,6 +183,17 @@ const upstream: readonly (readonly [string, string, string])[] = [
   ["{ url: 'ftp://x' }", "url", 'must be http or https, got "ftp://x"'],
   ["{ url: 'localhost:3001/mcp' }", "url", 'must be http or https, got "localhost:3001/mcp"'],
   ["{ url: 'ftp://x?key=secret' }", "url", 'must be http or https, got "ftp://x?…"'],
+  ["{ url: 'localhost:3001/mcp?key=secret' }", "url", 'must be http or https, got "localhost:3001/mcp?…"'],
+  ["{ url: 'joe:secret' }", "url", 'must be http or https, got "joe:…"'],
+  ["{ url: 'joe:secret/@host' }", "url", 'must be http or https, got "joe:…@host"'],
+  ["{ url: 'joe:1234567' }", "url", 'must be http or https, got "joe:…"'],
+  ["{ url: 'joe:12345@host' }", "url", 'must be http or https, got "joe:…@host"'],
+  ["{ url: 'http://joe:se/cret@host' }", "url", 'must be http or https, got "http://…@host"'],
+  [
+    "{ url: 'https:joe:secret@host/x' }",
+    "url",
+    'must not contain credentials; put them in headers, got "https:…@host/x"',
+  ],
   [
     "{ url: 'http://u:secret@x/' }",
     "url",

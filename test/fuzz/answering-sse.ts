@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { randomFrom } from "../survival/support/seeded.ts";
 import type { AnsweringServer, AnsweringServerOptions } from "./answering-server.ts";
 import { mutatedBytes, mutatedJson } from "./mutations.ts";
-import { type Asked, legacyReply, uncalledFor } from "./replies.ts";
+import { type Asked, legacyReply, uncalledFor, uncalledForCount } from "./replies.ts";
 
 /** The same over HTTP+SSE (2024-11-05, Transports): what is wrong comes on the one stream that there is for everything. */
 export async function startAnsweringSse({
@@ -37,19 +37,19 @@ export async function startAnsweringSse({
       const stream = streams.get(new URL(url, "http://x").searchParams.get("s") ?? "");
       const asked: Asked = text.startsWith("{") ? JSON.parse(text) : {};
       if (asked.method === "tools/call" && asked.params?.name === "slow")
-        await sleep(random.between(60, 300));
+        await sleep(random.between(60, 160));
       const reply = legacyReply(asked);
       const share = asked.method === "initialize" ? percent / 5 : percent;
       const isWrong = random.between(1, 100) <= share;
       if (!isWrong) {
         accepted.writeHead(202).end();
-        for (const message of reply) stream?.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
+        for (const message of reply) stream?.write(rightEvent(message));
         return;
       }
       if (asked.method !== undefined) mutated += 1;
       accepted.writeHead(random.one([202, 202, 202, 200, 400, 404, 500])).end();
       const said = [
-        ...Array.from({ length: random.one([0, 1, 5, 200]) }, () => uncalledFor(asked.id, random)),
+        ...Array.from({ length: uncalledForCount(random) }, () => uncalledFor(asked.id, random)),
         ...reply.map((message) => mutatedJson(message, random)),
       ];
       const events = Buffer.from(
@@ -58,10 +58,11 @@ export async function startAnsweringSse({
       stream?.write(random.between(0, 2) === 0 ? mutatedBytes(events, random) : events);
       if (random.between(0, 19) === 0) stream?.destroy();
       // As over stdio.
-      await sleep(random.between(0, 200));
-      for (const message of reply) stream?.write(`\n\nevent: message\ndata: ${JSON.stringify(message)}\n\n`);
+      await sleep(random.between(0, 80));
+      for (const message of reply) stream?.write(rightEvent(message));
     };
   });
+  http.keepAliveTimeout = 0;
   http.listen(0, "127.0.0.1");
   await new Promise<void>((resolve) => http.once("listening", () => resolve()));
   return {
@@ -74,4 +75,9 @@ export async function startAnsweringSse({
       await new Promise((resolve) => http.close(resolve));
     },
   };
+}
+
+/** Behind an end for whatever was said before, to somebody else as well: nobody could find the answer in it. */
+function rightEvent(message: unknown): string {
+  return `\n\nevent: message\ndata: ${JSON.stringify(message)}\n\n`;
 }

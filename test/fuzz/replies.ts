@@ -87,6 +87,11 @@ export function modernReply(asked: Asked): Said {
   );
 }
 
+/** How much a server says that nobody asked it for. Seldom very much: a client answers every question with a request of its own. */
+export function uncalledForCount(random: Random): number {
+  return random.between(0, 99) === 0 ? 200 : random.one([0, 0, 0, 1, 1, 2, 3]);
+}
+
 /** What nobody asked a server for, to be said before an answer. */
 export function uncalledFor(id: unknown, random: Random): JsonObject {
   const odd: unknown = random.one<unknown>([0, "", -1, 1e21, id, "x".repeat(5_000), 1.5, null, true, {}]);

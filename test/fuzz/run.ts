@@ -6,7 +6,7 @@ import { randomFrom } from "../survival/support/seeded.ts";
 import { type Known, legacyShot, modernShot, type Shot } from "./corpus.ts";
 import { type Framed, frame, mutatedFrame } from "./framing.ts";
 import { shoot } from "./shooter.ts";
-import { ODD, openStage, STEADY, type Stage } from "./stage.ts";
+import { HONEST, ODD, openStage, STEADY, type Stage } from "./stage.ts";
 import { faultsOf, type Seen, saidFaults } from "./verdict.ts";
 
 export interface FuzzOptions {
@@ -16,9 +16,19 @@ export interface FuzzOptions {
   readonly answers: number;
   /** Nothing but this request, as it was among the others, and whether it is one of those to servers with odd answers. */
   readonly only?: { readonly n: number; readonly isToOdd: boolean };
-  /** Leaves out what the gateway may wait 50 s for: a list whose server says nothing. */
+  /**
+   * Leaves out what takes longest: servers that are processes, lists whose server says nothing, for which the gateway waits 50 s, and
+   * looks at what the gateway holds, of which so little would tell nothing.
+   */
   readonly isBrief?: boolean;
   readonly say?: (line: string) => void;
+}
+
+interface Pace {
+  /** How many requests are on their way at a time. */
+  readonly width: number;
+  /** How often what the gateway holds is looked at. */
+  readonly samples: number;
 }
 
 export interface Report {
@@ -32,23 +42,31 @@ export interface Report {
   readonly growth: readonly Growth[];
 }
 
-/** How many requests are on their way at a time; those that wait for odd servers do little else. */
-const WIDTH = { steady: 48, odd: 128 };
 /** Looks at what the gateway holds, for each of the two. */
 const SAMPLES = 16;
+/** To steady servers and to odd ones; those that wait for the odd do little else. */
+const FULL: readonly [Pace, Pace] = [
+  { width: 48, samples: SAMPLES },
+  { width: 96, samples: SAMPLES },
+];
+const BRIEF: readonly [Pace, Pace] = [
+  { width: 16, samples: 0 },
+  { width: 16, samples: 0 },
+];
 /** What one fault is told of, so that a thousand of one kind leave something of the others to be seen. */
 const MAX_TOLD = 40;
 /** How many connections there are is up to who happens to be served at the moment. */
 const MEMORY: ReadonlySet<string> = new Set(["heap", "resident"]);
 /** Of a hundred answers of an odd server. */
 const PERCENT = 80;
-/** How long the client that does nothing wrong may have to wait for a task that takes 300 ms. */
-const HONEST_MS = 10_000;
+/** How long the client that does nothing wrong may have to wait for a task that takes 160 ms. */
+const HONEST_MS = 30_000;
 
 /** Sends everything, and says what came of it. Bounded in time by what the gateway and the servers are bounded by. */
 export async function fuzz(options: FuzzOptions): Promise<Report> {
   const { seed, requests, answers, only, isBrief = false, say = () => {} } = options;
-  const stage = await openStage(seed, PERCENT);
+  const stage = await openStage({ seed, percent: PERCENT, isBrief });
+  const [steady, odd] = isBrief ? BRIEF : FULL;
   const faults: string[] = [];
   const statuses: Record<string, number> = {};
   const samples: (readonly Holdings[])[] = [];
@@ -58,10 +76,10 @@ export async function fuzz(options: FuzzOptions): Promise<Report> {
     faults.push(what);
   };
   const stop = new AbortController();
-  const honest = serveHonestly(stage, stop.signal, known, fault);
+  const honest = serveHonestly(stage, stop.signal, { known, isBrief, fault });
   try {
     const one = async (n: number, isToOdd: boolean) => {
-      const { framed, isJsonRpc, mayBeCut } = caseOf(seed, n, isToOdd, known, isBrief);
+      const { framed, isJsonRpc, mayBeCut } = caseOf(n, isToOdd, known, options);
       const seen = await shoot(stage.port, framed);
       known.learn(framed.target, seen);
       const key = seen.status === 0 ? "closed" : String(seen.status);
@@ -81,10 +99,10 @@ export async function fuzz(options: FuzzOptions): Promise<Report> {
     if (only !== undefined) await one(only.n, only.isToOdd);
     else {
       const sent = (begun: number) => Promise.resolve(begun / requests);
-      samples.push(await inParallel(stage, (n) => one(n, false), sent, WIDTH.steady, say));
+      samples.push(await inParallel(stage, (n) => one(n, false), sent, steady, say));
       say(`${requests} requests sent`);
       const given = async () => (await stage.mutated()) / answers;
-      samples.push(await inParallel(stage, (n) => one(n, true), given, WIDTH.odd, say));
+      samples.push(await inParallel(stage, (n) => one(n, true), given, odd, say));
     }
   } finally {
     stop.abort();
@@ -106,33 +124,50 @@ export async function fuzz(options: FuzzOptions): Promise<Report> {
 interface Case {
   readonly framed: Framed;
   readonly isJsonRpc: boolean;
-  /** Whether an answer of a server that breaks off may break off for the client as well. */
+  /** Whether there may be no answer, or not all of one: because the server breaks off, or somebody else ends the session. */
   readonly mayBeCut: boolean;
 }
 
 /** One request: the same for the same seed and number, but for the ids of tasks and sessions that there are. */
-function caseOf(seed: number, n: number, isToOdd: boolean, known: Known, isBrief: boolean): Case {
+function caseOf(
+  n: number,
+  isToOdd: boolean,
+  known: Known,
+  { seed, answers, isBrief = false }: FuzzOptions,
+): Case {
   const random = randomFrom(seed + Math.imul(n + 1, isToOdd ? 0x85ebca6b : 0xc2b2ae35));
+  const [steady, odd] = routesFor(isBrief);
   const route = isToOdd
-    ? random.one([...ODD, "odd", "odd", "odd", "odd", "odd-modern", "odd-modern", "odd-modern", "odd-sse"])
-    : random.one([...STEADY, "steady", "steady", "steady-modern"]);
+    ? random.one([...odd, ...ODD.slice(0, 3), ...ODD.slice(0, 2), ...ODD.slice(0, 2), ...ODD.slice(0, 2)])
+    : random.one([...steady, "steady", "steady", "steady-modern"]);
   const isModern = random.between(0, 9) < 7;
+  // A server's own words reach whoever it was forwarded for as they are.
+  const isOurs = !isToOdd || (isModern && route !== "odd-modern") || route === "odd-stdio";
   const draw = (): Shot => (isModern ? modernShot : legacyShot)(route, n, known, random);
   let shot = draw();
-  // A list whose server says nothing takes 50 s.
-  const isAny = !isToOdd || (!isBrief && random.between(1, 20) === 1);
-  while (!isAny && !isCall(shot)) shot = draw();
-  if (isToOdd) {
-    // A server's own words reach whoever it was forwarded for as they are.
-    const isOurs = (isModern && route !== "odd-modern") || route === "odd-stdio";
-    return { framed: frame(shot), isJsonRpc: isOurs, mayBeCut: !isOurs };
-  }
+  // A list of ours whose server says nothing takes 50 s, for which nobody is to wait in the end.
+  const isAny = !isToOdd || !isOurs || (!isBrief && n < answers / 2 && random.between(1, 20) === 1);
+  // Every session with a server that is a process is another process; some are opened by the client that does nothing wrong.
+  const isAffordable = () => !route.endsWith("stdio") || !isOpening(shot);
+  while ((!isAny && !isCall(shot)) || !isAffordable()) shot = draw();
+  if (isToOdd) return { framed: frame(shot), isJsonRpc: isOurs, mayBeCut: !isOurs };
   const framed = mutatedFrame(shot, random);
   return {
     framed,
     isJsonRpc: framed.verb !== "HEAD" && framed.target === shot.target && framed.isWhole,
-    mayBeCut: false,
+    // All share the sessions of older clients, and what somebody else cancels, or deletes, is not answered.
+    mayBeCut: !isModern && route === "steady-stdio",
   };
+}
+
+function routesFor(isBrief: boolean): readonly [[string, ...string[]], [string, ...string[]]] {
+  const some = (routes: readonly [string, ...string[]]) =>
+    routes.filter((route) => !isBrief || !route.endsWith("stdio")) as [string, ...string[]];
+  return [some(STEADY), some(ODD)];
+}
+
+function isOpening({ message }: Shot): boolean {
+  return /"method":"initialize"/.test(JSON.stringify(message) ?? "");
 }
 
 function isCall({ message }: Shot): boolean {
@@ -179,10 +214,17 @@ function keep(all: string[], one: string | undefined): void {
 async function serveHonestly(
   stage: Stage,
   signal: AbortSignal,
-  known: Acquaintance,
-  fault: (what: string) => void,
+  {
+    known,
+    isBrief,
+    fault,
+  }: {
+    readonly known: Acquaintance;
+    readonly isBrief: boolean;
+    readonly fault: (what: string) => void;
+  },
 ): Promise<number> {
-  const client = new ModernClient(new URL(`http://127.0.0.1:${stage.port}/steady/mcp`), {
+  const client = new ModernClient(new URL(`http://127.0.0.1:${stage.port}/${HONEST}/mcp`), {
     capabilities: TASKS,
   });
   let served = 0;
@@ -205,7 +247,7 @@ async function serveHonestly(
       fault(`the honest client was not served: ${String(error)}`);
       if (stage.exit !== undefined) break;
     }
-    const routes = [...STEADY, ...ODD];
+    const routes = routesFor(isBrief).flat();
     await known.open(stage, routes[n % routes.length] as string);
     await sleep(200, undefined, { signal }).catch(() => {});
   }
@@ -217,7 +259,7 @@ async function inParallel(
   stage: Stage,
   work: (n: number) => Promise<void>,
   progress: (begun: number) => Promise<number>,
-  width: number,
+  { width, samples: wanted }: Pace,
   say: (line: string) => void,
 ): Promise<readonly Holdings[]> {
   const samples: Holdings[] = [];
@@ -229,7 +271,7 @@ async function inParallel(
       begun += 1;
       await work(begun - 1);
       done = Math.max(done, await progress(begun));
-      if (isLooking || Math.floor(done * SAMPLES) <= samples.length) continue;
+      if (isLooking || Math.floor(done * wanted) <= samples.length) continue;
       isLooking = true;
       samples.push(await stage.holdings());
       say(`${Math.round(done * 100)} %: ${lineOf(samples.at(-1) as Holdings)}`);

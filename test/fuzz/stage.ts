@@ -20,12 +20,22 @@ export interface Stage {
   close(): Promise<void>;
 }
 
+/** The route of the client that does nothing wrong, with more time for its tasks than it takes on a machine that does other things too. */
+export const HONEST = "honest";
 /** Routes whose servers do nothing wrong. */
 export const STEADY = ["steady", "steady-modern", "steady-stdio"] as const;
 export const ODD = ["odd", "odd-modern", "odd-sse", "odd-stdio"] as const;
 const STDIO = fileURLToPath(new URL("answering-stdio.ts", import.meta.url));
 
-export async function openStage(seed: number, percent: number): Promise<Stage> {
+export interface StageOptions {
+  readonly seed: number;
+  /** Of a hundred answers of odd servers, how many have something wrong with them. */
+  readonly percent: number;
+  /** Without processes, most of whose time is their beginning. */
+  readonly isBrief: boolean;
+}
+
+export async function openStage({ seed, percent, isBrief }: StageOptions): Promise<Stage> {
   const cleanUp: (() => Promise<unknown>)[] = [];
   const folder = await mkdtemp(join(tmpdir(), "taskgate-fuzz-"));
   cleanUp.push(() => rm(folder, { recursive: true, force: true }));
@@ -47,16 +57,19 @@ export async function openStage(seed: number, percent: number): Promise<Stage> {
     const command = (share: number) => ({
       command: process.execPath,
       args: ["--import", import.meta.resolve("tsx"), STDIO, `${seed}`, `${share}`, counter],
-      maxSessions: 4,
+      // To begin again is what costs most: nobody has to leave for somebody else.
+      maxSessions: 24,
+      idleTimeout: "20s",
+      startTimeout: "20s",
     });
     const upstreams = {
+      [HONEST]: { url: steady.url, transport: "streamable-http" },
       steady: { url: steady.url, transport: "streamable-http" },
       "steady-modern": { url: steadyModern.url },
-      "steady-stdio": command(0),
+      ...(isBrief ? {} : { "steady-stdio": command(0), "odd-stdio": command(percent) }),
       odd: { url: odd.url, transport: "streamable-http" },
       "odd-modern": { url: oddModern.url },
       "odd-sse": { url: oddSse.url, transport: "sse" },
-      "odd-stdio": command(percent),
     };
     const tasks = {
       waitFor: "50ms",
@@ -84,8 +97,8 @@ export async function openStage(seed: number, percent: number): Promise<Stage> {
         Object.entries(upstreams).map(([name, upstream]) => [
           name,
           {
-            upstream: { ...upstream, idleTimeout: "2s", startTimeout: "5s" },
-            tasks: isOdd(name) ? { ...tasks, maxRuntime: "1s" } : tasks,
+            upstream: { idleTimeout: "2s", startTimeout: "5s", ...upstream },
+            tasks: name === HONEST ? { ...tasks, ttl: "1m", maxRuntime: "1m" } : tasks,
           },
         ]),
       ),
@@ -131,8 +144,4 @@ export async function openStage(seed: number, percent: number): Promise<Stage> {
     await close();
     throw error;
   }
-}
-
-function isOdd(name: string): boolean {
-  return (ODD as readonly string[]).includes(name);
 }

@@ -9,6 +9,7 @@ import { directory } from "../stores/places.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";
 import { redisForTest, withoutRedis } from "../support/redis-tests.ts";
+import { type Script, startScriptedServer } from "../support/scripted-server.ts";
 import { runMarked, type Written } from "./run.ts";
 import { CREDENTIALS, DATA, found } from "./secrets.ts";
 
@@ -91,7 +92,7 @@ test("a server's environment stays its own, though it ends before it is of use",
   const env = { TOKEN: CREDENTIALS.environment };
   const upstream = {
     command: process.execPath,
-    args: ["-e", "process.exit(process.env.TOKEN ? 3 : 4)"],
+    args: ["-e", "console.error('no ' + process.env.TOKEN); process.exitCode = process.env.TOKEN ? 3 : 4"],
     env,
   };
   const log = createLog("trace", { write: (line) => void lines.push(line) });
@@ -99,8 +100,36 @@ test("a server's environment stays its own, though it ends before it is of use",
   onTestFinished(() => gateway.close());
   const client = new ModernClient(new URL(gateway.routes[0]?.url ?? ""));
   const { text } = await client.send("tools/call", { name: "any" });
-  expect(text).toContain("code 3");
+  expect(text).toContain("code 3 before it answered initialize: no …");
   expect(leaks([...lines, text, JSON.stringify(gateway.routes)].join("\n"))).toEqual([]);
+});
+
+test("what a server repeats of a request when it refuses it is told nobody", async () => {
+  const repeat: Script = (call) => {
+    const { authorization, "x-config": configured } = call.headers;
+    call.reply(500, {
+      jsonrpc: "2.0",
+      id: null,
+      error: { code: -1, message: `${authorization} ${configured}` },
+    });
+  };
+  const server = await startScriptedServer({ initialize: repeat, "server/discover": repeat });
+  onTestFinished(server.close);
+  const lines: string[] = [];
+  const log = createLog("trace", { write: (line) => void lines.push(line) });
+  const headers = { "x-config": `key=${CREDENTIALS["config-authorization"]}` };
+  const config = configFor({ upstream: server.url, headers, forwardHeaders: ["authorization"] });
+  const gateway = await startGateway(config, { log });
+  onTestFinished(() => gateway.close());
+  const authorization = `Bearer ${CREDENTIALS["client-authorization"]}`;
+  const client = new ModernClient(new URL(gateway.routes[0]?.url ?? ""), { headers: { authorization } });
+  const { text } = await client.send("tools/call", { name: "any" });
+  const said = JSON.stringify(gateway.routes);
+  expect([text, said]).toEqual([expect.stringContaining("HTTP 500"), expect.stringContaining("HTTP 500")]);
+  expect(found(JSON.stringify(server.received.map(({ headers }) => headers)), CREDENTIALS)).toEqual(
+    expect.arrayContaining(["client-authorization", "config-authorization"]),
+  );
+  expect(leaks([...lines, text, said].join("\n"))).toEqual([]);
 });
 
 const SERVER = "servers: { a: { upstream: { url: http://127.0.0.1:1/ } } }";

@@ -68,6 +68,7 @@ describe("a line says", () => {
     ["a line of a log", '{"level":30,"msg":"started"}'],
     ["half a message", '{"jsonrpc":"2.0","id":1,'],
     ["a message of JSON-RPC 1.0", '{"id":1,"result":{}}'],
+    ["a request whose method is no name", '{"jsonrpc":"2.0","id":1,"method":-1}'],
     ["a request whose id is null", '{"jsonrpc":"2.0","id":null,"method":"ping"}'],
     ["a result without an id", '{"jsonrpc":"2.0","result":{}}'],
     ["bytes that are no text", "\u{fffd}\u{0}"],
@@ -78,7 +79,13 @@ describe("a line says", () => {
   test.each([
     ["a result that is no object", '{"jsonrpc":"2.0","id":1,"result":"yes"}'],
     ["an error without a code", '{"jsonrpc":"2.0","id":1,"error":{"message":"no"}}'],
+    [
+      "a result beside an error that is none",
+      '{"jsonrpc":"2.0","id":1,"result":{},"error":{"message":"no"}}',
+    ],
+    ["a result beside no error in so many words", '{"jsonrpc":"2.0","id":1,"result":{},"error":null}'],
     ["nothing at all", '{"jsonrpc":"2.0","id":1}'],
+    ["a result with a method that is none", '{"jsonrpc":"2.0","id":1,"result":{},"method":-1}'],
   ])("that an answer is of no use, when it is %s", (_, line) => {
     const error = { code: -32603, message: "The server's answer has neither a result nor an error" };
     expect(readMessages(Buffer.from(line))).toEqual([{ jsonrpc: "2.0", id: 1, error }]);

@@ -1,8 +1,10 @@
-import { request } from "undici";
+import { Agent, type Dispatcher } from "undici";
 import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
+import { guardedConnector } from "../../upstreams/guarded-connections.ts";
 
 /** Certificates may stand beside the keys; nothing that belongs here is larger. */
 const MAX_BYTES = 1_048_576;
+const CONNECTING_MS = 5_000;
 
 /**
  * Finds where the keys of an issuer are, by its metadata: those of RFC 8414, or of OpenID Connect Discovery, in the places where
@@ -27,12 +29,29 @@ export async function findKeysUrl(issuer: string, signal: AbortSignal): Promise<
  * @throws Error
  */
 export async function fetchDocument(url: URL, signal: AbortSignal): Promise<JsonObject> {
-  const { statusCode, headers, body } = await request(url, {
-    headers: { accept: "application/json", "accept-encoding": "identity" },
-    // Asked for every few minutes at the most: nothing is left open in between, or when the gateway stops.
-    reset: true,
-    signal,
-  });
+  // Asked for every few minutes at the most: nothing is left open in between, or when the gateway stops.
+  const agent = new Agent({ connect: guardedConnector(CONNECTING_MS) });
+  try {
+    const { origin, pathname, search } = url;
+    const headers = { accept: "application/json", "accept-encoding": "identity" };
+    const answer = agent.request({
+      origin,
+      path: pathname + search,
+      method: "GET",
+      headers,
+      reset: true,
+      signal,
+    });
+    return await documentIn(await answer, url);
+  } finally {
+    await agent.destroy();
+  }
+}
+
+async function documentIn(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  url: URL,
+): Promise<JsonObject> {
   // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
   body.on("error", () => {});
   if (statusCode !== 200 || headers["content-encoding"] !== undefined) {

@@ -160,12 +160,21 @@ test("nothing that is no good token is taken", async () => {
   await fc.assert(
     fc.asyncProperty(change, async ([at, length, text]) => {
       const changed = good.slice(0, at) + text + good.slice(at + length);
-      fc.pre(changed !== good);
+      // Padding, and the last bits of the last character, are no part of a signature (RFC 4648 §3.5): that would be the same token.
+      fc.pre(!isSame(changed, good));
       await expect(verify(changed)).rejects.toThrow(InvalidToken);
     }),
     { numRuns: 300 },
   );
 });
+
+function isSame(one: string, other: string): boolean {
+  const [end, otherEnd] = [one.lastIndexOf("."), other.lastIndexOf(".")];
+  const signature = (token: string, at: number) => Buffer.from(token.slice(at + 1), "base64url");
+  return (
+    one.slice(0, end) === other.slice(0, otherEnd) && signature(one, end).equals(signature(other, otherEnd))
+  );
+}
 
 describe("behind a gateway", () => {
   test("who comes while there are no keys is to come again, and is told nothing of the token", async () => {
