@@ -160,7 +160,7 @@ function scope(whose: string, preset: ScopeDefaults, note = "") {
     ),
     calls: setting(
       rate(),
-      `How often \`tools/call\` ${whose} may come: as many at once, and then so many in the time.`,
+      `How often \`tools/call\` ${whose} may come: so many in the time, a fifth of them at once. One that comes too soon waits, a second at most, and is refused then.`,
       preset.calls,
     ),
     polls: setting(rate(), `The same for \`tasks/*\` ${whose}.`, preset.polls),

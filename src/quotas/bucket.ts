@@ -11,10 +11,13 @@ export class Bucket {
   #parts: number;
   #at: number;
 
-  /** @param now whole milliseconds that never go back */
-  constructor(limit: RateLimit, now: number) {
+  /**
+   * @param now whole milliseconds that never go back
+   * @param atOnce how many may come at once; one at least
+   */
+  constructor(limit: RateLimit, now: number, atOnce: number = limit.count) {
     this.#limit = limit;
-    this.#fullParts = limit.count * limit.perMs;
+    this.#fullParts = atOnce * limit.perMs;
     this.#parts = this.#fullParts;
     this.#at = now;
   }
