@@ -1,20 +1,21 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import { Roster } from "../lanes/roster.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The requests over HTTP that have no answer yet, or not all of it. */
 export class Visits {
-  readonly #open = new Map<ServerResponse, Promise<void>>();
+  readonly #open = new Roster<Visit>();
   #isDraining = false;
 
   /** An endpoint whose requests are counted among these. */
   through(endpoint: Endpoint): Endpoint {
     return async (request, response, ...where) => {
       if (this.#isDraining) partAfter(response);
-      const visit = endpoint(request, response, ...where).then(() => untilSent(response));
-      this.#open.set(response, visit);
-      await visit;
-      this.#open.delete(response);
+      const over = endpoint(request, response, ...where).then(() => untilSent(response));
+      const leave = this.#open.add({ response, over });
+      await over;
+      leave();
     };
   }
 
@@ -24,14 +25,19 @@ export class Visits {
    */
   drain(): Promise<void> {
     this.#isDraining = true;
-    for (const response of this.#open.keys()) partAfter(response);
+    for (const { response } of this.#open.members()) partAfter(response);
     return this.idle();
   }
 
   /** Settles when those who are here now have their answers, however many have come since. */
   async idle(): Promise<void> {
-    await Promise.all(this.#open.values());
+    await Promise.all(this.#open.members().map(({ over }) => over));
   }
+}
+
+interface Visit {
+  readonly response: ServerResponse;
+  readonly over: Promise<void>;
 }
 
 /** A client may take its time to read what was said; a connection of which no request is left is closed at once. */
