@@ -12,7 +12,7 @@ import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { auditRefusal } from "./audited.ts";
 import type { Identify } from "./callers/identify.ts";
-import { answerPreflight, checkSingle, type Guard, isModernPreflight } from "./guards.ts";
+import { answerPreflight, checkSingle, type Guard, isModernPreflight, isPreflight } from "./guards.ts";
 import { type Body, checkAcceptable, checkContentType, readAccept, readBody } from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
 import { Unsent } from "./unsent.ts";
@@ -196,10 +196,6 @@ function checkModern(request: IncomingMessage): void {
   if (request.method !== "POST") throw rpc.methodNotAllowed(request.method ?? "");
   checkAcceptable(request.headers.accept);
   checkContentType(request);
-}
-
-function isPreflight({ method, headers }: IncomingMessage): boolean {
-  return method === "OPTIONS" && headers.origin !== undefined;
 }
 
 function hasBody({ method, headers }: IncomingMessage): boolean {

@@ -93,6 +93,11 @@ export function checkSingle({ headers, rawHeaders }: IncomingMessage): void {
   }
 }
 
+/** Whether a browser asks what it may send. */
+export function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return method === "OPTIONS" && headers.origin !== undefined;
+}
+
 /** Whether a browser asks for a modern client: then there is nobody to answer it but us. */
 export function isModernPreflight({ method, headers }: IncomingMessage): boolean {
   return (

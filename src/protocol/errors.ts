@@ -67,15 +67,10 @@ export const rpc = {
   sessionOver: () => error(-32603, "The session is over: the server has gone, or the client has ended it"),
   /** Something is used up, or comes too often; `limit` is the setting's path, and `max` its value. */
   limitExceeded: ({ limit, max, httpStatus, retryAfterMs }: LimitExceeded) =>
-    new RpcError(
-      {
-        code: -32603,
-        message: `Limit exceeded: ${limit} is ${max}; try again later`,
-        data: { limit, max, retryable: true, retryAfterMs },
-      },
-      httpStatus,
-      { "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) },
-    ),
+    tryAgain(`Limit exceeded: ${limit} is ${max}; try again later`, httpStatus, {
+      retryAfterMs,
+      data: { limit, max },
+    }),
   /** The answer is there, and stays: what others have not read yet is all that the gateway can hold. */
   answersUnread: () => tryAgain("Too much of what was answered has not been read; try again", 503),
   /** The store gave no answer: nothing is known, and asking again is right. */
@@ -238,10 +233,20 @@ function error(code: number, message: string, httpStatus = 200, data?: unknown):
 }
 
 /** Nothing is wrong with the request. `Retry-After` goes with a status that has a use for it (RFC 9110 §10.2.3). */
-function tryAgain(message: string, httpStatus = 200): RpcError {
-  const data = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
-  const headers = httpStatus === 503 ? { "Retry-After": String(Math.ceil(RETRY_AFTER_MS / 1_000)) } : {};
-  return new RpcError({ code: -32603, message, data }, httpStatus, headers);
+function tryAgain(
+  message: string,
+  httpStatus = 200,
+  {
+    retryAfterMs = RETRY_AFTER_MS,
+    data = {},
+  }: { readonly retryAfterMs?: number; readonly data?: object } = {},
+): RpcError {
+  const headers = httpStatus === 200 ? {} : { "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
+  return new RpcError(
+    { code: -32603, message, data: { ...data, retryable: true, retryAfterMs } },
+    httpStatus,
+    headers,
+  );
 }
 
 function quote(text: string): string {

@@ -1,7 +1,7 @@
 import type { LimitsConfig } from "../config/config.ts";
-import { keyWithin, type Party, SCOPES, type Scope } from "./party.ts";
+import type { Party, Scope } from "./party.ts";
 import { limitReached } from "./refusal.ts";
-import { Tally } from "./tally.ts";
+import { ScopedTally } from "./scoped-tally.ts";
 
 export interface LedgerOptions {
   readonly limits: Pick<LimitsConfig, Scope>;
@@ -28,7 +28,7 @@ const OTHERS: Party = { route: "", caller: "", isIdentified: false };
  */
 export class Ledger {
   readonly #options: LedgerOptions;
-  readonly #tallies = { perCaller: new Tally(), perRoute: new Tally(), total: new Tally() };
+  readonly #stored: ScopedTally;
   /** By when they end. Few: what is kept for long ends on a coarser grid. */
   readonly #pages = new Map<number, Page>();
   #entries = 0;
@@ -36,24 +36,22 @@ export class Ledger {
 
   constructor(options: LedgerOptions) {
     this.#options = options;
+    this.#stored = new ScopedTally("storedBytes", options.limits);
   }
 
   /** How many bytes are counted in all. */
   get bytes(): number {
     this.#turn();
-    return this.#tallies.total.of("");
+    return this.#stored.total;
   }
 
   /** @throws RpcError when there is no room for another result, naming the limit */
   check(party: Party): void {
     this.#turn();
-    for (const scope of SCOPES) {
-      const key = keyWithin(scope, party);
-      const max = this.#options.limits[scope].storedBytes;
-      if (key === undefined || max === undefined || this.#tallies[scope].of(key) < max) continue;
-      const inMs = Math.max(MIN_PAGE_MS, this.#nextEnd - this.#options.clock());
-      throw limitReached(scope, "storedBytes", max, inMs);
-    }
+    const reached = this.#stored.reachedBy(party);
+    if (reached === undefined) return;
+    const inMs = Math.max(MIN_PAGE_MS, this.#nextEnd - this.#options.clock());
+    throw limitReached(reached.scope, "storedBytes", reached.max, inMs);
   }
 
   /** Counts what was stored, for as long as it is kept. */
@@ -69,7 +67,7 @@ export class Ledger {
       this.#entries += 1;
     }
     entry.bytes += bytes;
-    this.#count(owner, bytes);
+    this.#stored.add(owner, bytes);
   }
 
   #page(keptForMs: number): Page {
@@ -92,16 +90,9 @@ export class Ledger {
         this.#nextEnd = Math.min(this.#nextEnd, endsAt);
         continue;
       }
-      for (const { party, bytes } of entries.values()) this.#count(party, -bytes);
+      for (const { party, bytes } of entries.values()) this.#stored.add(party, -bytes);
       this.#entries -= entries.size;
       this.#pages.delete(endsAt);
-    }
-  }
-
-  #count(party: Party, bytes: number): void {
-    for (const scope of SCOPES) {
-      const key = keyWithin(scope, party);
-      if (key !== undefined) this.#tallies[scope].add(key, bytes);
     }
   }
 }

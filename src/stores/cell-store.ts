@@ -8,6 +8,7 @@ import {
   type Change,
   type InputAnswer,
   type InputRequest,
+  isOwnedBy,
   MAX_TURNS,
   type NewTask,
   type Nudge,
@@ -104,7 +105,7 @@ export class CellStore implements TaskStore {
     ])) as [TaskRecord?, EndCell?, TurnCell?];
     const now = this.#clock();
     if (end) return now > end.outcome.endedAt + end.task.terms.ttlMs ? undefined : end;
-    if (first !== undefined && reader !== undefined && !isOf(first, reader)) return { task: first };
+    if (first !== undefined && reader !== undefined && !isOwnedBy(first, reader)) return { task: first };
     // The first owner's record is not written any more, once another has the task, and may be gone before that ends.
     const task = taken ? await this.#lastTurn(id, first, taken) : first;
     if (!task || now > task.updatedAt + lifetimeMs(task.terms)) return undefined;
@@ -308,10 +309,6 @@ function randomId(): TaskId {
 /** Anything else never came from here: it does not reach the backend, whatever its length and its colons. */
 function isTaskId(id: string): boolean {
   return /^[\w-]{1,128}$/.test(id);
-}
-
-function isOf({ route, caller }: TaskRecord, owner: TaskOwner): boolean {
-  return route === owner.route && caller === owner.caller;
 }
 
 function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): TaskRecord {

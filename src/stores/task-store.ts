@@ -156,6 +156,11 @@ export interface TaskOwner {
   readonly caller: string;
 }
 
+/** Whether a task is somebody's. */
+export function isOwnedBy({ route, caller }: TaskRecord, owner: TaskOwner): boolean {
+  return route === owner.route && caller === owner.caller;
+}
+
 /** Which part of a list is wanted. */
 export interface PageRequest {
   /** What the page before gave; absent for the first. */

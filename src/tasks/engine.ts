@@ -7,6 +7,7 @@ import type { Quotas } from "../quotas/quotas.ts";
 import {
   type CallRecipe,
   type InputAnswer,
+  isOwnedBy,
   type NewTask,
   type Outcome,
   type PageRequest,
@@ -305,8 +306,8 @@ function ownerOf({ route, caller, isListed = false }: TaskRecord): Party {
   return { route, caller, isIdentified: isListed };
 }
 
-function isOf(view: TaskView | undefined, { route, caller }: Claimant): view is TaskView {
-  return view !== undefined && view.task.route === route && view.task.caller === caller;
+function isOf(view: TaskView | undefined, claimant: Claimant): view is TaskView {
+  return view !== undefined && isOwnedBy(view.task, claimant);
 }
 
 interface Creation {

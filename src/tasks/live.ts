@@ -279,7 +279,7 @@ export class LiveTask {
     await this.#writing;
     // Somebody else goes on with it and will say how it ends, or it has an ending already.
     if (end.kind === "left" || this.#isLost) return;
-    const { maxResultBytes, clock, store, unwritten, audit } = this.#options;
+    const { maxResultBytes, clock, store, unwritten } = this.#options;
     let outcome = toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
     // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
@@ -288,9 +288,7 @@ export class LiveTask {
         // What went wrong here says nothing of a call that goes on elsewhere.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
         const standing = await store.end(this.#record, outcome);
-        if (isSame(standing, outcome)) this.#options.onStored?.(this.#record, sizeOf(outcome));
-        const isEcho = this.#hasEnding && outcome.kind === "cancelled";
-        if (!isEcho && isSame(standing, outcome)) audit?.ended(this.#record, outcome.kind);
+        if (isSame(standing, outcome)) this.#stands(outcome);
       } catch (error) {
         giveBack ??= unwritten.keep(sizeOf(outcome));
         if (isTooLong(error)) outcome = tooLong(clock());
@@ -300,6 +298,13 @@ export class LiveTask {
         throw error;
       }
     }).finally(() => giveBack?.());
+  }
+
+  /** What was to be written is what stands. Of an ending that is somebody else's, they have said so. */
+  #stands(outcome: Outcome): void {
+    const { audit, onStored } = this.#options;
+    onStored?.(this.#record, sizeOf(outcome));
+    if (!this.#hasEnding || outcome.kind !== "cancelled") audit?.ended(this.#record, outcome.kind);
   }
 
   /** Tries again for as long as the store is away, until there is no point any more. */

@@ -1,4 +1,4 @@
-import { rpc } from "../protocol/errors.ts";
+import { type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
 import type { Outcome } from "../stores/task-store.ts";
@@ -17,22 +17,11 @@ export function toOutcome(
       const failure = toolFailure(end.result);
       if (bytes <= maxResultBytes)
         return { kind: "completed", endedAt, result, ...(failure === undefined ? {} : { failure }) };
-      return {
-        kind: "failed",
-        endedAt,
-        error: rpc.resultTooLarge(bytes, maxResultBytes).toJSON(),
-        isOurs: true,
-      };
+      return failed(rpc.resultTooLarge(bytes, maxResultBytes), endedAt);
     }
     case "error": {
       const bytes = Buffer.byteLength(toJson(end.error));
-      if (bytes > maxResultBytes)
-        return {
-          kind: "failed",
-          endedAt,
-          error: rpc.resultTooLarge(bytes, maxResultBytes).toJSON(),
-          isOurs: true,
-        };
+      if (bytes > maxResultBytes) return failed(rpc.resultTooLarge(bytes, maxResultBytes), endedAt);
       return {
         kind: "failed",
         endedAt,
@@ -41,10 +30,15 @@ export function toOutcome(
       };
     }
     case "ours":
-      return { kind: "failed", endedAt, error: end.error.toJSON(), isOurs: true };
+      return failed(end.error, endedAt);
     case "cancelled":
       return { kind: "cancelled", endedAt, reason: end.reason };
   }
+}
+
+/** An ending that is the gateway's own. */
+function failed(error: RpcError, endedAt: number): Outcome {
+  return { kind: "failed", endedAt, error: error.toJSON(), isOurs: true };
 }
 
 /** Whether the outcome that stands is the one that was to be written, as far as that can be told. */
@@ -100,6 +94,5 @@ export function isTooLong(error: unknown): boolean {
 }
 
 export function tooLong(endedAt: number): Outcome {
-  const error = rpc.internal("The server's answer is too long to be kept");
-  return { kind: "failed", endedAt, error: error.toJSON(), isOurs: true };
+  return failed(rpc.internal("The server's answer is too long to be kept"), endedAt);
 }

@@ -179,16 +179,12 @@ export class Questions {
   /** How long the question is. @throws -32603 when it is one too many */
   #measured(request: InputRequest): number {
     const { length } = toJson(request);
-    const lengths = [...this.#open.values()].map((question) => question.length);
-    const excess =
-      lengths.length >= MAX_OPEN
-        ? `more than ${MAX_OPEN} questions at once`
-        : this.#keys.count >= MAX_ASKED
-          ? `more than ${MAX_ASKED} questions in one call`
-          : lengths.reduce((sum, one) => sum + one, length) > MAX_OPEN_LENGTH
-            ? `questions of more than ${MAX_OPEN_LENGTH} characters`
-            : undefined;
-    if (excess !== undefined) throw rpc.internal(`The server asked ${excess}`);
+    let openLength = length;
+    for (const question of this.#open.values()) openLength += question.length;
+    const tooMuch = (what: string) => rpc.internal(`The server asked ${what}`);
+    if (this.#open.size >= MAX_OPEN) throw tooMuch(`more than ${MAX_OPEN} questions at once`);
+    if (this.#keys.count >= MAX_ASKED) throw tooMuch(`more than ${MAX_ASKED} questions in one call`);
+    if (openLength > MAX_OPEN_LENGTH) throw tooMuch(`questions of more than ${MAX_OPEN_LENGTH} characters`);
     return length;
   }
 

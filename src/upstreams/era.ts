@@ -1,4 +1,5 @@
 import { within } from "../ops/within.ts";
+import { wantsLogin } from "./failure.ts";
 import type { Verdict } from "./probe.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -111,7 +112,7 @@ export class Era {
       return verdict;
     }
     // A login that it takes may tell more: nothing is remembered of a refusal.
-    if (verdict.failure.facts.status !== 401 && verdict.failure.facts.status !== 403)
+    if (!wantsLogin(verdict.failure))
       this.#remember(key, { known: this.#told.get(key)?.known, failed: found });
     // A server that is away for a moment is not another server.
     return known?.verdict ?? verdict;

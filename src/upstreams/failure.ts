@@ -26,6 +26,11 @@ export class UpstreamFailure extends Error {
   }
 }
 
+/** Whether the server refused for the sake of who asks (RFC 9110 §15.5.2, §15.5.4), and not for what was asked. */
+export function wantsLogin({ facts: { status } }: UpstreamFailure): boolean {
+  return status === 401 || status === 403;
+}
+
 /** A stream ended on which the answer was to come. */
 export function unanswered(): UpstreamFailure {
   return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });

@@ -11,7 +11,7 @@ import {
   parseJson,
 } from "../protocol/jsonrpc.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
-import { toFailure, UpstreamFailure, unanswered } from "./failure.ts";
+import { toFailure, UpstreamFailure, unanswered, wantsLogin } from "./failure.ts";
 import { STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 
 export interface ModernRequestOptions {
@@ -56,8 +56,8 @@ export async function askModern(
     return readAnswer(await readJson(response), request);
   } catch (error) {
     const failure = toFailure(error);
-    const { status, rpcError } = failure.facts;
-    if (rpcError === undefined || status === 401 || status === 403) throw failure;
+    const { rpcError } = failure.facts;
+    if (rpcError === undefined || wantsLogin(failure)) throw failure;
     return { jsonrpc: "2.0", id: request.id, error: rpcError };
   }
 }

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import {
   type FetchLike,
   type JSONRPCMessage,
@@ -197,8 +196,6 @@ export class StreamableHttpWire implements Wire, PickUp {
 
   async #mainFetch(url: string | URL, init: RequestInit | undefined): Promise<Response> {
     const isListening = init?.method === "GET";
-    // As many answers as the server has questions may be under way at once.
-    if (init?.signal) setMaxListeners(0, init.signal);
     try {
       const response = await this.#options.fetch(url, init, isListening ? undefined : this.#handshaking);
       if (isListening) this.#isListening = response.ok;

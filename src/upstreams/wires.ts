@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { UpstreamConfig } from "../config/config.ts";
-import { toFailure, UpstreamFailure } from "./failure.ts";
+import { toFailure, UpstreamFailure, wantsLogin } from "./failure.ts";
 import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
@@ -23,7 +23,6 @@ export type Use<T> = (wire: Wire) => Promise<T>;
 
 /** How a server of older revisions says that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
 const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
-const WANTS_A_LOGIN: ReadonlySet<unknown> = new Set([401, 403]);
 /** How long a stream that is only guessed to be one of HTTP+SSE has to prove it. */
 const GUESS_MS = 2_000;
 
@@ -79,7 +78,7 @@ export class Wires {
       if (!SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) throw error;
       const opened = await use(this.#sse(headers, GUESS_MS)).catch((other: unknown) => {
         // It does speak the older transport, with those who say who they are.
-        if (WANTS_A_LOGIN.has(toFailure(other).facts.status)) throw other;
+        if (wantsLogin(toFailure(other))) throw other;
         return undefined;
       });
       // What it said at first tells more, if it does not speak the older transport either.

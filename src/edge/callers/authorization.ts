@@ -3,11 +3,10 @@ import type { IncomingMessage } from "node:http";
 import type { Caller, Route } from "../../lanes/lane.ts";
 import { Recent } from "../../ops/recent.ts";
 import { type RpcError, rpc } from "../../protocol/errors.ts";
-import { toFailure } from "../../upstreams/failure.ts";
+import { toFailure, wantsLogin } from "../../upstreams/failure.ts";
 import { anonymous } from "./anonymous.ts";
 import { readToken, type Token } from "./bearer-token.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
-import { isRefusal } from "./refusal.ts";
 import { SignatureProofs } from "./signature-proofs.ts";
 import { subjectKey } from "./subject.ts";
 
@@ -118,8 +117,10 @@ class Credentials {
       const isProven = token !== undefined && (await this.#proofs.prove(id, route, headers, token));
       return this.#taken(isProven ? subjectKey(token.issuer, token.subject) : key, token);
     } catch (error) {
-      const { message, facts } = toFailure(error);
-      if (!isRefusal(facts)) return this.#unanswered(caller, before, message);
+      const failure = toFailure(error);
+      const { message, facts } = failure;
+      // (RFC 6750 §3.1.) Anything else says nothing of the credential.
+      if (!wantsLogin(failure)) return this.#unanswered(caller, before, message);
       return { key, refusal: rpc.refused(message, facts), ...this.#for(BELIEVED_MS.refused) };
     }
   }

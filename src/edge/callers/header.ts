@@ -3,7 +3,7 @@ import type { HeaderCallersConfig } from "../../config/config.ts";
 import type { Caller, Route } from "../../lanes/lane.ts";
 import { rpc } from "../../protocol/errors.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
-import { isPreflight } from "./preflight.ts";
+import { isBarePreflight } from "./preflight.ts";
 import { trustedProxies } from "./trusted-proxies.ts";
 
 /** A name is part of every record of its tasks. */
@@ -20,7 +20,7 @@ export function byHeader({ header, trustedProxies: networks }: HeaderCallersConf
     if (!isTrusted(remoteAddress)) throw rpc.untrustedProxy(remoteAddress);
     const name = nameIn(request, header);
     if (name !== "") return callerOf(`user:${name}`, request, route);
-    if (!isPreflight(request) && !asksForDocument(request)) throw rpc.callerUnnamed(header);
+    if (!isBarePreflight(request) && !asksForDocument(request)) throw rpc.callerUnnamed(header);
     return { key: "nobody", headers: {}, refusal: rpc.callerUnnamed(header) };
   };
 }

@@ -1,13 +1,14 @@
 import type { IncomingMessage } from "node:http";
+import { isPreflight } from "../guards.ts";
 
 /**
- * Whether a browser asks what it may send. It never says with that who is calling (Fetch, §CORS protocol and credentials), and
- * there is no body to it.
+ * Whether a browser asks what it may send, and nothing else is said with it. It never says with that who is calling (Fetch, §CORS
+ * protocol and credentials), and there is no body to it.
  */
-export function isPreflight({ method, headers }: IncomingMessage): boolean {
+export function isBarePreflight(request: IncomingMessage): boolean {
+  const { headers } = request;
   return (
-    method === "OPTIONS" &&
-    headers.origin !== undefined &&
+    isPreflight(request) &&
     headers["access-control-request-method"] !== undefined &&
     headers["transfer-encoding"] === undefined &&
     (headers["content-length"] ?? "0") === "0"

@@ -4,40 +4,25 @@ import { randomBytes } from "node:crypto";
 import { generateKeyPair } from "jose";
 import { expect, onTestFinished, test } from "vitest";
 import { byAuthorization } from "../../../src/edge/callers/authorization.ts";
-import { CHALLENGE, startDoorkeeper, startIssuer } from "../../support/doorkeeper.ts";
+import { CHALLENGE, startIssuer } from "../../support/doorkeeper.ts";
 import { type GatewaySettings, gatewayFor } from "../../support/gateway.ts";
 import { LegacyWire } from "../../support/legacy-wire.ts";
 import { ModernClient } from "../../support/modern-client.ts";
 import { modernScripts, STATELESS } from "../../support/modern-server.ts";
 import { type Script, startScriptedServer } from "../../support/scripted-server.ts";
 import { count, textResult } from "../../support/story.ts";
+import { type Guarded, guarded } from "./guarded.ts";
 
 const UNKNOWN = { code: -32602, message: "Failed to retrieve task: no such task" };
 const NEVER: Script = () => undefined;
 
-interface Door {
-  readonly takes: (authorization: string | undefined) => boolean | Promise<boolean>;
-  readonly script?: Script;
-}
-
-/** A server behind a door, and a gateway in front of both. */
-async function guarded({ takes, script = NEVER }: Door, settings: Partial<GatewaySettings> = {}) {
-  const server = await startScriptedServer({ "tools/call": script });
-  onTestFinished(server.close);
-  const door = await startDoorkeeper(server.url, takes);
-  const gateway = await gatewayFor({
-    upstream: door.url,
-    callers: { identify: "auto" },
-    policy: { mode: "always" },
-    ...settings,
-  });
-  const as = (authorization: string) => new ModernClient(gateway.url, { headers: { authorization } });
-  return { ...gateway, server, door, as };
-}
+/** A server whose calls never end. */
+const waiting = (takes: Guarded["takes"], settings: Partial<GatewaySettings> = {}) =>
+  guarded({ takes, scripts: { "tools/call": NEVER } }, settings);
 
 test("a refreshed token finds the tasks of its subject, and nobody else's token does", async () => {
   const { sign, verifies } = await startIssuer();
-  const { as } = await guarded({ takes: verifies });
+  const { as } = await waiting(verifies);
   const { taskId } = await as(await sign("ada")).callTool("t");
 
   expect(await as(await sign("ada")).task(taskId)).toMatchObject({ taskId, status: "working" });
@@ -52,7 +37,7 @@ test("a refreshed token finds the tasks of its subject, and nobody else's token 
 
 test("a token with a wrong signature is refused as the server refuses it, and begins nothing", async () => {
   const { sign, verifies } = await startIssuer();
-  const { as, server } = await guarded({ takes: verifies });
+  const { as, server } = await waiting(verifies);
   const { taskId } = await as(await sign("ada")).callTool("t");
   await server.until(() => count(server, "tools/call") === 1, "the call");
 
@@ -73,7 +58,7 @@ test("a token with a wrong signature is refused as the server refuses it, and be
 
 test("a server that takes any token is not believed who its subject is", async () => {
   const { sign } = await startIssuer();
-  const { as } = await guarded({ takes: () => true });
+  const { as } = await waiting(() => true);
   const token = await sign("ada");
   const { taskId } = await as(token).callTool("t");
 
@@ -84,7 +69,7 @@ test("a server that takes any token is not believed who its subject is", async (
 });
 
 test("a token that says nothing is a caller of its own", async () => {
-  const { as } = await guarded({ takes: (given) => given?.startsWith("Bearer opaque-") ?? false });
+  const { as } = await waiting((given) => given?.startsWith("Bearer opaque-") ?? false);
   const { taskId } = await as("Bearer opaque-1").callTool("t");
 
   expect(await as("Bearer opaque-1").task(taskId)).toMatchObject({ taskId });
@@ -94,12 +79,9 @@ test("a token that says nothing is a caller of its own", async () => {
 test("what the server made of a credential is believed for a while, and a revoked one is refused then", async () => {
   const time = { now: Date.now() };
   const state = { isRevoked: false };
-  const { as, door, server } = await guarded(
-    { takes: () => !state.isRevoked },
-    {
-      identify: byAuthorization({ secret: randomBytes(32), isRequired: false, clock: () => time.now }),
-    },
-  );
+  const { as, door, server } = await waiting(() => !state.isRevoked, {
+    identify: byAuthorization({ secret: randomBytes(32), isRequired: false, clock: () => time.now }),
+  });
   const ada = as("Bearer opaque");
   const { taskId } = await ada.callTool("t");
   await server.until(() => count(server, "tools/call") === 1, "the call");
@@ -136,8 +118,8 @@ test("while the server is away, whom it took before is believed, and nobody else
 
 test("where a credential is required, nobody has a task without one; else those have who know its id", async () => {
   const { sign, verifies } = await startIssuer();
-  const door = { takes: (given: string | undefined) => given === undefined || verifies(given) };
-  const required = await guarded(door, { callers: { identify: "authorization" } });
+  const door = (given: string | undefined) => given === undefined || verifies(given);
+  const required = await waiting(door, { callers: { identify: "authorization" } });
   const { taskId } = await required.as(await sign("ada")).callTool("t");
   const refused = await required.client().send("tasks/get", { taskId });
   expect([refused.status, refused.headers["www-authenticate"]]).toEqual([401, "Bearer"]);
@@ -147,7 +129,7 @@ test("where a credential is required, nobody has a task without one; else those 
   const legacy = await LegacyWire.connect(required.url);
   expect((await legacy.send("tasks/list")).status).toBe(401);
 
-  const auto = await guarded(door);
+  const auto = await waiting(door);
   const anonymous = await auto.client().callTool("t");
   expect(await auto.client().task(anonymous.taskId)).toMatchObject({ status: "working" });
   const ada = auto.as(await sign("ada"));
@@ -176,7 +158,7 @@ test("a credential that the server does not see is a caller of its own", async (
 
 test("2025-11-25: the server's own answer to initialize comes first, and tasks are listed for their subject", async () => {
   const { sign, verifies } = await startIssuer();
-  const { url, door, server } = await guarded({ takes: verifies });
+  const { url, door, server } = await waiting(verifies);
   const refused = await new ModernClient(url, { headers: { authorization: "Bearer wrong" } }).post(
     JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} }),
   );
@@ -200,7 +182,7 @@ test("2025-11-25: the server's own answer to initialize comes first, and tasks a
 
 test("a token that is refreshed in the middle of a session still has its tasks", async () => {
   const { sign, verifies } = await startIssuer();
-  const { url } = await guarded({ takes: verifies });
+  const { url } = await waiting(verifies);
   const wire = await LegacyWire.connect(url, { headers: { authorization: await sign("ada") } });
   const { taskId } = await wire.begin("t");
   const headers = { authorization: await sign("ada") };
@@ -209,13 +191,10 @@ test("a token that is refreshed in the middle of a session still has its tasks",
 
 test("a server of 2026-07-28 is asked what it is", async () => {
   const { sign, verifies } = await startIssuer();
-  const server = await startScriptedServer({ ...modernScripts(), "tools/call": NEVER }, STATELESS);
-  onTestFinished(server.close);
-  const door = await startDoorkeeper(server.url, verifies);
-  const { url } = await gatewayFor({
-    upstream: door.url,
-    callers: { identify: "auto" },
-    policy: { mode: "always" },
+  const { url } = await guarded({
+    takes: verifies,
+    scripts: { ...modernScripts(), "tools/call": NEVER },
+    options: STATELESS,
   });
   const as = async (sub: string) => new ModernClient(url, { headers: { authorization: await sign(sub) } });
   const { taskId } = await (await as("ada")).callTool("t");

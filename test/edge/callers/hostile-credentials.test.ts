@@ -3,15 +3,15 @@
 import { createHmac, randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { decodeJwt, decodeProtectedHeader } from "jose";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { byAuthorization } from "../../../src/edge/callers/authorization.ts";
 import type { Caller, Route } from "../../../src/lanes/lane.ts";
 import { UpstreamFailure } from "../../../src/upstreams/failure.ts";
-import { ISSUER, startDoorkeeper, startIssuer, type Taken } from "../../support/doorkeeper.ts";
-import { type GatewaySettings, gatewayFor } from "../../support/gateway.ts";
-import { ModernClient } from "../../support/modern-client.ts";
+import { ISSUER, startIssuer, type Taken } from "../../support/doorkeeper.ts";
+import type { GatewaySettings } from "../../support/gateway.ts";
 import { modernScripts, STATELESS } from "../../support/modern-server.ts";
-import { type Script, startScriptedServer } from "../../support/scripted-server.ts";
+import type { Script } from "../../support/scripted-server.ts";
+import { guarded } from "./guarded.ts";
 
 const UNKNOWN = { code: -32602, message: "Failed to retrieve task: no such task" };
 
@@ -112,26 +112,17 @@ test("credentials that are made up keep nobody from being asked about whom the s
   expect(await of("Bearer revoked")).toMatchObject({ refusal: { httpStatus: 401 } });
 });
 
-/** A server that judges every request by its credential, and a gateway in front of it. */
-async function judged(judge: Judge, settings: Partial<GatewaySettings> = {}, isModern = false) {
+/** A server of which one tool ends at once, and the others never. */
+const judged = (judge: Judge, settings: Partial<GatewaySettings> = {}, isModern = false) => {
   const scripts: Readonly<Record<string, Script>> = {
     ...(isModern ? modernScripts() : {}),
     "tools/call": (call) => {
       if (call.message.params?.name === "quick") call.json({ content: [] });
     },
   };
-  const server = await startScriptedServer(scripts, isModern ? STATELESS : {});
-  onTestFinished(server.close);
-  const door = await startDoorkeeper(server.url, (given = "") => judge(given));
-  const gateway = await gatewayFor({
-    upstream: door.url,
-    callers: { identify: "auto" },
-    policy: { mode: "always" },
-    ...settings,
-  });
-  const as = (authorization: string) => new ModernClient(gateway.url, { headers: { authorization } });
-  return { as };
-}
+  const options = isModern ? STATELESS : {};
+  return guarded({ takes: (given = "") => judge(given), scripts, options }, settings);
+};
 
 /** Who is calling, as somebody finds out who asks a server that answers what the test says. */
 function asked() {
