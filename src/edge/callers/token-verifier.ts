@@ -13,6 +13,7 @@ import {
 import { jwtVerify } from "jose/jwt/verify";
 import type { JwtCallersConfig } from "../../config/config.ts";
 import { IssuerKeys, type IssuerKeysOptions, KeysUnavailable } from "./issuer-keys.ts";
+import { otherKindOf } from "./token-kind.ts";
 
 export { KeysUnavailable };
 
@@ -44,7 +45,7 @@ export type TokenVerifierOptions = Pick<JwtCallersConfig, "audience" | "clockTol
 export type VerifyToken = (token: string) => Promise<Grant>;
 
 /**
- * Verifies tokens of one issuer: signature, issuer, audience and times (RFC 7519 §4.1, RFC 9068 §4).
+ * Verifies access tokens of one issuer: signature, kind, issuer, audience and times (RFC 7519 §4.1, RFC 9068 §4).
  * What it gives throws InvalidToken, and KeysUnavailable when nothing can be said of a token.
  */
 export function tokenVerifier(options: TokenVerifierOptions): VerifyToken {
@@ -52,7 +53,7 @@ export function tokenVerifier(options: TokenVerifierOptions): VerifyToken {
   const keys = new IssuerKeys(options);
   return async (token) => {
     try {
-      const { payload } = await jwtVerify(token, keys.find, {
+      const { payload, protectedHeader } = await jwtVerify(token, keys.find, {
         issuer,
         audience: [...audience],
         algorithms: ALGORITHMS,
@@ -60,6 +61,8 @@ export function tokenVerifier(options: TokenVerifierOptions): VerifyToken {
         requiredClaims: ["sub", "exp"],
         currentDate: new Date(clock()),
       });
+      const kind = otherKindOf(protectedHeader, payload);
+      if (kind !== undefined) throw new InvalidToken(`the token is no access token, but ${kind}`);
       return grantOf(payload);
     } catch (error) {
       const found = toTokenError(error);

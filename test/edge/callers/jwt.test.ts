@@ -70,6 +70,18 @@ describe("of all tokens", () => {
     ["has an empty subject", { sub: "" }, "the token names no subject (sub)"],
     ["has a subject that is no name", { sub: 7 }, "the token names no subject (sub)"],
     ["has no end", { exp: undefined }, "the claim exp of the token is missing"],
+    [
+      "ends a session",
+      { events: { "http://schemas.openid.net/event/backchannel-logout": {} } },
+      "the token is no access token, but of another type (typ: logout+jwt)",
+      { header: { typ: "logout+jwt" } },
+    ],
+    [
+      "says who has logged in",
+      { nonce: "n" },
+      "the token is no access token, but an ID token (nonce)",
+      { header: { typ: "JWT" } },
+    ],
     ["has an end that is no time", { exp: "soon" }, "the claim exp of the token is not accepted here"],
     [
       "names a key that nobody has",
