@@ -16,7 +16,8 @@ export interface RedisLinkOptions {
 }
 
 const FIRST_DELAY_MS = 50;
-const MAX_DELAY_MS = 1_000;
+/** A store that is back is to be used again within a second, by those who wait for it as well. */
+const MAX_DELAY_MS = 250;
 
 /**
  * Keeps a connection: one that is lost is replaced by a new one, with bounded delays between the attempts and for as long as it takes.

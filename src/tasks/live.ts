@@ -39,8 +39,9 @@ export interface LiveTaskOptions {
 const PROGRESS_WRITE_MS = 500;
 /** A call that is not sent by then has to wait: for its turn, for a session, or for its server to start. */
 const WAITS_AFTER_MS = 100;
+/** A store that is back is to have what it missed within a second, which takes some of that itself to be reached again. */
 const MIN_RETRY_DELAY_MS = 100;
-const MAX_RETRY_DELAY_MS = 1_000;
+const MAX_RETRY_DELAY_MS = 400;
 
 /** A task whose call runs in this process: writes down what happens to it, one write at a time, and how it ends. */
 export class LiveTask {
@@ -56,6 +57,8 @@ export class LiveTask {
   /** Whether the task was ended by somebody else, who has said so. */
   #hasEnding = false;
   #writtenAt = 0;
+  /** The pause before the next try to write a state that the store did not take; 0: it took the last one. */
+  #retryDelayMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #looking: Promise<void> = Promise.resolve();
@@ -117,8 +120,23 @@ export class LiveTask {
     return turn;
   }
 
-  /** Writes the state as it is when its turn comes. @throws StoreUnavailable */
-  write(): Promise<void> {
+  /**
+   * Writes the state as it is when its turn comes. What the store does not take is tried again until it is written or the call has
+   * ended, whatever becomes of this promise.
+   * @throws StoreUnavailable
+   */
+  async write(): Promise<void> {
+    try {
+      await this.#write();
+      this.#retryDelayMs = 0;
+    } catch (error) {
+      this.#retryDelayMs = nextDelayMs(this.#retryDelayMs);
+      if (error instanceof StoreUnavailable) this.#writeSoon(this.#retryDelayMs);
+      throw error;
+    }
+  }
+
+  #write(): Promise<void> {
     return this.#inTurn(async () => {
       const { call, store } = this.#options;
       if (call.end !== undefined) return;
@@ -231,7 +249,7 @@ export class LiveTask {
       );
       call.leave();
     } else {
-      if (this.#unsent().isUnsent) await this.write();
+      if (this.#retryDelayMs > 0 || this.#unsent().isUnsent) await this.write();
       // An answer may have been taken while another process had the call, and the server not been told.
       const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
       const answers = await store.answers(task.id, asked);
@@ -252,19 +270,19 @@ export class LiveTask {
   }
 
   #writeSoon(withinMs: number): void {
-    if (withinMs > 0 && this.#timer !== undefined) return;
+    if (this.call.end !== undefined || (withinMs > 0 && this.#timer !== undefined)) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#writtenAt = performance.now();
-      // The state stays in memory and is written with the next change; the outcome does not depend on it.
-      this.write().catch((err) =>
+      this.write().catch((err) => {
+        const isRetried = err instanceof StoreUnavailable;
         seldom(this.#options.log).say(
           "warn",
           { err, task: taskName(this.#record.id) },
-          "a task's state was not written",
-        ),
-      );
+          isRetried ? "could not write a task's state; trying again" : "could not write a task's state",
+        );
+      });
     }, withinMs);
   }
 
@@ -311,7 +329,7 @@ export class LiveTask {
   async #untilWritten(what: string, write: () => Promise<void>): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#abandoned;
-    for (let delay = MIN_RETRY_DELAY_MS; !signal.aborted; delay = Math.min(delay * 2, MAX_RETRY_DELAY_MS)) {
+    for (let delay = nextDelayMs(0); !signal.aborted; delay = nextDelayMs(delay)) {
       try {
         return await write();
       } catch (error) {
@@ -322,6 +340,10 @@ export class LiveTask {
     }
     throw new StoreUnavailable("the gateway is stopping");
   }
+}
+
+function nextDelayMs(delayMs: number): number {
+  return Math.min(Math.max(delayMs * 2, MIN_RETRY_DELAY_MS), MAX_RETRY_DELAY_MS);
 }
 
 /** What it takes to go on with a call that has been sent. */

@@ -12,6 +12,10 @@ export interface Access {
   isFull: boolean;
   /** The store does what it is told, but its replies do not arrive. */
   isDeaf: boolean;
+  /** How many writes it takes yet. */
+  writesLeft: number;
+  /** How many operations were refused, or remained without a reply. */
+  refused: number;
 }
 
 /** A store in memory that several replicas use, as if each were a process of its own. */
@@ -22,7 +26,7 @@ export class SharedMemory {
 
   /** Another replica. */
   async replica({ leaseMs = 60_000 } = {}): Promise<{ store: CellStore; access: Access }> {
-    const access: Access = { isCut: false, isFull: false, isDeaf: false };
+    const access: Access = { isCut: false, isFull: false, isDeaf: false, writesLeft: Infinity, refused: 0 };
     const store = await CellStore.open({ url: "shared:", backend: this.#seenBy(access), leaseMs });
     this.#stores.push(store);
     return { store, access };
@@ -50,17 +54,22 @@ export class SharedMemory {
 
   #seenBy(access: Access): Backend {
     const backend = this.#backend;
+    const refuse = (why: string) => {
+      access.refused += 1;
+      throw new StoreUnavailable(why);
+    };
     const guarded =
       <Given extends unknown[], T>(work: (...given: Given) => Promise<T>) =>
       async (...given: Given): Promise<T> => {
-        if (access.isCut) throw new StoreUnavailable("cut off");
+        if (access.isCut) refuse("cut off");
         const reply = await work(...given);
-        if (access.isDeaf) throw new StoreUnavailable("no reply");
+        if (access.isDeaf) refuse("no reply");
         return reply;
       };
     const writing = <Given extends unknown[], T>(work: (...given: Given) => Promise<T>) =>
       guarded((...given: Given) => {
-        if (access.isFull) throw new StoreUnavailable("full");
+        if (access.isFull || access.writesLeft <= 0) refuse("full");
+        access.writesLeft -= 1;
         return work(...given);
       });
     return {

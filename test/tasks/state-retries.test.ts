@@ -1,0 +1,183 @@
+/** What a running task could not write while its store was away is written once the store is back, without another event. */
+
+import { expect, onTestFinished, test, vi } from "vitest";
+import { createLog } from "../../src/ops/log.ts";
+import type { CallRecipe, TaskId } from "../../src/stores/task-store.ts";
+import type { Call } from "../../src/tasks/call.ts";
+import { TaskEngine } from "../../src/tasks/engine.ts";
+import { Slots } from "../../src/tasks/slots.ts";
+import { newTask } from "../stores/samples.ts";
+import { SharedMemory } from "../stores/shared-backend.ts";
+import { half } from "../support/call-halves.ts";
+import { redisForTest, withoutRedis } from "../support/redis-tests.ts";
+import type { Exchange } from "../support/scripted-exchange.ts";
+import { startScriptedServer } from "../support/scripted-server.ts";
+import { form, gate, story } from "../support/story.ts";
+
+const TASK = newTask({ route: "r", caller: "ada" });
+const RECIPE: CallRecipe = { method: "tools/call", params: { name: "job" }, headers: {} };
+const MAX_BYTES = 10_000;
+
+/** A task whose call runs, and another gateway that looks at the same store. */
+async function running(serve: (call: Exchange) => void | Promise<void>, limits = { maxConcurrent: 4 }) {
+  const server = await startScriptedServer({ "tools/call": serve });
+  onTestFinished(server.close);
+  const memory = new SharedMemory();
+  onTestFinished(() => memory.close());
+  const [here, there] = [await memory.replica(), await memory.replica()];
+  const slots = new Slots({ maxQueued: 10, ...limits });
+  const { call } = half(server.url, { slots });
+  const engine = new TaskEngine({ store: here.store, log: createLog("silent") });
+  onTestFinished(() => engine.close());
+  return {
+    server,
+    slots,
+    access: here.access,
+    begin: async (settings: Parameters<typeof call>[0] = {}) => {
+      const begun: Call = call({ recipe: RECIPE, ...settings }).call.start();
+      const { id } = await engine.adopt(begun, TASK, MAX_BYTES);
+      return { id, call: begun };
+    },
+    /** What others see of the task, once it is so. */
+    seen: (
+      id: TaskId,
+      is: (task: NonNullable<Awaited<ReturnType<typeof there.store.read>>>["task"]) => unknown,
+    ) =>
+      vi.waitFor(
+        async () => {
+          const view = await there.store.read(id);
+          expect(view && is(view.task)).toBeTruthy();
+          return view?.task;
+        },
+        { timeout: 5_000, interval: 20 },
+      ),
+  };
+}
+
+test.each(["isCut", "isFull", "isDeaf"] as const)(
+  "a question, while the store %s, is there once it is not",
+  async (fault) => {
+    const asks = gate();
+    const { server, access, begin, seen } = await running(async (call) => {
+      await asks.opened;
+      await call.sse().ask("elicitation/create", form("Who?", "name"));
+    });
+    const { id, call } = await begin();
+    await server.arrival("tools/call");
+    access[fault] = true;
+    asks.open();
+    await vi.waitUntil(() => call.isAsking, { timeout: 5_000 });
+    // It has been tried, and nothing else is going to happen to the call.
+    await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+    access[fault] = false;
+    expect((await seen(id, ({ inputRequests }) => inputRequests.name))?.inputRequests).toHaveProperty("name");
+  },
+);
+
+test("a question that the server takes back while the store is away is not asked any more", async () => {
+  const takesBack = gate();
+  const { access, begin, seen } = await running(async (call) => {
+    const stream = call.sse();
+    void stream.ask("elicitation/create", form("Who?", "name"), "q1");
+    await takesBack.opened;
+    stream.event({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "q1" } });
+  });
+  const { id, call } = await begin();
+  await seen(id, ({ inputRequests }) => inputRequests.name);
+  access.isCut = true;
+  takesBack.open();
+  await vi.waitUntil(() => !call.isAsking && access.refused > 1, { timeout: 5_000 });
+  access.isCut = false;
+  expect((await seen(id, ({ inputRequests }) => !inputRequests.name))?.inputRequests).toEqual({});
+});
+
+test("progress that was told while the store was away is told", async () => {
+  const goesOn = gate();
+  const { server, access, begin, seen } = await running(async (call) => {
+    const stream = call.sse();
+    await goesOn.opened;
+    const { progressToken } = (call.message.params?._meta ?? {}) as { progressToken?: unknown };
+    stream.event({
+      jsonrpc: "2.0",
+      method: "notifications/progress",
+      params: { progressToken, progress: 3, total: 4 },
+    });
+  });
+  const { id } = await begin();
+  await server.arrival("tools/call");
+  access.isCut = true;
+  goesOn.open();
+  await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+  access.isCut = false;
+  expect(await seen(id, ({ statusMessage }) => statusMessage === "3 of 4")).toBeDefined();
+});
+
+test("a place to go on from that was reached while the store was away is kept", async () => {
+  const goesOn = gate();
+  const { server, access, begin, seen } = await running(async (call) => {
+    const stream = call.sse();
+    await goesOn.opened;
+    stream.event({ jsonrpc: "2.0", method: "notifications/message", params: {} }, { id: "event-7" });
+  });
+  const { id } = await begin();
+  await server.arrival("tools/call");
+  access.isCut = true;
+  goesOn.open();
+  await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+  access.isCut = false;
+  expect(await seen(id, ({ checkpoint }) => checkpoint?.lastEventId === "event-7")).toBeDefined();
+});
+
+test("that a call has not been sent is said once the store takes it", async () => {
+  const { access, begin, seen, slots } = await running(() => undefined, { maxConcurrent: 1 });
+  slots.enter("ada", () => undefined);
+  // The record is there, and what is said of it is refused.
+  access.writesLeft = 1;
+  const { id } = await begin();
+  await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+  access.writesLeft = Number.POSITIVE_INFINITY;
+  expect(await seen(id, ({ isUnsent }) => isUnsent)).toBeDefined();
+});
+
+test.skipIf(withoutRedis("a question while Redis is away")).each(["killed", "stopped"])(
+  "a question that is asked while Redis is %s is told when it is back",
+  { timeout: 60_000 },
+  async (how) => {
+    const redis = await redisForTest();
+    const asks = gate();
+    const { user } = await story(
+      {
+        "tools/call": async (call) => {
+          await asks.opened;
+          const stream = call.sse();
+          await stream.ask("elicitation/create", form("Who?", "name"));
+          stream.event(call.answer({ content: [{ type: "text", text: "done" }] }));
+          stream.end();
+        },
+      },
+      { store: redis.url, policy: { mode: "always" } },
+    );
+    const { taskId } = await user.callTool("t");
+    await user.taskWhen(taskId, ({ status }) => status === "working");
+    await (how === "killed" ? redis.kill() : redis.pause());
+    asks.open();
+    // Longer than an operation may take: the question is refused at least once.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    if (how === "killed") await redis.restart();
+    else redis.resume();
+    const is = (status: string) =>
+      vi.waitUntil(
+        async () => {
+          const { message } = await user.send("tasks/get", { taskId });
+          return message.result?.status === status;
+        },
+        { timeout: 10_000, interval: 50 },
+      );
+    await is("input_required");
+    await user.result("tasks/update", {
+      taskId,
+      inputResponses: { name: { action: "accept", content: { name: "Ada" } } },
+    });
+    await is("completed");
+  },
+);
