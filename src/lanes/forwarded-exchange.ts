@@ -1,13 +1,17 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import { isEventStream } from "../protocol/headers.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import { partitionOf } from "../upstreams/partition.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
+import { isBodiless } from "./server-connections.ts";
 import type { Forwarding, Passage } from "./transparent.ts";
 
 /** Opens a request to a server and lets `prepare` finish it, before anything of it is sent. May throw. */
 export type OpenRequest = (opening: {
   readonly method: string;
   readonly target: URL;
+  /** Whose connections may be used again for it. */
+  readonly partition: string;
   readonly response: ServerResponse;
   /** The first attempt may use a connection that was used before; the second must not. */
   readonly isFirst: boolean;
@@ -57,6 +61,7 @@ export class ForwardedExchange {
       asking.open({
         method: asking.request.method ?? "GET",
         target: asking.forwarding.target,
+        partition: partitionOf(asking.request.rawHeaders),
         response: this.#client,
         isFirst,
         // Held as long as the stream, so it must not hold the body.
@@ -126,6 +131,8 @@ export class ForwardedExchange {
     const forwarding = this.#asking?.forwarding;
     if (forwarding === undefined) return;
     const status = answer.statusCode ?? 0;
+    if (this.#request !== undefined && isBodiless(this.#request.method, answer))
+      this.#request.shouldKeepAlive = false;
     if (status < 200 || status > 599) {
       return this.#fail(
         new UpstreamFailure(`The server answered with the status ${status}`, { mayHaveRun: true }),

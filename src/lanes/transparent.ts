@@ -1,11 +1,4 @@
-import {
-  ClientRequest,
-  Agent as HttpAgent,
-  type IncomingHttpHeaders,
-  IncomingMessage,
-  type ServerResponse,
-} from "node:http";
-import { Agent as HttpsAgent } from "node:https";
+import { ClientRequest, type IncomingHttpHeaders, IncomingMessage, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { Socket } from "node:net";
 import { Stream } from "node:stream";
@@ -13,6 +6,7 @@ import util from "node:util";
 import type HttpProxy from "http-proxy";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { ForwardedExchange, type OpenRequest } from "./forwarded-exchange.ts";
+import { ServerConnections } from "./server-connections.ts";
 
 /** One request to be forwarded. What the caller has read, checked and decided. */
 export interface Forwarding {
@@ -61,7 +55,7 @@ export interface TransparentLaneOptions {
 }
 
 const IDLE_MS = 4_000;
-/** For each server. Connections in use have no limit: streams that are held for hours would keep calls from running. */
+/** Of all servers and callers. Connections in use have no limit: streams that are held for hours would keep calls from running. */
 const MAX_IDLE_CONNECTIONS = 64;
 
 /**
@@ -73,14 +67,13 @@ export class TransparentLane {
   readonly #proxy = loadHttpProxy();
   readonly #nobody = new Nobody(new Socket());
   /** Together they know every connection to a server. */
-  readonly #kept: Agents;
-  readonly #fresh: Agents;
+  readonly #kept: ServerConnections;
+  readonly #fresh: ServerConnections;
   #isClosed = false;
 
   constructor({ idleMs = IDLE_MS }: TransparentLaneOptions = {}) {
-    const options = { keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS, timeout: idleMs };
-    this.#kept = { http: new HttpAgent(options), https: new HttpsAgent(options) };
-    this.#fresh = { http: new HttpAgent(), https: new HttpsAgent() };
+    this.#kept = new ServerConnections({ idleMs, maxIdle: MAX_IDLE_CONNECTIONS });
+    this.#fresh = new ServerConnections({ idleMs, maxIdle: 0 });
   }
 
   /**
@@ -97,20 +90,17 @@ export class TransparentLane {
   /** Destroys the connections that are kept and those in use: whatever is open ends as if the servers had hung up. */
   close(): void {
     this.#isClosed = true;
-    for (const { http, https } of [this.#kept, this.#fresh]) {
-      http.destroy();
-      https.destroy();
-    }
+    this.#kept.destroy();
+    this.#fresh.destroy();
   }
 
-  readonly #open: OpenRequest = ({ method, target, response, isFirst, prepare }) => {
+  readonly #open: OpenRequest = ({ method, target, partition, response, isFirst, prepare }) => {
     if (this.#isClosed) throw new UpstreamFailure("The gateway is stopping", { mayHaveRun: !isFirst });
-    const isSecure = target.protocol === "https:";
-    if (!isSecure && target.protocol !== "http:")
+    if (target.protocol !== "https:" && target.protocol !== "http:")
       throw new TypeError(`${target.protocol} is neither http: nor https:`);
     // `node:http` knows an IPv6 address by itself, without the brackets.
     const host = target.hostname.replace(/^\[|\]$/g, "");
-    const agents = isFirst ? this.#kept : this.#fresh;
+    const connections = isFirst ? this.#kept : this.#fresh;
     this.#proxy.web(this.#nobody, response, {
       target: { protocol: target.protocol, hostname: host, host, port: Number(target.port) },
       method,
@@ -118,14 +108,11 @@ export class TransparentLane {
       ignorePath: true,
       selfHandleResponse: true,
       buffer: new Handover(prepare),
-      agent: isSecure ? agents.https : agents.http,
+      agent: connections.agentFor(target),
+      // The only options of its own that http-proxy passes on as they are.
+      ssl: { partition },
     });
   };
-}
-
-interface Agents {
-  readonly http: HttpAgent;
-  readonly https: HttpsAgent;
 }
 
 /** http-proxy asks a body to pipe itself into the request: the moment at which that is there, and nothing of it sent. */

@@ -27,7 +27,7 @@ export interface ModernServerOptions {
   /** The configured headers, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   /** The connections for another request. */
-  readonly nextDispatcher: () => Dispatcher;
+  readonly nextDispatcher: (headers: Readonly<Record<string, string>>) => Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
@@ -149,7 +149,7 @@ export class ModernServer {
         {
           url,
           headers: { ...given, ...owner.headers, ...headers, ...computed },
-          fetch: upstreamFetch({ dispatcher: nextDispatcher(), maxMessageBytes, maxDepth }),
+          fetch: upstreamFetch({ dispatcher: nextDispatcher(owner.headers), maxMessageBytes, maxDepth }),
           signal: stopped.signal,
           ...listener,
         },

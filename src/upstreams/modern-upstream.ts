@@ -9,7 +9,8 @@ export interface ModernUpstreamOptions {
   readonly url: URL;
   /** The configured headers, names in lower case. */
   readonly headers: Headers;
-  readonly nextDispatcher: () => Dispatcher;
+  /** @param headers the caller's own */
+  readonly nextDispatcher: (headers: Headers) => Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
@@ -25,7 +26,7 @@ export class ModernUpstream {
   constructor(options: ModernUpstreamOptions) {
     const { url, headers, nextDispatcher, clientInfo } = options;
     this.#probe = (given) =>
-      probe({ url, headers: { ...given, ...headers }, dispatcher: nextDispatcher(), clientInfo });
+      probe({ url, headers: { ...given, ...headers }, dispatcher: nextDispatcher(given), clientInfo });
     this.#era = new Era({ probe: this.#probe });
     this.#server = new ModernServer({
       ...options,

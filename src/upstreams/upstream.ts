@@ -328,5 +328,5 @@ function mayBeModern({ config, agents, ...options }: UpstreamOptions): ModernUps
   if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
     return undefined;
   const { url, headers } = config;
-  return new ModernUpstream({ ...options, url, headers, nextDispatcher: () => agents.next() });
+  return new ModernUpstream({ ...options, url, headers, nextDispatcher: (given) => agents.next(given) });
 }

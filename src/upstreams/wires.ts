@@ -110,7 +110,7 @@ export class Wires {
   #http(headers: Headers) {
     const { config, agents, maxMessageBytes, maxDepth } = this.#options;
     if (config.transport === "stdio") throw new Error(`${config.command} has no url`);
-    const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes, maxDepth });
+    const fetch = upstreamFetch({ dispatcher: agents.next(headers), maxMessageBytes, maxDepth });
     return { url: config.url, headers: { ...headers, ...config.headers }, fetch };
   }
 }
