@@ -132,7 +132,6 @@ async function startExcessive(
       return sockets.size;
     },
     sayTheRest: () => sayTheRest(),
-    until: (condition: () => boolean, what: string) =>
-      conditions.found(() => condition() || undefined, what),
+    until: (condition: () => boolean, what: string) => conditions.found(() => condition() || undefined, what),
   };
 }
