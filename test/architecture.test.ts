@@ -18,7 +18,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["quotas"],
   ["config", "ops"],
   ["protocol"],
-  ["version", "store-url"],
+  ["version", "store-url", "glob"],
 ];
 
 /** Who may import a package. Whatever is not listed is anybody's. */

@@ -2,8 +2,9 @@ import { z } from "zod";
 import { parseStoreUrl, STORE_URLS } from "../store-url.ts";
 import { text } from "./fields.ts";
 
-const LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?";
-const HOST_NAME = new RegExp(`^(${LABEL}(\\.${LABEL})*|\\[[0-9a-f:.]+\\])$`, "i");
+/** Labels between dots, or an address of IPv6 in brackets. */
+const HOST_NAME =
+  /^(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])$/i;
 
 /** The name of a server: it is part of paths, log lines and metrics. */
 export function serverName() {
@@ -70,7 +71,9 @@ function urlFault(given: string): string | undefined {
 }
 
 function isMountPath(path: string): boolean {
-  return path === "/" || /^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+$/.test(path);
+  const [before, ...segments] = path.split("/");
+  const isSegment = (segment: string) => /^[A-Za-z0-9._~-]+$/.test(segment) && !/^\.\.?$/.test(segment);
+  return path === "/" || (before === "" && segments.every(isSegment) && segments.length > 0);
 }
 
 /** Other schemes than http have an opaque origin for `URL`, yet editors and browser extensions send them. */

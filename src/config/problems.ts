@@ -89,7 +89,7 @@ function given(issue: z.core.$ZodIssue, source: unknown): string {
   if (isSecret(issue.path)) return "";
   // What is wrong with it may be the very mark that tells the password from the rest.
   const isStore = formatPath(issue.path) === "store.url" && typeof value === "string";
-  if (isStore) return `, got ${quoted(value.replace(/^(?!level:)([^:]*:).+$/s, "$1…"))}`;
+  if (isStore) return `, got ${quoted(value.startsWith("level:") ? value : schemeOf(value))}`;
   return `, got ${quoted(isUrl(issue.path) && typeof value === "string" ? harmlessUrl(value) : value)}`;
 }
 
@@ -104,8 +104,18 @@ function isUrl(path: Path): boolean {
  */
 function harmlessUrl(url: string): string {
   const unasked = url.replace(/\?.*/s, "?…");
-  if (unasked.includes("@")) return unasked.replace(/^([a-z][a-z\d+.-]*:\/*)?.*@/is, "$1…@");
-  return unasked.replace(/^(?![^:]*:(?:\/\/|\d{1,5}(?:[/?#]|$)))([^:]*:).+$/s, "$1…");
+  if (unasked.includes("@")) {
+    const scheme = /^[a-z][a-z\d+.-]*:\/*/i.exec(unasked)?.[0] ?? "";
+    return `${scheme}…@${unasked.slice(unasked.lastIndexOf("@") + 1)}`;
+  }
+  const rest = unasked.slice(unasked.indexOf(":") + 1);
+  return /^(?:\/\/|\d{1,5}(?:[/?#]|$))/.test(rest) ? unasked : schemeOf(unasked);
+}
+
+/** A text up to its first colon; all of it if there is none, or nothing after it. */
+function schemeOf(url: string): string {
+  const colon = url.indexOf(":");
+  return colon === -1 || colon === url.length - 1 ? url : `${url.slice(0, colon + 1)}…`;
 }
 
 /** Keys, and the values of headers and variables; also where one text was written in place of several. */
@@ -121,6 +131,8 @@ function quoted(value: unknown): string {
   if (typeof value === "object") return "a mapping";
   if (typeof value !== "string") return String(value);
   // User names, passwords and queries of URLs are credentials more often than not.
-  const harmless = value.replace(/\/\/[^/]*@/, "//…@").replace(/(:\/\/[^?]*)\?.*/s, "$1?…");
+  const unnamed = value.replace(/\/\/[^/]*@/, "//…@");
+  const query = unnamed.includes("://") ? unnamed.indexOf("?", unnamed.indexOf("://")) : -1;
+  const harmless = query === -1 ? unnamed : `${unnamed.slice(0, query)}?…`;
   return JSON.stringify(harmless.length > 100 ? `${harmless.slice(0, 100)}…` : harmless);
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { globFault } from "../glob.ts";
 import { hostName, mountPath, origin, serverName } from "./addresses.ts";
 import { callerDefaults, callersSection } from "./caller-settings.ts";
 import { choice, duration, flag, integer, list, section, setting, size, text } from "./fields.ts";
@@ -142,11 +143,19 @@ const taskSettings = section({
   ),
 });
 
+/** The globs themselves are compiled where calls are judged; here they are only proved to be some. */
+function toolGlob() {
+  const expected = "a glob over tool names, of 1000 characters at most";
+  return text(expected, (glob) => glob !== "" && glob.length <= 1_000).superRefine((glob, context) => {
+    const fault = globFault(glob);
+    if (fault !== undefined) context.addIssue({ code: "custom", message: `must be ${expected}: ${fault}` });
+  });
+}
+
 const rule = section({
-  match: text(
-    "a glob over tool names, of 1000 characters at most",
-    (glob) => glob !== "" && glob.length <= 1_000,
-  ).describe("Glob over tool names, such as `render_*`."),
+  match: toolGlob().describe(
+    "Glob over tool names, such as `render_*`: `*` is any text, `?` one character, `[a-z]` and `[!a-z]` one of a class, `{a,b}` either.",
+  ),
   ...policy,
 });
 

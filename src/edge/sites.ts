@@ -29,7 +29,7 @@ function overlooked(path: string): string {
   return `/${segments.filter(Boolean).join("/")}`;
 }
 
-const WELL_KNOWN = /^\/\.well-known\/[^/?]+(?=\/)/;
+const WELL_KNOWN = /^(\/\.well-known\/[^/?]+)\//;
 
 /**
  * Finds what is no endpoint, in this order: below a route's path there is all that its server has; the well-known documents
@@ -50,7 +50,7 @@ export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boole
 
   return (url: string): Site | undefined => {
     if (!url.startsWith("/")) return undefined;
-    const [document = ""] = WELL_KNOWN.exec(url) ?? [];
+    const [, document = ""] = WELL_KNOWN.exec(url) ?? [];
     for (const { path, route, endpoint } of sites) {
       if (path !== "/" && url.startsWith(`${path}/`)) return { route, path: url.slice(path.length) };
       if (document === "" || !isAt(url.slice(document.length), path)) continue;

@@ -103,11 +103,20 @@ function bodyOf({ headers, text, isStream, events }: Visit): string {
     return events.count === 0 ? "an event stream without events" : "an event stream without an answer";
   if (text.trim() === "") return "an empty body";
   if (/html/i.test(type)) {
-    const title = /<title[^>]*>([^<]*)/i.exec(text)?.[1]?.trim();
-    return title === undefined || title === "" ? "an HTML page" : `an HTML page ${quoted(title)}`;
+    const title = titleOf(text);
+    return title === "" ? "an HTML page" : `an HTML page ${quoted(title)}`;
   }
   if (/json/i.test(type)) return jsonWords(text);
   return `${type === "" ? "a body without a type" : type} ${quoted(text.trim())}`;
+}
+
+/** What stands between the first `<title>` and the next tag; empty when there is none. */
+function titleOf(page: string): string {
+  const tag = page.search(/<title[\s>]/i);
+  const start = tag === -1 ? -1 : page.indexOf(">", tag);
+  if (start === -1) return "";
+  const end = page.indexOf("<", start);
+  return page.slice(start + 1, end === -1 ? undefined : end).trim();
 }
 
 function jsonWords(text: string): string {

@@ -48,11 +48,12 @@ function hasPlainHeader({ headers }: JsonObject): boolean {
 /** A name for the server, of its own: `example-servers/everything` is called `everything`. */
 export function nameOf({ server }: Facts): string {
   const last = (server.name ?? "").split("/").at(-1) ?? "";
-  const name = last
+  let name = last
     .toLowerCase()
     .replace(/[^a-z0-9_-]+/g, "-")
     .slice(0, MAX_NAME_CHARS)
-    .replace(/^[^a-z0-9]+|-+$/g, "");
+    .replace(/^[^a-z0-9]+/, "");
+  while (name.endsWith("-")) name = name.slice(0, -1);
   if (name === "") return "server";
   return TAKEN.includes(name) ? `${name}-server` : name;
 }

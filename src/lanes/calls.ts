@@ -29,6 +29,7 @@ export const callTool: Lane = async (exchange) => {
   const { name, arguments: args } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
   if (args !== undefined && !isObject(args)) throw rpc.invalidParams("arguments must be an object");
+  await checkName(exchange, name);
   const policy = route.policy(name);
   const knowsTasks = declaresTasks(envelope.capabilities);
   if (policy.mode === "required" && !knowsTasks) {
@@ -49,6 +50,16 @@ export const callTool: Lane = async (exchange) => {
     finish: (result) => result,
   });
 };
+
+/** Tools §Tool Names: names should have 128 characters at most. A server that lists a longer one is not cut off from it. */
+const MAX_NAME_CHARS = 128;
+
+async function checkName(exchange: Exchange, name: string): Promise<void> {
+  if (name.length <= MAX_NAME_CHARS || (await toolsOf(exchange).isListed(name))) return;
+  throw rpc.invalidParams(
+    `name must have ${MAX_NAME_CHARS} characters at most, or be one that the server lists; got ${name.length}`,
+  );
+}
 
 /** `prompts/get`: like a tool's call, but never a task (Tasks §Supported Methods). */
 export const getPrompt: Lane = (exchange) => {

@@ -74,14 +74,14 @@ const MIRRORED_TYPES: readonly unknown[] = ["string", "integer", "boolean"];
  * `undefined`: one of them breaks the rules, so that none can be relied on (Streamable HTTP §Schema Extension).
  */
 export function headerParams(inputSchema: unknown): readonly HeaderParam[] | undefined {
-  const found: HeaderParam[] = [];
+  const found = new Map<string, HeaderParam>();
   const isValid = (schema: JsonObject, path: readonly string[]): boolean => {
     const header = schema[ANNOTATION];
     if (header !== undefined) {
       if (path.length === 0 || typeof header !== "string" || !TOKEN.test(header)) return false;
       if (!MIRRORED_TYPES.includes(schema.type)) return false;
-      if (found.some((other) => other.header.toLowerCase() === header.toLowerCase())) return false;
-      found.push({ header, path });
+      if (found.has(header.toLowerCase())) return false;
+      found.set(header.toLowerCase(), { header, path });
     }
     const { properties, [ANNOTATION]: _, ...elsewhere } = schema;
     return (
@@ -92,7 +92,7 @@ export function headerParams(inputSchema: unknown): readonly HeaderParam[] | und
       !isAnnotated(elsewhere)
     );
   };
-  return !isObject(inputSchema) || isValid(inputSchema, []) ? found : undefined;
+  return !isObject(inputSchema) || isValid(inputSchema, []) ? [...found.values()] : undefined;
 }
 
 /** Keywords whose members are named by the author, and keywords that hold data: a name there is no annotation. */
@@ -208,8 +208,18 @@ function mirrored(headers: Headers, name: string, body: string): string {
 function single(headers: Headers, name: string): string | undefined {
   const value = headers[name];
   if (value === undefined) return undefined;
-  return (typeof value === "string" ? value : value.join(", ")).replace(/^[ \t]+|[ \t]+$/g, "");
+  return trimmed(typeof value === "string" ? value : value.join(", "));
 }
+
+/** By hand: a regular expression for the blanks at the end tries every blank as the first of them. */
+function trimmed(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(text[start])) start += 1;
+  while (end > start && isBlank(text[end - 1])) end -= 1;
+  return text.slice(start, end);
+}
+
+const isBlank = (character: string | undefined) => character === " " || character === "\t";
 
 function isPlain(text: string): boolean {
   return /^[\t\x20-\x7e]*$/.test(text);

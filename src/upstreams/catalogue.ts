@@ -29,8 +29,8 @@ interface Snapshot {
 }
 
 /**
- * What the gateway has to know of a server's tools before it calls one: which arguments are mirrored in headers, and whether a call
- * may be made twice.
+ * What the gateway has to know of a server's tools before it calls one: whether it is listed, which arguments are mirrored in headers,
+ * and whether a call may be made twice.
  */
 export class ToolCatalogue {
   readonly #ask: Ask;
@@ -54,6 +54,10 @@ export class ToolCatalogue {
    */
   async isRepeatable(tool: string): Promise<boolean> {
     return (await this.#find(tool))?.isRepeatable ?? false;
+  }
+
+  async isListed(tool: string): Promise<boolean> {
+    return (await this.#find(tool)) !== undefined;
   }
 
   /** The server has said that its tools have changed. */

@@ -7,9 +7,6 @@ const MAX_LINE_BYTES = 4_096;
 const MAX_LINES_A_SECOND = 100;
 const MAX_LAST_WORDS = 200;
 
-/** What says why: neither a stack frame or a bracket, nor what Node prints after everything. */
-const TELLING = /^(?!Node\.js v)\S.*\p{L}/u;
-
 /**
  * What a server writes to stderr, put into the log line by line. That it is written there says nothing of its weight
  * (2025-11-25, Transports §stdio). Of a flood the first lines of each second are kept, and the others counted.
@@ -51,7 +48,7 @@ export class StderrLog {
   #say(bytes: Buffer, isCut: boolean): void {
     const text = masked(stripVTControlCharacters(bytes.toString("utf8")).trimEnd(), this.#secrets);
     if (text === "") return;
-    if (TELLING.test(text)) this.#lastWords = text;
+    if (isTelling(text)) this.#lastWords = text;
     if (!this.#hasRoom()) {
       this.#leftOut += 1;
       return;
@@ -72,4 +69,9 @@ export class StderrLog {
     this.#log.warn({ lines: this.#leftOut }, "the server says too much: lines left out");
     this.#leftOut = 0;
   }
+}
+
+/** What says why: neither a stack frame or a bracket, nor what Node prints after everything. */
+function isTelling(text: string): boolean {
+  return /^\S/.test(text) && /\p{L}/u.test(text) && !text.startsWith("Node.js v");
 }

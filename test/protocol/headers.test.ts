@@ -363,3 +363,21 @@ function failure(act: () => void): Error {
   }
   throw new Error("nothing was refused");
 }
+
+test("a million blanks cost as little as they are, wherever they stand", () => {
+  // The time limit is the assertion: tried one by one, as the first of those at the end, they take hours.
+  const blanks = " \t".repeat(500_000);
+  const check = (value: string) => checkRoutingHeaders({ "mcp-method": value }, "ping", undefined);
+  expect(() => check(`a${blanks}b`)).toThrow(/Mcp-Method/);
+  expect(() => check(`${blanks}ping${blanks}`)).not.toThrow();
+  expect(() => check(blanks)).toThrow(/Mcp-Method/);
+  // A header that was sent several times.
+  const twice = () => checkRoutingHeaders({ "mcp-method": [blanks, `ping${blanks}x`] }, "ping", undefined);
+  expect(twice).toThrow(/Mcp-Method/);
+});
+
+test("a hundred thousand annotations are read one by one", () => {
+  const annotated = (n: number) => [`p${n}`, { type: "string", "x-mcp-header": `H${n}` }] as const;
+  const properties = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => annotated(n)));
+  expect(headerParams({ properties })).toHaveLength(100_000);
+});
