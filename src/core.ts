@@ -69,6 +69,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     log,
     revive: reviver(parts),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
+    maxWaitMs: config.limits.maxWaitMs,
     audit: auditFor(config, log, secret),
   });
   const held = new HeldCalls(engine);

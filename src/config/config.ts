@@ -90,6 +90,8 @@ export interface LimitsConfig {
   readonly maxUnwrittenBytes: number;
   readonly keepAliveMs: number;
   readonly drainTimeoutMs: number;
+  /** How long a request about a task may be kept waiting for its answer. */
+  readonly maxWaitMs: number;
   readonly total: ScopeLimits;
   readonly perRoute: ScopeLimits;
   /** Holds for callers that are told apart: the others would share one caller's share. */

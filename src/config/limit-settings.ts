@@ -16,6 +16,7 @@ export const limitDefaults = {
   maxUnwritten: "256mb",
   keepAlive: "15s",
   drainTimeout: "10s",
+  maxWait: "45s",
   total: {
     tasks: 20_000,
     queued: 20_000,
@@ -82,6 +83,11 @@ export const limitsSection = section({
     "How long a stopping gateway lets open requests finish.",
     limitDefaults.drainTimeout,
   ),
+  maxWait: setting(
+    duration({ min: "0ms", max: "10m" }),
+    "How long a request about a task may be kept waiting for its answer instead of being refused: while the store is away, while it comes too fast, and while the gateway stops. Clients give up after a minute, and some proxies after 50 seconds.",
+    limitDefaults.maxWait,
+  ),
   total: scope("of all callers together", limitDefaults.total),
   perRoute: scope("of one server", limitDefaults.perRoute),
   perCaller: scope(
@@ -106,6 +112,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
     maxUnwrittenBytes: limits.maxUnwritten,
     keepAliveMs: limits.keepAlive,
     drainTimeoutMs: limits.drainTimeout,
+    maxWaitMs: limits.maxWait,
     total: resolveScope({ ...preset.total, ...given.total }),
     perRoute: resolveScope({ ...preset.perRoute, ...given.perRoute }),
     perCaller: resolveScope({ ...preset.perCaller, ...given.perCaller }),

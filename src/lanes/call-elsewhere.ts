@@ -3,7 +3,7 @@ import type { TaskId, TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import { isModernInput } from "../tasks/input.ts";
 import { answerWithOutcome, askFor, type Conduct, giveHandle } from "./call-answer.ts";
-import { claimantOf, type Exchange } from "./lane.ts";
+import { claimantOf, type Exchange, waiterOf } from "./lane.ts";
 
 /**
  * A round of a call that runs in another gateway: what is known of it is what its record says. Stays until it has ended, asks
@@ -21,14 +21,15 @@ export async function attendElsewhere(exchange: Exchange, how: Conduct, id: Task
   reply.keepAlive();
   try {
     if (signals.some(({ aborted }) => aborted)) end();
-    const view = await follow(engine, id, claimant, over.signal, hasNews);
+    const waiter = waiterOf(exchange);
+    const view = await follow(engine, id, claimant, over.signal, hasNews, waiter);
     if (view?.outcome !== undefined) return answerWithOutcome(exchange, how, view.outcome);
     if (view !== undefined) return askFor(exchange, view.task.inputRequests, route.held.stateOf(view.task));
     // The state is as good as before, and any other gateway will take it.
     if (route.stopping.aborted) throw rpc.stopping();
     if (!reply.gone.aborted) {
-      const { task } = await engine.get(id, claimant);
-      await engine.tell(task);
+      const { task } = await engine.get(id, claimant, waiter);
+      await engine.tell(task, waiter);
       return giveHandle(exchange, task);
     }
     // Another round may have been given a handle: then the task is the client's, wherever this connection has gone.

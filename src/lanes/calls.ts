@@ -10,18 +10,28 @@ import { Call, type CallListener } from "../tasks/call.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import { isOurState, type RequestIdentity } from "../tasks/held.ts";
 import { readInputResponses } from "../tasks/input.ts";
+import type { WaiterOf } from "../tasks/store-wait.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import type { ToolCatalogue } from "../upstreams/catalogue.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import { answer, askFor, type Conduct, giveHandle } from "./call-answer.ts";
 import { attendElsewhere } from "./call-elsewhere.ts";
-import { callTask, claimantOf, type Exchange, type Lane, ownerOf, partyOf } from "./lane.ts";
+import {
+  beginnerOf,
+  callTask,
+  claimantOf,
+  type Exchange,
+  type Lane,
+  ownerOf,
+  partyOf,
+  waiterOf,
+} from "./lane.ts";
 import { givingUp, sharedSlots, takeTask } from "./share.ts";
 
 /** How long the result stays of a call that was held for a client which does not know tasks. */
 const KEPT_AFTER_END_MS = 60_000;
-/** How often it is tried to hold a call while the store is away. */
-const STORE_RETRY_MS = 1_000;
+/** How often it is tried, while the store is away, to hold a call or to make it a task. */
+const STORE_RETRY_MS = 250;
 
 /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
 export const callTool: Lane = async (exchange) => {
@@ -91,10 +101,11 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   const identity: RequestIdentity = { ...claimant, method, params: salient };
   // A server that has rounds of its own gave the client the state that is not ours.
   if (params.requestState !== undefined && (server === undefined || isOurState(params.requestState))) {
-    const { task } = await route.held.resume(params.requestState, identity);
+    const waiter = waiterOf(exchange);
+    const { task } = await route.held.resume(params.requestState, identity, waiter);
     // The client did not get the handle the first time.
-    if (await route.engine.isTold(task.id)) return giveHandle(exchange, task);
-    await route.engine.update(task.id, claimant, answers);
+    if (await route.engine.isTold(task.id, waiter)) return giveHandle(exchange, task);
+    await route.engine.update(task.id, claimant, answers, waiter);
     const call = route.engine.callOf(task.id);
     // How a call ended that was held is for the store to say.
     return call === undefined || call.end !== undefined
@@ -106,7 +117,7 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   if (how.mayBecomeTask) call.listen({ onEnd: takeTask(exchange) });
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.
-    await handOver(exchange, how, call, call.attend()).catch(givingUp(call));
+    await handOver(exchange, how, call, call.attend(), beginnerOf(exchange)).catch(givingUp(call));
     call.start();
     return;
   }
@@ -175,10 +186,10 @@ async function attend(
   reply.keepAlive();
   const stopTelling = call.listen(tellProgress(exchange));
   const leave = call.attend();
-  let mayBecomeTask = how.mayBecomeTask;
+  let { waitForMs: windowMs } = how.policy;
   try {
     for (;;) {
-      const window = mayBecomeTask ? { windowMs: how.policy.waitForMs } : {};
+      const window = how.mayBecomeTask ? { windowMs } : {};
       switch (await nextMoment(call, { gone: reply.gone, ...window })) {
         case "gone":
           // A round that is repeated may find the first one still waiting, and the other way round.
@@ -201,14 +212,14 @@ async function attend(
           try {
             return await handOver(exchange, how, call, leave);
           } catch (error) {
-            // Without a store there are no tasks, but this client is still here to wait.
+            // Without a store there are no tasks, but this client is still here to wait, and not for longer than need be.
             if (!(error instanceof StoreUnavailable)) throw error;
             seldom(route.log).say(
               "warn",
               { err: error },
-              "no task could be created; the client waits for the result instead",
+              "no task could be created; the client waits for the result, or until one can be",
             );
-            mayBecomeTask = false;
+            windowMs = STORE_RETRY_MS;
           }
       }
     }
@@ -224,12 +235,14 @@ async function handOver(
   { policy }: Conduct,
   call: Call,
   leave: () => boolean,
+  waiter?: WaiterOf,
 ): Promise<void> {
   const { route, params, reply } = exchange;
   const task = await route.engine.adopt(
     call,
     callTask(exchange, String(params.name), policy),
     policy.maxResultBytes,
+    waiter,
   );
   // Whoever repeats a round is to get the same handle.
   if (task.rounds !== undefined) await route.engine.tell(task);

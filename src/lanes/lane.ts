@@ -3,7 +3,13 @@ import type { Logger } from "pino";
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
-import type { JsonObject, JsonRpcNotification, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import {
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonText,
+  type RequestId,
+  toJson,
+} from "../protocol/jsonrpc.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import type { Party } from "../quotas/party.ts";
@@ -14,6 +20,7 @@ import type { HeldCalls } from "../tasks/held.ts";
 import type { PollPace } from "../tasks/pace.ts";
 import type { Policy } from "../tasks/policy.ts";
 import type { Slots } from "../tasks/slots.ts";
+import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import type { SessionOwner, Upstream } from "../upstreams/upstream.ts";
 import { VERSION } from "../version.ts";
@@ -159,6 +166,21 @@ export function taskIdOf({ params }: Pick<Exchange, "params">): string {
   const { taskId } = params;
   if (typeof taskId !== "string") throw rpc.invalidParams("taskId must be a string");
   return taskId;
+}
+
+/** Who waits when the store is away: what the engine is asked for on behalf of a request. */
+export function waiterOf({
+  caller,
+  params,
+  reply,
+}: Pick<Exchange, "caller" | "params"> & { readonly reply: Pick<Reply, "gone"> }): WaiterOf {
+  return () => ({ caller: caller.key, gone: reply.gone, bytes: toJson(params).length });
+}
+
+/** The same where nothing may begin any more once the gateway stops. */
+export function beginnerOf(request: Parameters<typeof waiterOf>[0] & Pick<Exchange, "route">): WaiterOf {
+  const waiter = waiterOf(request);
+  return () => ({ ...waiter(), stopping: request.route.stopping });
 }
 
 /** What is known of the task that a call is to become. */

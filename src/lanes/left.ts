@@ -5,7 +5,7 @@ import { isOurState } from "../tasks/held.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { forward, forwardDiscover } from "./forward.ts";
-import { type Asked, partyOf, senderOf } from "./lane.ts";
+import { type Asked, partyOf, senderOf, waiterOf } from "./lane.ts";
 import { MAX_SUBJECTS } from "./listen.ts";
 
 /**
@@ -20,7 +20,8 @@ export async function isLeftTo(server: ModernServer, asked: Asked): Promise<bool
     case "prompts/get":
     case "resources/read":
       // A server with tasks may be a gateway like this one, and its states look like ours.
-      if (isOurState(requestState)) return server.hasTasks && !(await route.held.isOurs(requestState));
+      if (isOurState(requestState))
+        return server.hasTasks && !(await route.held.isOurs(requestState, waiterOf(asked)));
       return method !== "tools/call" || server.hasTasks || !mayBecomeTask(asked);
     case "tasks/get":
     case "tasks/update":
@@ -70,7 +71,7 @@ function mayBecomeTask(asked: Asked): boolean {
 
 async function isOurs(asked: Asked, taskId: unknown): Promise<boolean> {
   if (typeof taskId !== "string") return false;
-  return (await asked.route.engine.find(taskId, senderOf(asked))) !== undefined;
+  return (await asked.route.engine.find(taskId, senderOf(asked), waiterOf(asked))) !== undefined;
 }
 
 async function anyIsOurs(asked: Asked, taskIds: unknown): Promise<boolean> {

@@ -1,11 +1,10 @@
 import { rpc } from "../protocol/errors.ts";
 import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
-import { StoreUnavailable } from "../stores/task-store.ts";
 import { sessionKey } from "./backchannels.ts";
 import { clientSession, sessionIdOf, speaksTasks } from "./client-session.ts";
 import { forward, forwardCall, forwardInitialize, forwardStream, forwardToolList } from "./forward.ts";
-import { type HttpExchange, type HttpRequest, senderOf } from "./lane.ts";
+import { type HttpExchange, type HttpRequest, senderOf, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 import { admitted } from "./share.ts";
 import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
@@ -29,7 +28,7 @@ export async function answerLegacy(exchange: HttpExchange): Promise<void> {
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
   const { method, id, params } = message;
-  if (method === undefined) return answered(exchange, message).catch(notTaken);
+  if (method === undefined) return answered(exchange, message);
   if (method === "notifications/cancelled") return takeBack(exchange, params);
   if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
   return answerRequest(asRequest(exchange, id, method, isObject(params) ? params : {}));
@@ -56,12 +55,15 @@ async function answerRequest(exchange: HttpRequest): Promise<void> {
   if (method === "initialize") return forwardInitialize(exchange);
   const lane = speaksTasks(request) && Object.hasOwn(LANES_2025, method) ? LANES_2025[method] : undefined;
   const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
-  if (lane !== undefined && !(await isLeftToServer(exchange, taskId))) return lane(inSession(exchange));
+  if (lane !== undefined && !(await isLeftToServer(exchange, taskId, waiterOf(exchange))))
+    return lane(inSession(exchange));
   return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
 }
 
 async function answered(exchange: HttpExchange, answer: JsonObject): Promise<void> {
-  return (await takeAnswer(exchange, answer)) ? exchange.reply.acknowledge() : forward(exchange);
+  return (await takeAnswer(exchange, answer, waiterOf({ ...exchange, params: answer })))
+    ? exchange.reply.acknowledge()
+    : forward(exchange);
 }
 
 /** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
@@ -81,11 +83,6 @@ function inSession(exchange: HttpRequest): SessionRequest {
     pass: () => forwardCall(exchange),
     passToolList: (supportOf) => forwardToolList(exchange, supportOf),
   };
-}
-
-/** An answer has no answer: only an HTTP status says that it was not accepted (2025-11-25, Transports §Sending Messages). */
-function notTaken(error: unknown): never {
-  throw error instanceof StoreUnavailable ? rpc.storeUnavailable(503) : error;
 }
 
 /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */

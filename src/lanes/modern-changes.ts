@@ -5,7 +5,7 @@ import { UpstreamFailure } from "../upstreams/failure.ts";
 import { inTime } from "../upstreams/in-time.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { claimantOf, type Exchange, ownerOf } from "./lane.ts";
+import { claimantOf, type Exchange, ownerOf, waiterOf } from "./lane.ts";
 
 export type Tell = (method: string, params: JsonObject) => void;
 
@@ -84,7 +84,8 @@ async function serversPart(exchange: Exchange, server: ModernServer): Promise<Js
   if (!server.hasTasks || !Array.isArray(taskIds)) return rest;
   const others: unknown[] = [];
   for (const taskId of taskIds) {
-    if ((await route.engine.find(String(taskId), claimantOf(exchange))) === undefined) others.push(taskId);
+    const view = await route.engine.find(String(taskId), claimantOf(exchange), waiterOf(exchange));
+    if (view === undefined) others.push(taskId);
   }
   return others.length === 0 ? rest : { ...rest, taskIds: others };
 }

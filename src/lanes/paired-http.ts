@@ -89,7 +89,7 @@ export class PairedHttp {
       return session.ask(response, messages, { readsStreams: reply.readsStreams, isBatch });
     }
     // Only the status can say that an answer was not accepted (2025-11-25, Transports §Sending Messages).
-    if (!(await session.tell(messages))) throw rpc.storeUnavailable(503);
+    if (!(await session.tell(messages))) throw rpc.storeUnavailable();
     reply.acknowledge();
   }
 

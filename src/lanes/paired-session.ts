@@ -16,7 +16,7 @@ import { withTasksCapability } from "./amended.ts";
 import { type Channel, type SessionKey, sessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { type Caller, claimantOf, type Route } from "./lane.ts";
+import { type Caller, claimantOf, type Route, waiterOf } from "./lane.ts";
 import { PairedTasks } from "./paired-tasks.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
@@ -290,14 +290,14 @@ export class PairedSession {
   }
 
   async #takeAnswer(answer: JsonRpcResponse): Promise<boolean> {
-    const { route } = this.#options;
+    const waiter = waiterOf({ ...this.#options, params: { ...answer }, reply: { gone: this.#over.signal } });
     try {
       const isQuestion = readQuestionId(answer.id) !== undefined;
       // What is the server's goes there at once, and in order.
-      if (!isQuestion || !(await takeAnswer(this.#options, { ...answer }))) this.#server.tell(answer);
+      if (!isQuestion || !(await takeAnswer(this.#options, { ...answer }, waiter))) this.#server.tell(answer);
       return true;
     } catch (error) {
-      toAnswer(error, route.log, answer);
+      toAnswer(error, this.#options.route.log, answer);
       return false;
     }
   }

@@ -5,7 +5,7 @@ import { withTaskSupport } from "./amended.ts";
 import type { SessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import type { ClientEnd } from "./client-end.ts";
-import type { Caller, Route } from "./lane.ts";
+import { type Caller, type Route, waiterOf } from "./lane.ts";
 import type { PendingRequests } from "./pending-requests.ts";
 import type { ServerEnd } from "./server-end.ts";
 import type { SessionRequest } from "./session-request.ts";
@@ -57,9 +57,11 @@ export class PairedTasks {
   async #answer(lane: (request: SessionRequest) => Promise<void>, message: JsonRpcRequest): Promise<void> {
     const { route, caller, pending, ask } = this.#options;
     const taskId = message.method.startsWith("tasks/") ? message.params?.taskId : undefined;
+    const request = this.#inSession(message);
     try {
-      if (this.#areServers && (await isLeftToServer({ route, caller }, taskId))) ask(message);
-      else await lane(this.#inSession(message));
+      if (this.#areServers && (await isLeftToServer({ route, caller }, taskId, waiterOf(request))))
+        ask(message);
+      else await lane(request);
     } catch (error) {
       pending.refuse(message.id, toAnswer(error, route.log, message));
     }

@@ -3,7 +3,7 @@ import type { Rated } from "../quotas/rates.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import type { Call, CallOptions } from "../tasks/call.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
-import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf } from "./lane.ts";
+import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf, waiterOf } from "./lane.ts";
 
 /** What a request takes of the share of its caller, of its route and of all together. */
 
@@ -92,7 +92,7 @@ export async function polled(
   const [id, claimant] = [taskIdOf(exchange), claimantOf(exchange)];
   const turn = pace.turn(id, claimant, exchange.reply);
   if (turn !== undefined) await turn;
-  const view = await engine.get(id, claimant);
+  const view = await engine.get(id, claimant, waiterOf(exchange));
   pace.told(id, claimant, pollIntervalMs(view.task, view.outcome?.endedAt ?? engine.now()));
   return view;
 }

@@ -2,7 +2,7 @@ import { RpcError, rpc } from "../protocol/errors.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
-import { claimantOf, partyOf, taskIdOf } from "./lane.ts";
+import { claimantOf, partyOf, taskIdOf, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 
 /**
@@ -14,7 +14,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   const taskId = taskIdOf(request);
   const claimant = claimantOf(request);
   if (route.stopping.aborted) {
-    const view = await route.engine.get(taskId, claimant);
+    const view = await route.engine.get(taskId, claimant, waiterOf(request));
     if (view.outcome === undefined) throw rpc.stopping();
     return answerWith(request, view);
   }
@@ -34,7 +34,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   let giveBack = () => {};
   try {
     let isWaiting = false;
-    const view = await follow(route.engine, taskId, claimant, over.signal, (seen) => {
+    const look = (seen: TaskView) => {
       if (seen.outcome !== undefined) return seen;
       if (isWaiting) return undefined;
       isWaiting = true;
@@ -43,7 +43,9 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
       leave = route.backchannels.attend(taskId, claimant, channel);
       reply.keepAlive();
       return undefined;
-    });
+    };
+    const waiter = () => ({ ...waiterOf(request)(), gone: over.signal });
+    const view = await follow(route.engine, taskId, claimant, over.signal, look, waiter);
     if (view !== undefined) answerWith(request, view);
     else if (route.stopping.aborted) throw rpc.stopping();
     else reply.drop();

@@ -3,11 +3,21 @@ import { isJsonRpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import type { CallRecipe } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
+import type { WaiterOf } from "../tasks/store-wait.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import type { TaskSupport } from "./amended.ts";
-import { type Caller, callTask, claimantOf, type Route, senderOf, taskIdOf } from "./lane.ts";
+import {
+  beginnerOf,
+  type Caller,
+  callTask,
+  claimantOf,
+  type Route,
+  senderOf,
+  taskIdOf,
+  waiterOf,
+} from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
 import type { SessionRequest } from "./session-request.ts";
 import { givingUp, polled, sharedSlots, takeTask } from "./share.ts";
@@ -50,12 +60,13 @@ export function tasksCapability({ isIdentified }: Caller): JsonObject {
 export async function isLeftToServer(
   exchange: Pick<SessionRequest, "route" | "caller">,
   taskId: unknown,
+  waiter: WaiterOf,
 ): Promise<boolean> {
   const { route, caller } = exchange;
   const { description } = route.upstream;
   if (description !== undefined && description.capabilities.tasks === undefined) return false;
   if (typeof taskId === "string") {
-    if ((await route.engine.find(taskId, senderOf(exchange))) !== undefined) return false;
+    if ((await route.engine.find(taskId, senderOf(exchange), waiter)) !== undefined) return false;
   }
   return route.upstream.describe({ caller: caller.key, headers: caller.headers }).then(
     ({ capabilities }) => capabilities.tasks !== undefined,
@@ -72,16 +83,18 @@ export async function isLeftToServer(
 export async function takeAnswer(
   { route, caller }: Pick<SessionRequest, "route" | "caller">,
   { id, result, error }: JsonObject,
+  waiter: WaiterOf,
 ): Promise<boolean> {
   const question = readQuestionId(id);
   // A server with tasks may be a gateway like this one, and have asked under an id like ours.
-  if (question === undefined || (await isLeftToServer({ route, caller }, question.taskId))) return false;
+  if (question === undefined || (await isLeftToServer({ route, caller }, question.taskId, waiter)))
+    return false;
   const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
   if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
   const claimant = claimantOf({ route, caller });
   route.backchannels.answered(question.taskId, question.key, claimant);
   // Nobody learns from it whether there is such a task, or such a question still.
-  await route.engine.respond(question.taskId, claimant, question.key, answer);
+  await route.engine.respond(question.taskId, claimant, question.key, answer, waiter);
   return true;
 }
 
@@ -125,7 +138,9 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   });
   call.listen({ onEnd: takeTask(request) });
   const task = callTask(request, name, { ...policy, ttlMs });
-  const record = await route.engine.adopt(call, task, policy.maxResultBytes).catch(givingUp(call));
+  const record = await route.engine
+    .adopt(call, task, policy.maxResultBytes, beginnerOf(request))
+    .catch(givingUp(call));
   route.backchannels.follow(record.id, claimant, {
     call,
     session: request.session,
@@ -188,10 +203,8 @@ async function listTasks(request: SessionRequest): Promise<void> {
   if (!caller.isIdentified) throw rpc.tasksNotListed();
   const { cursor } = params;
   if (cursor !== undefined && typeof cursor !== "string") throw rpc.invalidParams("cursor must be a string");
-  const page = await route.engine.list(claimant, {
-    limit: TASKS_IN_A_PAGE,
-    ...(cursor === undefined ? {} : { cursor }),
-  });
+  const asked = { limit: TASKS_IN_A_PAGE, ...(cursor === undefined ? {} : { cursor }) };
+  const page = await route.engine.list(claimant, asked, waiterOf(request));
   if (page === undefined) throw rpc.invalidParams("cursor is none that tasks/list gave");
   const { tasks, nextCursor } = page;
   const now = route.engine.now();
@@ -206,7 +219,11 @@ async function listTasks(request: SessionRequest): Promise<void> {
 /** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
 async function cancelTask(request: SessionRequest): Promise<void> {
   const { route, reply } = request;
-  const { view, hasEnded } = await route.engine.cancel(taskIdOf(request), claimantOf(request));
+  const { view, hasEnded } = await route.engine.cancel(
+    taskIdOf(request),
+    claimantOf(request),
+    waiterOf(request),
+  );
   const task = legacyTask(view, route.engine.now());
   if (!hasEnded) throw rpc.taskIsOver(task.status);
   reply.result(toJson(task));

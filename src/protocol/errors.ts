@@ -74,7 +74,7 @@ export const rpc = {
   /** The answer is there, and stays: what others have not read yet is all that the gateway can hold. */
   answersUnread: () => tryAgain("Too much of what was answered has not been read; try again", 503),
   /** The store gave no answer: nothing is known, and asking again is right. */
-  storeUnavailable: (httpStatus = 200) => tryAgain("The task store is not available; try again", httpStatus),
+  storeUnavailable: () => tryAgain("The task store is not available; try again", 503),
 
   /**
    * The server refused, or gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling),

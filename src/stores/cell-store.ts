@@ -79,11 +79,19 @@ export class CellStore implements TaskStore {
     this.#newId = newId;
   }
 
-  async create({ recipe, ...task }: NewTask): Promise<TaskRecord> {
+  get holdsLease(): boolean {
+    return !this.#backend.isShared || this.#replicas.holdsLease;
+  }
+
+  newId(): TaskId {
+    return this.#newId();
+  }
+
+  async create({ recipe, ...task }: NewTask, id: TaskId = this.#newId()): Promise<TaskRecord> {
     const now = this.#clock();
     const record: TaskRecord = {
       ...task,
-      id: this.#newId(),
+      id,
       owner: this.me,
       createdAt: now,
       updatedAt: now,

@@ -54,6 +54,11 @@ export class Replicas {
     if (this.#backend.isShared) this.#beatAgain(true);
   }
 
+  /** Whether everybody takes this replica to be alive. */
+  get holdsLease(): boolean {
+    return performance.now() - this.#beatAt <= this.#leaseMs;
+  }
+
   /** @throws StoreUnavailable */
   async isAlive(replica: ReplicaId): Promise<boolean> {
     const seenAt = this.#seenAlive.get(replica) ?? Number.NEGATIVE_INFINITY;
@@ -149,6 +154,7 @@ export class Replicas {
 
   async #beat(): Promise<void> {
     const cell: ReplicaCell = {};
+    const begunAt = performance.now();
     // Every time: somebody who took us to be gone may have taken us out of the list since.
     const entry = { list: REPLICAS, member: this.#me, ttlMs: REMEMBERED_MS };
     try {
@@ -161,7 +167,7 @@ export class Replicas {
       this.#judgeLater();
       throw error;
     }
-    this.#beatAt = performance.now();
+    this.#beatAt = begunAt;
   }
 
   #judgeLater(): void {
@@ -170,7 +176,7 @@ export class Replicas {
 
   #mayJudge(): boolean {
     const now = performance.now();
-    return now >= this.#mayJudgeAt && now - this.#beatAt <= this.#leaseMs;
+    return now >= this.#mayJudgeAt && this.holdsLease;
   }
 
   #sawAlive(replica: ReplicaId): true {

@@ -199,8 +199,17 @@ export interface TaskStore {
   readonly isLasting: boolean;
   /** Whether nobody who sees the store's contents can read them: only then may they contain credentials. */
   readonly isSealed: boolean;
-  /** Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. */
-  create(task: NewTask): Promise<TaskRecord>;
+  /**
+   * Whether nobody else can have taken over the tasks of this replica: it was heard within its lease, or there is nobody else. That a
+   * client has cancelled one elsewhere may not have been heard all the same.
+   */
+  readonly holdsLease: boolean;
+  newId(): TaskId;
+  /**
+   * Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. To repeat it with the same id
+   * is harmless.
+   */
+  create(task: NewTask, id?: TaskId): Promise<TaskRecord>;
   /**
    * `undefined`: unknown or expired. Answered questions are left out of `inputRequests`.
    * @param reader who wants it: of a task that is not theirs no more may be read than that, so that it takes as long as one that

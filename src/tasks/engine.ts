@@ -8,7 +8,6 @@ import {
   type CallRecipe,
   type InputAnswer,
   isOwnedBy,
-  type NewTask,
   type Outcome,
   type PageRequest,
   StoreUnavailable,
@@ -21,9 +20,12 @@ import {
 import type { Call } from "./call.ts";
 import { Custody } from "./custody.ts";
 import { checkAnswer } from "./input.ts";
-import { asSent, type LiveTask, progressMessage } from "./live.ts";
+import type { LiveTask } from "./live.ts";
+import { asNewTask, type CallTask, isRecipeKept } from "./new-task.ts";
 import { Orphans, type Revive } from "./orphans.ts";
 import { isSame } from "./outcome.ts";
+import { TaskReader } from "./reading.ts";
+import { StoreWait, type WaiterOf } from "./store-wait.ts";
 import { Unwritten } from "./unwritten.ts";
 
 /** Who asks for a task, and where. */
@@ -32,11 +34,7 @@ export interface Claimant {
   readonly caller: string;
 }
 
-/** What is known of a task apart from what its call says. */
-export type CallTask = Omit<
-  NewTask,
-  "statusMessage" | "inputRequests" | "recipe" | "checkpoint" | "isUnsent"
->;
+export type { CallTask };
 
 export interface TaskEngineOptions {
   readonly store: TaskStore;
@@ -47,6 +45,8 @@ export interface TaskEngineOptions {
   readonly revive?: Revive;
   /** As `limits.maxUnwritten`. */
   readonly maxUnwrittenBytes?: number;
+  /** As `limits.maxWait`. Absent: no request waits for the store. */
+  readonly maxWaitMs?: number;
   /** Absent: nobody wants to know. */
   readonly audit?: Audit | undefined;
   /** Where is counted what is stored, and which tasks are taken over. Absent: nowhere. */
@@ -66,14 +66,19 @@ export class TaskEngine {
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
   /** Records that are being written. */
   readonly #creations = new Set<Promise<LiveTask>>();
+  /** Under which a call is tried to be made a task: one try may have succeeded unheard, and there are not to be two. */
+  readonly #ids = new WeakMap<Call, TaskId>();
   readonly #watchers = new Map<TaskId, Set<() => void>>();
+  readonly #storeWait: StoreWait;
+  readonly #reader: TaskReader;
   readonly #stopWatching: () => void;
   #isClosed = false;
 
   constructor(options: TaskEngineOptions) {
     const { store, log, clock = Date.now, revive = () => undefined, audit, quotas } = options;
     this.audit = audit;
-    const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES } = options;
+    const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES, maxWaitMs = 0 } = options;
+    this.#storeWait = new StoreWait({ maxWaitMs });
     this.#store = store;
     this.#clock = clock;
     const onStored = (task: TaskRecord, bytes: number) =>
@@ -88,6 +93,12 @@ export class TaskEngine {
     });
     const onAdopted = (task: TaskRecord) => quotas?.add("tasks", ownerOf(task));
     this.#orphans = new Orphans({ store, log, clock, revive, audit, onAdopted, custody: this.#custody });
+    this.#reader = new TaskReader({
+      store,
+      custody: this.#custody,
+      orphans: this.#orphans,
+      storeWait: this.#storeWait,
+    });
     this.#stopWatching = store.watch((nudge) => {
       this.#custody.hear(nudge);
       if ("id" in nudge) for (const changed of this.#watchers.get(nudge.id) ?? []) changed();
@@ -109,12 +120,13 @@ export class TaskEngine {
   /**
    * Makes a task of a call, one and the same for all who ask. When this resolves, the task is durable and can be told to
    * the client.
+   * @param waiter who waits while the store is away, here and below; absent: nobody does
    * @throws StoreUnavailable; the call goes on
    */
-  adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
+  adopt(call: Call, task: CallTask, maxResultBytes: number, waiter?: WaiterOf): Promise<TaskRecord> {
     const present = this.#adoptions.get(call);
     if (present !== undefined) return present;
-    const adoption = this.#adopt(call, task, maxResultBytes);
+    const adoption = this.#adopt(call, { task, maxResultBytes, waiter });
     this.#adoptions.set(call, adoption);
     adoption.catch(() => this.#adoptions.delete(call));
     return adoption;
@@ -124,33 +136,33 @@ export class TaskEngine {
    * A task of the claimant's.
    * @throws -32602 when there is none: unknown, expired and another's look the same (Tasks §Protocol Errors)
    */
-  async get(id: TaskId, claimant: Claimant): Promise<TaskView> {
-    const view = await this.seek(id, claimant);
+  async get(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView> {
+    const view = await this.seek(id, claimant, waiter);
     if (view === undefined) throw rpc.unknownTask();
     return view;
   }
 
   /** As `get`, with `undefined` for none. */
-  async seek(id: TaskId, claimant: Claimant): Promise<TaskView | undefined> {
-    const view = await this.#store.read(id, claimant);
-    if (isOf(view, claimant)) return this.#orphans.lookAfter(view);
+  async seek(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    const view = await this.#reader.read(id, claimant, waiter);
+    if (view === undefined || isOf(view, claimant)) return view;
     const reason = view === undefined ? "unknown task" : "foreign task";
     this.audit?.refused({ ...claimant, task: id, reason });
     return undefined;
   }
 
   /** As `seek`, for the gateway's own sake: nobody is refused anything. */
-  async find(id: TaskId, claimant: Claimant): Promise<TaskView | undefined> {
-    const view = await this.#store.read(id, claimant);
-    return isOf(view, claimant) ? this.#orphans.lookAfter(view) : undefined;
+  async find(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    const view = await this.#reader.read(id, claimant, waiter);
+    return isOf(view, claimant) ? view : undefined;
   }
 
   /**
    * Takes answers to what the task's server asked. Keys that are not asked are ignored; the first answer to a key stands.
    * @throws -32602 when there is no such task, or an answer has the wrong shape: then none was taken
    */
-  async update(id: TaskId, claimant: Claimant, responses: JsonObject): Promise<void> {
-    const { task, outcome } = await this.get(id, claimant);
+  async update(id: TaskId, claimant: Claimant, responses: JsonObject, waiter?: WaiterOf): Promise<void> {
+    const { task, outcome } = await this.get(id, claimant, waiter);
     if (outcome !== undefined) return;
     const taken = Object.entries(responses).flatMap(([key, response]) => {
       const asked = Object.hasOwn(task.inputRequests, key) ? task.inputRequests[key] : undefined;
@@ -158,17 +170,23 @@ export class TaskEngine {
         ? []
         : [[key, { result: checkAnswer(key, asked.method, response) }] as const];
     });
-    await this.#take(task, taken);
+    await this.#take(task, taken, waiter);
   }
 
   /**
    * Takes one answer as it is: a legacy client's response, which may be an error and whose shape is the server's affair. An
    * answer to what is not asked is ignored, whether there is no such task, no such question, or an answer already.
    */
-  async respond(id: TaskId, claimant: Claimant, key: string, answer: InputAnswer): Promise<void> {
-    const view = await this.seek(id, claimant);
+  async respond(
+    id: TaskId,
+    claimant: Claimant,
+    key: string,
+    answer: InputAnswer,
+    waiter?: WaiterOf,
+  ): Promise<void> {
+    const view = await this.seek(id, claimant, waiter);
     if (view === undefined || view.outcome !== undefined) return;
-    if (Object.hasOwn(view.task.inputRequests, key)) await this.#take(view.task, [[key, answer]]);
+    if (Object.hasOwn(view.task.inputRequests, key)) await this.#take(view.task, [[key, answer]], waiter);
   }
 
   /**
@@ -176,12 +194,16 @@ export class TaskEngine {
    * this was what ended it (Tasks §Task Cancellation).
    * @throws -32602 when there is no such task
    */
-  async cancel(id: TaskId, claimant: Claimant): Promise<{ view: TaskView; hasEnded: boolean }> {
-    const view = await this.get(id, claimant);
+  async cancel(
+    id: TaskId,
+    claimant: Claimant,
+    waiter?: WaiterOf,
+  ): Promise<{ view: TaskView; hasEnded: boolean }> {
+    const view = await this.get(id, claimant, waiter);
     if (view.outcome !== undefined) return { view, hasEnded: false };
     const reason = "Cancelled by the client";
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
-    const outcome = await this.#store.end(view.task, mine);
+    const outcome = await this.#storeWait.through(waiter, () => this.#store.end(view.task, mine));
     this.#custody.get(id)?.cancel(reason);
     if (isSame(outcome, mine)) {
       this.audit?.cancelled(view.task);
@@ -191,11 +213,12 @@ export class TaskEngine {
   }
 
   /** A page of the claimant's tasks, oldest first; `undefined` when the cursor is none of ours. */
-  async list(claimant: Claimant, request: PageRequest): Promise<TaskPage | undefined> {
-    const page = await this.#store.list(claimant, request);
+  async list(claimant: Claimant, request: PageRequest, waiter?: WaiterOf): Promise<TaskPage | undefined> {
+    const page = await this.#storeWait.through(waiter, () => this.#store.list(claimant, request));
     if (page === undefined) return undefined;
     const tasks: TaskView[] = [];
-    for (const view of page.tasks) tasks.push(await this.#orphans.lookAfter(view));
+    for (const view of page.tasks)
+      tasks.push(await this.#storeWait.through(waiter, () => this.#orphans.lookAfter(view)));
     this.audit?.listed(
       claimant,
       tasks.map(({ task }) => task.id),
@@ -214,8 +237,8 @@ export class TaskEngine {
   }
 
   /** Whether there is such a task, whoever's it is. @throws StoreUnavailable */
-  async exists(id: TaskId): Promise<boolean> {
-    return (await this.#store.read(id)) !== undefined;
+  async exists(id: TaskId, waiter?: WaiterOf): Promise<boolean> {
+    return (await this.#storeWait.through(waiter, () => this.#store.read(id))) !== undefined;
   }
 
   /** The task's call, if it runs in this process. */
@@ -229,12 +252,12 @@ export class TaskEngine {
   }
 
   /** Notes that the client knows the task: nobody is going to come back for it in another way. @throws StoreUnavailable */
-  async tell(task: TaskRecord): Promise<void> {
-    await this.#store.tell(task);
+  async tell(task: TaskRecord, waiter?: WaiterOf): Promise<void> {
+    await this.#storeWait.through(waiter, () => this.#store.tell(task));
   }
 
-  isTold(id: TaskId): Promise<boolean> {
-    return this.#store.isTold(id);
+  isTold(id: TaskId, waiter?: WaiterOf): Promise<boolean> {
+    return this.#storeWait.through(waiter, () => this.#store.isTold(id));
   }
 
   /** Resolves when every task that there is now has ended. */
@@ -253,6 +276,7 @@ export class TaskEngine {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#storeWait.close();
     await this.#orphans.close();
     await Promise.allSettled(this.#creations);
     await this.#custody.close();
@@ -260,17 +284,22 @@ export class TaskEngine {
     this.#watchers.clear();
   }
 
-  async #take(task: TaskRecord, given: readonly (readonly [string, InputAnswer])[]): Promise<void> {
-    for (const [key, answer] of given) await this.#store.answer(task, key, answer);
+  async #take(
+    task: TaskRecord,
+    given: readonly (readonly [string, InputAnswer])[],
+    waiter?: WaiterOf,
+  ): Promise<void> {
+    for (const [key, answer] of given)
+      await this.#storeWait.through(waiter, () => this.#store.answer(task, key, answer));
     if (given.length > 0) this.audit?.answered(task, given.length);
-    // What stands counts, should two answers have come at the same time.
-    await this.#custody.get(task.id)?.look();
+    // What stands counts, should two answers have come at the same time. It is there by now, and is looked for again.
+    await this.#custody.get(task.id)?.look().catch(onlyUnavailable);
   }
 
-  async #adopt(call: Call, task: CallTask, maxResultBytes: number): Promise<TaskRecord> {
+  async #adopt(call: Call, { task, maxResultBytes, waiter }: Adoption): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const recipe = this.#keepable(call.recipe);
-    const creation = this.#create(call, { task, recipe, maxResultBytes });
+    const creation = this.#create(call, { task, recipe, maxResultBytes, waiter });
     this.#creations.add(creation);
     const live = await creation.finally(() => this.#creations.delete(creation));
     // Somebody else can send it then. Should the store not take that now, the task is there all the same.
@@ -278,20 +307,16 @@ export class TaskEngine {
     return live.record;
   }
 
-  async #create(call: Call, { task, recipe, maxResultBytes }: Creation): Promise<LiveTask> {
-    const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
-    const statusMessage = call.state === "queued" ? "queued" : begun;
-    const { checkpoint, inputRequests } = call;
-    const isRecipeKept = recipe !== undefined && (recipe.mayRepeat === true || checkpoint !== undefined);
-    const record = await this.#store.create({
-      ...task,
-      statusMessage,
-      inputRequests,
-      ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint } : {}),
-      ...(isRecipeKept ? { recipe: asSent(recipe) } : {}),
+  async #create(call: Call, { task, recipe, maxResultBytes, waiter }: Creation): Promise<LiveTask> {
+    const id = this.#ids.get(call) ?? this.#store.newId();
+    this.#ids.set(call, id);
+    let isKept = false;
+    const record = await this.#storeWait.through(waiter, () => {
+      isKept = isRecipeKept(call, recipe);
+      return this.#store.create(asNewTask(call, task, recipe), id);
     });
     this.audit?.created(record, record.rounds !== undefined);
-    return this.#custody.take({ call, record, maxResultBytes, isRecipeKept, recipe });
+    return this.#custody.take({ call, record, maxResultBytes, isRecipeKept: isKept, recipe });
   }
 
   /** Credentials are for nobody to see, and what does not outlast this process is of use to nobody else. */
@@ -310,10 +335,14 @@ function isOf(view: TaskView | undefined, claimant: Claimant): view is TaskView 
   return view !== undefined && isOwnedBy(view.task, claimant);
 }
 
-interface Creation {
+interface Adoption {
   readonly task: CallTask;
-  readonly recipe: CallRecipe | undefined;
   readonly maxResultBytes: number;
+  readonly waiter: WaiterOf | undefined;
+}
+
+interface Creation extends Adoption {
+  readonly recipe: CallRecipe | undefined;
 }
 
 function onlyUnavailable(error: unknown): void {

@@ -1,8 +1,11 @@
 import type { TaskId, TaskView } from "../stores/task-store.ts";
 import type { Claimant, TaskEngine } from "./engine.ts";
+import type { WaiterOf } from "./store-wait.ts";
 
 /**
- * Looks at a task now, and again whenever it may have changed, until `look` gives something.
+ * Looks at a task now, and again whenever it may have changed, until `look` gives something. Whoever has seen the task once is not
+ * let down by a store that is away for a while.
+ * @param waiter who waits for the first look
  * @returns what `look` gave; `undefined` once `over` is aborted
  * @throws -32602 when there is no such task, StoreUnavailable
  */
@@ -12,7 +15,10 @@ export async function follow<T>(
   claimant: Claimant,
   over: AbortSignal,
   look: (view: TaskView) => T | undefined,
+  waiter?: WaiterOf,
 ): Promise<T | undefined> {
+  const stays: WaiterOf = () => ({ caller: claimant.caller, gone: over, bytes: 0, isEndless: true });
+  let turn = waiter;
   let wake = () => {};
   // Watched before it is read: nothing that happens in between is missed.
   const stop = engine.watch(id, () => wake());
@@ -23,7 +29,13 @@ export async function follow<T>(
       const changed = new Promise<void>((resolve) => {
         wake = resolve;
       });
-      const found = look(await engine.get(id, claimant));
+      const view = await engine.get(id, claimant, turn).catch((error: unknown) => {
+        if (over.aborted) return undefined;
+        throw error;
+      });
+      if (view === undefined) return undefined;
+      turn = stays;
+      const found = look(view);
       if (found !== undefined) return found;
       if (!over.aborted) await changed;
     }

@@ -4,6 +4,7 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import type { Rounds, TaskId, TaskRecord, TaskView } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
 import type { CallTask, TaskEngine } from "./engine.ts";
+import type { WaiterOf } from "./store-wait.ts";
 
 /** What a retry must have in common with the request that it retries (2026-07-28, MRTR §Server Requirements). */
 export interface RequestIdentity {
@@ -81,9 +82,9 @@ export class HeldCalls {
    * @throws -32602 when the state is none of ours, has expired, or belongs to another caller or request
    * @throws StoreUnavailable
    */
-  async resume(requestState: unknown, identity: RequestIdentity): Promise<TaskView> {
+  async resume(requestState: unknown, identity: RequestIdentity, waiter?: WaiterOf): Promise<TaskView> {
     const state = readState(requestState);
-    const view = state && (await this.#engine.seek(state.id, identity));
+    const view = state && (await this.#engine.seek(state.id, identity, waiter));
     const rounds = view?.task.rounds;
     if (rounds?.request !== digest(identity) || !isSigned(state, rounds)) {
       const { route, caller } = identity;
@@ -96,9 +97,9 @@ export class HeldCalls {
   }
 
   /** Whether a state belongs to a call of this gateway's, whatever it was made for. @throws StoreUnavailable */
-  async isOurs(requestState: unknown): Promise<boolean> {
+  async isOurs(requestState: unknown, waiter?: WaiterOf): Promise<boolean> {
     const state = readState(requestState);
-    return state !== undefined && (await this.#engine.exists(state.id));
+    return state !== undefined && (await this.#engine.exists(state.id, waiter));
   }
 
   close(): void {

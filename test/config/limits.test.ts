@@ -15,6 +15,7 @@ test("what holds where nothing is said", () => {
     maxUnwrittenBytes: 268_435_456,
     keepAliveMs: 15_000,
     drainTimeoutMs: 10_000,
+    maxWaitMs: 45_000,
     total: {
       tasks: 20_000,
       queued: 20_000,

@@ -109,6 +109,7 @@ servers:
       maxUnwrittenBytes: 2_147_483_648,
       keepAliveMs: 5000,
       drainTimeoutMs: 0,
+      maxWaitMs: 45_000,
     },
     log: { level: "silent", isAudited: true, hashesCallers: true },
     servers: [

@@ -37,8 +37,8 @@ test("a handle is not seen before its record is durable", async () => {
   const durable = gate();
   const { user, store } = await kept({ "tools/call": () => undefined }, { mode: "always" });
   const { create } = store;
-  store.create = async (task) => {
-    const record = await create(task);
+  store.create = async (...given) => {
+    const record = await create(...given);
     await durable.opened;
     return record;
   };
@@ -59,7 +59,7 @@ test("without a record there is no handle, and a call that is always a task is n
   );
   store.create = unavailable;
   const { status, message } = await user.send("tools/call", { name: "t" });
-  expect([status, message.error]).toEqual([200, RETRY]);
+  expect([status, message.error]).toEqual([503, RETRY]);
   expect(count(server, "tools/call")).toBe(0);
 });
 
@@ -86,15 +86,31 @@ test("without a record a client that was to get a handle waits for the result", 
 test.each(["tasks/get", "tasks/cancel", "tasks/update"])(
   "%s of a store that is away asks to try again, and harms nothing",
   async (method) => {
-    const { user, store } = await kept({ "tools/call": () => undefined }, { mode: "always" });
+    const { user, store } = await kept({ "tools/call": (call) => call.text("done") }, { mode: "always" });
     const { taskId } = await user.callTool("t");
+    await user.settled(taskId);
     const { read } = store;
     store.read = unavailable;
-    expect((await user.send(method, { taskId, inputResponses: {} })).message.error).toEqual(RETRY);
+    const { status, headers, message } = await user.send(method, { taskId, inputResponses: {} });
+    expect([status, headers["retry-after"], message.error]).toEqual([503, "1", RETRY]);
     store.read = read;
-    expect(await user.task(taskId)).toMatchObject({ status: "working" });
+    expect(await user.task(taskId)).toMatchObject({ status: "completed" });
   },
 );
+
+test("a call that was to become a task while the store was away becomes one when it is back", async () => {
+  const { user, server, store } = await kept({ "tools/call": () => undefined });
+  const { create } = store;
+  const ids: (string | undefined)[] = [];
+  store.create = (task, id) => {
+    ids.push(id);
+    return ids.length < 4 ? unavailable() : create(task, id);
+  };
+  const { taskId } = await user.callTool("t");
+  // One try may have succeeded unheard: there are not to be two.
+  expect(ids).toEqual([taskId, taskId, taskId, taskId]);
+  expect(count(server, "tools/call")).toBe(1);
+});
 
 test("a cancellation that could not be written can be tried again", async () => {
   const { user, server, store } = await kept({ "tools/call": () => undefined }, { mode: "always" });
@@ -157,7 +173,8 @@ test("an answer that was kept while the store failed reaches the server with the
   };
   store.answers = (...asked) => (isAway ? unavailable() : answers(...asked));
   const update = { taskId, inputResponses: { name: accept({ name: "Ada" }) } };
-  expect((await user.send("tasks/update", update)).message.error).toEqual(RETRY);
+  // It is there, and nobody but the gateway has to look for it again.
+  await user.result("tasks/update", update);
   expect(count(server, "answer")).toBe(0);
   isAway = false;
   await user.result("tasks/update", update);
@@ -257,7 +274,9 @@ function replaceable(store: TaskStore): Replaceable {
     me: store.me,
     isLasting: store.isLasting,
     isSealed: store.isSealed,
-    create: (task) => store.create(task),
+    holdsLease: store.holdsLease,
+    newId: () => store.newId(),
+    create: (task, id) => store.create(task, id),
     read: (id, reader) => store.read(id, reader),
     list: (owner, page) => store.list(owner, page),
     update: (task, change) => store.update(task, change),

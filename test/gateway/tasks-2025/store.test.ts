@@ -16,7 +16,7 @@ const RETRY = {
 async function told(script: Script) {
   const { url, server } = await story(
     { "tools/call": script },
-    { policy: { mode: "always" }, identify: byName },
+    { policy: { mode: "always" }, identify: byName, limits: { maxWaitMs: 0 } },
   );
   return { server, user: await LegacyWire.connect(url, { headers: { "x-user": "ada" } }) };
 }
@@ -34,10 +34,10 @@ test("there is no handle before the record is durable, and no call", async () =>
   const { create } = CellStore.prototype;
   const spy = vi.spyOn(CellStore.prototype, "create").mockImplementation(async function (
     this: CellStore,
-    task,
+    ...given
   ) {
     await durable.opened;
-    return create.call(this, task);
+    return create.apply(this, given);
   });
   onTestFinished(() => spy.mockRestore());
   const beginning = user.open("tools/call", { name: "t", task: {} });
@@ -53,7 +53,7 @@ test("without a record there is neither", async () => {
   const { user, server } = await told((call) => call.text("done"));
   const store = away("create");
   const { status, message } = await user.send("tools/call", { name: "t", task: {} });
-  expect([status, message.error]).toEqual([200, RETRY]);
+  expect([status, message.error]).toEqual([503, RETRY]);
   expect(count(server, "tools/call")).toBe(0);
   store.mockRestore();
   expect((await user.begin("t")).status).toBe("working");
@@ -62,13 +62,14 @@ test("without a record there is neither", async () => {
 test.each(["tasks/get", "tasks/result", "tasks/cancel"])(
   "%s asks to try again, and harms nothing",
   async (method) => {
-    const { user, server } = await told(() => undefined);
+    const { user, server } = await told((call) => call.text("done"));
     const { taskId } = await user.begin("t");
+    await user.taskThat(taskId, "completed");
     const store = away("read");
     const { status, message } = await user.send(method, { taskId });
-    expect([status, message.error]).toEqual([200, RETRY]);
+    expect([status, message.error]).toEqual([503, RETRY]);
     store.mockRestore();
-    expect(await user.task(taskId)).toMatchObject({ status: "working" });
+    expect(await user.task(taskId)).toMatchObject({ status: "completed" });
     expect(count(server, "notifications/cancelled")).toBe(0);
   },
 );

@@ -1,0 +1,71 @@
+import {
+  isOwnedBy,
+  StoreUnavailable,
+  type TaskId,
+  type TaskOwner,
+  type TaskRecord,
+  type TaskStore,
+  type TaskView,
+} from "../stores/task-store.ts";
+import type { Custody } from "./custody.ts";
+import type { LiveTask } from "./live.ts";
+import type { Orphans } from "./orphans.ts";
+import type { StoreWait, WaiterOf } from "./store-wait.ts";
+
+export interface TaskReaderOptions {
+  readonly store: TaskStore;
+  readonly custody: Custody;
+  readonly orphans: Orphans;
+  readonly storeWait: StoreWait;
+}
+
+/** Reads tasks on behalf of their callers. */
+export class TaskReader {
+  readonly #options: TaskReaderOptions;
+
+  constructor(options: TaskReaderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A task as it is after something was done about it, if its gateway has died; it may be another's, `undefined`: there is none. One that
+   * runs here is told from memory while the store is away, as long as nobody else can have taken it over, and at the latest before
+   * its client is refused: whoever is refused once does not come back.
+   * @param waiter who waits while the store is away; absent: nobody does
+   * @throws StoreUnavailable
+   */
+  async read(id: TaskId, claimant: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    const { store, storeWait } = this.#options;
+    try {
+      return await storeWait.through(waiter, () =>
+        this.#read(id, claimant).catch((error: unknown) => {
+          const known = store.holdsLease ? this.#known(id, claimant, error) : undefined;
+          if (known === undefined) throw error;
+          return known;
+        }),
+      );
+    } catch (error) {
+      const known = waiter && this.#known(id, claimant, error);
+      if (known === undefined) throw error;
+      return known;
+    }
+  }
+
+  async #read(id: TaskId, claimant: TaskOwner): Promise<TaskView | undefined> {
+    const { store, orphans } = this.#options;
+    const view = await store.read(id, claimant);
+    return view !== undefined && isOwnedBy(view.task, claimant) ? orphans.lookAfter(view) : view;
+  }
+
+  /** What is known here of a task whose call runs here, when the store does not say. */
+  #known(id: TaskId, claimant: TaskOwner, error: unknown): TaskView | undefined {
+    const live = error instanceof StoreUnavailable ? this.#options.custody.get(id) : undefined;
+    return live !== undefined && isOwnedBy(live.record, claimant) ? { task: lastWritten(live) } : undefined;
+  }
+}
+
+/** The task as it was last written, without the questions that have been answered or withdrawn since. */
+function lastWritten({ record, call }: LiveTask): TaskRecord {
+  const open = Object.entries(record.inputRequests).filter(([key]) => Object.hasOwn(call.inputRequests, key));
+  return { ...record, inputRequests: Object.fromEntries(open) };
+}
