@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { httpUrl } from "./addresses.ts";
-import type { CallersConfig } from "./config.ts";
+import type { CallersConfig, TrustedIssuer } from "./config.ts";
 import { choice, duration, list, section, setting, text } from "./fields.ts";
 import { formatPath, type Path, type Problem, textAt, valueAt } from "./problems.ts";
 
@@ -16,7 +16,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 export const callersSection = section({
   identify: setting(
     choice(["auto", "anonymous", "authorization", "header", "jwt"]),
-    "How callers are told apart. `authorization`: by the credential that the server takes; `header`: by a name that a trusted proxy sets; `jwt`: by a token that the gateway verifies; `anonymous`: not at all, whoever knows a task id has the task. `auto`: `authorization` for requests with a credential, and `anonymous` for others.",
+    "How callers are told apart. `authorization`: by the credential that the server takes, or the subject of a token that the gateway has verified as well; `header`: by a name that a trusted proxy sets; `jwt`: by a token that the gateway verifies; `anonymous`: not at all, whoever knows a task id has the task. `auto`: `authorization` for requests with a credential, and `anonymous` for others.",
     callerDefaults.identify,
   ),
   header: setting(
@@ -34,7 +34,7 @@ export const callersSection = section({
   jwt: section({
     issuer: setting(
       text("the issuer exactly as tokens name it"),
-      "With `identify: jwt`: who issues the tokens, exactly as their `iss` says.",
+      "Who issues the tokens that the gateway verifies, exactly as their `iss` says. With `identify: jwt` all; with `auto` and `authorization` those of this issuer name their subject, whatever the server says of its issuers.",
     ),
     audience: setting(
       list(text("an audience")),
@@ -46,7 +46,7 @@ export const callersSection = section({
     ),
     scopes: setting(
       list(text("a scope without spaces", (given) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(given))),
-      "Scopes that every token must have.",
+      "With `identify: jwt`: scopes that every token must have.",
       callerDefaults.jwt.scopes,
     ),
     clockTolerance: setting(
@@ -62,31 +62,24 @@ type CallersFile = ReturnType<typeof callersSection.parse>;
 export function resolveCallers(given: CallersFile = {}): CallersConfig {
   const { identify = callerDefaults.identify, header = callerDefaults.header, trustedProxies = [] } = given;
   switch (identify) {
-    case "auto":
     case "anonymous":
-    case "authorization":
       return { identify };
+    case "auto":
+    case "authorization":
+      return { identify, ...(given.jwt === undefined ? {} : { jwt: resolveIssuer(given.jwt) }) };
     case "header":
       return { identify, header, trustedProxies };
     case "jwt": {
-      const {
-        issuer = "",
-        audience = [],
-        jwks,
-        scopes = callerDefaults.jwt.scopes,
-        clockTolerance,
-      } = given.jwt ?? {};
-      const clockToleranceMs = clockTolerance ?? duration().parse(callerDefaults.jwt.clockTolerance);
-      return {
-        identify,
-        issuer,
-        audience,
-        scopes,
-        clockToleranceMs,
-        ...(jwks === undefined ? {} : { jwks }),
-      };
+      const { jwt = {} } = given;
+      return { identify, ...resolveIssuer(jwt), scopes: jwt.scopes ?? callerDefaults.jwt.scopes };
     }
   }
+}
+
+function resolveIssuer(given: NonNullable<CallersFile["jwt"]>): TrustedIssuer {
+  const { issuer = "", audience = [], jwks, clockTolerance } = given;
+  const clockToleranceMs = clockTolerance ?? duration().parse(callerDefaults.jwt.clockTolerance);
+  return { issuer, audience, clockToleranceMs, ...(jwks === undefined ? {} : { jwks }) };
 }
 
 /** What of the section contradicts itself, or lacks what it needs. */
@@ -97,16 +90,17 @@ export function callerConflicts(document: unknown): readonly Problem[] {
     const value = given(...path);
     return Array.isArray(value) ? value.length > 0 : value !== undefined;
   };
+  const hasIssuer = identify === "jwt" || (BY_CREDENTIAL.has(identify) && isGiven("jwt"));
   return [
     ...(identify === "header" && !isGiven("trustedProxies")
       ? [problem(["trustedProxies"], "must name who sets the header, since anybody else could as well")]
       : []),
-    ...(identify === "jwt"
+    ...(hasIssuer
       ? ["issuer", "audience"]
           .filter((name) => !isGiven("jwt", name))
-          .map((name) => problem(["jwt", name], "must be given with identify: jwt"))
+          .map((name) => problem(["jwt", name], "must be given, to verify the tokens of an issuer"))
       : []),
-    ...(identify === "jwt" && isNoUrl(given("jwt", "issuer")) && !isGiven("jwt", "jwks")
+    ...(hasIssuer && isNoUrl(given("jwt", "issuer")) && !isGiven("jwt", "jwks")
       ? [
           problem(
             ["jwt", "jwks"],
@@ -120,11 +114,23 @@ export function callerConflicts(document: unknown): readonly Problem[] {
 /** What of the section works, but may not be meant. */
 export function callerWarnings(document: unknown): readonly Problem[] {
   const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
-  const unused = { header: "header", trustedProxies: "header", jwt: "jwt" } as const;
-  return Object.entries(unused)
-    .filter(([name, mode]) => valueAt(document, ["callers", name]) !== undefined && identify !== mode)
-    .map(([name, mode]) => problem([name], `has no effect without identify: ${mode}`));
+  const unused = [
+    [["header"], ["header"]],
+    [["trustedProxies"], ["header"]],
+    [["jwt"], ["jwt", ...BY_CREDENTIAL]],
+    [["jwt", "scopes"], ["jwt"]],
+  ] as const;
+  const isIdle = ([path, modes]: (typeof unused)[number]) =>
+    valueAt(document, ["callers", ...path]) !== undefined && !(modes as readonly string[]).includes(identify);
+  const idle = unused
+    .filter(isIdle)
+    .map(([path, [mode]]) => problem(path, `has no effect without identify: ${mode}`));
+  // What is below a section without an effect need not be said.
+  return idle.filter(({ path }) => !idle.some((above) => path.startsWith(`${above.path}.`)));
 }
+
+/** The ways in which the server judges credentials. */
+const BY_CREDENTIAL: ReadonlySet<string> = new Set(["auto", "authorization"]);
 
 function isNoUrl(issuer: unknown): boolean {
   return typeof issuer === "string" && !(URL.canParse(issuer) && /^https?:/i.test(issuer));

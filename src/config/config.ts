@@ -45,9 +45,17 @@ export interface ListenConfig {
 
 /** How callers are told apart. */
 export type CallersConfig =
-  | { readonly identify: "auto" | "anonymous" | "authorization" }
+  | { readonly identify: "anonymous" }
+  | CredentialCallersConfig
   | HeaderCallersConfig
   | JwtCallersConfig;
+
+/** Callers are told apart by the credential that the server takes. */
+export interface CredentialCallersConfig {
+  readonly identify: "auto" | "authorization";
+  /** Whose tokens name their subject, whatever the server's metadata say. */
+  readonly jwt?: TrustedIssuer;
+}
 
 /** Callers are named by a proxy. */
 export interface HeaderCallersConfig {
@@ -59,14 +67,18 @@ export interface HeaderCallersConfig {
 }
 
 /** Callers have tokens that the gateway itself verifies. */
-export interface JwtCallersConfig {
+export interface JwtCallersConfig extends TrustedIssuer {
   readonly identify: "jwt";
+  readonly scopes: readonly string[];
+}
+
+/** Who issues tokens that the gateway verifies. */
+export interface TrustedIssuer {
   readonly issuer: string;
   /** One of these; not empty. */
   readonly audience: readonly string[];
   /** Absent: the issuer's metadata say where its keys are. */
   readonly jwks?: URL;
-  readonly scopes: readonly string[];
   readonly clockToleranceMs: number;
 }
 

@@ -24,6 +24,18 @@ test.each([
   ["{ identify: anonymous }", { identify: "anonymous" }],
   ["{ identify: authorization }", { identify: "authorization" }],
   [
+    "{ jwt: { issuer: https://login.example, audience: [a], jwks: 'https://i/keys' } }",
+    {
+      identify: "auto",
+      jwt: {
+        issuer: "https://login.example",
+        audience: ["a"],
+        jwks: new URL("https://i/keys"),
+        clockToleranceMs: 30_000,
+      },
+    },
+  ],
+  [
     "{ identify: header, trustedProxies: [127.0.0.1] }",
     { identify: "header", header: "x-forwarded-user", trustedProxies: ["127.0.0.1"] },
   ],
@@ -78,13 +90,17 @@ const refused: readonly (readonly [string, readonly (readonly [string, string])[
   [
     "{ identify: jwt }",
     [
-      ["callers.jwt.issuer", "must be given with identify: jwt"],
-      ["callers.jwt.audience", "must be given with identify: jwt"],
+      ["callers.jwt.issuer", "must be given, to verify the tokens of an issuer"],
+      ["callers.jwt.audience", "must be given, to verify the tokens of an issuer"],
     ],
   ],
   [
+    "{ identify: authorization, jwt: { issuer: 'https://i' } }",
+    [["callers.jwt.audience", "must be given, to verify the tokens of an issuer"]],
+  ],
+  [
     "{ identify: jwt, jwt: { issuer: 'https://i', audience: [] } }",
-    [["callers.jwt.audience", "must be given with identify: jwt"]],
+    [["callers.jwt.audience", "must be given, to verify the tokens of an issuer"]],
   ],
   ...["i", "urn:i"].map(
     (issuer) =>
@@ -116,11 +132,16 @@ test.each(refused)("%s is refused", (text, expected) => {
 });
 
 test("what has no effect is warned of", () => {
-  const { warnings } = read("{ header: x-user, trustedProxies: [127.0.0.1], jwt: { issuer: i } }");
-  expect(warnings).toEqual([
+  const jwt = "jwt: { issuer: 'https://i', audience: [a], scopes: [s] }";
+  expect(
+    read(`{ identify: anonymous, header: x-user, trustedProxies: [127.0.0.1], ${jwt} }`).warnings,
+  ).toEqual([
     { path: "callers.header", message: "has no effect without identify: header" },
     { path: "callers.trustedProxies", message: "has no effect without identify: header" },
     { path: "callers.jwt", message: "has no effect without identify: jwt" },
+  ]);
+  expect(read(`{ ${jwt} }`).warnings).toEqual([
+    { path: "callers.jwt.scopes", message: "has no effect without identify: jwt" },
   ]);
 });
 

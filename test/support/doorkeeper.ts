@@ -3,8 +3,9 @@
 import { once } from "node:events";
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type CryptoKey, generateKeyPair, jwtVerify, SignJWT } from "jose";
+import { type CryptoKey, createLocalJWKSet, jwtVerify } from "jose";
 import { onTestFinished } from "vitest";
+import { AUDIENCE, startJwksIssuer } from "./jwks-issuer.ts";
 
 export interface Doorkeeper {
   readonly url: URL;
@@ -17,13 +18,23 @@ export const CHALLENGE = 'Bearer resource_metadata="https://login.example/r", er
 /** Whether somebody is taken; with another status than 401, if that is how they are refused. */
 export type Taken = boolean | number;
 
-/** Lets in whom `takes` takes, and refuses others with a challenge. Closed when the test ends. */
+/**
+ * Lets in whom `takes` takes, and refuses others with a challenge. Closed when the test ends.
+ * @param issuer whose tokens it says that it takes, in protected resource metadata that anybody may read; absent: it says nothing
+ */
 export async function startDoorkeeper(
   behind: URL,
   takes: (authorization: string | undefined) => Taken | Promise<Taken>,
+  issuer?: string,
 ): Promise<Doorkeeper> {
   const visits: Doorkeeper["visits"][number][] = [];
+  const metadataPath = `/.well-known/oauth-protected-resource${behind.pathname}`;
   const server = createServer(async (request, response) => {
+    if (issuer !== undefined && request.url === metadataPath) {
+      response.writeHead(200, { "Content-Type": "application/json" });
+      response.end(JSON.stringify({ resource: AUDIENCE, authorization_servers: [issuer] }));
+      return;
+    }
     const { authorization } = request.headers;
     const taken = await takes(authorization);
     const isIn = taken === true;
@@ -55,23 +66,18 @@ export async function startDoorkeeper(
   return { url: new URL(behind.pathname, `http://127.0.0.1:${port}`), visits };
 }
 
-export const ISSUER = "https://login.example";
-
 /** An issuer of tokens. `sign` gives an `Authorization` header; `verifies` says whether one is good. */
 export async function startIssuer() {
-  const { privateKey, publicKey } = await generateKeyPair("ES256");
-  const sign = (sub: string, claims: Readonly<Record<string, unknown>> = {}, key: CryptoKey = privateKey) =>
-    new SignJWT({ jti: Math.random().toString(36), ...claims })
-      .setProtectedHeader({ alg: "ES256", kid: "one" })
-      .setIssuer(ISSUER)
-      .setSubject(sub)
-      .setExpirationTime("1h")
-      .sign(key)
-      .then((token) => `Bearer ${token}`);
+  const jwks = await startJwksIssuer();
+  const { issuer } = jwks;
+  const sign = async (sub: string, claims: Readonly<Record<string, unknown>> = {}, key?: CryptoKey) => {
+    const signing = key === undefined ? {} : { key };
+    return `Bearer ${await jwks.token({ sub, jti: Math.random().toString(36), ...claims }, signing)}`;
+  };
   const verifies = (authorization = "") =>
-    jwtVerify(authorization.replace(/^Bearer /, ""), publicKey, { issuer: ISSUER }).then(
+    jwtVerify(authorization.replace(/^Bearer /, ""), createLocalJWKSet({ keys: jwks.keys }), { issuer }).then(
       () => true,
       () => false,
     );
-  return { sign, verifies, publicKey, privateKey };
+  return { issuer, sign, verifies, jwks };
 }

@@ -7,10 +7,9 @@ import { toFailure, wantsLogin } from "../../upstreams/failure.ts";
 import { anonymous } from "./anonymous.ts";
 import { readToken, type Token } from "./bearer-token.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
-import { SignatureProofs } from "./signature-proofs.ts";
-import { subjectKey } from "./subject.ts";
+import { TokenSubjects, type TokenSubjectsOptions } from "./token-subjects.ts";
 
-export interface AuthorizationOptions {
+export interface AuthorizationOptions extends Omit<TokenSubjectsOptions, "clock"> {
   /** What credentials are hashed with; the same for all gateways on a store. */
   readonly secret: Buffer;
   /** Whether a request without a credential has no tasks; else it is an anonymous one. */
@@ -43,9 +42,10 @@ interface Finding {
 
 /**
  * Callers are told apart by the credential that they send, which is passed on: it is the server's to judge, and counts once the
- * server has opened a session with it. Then a token's issuer and subject name the caller, so that a refreshed token finds the
- * tasks of the one before; for a token that says nothing, and a server that believes whatever a token says, it is the credential
- * itself, as a keyed hash.
+ * server has opened a session with it. That the server takes it does not show that it believes what a token says: so a token's issuer
+ * and subject name the caller only if the gateway has verified the token as well, with the keys of an issuer that the server's own
+ * metadata or the operator name. Then a refreshed token finds the tasks of the one before. Else the caller is the credential itself, as
+ * a keyed hash.
  */
 export function byAuthorization(options: AuthorizationOptions): Identify {
   const credentials = new Credentials(options);
@@ -56,16 +56,17 @@ class Credentials {
   readonly #secret: Buffer;
   readonly #isRequired: boolean;
   readonly #clock: () => number;
-  readonly #proofs = new SignatureProofs();
+  readonly #subjects: TokenSubjects;
   /** By route and credential. Apart from each other: however many are made up, they displace none that is good. */
   readonly #accepted = new Recent<string, Finding>(MAX_KNOWN.accepted);
   readonly #refused = new Recent<string, Finding>(MAX_KNOWN.refused);
   readonly #checks = new Map<string, Promise<Finding>>();
 
-  constructor({ secret, isRequired, clock = () => Date.now() }: AuthorizationOptions) {
+  constructor({ secret, isRequired, clock = () => Date.now(), ...options }: AuthorizationOptions) {
     this.#secret = secret;
     this.#isRequired = isRequired;
     this.#clock = clock;
+    this.#subjects = new TokenSubjects({ ...options, clock });
   }
 
   callerOf(request: IncomingMessage, route: Route): Caller | Promise<Caller> {
@@ -94,7 +95,7 @@ class Credentials {
     const before = this.#accepted.get(id);
     if (this.#checks.size >= (before === undefined ? MAX_CHECKS.unknown : MAX_CHECKS.all))
       return Promise.resolve(this.#unanswered(caller, before, "too many are asked"));
-    const check = this.#check(id, caller, route, before).then((finding) => {
+    const check = this.#check(caller, route, before).then((finding) => {
       this.#checks.delete(id);
       this.#learn(id, finding);
       return finding;
@@ -109,13 +110,10 @@ class Credentials {
     (isAccepted ? this.#accepted : this.#refused).set(id, finding);
   }
 
-  async #check(id: string, caller: Caller, route: Route, before: Finding | undefined): Promise<Finding> {
+  async #check(caller: Caller, route: Route, before: Finding | undefined): Promise<Finding> {
     const { key, headers } = caller;
-    const token = readToken(headers.authorization ?? "");
     try {
       await route.upstream.accepts(headers);
-      const isProven = token !== undefined && (await this.#proofs.prove(id, route, headers, token));
-      return this.#taken(isProven ? subjectKey(token.issuer, token.subject) : key, token);
     } catch (error) {
       const failure = toFailure(error);
       const { message, facts } = failure;
@@ -123,16 +121,27 @@ class Credentials {
       if (!wantsLogin(failure)) return this.#unanswered(caller, before, message);
       return { key, refusal: rpc.refused(message, facts), ...this.#for(BELIEVED_MS.refused) };
     }
+    const token = readToken(headers.authorization ?? "");
+    if (token === undefined) return this.#taken(key);
+    const subject = await this.#subjects.find(route, token);
+    switch (subject.is) {
+      case "verified":
+        return this.#taken(subject.key, token);
+      case "unverified":
+        return this.#taken(key, token, subject.againMs);
+      case "unknown":
+        return this.#unanswered(caller, before, subject.why);
+    }
   }
 
-  #taken(key: string, token: Token | undefined): Finding {
+  #taken(key: string, token?: Token, againMs: number = BELIEVED_MS.accepted): Finding {
     const now = this.#clock();
     const expiresAt = token?.expiresAt ?? Number.POSITIVE_INFINITY;
     // The server's clock may be slow: what has ended for us need not have for it, and is asked about again soon.
     const lastsMs = Math.max(expiresAt - now, BELIEVED_MS.unanswered);
     return {
       key,
-      believedUntil: now + Math.min(lastsMs, BELIEVED_MS.accepted),
+      believedUntil: now + Math.min(lastsMs, againMs),
       standsUntil: Math.min(expiresAt, now + STANDS_MS),
     };
   }

@@ -6,29 +6,51 @@ import { guardedConnector } from "../../upstreams/guarded-connections.ts";
 const MAX_BYTES = 1_048_576;
 const CONNECTING_MS = 5_000;
 
+/** How a server answers that cannot answer now, but may soon. */
+const BUSY: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** There was an answer, and it is not the document that was asked for: to ask again at once would change nothing. */
+export class NoSuchDocument extends Error {
+  override name = "NoSuchDocument";
+}
+
+export interface FetchOptions {
+  readonly signal: AbortSignal;
+  /** Whether an address may be asked that another document names. Absent: every one that is safe may. */
+  readonly mayAsk?: ((url: URL) => boolean) | undefined;
+}
+
 /**
  * Finds where the keys of an issuer are, by its metadata: those of RFC 8414, or of OpenID Connect Discovery, in the places where
  * clients look for them (2026-07-28, Authorization §Authorization Server Metadata Discovery).
- * @throws Error when none of them is there, or says so
+ * @throws NoSuchDocument when none of them is there, or says so; another Error when one of them gave no answer
  */
-export async function findKeysUrl(issuer: string, signal: AbortSignal): Promise<URL> {
-  const problems: string[] = [];
+export async function findKeysUrl(issuer: string, options: FetchOptions): Promise<URL> {
+  const problems: unknown[] = [];
   for (const url of metadataUrls(issuer)) {
     try {
-      return keysUrlIn(await fetchDocument(url, signal), issuer);
+      return keysUrlIn(await fetchDocument(url, options), issuer);
     } catch (error) {
-      signal.throwIfAborted();
-      problems.push(error instanceof Error ? error.message : String(error));
+      options.signal.throwIfAborted();
+      problems.push(error);
     }
   }
-  throw new Error(`nothing says where the issuer's keys are: ${problems.join("; ")}`);
+  const said = problems.map((error) => (error instanceof Error ? error.message : String(error)));
+  const message = `nothing says where the issuer's keys are: ${said.join("; ")}`;
+  throw problems.every((error) => error instanceof NoSuchDocument)
+    ? new NoSuchDocument(message)
+    : new Error(message);
 }
 
 /**
  * Reads a document that is a JSON object. Redirects are not followed: what an issuer is believed in is what it says itself.
- * @throws Error
+ * @throws NoSuchDocument when there is another answer, or the address may not be asked; another Error when there is none
  */
-export async function fetchDocument(url: URL, signal: AbortSignal): Promise<JsonObject> {
+export async function fetchDocument(
+  url: URL,
+  { signal, mayAsk = () => true }: FetchOptions,
+): Promise<JsonObject> {
+  if (!mayAsk(url)) throw new NoSuchDocument(`${url.origin} is not asked, because of where it is`);
   // Asked for every few minutes at the most: nothing is left open in between, or when the gateway stops.
   const agent = new Agent({ connect: guardedConnector(CONNECTING_MS) });
   try {
@@ -56,10 +78,11 @@ async function documentIn(
   body.on("error", () => {});
   if (statusCode !== 200 || headers["content-encoding"] !== undefined) {
     body.destroy();
-    throw new Error(`${url.href} answered HTTP ${statusCode}, expected a plain 200`);
+    const message = `${url.href} answered HTTP ${statusCode}, expected a plain 200`;
+    throw statusCode >= 500 || BUSY.has(statusCode) ? new Error(message) : new NoSuchDocument(message);
   }
   const document = await readDocument(body, url);
-  if (!isObject(document)) throw new Error(`${url.href} is no JSON object`);
+  if (!isObject(document)) throw new NoSuchDocument(`${url.href} is no JSON object`);
   return document;
 }
 
@@ -68,7 +91,7 @@ async function readDocument(body: AsyncIterable<Buffer>, url: URL): Promise<unkn
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > MAX_BYTES) throw new Error(`${url.href} is larger than ${MAX_BYTES} bytes`);
+    if (bytes > MAX_BYTES) throw new NoSuchDocument(`${url.href} is larger than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
   try {
@@ -79,7 +102,8 @@ async function readDocument(body: AsyncIterable<Buffer>, url: URL): Promise<unkn
 }
 
 function metadataUrls(issuer: string): readonly URL[] {
-  if (!URL.canParse(issuer)) throw new Error(`${issuer} is no url, and so callers.jwt.jwks is needed`);
+  if (!URL.canParse(issuer))
+    throw new NoSuchDocument(`${issuer} is no url, and so callers.jwt.jwks is needed`);
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, "");
   const urls = new Set([
@@ -92,12 +116,14 @@ function metadataUrls(issuer: string): readonly URL[] {
 
 /** @throws Error when the document is somebody else's (RFC 8414 §3.3), or names no place that can be believed */
 function keysUrlIn({ issuer, jwks_uri: keysUri }: JsonObject, expected: string): URL {
-  if (issuer !== expected) throw new Error(`the metadata are those of another issuer than ${expected}`);
+  if (issuer !== expected)
+    throw new NoSuchDocument(`the metadata are those of another issuer than ${expected}`);
   if (typeof keysUri !== "string" || !URL.canParse(keysUri))
-    throw new Error("the metadata do not say where the keys are");
+    throw new NoSuchDocument("the metadata do not say where the keys are");
   const url = new URL(keysUri);
   // Keys that came over a connection which anybody can change are anybody's.
   const isSafe = url.protocol === "https:" || (url.protocol === "http:" && !expected.startsWith("https:"));
-  if (!isSafe) throw new Error(`the metadata name keys that are not to be had safely (${url.protocol})`);
+  if (!isSafe)
+    throw new NoSuchDocument(`the metadata name keys that are not to be had safely (${url.protocol})`);
   return url;
 }

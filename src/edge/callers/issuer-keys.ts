@@ -3,7 +3,7 @@ import { createLocalJWKSet, type LocalJWKSet } from "jose/jwks/local";
 import type { JWTVerifyGetKey } from "jose/jwt/verify";
 import type { JwtCallersConfig } from "../../config/config.ts";
 import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
-import { fetchDocument, findKeysUrl } from "./issuer-documents.ts";
+import { type FetchOptions, fetchDocument, findKeysUrl, NoSuchDocument } from "./issuer-documents.ts";
 
 /** How long keys are used before they are fetched again, so that one that was withdrawn is not believed for ever. */
 const FRESH_MS = 600_000;
@@ -19,7 +19,9 @@ export class KeysUnavailable extends Error {
   override name = "KeysUnavailable";
 }
 
-export interface IssuerKeysOptions extends Pick<JwtCallersConfig, "issuer" | "jwks"> {
+export interface IssuerKeysOptions
+  extends Pick<JwtCallersConfig, "issuer" | "jwks">,
+    Pick<FetchOptions, "mayAsk"> {
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** Hears of every time that the keys could not be fetched, or not be used. */
@@ -70,11 +72,11 @@ export class IssuerKeys {
   }
 
   async #fetchNow(): Promise<LocalJWKSet> {
-    const { issuer, jwks, clock, onFailure } = this.#options;
+    const { issuer, jwks, clock, onFailure, mayAsk } = this.#options;
     try {
-      const signal = AbortSignal.timeout(FETCH_MS);
-      const document = await fetchDocument(jwks ?? (await findKeysUrl(issuer, signal)), signal);
-      if (!isKeySet(document)) throw new Error("what is there is no set of keys (RFC 7517 §5)");
+      const fetching = { signal: AbortSignal.timeout(FETCH_MS), mayAsk };
+      const document = await fetchDocument(jwks ?? (await findKeysUrl(issuer, fetching)), fetching);
+      if (!isKeySet(document)) throw new NoSuchDocument("what is there is no set of keys (RFC 7517 §5)");
       this.#known = createLocalJWKSet(document);
       this.#fetchedAt = clock();
       this.#failure = undefined;

@@ -20,9 +20,13 @@ export function identifierFor({ callers, listen }: Config, { secret, log }: Iden
     case "anonymous":
       return anonymous;
     case "auto":
-      return byAuthorization({ secret, isRequired: false });
     case "authorization":
-      return byAuthorization({ secret, isRequired: true });
+      return byAuthorization({
+        secret,
+        isRequired: callers.identify === "authorization",
+        trusted: callers.jwt,
+        publicUrl: listen.publicUrl,
+      });
     case "header":
       return byHeader(callers);
     case "jwt":

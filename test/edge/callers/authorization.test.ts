@@ -17,12 +17,17 @@ const UNKNOWN = { code: -32602, message: "Failed to retrieve task: no such task"
 const NEVER: Script = () => undefined;
 
 /** A server whose calls never end. */
-const waiting = (takes: Guarded["takes"], settings: Partial<GatewaySettings> = {}) =>
-  guarded({ takes, scripts: { "tools/call": NEVER } }, settings);
+const waiting = (takes: Guarded["takes"], settings: Partial<GatewaySettings> = {}, issuer?: string) =>
+  guarded({ takes, scripts: { "tools/call": NEVER }, ...(issuer === undefined ? {} : { issuer }) }, settings);
+
+/** One that verifies tokens, and says whose. */
+const verifying = async (settings: Partial<GatewaySettings> = {}) => {
+  const issuer = await startIssuer();
+  return { ...issuer, ...(await waiting(issuer.verifies, settings, issuer.issuer)) };
+};
 
 test("a refreshed token finds the tasks of its subject, and nobody else's token does", async () => {
-  const { sign, verifies } = await startIssuer();
-  const { as } = await waiting(verifies);
+  const { sign, as } = await verifying();
   const { taskId } = await as(await sign("ada")).callTool("t");
 
   expect(await as(await sign("ada")).task(taskId)).toMatchObject({ taskId, status: "working" });
@@ -36,8 +41,7 @@ test("a refreshed token finds the tasks of its subject, and nobody else's token 
 });
 
 test("a token with a wrong signature is refused as the server refuses it, and begins nothing", async () => {
-  const { sign, verifies } = await startIssuer();
-  const { as, server } = await waiting(verifies);
+  const { sign, as, server } = await verifying();
   const { taskId } = await as(await sign("ada")).callTool("t");
   await server.until(() => count(server, "tools/call") === 1, "the call");
 
@@ -56,9 +60,9 @@ test("a token with a wrong signature is refused as the server refuses it, and be
   expect(count(server, "tools/call")).toBe(1);
 });
 
-test("a server that takes any token is not believed who its subject is", async () => {
-  const { sign } = await startIssuer();
-  const { as } = await waiting(() => true);
+test("a token that a server takes is not believed who its subject is, if it is signed by anybody else", async () => {
+  const { sign, issuer } = await startIssuer();
+  const { as } = await waiting(() => true, {}, issuer);
   const token = await sign("ada");
   const { taskId } = await as(token).callTool("t");
 
@@ -157,8 +161,7 @@ test("a credential that the server does not see is a caller of its own", async (
 });
 
 test("2025-11-25: the server's own answer to initialize comes first, and tasks are listed for their subject", async () => {
-  const { sign, verifies } = await startIssuer();
-  const { url, door, server } = await waiting(verifies);
+  const { sign, url, door, server } = await verifying();
   const refused = await new ModernClient(url, { headers: { authorization: "Bearer wrong" } }).post(
     JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} }),
   );
@@ -181,8 +184,7 @@ test("2025-11-25: the server's own answer to initialize comes first, and tasks a
 });
 
 test("a token that is refreshed in the middle of a session still has its tasks", async () => {
-  const { sign, verifies } = await startIssuer();
-  const { url } = await waiting(verifies);
+  const { sign, url } = await verifying();
   const wire = await LegacyWire.connect(url, { headers: { authorization: await sign("ada") } });
   const { taskId } = await wire.begin("t");
   const headers = { authorization: await sign("ada") };
@@ -190,9 +192,10 @@ test("a token that is refreshed in the middle of a session still has its tasks",
 });
 
 test("a server of 2026-07-28 is asked what it is", async () => {
-  const { sign, verifies } = await startIssuer();
+  const { sign, verifies, issuer } = await startIssuer();
   const { url } = await guarded({
     takes: verifies,
+    issuer,
     scripts: { ...modernScripts(), "tools/call": NEVER },
     options: STATELESS,
   });

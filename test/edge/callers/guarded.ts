@@ -12,15 +12,20 @@ import {
 
 export interface Guarded {
   readonly takes: Parameters<typeof startDoorkeeper>[1];
+  /** Whose tokens it says that it takes. */
+  readonly issuer?: string;
   readonly scripts: Readonly<Record<string, Script>>;
   readonly options?: ScriptedServerOptions;
 }
 
 /** Starts them; every call is a task, unless `settings` say otherwise. They are closed when the test ends. */
-export async function guarded({ takes, scripts, options }: Guarded, settings: Partial<GatewaySettings> = {}) {
+export async function guarded(
+  { takes, issuer, scripts, options }: Guarded,
+  settings: Partial<GatewaySettings> = {},
+) {
   const server = await startScriptedServer(scripts, options);
   onTestFinished(server.close);
-  const door = await startDoorkeeper(server.url, takes);
+  const door = await startDoorkeeper(server.url, takes, issuer);
   const gateway = await gatewayFor({
     upstream: door.url,
     callers: { identify: "auto" },

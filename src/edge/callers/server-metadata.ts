@@ -1,0 +1,103 @@
+import { Agent } from "undici";
+import type { JsonObject } from "../../protocol/jsonrpc.ts";
+import { isLoopback } from "../../protocol/loopback.ts";
+import { guardedConnector } from "../../upstreams/guarded-connections.ts";
+import { fetchDocument, NoSuchDocument } from "./issuer-documents.ts";
+
+/** What a server says of the tokens that it takes. */
+export interface ServerMetadata {
+  /** Who issues them, exactly as the server writes it. */
+  readonly issuers: readonly string[];
+  /** What the server calls itself (RFC 9728 §2), which is what tokens for it name as their audience. */
+  readonly resource?: string;
+}
+
+const PROTECTED_RESOURCE = "/.well-known/oauth-protected-resource";
+const AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server";
+/** Of a server that names more, the first ones count. */
+const MAX_ISSUERS = 8;
+const CONNECTING_MS = 5_000;
+
+/**
+ * Finds out whose tokens a server takes, in the order of 2025-11-25, Authorization §Protected Resource Metadata Discovery: its protected
+ * resource metadata (RFC 9728) at the well-known addresses, then where its challenge says that they are; and where a server has none, as
+ * those of 2025-03-26, the authorization server metadata at its own origin. Everything is asked of the origin that the configuration
+ * names, without credentials: behind a gateway the server's documents name the gateway's address.
+ * @returns undefined when the server says nothing of it
+ * @throws Error when there was no answer
+ */
+export async function readServerMetadata(
+  server: URL,
+  signal: AbortSignal,
+): Promise<ServerMetadata | undefined> {
+  const path = server.pathname.replace(/\/$/, "");
+  for (const suffix of new Set([path, ""])) {
+    const document = await documentAt(new URL(`${server.origin}${PROTECTED_RESOURCE}${suffix}`), signal);
+    if (document !== undefined) return protectedResource(document);
+  }
+  const named = await challengedMetadata(server, signal);
+  const challenged = named && (await documentAt(named, signal));
+  if (challenged !== undefined) return protectedResource(challenged);
+  const own = await documentAt(new URL(AUTHORIZATION_SERVER, server.origin), signal);
+  return typeof own?.issuer === "string" ? { issuers: [own.issuer] } : undefined;
+}
+
+/**
+ * Whether the gateway asks an address that a server's metadata name: over https, or over http where the operator named the same origin
+ * himself, or where both are on this machine. Nobody elsewhere makes the gateway ask this machine, or its link (RFC 3927).
+ */
+export function mayAskFor(server: URL): (url: URL) => boolean {
+  const isLocal = isLoopback(server.hostname);
+  return (url) => {
+    if (url.username !== "" || url.password !== "") return false;
+    if (url.origin === server.origin) return true;
+    if (isLoopback(url.hostname)) return isLocal;
+    return url.protocol === "https:" && !IS_LINK_LOCAL.test(url.hostname);
+  };
+}
+
+/** Also the address "any", which most systems take for loopback. A URL has IPv4 within IPv6 in hexadecimal. */
+const IS_LINK_LOCAL = /^(?:169\.254\.|0\.0\.0\.0$|\[::\]$|\[fe[89ab]|\[::ffff:(?:a9fe:|0:0\]))/i;
+
+async function documentAt(url: URL, signal: AbortSignal): Promise<JsonObject | undefined> {
+  try {
+    return await fetchDocument(url, { signal });
+  } catch (error) {
+    if (error instanceof NoSuchDocument) return undefined;
+    throw error;
+  }
+}
+
+function protectedResource({ authorization_servers: given, resource }: JsonObject): ServerMetadata {
+  const issuers = Array.isArray(given) ? given.filter((each) => typeof each === "string") : [];
+  return {
+    issuers: issuers
+      .filter((issuer) => /^https?:/i.test(issuer) && URL.canParse(issuer))
+      .slice(0, MAX_ISSUERS),
+    ...(typeof resource === "string" ? { resource } : {}),
+  };
+}
+
+/** `resource_metadata` of the challenge (RFC 9728 §5.1), at the server's own origin. HEAD, because a GET may open a stream. */
+async function challengedMetadata(server: URL, signal: AbortSignal): Promise<URL | undefined> {
+  const agent = new Agent({ connect: guardedConnector(CONNECTING_MS) });
+  try {
+    const { origin, pathname, search } = server;
+    const answer = await agent.request({
+      origin,
+      path: pathname + search,
+      method: "HEAD",
+      headers: { accept: "application/json, text/event-stream" },
+      reset: true,
+      signal,
+    });
+    answer.body.on("error", () => {}).destroy();
+    const challenge = String(answer.headers["www-authenticate"] ?? "");
+    const [, named = ""] = /\bresource_metadata="([^"]{1,2048})"/i.exec(challenge) ?? [];
+    if (answer.statusCode !== 401 || !URL.canParse(named)) return undefined;
+    const url = new URL(named);
+    return new URL(`${origin}${url.pathname}${url.search}`);
+  } finally {
+    await agent.destroy();
+  }
+}
