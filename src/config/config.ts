@@ -24,6 +24,8 @@ export interface Config {
     };
     /** Of 32 bytes each; the first one writes. Absent: what is stored is not encrypted. */
     readonly encryptionKeys?: readonly KeyObject[];
+    /** With keys: whether what is not encrypted is believed. */
+    readonly acceptsPlaintext?: boolean;
   };
   readonly callers: CallersConfig;
   readonly limits: LimitsConfig;

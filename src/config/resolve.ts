@@ -48,8 +48,8 @@ export function resolve(file: ConfigFile): Config {
 }
 
 function resolveStore(given: StoreFile = {}): Config["store"] {
-  const { url, lease, timeout, prefix, ...rest } = { ...parsedDefaults().store, ...given };
-  return { url, leaseMs: lease, timeoutMs: timeout, prefix, ...rest };
+  const { url, lease, timeout, prefix, acceptPlaintext, ...rest } = { ...parsedDefaults().store, ...given };
+  return { url, leaseMs: lease, timeoutMs: timeout, prefix, acceptsPlaintext: acceptPlaintext, ...rest };
 }
 
 function resolveLog(given: ConfigFile["log"]): LogConfig {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { storeUrl } from "./addresses.ts";
-import { duration, section, setting, text } from "./fields.ts";
+import { duration, flag, section, setting, text } from "./fields.ts";
 import { encryptionKeys } from "./keys.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
 import { parseDuration } from "./units.ts";
@@ -11,6 +11,7 @@ export const storeDefaults = {
   lease: "15s",
   timeout: "2s",
   prefix: "taskgate:",
+  acceptPlaintext: false,
 } as const;
 
 export const storeSection = section({
@@ -51,6 +52,11 @@ export const storeSection = section({
   encryptionKeys: setting(
     encryptionKeys(),
     "Keys of 32 bytes, in base64 or hexadecimal: the first encrypts what is stored, every one opens it. Take them from the environment.",
+  ),
+  acceptPlaintext: setting(
+    flag(),
+    "With `encryptionKeys`: whether what is not encrypted is believed, as it was written before there was a key. For the time of a migration: whoever can write to the store can then invent tasks and calls.",
+    storeDefaults.acceptPlaintext,
   ),
 });
 
@@ -93,8 +99,9 @@ export function storeConflicts(document: unknown): readonly Problem[] {
 export function storeWarnings(document: unknown): readonly Problem[] {
   const url = textAt(document, ["store", "url"]) ?? storeDefaults.url;
   const given = (name: string) => valueAt(document, ["store", name]) !== undefined;
-  if (/^rediss?[:+]/.test(url)) return shortLease(document);
+  if (/^rediss?[:+]/.test(url)) return [...shortLease(document), ...plaintext(document)];
   return [
+    ...plaintext(document),
     ...(url === "memory:" ? [problem("url", "memory: loses every task when the gateway stops")] : []),
     ...(url === "memory:" && given("encryptionKeys")
       ? [problem("encryptionKeys", "memory: stores nothing that could be encrypted")]
@@ -102,6 +109,18 @@ export function storeWarnings(document: unknown): readonly Problem[] {
     ...["lease", "timeout", "prefix", "tls"]
       .filter(given)
       .map((name) => problem(name, "has no effect without a Redis in url")),
+  ];
+}
+
+function plaintext(document: unknown): readonly Problem[] {
+  if (String(valueAt(document, ["store", "acceptPlaintext"])) !== "true") return [];
+  return [
+    valueAt(document, ["store", "encryptionKeys"]) === undefined
+      ? problem("acceptPlaintext", "has no effect without encryptionKeys")
+      : problem(
+          "acceptPlaintext",
+          "what is not encrypted is believed: whoever can write to the store can invent tasks and calls; remove it once what was stored before the keys has expired",
+        ),
   ];
 }
 

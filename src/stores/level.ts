@@ -22,7 +22,7 @@ export async function openLevelStore(
     throw new Error(`store ${url}: ${explain(cause)}`, { cause });
   });
   const plain = new KeyvBackend(url, new LevelStorage(db, options));
-  return CellStore.open({ ...options, url, ...(await sealedOrPlain(plain, options.encryptionKeys, url)) });
+  return CellStore.open({ ...options, url, ...(await sealedOrPlain(plain, options, url)) });
 }
 
 async function openDirectory(path: string): Promise<ClassicLevel> {

@@ -21,6 +21,8 @@ export interface StoreOptions {
   readonly tls?: StoreTls | undefined;
   /** Encrypts what lasts: the first key writes, all are read. Absent: it is kept as it is. */
   readonly encryptionKeys?: readonly KeyObject[] | undefined;
+  /** With keys: whether what is not encrypted is read all the same, for the time of a migration. */
+  readonly acceptsPlaintext?: boolean | undefined;
   /** Is told what the store should be like and is not. */
   readonly warn?: ((message: string) => void) | undefined;
 }

@@ -22,7 +22,7 @@ const LOOKS_A_LEASE = 3;
  */
 export async function openRedisStore(address: RedisAddress, options: StoreOptions = {}): Promise<TaskStore> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, prefix = DEFAULT_PREFIX, tls, warn = () => {} } = options;
-  const { leaseMs = DEFAULT_LEASE_MS, clock = Date.now, encryptionKeys } = options;
+  const { leaseMs = DEFAULT_LEASE_MS, clock = Date.now } = options;
   const { name } = address;
   let isNew = true;
   /** The first connection shows what kind of server it is. */
@@ -44,7 +44,7 @@ export async function openRedisStore(address: RedisAddress, options: StoreOption
       throw new Error(`store ${name}: ${explain(cause)}`, { cause });
     },
   );
-  const backend = await sealedOrPlain(plain, encryptionKeys, name);
+  const backend = await sealedOrPlain(plain, options, name);
   try {
     return await CellStore.open({ ...options, leaseMs, url: name, ...backend });
   } catch (error) {

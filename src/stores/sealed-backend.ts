@@ -8,14 +8,18 @@ export interface SealedBackendOptions {
   readonly backend: Backend;
   /** Absent: values are written as they are, and those that somebody else has sealed are refused. */
   readonly keyring?: Keyring | undefined;
+  /** Whether, with a keyring, values that are not encrypted are read all the same. */
+  readonly acceptsPlaintext?: boolean | undefined;
 }
 
 /**
  * A backend whose values nobody can read who has not got the key. Each is encrypted whole, and opens only under the name
  * that it was written under, which is additional authenticated data. Names and members of lists are no secrets and stay as they are.
  *
- * It keeps values from being read, not from being removed or replaced by what stood under the same name before: whoever can write
- * to the store can do that. Values that were written before there was a key are still read.
+ * It keeps values from being read and from being made up, not from being removed or replaced by what stood under the same name before:
+ * whoever can write to the store can do that. With a keyring a value that is not encrypted is not believed, whatever it is, unless
+ * `acceptsPlaintext`: somebody without a key may have put it there, a call for example that would be sent with the operator's headers.
+ * Members of lists and nudges are hints: what they point to is a value, which has to open.
  *
  * Encrypting is synchronous work, some milliseconds for each megabyte, and adds a third to the size of a value; `maxResultBytes`
  * is the limit of both. Rejects with `StoreUnavailable` also when a value cannot be opened, and says why.
@@ -24,11 +28,13 @@ export class SealedBackend implements Backend {
   readonly #url: string;
   readonly #backend: Backend;
   readonly #keyring: Keyring | undefined;
+  readonly #acceptsPlaintext: boolean;
 
-  constructor({ url, backend, keyring }: SealedBackendOptions) {
+  constructor({ url, backend, keyring, acceptsPlaintext = false }: SealedBackendOptions) {
     this.#url = url;
     this.#backend = backend;
     this.#keyring = keyring;
+    this.#acceptsPlaintext = keyring === undefined || acceptsPlaintext;
   }
 
   get isShared(): boolean {
@@ -88,7 +94,13 @@ export class SealedBackend implements Backend {
   }
 
   #opened(key: string, value: unknown): unknown {
-    if (!isSealed(value)) return value;
+    if (value === undefined) return undefined;
+    if (!isSealed(value)) {
+      if (this.#acceptsPlaintext) return value;
+      throw new StoreUnavailable(
+        `store ${this.#url}: a value is not encrypted, and is not believed without store.acceptPlaintext`,
+      );
+    }
     if (!this.#keyring?.has(value.kid)) throw this.#unreadable(value, this.#missing());
     try {
       return this.#keyring.open(key, value);

@@ -1,7 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import type { Backend } from "./backend.ts";
 import { isSealed, Keyring, type SealedValue } from "./keyring.ts";
-import { SealedBackend } from "./sealed-backend.ts";
+import type { StoreOptions } from "./options.ts";
+import { SealedBackend, type SealedBackendOptions } from "./sealed-backend.ts";
 
 /** Says with which key a store is sealed, so that a wrong one shows at the start and not when the first task is read. */
 const CHECK = "check:encryption";
@@ -10,18 +11,22 @@ const CHECK_TTL_MS = 3650 * 86_400_000;
 
 /**
  * Puts encryption before a backend that outlasts the process, if there are keys: the first key writes, all keys read. Without keys
- * values are written as they are, and what somebody else has encrypted is refused.
+ * values are written as they are, and what somebody else has encrypted is refused. With keys what is not encrypted is refused, unless
+ * `acceptsPlaintext`.
  *
  * Rejects with an `Error` that names the url when no key fits what is stored, or there is none though the store is encrypted; with
  * `StoreUnavailable` when the store did not answer. The backend is closed then.
  */
 export async function sealedOrPlain(
   backend: Backend,
-  keys: readonly KeyObject[] | undefined,
+  { encryptionKeys: keys, acceptsPlaintext }: Pick<StoreOptions, "encryptionKeys" | "acceptsPlaintext">,
   url: string,
 ): Promise<{ readonly backend: Backend; readonly isSealed: boolean }> {
   try {
-    const sealed = keys === undefined ? await openPlain(backend, url) : await openSealed(backend, keys, url);
+    const sealed =
+      keys === undefined
+        ? await openPlain(backend, url)
+        : await openSealed({ backend, url, acceptsPlaintext }, keys);
     return { backend: sealed, isSealed: keys !== undefined };
   } catch (error) {
     await backend.close();
@@ -38,9 +43,13 @@ async function openPlain(backend: Backend, url: string): Promise<Backend> {
   return new SealedBackend({ url, backend });
 }
 
-async function openSealed(backend: Backend, keys: readonly KeyObject[], url: string): Promise<Backend> {
+async function openSealed(
+  options: Omit<SealedBackendOptions, "keyring">,
+  keys: readonly KeyObject[],
+): Promise<Backend> {
+  const { backend, url } = options;
   const keyring = new Keyring(keys);
-  const sealed = new SealedBackend({ url, backend, keyring });
+  const sealed = new SealedBackend({ ...options, keyring });
   const mine = keyring.seal(CHECK, {});
   const standing = await backend.claim(CHECK, mine, CHECK_TTL_MS);
   if (isSealed(standing)) checkKeys(keyring, standing, url);

@@ -25,7 +25,13 @@ test("a file that names one server and nothing else gets every default", () => {
   expect(parseConfig(MINIMAL, {})).toEqual({
     config: {
       listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
-      store: { url: "level:./taskgate-data", leaseMs: 15_000, timeoutMs: 2_000, prefix: "taskgate:" },
+      store: {
+        url: "level:./taskgate-data",
+        leaseMs: 15_000,
+        timeoutMs: 2_000,
+        prefix: "taskgate:",
+        acceptsPlaintext: false,
+      },
       limits: resolveLimits(),
       callers: { identify: "auto" },
       log: { level: "info", isAudited: false, hashesCallers: false },
@@ -102,7 +108,13 @@ servers:
     },
     callers: { identify: "header", header: "x-user", trustedProxies: ["10.0.0.0/8", "::1"] },
     admin: { host: "127.0.0.1", port: 9090 },
-    store: { url: "memory:", leaseMs: 15_000, timeoutMs: 2_000, prefix: "taskgate:" },
+    store: {
+      url: "memory:",
+      leaseMs: 15_000,
+      timeoutMs: 2_000,
+      prefix: "taskgate:",
+      acceptsPlaintext: false,
+    },
     limits: {
       ...resolveLimits(),
       maxBodyBytes: 65_536,

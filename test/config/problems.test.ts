@@ -103,7 +103,7 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
   [
     "store: { uri: 'memory:' }",
     "store.uri",
-    "is not a setting; the settings here are url, lease, timeout, prefix, tls, encryptionKeys",
+    "is not a setting; the settings here are url, lease, timeout, prefix, tls, encryptionKeys, acceptPlaintext",
   ],
 ];
 

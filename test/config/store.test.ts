@@ -28,6 +28,7 @@ test("every setting of a Redis arrives with its unit, and its files are read", a
     leaseMs: 3_000,
     timeoutMs: 100,
     prefix: "a:b/",
+    acceptsPlaintext: false,
     tls: { ca: PEM, cert: PEM, key: PEM, servername: "redis.internal" },
   });
   expect(warnings).toEqual([]);
@@ -69,3 +70,18 @@ async function pemFile(): Promise<string> {
   await writeFile(path, PEM);
   return path;
 }
+
+const KEYS = `encryptionKeys: [${"a".repeat(64)}]`;
+
+test.each([
+  ["acceptPlaintext: true", "has no effect without encryptionKeys"],
+  [`${KEYS}, acceptPlaintext: true`, "what is not encrypted is believed: whoever can write"],
+  [
+    `url: "redis://localhost", ${KEYS}, acceptPlaintext: "true"`,
+    "what is not encrypted is believed: whoever can write",
+  ],
+])("the start warns of %s", (settings, message) => {
+  const { config, warnings } = parseConfig(`store: { ${settings} }\n${SERVERS}`, {});
+  expect(config.store.acceptsPlaintext).toBe(true);
+  expect(warnings).toEqual([{ path: "store.acceptPlaintext", message: expect.stringContaining(message) }]);
+});

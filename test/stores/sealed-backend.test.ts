@@ -74,8 +74,14 @@ test("the first key writes, and all keys read", async () => {
   await expect(alone.getMany(["task:old"])).rejects.toThrow(StoreUnavailable);
 });
 
-test("what was written before there was a key is still read, and what is claimed stands", async () => {
-  const { backend, sealed } = opened([OLD]);
+test("what was written before there was a key is read where that is wanted, and what is claimed stands", async () => {
+  const { backend } = opened([OLD]);
+  const sealed = new SealedBackend({
+    url: "test:",
+    backend,
+    keyring: new Keyring([OLD]),
+    acceptsPlaintext: true,
+  });
   await backend.set("task:a", { kid: "a", iv: 1, data: "b" }, TTL_MS);
   await backend.claim("end:a", { n: 1 }, TTL_MS);
 
@@ -83,6 +89,35 @@ test("what was written before there was a key is still read, and what is claimed
   expect(await sealed.claim("end:a", { n: 2 }, TTL_MS)).toEqual({ n: 1 });
 });
 
+const KINDS = [
+  "task:a",
+  "task:a:1",
+  "end:a",
+  "own:a:1",
+  "in:a:name",
+  "recipe:a",
+  "told:a",
+  "secret",
+  "replica:a",
+];
+
+test.each([
+  ["an object", { n: 1 }],
+  ["one with more than a sealed value has", { kid: "a", iv: "b", data: "c", more: 1 }],
+  ["one with members of another type", { kid: "a", iv: 1, data: "c" }],
+  ["an empty one", {}],
+])("%s that is not encrypted is believed under no name", async (_, value) => {
+  const { backend, sealed } = opened([OLD]);
+  for (const key of KINDS) {
+    await backend.set(key, value, TTL_MS);
+    await expect(sealed.getMany(["task:none", key])).rejects.toThrow(NOT_ENCRYPTED);
+    await expect(sealed.claim(key, { n: 2 }, TTL_MS)).rejects.toThrow(NOT_ENCRYPTED);
+  }
+});
+
+const NOT_ENCRYPTED = new StoreUnavailable(
+  "store test:: a value is not encrypted, and is not believed without store.acceptPlaintext",
+);
 const UNKNOWN_KEY =
   /^store test:: a value is encrypted with key [\w-]{12}, which is none of the encryptionKeys$/;
 const NO_KEYS = /^store test:: a value is encrypted with key [\w-]{12}, and there are no encryptionKeys$/;
@@ -191,12 +226,24 @@ test("keys are changed in two starts, and then the old one is not needed", async
 
 test("encryption is switched on over tasks that are there", async () => {
   const url = `level:${await directory()}`;
-  const plain = await during(url, undefined, (store) => store.create(newTask()));
+  const [plain, secret] = await during(url, undefined, async (store) => [
+    await store.create(newTask()),
+    await store.secret(),
+  ]);
+  await expect(during(url, [OLD], (store) => store.secret())).rejects.toThrow("is not believed");
 
-  await during(url, [OLD], async (store) => {
+  const migrating = { encryptionKeys: [OLD], acceptsPlaintext: true };
+  await during(url, migrating, async (store) => {
     expect(store.isSealed).toBe(true);
+    expect(await store.secret()).toEqual(secret);
     expect(await store.end(plain, completed("done"))).toMatchObject({ kind: "completed" });
     expect(await store.read(plain.id)).toMatchObject({ outcome: { kind: "completed" } });
+  });
+
+  // Of what was there before, callers keep their names.
+  await during(url, [OLD], async (store) => {
+    expect(await store.secret()).toEqual(secret);
+    await expect(store.read(plain.id)).rejects.toThrow("is not believed");
   });
 
   await expect(openStore(url)).rejects.toThrow("encryptionKeys: not given");
@@ -204,21 +251,23 @@ test("encryption is switched on over tasks that are there", async () => {
 
 test("a check that somebody has put into the place of ours stops the start", async () => {
   const { storage, backend } = opened([OLD]);
-  await sealedOrPlain(backend, [OLD], "test:");
+  await sealedOrPlain(backend, { encryptionKeys: [OLD] }, "test:");
   storage.set(
     "check:encryption",
     storage.get("check:encryption")?.replace(/.{4}"\}/, 'AAAA"}') ?? "",
     TTL_MS,
   );
 
-  await expect(sealedOrPlain(backend, [OLD], "test:")).rejects.toThrow("none of the keys opens");
+  await expect(sealedOrPlain(backend, { encryptionKeys: [OLD] }, "test:")).rejects.toThrow(
+    "none of the keys opens",
+  );
   await expect(backend.getMany([])).rejects.toThrow("closed");
 });
 
 test("nothing of a task can be found on the disk but ids, and without keys everything can", async () => {
   const secrets = ["argument-4711", "answer-4711", "Bearer token-4711", "result-4711", "caller-4711"];
   const [argument, answer, credential, result, caller] = secrets as [string, string, string, string, string];
-  const found = async (keys: readonly ReturnType<typeof newKey>[] | undefined) => {
+  const found = async (keys: ReturnType<typeof newKey>[] | undefined) => {
     const path = await directory();
     const id = await during(`level:${path}`, keys, async (store) => {
       const task = await store.create(
@@ -284,10 +333,10 @@ function flipped(text: string): string {
 
 async function during<T>(
   url: string,
-  encryptionKeys: Parameters<typeof sealedOrPlain>[1],
+  keys: ReturnType<typeof newKey>[] | Parameters<typeof sealedOrPlain>[1] | undefined,
   work: (store: Awaited<ReturnType<typeof openStore>>) => Promise<T>,
 ): Promise<T> {
-  const store = await openStore(url, { encryptionKeys });
+  const store = await openStore(url, Array.isArray(keys) ? { encryptionKeys: keys } : keys);
   try {
     return await work(store);
   } finally {
