@@ -10,6 +10,7 @@ import {
   parseJson,
   type RequestId,
 } from "../protocol/jsonrpc.ts";
+import { CookieJar } from "../upstreams/cookies.ts";
 import { late, toFailure, UpstreamFailure } from "../upstreams/failure.ts";
 import { MAX_MESSAGE_BYTES } from "./sessions.ts";
 
@@ -60,10 +61,12 @@ const MOMENT_MS = 300;
 export class Visitor {
   readonly url: URL;
   readonly options: VisitorOptions;
+  readonly #cookies: CookieJar;
 
   constructor(options: VisitorOptions) {
     this.url = options.url;
     this.options = options;
+    this.#cookies = new CookieJar(options.url);
   }
 
   /** The same for another URL. */
@@ -117,7 +120,7 @@ export class Visitor {
     }
   }
 
-  #request(
+  async #request(
     method: "GET" | "POST" | "DELETE",
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
@@ -126,14 +129,17 @@ export class Visitor {
   ): Promise<Dispatcher.ResponseData> {
     const { url } = this;
     const { dispatcher, headers: given } = this.options;
-    return dispatcher.request({
+    const sent = { accept, "accept-encoding": "identity", ...headers, ...given };
+    const response = await dispatcher.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method,
-      headers: { accept, "accept-encoding": "identity", ...headers, ...given },
+      headers: this.#cookies.addTo(sent, url),
       body,
       signal,
     });
+    this.#cookies.take(url, [response.headers["set-cookie"] ?? []].flat());
+    return response;
   }
 
   async #inTime(ms: number, what: string, visit: (signal: AbortSignal) => Promise<Visit>): Promise<Visit> {

@@ -84,7 +84,12 @@ export interface CallRecipe {
  */
 export interface Checkpoint {
   /** The session of the call; its id is absent where the server has no sessions. */
-  readonly session: { readonly id?: string; readonly protocolVersion: string };
+  readonly session: {
+    readonly id?: string;
+    readonly protocolVersion: string;
+    /** What keeps it at one node of the server, and may be a credential: kept only where nobody can read it. */
+    readonly cookies?: readonly string[];
+  };
   /** Under which the server knows the request, and under which it tells its progress. */
   readonly requestId: RequestId;
   readonly progressToken: RequestId;

@@ -313,7 +313,7 @@ export class TaskEngine {
     let isKept = false;
     const record = await this.#storeWait.through(waiter, () => {
       isKept = isRecipeKept(call, recipe);
-      return this.#store.create(asNewTask(call, task, recipe), id);
+      return this.#store.create(asNewTask(call, task, recipe, this.#store), id);
     });
     this.audit?.created(record, record.rounds !== undefined);
     return this.#custody.take({ call, record, maxResultBytes, isRecipeKept: isKept, recipe });

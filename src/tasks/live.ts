@@ -15,6 +15,7 @@ import type { Progress } from "../upstreams/session.ts";
 import type { Call } from "./call.ts";
 import type { CallEnd } from "./call-end.ts";
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
+import { asSent, storable } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface LiveTaskOptions {
@@ -224,7 +225,8 @@ export class LiveTask {
   #resumption(): Pick<Change, "checkpoint" | "recipe"> {
     const { call, recipe } = this.#options;
     if (recipe === undefined || call.checkpoint === undefined) return {};
-    return { checkpoint: call.checkpoint, ...(this.#isRecipeKept ? {} : { recipe: asSent(recipe) }) };
+    const checkpoint = storable(call.checkpoint, this.#options.store);
+    return { checkpoint, ...(this.#isRecipeKept ? {} : { recipe: asSent(recipe) }) };
   }
 
   /** Whether another gateway has the call by now, because this one was not heard of for too long. @throws StoreUnavailable */
@@ -344,13 +346,6 @@ export class LiveTask {
 
 function nextDelayMs(delayMs: number): number {
   return Math.min(Math.max(delayMs * 2, MIN_RETRY_DELAY_MS), MAX_RETRY_DELAY_MS);
-}
-
-/** What it takes to go on with a call that has been sent. */
-export function asSent(recipe: CallRecipe): CallRecipe {
-  if (recipe.mayRepeat) return recipe;
-  const { params: _, answers: _answers, ...rest } = recipe;
-  return rest;
 }
 
 /** It is written down again and again, and read by a person. */

@@ -1,6 +1,7 @@
-import type { CallRecipe, NewTask } from "../stores/task-store.ts";
+import type { CallRecipe, NewTask, TaskStore } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
-import { asSent, progressMessage } from "./live.ts";
+import { progressMessage } from "./live.ts";
+import { asSent, storable } from "./storable.ts";
 
 /** What is known of a task apart from what its call says. */
 export type CallTask = Omit<
@@ -8,8 +9,13 @@ export type CallTask = Omit<
   "statusMessage" | "inputRequests" | "recipe" | "checkpoint" | "isUnsent"
 >;
 
-/** The task that a call becomes, as the call is now. */
-export function asNewTask(call: Call, task: CallTask, recipe: CallRecipe | undefined): NewTask {
+/** The task that a call becomes, as the call is now, for a store. */
+export function asNewTask(
+  call: Call,
+  task: CallTask,
+  recipe: CallRecipe | undefined,
+  store: Pick<TaskStore, "isSealed">,
+): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
   const statusMessage = call.state === "queued" ? "queued" : begun;
   const { checkpoint, inputRequests } = call;
@@ -17,7 +23,7 @@ export function asNewTask(call: Call, task: CallTask, recipe: CallRecipe | undef
     ...task,
     statusMessage,
     inputRequests,
-    ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint } : {}),
+    ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint: storable(checkpoint, store) } : {}),
     ...(isRecipeKept(call, recipe) ? { recipe: asSent(recipe) } : {}),
   };
 }

@@ -5,6 +5,7 @@ import { Agent, type Dispatcher } from "undici";
 import { Recent } from "../ops/recent.ts";
 import { isJsonRpcError } from "../protocol/errors.ts";
 import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
+import type { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { guardedConnector } from "./guarded-connections.ts";
 import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
@@ -80,6 +81,8 @@ export interface UpstreamFetchOptions {
   readonly maxMessageBytes: number;
   /** How deep it may be nested; 128 unless it is said otherwise. */
   readonly maxDepth?: number | undefined;
+  /** Of the session. Absent: what the server sets is not kept. */
+  readonly cookies?: CookieJar | undefined;
 }
 
 /** What the sender of a request knows of the answer, and wants to know of it. */
@@ -101,24 +104,27 @@ export function upstreamFetch({
   dispatcher,
   maxMessageBytes,
   maxDepth = MAX_DEPTH,
+  cookies,
 }: UpstreamFetchOptions): UpstreamFetch {
   return async (url, init, expected) => {
     const target = new URL(url);
     // All requests of a session have one signal, and a server may ask so much at once that there are many of them.
     if (init?.signal) setMaxListeners(0, init.signal);
+    // What comes compressed could grow without a limit.
+    const sent = { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" };
     const response = await dispatcher
       .request({
         origin: target.origin,
         path: target.pathname + target.search,
         method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
-        // What comes compressed could grow without a limit.
-        headers: { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" },
+        headers: cookies?.addTo(sent, target) ?? sent,
         body: (init?.body ?? null) as string | null,
         signal: init?.signal ?? null,
         highWaterMark: MAX_BEHIND_BYTES,
       })
       .catch((error: unknown) => Promise.reject(toFailure(error)));
     const { statusCode: status, headers, body } = response;
+    cookies?.take(target, [headers["set-cookie"] ?? []].flat());
     // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
     body.on("error", () => {});
     if (headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity") {

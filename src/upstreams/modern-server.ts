@@ -4,6 +4,7 @@ import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from
 import { isObject } from "../protocol/jsonrpc.ts";
 import { declaresTasks, envelopeOf } from "../protocol/modern.ts";
 import { ToolCatalogue } from "./catalogue.ts";
+import { CookieJar } from "./cookies.ts";
 import { late, toFailure, UpstreamFailure } from "./failure.ts";
 import { upstreamFetch } from "./fetch.ts";
 import { inTime } from "./in-time.ts";
@@ -43,6 +44,8 @@ export interface ModernAsking {
   readonly params: JsonObject;
   /** Headers that the client's request came with and that go along, if they are not computed anew. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Of the call that the request is a part of. Absent: what the server sets is not kept. */
+  readonly cookies?: CookieJar;
   /** Closes the stream when it is aborted, which cancels the request. */
   readonly signal: AbortSignal;
   onNotification(notification: JsonRpcNotification): void;
@@ -79,8 +82,10 @@ export class ModernServer {
 
   /** What a call needs in place of a session. `headers`: those of the client's request that go along. */
   lease(owner: ModernOwner, headers: Readonly<Record<string, string>>, holder: SessionHolder): Lease {
+    // The rounds of a call had better come to the same node of the server.
+    const cookies = new CookieJar(this.#options.url);
     const session = new ModernSession({
-      send: (method, params, listener) => this.ask(owner, { ...listener, method, params, headers }),
+      send: (method, params, listener) => this.ask(owner, { ...listener, method, params, headers, cookies }),
       nextId: () => this.nextId(),
       holder,
     });
@@ -134,7 +139,7 @@ export class ModernServer {
 
   async #post(
     owner: ModernOwner,
-    { id, method, params, headers: given = {}, signal, ...listener }: ModernAsking,
+    { id, method, params, headers: given = {}, cookies, signal, ...listener }: ModernAsking,
     computed: Readonly<Record<string, string>>,
   ): Promise<JsonRpcResponse> {
     const { url, headers, nextDispatcher, maxMessageBytes, maxDepth } = this.#options;
@@ -149,7 +154,12 @@ export class ModernServer {
         {
           url,
           headers: { ...given, ...owner.headers, ...headers, ...computed },
-          fetch: upstreamFetch({ dispatcher: nextDispatcher(owner.headers), maxMessageBytes, maxDepth }),
+          fetch: upstreamFetch({
+            dispatcher: nextDispatcher(owner.headers),
+            maxMessageBytes,
+            maxDepth,
+            cookies,
+          }),
           signal: stopped.signal,
           ...listener,
         },

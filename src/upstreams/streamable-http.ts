@@ -5,6 +5,7 @@ import {
 } from "@modelcontextprotocol/client";
 import { within } from "../ops/within.ts";
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
+import type { CookieJar } from "./cookies.ts";
 import { Exchange, type ExchangeContext, type Reconnecting, rejectAsFailure } from "./exchange.ts";
 import { UpstreamFailure } from "./failure.ts";
 import type { Expected, UpstreamFetch } from "./fetch.ts";
@@ -25,6 +26,8 @@ export interface StreamableHttpOptions {
   /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
+  /** Which `fetch` keeps. Absent: they are not ours to keep. */
+  readonly cookies?: CookieJar;
   /** A session that is open already. */
   readonly joined?: JoinedSession;
   /** Whether that session was opened by a gateway, and so is ours to listen to and to end. Absent: it is a client's own. */
@@ -139,8 +142,12 @@ export class StreamableHttpWire implements Wire, PickUp {
   /** As others can speak in it. */
   get #session(): JoinedSession {
     const { sessionId } = this.#main;
-    const protocolVersion = this.#version ?? "";
-    return sessionId === undefined ? { protocolVersion } : { id: sessionId, protocolVersion };
+    const cookies = this.#options.cookies?.toSetCookies();
+    return {
+      ...(sessionId === undefined ? {} : { id: sessionId }),
+      protocolVersion: this.#version ?? "",
+      ...(cookies === undefined ? {} : { cookies }),
+    };
   }
 
   async #untilListening(begin: () => Promise<void>): Promise<void> {

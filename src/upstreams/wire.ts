@@ -13,6 +13,8 @@ export interface Asking {
 export interface JoinedSession {
   readonly id?: string;
   readonly protocolVersion: string;
+  /** Those that the server has set in a session of ours, as values of `Set-Cookie`. May be credentials. */
+  readonly cookies?: readonly string[];
 }
 
 /** What there is to resume where the wire has no `pickUp`. */

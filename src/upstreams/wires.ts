@@ -1,10 +1,11 @@
 import type { Logger } from "pino";
-import type { UpstreamConfig } from "../config/config.ts";
+import type { HttpUpstreamConfig, UpstreamConfig } from "../config/config.ts";
+import { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure, wantsLogin } from "./failure.ts";
 import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
-import { type StreamableHttpOptions, StreamableHttpWire } from "./streamable-http.ts";
+import { StreamableHttpWire } from "./streamable-http.ts";
 import type { JoinedSession, Wire } from "./wire.ts";
 
 export interface WiresOptions {
@@ -48,7 +49,7 @@ export class Wires {
   /** Goes on with a session that another process of ours has opened. @throws UpstreamFailure */
   async rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>): Promise<T> {
     if (!this.isStreamable) throw notStreamable();
-    return use(this.#streamable(headers, { joined, isOurs: true }));
+    return use(this.#streamable(headers, joined));
   }
 
   /** Opens a session on a new wire. @throws UpstreamFailure */
@@ -66,9 +67,9 @@ export class Wires {
     }
   }
 
-  /** A wire to a session that a client has opened over Streamable HTTP. */
+  /** A wire to a session that a client has opened over Streamable HTTP: its cookies are the client's to keep, and among its headers. */
   join(headers: Headers, joined: JoinedSession): Wire {
-    return this.#streamable(headers, { joined });
+    return new StreamableHttpWire({ ...this.#http(headers), joined });
   }
 
   async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {
@@ -98,20 +99,39 @@ export class Wires {
     }
   }
 
-  #streamable(headers: Headers, session: Pick<StreamableHttpOptions, "joined" | "isOurs"> = {}): Wire {
-    return new StreamableHttpWire({ ...this.#http(headers), ...session });
+  /** @param rejoined what another process of ours has opened */
+  #streamable(headers: Headers, rejoined?: JoinedSession): Wire {
+    const cookies = this.#jar();
+    if (rejoined === undefined) return new StreamableHttpWire({ ...this.#http(headers, cookies), cookies });
+    cookies.take(this.#server.url, rejoined.cookies ?? []);
+    return new StreamableHttpWire({
+      ...this.#http(headers, cookies),
+      cookies,
+      joined: rejoined,
+      isOurs: true,
+    });
   }
 
   #sse(headers: Headers, openingMs?: number): Wire {
-    const options = this.#http(headers);
+    const options = this.#http(headers, this.#jar());
     return new SseWire(openingMs === undefined ? options : { ...options, openingMs });
   }
 
-  #http(headers: Headers) {
-    const { config, agents, maxMessageBytes, maxDepth } = this.#options;
+  #jar(): CookieJar {
+    return new CookieJar(this.#server.url);
+  }
+
+  get #server(): HttpUpstreamConfig {
+    const { config } = this.#options;
     if (config.transport === "stdio") throw new Error(`${config.command} has no url`);
-    const fetch = upstreamFetch({ dispatcher: agents.next(headers), maxMessageBytes, maxDepth });
-    return { url: config.url, headers: { ...headers, ...config.headers }, fetch };
+    return config;
+  }
+
+  #http(headers: Headers, cookies?: CookieJar) {
+    const { agents, maxMessageBytes, maxDepth } = this.#options;
+    const server = this.#server;
+    const fetch = upstreamFetch({ dispatcher: agents.next(headers), maxMessageBytes, maxDepth, cookies });
+    return { url: server.url, headers: { ...headers, ...server.headers }, fetch };
   }
 }
 
