@@ -11,6 +11,7 @@ import type { Identify } from "./edge/callers/identify.ts";
 import { documentsFor, identifierFor } from "./edge/callers/open.ts";
 import { mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
+import { headerScreen, screened, screenedAfter } from "./edge/header-screen.ts";
 import { Visits } from "./edge/visits.ts";
 import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
@@ -162,7 +163,11 @@ async function openHttp(
   { log = createLog(config.log.level), identify: given }: GatewayOptions,
 ) {
   const core = await openCore(config, log);
-  const identify = given ?? identifierFor(config, { secret: core.secret, log });
+  const screen = headerScreen(config);
+  const identify =
+    given === undefined
+      ? screened(identifierFor(config, { secret: core.secret, log }), screen)
+      : screenedAfter(given, screen);
   const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
   const pairs = new PairedHttp();

@@ -28,7 +28,7 @@ export const callersSection = section({
   ),
   trustedProxies: setting(
     list(text("an address or a network such as 10.0.0.0/8", isNetwork).meta({ values: "network" })),
-    "With `identify: header`: from where the header is believed. Requests from elsewhere are refused.",
+    "Addresses and networks of proxies. `Forwarded`, `X-Forwarded-*` and `X-Real-IP` reach the server from there alone, and are dropped when they come from elsewhere. With `identify: header` it is there that the header is believed, and requests from elsewhere are refused.",
     callerDefaults.trustedProxies,
   ),
   jwt: section({
@@ -61,17 +61,18 @@ type CallersFile = ReturnType<typeof callersSection.parse>;
 
 export function resolveCallers(given: CallersFile = {}): CallersConfig {
   const { identify = callerDefaults.identify, header = callerDefaults.header, trustedProxies = [] } = given;
+  const proxies = trustedProxies.length === 0 ? {} : { trustedProxies };
   switch (identify) {
     case "anonymous":
-      return { identify };
+      return { identify, ...proxies };
     case "auto":
     case "authorization":
-      return { identify, ...(given.jwt === undefined ? {} : { jwt: resolveIssuer(given.jwt) }) };
+      return { identify, ...proxies, ...(given.jwt === undefined ? {} : { jwt: resolveIssuer(given.jwt) }) };
     case "header":
       return { identify, header, trustedProxies };
     case "jwt": {
       const { jwt = {} } = given;
-      return { identify, ...resolveIssuer(jwt), scopes: jwt.scopes ?? callerDefaults.jwt.scopes };
+      return { identify, ...proxies, ...resolveIssuer(jwt), scopes: jwt.scopes ?? callerDefaults.jwt.scopes };
     }
   }
 }
@@ -116,7 +117,6 @@ export function callerWarnings(document: unknown): readonly Problem[] {
   const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
   const unused = [
     [["header"], ["header"]],
-    [["trustedProxies"], ["header"]],
     [["jwt"], ["jwt", ...BY_CREDENTIAL]],
     [["jwt", "scopes"], ["jwt"]],
   ] as const;

@@ -47,13 +47,23 @@ export interface ListenConfig {
 
 /** How callers are told apart. */
 export type CallersConfig =
-  | { readonly identify: "anonymous" }
+  | AnonymousCallersConfig
   | CredentialCallersConfig
   | HeaderCallersConfig
   | JwtCallersConfig;
 
+interface BehindProxies {
+  /** Addresses and networks (`10.0.0.0/8`, `::1`) from which what proxies say in headers is believed. Absent: none. */
+  readonly trustedProxies?: readonly string[];
+}
+
+/** Callers are not told apart. */
+export interface AnonymousCallersConfig extends BehindProxies {
+  readonly identify: "anonymous";
+}
+
 /** Callers are told apart by the credential that the server takes. */
-export interface CredentialCallersConfig {
+export interface CredentialCallersConfig extends BehindProxies {
   readonly identify: "auto" | "authorization";
   /** Whose tokens name their subject, whatever the server's metadata say. */
   readonly jwt?: TrustedIssuer;
@@ -69,7 +79,7 @@ export interface HeaderCallersConfig {
 }
 
 /** Callers have tokens that the gateway itself verifies. */
-export interface JwtCallersConfig extends TrustedIssuer {
+export interface JwtCallersConfig extends TrustedIssuer, BehindProxies {
   readonly identify: "jwt";
   readonly scopes: readonly string[];
 }

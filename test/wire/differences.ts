@@ -152,9 +152,10 @@ const ODD: readonly Listed[] = [
   },
   {
     difference:
-      /^body - (?:"Accept-Encoding: gzip, br",\s+)?"TE: trailers",\s+"Proxy-Authorization: Basic x"/,
+      /^body - "Forwarded: for=1",\s+(?:"Accept-Encoding: gzip, br",\s+)?"TE: trailers",\s+"Proxy-Authorization: Basic x"/,
     where: withOdd,
-    reason: "Headers of the client's connection end there; a stream to listen on is asked for uncompressed.",
+    reason:
+      "Headers of the client's connection end there, and those that only a trusted proxy may set; a stream to listen on is asked for uncompressed.",
   },
   {
     difference: 'body - "Transfer-Encoding: chunked" + "Content-Length: 2"',

@@ -62,15 +62,15 @@ test("what may be said in parts is", async () => {
     ["Host", "127.0.0.1"],
     ["Accept", "application/json"],
     ["Accept", "text/event-stream"],
-    ["X-Forwarded-For", "10.0.0.1"],
-    ["X-Forwarded-For", "10.0.0.2"],
+    ["X-Tags", "10.0.0.1"],
+    ["X-Tags", "10.0.0.2"],
     ["__proto__", "x"],
     ["constructor", "y"],
   ];
   expect(await post(url, "/mcp", lines, "{}")).toMatch(/^HTTP\/1\.1 200 /);
   expect(reached()[0]?.headers).toMatchObject({
     accept: "application/json, text/event-stream",
-    "x-forwarded-for": "10.0.0.1, 10.0.0.2",
+    "x-tags": "10.0.0.1, 10.0.0.2",
   });
 });
 
