@@ -2,8 +2,9 @@ import { fromServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import { ofNoType, withoutEnvelope } from "../protocol/legacy.ts";
 import { MODERN_VERSIONS, modernResult, withCacheHints, withTasks } from "../protocol/modern.ts";
+import { withTraceContext } from "../protocol/request-headers.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
-import { type Exchange, type Lane, ownerOf, serverInfo } from "./lane.ts";
+import { type Exchange, type Lane, ownerOf, ownHeaders, serverInfo } from "./lane.ts";
 
 /** `server/discover`: what the legacy server said in its handshake, with tasks (2026-07-28, Discovery). */
 export const discover: Lane = async (exchange) => {
@@ -48,7 +49,9 @@ export function rejectAsRpcError(error: unknown): Promise<never> {
 async function ask(exchange: Exchange): Promise<JsonObject> {
   const { route, method, params } = exchange;
   const control = route.upstream.control(ownerOf(exchange));
-  const response = await control.ask(method, withoutEnvelope(params)).catch(rejectAsRpcError);
+  const headers = ownHeaders(exchange);
+  const sent = withTraceContext(withoutEnvelope(params), headers);
+  const response = await control.ask(method, sent, { headers }).catch(rejectAsRpcError);
   if ("error" in response) throw fromServer(response.error);
   return ofNoType(response.result);
 }

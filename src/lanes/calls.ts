@@ -5,6 +5,7 @@ import { checkParamHeaders, givenParamHeaders } from "../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
 import { legacyParams } from "../protocol/legacy.ts";
 import { callParams, declaresTasks, isLogged, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
+import { withTraceContext } from "../protocol/request-headers.ts";
 import { StoreUnavailable, type TaskId } from "../stores/task-store.ts";
 import { Call, type CallListener } from "../tasks/call.ts";
 import type { CallTask } from "../tasks/engine.ts";
@@ -23,6 +24,7 @@ import {
   type Exchange,
   type Lane,
   ownerOf,
+  ownHeaders,
   partyOf,
   waiterOf,
 } from "./lane.ts";
@@ -136,9 +138,10 @@ function newCall(
   const level = envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel };
   const repeatable = mayRepeat ? { mayRepeat } : {};
   const told = { method, capabilities, headers: owner.headers, ...repeatable };
+  const own = ownHeaders(exchange);
   const shared = { slots: sharedSlots(exchange), caller, capabilities, method, maxRuntimeMs };
   if (server !== undefined) {
-    const given = headers === undefined ? {} : givenParamHeaders(headers);
+    const given = headers === undefined ? own : { ...own, ...givenParamHeaders(headers) };
     const lease = async (holder: SessionHolder) => server.lease(owner, given, holder);
     const sent = callParams(params);
     return new Call({
@@ -149,9 +152,10 @@ function newCall(
       isModern: true,
     });
   }
-  const sent = legacyParams(params);
+  const sent = withTraceContext(legacyParams(params), own);
   return new Call({
     ...shared,
+    headers: own,
     lease: (holder, over) => route.upstream.lease(owner, holder, over),
     params: sent,
     answers,

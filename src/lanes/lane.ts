@@ -12,6 +12,7 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
+import { requestHeaders } from "../protocol/request-headers.ts";
 import type { Party } from "../quotas/party.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import type { TaskTerms } from "../stores/task-store.ts";
@@ -146,6 +147,11 @@ export function serverMeta({ upstream }: Route): JsonObject {
 /** The server's own identity; the gateway's only while the server has never been reached. */
 export function serverInfo(upstream: Upstream): ServerInfo {
   return upstream.serverInfo ?? GATEWAY;
+}
+
+/** The headers that go along with this request to the server, and with no other. */
+export function ownHeaders({ headers, route }: Pick<Exchange, "headers" | "route">): SessionOwner["headers"] {
+  return headers === undefined ? {} : requestHeaders(headers, route.config.upstream.forwardHeaders);
 }
 
 export function ownerOf({ caller, envelope }: Exchange): SessionOwner {

@@ -1,6 +1,7 @@
 import type { ToolPolicy } from "../config/config.ts";
 import { isJsonRpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+import { namesOneRequest } from "../protocol/request-headers.ts";
 import type { CallRecipe } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
@@ -30,7 +31,7 @@ const MIN_TTL_MS = 1_000;
 
 /** Headers of a client, or of a proxy before us, that are no credentials, and that no server needs to know again. */
 const SAYS_NOTHING_SECRET =
-  /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|trace(?:parent|state)|user-agent|via|x-forwarded-.*|x-real-ip|x-request-id)$/;
+  /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
 
 /** What of 2025-11-25 the gateway answers, or has a part in. */
 export const LANES_2025: Readonly<Record<string, (request: SessionRequest) => Promise<void>>> = {
@@ -166,7 +167,9 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
 
 /** What it takes for another gateway to make the call in the client's session, or to pick it up there. */
 function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, mayRepeat: boolean): CallRecipe {
-  const own = Object.entries(headers).filter(([name]) => !SAYS_NOTHING_SECRET.test(name));
+  const own = Object.entries(headers).filter(
+    ([name]) => !SAYS_NOTHING_SECRET.test(name) && !namesOneRequest(name),
+  );
   return {
     method: "tools/call",
     params,

@@ -20,6 +20,8 @@ export interface SendingOptions {
   readonly method: string;
   readonly params: JsonObject;
   readonly logLevel?: string;
+  /** Headers that go along with this request only. Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Where to go on with a request that another process has sent. Absent: it is sent from here. */
   readonly resume?: Checkpoint;
   /** Where the session of `resume` comes from. */
@@ -177,7 +179,7 @@ export class Sending {
   async #send(lease: Lease): Promise<JsonRpcResponse> {
     this.#refuseWhenOver();
     this.#lease = lease;
-    const { method, params, logLevel } = this.#options;
+    const { method, params, logLevel, headers } = this.#options;
     if (logLevel !== undefined) {
       await lease.session.setLogLevel(logLevel);
       this.#refuseWhenOver();
@@ -190,6 +192,7 @@ export class Sending {
     this.#mayHaveBegun = true;
     this.#request = lease.session.request(method, params, {
       ...this.#sender.listener,
+      ...(headers === undefined ? {} : { headers }),
       onPlace: (place) => this.#reach(place),
     });
     this.#sender.onSent();

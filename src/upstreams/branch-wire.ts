@@ -135,10 +135,10 @@ class BranchWire implements Wire {
     return this.#wire.tell(message);
   }
 
-  ask(request: JsonRpcRequest, { onAccepted = () => {} }: AskListener = {}): Asking {
+  ask(request: JsonRpcRequest, { headers, onAccepted = () => {} }: AskListener = {}): Asking {
     this.#waiting.set(request.id, (answer) => this.onMessage(answer));
     // The session ends with its client's end here, so nobody else can pick anything up in it.
-    const asking = this.#wire.ask(request, { onAccepted });
+    const asking = this.#wire.ask(request, headers === undefined ? { onAccepted } : { headers, onAccepted });
     const stop = () => {
       this.#stops.delete(stop);
       this.#waiting.delete(request.id);

@@ -9,7 +9,7 @@ import { ToolCatalogue } from "./catalogue.ts";
 import type { ServerDescription } from "./description.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
-import type { CallSession, Session, SessionHolder } from "./session.ts";
+import type { CallSession, RequestListener, Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
@@ -86,11 +86,15 @@ export class ControlSession implements SessionHolder {
    * Asks something that may be asked twice.
    * @throws UpstreamFailure
    */
-  async ask(method: string, params?: JsonObject): Promise<JsonRpcResponse> {
+  async ask(
+    method: string,
+    params?: JsonObject,
+    how: Pick<RequestListener, "headers"> = {},
+  ): Promise<JsonRpcResponse> {
     let isGone = false;
     const attempt = () =>
       this.#use((session) =>
-        answerInTime(session, method, params).catch((error: unknown) => {
+        answerInTime(session, method, params, how).catch((error: unknown) => {
           // Somebody else may have found out first that the session is gone, and have ended it under us.
           isGone = !session.isUsable || isForgotten(toFailure(error));
           if (isGone) void session.close();
@@ -205,8 +209,9 @@ function answerInTime(
   session: Session,
   method: string,
   params: JsonObject | undefined,
+  how: Pick<RequestListener, "headers">,
 ): Promise<JsonRpcResponse> {
-  const request = session.request(method, params);
+  const request = session.request(method, params, how);
   return inTime(ANSWER_TIMEOUT_MS, request.response, () => {
     request.cancel("timed out");
     const late = `The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`;

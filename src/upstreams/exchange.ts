@@ -120,6 +120,7 @@ export class Exchange {
       const { lastEventId } = this.#log;
       if (init?.method === "GET" && lastEventId !== undefined)
         (init.headers as Headers).set("last-event-id", lastEventId);
+      if (init?.method === "POST") addMissing(init.headers as Headers, this.#listener.headers);
       const response = await this.#context.fetch(url, init, expected).catch((error: unknown) => {
         // What refuses to resume a stream once will refuse it again: the answer is lost.
         if (init?.method === "GET" && isRefusal(error)) this.#stream.end(lost(error));
@@ -130,6 +131,11 @@ export class Exchange {
       return response;
     };
   }
+}
+
+/** What the configuration sets, or the caller's credentials consist of, is there already, and stands. */
+function addMissing(headers: Headers, own: AskListener["headers"] = {}): void {
+  for (const [name, value] of Object.entries(own)) if (!headers.has(name)) headers.set(name, value);
 }
 
 export function rejectAsFailure(error: unknown): Promise<never> {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { namesOneRequest } from "../protocol/request-headers.ts";
 
 /**
  * Names the partition of a request, of which the others never use its connections: a digest of everything that a server may tell its
@@ -10,7 +11,8 @@ export function partitionOf(rawHeaders: readonly string[]): string {
   const telling: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? "").toLowerCase();
-    if (!TELLS_NOBODY_APART.test(name)) telling.push(`${name}:${rawHeaders[at + 1] ?? ""}`);
+    if (!TELLS_NOBODY_APART.test(name) && !namesOneRequest(name))
+      telling.push(`${name}:${rawHeaders[at + 1] ?? ""}`);
   }
   if (telling.length === 0) return "";
   return createHash("sha256").update(telling.sort().join("\n")).digest("base64url");
@@ -21,8 +23,5 @@ const TELLS_NOBODY_APART = new RegExp(
     "accept(?:-.*)?|cache-control|connection|content-.*|date|expect|host|keep-alive|last-event-id|origin|pragma|priority|range|referer",
     "if-.*|sec-.*|te|trailer|transfer-encoding|upgrade(?:-insecure-requests)?|user-agent|via|dnt",
     "mcp-(?:method|name|param-.*|protocol-version)",
-    // They change with every request, and name it, not its sender.
-    "traceparent|tracestate|baggage|b3|x-b3-.*|uber-trace-id|sentry-trace|x-datadog-.*|cf-ray|x-amz-cf-id",
-    "(?:x-)?(?:request|correlation|trace|amzn-trace|cloud-trace)-(?:id|context)",
   ].join("|")})$`,
 );

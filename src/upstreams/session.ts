@@ -56,6 +56,8 @@ export interface RequestPlace extends EventPlace {
 
 /** What can be heard of a request, apart from its answer. */
 export interface RequestListener {
+  /** Headers that go along with this request only, where the transport has any. Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   onProgress?(progress: Progress): void;
   /** The server has taken it: from here on it answers, or the stream breaks. */
   onAccepted?(): void;
@@ -245,14 +247,15 @@ export class Session implements ResumingSession {
   #await(
     id: RequestId,
     progressToken: unknown,
-    { onProgress = () => {}, onAccepted = () => {}, onPlace }: RequestListener,
+    { headers, onProgress = () => {}, onAccepted = () => {}, onPlace }: RequestListener,
     ask: (hears: AskListener) => Asking,
   ): UpstreamRequest {
     const onEvent = (place: EventPlace) => {
       // The client's own token is passed on, whatever it is.
       if (isRequestId(progressToken)) onPlace?.({ ...place, requestId: id, progressToken });
     };
-    const { ended, stop } = ask(onPlace === undefined ? { onAccepted } : { onAccepted, onEvent });
+    const own = headers === undefined ? {} : { headers };
+    const { ended, stop } = ask({ ...own, onAccepted, ...(onPlace === undefined ? {} : { onEvent }) });
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {
       this.#pending.set(id, { progressToken, resolve, reject, onProgress });
       ended.then(

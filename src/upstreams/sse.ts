@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { setMaxListeners } from "node:events";
 import { type JSONRPCMessage, SSEClientTransport, SseError } from "@modelcontextprotocol/client";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
@@ -27,6 +28,8 @@ export class SseWire implements Wire {
   onGarbage: Wire["onGarbage"] = () => {};
   onLost: Wire["onLost"] = () => {};
 
+  /** The headers of the message that is being sent: the transport knows those of the session only. */
+  readonly #own = new AsyncLocalStorage<AskListener["headers"]>();
   readonly #transport: SSEClientTransport;
   readonly #fetch: UpstreamFetch;
   readonly #openingMs: number;
@@ -63,7 +66,7 @@ export class SseWire implements Wire {
     return this.#send(message);
   }
 
-  ask(request: JsonRpcRequest, { onAccepted = () => {} }: AskListener = {}): Asking {
+  ask(request: JsonRpcRequest, { headers, onAccepted = () => {} }: AskListener = {}): Asking {
     let stop = () => {};
     const ended = new Promise<void>((resolve, reject) => {
       this.#asked.add(reject);
@@ -72,7 +75,9 @@ export class SseWire implements Wire {
         resolve();
       };
       // The answer may overtake the acknowledgement, which then is of no interest.
-      this.#send(request).then(() => this.#asked.has(reject) && onAccepted(), reject);
+      this.#own
+        .run(headers, () => this.#send(request))
+        .then(() => this.#asked.has(reject) && onAccepted(), reject);
     });
     return { ended, stop };
   }
@@ -115,7 +120,10 @@ export class SseWire implements Wire {
   async #request(url: string | URL, given: RequestInit | undefined): Promise<Response> {
     // The transport's own signals do not reach a stream that it has given up itself.
     const init = { ...given, signal: this.#life.signal };
-    if (init.method === "POST") return this.#fetch(url, init);
+    if (init.method === "POST") {
+      const headers = { ...this.#own.getStore(), ...Object.fromEntries(new Headers(init.headers)) };
+      return this.#fetch(url, { ...init, headers });
+    }
     try {
       const expected = {
         answerTo: "",

@@ -31,6 +31,8 @@ export interface EventPlace {
 
 /** What can be heard of a request's own stream, apart from its messages. None may throw. */
 export interface AskListener {
+  /** Headers that go along with this request only, where the transport has any. Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The server has not refused the request. */
   onAccepted?(): void;
   /**
