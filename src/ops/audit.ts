@@ -1,5 +1,6 @@
 import { createHash, createHmac } from "node:crypto";
 import type { Logger } from "pino";
+import { loggableDetails } from "./one-line.ts";
 
 export interface AuditOptions {
   readonly log: Logger;
@@ -41,6 +42,9 @@ export type RefusalReason =
   | "forbidden"
   | "limit";
 
+/** Twice what the name of a tool should have (Tools §Tool Names). */
+const MAX_CHARS = 256;
+
 /**
  * Who did what to which task, a line of the log for each (`log.audit`):
  *
@@ -56,6 +60,8 @@ export type RefusalReason =
  *
  * Never with arguments, results, questions, answers, headers or credentials. The lines are written whatever the level of the log,
  * since whoever wants them wants all of them.
+ *
+ * What a client chooses, such as the name of a tool, is cut after `MAX_CHARS` characters, and control characters are escaped.
  *
  * A task is named as `taskName` names it: the id itself is the only key to a task where callers are not told apart, and a log has
  * more readers than the store.
@@ -112,7 +118,7 @@ export class Audit {
   }
 
   #write(event: string, details: object): void {
-    this.#log.info({ audit: event, ...details });
+    this.#log.info({ audit: event, ...loggableDetails(details, MAX_CHARS) });
   }
 
   #nameOf(caller: string): string {

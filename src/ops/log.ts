@@ -1,9 +1,29 @@
 import type { Writable } from "node:stream";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { loggable, loggableDetails } from "./one-line.ts";
 
-/** Logs JSON lines: to standard error unless told otherwise, so that standard output stays free for what the command prints. */
+/** Of one text in a line; a line of a server's standard error has as many. */
+const MAX_CHARS = 4_200;
+
+/**
+ * Logs JSON lines: to standard error unless told otherwise, so that standard output stays free for what the command prints.
+ * Texts in them are bounded, and control characters escaped, whoever chose them.
+ */
 export function createLog(level: string, to: DestinationStream = destination({ fd: 2, sync: true })): Logger {
-  return pino({ level, base: null }, to);
+  return pino(
+    {
+      level,
+      base: null,
+      formatters: { log: (details) => loggableDetails(details, MAX_CHARS) },
+      hooks: {
+        logMethod(args, method) {
+          const plain = args.map((arg) => (typeof arg === "string" ? loggable(arg, MAX_CHARS) : arg));
+          method.apply(this, plain as typeof args);
+        },
+      },
+    },
+    to,
+  );
 }
 
 /** What may wait to be read. */

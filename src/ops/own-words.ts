@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { loggable } from "./one-line.ts";
 
 /**
  * A logger that tells of an error (`err`) what it is, where it was and what the gateway says of it, and nothing else: the words of a
@@ -8,6 +9,8 @@ export function inOwnWords(log: Logger): Logger {
   return log.child({}, { serializers: { err: told } });
 }
 
+/** Of one message. */
+const MAX_CHARS = 2_000;
 /** Deep enough for whatever has a reason to be told. */
 const MAX_CAUSES = 5;
 /** Their messages repeat what they complain of. */
@@ -41,5 +44,5 @@ function told(thrown: unknown, depth = 0): Told {
 /** Messages that say what was expected end with what came instead. */
 function ownPart(name: string, message: string): string {
   const ours = REPEATING.has(name) ? message.replace(/:[\s\S]*$/, "") : message;
-  return ours.replace(/,? got ["{[][\s\S]*$/, "");
+  return loggable(ours.replace(/,? got ["{[][\s\S]*$/, ""), MAX_CHARS);
 }

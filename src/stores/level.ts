@@ -1,14 +1,15 @@
-import { mkdir } from "node:fs/promises";
 import { ClassicLevel } from "classic-level";
 import { CellStore } from "./cell-store.ts";
 import { KeyvBackend } from "./keyv-backend.ts";
 import { LevelStorage } from "./level-storage.ts";
 import type { StoreOptions } from "./options.ts";
+import { makeFilesPrivate, makePrivate } from "./private-directory.ts";
 import { sealedOrPlain } from "./sealed.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /**
- * Opens a store in a directory of its own, relative to the working directory; creates the directory when it is missing.
+ * Opens a store in a directory of its own, relative to the working directory; creates the directory when it is missing,
+ * for its owner only.
  * One process at a time: the lock goes with the process, however it ends.
  *
  * Rejects with an `Error` that names the url and what is wrong, and has what the system said as its cause.
@@ -18,18 +19,21 @@ export async function openLevelStore(
   path: string,
   options: StoreOptions = {},
 ): Promise<TaskStore> {
-  const db = await openDirectory(path).catch((cause: unknown) => {
-    throw new Error(`store ${url}: ${explain(cause)}`, { cause });
-  });
+  const db = await openDirectory(path, (fault) => options.warn?.(`store ${url}: ${fault}`)).catch(
+    (cause: unknown) => {
+      throw new Error(`store ${url}: ${explain(cause)}`, { cause });
+    },
+  );
   const plain = new KeyvBackend(url, new LevelStorage(db, options));
   return CellStore.open({ ...options, url, ...(await sealedOrPlain(plain, options, url)) });
 }
 
-async function openDirectory(path: string): Promise<ClassicLevel> {
-  // Results can be anybody's secrets: a directory made here is for its owner only.
-  await mkdir(path, { recursive: true, mode: 0o700 });
+async function openDirectory(path: string, warn: (fault: string) => void): Promise<ClassicLevel> {
+  const fault = await makePrivate(path);
+  if (fault !== undefined) warn(fault);
   const db = new ClassicLevel(path);
   await db.open();
+  await makeFilesPrivate(path);
   return db;
 }
 

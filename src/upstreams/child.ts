@@ -84,10 +84,14 @@ export class Child {
     const closed = once(child, "close");
     this.#left = once(child, "exit").then(([code, signal]) => ({ code, signal }));
     this.exited = this.#left.then(async (exit) => {
-      if (this.#ending === undefined) this.#log.warn(exit, "the server has exited");
+      const isExpected = this.#ending !== undefined;
       void this.end();
       await within(DRAIN_MS, closed);
       this.#stderr.end();
+      // Only of one that failed: what a server says last is then about itself, and not about somebody's call.
+      const stderr = exit.code === 0 ? [] : this.#stderr.lastLines;
+      if (!isExpected)
+        this.#log.warn(stderr.length === 0 ? exit : { ...exit, stderr }, "the server has exited");
       return exit;
     });
   }

@@ -7,9 +7,13 @@ const MAX_LINE_BYTES = 4_096;
 const MAX_LINES_A_SECOND = 100;
 const MAX_LAST_WORDS = 200;
 
+/** What is told of a server that came to its end: enough for the place and the reason. */
+const MAX_LAST_LINES = 5;
+
 /**
  * What a server writes to stderr, put into the log line by line. That it is written there says nothing of its weight
- * (2025-11-25, Transports §stdio). Of a flood the first lines of each second are kept, and the others counted.
+ * (2025-11-25, Transports §stdio), and many servers write every request there: so it is written at `debug` only. Of a flood the
+ * first lines of each second are kept, and the others counted.
  */
 export class StderrLog {
   readonly #log: Logger;
@@ -18,7 +22,7 @@ export class StderrLog {
   readonly #lines = new LineSplitter(MAX_LINE_BYTES);
   #second = { since: Number.NEGATIVE_INFINITY, lines: 0 };
   #leftOut = 0;
-  #lastWords: string | undefined;
+  #lastLines: string[] = [];
 
   /**
    * @param now in milliseconds; only differences count
@@ -32,7 +36,12 @@ export class StderrLog {
 
   /** The last line that may say why the server came to its end, without colours and of a length to be passed on. */
   get lastWords(): string | undefined {
-    return this.#lastWords?.slice(0, MAX_LAST_WORDS);
+    return this.#lastLines.at(-1);
+  }
+
+  /** The last of those lines, in their order. */
+  get lastLines(): readonly string[] {
+    return this.#lastLines;
   }
 
   take(chunk: Buffer): void {
@@ -48,13 +57,14 @@ export class StderrLog {
   #say(bytes: Buffer, isCut: boolean): void {
     const text = masked(stripVTControlCharacters(bytes.toString("utf8")).trimEnd(), this.#secrets);
     if (text === "") return;
-    if (isTelling(text)) this.#lastWords = text;
+    if (isTelling(text))
+      this.#lastLines = [...this.#lastLines, text.slice(0, MAX_LAST_WORDS)].slice(-MAX_LAST_LINES);
     if (!this.#hasRoom()) {
       this.#leftOut += 1;
       return;
     }
     this.#admitGap();
-    this.#log.info({ stderr: isCut ? `${text}…` : text }, "the server says");
+    this.#log.debug({ stderr: isCut ? `${text}…` : text }, "the server says");
   }
 
   #hasRoom(): boolean {
@@ -66,7 +76,7 @@ export class StderrLog {
 
   #admitGap(): void {
     if (this.#leftOut === 0) return;
-    this.#log.warn({ lines: this.#leftOut }, "the server says too much: lines left out");
+    this.#log.debug({ lines: this.#leftOut }, "the server says too much: lines left out");
     this.#leftOut = 0;
   }
 }

@@ -158,10 +158,10 @@ export class StdioWire implements Wire {
     const text = line.toString("utf8", 0, MAX_QUOTED_CHARS);
     this.onGarbage(new Error(`expected a JSON-RPC message on stdout, got ${JSON.stringify(text)}`));
     if (this.#skipped > 1) return;
-    // A greeting is for everybody; what was to be a message may be about anything.
-    const isGreeting = !/^\s*[{[]/.test(text);
-    const quoted = isGreeting ? { stdout: text } : { bytes: line.length };
-    this.#options.log.warn(quoted, "the server writes what is no message to stdout; it is ignored");
+    // A greeting is for everybody; but it may be a request that the server repeats, with somebody's arguments.
+    const said = "the server writes what is no message to stdout; it is ignored";
+    this.#options.log.warn({ bytes: line.length }, said);
+    this.#options.log.debug({ stdout: text }, said);
   }
 
   async #hangUp(child: Child, what: string): Promise<Ending> {

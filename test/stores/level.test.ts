@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -195,3 +195,43 @@ async function firstLine(writer: ChildProcess): Promise<string> {
   const [line] = await once(lines, "line");
   return line;
 }
+
+test.each([0o755, 0o777, 0o2775])(
+  "a directory that was there with %o before is closed to others, with its files",
+  async (mode) => {
+    const path = await directory();
+    await chmod(path, mode);
+    await writeFile(join(path, "somebody-elses"), "", { mode: 0o644 });
+    const first = await openStore(`level:${path}`);
+    await first.create(newTask());
+    await first.close();
+    await chmod(path, mode);
+    for (const name of await readdir(path)) await chmod(join(path, name), 0o644);
+    const said: string[] = [];
+
+    await openLevel(path, { warn: (message) => void said.push(message) });
+
+    expect(said).toEqual([
+      expect.stringMatching(/its directory was open to other users.*its permissions are 700 now/),
+    ]);
+    expect((await stat(path)).mode & 0o7777).toBe(0o700);
+    const names = await readdir(path);
+    const modes = await Promise.all(
+      names.map(async (name) => [name, (await stat(join(path, name))).mode & 0o777]),
+    );
+    expect(names).toContain("CURRENT");
+    expect(Object.fromEntries(modes)).toEqual({
+      ...Object.fromEntries(names.map((name) => [name, 0o600])),
+      "somebody-elses": 0o644,
+    });
+  },
+);
+
+test("nothing is said of a directory that is made here, or was closed already", async () => {
+  const path = await directory();
+  const said: string[] = [];
+  const warn = (message: string) => void said.push(message);
+  for (let times = 0; times < 2; times++)
+    await (await openStore(`level:${join(path, "new")}`, { warn })).close();
+  expect(said).toEqual([]);
+});

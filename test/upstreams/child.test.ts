@@ -166,8 +166,32 @@ test("stderr goes to the log, up to the last line, which need not end", async ()
   expect(await child.exited).toEqual({ code: 3, signal: null });
   expect(child.lastWords).toBe("ReportsError: no key");
   const said = lines.filter(({ msg }) => msg === "the server says");
-  expect(said.map(({ stderr }) => stderr)).toEqual(["one", "two", "ReportsError: no key"]);
+  expect(said.map(({ stderr, level }) => [level, stderr])).toEqual([
+    [DEBUG, "one"],
+    [DEBUG, "two"],
+    [DEBUG, "ReportsError: no key"],
+  ]);
 });
+
+test.each([
+  [
+    "with a code",
+    "process.exit(3)",
+    { code: 3, signal: null, stderr: ["two", "three", "four", "five", "six"] },
+  ],
+  ["by a signal", 'process.kill(process.pid, "SIGKILL")', { signal: "SIGKILL", stderr: expect.any(Array) }],
+  ["in peace, which is nobody's affair", "process.exit(0)", { code: 0 }],
+])("a server that ends %s is told with its last lines if that is a fault", async (_name, end, told) => {
+  const { log, line } = listeningLog();
+  const print = `process.stderr.write("one\\ntwo\\nthree\\nfour\\nfive\\nsix\\n", () => { ${end} }); setInterval(() => {}, 1000)`;
+  const child = await started({ ...script("silent"), args: ["-e", print], log });
+  await child.exited;
+  const { time: _time, msg: _msg, level, ...said } = await line("the server has exited");
+  expect([level, said]).toEqual([WARN, { signal: null, code: null, ...told }]);
+});
+
+/** As pino numbers them. */
+const [DEBUG, WARN] = [20, 40];
 
 async function started(options: Parameters<typeof Child.start>[0]): Promise<Child> {
   const child = await Child.start(options);

@@ -167,12 +167,18 @@ describe("a server that does not read", () => {
   });
 });
 
+/** As pino numbers them. */
+const [DEBUG, WARN] = [20, 40];
+
 describe("a server goes on", () => {
   test("that greets on stdout, which is said once", async () => {
     const { log, lines, line } = listeningLog();
     const { text, garbage } = await opened({ ...script("greets"), log });
     expect(await text("echo", { text: "hello" })).toBe("hello");
-    expect(await line("the server writes what is no message to stdout; it is ignored")).toMatchObject({
+    const said = "the server writes what is no message to stdout; it is ignored";
+    expect(await line(said)).toEqual({ level: WARN, time: expect.any(Number), msg: said, bytes: 21 });
+    expect(lines.find(({ stdout }) => stdout !== undefined)).toMatchObject({
+      level: DEBUG,
       stdout: "  Reports server 1.0\r",
     });
     expect(garbage).toEqual([
