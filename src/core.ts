@@ -8,8 +8,10 @@ import { Audit } from "./ops/audit.ts";
 import { inOwnWords } from "./ops/own-words.ts";
 import { within } from "./ops/within.ts";
 import { Quotas } from "./quotas/quotas.ts";
+import { parseStoreUrl } from "./store-url.ts";
 import { openStore } from "./stores/open.ts";
 import type { TaskStore } from "./stores/task-store.ts";
+import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
 import { PollPace } from "./tasks/pace.ts";
@@ -62,14 +64,15 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const parts = config.servers.map((server) =>
     routeOf(server, config.limits, agents, log.child({ server: server.name })),
   );
-  const quotas = new Quotas(config.limits);
+  const { maxWaitMs, restartGapMs } = config.limits;
+  const quotas = new Quotas(config.limits, { maxWaitMs });
   const engine = new TaskEngine({
     store,
     quotas,
     log,
     revive: reviver(parts),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
-    maxWaitMs: config.limits.maxWaitMs,
+    maxWaitMs,
     audit: auditFor(config, log, secret),
   });
   const held = new HeldCalls(engine);
@@ -77,8 +80,11 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const backchannels = new Backchannels(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
-  const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed) });
-  const tasks = { engine, held, backchannels, pace };
+  const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
+  const drain = new Drain({ restartGapMs, maxWaitMs });
+  // Where other gateways may have the store as well, clients find one of those.
+  const isAlone = parseStoreUrl(config.store.url).kind !== "redis";
+  const tasks = { engine, held, backchannels, pace, drain };
   const shared = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
   const routes = parts.map((part): Route => ({ ...part, ...shared }));
   // Nobody waits for it: whoever asks for a task sees to that task at once.
@@ -87,13 +93,19 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   let closing: Promise<void> | undefined;
   const shutDown = async (intake: Intake, enough: Promise<unknown>) => {
     // Not ready any more: calls are refused, streams to listen on end, and all the rest is answered until the listeners close.
+    drain.begin(config.limits.drainTimeoutMs);
     stopping.abort();
     streams.stop();
     pace.stop();
     engine.adoptNoMore();
     // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
-    const settled = intake.drain().then(() => engine.settled());
+    const settled = intake
+      .drain()
+      .then(() => engine.settled())
+      .then(() => (isAlone ? drain.allFetched() : undefined));
     await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
+    // Who waits for a call that has not ended is told to come back when somebody else is there.
+    drain.end();
     // What has not ended is written down, for others to pick up or as lost; and only then is it anybody's. As an owner this
     // process writes nothing after that.
     await engine.close();

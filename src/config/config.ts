@@ -116,6 +116,8 @@ export interface LimitsConfig {
   readonly drainTimeoutMs: number;
   /** How long a request about a task may be kept waiting for its answer. */
   readonly maxWaitMs: number;
+  /** How long nobody may be there while the gateway is started anew. */
+  readonly restartGapMs: number;
   readonly total: ScopeLimits;
   readonly perRoute: ScopeLimits;
   /** Holds for callers that are told apart: the others would share one caller's share. */

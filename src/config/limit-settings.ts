@@ -17,6 +17,7 @@ export const limitDefaults = {
   keepAlive: "15s",
   drainTimeout: "10s",
   maxWait: "45s",
+  restartGap: "5s",
   total: {
     tasks: 20_000,
     queued: 20_000,
@@ -88,6 +89,11 @@ export const limitsSection = section({
     "How long a request about a task may be kept waiting for its answer instead of being refused: while the store is away, while it comes too fast, and while the gateway stops. Clients give up after a minute, and some proxies after 50 seconds.",
     limitDefaults.maxWait,
   ),
+  restartGap: setting(
+    duration({ min: "0ms", max: "10m" }),
+    "How long nobody may be there between the stop of the gateway and its next start: the last answers before it stops tell clients that follow a task to come back after that, and a little more.",
+    limitDefaults.restartGap,
+  ),
   total: scope("of all callers together", limitDefaults.total),
   perRoute: scope("of one server", limitDefaults.perRoute),
   perCaller: scope(
@@ -113,6 +119,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
     keepAliveMs: limits.keepAlive,
     drainTimeoutMs: limits.drainTimeout,
     maxWaitMs: limits.maxWait,
+    restartGapMs: limits.restartGap,
     total: resolveScope({ ...preset.total, ...given.total }),
     perRoute: resolveScope({ ...preset.perRoute, ...given.perRoute }),
     perCaller: resolveScope({ ...preset.perCaller, ...given.perCaller }),
@@ -170,7 +177,11 @@ function scope(whose: string, preset: ScopeDefaults, note = "") {
       `How often \`tools/call\` ${whose} may come: so many in the time, a fifth of them at once. One that comes too soon waits, a second at most, and is refused then.`,
       preset.calls,
     ),
-    polls: setting(rate(), `The same for \`tasks/*\` ${whose}.`, preset.polls),
+    polls: setting(
+      rate(),
+      `The same for \`tasks/*\` ${whose}, but those that come too soon wait for up to \`limits.maxWait\` and are not refused then. The more tasks there are, the longer the interval at which clients are told to poll.`,
+      preset.polls,
+    ),
   }).exactOptional();
 }
 

@@ -7,6 +7,7 @@ import type { CallEnd } from "../tasks/call-end.ts";
 import { modernInputRequests } from "../tasks/input.ts";
 import { modernTask } from "../tasks/view.ts";
 import { type Exchange, serverInfo, serverMeta } from "./lane.ts";
+import { toFollow } from "./share.ts";
 
 export interface Conduct {
   readonly policy: ToolPolicy;
@@ -58,8 +59,10 @@ export function askFor(
 }
 
 /** `CreateTaskResult`: the task without what only some states have (Tasks §Task Creation). */
-export function giveHandle({ route, reply }: Exchange, task: TaskRecord): void {
-  reply.result(modernTask({ task }, task.updatedAt, { resultType: "task", _meta: serverMeta(route) }));
+export function giveHandle(exchange: Exchange, task: TaskRecord): void {
+  const { route, reply } = exchange;
+  const view = toFollow(exchange, { task });
+  reply.result(modernTask(view, task.updatedAt, { resultType: "task", _meta: serverMeta(route) }));
 }
 
 function toCallEnd(outcome: Outcome): CallEnd {

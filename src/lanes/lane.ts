@@ -16,6 +16,7 @@ import { requestHeaders } from "../protocol/request-headers.ts";
 import type { Party } from "../quotas/party.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import type { TaskTerms } from "../stores/task-store.ts";
+import type { Drain } from "../tasks/drain.ts";
 import type { CallTask, Claimant, TaskEngine } from "../tasks/engine.ts";
 import type { HeldCalls } from "../tasks/held.ts";
 import type { PollPace } from "../tasks/pace.ts";
@@ -61,6 +62,7 @@ export interface Route {
   readonly streams: OpenStreams;
   readonly quotas: Quotas;
   readonly pace: PollPace;
+  readonly drain: Drain;
   readonly log: Logger;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;

@@ -2,6 +2,7 @@ import { isObject } from "../protocol/jsonrpc.ts";
 import type { Rated } from "../quotas/rates.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import type { Call, CallOptions } from "../tasks/call.ts";
+import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
 import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf, waiterOf } from "./lane.ts";
 
@@ -82,8 +83,9 @@ export function sharedSlots(sharer: Sharer): CallOptions["slots"] {
 }
 
 /**
- * Reads the task that a poll is about, as often as it may be polled.
- * @throws -32602 when there is no such task, HTTP 429 when too many polls are too fast
+ * Reads the task that a poll is about, as often as it may be polled; while the gateway stops, one that runs here is read when it has ended
+ * or asks something. It says how soon to ask again.
+ * @throws -32602 when there is no such task, HTTP 429 when too many polls wait because they are too fast
  */
 export async function polled(
   exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
@@ -92,9 +94,49 @@ export async function polled(
   const [id, claimant] = [taskIdOf(exchange), claimantOf(exchange)];
   const turn = pace.turn(id, claimant, exchange.reply);
   if (turn !== undefined) await turn;
-  const view = await engine.get(id, claimant, waiterOf(exchange));
-  pace.told(id, claimant, pollIntervalMs(view.task, view.outcome?.endedAt ?? engine.now()));
+  const view = toFollow(
+    exchange,
+    await whenOver(exchange, await engine.get(id, claimant, waiterOf(exchange))),
+  );
+  pace.told(id, claimant, intervalOf(view, engine.now()));
   return view;
+}
+
+/** A task that its client is about to be told of, with how soon it is to ask again: so that it keeps within the rates, and finds somebody. */
+export function toFollow(sharer: Sharer, view: TaskView): TaskView {
+  const { engine, quotas, drain, stopping } = sharer.route;
+  const { task, outcome } = view;
+  if (outcome !== undefined) return view;
+  const own = intervalOf(view, engine.now());
+  const usual = Math.max(own, quotas.pollIntervalMs(partyOf(sharer)));
+  const intervalMs = stopping.aborted ? drain.intervalMs(usual) : usual;
+  drain.told(task.id, intervalMs);
+  if (intervalMs === own) return view;
+  const terms = { ...task.terms, pollIntervalMs: intervalMs, maxPollIntervalMs: intervalMs };
+  return { task: { ...task, terms } };
+}
+
+function intervalOf({ task, outcome }: TaskView, now: number): number {
+  return pollIntervalMs(task, outcome?.endedAt ?? now);
+}
+
+/** Waits, while the gateway stops, until a task that runs here has ended or asks something, or nobody waits for it any longer. */
+async function whenOver(
+  exchange: Sharer & { readonly reply: Pick<Reply, "gone"> },
+  view: TaskView,
+): Promise<TaskView> {
+  const { engine, drain, stopping } = exchange.route;
+  const isNews = ({ task, outcome }: TaskView) =>
+    outcome !== undefined || Object.keys(task.inputRequests).length > 0;
+  if (!stopping.aborted || isNews(view) || engine.callOf(view.task.id) === undefined) return view;
+  let last = view;
+  const look = (seen: TaskView) => {
+    last = seen;
+    return isNews(seen) || undefined;
+  };
+  const claimant = claimantOf(exchange);
+  await drain.wait(exchange.reply.gone, (until) => follow(engine, view.task.id, claimant, until, look));
+  return last;
 }
 
 /** For a call that cannot be started after all: ends it unsent, so that it gives back what was taken for it, and rejects all the same. */

@@ -13,15 +13,22 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   const { route, reply, session, id } = request;
   const taskId = taskIdOf(request);
   const claimant = claimantOf(request);
-  if (route.stopping.aborted) {
+  const isElsewhere = () => route.engine.callOf(taskId) === undefined;
+  if (route.stopping.aborted && isElsewhere()) {
     const view = await route.engine.get(taskId, claimant, waiterOf(request));
     if (view.outcome === undefined) throw rpc.stopping();
     return answerWith(request, view);
   }
   const over = new AbortController();
   const letGo = () => over.abort();
-  const signals = [reply.gone, route.stopping];
+  // A gateway that stops waits for the ends of its own calls; of what runs elsewhere others can tell.
+  const stop = () => {
+    if (isElsewhere()) letGo();
+  };
+  const signals = [reply.gone, route.drain.over];
   for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
+  if (signals.some(({ aborted }) => aborted)) letGo();
+  route.stopping.addEventListener("abort", stop, { once: true });
   const taken =
     session === undefined ? () => {} : route.backchannels.wait(session, id, { task: taskId, letGo });
   const channel = {
@@ -54,6 +61,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     leave();
     taken();
     giveBack();
+    route.stopping.removeEventListener("abort", stop);
     for (const signal of signals) signal.removeEventListener("abort", letGo);
   }
 }
@@ -61,6 +69,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
 /** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
 function answerWith({ route, reply }: SessionRequest, { task, outcome }: TaskView): void {
   route.engine.audit?.read(task, "tasks/result");
+  route.drain.fetched(task.id);
   switch (outcome?.kind) {
     case "completed":
       return reply.result(legacyResult(task.id, outcome.result));

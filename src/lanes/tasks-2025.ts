@@ -21,7 +21,7 @@ import {
 } from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
 import type { SessionRequest } from "./session-request.ts";
-import { givingUp, polled, sharedSlots, takeTask } from "./share.ts";
+import { givingUp, polled, sharedSlots, takeTask, toFollow } from "./share.ts";
 import { getTaskResult } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
@@ -138,9 +138,9 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
     ...(recipe === undefined ? {} : { recipe }),
   });
   call.listen({ onEnd: takeTask(request) });
-  const task = callTask(request, name, { ...policy, ttlMs });
+  const terms = callTask(request, name, { ...policy, ttlMs });
   const record = await route.engine
-    .adopt(call, task, policy.maxResultBytes, beginnerOf(request))
+    .adopt(call, terms, policy.maxResultBytes, beginnerOf(request))
     .catch(givingUp(call));
   route.backchannels.follow(record.id, claimant, {
     call,
@@ -156,10 +156,10 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
     throwIfRefused(call);
   }
   const immediate = policy.immediateResponse;
-  const running = { ...record, statusMessage: "running" };
+  const task = call.state === "queued" ? record : { ...record, statusMessage: "running" };
   reply.result(
     toJson({
-      task: legacyTask({ task: call.state === "queued" ? record : running }, record.updatedAt),
+      task: legacyTask(toFollow(request, { task }), record.updatedAt),
       ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
     }),
   );
@@ -196,6 +196,9 @@ async function getTask(request: SessionRequest): Promise<void> {
   const view = await polled(request);
   route.engine.audit?.read(view.task, "tasks/get");
   reply.result(toJson(legacyTask(view, route.engine.now())));
+  // Its client is coming back at once, for the result.
+  const { task, outcome } = view;
+  if (outcome !== undefined) route.drain.told(task.id, task.terms.pollIntervalMs);
 }
 
 /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */

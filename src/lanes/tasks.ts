@@ -12,6 +12,7 @@ export const getTask: Lane = async (exchange) => {
   route.engine.audit?.read(view.task, "tasks/get");
   const fields = { resultType: "complete", _meta: serverMeta(route) };
   reply.result(modernDetailedTask(view, route.engine.now(), fields));
+  if (view.outcome !== undefined) route.drain.fetched(view.task.id);
 };
 
 /** `tasks/update` (Tasks §Task Update Requests). */

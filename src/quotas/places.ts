@@ -21,6 +21,11 @@ export class Places {
     return this.#taken.total;
   }
 
+  /** How many are taken of a scope that the party is in; 0 where it is in none. */
+  takenBy(party: Party, scope: Scope): number {
+    return this.#taken.of(party, scope);
+  }
+
   /** @throws RpcError when there is no place left, naming the limit */
   check(party: Party): void {
     const reached = this.#taken.reachedBy(party);

@@ -1,6 +1,6 @@
 import type { LimitsConfig } from "../config/config.ts";
 import { Ledger } from "./ledger.ts";
-import type { Party, Scope } from "./party.ts";
+import { type Party, SCOPES, type Scope } from "./party.ts";
 import { type Placed, Places } from "./places.ts";
 import { type Rated, Rates, type Waiter } from "./rates.ts";
 
@@ -9,18 +9,28 @@ export interface QuotasOptions {
   readonly clock?: () => number;
   /** How long a request that comes too fast may be made to wait. */
   readonly patienceMs?: number;
+  /**
+   * How long a poll may be made to wait instead: then it is not refused, because clients give a task up at the first refusal. Absent, or less
+   * than what others wait: polls are as other requests.
+   */
+  readonly maxWaitMs?: number;
 }
 
 const PATIENCE_MS = 1_000;
+/** How much of the rate for polls is told to clients: the rest is for answers, cancellations and clocks that run fast. */
+const TOLD_SHARE = 0.8;
 
 /** What callers, routes and all together may use at one time, and how fast: nobody's share is used up by somebody else. */
 export class Quotas {
   readonly #places: Readonly<Record<Placed, Places>>;
   readonly #rates: Readonly<Record<Rated, Rates>>;
   readonly #ledger: Ledger;
+  readonly #limits: Pick<LimitsConfig, Scope>;
 
   constructor(limits: Pick<LimitsConfig, Scope>, options: QuotasOptions = {}) {
-    const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS } = options;
+    const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
+    const isLenient = maxWaitMs >= patienceMs;
+    this.#limits = limits;
     this.#places = {
       tasks: new Places("tasks", limits),
       queued: new Places("queued", limits),
@@ -30,7 +40,7 @@ export class Quotas {
     };
     this.#rates = {
       calls: new Rates("calls", { limits, clock, patienceMs }),
-      polls: new Rates("polls", { limits, clock, patienceMs }),
+      polls: new Rates("polls", { limits, clock, patienceMs: isLenient ? maxWaitMs : patienceMs, isLenient }),
     };
     this.#ledger = new Ledger({ limits, clock });
   }
@@ -80,6 +90,21 @@ export class Quotas {
    */
   pass(what: Rated, party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
     return this.#rates[what].pass(party, waiter, count);
+  }
+
+  /**
+   * How often each of a party's tasks may be polled so that all of them together keep within the rates; the more tasks there are, the
+   * less often. Milliseconds.
+   */
+  pollIntervalMs(party: Party): number {
+    let intervalMs = 0;
+    for (const scope of SCOPES) {
+      const rate = this.#limits[scope].polls;
+      if (rate === undefined) continue;
+      const tasks = this.#places.tasks.takenBy(party, scope);
+      intervalMs = Math.max(intervalMs, Math.ceil((tasks * rate.perMs) / (rate.count * TOLD_SHARE)));
+    }
+    return intervalMs;
   }
 
   /** How many requests wait to be let through. */

@@ -16,6 +16,8 @@ export interface RatesOptions {
   readonly clock: () => number;
   /** How long a request may be made to wait before it is let through, or refused. */
   readonly patienceMs: number;
+  /** Whether one that would have to wait for longer is let through all the same, and never refused. Absent: no. */
+  readonly isLenient?: boolean;
 }
 
 interface ScopedRate {
@@ -31,7 +33,11 @@ const AT_ONCE = 1 / 5;
 /** Whose buckets are kept: those of a caller that is forgotten are full again. */
 const MAX_CALLERS = 10_000;
 /** Requests that wait have their bodies in memory. */
-const MAX_WAITING = { perCaller: 256, total: 4_096 };
+const MAX_WAITING = {
+  strict: { perCaller: 256, total: 4_096 },
+  /** Polls are small, and a caller may have one under way for each of its tasks. */
+  lenient: { perCaller: 2_500, total: 10_000 },
+};
 
 /** Whoever waits. */
 export interface Waiter {
@@ -42,7 +48,8 @@ export interface Waiter {
 /**
  * Lets requests of one kind through no faster than the rate of any scope allows. One that comes a little too fast waits its turn,
  * and one that is to be refused waits as well, so that a client which sends the next one as soon as it has an answer is slowed down
- * and keeps nobody busy; but only so many wait.
+ * and keeps nobody busy; but only so many wait. Where it is lenient, none is refused but for want of room to wait: what is let through
+ * early is as much as can wait, in the time that it may wait.
  */
 export class Rates {
   readonly #what: Rated;
@@ -76,7 +83,7 @@ export class Rates {
    */
   pass(party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
     if (this.#limits.length === 0) return undefined;
-    const { clock, patienceMs } = this.#options;
+    const { clock, patienceMs, isLenient = false } = this.#options;
     const now = clock();
     const buckets: Bucket[] = [];
     let delayMs = 0;
@@ -89,9 +96,11 @@ export class Rates {
       if (ms > delayMs) [delayMs, tightest] = [ms, limit];
       buckets.push(bucket);
     }
-    if (tightest !== undefined && (delayMs > patienceMs || !this.#hasRoom(party))) {
+    if (tightest !== undefined && !this.#hasRoom(party))
+      throw tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
+    if (tightest !== undefined && delayMs > patienceMs) {
+      if (isLenient) return this.#wait(party, waiter, patienceMs);
       const refusal = tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
-      if (!this.#hasRoom(party)) throw refusal;
       // Not all for as long: they would come back together, again and again.
       return this.#wait(party, waiter, Math.ceil(patienceMs * (1 - Math.random() / 2)), refusal);
     }
@@ -108,10 +117,8 @@ export class Rates {
   }
 
   #hasRoom({ caller }: Party): boolean {
-    return (
-      this.#waiting.of(EVERYBODY) < MAX_WAITING.total &&
-      this.#waiting.of(waitingAs(caller)) < MAX_WAITING.perCaller
-    );
+    const max = MAX_WAITING[this.#options.isLenient ? "lenient" : "strict"];
+    return this.#waiting.of(EVERYBODY) < max.total && this.#waiting.of(waitingAs(caller)) < max.perCaller;
   }
 
   /** @param refusal what comes of it; absent: the request is let through */

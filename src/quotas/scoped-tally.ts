@@ -27,6 +27,12 @@ export class ScopedTally {
     return this.#tallies.total.of("");
   }
 
+  /** How much has been taken within a scope of the party's. */
+  of(party: Party, scope: Scope): number {
+    const key = keyWithin(scope, party);
+    return key === undefined ? 0 : this.#tallies[scope].of(key);
+  }
+
   /** The narrowest limit that leaves the party nothing; `undefined` when there is none. */
   reachedBy(party: Party): Reached | undefined {
     for (const scope of SCOPES) {

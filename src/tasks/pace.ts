@@ -1,5 +1,6 @@
 import { Recent } from "../ops/recent.ts";
 import { rpc } from "../protocol/errors.ts";
+import { Tally } from "../quotas/tally.ts";
 import type { TaskId } from "../stores/task-store.ts";
 import type { Claimant } from "./engine.ts";
 
@@ -8,6 +9,10 @@ export interface PollPaceOptions {
   readonly watch: (id: TaskId, changed: () => void) => () => void;
   /** Whole milliseconds that never go back. */
   readonly clock?: () => number;
+  /** How long a poll may be made to wait, whatever the interval. Absent: as long as that. */
+  readonly maxWaitMs?: number;
+  /** How many polls may wait; absent: as many as a gateway can bear. */
+  readonly max?: { readonly perCaller: number; readonly total: number };
 }
 
 /** How many polls are let through in the interval at which the client was told to poll, and how many more at once. */
@@ -15,7 +20,8 @@ const POLLS_IN_AN_INTERVAL = 10;
 const BURST = 30;
 /** Of how many tasks it is known who polls them how fast. */
 const MAX_PACES = 20_000;
-const MAX_SLOWED = { perTask: 32, total: 2_048 };
+/** Of a caller as many as it may have tasks, one poll each, and some more. */
+const MAX_SLOWED = { perCaller: 2_500, total: 10_000 };
 
 interface Pace {
   /** Whose task it is: nobody else is ever told of it. */
@@ -23,18 +29,18 @@ interface Pace {
   intervalMs: number;
   /** When the next poll would be due, if they came as fast as they may. */
   due: number;
-  slowed: number;
 }
 
 /**
  * Slows clients that poll a task much faster than they were told: an answer that comes too early waits, but neither for longer than
- * the interval nor beyond a change of the task. Only the task's own caller is slowed, so that nobody else can see from how long an answer
+ * the interval nor beyond a change of the task, and is refused only where too many wait. Only the task's own caller is slowed, so that nobody else can see from how long an answer
  * takes whether there is such a task.
  */
 export class PollPace {
   readonly #options: PollPaceOptions;
   readonly #clock: () => number;
   readonly #paces = new Recent<TaskId, Pace>(MAX_PACES);
+  readonly #slowed = new Tally();
   /** How to answer those who wait. */
   readonly #waiting = new Set<() => void>();
   #isStopped = false;
@@ -57,10 +63,12 @@ export class PollPace {
     const pace = this.#paces.get(id);
     if (pace === undefined || pace.caller !== claimant.caller || this.#isStopped) return undefined;
     const { intervalMs } = pace;
+    const { maxWaitMs = intervalMs, max = MAX_SLOWED } = this.#options;
     const now = this.#clock();
     const gapMs = Math.max(1, Math.floor(intervalMs / POLLS_IN_AN_INTERVAL));
-    const waitMs = Math.min(pace.due - (BURST - 1) * gapMs - now, intervalMs);
-    if (waitMs > 0 && (pace.slowed >= MAX_SLOWED.perTask || this.#waiting.size >= MAX_SLOWED.total))
+    const waitMs = Math.min(pace.due - (BURST - 1) * gapMs - now, intervalMs, maxWaitMs);
+    const isFull = this.#slowed.of(pace.caller) >= max.perCaller || this.#waiting.size >= max.total;
+    if (waitMs > 0 && isFull)
       throw rpc.limitExceeded({
         limit: "pollInterval",
         max: `${intervalMs}ms`,
@@ -75,7 +83,7 @@ export class PollPace {
   /** Takes note of how often the caller, whose task it is, was told to poll. */
   told(id: TaskId, { caller }: Claimant, intervalMs: number): void {
     const pace = this.#paces.get(id);
-    if (pace === undefined) this.#paces.set(id, { caller, intervalMs, due: this.#clock(), slowed: 0 });
+    if (pace === undefined) this.#paces.set(id, { caller, intervalMs, due: this.#clock() });
     else pace.intervalMs = intervalMs;
   }
 
@@ -86,7 +94,7 @@ export class PollPace {
   }
 
   async #wait(id: TaskId, pace: Pace, waitMs: number, gone: AbortSignal): Promise<void> {
-    pace.slowed += 1;
+    this.#slowed.add(pace.caller, 1);
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);
@@ -101,6 +109,6 @@ export class PollPace {
       gone.addEventListener("abort", done, { once: true });
       if (gone.aborted) done();
     });
-    pace.slowed -= 1;
+    this.#slowed.add(pace.caller, -1);
   }
 }

@@ -16,6 +16,7 @@ test("what holds where nothing is said", () => {
     keepAliveMs: 15_000,
     drainTimeoutMs: 10_000,
     maxWaitMs: 45_000,
+    restartGapMs: 5_000,
     total: {
       tasks: 20_000,
       queued: 20_000,

@@ -122,6 +122,7 @@ servers:
       keepAliveMs: 5000,
       drainTimeoutMs: 0,
       maxWaitMs: 45_000,
+      restartGapMs: 5_000,
     },
     log: { level: "silent", isAudited: true, hashesCallers: true },
     servers: [

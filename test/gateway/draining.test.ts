@@ -1,12 +1,12 @@
 /** What a gateway does that is about to stop, and what it does no longer. */
 
 import { describe, expect, test } from "vitest";
-import { Poller, STOPPING } from "../support/draining.ts";
+import { draining, Poller, STOPPING } from "../support/draining.ts";
 import { LegacyWire, WireStream } from "../support/legacy-wire.ts";
 import { ModernClient } from "../support/modern-client.ts";
 import { complete, modernStory } from "../support/modern-server.ts";
 import type { Exchange } from "../support/scripted-exchange.ts";
-import { count, story, textResult } from "../support/story.ts";
+import { accept, asksOnce, count, story, textResult } from "../support/story.ts";
 import { said, talks } from "./paired/talks.ts";
 
 /** Longer than any test: what ends before was not waited for. */
@@ -30,20 +30,20 @@ async function finish({ call, closed }: { call: Exchange; closed: Promise<void> 
 }
 
 describe("a modern client", () => {
-  test("is answered what it asks of its task until the end, and has its connection closed after each answer", async () => {
+  test("has its polls answered when its task has ended, and its connection closed after each answer", async () => {
     const { user, server, gateway } = await story(SILENT, ALWAYS);
     const { taskId } = await user.callTool("t");
     const call = await server.arrival("tools/call");
     const poller = new Poller(user, taskId);
     await poller.more(3);
-    const before = poller.answers.length;
     const closed = gateway.close();
-    await poller.more(20);
+    await draining(user);
+    const before = poller.answers.length;
     await finish({ call, closed });
-    expect(["ECONNREFUSED", "ECONNRESET"]).toContain((await poller.over).code);
+    expect(["ECONNREFUSED", "ECONNRESET", "UND_ERR_SOCKET"]).toContain((await poller.over).code);
 
     const { answers } = poller;
-    expect(poller.told.filter((told) => told !== "completed")).toEqual(["working"]);
+    expect(poller.told).toEqual(["working", "completed"]);
     // One of them may have been under way when the gateway was told.
     for (const { headers } of answers.slice(before + 1)) expect(headers.connection).toBe("close");
     expect(answers[0]?.headers.connection).not.toBe("close");
@@ -92,9 +92,77 @@ describe("a modern client", () => {
     expect(await without.send("tools/call", { name: "t" })).toMatchObject(STOPPING);
     expect(await without.result("resources/read", { uri: "a:b" })).toMatchObject({ contents: [] });
     expect(count(server, "tools/call")).toBe(1);
-    expect(await user.task(taskId)).toMatchObject({ status: "working" });
+    const poll = user.task(taskId);
     call.json(complete(textResult("done")));
+    expect(await poll).toMatchObject({ status: "completed" });
     await closed;
+  });
+});
+
+describe("whoever follows a task", () => {
+  /** As real clients are told. */
+  const POLICY = { mode: "always", pollIntervalMs: 30_000, maxPollIntervalMs: 30_000 } as const;
+
+  test("finds its result, though the call ended long before the client was to come back", async () => {
+    const { user, server, gateway } = await story(SILENT, { ...PATIENT, policy: POLICY });
+    const { taskId } = await user.callTool("t");
+    const call = await server.arrival("tools/call");
+    const closed = gateway.close();
+    call.json(textResult("done"));
+    await call.closed;
+    for (let request = 0; request < 50; request += 1) await user.result("tools/list");
+    expect(await user.task(taskId)).toMatchObject({ status: "completed" });
+    await closed;
+  });
+
+  test("finds its result in a session of 2025-11-25, which takes two requests", async () => {
+    const { url, server, gateway } = await story(SILENT, { ...PATIENT, policy: POLICY });
+    const user = await LegacyWire.connect(url);
+    const { taskId } = await user.begin("t");
+    const call = await server.arrival("tools/call");
+    const closed = gateway.close();
+    const poll = user.task(taskId);
+    call.json(textResult("done"));
+    expect(await poll).toMatchObject({ status: "completed" });
+    expect(await user.result("tasks/result", { taskId })).toMatchObject(textResult("done"));
+    await closed;
+  });
+
+  test("is told, when its task is left behind, to come back after the restart", async () => {
+    const limits = { drainTimeoutMs: 300, restartGapMs: 60_000 };
+    const { user, server, gateway } = await story(SILENT, { ...ALWAYS, limits });
+    const { taskId, pollIntervalMs } = await user.callTool("t");
+    await server.arrival("tools/call");
+    const closed = gateway.close();
+    const poll = await user.task(taskId);
+    expect(poll).toMatchObject({ status: "working" });
+    expect(pollIntervalMs).toBeLessThan(60_000);
+    expect(poll.pollIntervalMs).toBeGreaterThanOrEqual(60_000);
+    await closed;
+  });
+
+  test("is told at once what its task asks meanwhile", async () => {
+    const { user, gateway } = await story({ "tools/call": asksOnce }, ALWAYS);
+    const { taskId } = await user.callTool("t");
+    await user.taskWhen(taskId, ({ status }) => status === "input_required");
+    const closed = gateway.close();
+    await draining(user);
+    expect(await user.task(taskId)).toMatchObject({ status: "input_required" });
+    await user.result("tasks/update", { taskId, inputResponses: { name: accept({ name: "Ada" }) } });
+    expect(await user.settled(taskId)).toMatchObject({ status: "completed" });
+    await closed;
+  });
+
+  test("is not waited for once it has what there is", async () => {
+    const policy = { mode: "always", pollIntervalMs: 600_000, maxPollIntervalMs: 600_000 } as const;
+    const { user, gateway } = await story(
+      { "tools/call": (call) => call.text("done") },
+      { ...PATIENT, policy },
+    );
+    const { taskId } = await user.callTool("t");
+    await user.settled(taskId);
+    // Ten minutes, if it were.
+    await gateway.close();
   });
 });
 
@@ -123,7 +191,7 @@ describe("a legacy client", () => {
     await finish(drained);
   });
 
-  test("is told how a task ended, but does not wait here until one ends", async () => {
+  test("is told how a task ended, and waits here until one ends", async () => {
     const { url, server, gateway } = await story(SILENT, ALWAYS);
     const legacy = await LegacyWire.connect(url);
     const first = await legacy.begin("first");
@@ -133,8 +201,9 @@ describe("a legacy client", () => {
     const call = await server.arrival("tools/call", 2);
     const closed = gateway.close();
     expect(await legacy.result("tasks/result", { taskId: first.taskId })).toMatchObject(textResult("first"));
-    expect(await legacy.send("tasks/result", { taskId })).toMatchObject(STOPPING);
+    const second = legacy.send("tasks/result", { taskId });
     await finish({ call, closed });
+    expect((await second).message.result).toMatchObject(textResult("done"));
   });
 
   test("in a pair begins no call and no other pair, and hears of what it has begun", async () => {

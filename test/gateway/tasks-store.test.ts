@@ -14,6 +14,7 @@ import { createLog } from "../../src/ops/log.ts";
 import { Quotas } from "../../src/quotas/quotas.ts";
 import { openMemoryStore } from "../../src/stores/memory.ts";
 import { StoreUnavailable, type TaskStore } from "../../src/stores/task-store.ts";
+import { Drain } from "../../src/tasks/drain.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { HeldCalls } from "../../src/tasks/held.ts";
 import { PollPace } from "../../src/tasks/pace.ts";
@@ -239,6 +240,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     streams: new OpenStreams(limits.keepAliveMs),
     quotas: new Quotas(limits),
     pace: new PollPace({ watch: (id, changed) => engine.watch(id, changed) }),
+    drain: new Drain(limits),
     log,
     stopping,
   };

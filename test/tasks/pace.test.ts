@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { PollPace } from "../../src/tasks/pace.ts";
+import { PollPace, type PollPaceOptions } from "../../src/tasks/pace.ts";
 
 const ADA = { route: "r", caller: "ada" };
 const BOB = { route: "r", caller: "bob" };
 const here = () => ({ gone: new AbortController().signal });
 
 /** A pace, and what its task's watchers are told. */
-function paced() {
+function paced(options: Partial<PollPaceOptions> = {}) {
   const watchers = new Set<() => void>();
   const time = { now: 0 };
   const pace = new PollPace({
@@ -15,6 +15,7 @@ function paced() {
       return () => watchers.delete(changed);
     },
     clock: () => time.now,
+    ...options,
   });
   const change = () => {
     for (const changed of [...watchers]) changed();
@@ -93,8 +94,28 @@ test("nobody waits for longer than the interval, whatever was asked before", asy
   expect(pace.slowed).toBeLessThanOrEqual(20);
 });
 
+test("nobody waits for longer than one answer may take, however long the interval", async () => {
+  const { pace, letThrough } = paced({ maxWaitMs: 20 });
+  pace.told("t", ADA, 3_600_000);
+  letThrough(50);
+  await pace.turn("t", ADA, here());
+  await expect.poll(() => pace.slowed).toBe(0);
+});
+
+test("one poll each of as many tasks as a caller may have can wait", async () => {
+  const { pace, change } = paced();
+  const polls = Array.from({ length: 2_000 }, (_, task) => {
+    pace.told(`${task}`, ADA, 60_000);
+    return Array.from({ length: 31 }, () => pace.turn(`${task}`, ADA, here()));
+  });
+  expect(polls.flat().filter((turn) => turn !== undefined)).toHaveLength(2_000);
+  expect(pace.slowed).toBe(2_000);
+  change();
+  await Promise.all(polls.flat());
+});
+
 test("of those who wait there are only so many, and the others are told when to come back", async () => {
-  const { pace, change, letThrough } = paced();
+  const { pace, change, letThrough } = paced({ max: { perCaller: 32, total: 1_000 } });
   pace.told("t", ADA, 60_000);
   letThrough(30 + 32);
   expect(() => pace.turn("t", ADA, here())).toThrow(
