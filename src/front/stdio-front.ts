@@ -11,7 +11,7 @@ import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protoc
 import { MAX_BATCH } from "../protocol/legacy.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import { type Line, LineSplitter } from "../upstreams/lines.ts";
-import { isMessage } from "../upstreams/message-line.ts";
+import { isMessage } from "../upstreams/unusable-answer.ts";
 import { ClientOutput } from "./client-output.ts";
 import { LegacyEnd } from "./legacy-end.ts";
 import { LineReply } from "./line-reply.ts";

@@ -218,10 +218,13 @@ async function send(exchange: HttpExchange, forwarding: Forwarding) {
   const { route, caller, server, request, response, body } = exchange;
   const { headers } = server;
   const { withheld } = caller;
+  const over = route.upstream.use();
   try {
     await route.transparent.forward(request, response, { headers, withheld, body, ...forwarding });
   } catch (error) {
     throw asGatewayError(error);
+  } finally {
+    over();
   }
 }
 

@@ -4,6 +4,7 @@ import { callParams } from "../protocol/modern.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { inTime } from "../upstreams/in-time.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
+import { nextRequestId } from "../upstreams/request-ids.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { claimantOf, type Exchange, ownerOf, waiterOf } from "./lane.ts";
 
@@ -44,7 +45,7 @@ export async function followModern(
     acknowledge = resolve;
   });
   const answered = server.ask(ownerOf(exchange), {
-    id: server.nextId(),
+    id: nextRequestId(),
     method: "subscriptions/listen",
     params: { ...params, notifications },
     signal: ended.signal,

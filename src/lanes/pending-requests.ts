@@ -1,5 +1,11 @@
 import type { RpcError } from "../protocol/errors.ts";
-import { isObject, type JsonRpcRequest, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";
+import {
+  isObject,
+  isSameId,
+  type JsonRpcRequest,
+  type JsonText,
+  type RequestId,
+} from "../protocol/jsonrpc.ts";
 import { errorMessage } from "../protocol/modern.ts";
 import type { ClientEnd } from "./client-end.ts";
 
@@ -68,7 +74,7 @@ export class PendingRequests {
   /** The request with the server that a message of the server's is about: nothing else says so but its progress token. */
   about(progressToken: unknown): RequestId | undefined {
     const passed = this.#passed();
-    const meant = passed.find(([, pending]) => pending.progressToken === progressToken);
+    const meant = passed.find(([, pending]) => isSameId(progressToken, pending.progressToken));
     if (progressToken !== undefined && meant !== undefined) return meant[0];
     return passed.length === 1 ? passed[0]?.[0] : undefined;
   }

@@ -26,6 +26,7 @@ export class ServerEnd {
   readonly #options: ServerEndOptions;
   #wire: TrunkWire | undefined;
   #isClosed = false;
+  #over = () => {};
 
   constructor(options: ServerEndOptions) {
     this.#options = options;
@@ -34,6 +35,7 @@ export class ServerEnd {
   /** Gives the server's answer, whatever it is. @throws UpstreamFailure */
   open(initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
     const { route, caller } = this.#options;
+    this.#over = route.upstream.use();
     return route.upstream.pair(caller.headers, (wire) => this.#handshake(wire, initialize));
   }
 
@@ -68,6 +70,7 @@ export class ServerEnd {
   /** Settles when the server has no session any more. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#over();
     await this.#wire?.close();
   }
 

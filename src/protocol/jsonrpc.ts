@@ -56,9 +56,26 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/**
+ * Whether what the other side says is an id, or a progress token, of ours: a text that spells our number is our number. There are
+ * servers that keep ids as texts, and every official SDK takes that from them.
+ */
+export function isSameId(said: unknown, ours: unknown): boolean {
+  return said === ours || (typeof ours === "number" && ours === numberIn(said));
+}
+
+/** The number that a text spells: `7`, `7.0`. */
+export function numberIn(text: unknown): number | undefined {
+  if (typeof text !== "string" || text === "" || text.length > MAX_NUMBER_CHARS) return undefined;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
+const MAX_NUMBER_CHARS = 32;
+
 /** Whether a message is the answer to a request of ours, and no request of the other side's that has the same id. */
 export function isAnswerTo(message: unknown, id: RequestId): message is JsonObject {
-  return isObject(message) && message.method === undefined && message.id === id;
+  return isObject(message) && message.method === undefined && isSameId(message.id, id);
 }
 
 /** An object's text with more members, before those that it has. */

@@ -1,5 +1,5 @@
 import { rpc } from "../protocol/errors.ts";
-import { type JsonObject, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { isSameId, type JsonObject, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import type { Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
 import { keepAsking } from "../upstreams/keep-asking.ts";
 import type { CallSession } from "../upstreams/session.ts";
@@ -165,7 +165,11 @@ export class Questions {
 
   /** The server does not want to know any longer. */
   withdraw(upstreamId: unknown): void {
-    const keys = [...this.#asked].filter(([, id]) => id === upstreamId).map(([key]) => key);
+    const asked = [...this.#asked];
+    const same = asked.filter(([, id]) => id === upstreamId);
+    // A server that keeps its ids as texts may name its number so.
+    const meant = same.length > 0 ? same : asked.filter(([, id]) => isSameId(upstreamId, id));
+    const keys = meant.map(([key]) => key);
     for (const key of keys) this.#asked.delete(key);
     this.take(new Map(keys.map((key) => [key, undefined])));
   }

@@ -2,7 +2,7 @@ import { RpcError } from "../protocol/errors.ts";
 import type { JsonObject, JsonRpcMessage, JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { type Checkpoint, StoreUnavailable } from "../stores/task-store.ts";
 import { isForgotten } from "../upstreams/control.ts";
-import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import { isUnusable, toFailure, UpstreamFailure } from "../upstreams/failure.ts";
 import type { Lease, RejoinedLease } from "../upstreams/pool.ts";
 import type {
   CallSession,
@@ -104,7 +104,9 @@ export class Sending {
         lease.release(this.#sender.over() === undefined ? "quiet" : "doubtful");
         return response;
       } catch (error) {
-        lease.release("doubtful");
+        // A server that has answered, however badly, is done with the call.
+        const isDone = isUnusable(toFailure(error)) && this.#sender.over() === undefined;
+        lease.release(isDone ? "quiet" : "doubtful");
         if (error instanceof RpcError || error instanceof StoreUnavailable) throw error;
         // The server has forgotten a session that was idle, and so has not looked at the request: law 5 allows another try.
         const failure = toFailure(error);

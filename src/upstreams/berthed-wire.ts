@@ -56,6 +56,10 @@ export class BerthedWire implements Wire {
     return this.#wire.initialized(notification);
   }
 
+  hearChanges(): () => void {
+    return this.#wire.hearChanges?.() ?? (() => {});
+  }
+
   /** Once for all who say so: a second would not wait for the first. */
   close(state?: "left"): Promise<void> {
     this.#closing ??= this.#wire.close(state).finally(() => this.#onClosed(this));

@@ -1,15 +1,10 @@
 import { isTransportError } from "../protocol/errors.ts";
-import type {
-  JsonObject,
-  JsonRpcNotification,
-  JsonRpcRequest,
-  JsonRpcResponse,
-} from "../protocol/jsonrpc.ts";
+import type { JsonObject, JsonRpcNotification, JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { ToolCatalogue } from "./catalogue.ts";
 import type { ServerDescription } from "./description.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
-import type { CallSession, RequestListener, Session, SessionHolder } from "./session.ts";
+import type { RequestListener, Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
@@ -40,6 +35,11 @@ export class ControlSession implements SessionHolder {
   readonly #listeners = new Set<ChangeListener>();
   readonly #subscriptions = new Map<string, Subscription>();
   #reopening: NodeJS.Timeout | undefined;
+  /** The one that was used last. */
+  #session: Session | undefined;
+  /** The one whose changes are heard. */
+  #heard: Session | undefined;
+  #stopHearing = () => {};
   /** How many are using the session at the moment, or wait for it. */
   #users = 0;
   #isClosed = false;
@@ -110,7 +110,13 @@ export class ControlSession implements SessionHolder {
   /** Hears what changes on the server, until the returned function is called. */
   listen(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    if (this.#session !== undefined) this.#attend(this.#session);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#stopHearing();
+      this.#heard = undefined;
+    };
   }
 
   /** Subscribes to a resource, once for all who want it. @throws UpstreamFailure */
@@ -137,10 +143,10 @@ export class ControlSession implements SessionHolder {
     if (subscription.users === 0) this.#subscriptions.delete(uri);
   }
 
-  onRequest({ id, method }: JsonRpcRequest, session: CallSession): void {
-    const message = `${method} cannot be answered here: no call is under way`;
-    void session.respond(id, { error: { code: -32601, message } });
-  }
+  /** Nothing that the server asks here can be anybody's, but it may ask everybody. */
+  readonly cannotAnswer = true;
+
+  onRequest(): void {}
 
   onNotification(notification: JsonRpcNotification): void {
     if (notification.method === "notifications/tools/list_changed") this.tools.invalidate();
@@ -151,18 +157,30 @@ export class ControlSession implements SessionHolder {
     this.#isClosed = true;
     clearTimeout(this.#reopening);
     this.#listeners.clear();
+    this.#stopHearing();
     await this.#source.close();
   }
 
   async #use<T>(work: (session: Session) => T | Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
     this.#users += 1;
     try {
-      return await this.#source.use(work, patienceMs);
+      return await this.#source.use((session) => {
+        this.#session = session;
+        this.#attend(session);
+        return work(session);
+      }, patienceMs);
     } finally {
       this.#users -= 1;
       this.lastUsed = Date.now();
       if (this.#users === 0) this.#onIdle();
     }
+  }
+
+  #attend(session: Session): void {
+    if (!this.isListenedTo || this.#heard === session || !session.isUsable) return;
+    this.#stopHearing();
+    this.#heard = session;
+    this.#stopHearing = session.hearChanges();
   }
 
   /** Whoever listens must not be left waiting on a session that is gone. */

@@ -1,9 +1,11 @@
 import type { FetchLike, JSONRPCMessage, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { isAnswerTo, type JsonRpcRequest, type RequestId } from "../protocol/jsonrpc.ts";
+import { isAnswerTo, type JsonRpcMessage, type JsonRpcRequest, type RequestId } from "../protocol/jsonrpc.ts";
+import { AnswersPast } from "./answers-past.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { type Expected, STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 import { isEventStream, isRefusal, RESUMING, reconnectLater } from "./reconnecting.ts";
 import { StreamEnd } from "./stream-end.ts";
+import { UnusableAnswer } from "./unusable-answer.ts";
 import type { AskListener, EventPlace } from "./wire.ts";
 
 /** What the requests of one session have in common. */
@@ -11,7 +13,8 @@ export interface ExchangeContext {
   readonly fetch: UpstreamFetch;
   /** A new transport in the session, whose messages go to `receive`. */
   readonly transport: (fetch: FetchLike, reconnecting: Reconnecting) => StreamableHTTPClientTransport;
-  readonly receive: (message: JSONRPCMessage) => void;
+  /** Takes what came on the stream of the request with that id. */
+  readonly receive: (message: JsonRpcMessage | UnusableAnswer, answerTo: RequestId) => void;
   /** Whether the server has a stream open on which it could answer anything. */
   readonly isListening: () => boolean;
   readonly placeOf: (lastEventId: string) => EventPlace;
@@ -33,6 +36,8 @@ export class EventLog {
   readonly #onEvent: AskListener["onEvent"];
   #isAnswered = false;
   lastEventId: string | undefined;
+  /** To be given to `fetch`. */
+  readonly answers = new AnswersPast();
 
   constructor(context: ExchangeContext, answerTo: RequestId, listener: AskListener) {
     this.#context = context;
@@ -42,8 +47,9 @@ export class EventLog {
 
   /** To be given every message that arrives on the request's stream. */
   readonly receive = (message: JSONRPCMessage): void => {
-    if (isAnswerTo(message, this.#answerTo)) this.#isAnswered = true;
-    this.#context.receive(message);
+    const real = this.answers.real(message as JsonRpcMessage);
+    if (real instanceof UnusableAnswer || isAnswerTo(real, this.#answerTo)) this.#isAnswered = true;
+    this.#context.receive(real, this.#answerTo);
   };
 
   /** To be given every event id. The transport tells it right before the event's message. */
@@ -114,7 +120,13 @@ export class Exchange {
 
   #fetcher(): FetchLike {
     const onAccepted = () => this.#listener.onAccepted?.();
-    const expected: Expected = { answerTo: this.#request.id, onAccepted, onOverflow: this.#stream.end };
+    const { answers } = this.#log;
+    const expected: Expected = {
+      answerTo: this.#request.id,
+      onAccepted,
+      onOverflow: this.#stream.end,
+      answers,
+    };
     return async (url, init) => {
       // The transport forgets where it was when a resumed stream is cut before its first event.
       const { lastEventId } = this.#log;

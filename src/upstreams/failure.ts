@@ -1,4 +1,6 @@
 import { SdkError, SdkErrorCode } from "@modelcontextprotocol/client";
+import type { Logger } from "pino";
+import { seldom } from "../ops/seldom.ts";
 import type { JsonRpcError } from "../protocol/jsonrpc.ts";
 
 export interface FailureFacts {
@@ -34,6 +36,23 @@ export function wantsLogin({ facts: { status } }: UpstreamFailure): boolean {
 /** A stream ended on which the answer was to come. */
 export function unanswered(): UpstreamFailure {
   return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
+}
+
+/** The server answered, and what it said is of no use. `why` is the rest of a sentence: `its id is null`. */
+export function unusableAnswer(why: string): UpstreamFailure {
+  return new UpstreamFailure(`The server's answer cannot be used: ${why}`, {
+    mayHaveRun: true,
+    cause: new SyntaxError(why),
+  });
+}
+
+export function isUnusable({ facts: { cause } }: UpstreamFailure): boolean {
+  return cause instanceof SyntaxError;
+}
+
+/** Has the operator know of it, who cannot see it otherwise. */
+export function warnOfUnusable(log: Logger, method: string, why: string): void {
+  seldom(log).say("warn", { method, why }, "the server's answer cannot be used; the request fails");
 }
 
 /** The answer to a request did not come in time. */

@@ -4,7 +4,9 @@ import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { Agent, type Dispatcher } from "undici";
 import { Recent } from "../ops/recent.ts";
 import { isJsonRpcError } from "../protocol/errors.ts";
+import { EventSplitter } from "../protocol/event-stream.ts";
 import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
+import type { AnswersPast } from "./answers-past.ts";
 import type { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { guardedConnector } from "./guarded-connections.ts";
@@ -92,6 +94,8 @@ export interface Expected {
   onAccepted(): void;
   /** Hears of a stream that was given up because it carried too much: the transport only sees it break. */
   onOverflow(failure: UpstreamFailure): void;
+  /** For a reader that drops answers which do not fit its schemas: what it is given in place of each. */
+  readonly answers?: AnswersPast;
 }
 
 export type UpstreamFetch = (url: string | URL, init?: RequestInit, expected?: Expected) => Promise<Response>;
@@ -143,7 +147,8 @@ export function upstreamFetch({
     }
     if (!isEventStream(headers["content-type"])) {
       const content = await text(body, new MessageLimit({ maxMessageBytes, maxDepth }, false));
-      return lightResponse(status, plain, () => JSON.parse(content));
+      const { answers } = expected ?? {};
+      return lightResponse(status, plain, content, () => answers?.whole(content) ?? JSON.parse(content));
     }
     const limit = new MessageLimit({ maxMessageBytes, maxDepth }, true);
     const take = (chunk: Buffer) => {
@@ -165,9 +170,18 @@ export function upstreamFetch({
     const answer = first && expected && quickAnswer(first.bytes, expected);
     if (answer !== undefined) {
       void readToEnd(chunks, body);
-      return lightResponse(status, { ...plain, "content-type": "application/json" }, () => answer);
+      const json = { ...plain, "content-type": "application/json" };
+      return lightResponse(
+        status,
+        json,
+        answer,
+        () => expected?.answers?.whole(answer) ?? JSON.parse(answer),
+      );
     }
-    return new Response(bounded(first, read, body), { status, headers: plain });
+    const pieces = handedOver(first, read);
+    const events =
+      expected?.answers === undefined ? pieces : replaced(pieces, expected.answers, maxMessageBytes);
+    return new Response(bounded(events, body), { status, headers: plain });
   };
 }
 
@@ -244,14 +258,13 @@ async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit):
  * The answer of a stream whose first bytes are the answer and nothing else, as with most calls: then it need not become a
  * chain of web streams, which would be most of the cost of a quick call. `undefined`: this is for the transport to read.
  */
-function quickAnswer(chunk: Buffer, { answerTo }: Expected): unknown {
+function quickAnswer(chunk: Buffer, { answerTo }: Expected): string | undefined {
   if (chunk.length > MAX_QUICK_BYTES || !chunk.subarray(-2).equals(BLANK_LINE)) return undefined;
   const events: EventSourceMessage[] = [];
   createParser({ onEvent: (event) => events.push(event) }).feed(chunk.toString("utf8"));
   const [event] = events;
   if (event === undefined || events.length > 1 || (event.event ?? "message") !== "message") return undefined;
-  const message = parseJson(event.data);
-  return isAnswerTo(message, answerTo) ? message : undefined;
+  return isAnswerTo(parseJson(event.data), answerTo) ? event.data : undefined;
 }
 
 /** Only the end is left to come. To read it keeps the connection; a server that does not come to it loses that. */
@@ -272,8 +285,13 @@ const MAX_QUICK_BYTES = 65_536;
 const BLANK_LINE = Buffer.from("\n\n");
 
 /** As much of a `Response` as the transport looks at in a JSON answer. */
-function lightResponse(status: number, headers: Record<string, string>, json: () => unknown): Response {
-  const read = { json: async () => json(), text: async () => JSON.stringify(json()) };
+function lightResponse(
+  status: number,
+  headers: Record<string, string>,
+  text: string,
+  json: () => unknown,
+): Response {
+  const read = { json: async () => json(), text: async () => text };
   const ok = status >= 200 && status < 300;
   return { ok, status, statusText: "", headers: new Headers(headers), body: null, ...read } as Response;
 }
@@ -290,11 +308,9 @@ type Read = () => Promise<Piece | undefined>;
 
 /** The body as a web stream that is read no faster than it is consumed. */
 function bounded(
-  first: Piece | undefined,
-  read: Read,
+  slices: AsyncGenerator<Buffer, void>,
   body: Dispatcher.ResponseData["body"],
 ): ReadableStream<Uint8Array> {
-  const slices = handedOver(first, read);
   return new ReadableStream(
     {
       async pull(controller) {
@@ -321,6 +337,21 @@ async function* handedOver(first: Piece | undefined, read: Read): AsyncGenerator
       yield bytes.subarray(at, at + sliceBytes);
     }
   }
+}
+
+/** The same, one whole event after the other, with other answers in place of those that it has. */
+async function* replaced(
+  slices: AsyncGenerator<Buffer, void>,
+  answers: AnswersPast,
+  maxEventBytes: number,
+): AsyncGenerator<Buffer, void> {
+  const splitter = new EventSplitter(maxEventBytes);
+  for await (const slice of slices) {
+    const events = splitter.push(slice);
+    if (events.length > 0) yield Buffer.concat(events.map((event) => answers.event(event)));
+  }
+  const rest = splitter.rest();
+  if (rest.length > 0) yield rest;
 }
 
 /** So many are read at a stretch. */

@@ -1,14 +1,10 @@
-import { isJsonRpcError } from "../protocol/errors.ts";
-import { isObject, isRequestId, type JsonRpcMessage } from "../protocol/jsonrpc.ts";
+import { isObject, isRequestId, type JsonRpcMessage, parseJson } from "../protocol/jsonrpc.ts";
+import { type Incoming, readIncoming, UnusableAnswer } from "./unusable-answer.ts";
 
-/**
- * What a line of a server's output says (2025-11-25, Transports §stdio): one message, or the messages of a batch
- * (2025-03-26). `undefined` stands for what is no message. Unknown fields are kept.
- */
-export function readMessages(line: Buffer): readonly (JsonRpcMessage | undefined)[] {
-  const value = parse(line);
-  const parts: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return parts.map((part) => (isMessage(part) ? part : unreadable(part)));
+/** What a line of a server's output says (2025-11-25, Transports §stdio). */
+export function readMessages(line: Buffer): readonly Incoming[] {
+  if (beginsAs(line, MESSAGE)) return readIncoming(line.toString("utf8"));
+  return [beginsAs(line, SPREAD) ? SPREAD_OUT : undefined];
 }
 
 /** What there is to say instead of a message that is not passed on: to whoever asked for it, or back to the server that asks. */
@@ -32,32 +28,19 @@ export function toLine(message: JsonRpcMessage): string {
   return `${JSON.stringify(message)}\n`;
 }
 
-/** What is certainly an answer to a request must not leave that waiting for another one. */
-function unreadable(value: unknown): JsonRpcMessage | undefined {
-  if (!isObject(value) || value.jsonrpc !== "2.0" || !isRequestId(value.id)) return undefined;
-  const isAnswer = value.result !== undefined || value.error !== undefined;
-  if (value.method !== undefined && (typeof value.method === "string" || !isAnswer)) return undefined;
-  const error = { code: -32603, message: "The server's answer has neither a result nor an error" };
-  return { jsonrpc: "2.0", id: value.id, error };
+const MESSAGE = /^(?:\u00ef\u00bb\u00bf)?\s*[{[]/;
+/** A line out of the middle of a message that is written over several. */
+const SPREAD = /^\s*"jsonrpc"\s*:/;
+const SPREAD_OUT = new UnusableAnswer(
+  undefined,
+  "it is written over several lines, and a message must be one line",
+);
+
+/** A server that writes a log to its output writes a lot of it, and an error for every line is dear. */
+function beginsAs(line: Buffer, pattern: RegExp): boolean {
+  return pattern.test(line.toString("latin1", 0, MAX_INDENT));
 }
 
 function parse(line: Buffer): unknown {
-  // A server that writes a log to its output writes a lot of it, and an error for every line is dear.
-  if (!/^\s*[{[]/.test(line.toString("latin1", 0, MAX_INDENT))) return undefined;
-  try {
-    return JSON.parse(line.toString("utf8"));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether a value is one message. */
-export function isMessage(value: unknown): value is JsonRpcMessage {
-  if (!isObject(value) || value.jsonrpc !== "2.0") return false;
-  const { id, method } = value;
-  // One whose method is no name is not an answer either: others would take it for a request.
-  if (method !== undefined) return typeof method === "string" && (id === undefined || isRequestId(id));
-  if (isJsonRpcError(value.error)) return id === undefined || isRequestId(id);
-  // With an error beside it that is none, nobody could tell which of the two is meant.
-  return isRequestId(id) && isObject(value.result) && value.error === undefined;
+  return parseJson(line.toString("utf8"));
 }

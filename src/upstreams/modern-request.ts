@@ -1,18 +1,17 @@
 import { createParser } from "eventsource-parser";
-import { isJsonRpcError } from "../protocol/errors.ts";
 import { isEventStream, routingHeaders } from "../protocol/headers.ts";
 import {
-  isAnswerTo,
   isObject,
-  type JsonObject,
+  isSameId,
   type JsonRpcNotification,
   type JsonRpcRequest,
   type JsonRpcResponse,
-  parseJson,
+  type RequestId,
 } from "../protocol/jsonrpc.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
-import { toFailure, UpstreamFailure, unanswered, wantsLogin } from "./failure.ts";
+import { toFailure, UpstreamFailure, unanswered, unusableAnswer, wantsLogin } from "./failure.ts";
 import { STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
+import { readIncoming, readWhole, shown, UnusableAnswer } from "./unusable-answer.ts";
 
 export interface ModernRequestOptions {
   readonly url: URL;
@@ -53,7 +52,7 @@ export async function askModern(
     if (response.body !== null && isEventStream(response.headers.get("content-type") ?? undefined)) {
       return await readStream(response.body, request, onNotification);
     }
-    return readAnswer(await readJson(response), request);
+    return readAnswer(await readText(response), request);
   } catch (error) {
     const failure = toFailure(error);
     const { rpcError } = failure.facts;
@@ -62,8 +61,8 @@ export async function askModern(
   }
 }
 
-async function readJson(response: Response): Promise<unknown> {
-  if (response.ok) return response.json();
+async function readText(response: Response): Promise<string> {
+  if (response.ok) return response.text();
   const { status } = response;
   throw new UpstreamFailure(`The server answered HTTP ${status}`, { mayHaveRun: false, status });
 }
@@ -76,22 +75,26 @@ async function readStream(
 ): Promise<JsonRpcResponse> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  let answer: JsonObject | undefined;
+  let answer: JsonRpcResponse | undefined;
+  let fault: string | undefined;
   const parser = createParser({
     onEvent: ({ event = "message", data }) => {
-      const message = event === "message" ? parseJson(data) : undefined;
-      if (answer !== undefined || !isObject(message)) return;
-      if (isAnswerTo(message, request.id)) answer = message;
-      else if (isNotification(message)) onNotification(message);
+      for (const part of event === "message" ? readIncoming(data) : []) {
+        if (answer !== undefined || fault !== undefined || part === undefined) return;
+        if (part instanceof UnusableAnswer) fault = part.why;
+        else if (!("method" in part)) [answer, fault] = answerIn(part, request.id);
+        else if (isNotification(part)) onNotification(part);
+      }
     },
   });
   for (;;) {
     const { done, value } = await reader.read();
     if (done) throw unanswered();
     parser.feed(decoder.decode(value, { stream: true }));
-    if (answer === undefined) continue;
+    if (answer === undefined && fault === undefined) continue;
     void readToEnd(reader);
-    return readAnswer(answer, request);
+    if (answer === undefined) throw unusableAnswer(fault ?? "");
+    return answer;
   }
 }
 
@@ -106,21 +109,32 @@ async function readToEnd(reader: ReadableStreamDefaultReader<Uint8Array>): Promi
   }
 }
 
-/** @throws UpstreamFailure when the message is no answer to the request */
-function readAnswer(message: unknown, { id }: JsonRpcRequest): JsonRpcResponse {
-  if (isAnswerTo(message, id)) {
-    if (isObject(message.result)) return { jsonrpc: "2.0", id, result: message.result };
-    if (isJsonRpcError(message.error)) return { jsonrpc: "2.0", id, error: message.error };
+/** @throws UpstreamFailure when there is no answer to the request in it */
+function readAnswer(text: string, { id }: JsonRpcRequest): JsonRpcResponse {
+  let fault: string | undefined;
+  for (const part of readWhole(text)) {
+    if (part instanceof UnusableAnswer) fault ??= part.why;
+    if (part instanceof UnusableAnswer || "method" in part) continue;
+    const [answer, why] = answerIn(part, id);
+    if (answer !== undefined) return answer;
+    fault ??= why;
   }
-  const cause = new SyntaxError("neither a result nor an error");
-  throw new UpstreamFailure("The server's answer is not a JSON-RPC message", { mayHaveRun: true, cause });
+  throw unusableAnswer(fault ?? "it has neither a result nor an error");
+}
+
+/** The answer under the id of the request, or why it is none. */
+function answerIn(
+  answer: JsonRpcResponse,
+  id: RequestId,
+): readonly [JsonRpcResponse, undefined] | readonly [undefined, string] {
+  if (!isSameId(answer.id, id)) return [undefined, `its id is ${shown(answer.id)}, expected ${shown(id)}`];
+  return ["error" in answer ? { jsonrpc: "2.0", id, error: answer.error } : { ...answer, id }, undefined];
 }
 
 /** The server must not ask anything on a stream any more (Streamable HTTP §Receiving Messages). */
-function isNotification(message: JsonObject): message is JsonObject & JsonRpcNotification {
+function isNotification(message: JsonRpcRequest | JsonRpcNotification): message is JsonRpcNotification {
   return (
-    typeof message.method === "string" &&
-    message.id === undefined &&
+    !("id" in message && message.id !== undefined) &&
     (message.params === undefined || isObject(message.params))
   );
 }

@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import { paramHeaders } from "../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../protocol/jsonrpc.ts";
@@ -5,13 +6,14 @@ import { isObject } from "../protocol/jsonrpc.ts";
 import { declaresTasks, envelopeOf } from "../protocol/modern.ts";
 import { ToolCatalogue } from "./catalogue.ts";
 import { CookieJar } from "./cookies.ts";
-import { late, toFailure, UpstreamFailure } from "./failure.ts";
+import { isUnusable, late, toFailure, UpstreamFailure, warnOfUnusable } from "./failure.ts";
 import { upstreamFetch } from "./fetch.ts";
 import { inTime } from "./in-time.ts";
 import { askModern } from "./modern-request.ts";
 import { ModernSession } from "./modern-session.ts";
 import type { Lease } from "./pool.ts";
 import { hasTasks, type ModernDescription } from "./probe.ts";
+import { nextRequestId } from "./request-ids.ts";
 import type { SessionHolder } from "./session.ts";
 
 /** Whose request it is. */
@@ -35,6 +37,7 @@ export interface ModernServerOptions {
   readonly description: () => ModernDescription;
   /** The server answered as one of an older revision would. */
   readonly onDoubt: (headers: Readonly<Record<string, string>>) => void;
+  readonly log: Logger;
 }
 
 /** One request of a client's, for the server to answer. */
@@ -64,7 +67,6 @@ export class ModernServer {
   readonly #sessions = new Set<ModernSession>();
   readonly #catalogues = new Map<string, ToolCatalogue>();
   readonly #open = new Set<AbortController>();
-  #lastId = 0;
 
   constructor(options: ModernServerOptions) {
     this.#options = options;
@@ -86,7 +88,6 @@ export class ModernServer {
     const cookies = new CookieJar(this.#options.url);
     const session = new ModernSession({
       send: (method, params, listener) => this.ask(owner, { ...listener, method, params, headers, cookies }),
-      nextId: () => this.nextId(),
       holder,
     });
     this.#sessions.add(session);
@@ -116,18 +117,12 @@ export class ModernServer {
     this.toolsOf(owner).invalidate();
     const others = await mirror();
     const isSame = JSON.stringify(others) === JSON.stringify(headers);
-    return isSame ? response : this.#post(owner, { ...asking, id: this.nextId() }, others);
+    return isSame ? response : this.#post(owner, { ...asking, id: nextRequestId() }, others);
   }
 
   /** An answer was seen that no modern server gives. */
   doubt(headers: Readonly<Record<string, string>>): void {
     this.#options.onDoubt(headers);
-  }
-
-  /** An id for a request: never 0, and never one that was given before. */
-  nextId(): RequestId {
-    this.#lastId += 1;
-    return this.#lastId;
   }
 
   /** Gives up all that is under way. */
@@ -167,7 +162,9 @@ export class ModernServer {
       if (isOfOlderRevision(response) || (!this.hasTasks && wantsTasks(response))) this.doubt(owner.headers);
       return response;
     } catch (error) {
-      if (isOfAnother(toFailure(error))) this.doubt(owner.headers);
+      const failure = toFailure(error);
+      if (isUnusable(failure)) warnOfUnusable(this.#options.log, method, failure.message);
+      if (isOfAnother(failure)) this.doubt(owner.headers);
       throw error;
     } finally {
       signal.removeEventListener("abort", onAbort);
@@ -190,7 +187,7 @@ export class ModernServer {
   #list(owner: ModernOwner, method: string, params: JsonObject): Promise<JsonRpcResponse> {
     const _meta = envelopeOf(this.#options.clientInfo, owner.capabilities);
     const stop = new AbortController();
-    const asking = { id: this.nextId(), method, params: { ...params, _meta }, signal: stop.signal };
+    const asking = { id: nextRequestId(), method, params: { ...params, _meta }, signal: stop.signal };
     return inTime(LIST_TIMEOUT_MS, this.#post(owner, { ...asking, onNotification: () => {} }, {}), () => {
       const failure = late(method, LIST_TIMEOUT_MS);
       stop.abort(failure);

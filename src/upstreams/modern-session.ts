@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   isObject,
+  isSameId,
   type JsonObject,
   type JsonRpcNotification,
   type JsonRpcRequest,
@@ -8,6 +9,7 @@ import {
   type RequestId,
 } from "../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
+import { nextRequestId } from "./request-ids.ts";
 import {
   type CallSession,
   hasProgress,
@@ -44,19 +46,15 @@ const MAX_RETRY_MS = 5_000;
  */
 export class ModernSession implements CallSession {
   readonly #send: SendModern;
-  readonly #nextId: () => RequestId;
   readonly #holder: SessionHolder;
   readonly #open = new Set<AbortController>();
   readonly #questions = new Map<RequestId, (answer: RequestAnswer) => void>();
 
   constructor(options: {
     readonly send: SendModern;
-    /** Never one that was given before. */
-    readonly nextId: () => RequestId;
     readonly holder: SessionHolder;
   }) {
     this.#send = options.send;
-    this.#nextId = options.nextId;
     this.#holder = options.holder;
   }
 
@@ -66,7 +64,7 @@ export class ModernSession implements CallSession {
     const response = this.#converse(method, params, listener, stopped.signal)
       .catch((error: unknown) => Promise.reject(toFailure(error)))
       .finally(() => this.#open.delete(stopped));
-    return { id: this.#nextId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
+    return { id: nextRequestId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
   }
 
   async respond(id: RequestId, answer: RequestAnswer): Promise<void> {
@@ -128,12 +126,12 @@ export class ModernSession implements CallSession {
     { onProgress = () => {}, onAccepted = () => {} }: RequestListener,
     signal: AbortSignal,
   ): Promise<JsonRpcResponse> {
-    const id = this.#nextId();
+    const id = nextRequestId();
     const meta = { progressToken: id, ...(isObject(params._meta) ? params._meta : {}) };
     const onNotification = (notification: JsonRpcNotification) => {
       if (notification.method !== "notifications/progress") return this.#holder.onNotification(notification);
       const { progressToken, ...progress } = notification.params ?? {};
-      if (progressToken === meta.progressToken && hasProgress(progress)) onProgress(progress);
+      if (isSameId(progressToken, meta.progressToken) && hasProgress(progress)) onProgress(progress);
     };
     return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted });
   }
@@ -155,7 +153,7 @@ export class ModernSession implements CallSession {
   }
 
   #answer(asked: Question["request"], key: string, signal: AbortSignal): Promise<RequestAnswer> {
-    const id = this.#nextId();
+    const id = nextRequestId();
     const request: JsonRpcRequest = { ...asked, jsonrpc: "2.0", id };
     return new Promise<RequestAnswer>((resolve, reject) => {
       const onAbort = () => reject(signal.reason);

@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import { Era } from "./era.ts";
 import { ModernServer } from "./modern-server.ts";
@@ -14,6 +15,7 @@ export interface ModernUpstreamOptions {
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
+  readonly log: Logger;
 }
 
 /** A server over Streamable HTTP that may be of 2026-07-28. */

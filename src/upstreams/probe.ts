@@ -4,6 +4,7 @@ import { declaresTasks, envelopeOf, META, MODERN_VERSION } from "../protocol/mod
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { type UpstreamFetch, upstreamFetch } from "./fetch.ts";
 import { askModern } from "./modern-request.ts";
+import { nextRequestId } from "./request-ids.ts";
 
 /** What a modern server said of itself in answer to `server/discover`. */
 export interface ModernDescription {
@@ -46,7 +47,7 @@ export async function probe(options: ProbeOptions): Promise<Verdict> {
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const response = await askModern(
-      { jsonrpc: "2.0", id: "discover", method: "server/discover", params: { _meta } },
+      { jsonrpc: "2.0", id: nextRequestId(), method: "server/discover", params: { _meta } },
       {
         url,
         headers,

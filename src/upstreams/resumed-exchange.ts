@@ -137,7 +137,8 @@ export class ResumedExchange {
       this.#isOver = true;
       this.#interrupt(failure);
     };
-    const expected = { answerTo: this.#answerTo, onAccepted: () => {}, onOverflow };
+    const { answers } = this.#log;
+    const expected = { answerTo: this.#answerTo, onAccepted: () => {}, onOverflow, answers };
     return async (url, init) => {
       const response = await this.#context.fetch(url, init, expected);
       const { ok, status, body } = response;

@@ -8,11 +8,13 @@ import type {
   JsonRpcResponse,
   RequestId,
 } from "../protocol/jsonrpc.ts";
-import { isObject, isRequestId } from "../protocol/jsonrpc.ts";
+import { isObject, isRequestId, isSameId } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import { inTime } from "./in-time.ts";
+import { nextRequestId } from "./request-ids.ts";
+import type { AskedSession, StrayQuestions } from "./stray-questions.ts";
 import { type Asking, type AskListener, type EventPlace, nothingToResume, type Wire } from "./wire.ts";
 
 /** What a call needs of a session, of whatever revision. */
@@ -42,6 +44,8 @@ export interface SessionHolder {
    * if it has a name for it (2026-07-28, MRTR).
    */
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void;
+  /** Whether it has nobody whom it could ask: then `onRequest` is not called where others may answer instead. */
+  readonly cannotAnswer?: boolean;
   onNotification(notification: JsonRpcNotification): void;
 }
 
@@ -92,12 +96,14 @@ export interface SessionOptions {
   readonly share: (description: ServerDescription) => ServerDescription;
   /** The server has forgotten the session. Not called after `close`. */
   readonly onLost?: () => void;
+  /** Takes what the server asks while nobody in the session can answer; absent: it is refused at once. */
+  readonly strays?: StrayQuestions | undefined;
   /** How long the server may take to answer `initialize`, and to take note that this is done. */
   readonly startTimeoutMs: number;
 }
 
 /** What is needed to use a session that somebody else has opened. */
-export type JoinOptions = Pick<SessionOptions, "wire" | "holder" | "onGarbage"> & {
+export type JoinOptions = Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "strays"> & {
   /** Keeps our ids apart from those of whoever opened it; one of its own unless given. */
   readonly idPrefix?: string;
 };
@@ -117,13 +123,12 @@ const CANCEL_PATIENCE_MS = 5_000;
 const MAX_TELLING = 256;
 
 /** A legacy MCP session: who asked what, and to whom what the server sends belongs. */
-export class Session implements ResumingSession {
+export class Session implements ResumingSession, AskedSession {
   readonly #wire: Wire;
+  readonly #strays: StrayQuestions | undefined;
   readonly #pending = new Map<RequestId, Pending>();
   #holder: SessionHolder | undefined;
   #description: ServerDescription | undefined;
-  /** Never 0: some servers ignore the cancellation of a request with a falsy id. */
-  #lastId = 0;
   readonly #idPrefix: string | undefined;
   #logLevel: string | undefined;
   #telling = 0;
@@ -156,8 +161,10 @@ export class Session implements ResumingSession {
     onGarbage,
     onLost,
     idPrefix,
-  }: Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "onLost"> & Partial<JoinOptions>) {
+    strays,
+  }: Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "onLost" | "strays"> & Partial<JoinOptions>) {
     this.#wire = wire;
+    this.#strays = strays;
     this.#idPrefix = idPrefix;
     this.#holder = holder;
     wire.onMessage = (message) => this.#receive(message);
@@ -181,14 +188,32 @@ export class Session implements ResumingSession {
     return !this.#isClosed && !this.#isLost;
   }
 
-  /** Hands the session over. Without a holder, what the server asks is refused. */
+  get oldestRequest(): RequestId | undefined {
+    const [oldest] = this.#pending.keys();
+    return oldest;
+  }
+
+  refuse({ id, method }: JsonRpcRequest): void {
+    const message = `${method} cannot be answered here: no call is under way`;
+    void this.respond(id, { error: { code: -32601, message } });
+  }
+
+  /**
+   * Hears of changes also where the server has no sessions, and so perhaps room for one listener only. Returns how to say that nobody
+   * wants to know any more.
+   */
+  hearChanges(): () => void {
+    return this.#wire.hearChanges?.() ?? (() => {});
+  }
+
+  /** Hands the session over. Without a holder, what the server asks is refused, unless others may answer it. */
   attach(holder: SessionHolder | undefined): void {
     this.#holder = holder;
   }
 
   request(method: string, params: JsonObject | undefined, listener: RequestListener = {}): UpstreamRequest {
-    this.#lastId += 1;
-    const id = this.#idPrefix === undefined ? this.#lastId : `${this.#idPrefix}${this.#lastId}`;
+    const number = nextRequestId();
+    const id = this.#idPrefix === undefined ? number : `${this.#idPrefix}${number}`;
     const meta = { progressToken: id, ...(isObject(params?._meta) ? params._meta : {}) };
     const { progressToken } = meta;
     const message = { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } } as const;
@@ -303,6 +328,8 @@ export class Session implements ResumingSession {
     } else if (message.method === "notifications/progress") {
       this.#progressed(message.params);
     } else {
+      if (message.method === "notifications/cancelled")
+        this.#strays?.withdraw(message.params?.requestId, this);
       this.#holder?.onNotification(message);
     }
   }
@@ -310,18 +337,19 @@ export class Session implements ResumingSession {
   #asked(request: JsonRpcRequest): void {
     if (request.method === "ping") {
       void this.respond(request.id, { result: {} });
-    } else if (this.#holder === undefined) {
-      const message = "No call is under way on this session";
-      void this.respond(request.id, { error: { code: -32601, message } });
-    } else {
+    } else if (this.#holder !== undefined && this.#holder.cannotAnswer !== true) {
       this.#holder.onRequest(request, this);
+    } else if (this.#strays === undefined) {
+      this.refuse(request);
+    } else {
+      this.#strays.add(request, this);
     }
   }
 
   #progressed(params: JsonObject | undefined): boolean {
     const { progressToken, ...rest } = params ?? {};
     if (progressToken === undefined || !hasProgress(rest)) return false;
-    const pending = [...this.#pending.values()].find((one) => one.progressToken === progressToken);
+    const pending = [...this.#pending.values()].find((one) => isSameId(progressToken, one.progressToken));
     pending?.onProgress(rest);
     return pending !== undefined;
   }

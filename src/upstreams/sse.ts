@@ -2,10 +2,12 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { setMaxListeners } from "node:events";
 import { type JSONRPCMessage, SSEClientTransport, SseError } from "@modelcontextprotocol/client";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import { AnswersPast } from "./answers-past.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import type { UpstreamFetch } from "./fetch.ts";
 import { inTime } from "./in-time.ts";
-import { type Asking, type AskListener, INITIALIZED, type Wire } from "./wire.ts";
+import { UnusableAnswer } from "./unusable-answer.ts";
+import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./wire.ts";
 
 export interface SseOptions {
   /** Of the event stream; where messages are posted to is the server's to say, on the same origin. */
@@ -23,15 +25,17 @@ const OPENING_MS = 10_000;
  * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE), on the SDK's transport. The session lives as long as one
  * event stream that everything arrives on, and cannot be picked up.
  */
-export class SseWire implements Wire {
-  onMessage: Wire["onMessage"] = () => {};
-  onGarbage: Wire["onGarbage"] = () => {};
-  onLost: Wire["onLost"] = () => {};
+export class SseWire implements TransportWire {
+  onMessage: TransportWire["onMessage"] = () => {};
+  onUnusable: TransportWire["onUnusable"] = () => {};
+  onGarbage: TransportWire["onGarbage"] = () => {};
+  onLost: TransportWire["onLost"] = () => {};
 
   /** The headers of the message that is being sent: the transport knows those of the session only. */
   readonly #own = new AsyncLocalStorage<AskListener["headers"]>();
   readonly #transport: SSEClientTransport;
   readonly #fetch: UpstreamFetch;
+  readonly #answers = new AnswersPast();
   readonly #openingMs: number;
   /** Aborted when nothing can arrive any more, with the failure that says why. */
   readonly #life = new AbortController();
@@ -51,7 +55,11 @@ export class SseWire implements Wire {
       requestInit: { headers: { ...headers } },
       fetch: (target, init) => this.#request(target, init),
     });
-    this.#transport.onmessage = (message) => this.onMessage(message as JsonRpcMessage);
+    this.#transport.onmessage = (message) => {
+      const real = this.#answers.real(message as JsonRpcMessage);
+      if (real instanceof UnusableAnswer) this.onUnusable(real);
+      else this.onMessage(real);
+    };
     this.#transport.onerror = (error) => this.#complain(error);
     // Left to itself, the transport closes only when it was sent elsewhere with its messages, and has just complained.
     this.#transport.onclose = () => this.#break(misled(this.#complaint));
@@ -129,6 +137,7 @@ export class SseWire implements Wire {
         answerTo: "",
         onAccepted: () => {},
         onOverflow: (failure: UpstreamFailure) => this.#break(failure),
+        answers: this.#answers,
       };
       return asEventStream(await this.#fetch(url, init, expected));
     } catch (error) {

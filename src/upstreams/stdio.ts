@@ -5,7 +5,8 @@ import { type FailureFacts, toFailure, UpstreamFailure } from "./failure.ts";
 import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
 import { LineSplitter } from "./lines.ts";
 import { excuse, readMessages, toLine } from "./message-line.ts";
-import { type Asking, type AskListener, INITIALIZED, type Wire } from "./wire.ts";
+import { UnusableAnswer } from "./unusable-answer.ts";
+import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./wire.ts";
 
 export type StdioOptions = ChildOptions & {
   /** How long one message of the server may be. */
@@ -29,10 +30,11 @@ const NEVER_STARTED: FailureFacts = { mayHaveRun: false, hasStarted: false };
  * A session with a process of its own, over its standard streams (2024-11-05 to 2025-11-25, Transports §stdio). Everything
  * arrives on one stream, so that a request's own stream ends only with the session.
  */
-export class StdioWire implements Wire {
-  onMessage: Wire["onMessage"] = () => {};
-  onGarbage: Wire["onGarbage"] = () => {};
-  onLost: Wire["onLost"] = () => {};
+export class StdioWire implements TransportWire {
+  onMessage: TransportWire["onMessage"] = () => {};
+  onUnusable: TransportWire["onUnusable"] = () => {};
+  onGarbage: TransportWire["onGarbage"] = () => {};
+  onLost: TransportWire["onLost"] = () => {};
 
   readonly #options: StdioOptions;
   readonly #child: Promise<Child>;
@@ -137,6 +139,7 @@ export class StdioWire implements Wire {
     }
     for (const message of readMessages(line)) {
       if (message === undefined) this.#skip(line);
+      else if (message instanceof UnusableAnswer) this.onUnusable(message);
       else this.onMessage(message);
     }
   }

@@ -5,6 +5,7 @@ import {
 } from "@modelcontextprotocol/client";
 import { within } from "../ops/within.ts";
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
+import { AnswersPast } from "./answers-past.ts";
 import type { CookieJar } from "./cookies.ts";
 import { Exchange, type ExchangeContext, type Reconnecting, rejectAsFailure } from "./exchange.ts";
 import { UpstreamFailure } from "./failure.ts";
@@ -12,13 +13,15 @@ import type { Expected, UpstreamFetch } from "./fetch.ts";
 import { isBusy, isEventStream, isRefusal, RESUMING, reconnectLater, retryDelay } from "./reconnecting.ts";
 import { ResumedExchange } from "./resumed-exchange.ts";
 import { StreamEnd } from "./stream-end.ts";
+import { UnusableAnswer } from "./unusable-answer.ts";
 import {
   type Asking,
   type AskListener,
   INITIALIZED,
   type JoinedSession,
   type PickUp,
-  type Wire,
+  type Stream,
+  type TransportWire,
 } from "./wire.ts";
 
 export interface StreamableHttpOptions {
@@ -45,10 +48,11 @@ const LISTEN_DEADLINE_MS = 1_000;
 const GOODBYE_MS = 1_000;
 
 /** Streamable HTTP as of 2025-03-26 to 2025-11-25, over the SDK's transport: one of them for each request. */
-export class StreamableHttpWire implements Wire, PickUp {
-  onMessage: Wire["onMessage"] = () => {};
-  onGarbage: Wire["onGarbage"] = () => {};
-  onLost: Wire["onLost"] = () => {};
+export class StreamableHttpWire implements TransportWire, PickUp {
+  onMessage: TransportWire["onMessage"] = () => {};
+  onUnusable: TransportWire["onUnusable"] = () => {};
+  onGarbage: TransportWire["onGarbage"] = () => {};
+  onLost: TransportWire["onLost"] = () => {};
 
   readonly #options: StreamableHttpOptions;
   /** Carries the session itself: `initialize`, notifications, answers, and the stream that the server pushes on. */
@@ -56,6 +60,8 @@ export class StreamableHttpWire implements Wire, PickUp {
   readonly #exchanges = new Set<Exchange | ResumedExchange>();
   #version: string | undefined;
   #isListening = false;
+  /** While somebody wants to hear of changes in what is no session. */
+  #hearing: AbortController | undefined;
   #isClosed = false;
   /** What the server said to the last message that was sent on the main transport. */
   #last = { status: 0, isStream: false };
@@ -63,10 +69,18 @@ export class StreamableHttpWire implements Wire, PickUp {
   #endHandshake = () => {};
   #endListening = () => {};
   #handshaking: Expected | undefined;
+  #isInHandshake = false;
+  /** Those that come on the main transport. */
+  readonly #answers = new AnswersPast();
+  readonly #listening: Expected = {
+    answerTo: "",
+    onAccepted: () => {},
+    onOverflow: () => {},
+    answers: this.#answers,
+  };
 
   // Shared by all transports: thousands of calls may be waiting on one of their own.
   readonly #requestInit: RequestInit;
-  readonly #receive = (message: JSONRPCMessage) => this.onMessage(message as JsonRpcMessage);
   readonly #complain = (error: Error) => this.onGarbage(error);
   readonly #context: ExchangeContext;
 
@@ -75,10 +89,14 @@ export class StreamableHttpWire implements Wire, PickUp {
     this.#requestInit = { headers: { ...options.headers } };
     this.#version = options.joined?.protocolVersion;
     this.#main = this.#transport((url, init) => this.#mainFetch(url, init), LISTENING);
+    this.#main.onmessage = (message) => {
+      const real = this.#answers.real(message as JsonRpcMessage);
+      this.#receive(real, this.#isInHandshake ? (this.#handshaking as Expected) : "aside");
+    };
     this.#context = {
       fetch: options.fetch,
       transport: (fetch, reconnecting) => this.#transport(fetch, reconnecting),
-      receive: this.#receive,
+      receive: (message, answerTo) => this.#receive(message, { answerTo }),
       isListening: () => this.#isListening,
       placeOf: (lastEventId) => ({ session: this.#session, lastEventId }),
     };
@@ -124,9 +142,19 @@ export class StreamableHttpWire implements Wire, PickUp {
     if (this.#isOurs && !this.#isClosed) await this.#untilListening(async () => void this.#listenAgain());
   }
 
+  /** In a session of its own it listens as long as that is open. */
+  hearChanges(): () => void {
+    if (this.#hasRoom || this.#isClosed) return () => {};
+    const listening = new AbortController();
+    this.#hearing = listening;
+    void this.#listenAgain();
+    return () => listening.abort();
+  }
+
   async close(state?: "left"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#hearing?.abort();
     this.#onListening();
     this.#endHandshake();
     this.#endListening();
@@ -137,6 +165,14 @@ export class StreamableHttpWire implements Wire, PickUp {
 
   get #isOurs(): boolean {
     return this.#options.joined === undefined || this.#options.isOurs === true;
+  }
+
+  /**
+   * Whether the server can have another stream to push on. Without sessions it may have one for everybody, which is not for the gateway to
+   * take from its clients, unless somebody wants to hear of changes.
+   */
+  get #hasRoom(): boolean {
+    return this.#main.sessionId !== undefined || this.#hearing?.signal.aborted === false;
   }
 
   /** As others can speak in it. */
@@ -184,7 +220,9 @@ export class StreamableHttpWire implements Wire, PickUp {
   #handshake(request: JsonRpcRequest): Asking {
     const stream = new StreamEnd();
     this.#endHandshake = () => stream.end();
-    this.#handshaking = { answerTo: request.id, onAccepted: () => {}, onOverflow: stream.end };
+    const answers = this.#answers;
+    this.#handshaking = { answerTo: request.id, onAccepted: () => {}, onOverflow: stream.end, answers };
+    this.#isInHandshake = true;
     const send = async () => {
       await this.#main.start();
       await this.#main
@@ -192,7 +230,16 @@ export class StreamableHttpWire implements Wire, PickUp {
         .catch(rejectAsFailure);
       if (this.#last.isStream) await stream.ended;
     };
-    return { ended: send(), stop: () => stream.end() };
+    const stop = () => {
+      this.#isInHandshake = false;
+      stream.end();
+    };
+    return { ended: send(), stop };
+  }
+
+  #receive(message: JsonRpcMessage | UnusableAnswer, stream: Stream): void {
+    if (message instanceof UnusableAnswer) this.onUnusable(message, stream);
+    else this.onMessage(message, stream);
   }
 
   #begin(exchange: Exchange | ResumedExchange, ended: Promise<void>): Asking {
@@ -201,10 +248,23 @@ export class StreamableHttpWire implements Wire, PickUp {
     return { ended: isOver, stop: () => exchange.stop() };
   }
 
-  async #mainFetch(url: string | URL, init: RequestInit | undefined): Promise<Response> {
-    const isListening = init?.method === "GET";
+  async #mainFetch(url: string | URL, given: RequestInit | undefined): Promise<Response> {
+    const isListening = given?.method === "GET";
+    if (isListening && !this.#hasRoom) {
+      this.#isListening = false;
+      this.#onListening();
+      return new Response(null, { status: 405 });
+    }
+    const init =
+      isListening && this.#hearing !== undefined
+        ? { ...given, signal: anySignal(given.signal, this.#hearing.signal) }
+        : given;
     try {
-      const response = await this.#options.fetch(url, init, isListening ? undefined : this.#handshaking);
+      const response = await this.#options.fetch(
+        url,
+        init,
+        isListening ? this.#listening : this.#handshaking,
+      );
       if (isListening) this.#isListening = response.ok;
       else this.#last = { status: response.status, isStream: isEventStream(response) };
       return response;
@@ -229,10 +289,13 @@ export class StreamableHttpWire implements Wire, PickUp {
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(this.#version === undefined ? {} : { protocolVersion: this.#version }),
     });
-    transport.onmessage = this.#receive;
     transport.onerror = this.#complain;
     return transport;
   }
+}
+
+function anySignal(given: AbortSignal | null | undefined, other: AbortSignal): AbortSignal {
+  return given ? AbortSignal.any([given, other]) : other;
 }
 
 function closed(): UpstreamFailure {

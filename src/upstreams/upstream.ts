@@ -12,6 +12,7 @@ import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from ".
 import { Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
 import { OwnSession, type SessionSource } from "./source.ts";
+import { StrayQuestions } from "./stray-questions.ts";
 import type { JoinedSession, Wire } from "./wire.ts";
 import { Wires, type WiresOptions } from "./wires.ts";
 
@@ -65,6 +66,10 @@ export class Upstream {
   /** What the server last said of itself; most sessions are told the same, instructions and all. */
   #description: ServerDescription | undefined;
   readonly #joined = new Set<Session>();
+  /** Calls, and sessions and requests of clients, that are under way: what the server asks may be for them. */
+  readonly #uses = new Set<symbol>();
+  /** Over stdio a session is a process, and what that asks is nobody else's. */
+  readonly #strays: StrayQuestions | undefined;
   /** There where the server may turn out to speak 2026-07-28 itself. */
   readonly #modern: ModernUpstream | undefined;
 
@@ -72,6 +77,8 @@ export class Upstream {
     this.#options = options;
     const { sessions, idleTimeoutMs, maxSessions = Number.POSITIVE_INFINITY, transport } = options.config;
     const isSingle = sessions === "single";
+    this.#strays =
+      transport === "stdio" ? undefined : new StrayQuestions({ isInUse: () => this.#uses.size > 0 });
     this.#wires = new Wires(options);
     this.#admission = new Admission({
       wires: this.#wires,
@@ -130,16 +137,35 @@ export class Upstream {
    * @param signal aborted, with the failure that says why, when it is not wanted any more
    * @throws UpstreamFailure
    */
-  lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
-    return (this.#solo ?? this.#pool).lease(this.#userFor(owner), holder, signal);
+  async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+    const over = this.use();
+    try {
+      const lease = await (this.#solo ?? this.#pool).lease(this.#userFor(owner), holder, signal);
+      return released(lease, over);
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  /**
+   * Says that a call, or a client's session or request, is under way at the server; what is returned, that it is over. Meanwhile nothing that
+   * the server asks is answered in the client's place.
+   */
+  use(): () => void {
+    const use = Symbol();
+    this.#uses.add(use);
+    return () => void this.#uses.delete(use);
   }
 
   /** The client's own session, for one call: to be released without being ended. */
   join({ headers, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
     const wire = this.#wires.join(headers, joined);
     const session = Session.join({ wire, holder, onGarbage: this.#onGarbage });
+    const over = this.use();
     this.#joined.add(session);
     const release = () => {
+      over();
       this.#joined.delete(session);
       void session.close();
     };
@@ -169,7 +195,9 @@ export class Upstream {
       { signal },
     );
     this.#joined.add(rejoined);
+    const over = this.use();
     const release: Lease["release"] = (state) => {
+      over();
       this.#joined.delete(rejoined);
       rejoined.attach(undefined);
       void rejoined.close(state === "left" ? state : undefined);
@@ -232,6 +260,7 @@ export class Upstream {
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#modern?.close();
+    this.#strays?.close();
     const controls = [...this.#controls.values()];
     this.#controls.clear();
     const sessions = [this.#pool, this.#solo, ...controls, ...this.#joined, this.#admission];
@@ -263,6 +292,7 @@ export class Upstream {
       onGarbage: this.#onGarbage,
       share: (description: ServerDescription) => this.#share(description),
       startTimeoutMs: this.#options.config.startTimeoutMs,
+      strays: this.#strays,
       ...(onLost === undefined ? {} : { onLost }),
     };
     return this.#admission.open(headers, (wire) => Session.open({ ...options, wire }), wait);
@@ -309,6 +339,14 @@ export class Upstream {
     this.#controls.delete(key);
     void control.close();
   }
+}
+
+function released(lease: Lease, over: () => void): Lease {
+  const release: Lease["release"] = (state) => {
+    over();
+    lease.release(state);
+  };
+  return { ...lease, release };
 }
 
 function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {

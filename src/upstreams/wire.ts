@@ -1,5 +1,6 @@
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "./failure.ts";
+import type { UnusableAnswer } from "./unusable-answer.ts";
 
 /** A request's own stream. */
 export interface Asking {
@@ -78,10 +79,29 @@ export interface Wire {
    */
   initialized(notification?: JsonRpcNotification): Promise<void>;
   /**
+   * Listens to what the server sends unasked, where that is not done anyway. Returns how to stop. Absent where everything arrives on one
+   * stream.
+   */
+  hearChanges?(): () => void;
+  /**
    * Ends the session on the server where there is one, and everything that is still open. Never rejects. `left`: the session is
    * somebody else's now, and the server is told nothing.
    */
   close(state?: "left"): Promise<void>;
+}
+
+/**
+ * On which stream something came: on that of one request, `aside` from those on which requests are answered, or on the one that all
+ * requests share.
+ */
+export type Stream = { readonly answerTo: RequestId } | "aside" | "shared";
+
+/** A wire as a transport makes it, which knows of no request what it is about. */
+export interface TransportWire extends Wire {
+  /** @param stream shared unless given */
+  onMessage: (message: JsonRpcMessage, stream?: Stream) => void;
+  /** Called with what can only be an answer, but cannot be used as one. */
+  onUnusable: (answer: UnusableAnswer, stream?: Stream) => void;
 }
 
 /** What there is to say where nobody says more. */

@@ -1,12 +1,13 @@
 import type { Logger } from "pino";
 import type { HttpUpstreamConfig, UpstreamConfig } from "../config/config.ts";
+import { CheckedWire } from "./checked-wire.ts";
 import { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure, wantsLogin } from "./failure.ts";
 import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
 import { StreamableHttpWire } from "./streamable-http.ts";
-import type { JoinedSession, Wire } from "./wire.ts";
+import type { JoinedSession, TransportWire, Wire } from "./wire.ts";
 
 export interface WiresOptions {
   readonly config: UpstreamConfig;
@@ -57,7 +58,7 @@ export class Wires {
     const { config, log, maxMessageBytes, maxDepth } = this.#options;
     switch (config.transport) {
       case "stdio":
-        return use(new StdioWire({ ...config, log, maxMessageBytes, maxDepth }));
+        return use(this.#checked(new StdioWire({ ...config, log, maxMessageBytes, maxDepth })));
       case "streamable-http":
         return use(this.#streamable(headers));
       case "sse":
@@ -69,7 +70,7 @@ export class Wires {
 
   /** A wire to a session that a client has opened over Streamable HTTP: its cookies are the client's to keep, and among its headers. */
   join(headers: Headers, joined: JoinedSession): Wire {
-    return new StreamableHttpWire({ ...this.#http(headers), joined });
+    return this.#checked(new StreamableHttpWire({ ...this.#http(headers), joined }));
   }
 
   async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {
@@ -102,19 +103,18 @@ export class Wires {
   /** @param rejoined what another process of ours has opened */
   #streamable(headers: Headers, rejoined?: JoinedSession): Wire {
     const cookies = this.#jar();
-    if (rejoined === undefined) return new StreamableHttpWire({ ...this.#http(headers, cookies), cookies });
-    cookies.take(this.#server.url, rejoined.cookies ?? []);
-    return new StreamableHttpWire({
-      ...this.#http(headers, cookies),
-      cookies,
-      joined: rejoined,
-      isOurs: true,
-    });
+    const session = rejoined === undefined ? {} : { joined: rejoined, isOurs: true };
+    cookies.take(this.#server.url, rejoined?.cookies ?? []);
+    return this.#checked(new StreamableHttpWire({ ...this.#http(headers, cookies), cookies, ...session }));
   }
 
   #sse(headers: Headers, openingMs?: number): Wire {
     const options = this.#http(headers, this.#jar());
-    return new SseWire(openingMs === undefined ? options : { ...options, openingMs });
+    return this.#checked(new SseWire(openingMs === undefined ? options : { ...options, openingMs }));
+  }
+
+  #checked(wire: TransportWire): Wire {
+    return new CheckedWire(wire, this.#options.log);
   }
 
   #jar(): CookieJar {

@@ -16,6 +16,7 @@ import {
   ListRootsResultSchema,
   ListToolsRequestSchema,
 } from "@modelcontextprotocol/sdk/types.js";
+import { garbling, garblingOutput } from "./garbled.mjs";
 import { modernHandler } from "./modern-handler.mjs";
 
 const { TRANSPORT, WITNESS, PORT = "0" } = process.env;
@@ -80,6 +81,7 @@ const TOOLS = {
     const { roots } = await request("roots/list", {}, ListRootsResultSchema);
     return text(roots.map(({ uri }) => uri).join(" "));
   },
+  garble: ({ how }) => text(`garble ${how}`),
   large: ({ bytes }) => text("x".repeat(bytes)),
   fail: () => ({ ...text("It cannot be done"), isError: true }),
   break: () => {
@@ -209,10 +211,12 @@ const HANDLERS = {
 
 if (TRANSPORT === "stdio") {
   process.stdin.on("end", () => process.exit(0));
+  garblingOutput(process.stdout);
   await newServer().connect(new StdioServerTransport());
   say({ what: "started", pid: process.pid });
 } else {
-  const http = createServer(HANDLERS[TRANSPORT]());
+  const handle = HANDLERS[TRANSPORT]();
+  const http = createServer((request, response) => handle(request, garbling(response)));
   http.listen(Number(PORT), "127.0.0.1", () =>
     say({ what: "started", pid: process.pid, port: http.address().port }),
   );

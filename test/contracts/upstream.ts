@@ -39,6 +39,27 @@ const PARIS = { role: "assistant", model: "m", content: { type: "text", text: "P
 const HOME = { roots: [{ uri: "file:///home", name: "home" }] };
 const LARGE = 3_000_000;
 
+/** What a server answers in place of a result, and what the client is told of it, over every transport alike. */
+const UNUSABLE = {
+  NaN: /answer cannot be used: it is not JSON: it contains NaN$/,
+  "cut off": /answer cannot be used: it is not JSON$/,
+  "id null": /answer cannot be used: its id is null; it says: Parse error$/,
+  "no id": /answer cannot be used: it has no id$/,
+  "another id": /answer cannot be used: its id is 5, expected \d+$/,
+  "id of another kind": /answer cannot be used: its id is an array, expected a string or an integer$/,
+  "error null": /answer cannot be used: its error is null: an answer has either a result or an error$/,
+  "error is a text": /answer cannot be used: its error is a text, expected an object .*; it says: boom$/,
+  "error without code":
+    /answer cannot be used: its error's code is missing, expected an integer; it says: boom$/,
+  "error without message": /answer cannot be used: its error's message is missing, expected a string$/,
+  "result null": /answer cannot be used: its result is null, expected an object$/,
+  "result is a text": /answer cannot be used: its result is "yes", expected an object$/,
+  neither: /answer cannot be used: it has neither a result nor an error$/,
+  "no jsonrpc": /answer cannot be used: its jsonrpc is missing, expected "2.0"$/,
+  "jsonrpc 1.0": /answer cannot be used: its jsonrpc is "1.0", expected "2.0"$/,
+  "method beside it": /answer cannot be used: it has a method, which only a request has$/,
+};
+
 const QUESTIONS = [
   ["ask", "elicitation/create", accept({ name: "Ada" }), "one: accept Ada"],
   ["sample", "sampling/createMessage", PARIS, "The model says Paris"],
@@ -125,6 +146,24 @@ export function describeUpstream({
       const { user } = await tellOfTasks();
       const { taskId } = await user.callTool("break");
       expect(await user.settled(taskId)).toMatchObject({ status: "failed", error: BROKEN });
+    });
+
+    test("what can only be an answer ends the call, with what is wrong with it", async () => {
+      const { user } = await tellOfRounds();
+      for (const [how, why] of Object.entries(UNUSABLE)) {
+        const { message } = await user.send("tools/call", { name: "garble", arguments: { how } });
+        expect(message.error, how).toMatchObject({
+          code: -32603,
+          message: expect.stringMatching(why),
+        });
+      }
+      expect(textOf(await user.callTool("echo", { text: "still there" }))).toBe("still there");
+    });
+
+    test("an answer that is readable is taken, though it is odd", async () => {
+      const { user } = await tellOfRounds();
+      for (const how of ["text id", "text with a fraction", "batch", "nothing before"])
+        expect(textOf(await user.callTool("garble", { how }))).toBe(`garble ${how}`);
     });
 
     test("a method that nobody has heard of passes, and so does its result", async () => {

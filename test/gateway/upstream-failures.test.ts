@@ -63,16 +63,20 @@ const ANSWERS: [string, Script, { status?: number; message: RegExp }][] = [
   ["403", (call) => call.reply(403, { error: "no" }), { status: 403, message: /HTTP 403/ }],
   ["202 and nothing else", (call) => call.accept(), { message: /opened no stream to answer it/ }],
   ["204", (call) => void call.response.writeHead(204).end(), { message: /no JSON/ }],
-  ["JSON that is no message", (call) => call.reply(200, { hello: 1 }), { message: /not a JSON-RPC message/ }],
+  [
+    "JSON that is no message",
+    (call) => call.reply(200, { hello: 1 }),
+    { message: /cannot be used: it is no JSON-RPC message/ },
+  ],
   [
     "broken JSON",
     (call) => call.reply(200, "{", { "content-type": "application/json" }),
-    { message: /not a JSON-RPC/ },
+    { message: /cannot be used: it is not JSON$/ },
   ],
   [
     "an answer to somebody else",
     (call) => call.reply(200, { jsonrpc: "2.0", id: 999, result: {} }),
-    { message: /without an answer/ },
+    { message: /cannot be used: its id is 999, expected \d+$/ },
   ],
   ["nothing, and hangs up", (call) => call.cut(), { message: /connection to the server broke/ }],
   ["a stream that ends", (call) => call.sse().end(), { message: /closed the stream without an answer/ }],

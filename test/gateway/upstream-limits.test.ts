@@ -59,7 +59,7 @@ test("a result of 50 MB is refused, with both sizes, by the default limit", asyn
 });
 
 const HANDSHAKES: [string, Script, RegExp][] = [
-  ["garbage", (call) => call.reply(200, { hello: 1 }), /not a JSON-RPC message/],
+  ["garbage", (call) => call.reply(200, { hello: 1 }), /cannot be used: it is no JSON-RPC message/],
   ["HTML", (call) => call.reply(200, "<html>"), /no JSON/],
   ["an error", (call) => call.error(-32602, "not you"), /refused initialize: not you/],
   ["no version", (call) => call.json({}), /protocol version undefined, expected one of 2025-11-25/],

@@ -308,13 +308,21 @@ test.each([
     (call: Parameters<Script>[0]) => call.sse().raw(": begun\n\n").end(),
     /closed the stream without an answer/,
   ],
-  ["is no JSON", (call: Parameters<Script>[0]) => call.reply(200, "<p>hello"), /not a JSON-RPC message/],
+  [
+    "is no JSON",
+    (call: Parameters<Script>[0]) => call.reply(200, "<p>hello"),
+    /cannot be used: it is not JSON$/,
+  ],
   [
     "answers another request",
     (call: Parameters<Script>[0]) => call.reply(200, { jsonrpc: "2.0", id: "x", result: {} }),
-    /not a JSON-RPC message/,
+    /cannot be used: its id is "x", expected \d+$/,
   ],
-  ["is only an acknowledgement", (call: Parameters<Script>[0]) => call.accept(), /not a JSON-RPC message/],
+  [
+    "is only an acknowledgement",
+    (call: Parameters<Script>[0]) => call.accept(),
+    /cannot be used: it is empty$/,
+  ],
   ["is a redirection", (call: Parameters<Script>[0]) => call.reply(302, "", { location: "/" }), /HTTP 302/],
   ["is an HTML error", (call: Parameters<Script>[0]) => call.reply(502, "<p>oh"), /HTTP 502/],
 ])(

@@ -144,7 +144,7 @@ const ANSWERS: [string, (id: unknown) => unknown, object][] = [
     (id) => ({ id, error: { code: 1.5, message: "" } }),
     { status: "failed" },
   ],
-  ["the id as a text", (id) => ({ id: String(id), result: {} }), { status: "failed" }],
+  ["the id as a text", (id) => ({ id: String(id), result: {} }), { status: "completed" }],
   ["the id of a request that never was", () => ({ id: 4711, result: {} }), { status: "failed" }],
   ["the id __proto__", () => ({ id: "__proto__", result: {} }), { status: "failed" }],
   [

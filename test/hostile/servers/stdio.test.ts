@@ -46,7 +46,7 @@ const ENDINGS: [string, string, object, RegExp, isKept: boolean][] = [
     "a result that is a text, in a batch",
     "say",
     { lines: ['[1,{"jsonrpc":"2.0","id":ID,"result":"x"}]'] },
-    /neither a result nor/,
+    /its result is "x", expected an object/,
     true,
   ],
   [
