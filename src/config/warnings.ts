@@ -1,8 +1,10 @@
+import { isLoopback } from "../protocol/loopback.ts";
 import { callerDefaults, callerWarnings } from "./caller-settings.ts";
 import { limitWarnings } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeWarnings } from "./store-settings.ts";
+import { wireWarnings } from "./wire-warnings.ts";
 
 /** What works, but may not be meant. Looks at the document whether or not the schema accepts all of it. */
 export function warnings(document: unknown): readonly Problem[] {
@@ -11,6 +13,7 @@ export function warnings(document: unknown): readonly Problem[] {
     ...callerWarnings(document),
     ...limitWarnings(document),
     ...storeWarnings(document),
+    ...wireWarnings(document),
     ...serverNames(document).flatMap((name) => [
       ...deadRules(document, ["servers", name, "tools"]),
       ...idleUnsafe(document, ["servers", name]),
@@ -30,11 +33,6 @@ function exposure(document: unknown): readonly Problem[] {
     ...(who === undefined ? [] : [warning(["callers", "identify"], anonymous)]),
     ...(hasHosts ? [] : [warning(["listen", "allowedHosts"], unnamed)]),
   ];
-}
-
-/** Whether only this machine can reach the address. */
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** Where `unsafe: true` changes nothing, because a lost call is not sent again anyway. */

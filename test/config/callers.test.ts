@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 
-const SERVERS = "servers: { a: { upstream: { url: 'http://a/' } } }";
+const SERVERS = "servers: { a: { upstream: { url: 'https://a/' } } }";
 
 function read(callers: string) {
   return parseConfig(`callers: ${callers}\n${SERVERS}`, {});
