@@ -1,4 +1,5 @@
-const PATIENCE_MS = 5_000;
+/** For what never becomes true; a busy machine takes its time for everything else. */
+const PATIENCE_MS = 60_000;
 
 /** Waits for things to become true without polling: whoever changes something calls `check`. */
 export class Conditions {
@@ -16,7 +17,7 @@ export class Conditions {
     for (const look of this.#waiting) look();
   }
 
-  /** What `find` finds, as soon as it finds something. After its patience (five seconds) it rejects, naming what it waited for. */
+  /** What `find` finds, as soon as it finds something. After its patience (a minute) it rejects, naming what it waited for. */
   found<T>(find: () => T | undefined, what: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (): void => {

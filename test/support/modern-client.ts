@@ -73,7 +73,7 @@ export class ModernClient {
 
   /** Polls until the task is as wanted. */
   async taskWhen(taskId: string, isWanted: (task: Json) => boolean): Promise<Json> {
-    const deadline = Date.now() + 15_000;
+    const deadline = Date.now() + 60_000;
     for (;;) {
       const task = await this.task(taskId);
       if (isWanted(task)) return task;
