@@ -35,6 +35,12 @@ async function main(args: readonly string[]): Promise<number> {
     .command("stdio", "Serve the one client that starts it", (y) => y.options(stdioFlags), run(stdio))
     .command("inspect [url]", "Say what a server is, and suggest a file for it", inspectFlags, run(inspect))
     .command("check", "Say everything that is wrong with a file", checkFlags, run(withoutCommand(check)))
+    .command(
+      "store <action> <path>",
+      "See what is in the directory of a level: store, and rescue what is damaged",
+      storeFlags,
+      run(withoutCommand(store)),
+    )
     .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
     .example("$0 --upstream http://localhost:3001/mcp --tool 'render_*=required'", "")
     .example("$0 inspect http://localhost:3001/mcp > taskgate.yaml", "")
@@ -177,6 +183,33 @@ async function judge(file: string) {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { problems: error.problems, warnings: error.warnings, servers: 0 };
+  }
+}
+
+function storeFlags(parser: Argv): Argv {
+  return parser
+    .positional("action", {
+      type: "string",
+      choices: ["check", "repair", "export", "import"],
+      describe:
+        "check: say what is there · repair: keep what can be read · export: to standard output · import: from standard input",
+    })
+    .positional("path", { type: "string", describe: "the directory, as it stands after level:" });
+}
+
+async function store({ action, path }: Flags): Promise<number> {
+  const { runStore, STORE_ACTIONS } = await import("./stores/level-command.ts");
+  const wanted = STORE_ACTIONS.find((each) => each === action);
+  if (wanted === undefined || typeof path !== "string") return refuse("give an action and a directory");
+  const { stdin: input, stdout: output } = process;
+  try {
+    return await runStore(wanted, path.replace(/^level:/, ""), {
+      input,
+      output,
+      say: (line) => console.error(line),
+    });
+  } catch (error) {
+    return refuse(error);
   }
 }
 

@@ -28,6 +28,8 @@ export interface Core {
   readonly secret: Buffer;
   readonly routes: readonly Route[];
   readonly isStopping: boolean;
+  /** Whether tasks can be written down, as far as that is known without trying. */
+  readonly isStoreWritable: boolean;
   /**
    * Lets the calls that run end within `limits.drainTimeout`, or until `enough` settles, and leaves the rest to others, or
    * writes it down as lost. Only the first time counts.
@@ -127,6 +129,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     routes,
     get isStopping() {
       return stopping.signal.aborted;
+    },
+    get isStoreWritable() {
+      return store.isWritable;
     },
     close: (intake, enough = NEVER) => (closing ??= shutDown(intake, enough)),
   };

@@ -5,8 +5,8 @@ import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config, UpstreamConfig } from "./config/config.ts";
-import { type Intake, openCore } from "./core.ts";
-import { adminApp, gatewayListener, gatewayMiddleware, httpServer } from "./edge/app.ts";
+import { type Core, type Intake, openCore } from "./core.ts";
+import { adminApp, gatewayListener, gatewayMiddleware, httpServer, type Status } from "./edge/app.ts";
 import type { Identify } from "./edge/callers/identify.ts";
 import { documentsFor, identifierFor } from "./edge/callers/open.ts";
 import { mcpEndpoint } from "./edge/endpoint.ts";
@@ -62,7 +62,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   try {
     const server = await listenOn(httpServer(gatewayListener(app), config.limits), config.listen, servers);
     const admin =
-      config.admin && (await listenOn(httpServer(adminApp(() => !core.isStopping)), config.admin, servers));
+      config.admin && (await listenOn(httpServer(adminApp(() => statusOf(core))), config.admin, servers));
     const url = urlOf(server);
     return {
       url,
@@ -183,6 +183,11 @@ async function openHttp(
   // Whoever knows callers by something else has documents of its own.
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
   return { core, app: { routes, endpoint, documents }, visits, pairs };
+}
+
+function statusOf({ isStopping, isStoreWritable }: Core): Status {
+  if (isStopping) return "stopping";
+  return isStoreWritable ? "ready" : "store takes no writes";
 }
 
 function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp): Intake {

@@ -46,13 +46,16 @@ export function gatewayMiddleware(options: AppOptions) {
   };
 }
 
+/** Whether requests are wanted, and why not. */
+export type Status = "ready" | "stopping" | "store takes no writes";
+
 /** Whether the process works, and whether it wants to be sent requests. */
-export function adminApp(isReady: () => boolean): Express {
+export function adminApp(statusNow: () => Status): Express {
   const app = express().disable("x-powered-by");
   app.get("/health/live", (_, response) => void response.json({ status: "live" }));
   app.get("/health/ready", (_, response) => {
-    const ready = isReady();
-    response.status(ready ? 200 : 503).json({ status: ready ? "ready" : "stopping" });
+    const status = statusNow();
+    response.status(status === "ready" ? 200 : 503).json({ status });
   });
   app.use((_, response) => void response.status(404).json({ error: "not found" }));
   return app;

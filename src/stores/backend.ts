@@ -10,6 +10,8 @@ import type { Nudge } from "./task-store.ts";
 export interface Backend {
   /** Whether other processes may use the same store at the same time. */
   readonly isShared: boolean;
+  /** Whether writes are taken, as far as that is known without trying. Absent: they are. */
+  readonly isWritable?: boolean;
   /** One round trip. Answers in the order of the keys; `undefined` where there is nothing. */
   getMany(keys: readonly string[]): Promise<readonly unknown[]>;
   /** Resolves once the value is durable; its entries are before it is. For keys with one writer. */

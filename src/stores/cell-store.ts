@@ -79,6 +79,10 @@ export class CellStore implements TaskStore {
     this.#newId = newId;
   }
 
+  get isWritable(): boolean {
+    return this.#backend.isWritable ?? true;
+  }
+
   get holdsLease(): boolean {
     return !this.#backend.isShared || this.#replicas.holdsLease;
   }

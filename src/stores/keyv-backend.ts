@@ -7,6 +7,8 @@ import { Watchers } from "./watchers.ts";
 
 /** What Keyv asks of a storage adapter, and order, of which it knows nothing. Keys and texts; a ttl is a positive integer. */
 export interface KeyvStorage {
+  /** As the backend has it. */
+  readonly isWritable?: boolean;
   get(key: string): Awaitable<string | undefined>;
   getMany(keys: readonly string[]): Awaitable<(string | undefined)[]>;
   /** Those after a listed key in its list, in order, at most `limit`; whether there is such a key does not matter. */
@@ -54,6 +56,10 @@ export class KeyvBackend implements Backend {
       serialize: storedText,
       deserialize: storedOf,
     });
+  }
+
+  get isWritable(): boolean {
+    return this.#storage.isWritable ?? true;
   }
 
   getMany(keys: readonly string[]): Promise<readonly unknown[]> {

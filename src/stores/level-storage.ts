@@ -1,6 +1,8 @@
+import { crc32 } from "node:zlib";
 import type { ClassicLevel } from "classic-level";
 import { GroupCommit, type Write } from "./group-commit.ts";
 import type { KeyvEntry, KeyvStorage } from "./keyv-backend.ts";
+import { LevelWrites, type Operation } from "./level-writes.ts";
 import { listPrefix } from "./listed-keys.ts";
 import type { StoreOptions } from "./options.ts";
 import { startSweeping } from "./sweep.ts";
@@ -8,23 +10,30 @@ import { startSweeping } from "./sweep.ts";
 /**
  * LevelDB for Keyv. Every write is on the disk when its promise resolves.
  *
- * `v:<key>` holds `<expiresAt>:<text>`. `x:<minute>:<key>` says that the key may have expired by that minute: the sweep walks
+ * `v:<key>` holds `<expiresAt>;<checksum>:<text>`, the checksum (CRC-32 of the text, hexadecimal) because LevelDB reads tables without
+ * looking at its own: a damaged result is not read as another one. Values of 0.1.0 have none. `x:<minute>:<key>` says that the key may have expired by that minute: the sweep walks
  * what is due, not the whole store. A key that was written again has an entry for every minute it was written in; the
  * older ones are found to be outdated when they come due.
  */
 export class LevelStorage implements KeyvStorage {
   readonly #db: ClassicLevel;
   readonly #clock: () => number;
+  readonly #writes: LevelWrites;
   readonly #commits: GroupCommit;
   readonly #stopSweeping: () => Promise<void>;
   #writtenDuringSweep: Set<string> | undefined;
 
   /** Takes over an open database: `disconnect` closes it. */
-  constructor(db: ClassicLevel, { clock = Date.now, sweepEveryMs = 60_000 }: StoreOptions = {}) {
+  constructor(db: ClassicLevel, { clock = Date.now, sweepEveryMs = 60_000, warn }: StoreOptions = {}) {
     this.#db = db;
     this.#clock = clock;
-    this.#commits = new GroupCommit((writes) => db.batch(writes.map(operation), { sync: true }));
+    this.#writes = new LevelWrites(db, warn);
+    this.#commits = new GroupCommit((writes) => this.#writes.commit(writes.map(operation)));
     this.#stopSweeping = startSweeping(sweepEveryMs, (signal) => this.sweep(signal));
+  }
+
+  get isWritable(): boolean {
+    return this.#writes.isWritable;
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -60,7 +69,9 @@ export class LevelStorage implements KeyvStorage {
   }
 
   async disconnect(): Promise<void> {
-    await this.#stopSweeping();
+    const swept = this.#stopSweeping();
+    await this.#writes.close();
+    await swept;
     await this.#db.close();
   }
 
@@ -74,8 +85,8 @@ export class LevelStorage implements KeyvStorage {
     const expiresAt = this.#clock() + ttl;
     this.#writtenDuringSweep?.add(key);
     return [
-      { key: valueKey(key), text: `${expiresAt}:${value}` },
-      { key: dueKey(Math.ceil(expiresAt / 60_000), key), text: "" },
+      { key: valueKey(key), text: storedValue(value, expiresAt) },
+      { key: dueKey(expiresAt, key), text: "" },
     ];
   }
 
@@ -86,7 +97,9 @@ export class LevelStorage implements KeyvStorage {
     try {
       // Writes on their way are not among `rewritten`: they have to land before anything is looked at.
       await this.#commits.write([]);
-      const due = await this.#db.keys({ gte: "x:", lt: dueKey(minute + 1, ""), limit: KEYS_A_BATCH }).all();
+      const due = await this.#db
+        .keys({ gte: "x:", lt: dueKey((minute + 1) * 60_000, ""), limit: KEYS_A_BATCH })
+        .all();
       const expired = await this.#expired(new Set(due.map(keyOfDue)));
       // Nothing may be awaited between this look at what was rewritten and the call that removes the rest.
       // Entries can go in any case: what was rewritten has a new one, which comes due later.
@@ -112,21 +125,36 @@ export class LevelStorage implements KeyvStorage {
 const KEYS_A_BATCH = 500;
 const AFTER_EVERY_MEMBER = "~";
 
-function operation({ key, text }: Write) {
-  return text === undefined ? ({ type: "del", key } as const) : ({ type: "put", key, value: text } as const);
+function operation({ key, text }: Write): Operation {
+  return text === undefined ? { type: "del", key } : { type: "put", key, value: text };
 }
 
-const valueKey = (key: string) => `v:${key}`;
-const dueKey = (minute: number, key: string) => `x:${String(minute).padStart(10, "0")}:${key}`;
-const keyOfValue = (value: string) => value.slice("v:".length);
+/** What LevelDB has of a key of ours. */
+export const valueKey = (key: string) => `v:${key}`;
+export const keyOfValue = (value: string) => value.slice("v:".length);
+export const dueKey = (expiresAt: number, key: string) =>
+  `x:${String(Math.ceil(expiresAt / 60_000)).padStart(10, "0")}:${key}`;
 const keyOfDue = (due: string) => due.slice("x:0000000000:".length);
 
+export function storedValue(text: string, expiresAt: number): string {
+  return `${expiresAt};${crc32(text).toString(16)}:${text}`;
+}
+
+/** @throws when it is not what was written */
+export function textOfValue(value: string): string {
+  const end = value.indexOf(":");
+  const [, checksum] = value.slice(0, end).split(";");
+  const text = value.slice(end + 1);
+  if (end === -1 || (checksum !== undefined && checksum !== crc32(text).toString(16)))
+    throw new Error("a stored value is damaged");
+  return text;
+}
+
 function textOf(value: string | undefined): string | undefined {
-  return value?.slice(value.indexOf(":") + 1);
+  return value === undefined ? undefined : textOfValue(value);
 }
 
-function expiryOf(value: Uint8Array): number {
-  return Number(Buffer.from(value.subarray(0, value.indexOf(COLON))).toString());
+/** When a value expires; `NaN` when that cannot be read. */
+export function expiryOf(value: Uint8Array): number {
+  return Number.parseInt(Buffer.from(value.subarray(0, 32)).toString(), 10);
 }
-
-const COLON = ":".charCodeAt(0);

@@ -1,6 +1,7 @@
 import { ClassicLevel } from "classic-level";
 import { CellStore } from "./cell-store.ts";
 import { KeyvBackend } from "./keyv-backend.ts";
+import { findDamage } from "./level-damage.ts";
 import { LevelStorage } from "./level-storage.ts";
 import type { StoreOptions } from "./options.ts";
 import { makeFilesPrivate, makePrivate } from "./private-directory.ts";
@@ -19,31 +20,39 @@ export async function openLevelStore(
   path: string,
   options: StoreOptions = {},
 ): Promise<TaskStore> {
-  const db = await openDirectory(path, (fault) => options.warn?.(`store ${url}: ${fault}`)).catch(
-    (cause: unknown) => {
-      throw new Error(`store ${url}: ${explain(cause)}`, { cause });
-    },
-  );
-  const plain = new KeyvBackend(url, new LevelStorage(db, options));
+  const warn = (message: string) => options.warn?.(`store ${url}: ${message}`);
+  const db = await openDirectory(path, warn).catch((cause: unknown) => {
+    throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
+  });
+  const plain = new KeyvBackend(url, new LevelStorage(db, { ...options, warn }));
   return CellStore.open({ ...options, url, ...(await sealedOrPlain(plain, options, url)) });
 }
 
-async function openDirectory(path: string, warn: (fault: string) => void): Promise<ClassicLevel> {
+async function openDirectory(path: string, warn: (message: string) => void): Promise<ClassicLevel> {
   const fault = await makePrivate(path);
   if (fault !== undefined) warn(fault);
+  // Before LevelDB is let near it, which drops without a word what it cannot read, and begins anew where it finds no beginning.
+  const { damage, doubts } = await findDamage(path);
+  if (damage.length > 0) throw new Damaged(damage.join("; "));
+  for (const doubt of doubts) warn(doubt);
   const db = new ClassicLevel(path);
   await db.open();
   await makeFilesPrivate(path);
   return db;
 }
 
-function explain(error: unknown): string {
+/** A directory that is not opened as it is. */
+class Damaged extends Error {
+  readonly code = "LEVEL_CORRUPTION";
+}
+
+function explain(error: unknown, path: string): string {
   const { code, message } = innermost(error);
   switch (code) {
     case "LEVEL_LOCKED":
       return "in use by another mcp-taskgate process";
     case "LEVEL_CORRUPTION":
-      return `damaged (${message}); move the directory away to start anew`;
+      return `damaged (${message}); see what is left with mcp-taskgate store check ${path}, rescue it with mcp-taskgate store repair ${path}, or move the directory away to start anew`;
     case "EEXIST":
     case "ENOTDIR":
       return `not a directory (${message})`;

@@ -41,6 +41,10 @@ export class SealedBackend implements Backend {
     return this.#backend.isShared;
   }
 
+  get isWritable(): boolean {
+    return this.#backend.isWritable ?? true;
+  }
+
   async getMany(keys: readonly string[]): Promise<readonly unknown[]> {
     const values = await this.#backend.getMany(keys);
     return values.map((value, index) => this.#opened(keys[index] ?? "", value));

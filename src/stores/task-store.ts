@@ -204,6 +204,8 @@ export interface TaskStore {
   readonly isLasting: boolean;
   /** Whether nobody who sees the store's contents can read them: only then may they contain credentials. */
   readonly isSealed: boolean;
+  /** Whether it takes writes, as far as that is known without trying: of a store on this machine it is. */
+  readonly isWritable: boolean;
   /**
    * Whether nobody else can have taken over the tasks of this replica: it was heard within its lease, or there is nobody else. That a
    * client has cancelled one elsewhere may not have been heard all the same.

@@ -11,10 +11,10 @@ import {
   type TaskRecord,
   type TaskStore,
 } from "../stores/task-store.ts";
-import type { Progress } from "../upstreams/session.ts";
 import type { Call } from "./call.ts";
 import type { CallEnd } from "./call-end.ts";
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
+import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
@@ -278,12 +278,10 @@ export class LiveTask {
       this.#timer = undefined;
       this.#writtenAt = performance.now();
       this.write().catch((err) => {
+        const what = "could not write a task's state";
         const isRetried = err instanceof StoreUnavailable;
-        seldom(this.#options.log).say(
-          "warn",
-          { err, task: taskName(this.#record.id) },
-          isRetried ? "could not write a task's state; trying again" : "could not write a task's state",
-        );
+        const details = { err, task: taskName(this.#record.id) };
+        seldom(this.#options.log).say("warn", details, isRetried ? `${what}; trying again` : what);
       });
     }, withinMs);
   }
@@ -302,8 +300,7 @@ export class LiveTask {
     const { maxResultBytes, clock, store, unwritten } = this.#options;
     let outcome = toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
-    // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
-    await this.#untilWritten("an outcome was not written; trying again", async () => {
+    const write = async () => {
       try {
         // What went wrong here says nothing of a call that goes on elsewhere.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
@@ -317,7 +314,12 @@ export class LiveTask {
         this.call.forgetResult();
         throw error;
       }
-    }).finally(() => giveBack?.());
+    };
+    // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
+    await this.#untilWritten("an outcome was not written; trying again", write)
+      // The store may be back just as the gateway stops.
+      .catch((error) => (error instanceof StoreUnavailable ? write() : Promise.reject(error)))
+      .finally(() => giveBack?.());
   }
 
   /** What was to be written is what stands. Of an ending that is somebody else's, they have said so. */
@@ -344,15 +346,5 @@ export class LiveTask {
   }
 }
 
-function nextDelayMs(delayMs: number): number {
-  return Math.min(Math.max(delayMs * 2, MIN_RETRY_DELAY_MS), MAX_RETRY_DELAY_MS);
-}
-
-/** It is written down again and again, and read by a person. */
-const MAX_PROGRESS_LENGTH = 1_000;
-
-/** Progress as a person reads it. */
-export function progressMessage({ progress, total, message }: Progress): string {
-  const measure = typeof total === "number" ? `${progress} of ${total}` : `${progress}`;
-  return typeof message === "string" ? `${message.slice(0, MAX_PROGRESS_LENGTH)} (${measure})` : measure;
-}
+const nextDelayMs = (delayMs: number) =>
+  Math.min(Math.max(delayMs * 2, MIN_RETRY_DELAY_MS), MAX_RETRY_DELAY_MS);

@@ -1,6 +1,6 @@
 import type { CallRecipe, NewTask, TaskStore } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
-import { progressMessage } from "./live.ts";
+import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 
 /** What is known of a task apart from what its call says. */

@@ -1,4 +1,5 @@
 import type { Outcome, TaskRecord } from "../stores/task-store.ts";
+import type { Progress } from "../upstreams/session.ts";
 
 /** What both generations say of a task in the same way. Times are in milliseconds. */
 
@@ -43,4 +44,13 @@ export function messageOf(
     case "lost":
       return outcome.reason;
   }
+}
+
+/** It is written down again and again, and read by a person. */
+const MAX_PROGRESS_LENGTH = 1_000;
+
+/** Progress as a person reads it. */
+export function progressMessage({ progress, total, message }: Progress): string {
+  const measure = typeof total === "number" ? `${progress} of ${total}` : `${progress}`;
+  return typeof message === "string" ? `${message.slice(0, MAX_PROGRESS_LENGTH)} (${measure})` : measure;
 }

@@ -122,7 +122,7 @@ describe("the admin listener", () => {
   });
 
   test("is not ready any more when the gateway is about to stop", async () => {
-    const http = httpServer(adminApp(() => false)).listen(0, "127.0.0.1");
+    const http = httpServer(adminApp(() => "stopping")).listen(0, "127.0.0.1");
     onTestFinished(() => void http.close());
     await once(http, "listening");
     const base = `http://127.0.0.1:${(http.address() as AddressInfo).port}/`;

@@ -276,6 +276,7 @@ function replaceable(store: TaskStore): Replaceable {
     me: store.me,
     isLasting: store.isLasting,
     isSealed: store.isSealed,
+    isWritable: store.isWritable,
     holdsLease: store.holdsLease,
     newId: () => store.newId(),
     create: (task, id) => store.create(task, id),

@@ -41,6 +41,8 @@ export interface GatewaySettings {
   readonly identify?: GatewayOptions["identify"];
   readonly callers?: Config["callers"];
   readonly log?: Partial<Config["log"]>;
+  /** Whether there is a port for health checks. */
+  readonly admin?: boolean;
 }
 
 const POLICY: ToolPolicy = {
@@ -72,6 +74,7 @@ export function configFor(settings: GatewaySettings): Config {
   const policy = { ...POLICY, ...settings.policy };
   return {
     listen: { host: "127.0.0.1", port: 0, allowedOrigins: [], ...settings.listen },
+    ...(settings.admin ? { admin: { host: "127.0.0.1", port: 0 } } : {}),
     store: {
       url: settings.store ?? "memory:",
       leaseMs: 15_000,

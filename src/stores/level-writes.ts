@@ -1,0 +1,144 @@
+import { readdir, stat, statfs, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ClassicLevel } from "classic-level";
+
+/** What a batch of LevelDB is made of. */
+export type Operation =
+  | { readonly type: "put"; readonly key: string; readonly value: string }
+  | { readonly type: "del"; readonly key: string };
+
+const PAUSE_MS = 250;
+/** So much has to be free, beside what the logs take once more as a table. */
+const ROOM_BYTES = 262_144;
+/** After this long less will do: the room that is needed is only guessed. */
+const PATIENCE_MS = 3_000;
+const WARN_EVERY_MS = 10_000;
+const PROBE_BYTES = 65_536;
+
+/**
+ * The writes to a LevelDB database. Each is on the disk when its promise resolves.
+ *
+ * After one that failed LevelDB refuses all others until it is opened anew (a full disk, a damaged table, no descriptor left), and where it
+ * does not, its log may end in half a record, behind which a later one could not be read again. So nothing is written after a failure
+ * before the database was closed and opened. That is tried every quarter of a second, but not before the disk takes a file again:
+ * until then the database stays open and can be read.
+ */
+export class LevelWrites {
+  readonly #db: ClassicLevel;
+  readonly #warn: (message: string) => void;
+  readonly #closing = new AbortController();
+  #failure: { readonly error: unknown; readonly since: number } | undefined;
+  /** When a failure was last told, and whether its end has yet to be told: one that comes again and again is told now and then. */
+  #warnedAt = Number.NEGATIVE_INFINITY;
+  #isEndDue = false;
+  #triedAt = Number.NEGATIVE_INFINITY;
+  #attempt: Promise<void> | undefined;
+  #recovery: Promise<void> | undefined;
+
+  constructor(db: ClassicLevel, warn: (message: string) => void = () => {}) {
+    this.#db = db;
+    this.#warn = warn;
+  }
+
+  /** Whether the last write was taken, or the database has been opened anew since. */
+  get isWritable(): boolean {
+    return this.#failure === undefined;
+  }
+
+  /** All or none. After a failure: once the database is open again; rejects when the next attempt at that fails. */
+  async commit(operations: readonly Operation[]): Promise<void> {
+    if (this.#failure !== undefined) await this.#tryOnce();
+    try {
+      await this.#db.batch([...operations], { sync: true });
+    } catch (error) {
+      if (isOfLevel(error)) this.#failed(error);
+      throw error;
+    }
+  }
+
+  /** No attempt is made any more; settles when none is under way. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#recovery;
+    await this.#attempt?.catch(() => {});
+  }
+
+  #failed(error: unknown): void {
+    this.#failure = { error, since: performance.now() };
+    this.#triedAt = performance.now();
+    this.#tell(error);
+    this.#recovery ??= this.#recover().finally(() => {
+      this.#recovery = undefined;
+    });
+  }
+
+  #tell(error: unknown): void {
+    if (performance.now() - this.#warnedAt < WARN_EVERY_MS) return;
+    this.#warnedAt = performance.now();
+    this.#isEndDue = true;
+    const isDamage = codeOf(error) === "LEVEL_CORRUPTION";
+    const advice = isDamage
+      ? `; stop the gateway and run mcp-taskgate store repair ${this.#db.location}`
+      : "";
+    this.#warn(`takes no writes (${reasonOf(error)}); opening it again${advice}`);
+  }
+
+  /** Also when nobody wants to write anything: whoever looks whether the store works is to be told. */
+  async #recover(): Promise<void> {
+    while (this.#failure !== undefined && !this.#closing.signal.aborted)
+      await this.#tryOnce().catch(() => {});
+  }
+
+  #tryOnce(): Promise<void> {
+    this.#attempt ??= this.#reopen().finally(() => {
+      this.#attempt = undefined;
+    });
+    return this.#attempt;
+  }
+
+  async #reopen(): Promise<void> {
+    const { signal } = this.#closing;
+    const pauseMs = Math.max(0, this.#triedAt + PAUSE_MS - performance.now());
+    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => {});
+    if (this.#failure === undefined) return;
+    this.#triedAt = performance.now();
+    if (signal.aborted) throw this.#failure.error;
+    await this.#checkRoom(performance.now() - this.#failure.since > PATIENCE_MS);
+    await this.#db.close();
+    await this.#db.open();
+    this.#failure = undefined;
+    if (this.#isEndDue) this.#warn("takes writes again");
+    this.#isEndDue = false;
+  }
+
+  /** Rejects when the directory takes no new file. */
+  async #checkRoom(isPatient: boolean): Promise<void> {
+    const { location } = this.#db;
+    const logs = (await readdir(location)).filter((name) => name.endsWith(".log"));
+    const sizes = await Promise.all(logs.map(async (name) => (await stat(join(location, name))).size));
+    const { bavail, bsize } = await statfs(location);
+    const needed = ROOM_BYTES + (isPatient ? 0 : sizes.reduce((sum, size) => sum + size, 0));
+    if (bavail * bsize < needed) throw new Error(`no space left: ${bavail * bsize} bytes of ${needed}`);
+    const probe = join(location, "probe.dbtmp");
+    try {
+      await writeFile(probe, Buffer.alloc(PROBE_BYTES), { flush: true });
+    } finally {
+      await unlink(probe).catch(() => {});
+    }
+  }
+}
+
+/** Whether LevelDB itself has said so: anything else never reached it. */
+function isOfLevel(error: unknown): boolean {
+  const code = codeOf(error);
+  return code.startsWith("LEVEL_") && code !== "LEVEL_DATABASE_NOT_OPEN";
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
