@@ -1,15 +1,32 @@
 import { rpc } from "../protocol/errors.ts";
 import type { TaskId, TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
+import { MAX_ROUNDS } from "../tasks/held.ts";
 import { isModernInput } from "../tasks/input.ts";
 import { answerWithOutcome, askFor, type Conduct, giveHandle } from "./call-answer.ts";
 import { claimantOf, type Exchange, waiterOf } from "./lane.ts";
+
+/** The round that a request answers, of the call that is the task `id`. Its number counts from 1. */
+export interface AnsweredRound {
+  readonly id: TaskId;
+  readonly round: number;
+}
+
+/** Whether a client has been asked in so many rounds that, if it knows tasks, the next question is the task's. */
+export function hasAskedOften(answered: AnsweredRound | undefined): boolean {
+  return answered !== undefined && answered.round >= MAX_ROUNDS;
+}
 
 /**
  * A round of a call that runs in another gateway: what is known of it is what its record says. Stays until it has ended, asks
  * for something, takes too long, or the client has gone.
  */
-export async function attendElsewhere(exchange: Exchange, how: Conduct, id: TaskId): Promise<void> {
+export async function attendElsewhere(
+  exchange: Exchange,
+  how: Conduct,
+  answered: AnsweredRound,
+): Promise<void> {
+  const { id, round } = answered;
   const { reply, route } = exchange;
   const { engine } = route;
   const claimant = claimantOf(exchange);
@@ -24,7 +41,9 @@ export async function attendElsewhere(exchange: Exchange, how: Conduct, id: Task
     const waiter = waiterOf(exchange);
     const view = await follow(engine, id, claimant, over.signal, hasNews, waiter);
     if (view?.outcome !== undefined) return answerWithOutcome(exchange, how, view.outcome);
-    if (view !== undefined) return askFor(exchange, view.task.inputRequests, route.held.stateOf(view.task));
+    const isTasks = how.mayBecomeTask && hasAskedOften(answered);
+    if (view !== undefined && !isTasks)
+      return askFor(exchange, view.task.inputRequests, route.held.stateOf(view.task, round + 1));
     // The state is as good as before, and any other gateway will take it.
     if (route.stopping.aborted) throw rpc.stopping();
     if (!reply.gone.aborted) {

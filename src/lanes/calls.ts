@@ -6,7 +6,7 @@ import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol
 import { legacyParams } from "../protocol/legacy.ts";
 import { callParams, declaresTasks, isLogged, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
-import { StoreUnavailable, type TaskId } from "../stores/task-store.ts";
+import { StoreUnavailable } from "../stores/task-store.ts";
 import { Call, type CallListener } from "../tasks/call.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import { isOurState, type RequestIdentity } from "../tasks/held.ts";
@@ -16,7 +16,7 @@ import { nextMoment } from "../tasks/wait.ts";
 import type { ToolCatalogue } from "../upstreams/catalogue.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import { answer, askFor, type Conduct, giveHandle } from "./call-answer.ts";
-import { attendElsewhere } from "./call-elsewhere.ts";
+import { type AnsweredRound, attendElsewhere, hasAskedOften } from "./call-elsewhere.ts";
 import {
   beginnerOf,
   callTask,
@@ -104,15 +104,15 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   // A server that has rounds of its own gave the client the state that is not ours.
   if (params.requestState !== undefined && (server === undefined || isOurState(params.requestState))) {
     const waiter = waiterOf(exchange);
-    const { task } = await route.held.resume(params.requestState, identity, waiter);
+    const { task, round } = await route.held.resume(params.requestState, identity, waiter);
     // The client did not get the handle the first time.
     if (await route.engine.isTold(task.id, waiter)) return giveHandle(exchange, task);
     await route.engine.update(task.id, claimant, answers, waiter);
     const call = route.engine.callOf(task.id);
     // How a call ended that was held is for the store to say.
     return call === undefined || call.end !== undefined
-      ? attendElsewhere(exchange, how, task.id)
-      : attend(exchange, how, call, identity, task.id);
+      ? attendElsewhere(exchange, how, { id: task.id, round })
+      : attend(exchange, how, call, identity, { id: task.id, round });
   }
   if (route.stopping.aborted) throw rpc.stopping();
   const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
@@ -183,8 +183,7 @@ async function attend(
   how: Conduct,
   call: Call,
   identity: RequestIdentity,
-  /** There from the second round on. */
-  id?: TaskId,
+  answered?: AnsweredRound,
 ): Promise<void> {
   const { reply, route } = exchange;
   reply.keepAlive();
@@ -194,14 +193,15 @@ async function attend(
   try {
     for (;;) {
       const window = how.mayBecomeTask ? { windowMs } : {};
-      switch (await nextMoment(call, { gone: reply.gone, ...window })) {
+      const moment = await nextMoment(call, { gone: reply.gone, ...window });
+      switch (moment === "asked" && how.mayBecomeTask && hasAskedOften(answered) ? "elapsed" : moment) {
         case "gone":
           // A round that is repeated may find the first one still waiting, and the other way round.
           if (leave()) call.cancel("the client hung up");
           return;
         case "asked":
           try {
-            return await askClient(exchange, how, call, identity);
+            return await askClient(exchange, how, call, { identity, round: (answered?.round ?? 0) + 1 });
           } catch (error) {
             if (!(error instanceof StoreUnavailable)) throw error;
             // The client could not come back to it; it is still here to wait.
@@ -210,7 +210,8 @@ async function attend(
             break;
           }
         case "ended":
-          if (call.end?.kind === "left" && id !== undefined) return attendElsewhere(exchange, how, id);
+          if (call.end?.kind === "left" && answered !== undefined)
+            return attendElsewhere(exchange, how, answered);
           return answer(exchange, how, call.end);
         case "elapsed":
           try {
@@ -264,13 +265,14 @@ async function askClient(
   exchange: Exchange,
   how: Conduct,
   call: Call,
-  identity: RequestIdentity,
+  { identity, round }: { readonly identity: RequestIdentity; readonly round: number },
 ): Promise<void> {
   const asked = call.inputRequests;
   const task = heldTask(exchange, how);
   const { held, quotas } = exchange.route;
   held.admit(call, () => quotas.take("held", partyOf(exchange)));
-  const requestState = await held.hold(call, identity, task, how.policy.maxResultBytes);
+  const { maxResultBytes } = how.policy;
+  const requestState = await held.hold(call, identity, task, { maxResultBytes, round });
   askFor(exchange, asked, requestState);
 }
 

@@ -15,11 +15,16 @@ export interface RequestIdentity {
   readonly params: JsonObject;
 }
 
+/**
+ * How many rounds a client is asked in before it is given the call as a task, if it knows tasks: the official client ends a call
+ * that asks in an eleventh, and a task may ask as often as it likes.
+ */
+export const MAX_ROUNDS = 8;
 /** How long a client may take to answer a round. */
 const HELD_MS = 600_000;
 /** Tells our states from those of a server that has rounds of its own. */
 const MARK = "taskgate.";
-const STATE = /^taskgate\.(([\w-]{1,128})\.[\w-]{1,32})\.([\w-]{43})$/;
+const STATE = /^taskgate\.(([\w-]{1,128})\.(?:(\d{1,6})-)?[\w-]{1,32})\.([\w-]{43})$/;
 
 /**
  * Calls that wait for their client to come back with answers. Such a call is a task of which the client does not know yet: the
@@ -60,40 +65,53 @@ export class HeldCalls {
 
   /**
    * Keeps a call, and gives the state with which its client will find it again. What the call asks now is durable then.
+   * @param round the number of this round, from 1
    * @throws StoreUnavailable; the call goes on
    */
-  async hold(call: Call, identity: RequestIdentity, task: CallTask, maxResultBytes: number): Promise<string> {
+  async hold(
+    call: Call,
+    identity: RequestIdentity,
+    task: CallTask,
+    { maxResultBytes, round }: { readonly maxResultBytes: number; readonly round: number },
+  ): Promise<string> {
     const rounds: Rounds = { request: digest(identity), key: randomBytes(32).toString("base64url") };
     const record = await this.#engine.adopt(call, { ...task, rounds }, maxResultBytes);
     await this.#engine.publish(record.id);
     if (call.end === undefined) this.#wait(call, record.id);
-    return this.stateOf(record);
+    return this.stateOf(record, round);
   }
 
-  /** A state for another round, wherever the call runs: every round has another one, as clients may expect. */
-  stateOf({ id, rounds }: TaskRecord): string {
+  /**
+   * A state for another round, wherever the call runs: every round has another one, as clients may expect.
+   * @param number how many rounds there have been, this one included
+   */
+  stateOf({ id, rounds }: TaskRecord, number: number): string {
     if (rounds === undefined) throw new Error("the call cannot have further rounds");
-    const round = `${id}.${randomBytes(6).toString("base64url")}`;
+    const round = `${id}.${number}-${randomBytes(6).toString("base64url")}`;
     return `${MARK}${round}.${signature(round, rounds)}`;
   }
 
   /**
-   * The call that a retry belongs to, as the task that it is.
+   * The call that a retry belongs to, as the task that it is, and the number of the round that the retry answers.
    * @throws -32602 when the state is none of ours, has expired, or belongs to another caller or request
    * @throws StoreUnavailable
    */
-  async resume(requestState: unknown, identity: RequestIdentity, waiter?: WaiterOf): Promise<TaskView> {
+  async resume(
+    requestState: unknown,
+    identity: RequestIdentity,
+    waiter?: WaiterOf,
+  ): Promise<TaskView & { readonly round: number }> {
     const state = readState(requestState);
     const view = state && (await this.#engine.seek(state.id, identity, waiter));
     const rounds = view?.task.rounds;
-    if (rounds?.request !== digest(identity) || !isSigned(state, rounds)) {
+    if (view === undefined || rounds?.request !== digest(identity) || !isSigned(state, rounds)) {
       const { route, caller } = identity;
       // Of a state without a task it has been said already.
       if (view !== undefined)
         this.#engine.audit?.refused({ route, caller, task: view.task.id, reason: "foreign state" });
       throw rpc.invalidRequestState();
     }
-    return view as TaskView;
+    return { ...view, round: state?.number ?? 1 };
   }
 
   /** Whether a state belongs to a call of this gateway's, whatever it was made for. @throws StoreUnavailable */
@@ -147,13 +165,15 @@ interface State {
   readonly id: TaskId;
   /** What is signed. */
   readonly round: string;
+  readonly number: number;
   readonly signature: string;
 }
 
 function readState(requestState: unknown): State | undefined {
-  const [, round, id, signature] = (typeof requestState === "string" && STATE.exec(requestState)) || [];
+  const [, round, id, number = "1", signature] =
+    (typeof requestState === "string" && STATE.exec(requestState)) || [];
   if (round === undefined || id === undefined || signature === undefined) return undefined;
-  return { id, round, signature };
+  return { id, round, number: Number(number), signature };
 }
 
 function isSigned(state: State | undefined, rounds: Rounds): boolean {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Json, read } from "../support/modern-client.ts";
+import { type Json, type ModernClient, read } from "../support/modern-client.ts";
+import type { Script } from "../support/scripted-server.ts";
 import {
   accept,
   asksOnce,
@@ -127,6 +128,48 @@ test("a client without tasks is asked in rounds, however long the tool takes", a
     inputResponses: { second: accept() },
   });
   expect(textOf(last)).toBe("done");
+});
+
+/** A server whose tool asks `QUESTIONS` questions, one after the other. */
+const QUESTIONS = 12;
+const asksOften: Script = async (call) => {
+  const stream = call.sse();
+  for (let n = 1; n <= QUESTIONS; n += 1) await stream.ask("elicitation/create", form("?", `q${n}`));
+  stream.event(call.answer(textResult("done"))).end();
+};
+
+/** Answers in rounds for as long as it is asked so. Gives what came then, and how often it was asked. */
+async function answerRounds(user: ModernClient) {
+  let asked = 0;
+  let result = await user.result("tools/call", CALL);
+  while (result.resultType === "input_required") {
+    asked += 1;
+    const [key = ""] = Object.keys(result.inputRequests);
+    const { requestState } = result;
+    result = await user.result("tools/call", { ...CALL, requestState, inputResponses: { [key]: accept() } });
+  }
+  return { asked, result };
+}
+
+test("a client that knows tasks is asked in eight rounds, and then by the call's task", async () => {
+  const { user, server } = await story({ "tools/call": asksOften }, PATIENT);
+  const { asked, result } = await answerRounds(user);
+  expect([asked, result.resultType]).toEqual([8, "task"]);
+
+  for (let n = 9; n <= QUESTIONS; n += 1) {
+    const task = await user.taskWhen(result.taskId, ({ inputRequests = {} }) => `q${n}` in inputRequests);
+    expect([task.status, Object.keys(task.inputRequests)]).toEqual(["input_required", [`q${n}`]]);
+    await user.send("tasks/update", { taskId: result.taskId, inputResponses: { [`q${n}`]: accept() } });
+  }
+  expect(await user.settled(result.taskId)).toMatchObject({ status: "completed" });
+  expect([count(server, "tools/call"), count(server, "answer")]).toEqual([1, QUESTIONS]);
+});
+
+test("a client that knows no tasks is asked in as many rounds as there are questions", async () => {
+  const { client, server } = await story({ "tools/call": asksOften }, PATIENT);
+  const { asked, result } = await answerRounds(client({ capabilities: INPUT }));
+  expect([asked, textOf(result)]).toEqual([QUESTIONS, "done"]);
+  expect(count(server, "tools/call")).toBe(1);
 });
 
 test("one of two rounds may hang up without ending the call for the other", async () => {

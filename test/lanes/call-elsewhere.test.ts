@@ -44,7 +44,10 @@ async function held() {
   const [here, there] = [await engineOn(), await engineOn()];
   const call = heldCall({ capabilities: { roots: {} } });
   call.onRequest(ASKS_ROOTS, SESSION);
-  const state = await here.rounds.hold(call, IDENTITY, newTask(CLAIMANT), MAX_BYTES);
+  const state = await here.rounds.hold(call, IDENTITY, newTask(CLAIMANT), {
+    maxResultBytes: MAX_BYTES,
+    round: 1,
+  });
   const { task } = await there.rounds.resume(state, IDENTITY);
   const [key = ""] = Object.keys(task.inputRequests);
   const answered = () => there.engine.update(task.id, CLAIMANT, { [key]: { roots: [] } });
@@ -61,6 +64,7 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, id
     caller: { key: "c", headers: {} },
     envelope: { capabilities: {} },
     method: "tools/call",
+    params: IDENTITY.params,
     route: {
       config: { name: "r" },
       policy: () => PATIENT.policy,
@@ -68,6 +72,8 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, id
       held: rounds,
       upstream: { serverInfo: { name: "s", version: "1" } },
       stopping: stopping.signal,
+      quotas: { pollIntervalMs: () => 0 },
+      drain: { intervalMs: (usual: number) => usual, told: () => {} },
     },
     reply: {
       gone: gone.signal,
@@ -82,7 +88,7 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, id
     isKeptAlive: () => isKeptAlive,
     hangUp: () => gone.abort(),
     stop: () => stopping.abort(),
-    attend: (how: Conduct) => attendElsewhere(exchange, how, id),
+    attend: (how: Conduct) => attendElsewhere(exchange, how, { id, round: 1 }),
     /** As it comes from a client that knows no tasks. */
     come: (requestState: string) =>
       callTool({ ...exchange, params: { ...IDENTITY.params, requestState } } as Exchange),

@@ -29,7 +29,8 @@ async function holding() {
     await store.close();
     vi.useRealTimers();
   });
-  const hold = (call = heldCall()) => held.hold(call, IDENTITY, TASK, MAX_BYTES);
+  const hold = (call = heldCall()) =>
+    held.hold(call, IDENTITY, TASK, { maxResultBytes: MAX_BYTES, round: 1 });
   return { held, engine, hold, resume: (state: unknown) => held.resume(state, IDENTITY) };
 }
 
