@@ -182,7 +182,8 @@ async function openHttp(
   );
   // Whoever knows callers by something else has documents of its own.
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
-  return { core, app: { routes, endpoint, documents }, visits, pairs };
+  const isReady = () => !core.isStopping;
+  return { core, app: { routes, endpoint, documents, guard, isReady }, visits, pairs };
 }
 
 function statusOf({ isStopping, isStoreWritable }: Core): Status {

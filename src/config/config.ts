@@ -174,6 +174,8 @@ export interface HttpUpstreamConfig extends SessionsConfig {
   readonly url: URL;
   /** Names in lower case, so that they replace forwarded ones. Secrets live here: never log them. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Whether those go with requests for other paths of the server as well. Absent: no. */
+  readonly headersEverywhere?: boolean;
   /** Names in lower case. */
   readonly forwardHeaders: readonly string[];
 }

@@ -116,6 +116,7 @@ function resolveAddress({
     transport,
     url,
     headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
+    ...(upstream.headersEverywhere ? { headersEverywhere: true } : {}),
     forwardHeaders: upstream.forwardHeaders ?? defaults.upstream.forwardHeaders,
     ...resolveSessions(upstream, upstreamPresets.url),
   };

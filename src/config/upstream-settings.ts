@@ -1,10 +1,10 @@
 import { httpUrl } from "./addresses.ts";
 import { directory, program, programArguments, variables } from "./command.ts";
-import { choice, duration, integer, section, setting } from "./fields.ts";
+import { choice, duration, flag, integer, section, setting } from "./fields.ts";
 import { forwardHeaders, staticHeaders } from "./headers.ts";
 
 /** What belongs to a server at an address, and to one that is started. */
-export const URL_SETTINGS = ["url", "headers", "forwardHeaders"] as const;
+export const URL_SETTINGS = ["url", "headers", "headersEverywhere", "forwardHeaders"] as const;
 export const COMMAND_SETTINGS = ["command", "args", "env", "cwd"] as const;
 /** What one that is started has to be content with. */
 export const COMMAND_TRANSPORT = "stdio";
@@ -12,6 +12,7 @@ export const COMMAND_TRANSPORT = "stdio";
 export const upstreamDefaults = {
   transport: "auto",
   headers: {},
+  headersEverywhere: false,
   forwardHeaders: [],
   sessions: "lease",
   startTimeout: "30s",
@@ -71,6 +72,11 @@ export const upstreamSection = section({
     staticHeaders(),
     "Headers sent with every request to `url`, in place of forwarded ones; take secrets from the environment.",
     upstreamDefaults.headers,
+  ),
+  headersEverywhere: setting(
+    flag(),
+    "Whether `headers` go with requests for other paths of the server as well, which whoever reaches the gateway may make. Unless they do, such requests have neither these nor a client's own of these names.",
+    upstreamDefaults.headersEverywhere,
   ),
   forwardHeaders: setting(
     forwardHeaders(),

@@ -2,19 +2,22 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpUpstreamConfig } from "../config/config.ts";
 import { toAnswer } from "../lanes/caught.ts";
 import { sessionIdOf } from "../lanes/client-session.ts";
-import { forward, forwardPreflight, forwardTo } from "../lanes/forward.ts";
+import { forward, forwardTo } from "../lanes/forward.ts";
 import type { Caller, HttpExchange, Route } from "../lanes/lane.ts";
-import { answerLegacy } from "../lanes/legacy.ts";
+import { answerLegacy, passMessage } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import type { PairedHttp } from "../lanes/paired-http.ts";
+import { withoutSlash } from "../lanes/redirects.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { auditRefusal } from "./audited.ts";
 import type { Identify } from "./callers/identify.ts";
-import { answerPreflight, checkSingle, type Guard, isModernPreflight, isPreflight } from "./guards.ts";
+import { isBarePreflight } from "./callers/preflight.ts";
+import { answerPreflight, checkSingle, type Guard } from "./guards.ts";
 import { type Body, checkAcceptable, checkContentType, readAccept, readBody } from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
+import { checkEncoding, checkMethod, checkReading, methodsOf } from "./readings.ts";
 import { Unsent } from "./unsent.ts";
 
 export interface EndpointOptions {
@@ -58,17 +61,24 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
     try {
       checkSingle(request);
       guard(request, response);
-      if (isModernPreflight(request)) return answerPreflight(request, response);
+      const isEndpoint = elsewhere === undefined;
+      checkMethod(request, isEndpoint);
+      // It comes without credentials (Fetch §CORS-preflight fetch), and so before anybody is asked for them.
+      if (isBarePreflight(request)) return answerPreflight(request, response, methodsOf(isEndpoint));
       caller = await identify(request, route);
-      const isModern = elsewhere === undefined && saysModern(request);
+      const isModern = isEndpoint && saysModern(request);
       // A server that speaks the revision itself is the better judge of it.
       let isServers = isModern && (await route.upstream.modern(caller.headers)) !== undefined;
       if (isModern && !isServers) checkModern(request);
       accepts = readAccept(request.headers.accept);
-      if (hasBody(request))
-        body = await readBody(request, elsewhere === undefined ? limits : { maxBodyBytes });
+      const isMessage = isEndpoint || isForMessages(route, request, elsewhere);
+      if (hasBody(request)) {
+        if (isMessage) checkEncoding(request);
+        body = await readBody(request, isMessage ? limits : { maxBodyBytes });
+      }
       id = idOf(body?.json);
       reply = new HttpReply(response, { id, accepts, keepAliveMs, unsent });
+      if (isMessage && body !== undefined) checkReading(request.method, body);
       const isClaimed = !isModern && elsewhere === undefined && claimsModern(body?.json);
       if (isClaimed) isServers = (await route.upstream.modern(caller.headers)) !== undefined;
       if (isClaimed && !isServers) checkModern(request);
@@ -127,7 +137,6 @@ function isInitialize(message: unknown): boolean {
 }
 
 async function paired(asked: Asked, body: Body | undefined, pairs: PairedHttp): Promise<void> {
-  if (isPreflight(asked.request)) return answerPreflight(asked.request, asked.response);
   // Nothing of the client's own request reaches the server, which so cannot refuse it itself.
   if (asked.caller.refusal !== undefined) throw asked.caller.refusal;
   if (body?.fault !== undefined) throw rpc.parseError(body.fault);
@@ -139,35 +148,49 @@ async function transparent(
   body: Body | undefined,
   elsewhere: string | undefined,
 ): Promise<void> {
-  const { request, response, route } = asked;
+  const { request, route } = asked;
   const server = route.config.upstream;
   if (server.transport === "stdio") throw new Error("a server over stdio has nothing but its messages");
-  const exchange = httpExchange(asked, server, body);
-  if (isPreflight(request)) {
-    if (!(await forwardPreflight(exchange, elsewhere))) answerPreflight(request, response);
-  } else if (elsewhere === undefined) await answerLegacy(exchange);
+  const exchange = httpExchange(asked, server, body, elsewhere);
+  if (elsewhere === undefined) await answerLegacy(exchange);
+  else if (isForMessages(route, request, elsewhere)) await passMessage(elsewhere, exchange);
   else await forwardTo(elsewhere, exchange);
+}
+
+/** Whether the server wants its messages posted there (2024-11-05, Transports §HTTP with SSE). */
+function isForMessages({ upstream }: Route, { method }: IncomingMessage, elsewhere?: string): boolean {
+  return method === "POST" && elsewhere !== undefined && upstream.messagePaths.has(elsewhere);
 }
 
 function httpExchange(
   { route, caller, request, response, reply }: Asked,
   server: HttpUpstreamConfig,
   body: Body | undefined,
+  elsewhere?: string,
 ): HttpExchange {
   const url = wholeUrl(request);
   const mark = url.indexOf("?");
+  const path = withoutSlash(mark === -1 ? url : url.slice(0, mark));
   return {
     route,
     caller,
     server,
     request,
     response,
-    path: mark === -1 ? url : url.slice(0, mark),
+    path,
     query: mark === -1 ? "" : url.slice(mark),
+    mount: mountOf(route, path, url, elsewhere),
     message: body?.json,
     body: body?.bytes,
     reply,
   };
+}
+
+/** Where all that a server has can be reached: below this path. */
+function mountOf({ config }: Route, path: string, url: string, elsewhere: string | undefined): string {
+  if (elsewhere === undefined) return path;
+  // What the gateway has to itself is asked for by the server's own paths.
+  return url !== elsewhere && url.endsWith(elsewhere) ? url.slice(0, -elsewhere.length) : config.path;
 }
 
 /** Whether the gateway may have a part in a request; the server refuses the others in its own words. */

@@ -29,14 +29,15 @@ const ORIGIN = /^[a-z][a-z\d+.-]*:\/\/(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d+)?$/i;
 export function hostGuard(listen: ListenConfig): Guard {
   const checkHost = hostCheck(listen);
   const isLoopback = isLoopbackName(listen.host);
-  const origins = new Set(listen.allowedOrigins);
+  // A page of the gateway's own address is no stranger.
+  const own = listen.publicUrl === undefined ? [] : [listen.publicUrl];
+  const origins = new Set([...listen.allowedOrigins, ...own]);
   return (request, response) => {
     checkHost(request, response);
     const { origin } = request.headers;
     if (origin === undefined) return;
     const isLocal = isLoopback && ORIGIN.test(origin) && validateOriginHeader(origin, [...LOOPBACK]).ok;
-    if (!isLocal && !origins.has(origin))
-      throw rpc.forbidden("this origin is not allowed (listen.allowedOrigins)");
+    if (!isLocal && !origins.has(origin)) throw rpc.originRefused(origin);
     response.setHeader("Access-Control-Allow-Origin", origin);
     response.setHeader("Vary", "Origin");
     response.setHeader("Access-Control-Expose-Headers", "WWW-Authenticate, Mcp-Session-Id");
@@ -44,17 +45,19 @@ export function hostGuard(listen: ListenConfig): Guard {
 }
 
 /** The part of it that is about hosts: for what the pages of every origin may read. */
-export function hostCheck({ host, allowedHosts }: ListenConfig): Guard {
+export function hostCheck({ host, allowedHosts, publicUrl }: ListenConfig): Guard {
   const names = allowedHosts ?? (isLoopbackName(host) ? [...LOOPBACK, host] : undefined);
-  const hosts = names && [...names];
+  // Where clients are told to find the gateway, they have to find it.
+  const hosts = names && [...names, ...(publicUrl === undefined ? [] : [new URL(publicUrl).hostname])];
   // One connection after another says the same: a name that has been accepted need not be parsed again.
   let lastAccepted: string | undefined;
   return (request) => {
     if (hosts !== undefined && (lastAccepted === undefined || request.headers.host !== lastAccepted)) {
-      const checked = validateHostHeader(request.headers.host, hosts);
-      if (!checked.ok) throw rpc.forbidden(`this host is not served here (${checked.message})`);
-      if (!HOST.test(request.headers.host ?? "")) throw rpc.forbidden("this is not the name of a host");
-      lastAccepted = request.headers.host;
+      const { host: asked = "" } = request.headers;
+      if (!HOST.test(asked)) throw rpc.forbidden("Host is missing, or is not the name of a host");
+      const checked = validateHostHeader(asked, hosts);
+      if (!checked.ok) throw rpc.hostRefused(checked.hostname ?? asked);
+      lastAccepted = asked;
     }
   };
 }
@@ -98,18 +101,13 @@ export function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === "OPTIONS" && headers.origin !== undefined;
 }
 
-/** Whether a browser asks for a modern client: then there is nobody to answer it but us. */
-export function isModernPreflight({ method, headers }: IncomingMessage): boolean {
-  return (
-    method === "OPTIONS" &&
-    /(?:^|,)\s*mcp-method\s*(?:,|$)/i.test(headers["access-control-request-headers"] ?? "")
-  );
-}
-
-/** Answers a browser that asks before it sends: the origin has been checked by then. */
-export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
+/**
+ * Answers a browser that asks before it sends: the origin has been checked by then, and what an allowed page may send is for the operator
+ * to say (`listen.allowedOrigins`), whatever the server thinks of pages.
+ */
+export function answerPreflight(request: IncomingMessage, response: ServerResponse, methods: string): void {
   response.writeHead(204, {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Methods": methods,
     "Access-Control-Allow-Headers": request.headers["access-control-request-headers"] ?? "content-type",
     "Access-Control-Max-Age": "600",
   });

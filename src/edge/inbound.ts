@@ -7,6 +7,8 @@ import type { Accepts } from "./outbound.ts";
 /** A body, and what it says. */
 export interface Body {
   readonly bytes: Buffer;
+  /** The same as text; `undefined`: it is no UTF-8. */
+  readonly text: string | undefined;
   /** `undefined`: it is no JSON, and `fault` says why. */
   readonly json: unknown;
   readonly fault?: string;
@@ -28,11 +30,12 @@ export async function readBody(
 ): Promise<Body> {
   const bytes = await readBytes(request, maxBodyBytes);
   if (maxDepth !== undefined && isDeeperThan(bytes, maxDepth)) throw rpc.tooDeep(maxDepth);
-  if (!isUtf8(bytes)) return { bytes, json: undefined, fault: "the body is not UTF-8" };
+  if (!isUtf8(bytes)) return { bytes, text: undefined, json: undefined, fault: "the body is not UTF-8" };
+  const text = bytes.toString("utf8");
   try {
-    return { bytes, json: JSON.parse(bytes.toString("utf8")) };
+    return { bytes, text, json: JSON.parse(text) };
   } catch {
-    return { bytes, json: undefined, fault: "the body is not JSON" };
+    return { bytes, text, json: undefined, fault: "the body is not JSON" };
   }
 }
 

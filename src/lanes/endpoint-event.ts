@@ -12,8 +12,14 @@ const MAX_EVENT_BYTES = 65_536;
  * @param next what the stream passes after that
  * @param server the url of the stream at the server
  * @param path that of the stream at the gateway
+ * @param onEndpoint hears of the path at the server
  */
-export function withEndpoint(next: Passage, server: URL, path: string): Passage {
+export function withEndpoint(
+  next: Passage,
+  server: URL,
+  path: string,
+  onEndpoint: (path: string) => void = () => {},
+): Passage {
   const splitter = new EventSplitter(MAX_EVENT_BYTES);
   let isDecided = false;
   const look = (piece: Buffer): Buffer => {
@@ -21,7 +27,7 @@ export function withEndpoint(next: Passage, server: URL, path: string): Passage 
     const { event, data } = piece.length > MAX_EVENT_BYTES ? TOO_LONG : readEvent(piece);
     if (data === undefined) return piece;
     isDecided = event === "endpoint" || event === "message";
-    return event === "endpoint" ? translated(piece, data, server, path) : piece;
+    return event === "endpoint" ? translated(piece, data, { server, path, onEndpoint }) : piece;
   };
   const cut = (chunk: Buffer): Buffer => {
     const pieces = splitter.push(chunk).map(look);
@@ -35,11 +41,18 @@ export function withEndpoint(next: Passage, server: URL, path: string): Passage 
 
 const TOO_LONG = { event: "message", data: "" };
 
-function translated(event: Buffer, endpoint: string, server: URL, path: string): Buffer {
+interface Translation {
+  readonly server: URL;
+  readonly path: string;
+  readonly onEndpoint: (path: string) => void;
+}
+
+function translated(event: Buffer, endpoint: string, { server, path, onEndpoint }: Translation): Buffer {
   if (!URL.canParse(endpoint, server.href)) return event;
   const { origin, pathname, search } = new URL(endpoint, server);
   // A client refuses an endpoint of another origin, and is to see it for that.
   if (origin !== server.origin) return event;
+  onEndpoint(pathname);
   // A route at the root has all of the address to itself, and a path of two slashes would name a host.
   return withData(event, `${path === "/" ? "" : path}${pathname}${search}`);
 }

@@ -18,8 +18,10 @@ import { EventTap } from "./event-tap.ts";
 import { type HttpExchange, type HttpRequest, partyOf, senderOf } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
 import { overheard } from "./overheard.ts";
+import { relocated } from "./redirects.ts";
 import { tasksCapability } from "./tasks-2025.ts";
 import type { AnswerHead, Forwarding, Passage } from "./transparent.ts";
+import { withUnanswered } from "./unanswered.ts";
 
 /** How large an answer may be that is changed; a larger one passes as it is. */
 const MAX_AMENDED_BYTES = 1_048_576;
@@ -60,12 +62,13 @@ export async function forward(
 ): Promise<void> {
   const { response, route } = exchange;
   let tap: EventTap | undefined;
-  const onHead = ({ status, headers }: AnswerHead) => {
+  const onHead = (head: AnswerHead) => {
+    const { status, headers } = head;
     onStatus(status);
     // What has a length is complete, and nothing can be put into it.
     const hasRoom = headers["content-length"] === undefined;
     if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, route.streams, lastWords);
-    return tap;
+    return watched(tap, head, exchange);
   };
   try {
     await sendToEndpoint(exchange, { onHead });
@@ -75,39 +78,24 @@ export async function forward(
 }
 
 /**
- * Forwards a request to another path of the server's.
+ * Forwards a request to another path of the server's, without the headers that the operator sends to its endpoint, unless the path is
+ * that of messages to the endpoint or the operator wants it (`upstream.headersEverywhere`).
  * @param path as the server is to see it, query included
  * @throws RpcError, HTTP 502, when there is no answer
  */
 export function forwardTo(
   path: string,
   exchange: HttpExchange,
-  more: Partial<Forwarding> = {},
+  { isForMessages = false }: { readonly isForMessages?: boolean } = {},
 ): Promise<void> {
-  const { request, server } = exchange;
+  const { request, server, caller } = exchange;
   // Not resolved against the origin: a path may begin with two slashes, and would name a host.
   const target = new URL(`${server.url.origin}${path}`);
-  const isReading = request.method === "GET" || request.method === "HEAD";
-  return send(exchange, { target, mayRepeat: isReading, ...more });
-}
-
-/**
- * Forwards the question of a browser whether it may send what it is about to send. Resolves with whether the server had
- * an answer to that: if not, nothing has been sent to the client.
- */
-export async function forwardPreflight(exchange: HttpExchange, elsewhere?: string): Promise<boolean> {
-  const onHead = ({ headers }: AnswerHead) => {
-    if (headers["access-control-allow-origin"] === undefined) throw rpc.badGateway("no CORS");
-    return undefined;
-  };
-  try {
-    await (elsewhere === undefined
-      ? sendToEndpoint(exchange, { onHead })
-      : forwardTo(elsewhere, exchange, { onHead }));
-    return true;
-  } catch {
-    return false;
-  }
+  const mayRepeat = request.method === "GET" || request.method === "HEAD";
+  if (isForMessages || server.headersEverywhere) return send(exchange, { target, mayRepeat });
+  // What the operator sets is not for clients to set, there either.
+  const withheld = [...(caller.withheld ?? []), ...Object.keys(server.headers)];
+  return send(exchange, { target, mayRepeat, headers: {}, withheld });
 }
 
 /** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
@@ -148,7 +136,8 @@ export async function forwardCall(exchange: HttpRequest): Promise<void> {
   const session = speaksTasks(request) ? sessionKey(senderOf(exchange), sessionIdOf(request)) : undefined;
   const passed = session === undefined ? () => {} : route.backchannels.pass(session);
   try {
-    await sendToEndpoint(exchange, { isPlain: true, onHead: (head) => answer.receive(head) });
+    const onHead = (head: AnswerHead) => watched(answer.receive(head), head, exchange);
+    await sendToEndpoint(exchange, { isPlain: true, onHead });
   } catch (error) {
     if (!(error instanceof RpcError && answer.fail(error))) throw error;
   } finally {
@@ -168,7 +157,8 @@ export async function forwardStream(exchange: HttpExchange): Promise<void> {
   const onHead = (head: AnswerHead): Passage | undefined => {
     if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
     tap = new EventTap(response, route.streams);
-    if (session === undefined) return withEndpoint(tap, server.url, path);
+    if (session === undefined)
+      return withEndpoint(tap, server.url, path, (posted) => route.upstream.messagePaths.learn(posted));
     hangUp = route.backchannels.listen(session, tap);
     return overheard(tap, {
       isHearing: () => route.backchannels.isHearing(session),
@@ -192,13 +182,25 @@ function forwardAmended(
   const { id } = exchange;
   return sendToEndpoint(exchange, {
     isPlain: true,
-    onHead: ({ status, headers }) => {
+    onHead: (head) => {
+      const { status, headers } = head;
       onStatus(status);
-      return status === 200 && headers["content-encoding"] === undefined
-        ? amendingPassage({ contentType: headers["content-type"], id, maxBytes: MAX_AMENDED_BYTES, amend })
-        : undefined;
+      if (status !== 200 || headers["content-encoding"] !== undefined) return undefined;
+      const contentType = headers["content-type"];
+      const passage = amendingPassage({ contentType, id, maxBytes: MAX_AMENDED_BYTES, amend });
+      return watched(passage, head, exchange);
     },
   });
+}
+
+/** The answer with an error at its end for what it leaves without an answer, if it is a stream. */
+function watched(
+  passage: Passage | undefined,
+  head: AnswerHead,
+  { message, route }: HttpExchange,
+): Passage | undefined {
+  if (!isPlainStream(head.headers)) return passage;
+  return withUnanswered(passage, head, message, () => route.stopping.aborted);
 }
 
 function sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Promise<void> {
@@ -208,6 +210,7 @@ function sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Prom
   const isSimple = !isPost && request.method !== "GET";
   return send(exchange, {
     target: withQuery(server.url, query),
+    followsRedirects: true,
     mayRepeat: isPost ? REPEATABLE.has(method) : IDEMPOTENT.has(request.method),
     ...(isSimple ? { headTimeoutMs: SIMPLE_HEAD_MS } : {}),
     ...more,
@@ -215,17 +218,31 @@ function sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Prom
 }
 
 async function send(exchange: HttpExchange, forwarding: Forwarding) {
-  const { route, caller, server, request, response, body } = exchange;
+  const { route, caller, server, mount, request, response, body } = exchange;
   const { headers } = server;
   const { withheld } = caller;
+  // A route at the root has all of the address, and so has one that is alone; then the server's own paths are its clients' as well.
+  const isOwnPath = mount === route.config.path && !isBelowMount(exchange);
+  const relocate = (location: string, from: URL) =>
+    relocated(location, { from, server, mount, route: route.config, isOwnPath });
   const over = route.upstream.use();
   try {
-    await route.transparent.forward(request, response, { headers, withheld, body, ...forwarding });
+    await route.transparent.forward(request, response, {
+      headers,
+      withheld,
+      body,
+      relocate,
+      ...forwarding,
+    });
   } catch (error) {
     throw asGatewayError(error);
   } finally {
     over();
   }
+}
+
+function isBelowMount({ path, mount }: HttpExchange): boolean {
+  return path === mount || path.startsWith(`${mount}/`);
 }
 
 function asGatewayError(error: unknown): ReturnType<typeof rpc.badGateway> {

@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import { isEventStream } from "../protocol/headers.ts";
 import { toFailure, UpstreamFailure } from "../upstreams/failure.ts";
 import { partitionOf } from "../upstreams/partition.ts";
+import { MAX_REDIRECTS, redirectTarget } from "../upstreams/redirect.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { isBodiless } from "./server-connections.ts";
 import type { Forwarding, Passage } from "./transparent.ts";
@@ -34,12 +35,15 @@ export class ForwardedExchange {
   #answer: IncomingMessage | undefined;
   #passage: Passage | undefined;
   #hasWritten = false;
+  #target: URL;
+  #redirects = 0;
   #headTimer: NodeJS.Timeout | undefined;
   #settle: { resolve(): void; reject(error: unknown): void } | undefined;
 
   constructor(options: ForwardedExchangeOptions) {
     this.#client = options.response;
     this.#asking = options;
+    this.#target = options.forwarding.target;
   }
 
   /** Once. */
@@ -60,7 +64,7 @@ export class ForwardedExchange {
     try {
       asking.open({
         method: asking.request.method ?? "GET",
-        target: asking.forwarding.target,
+        target: this.#target,
         partition: partitionOf(asking.request.rawHeaders),
         response: this.#client,
         isFirst,
@@ -75,10 +79,10 @@ export class ForwardedExchange {
   #prepare(opened: ClientRequest): void {
     if (this.#asking === undefined) return void opened.destroy();
     const { request, forwarding } = this.#asking;
-    const { target, headers, withheld, isPlain, body } = forwarding;
+    const { headers, withheld, isPlain, body } = forwarding;
     this.#request = opened;
     this.#listenTo(opened);
-    opened.path = target.pathname + target.search;
+    opened.path = this.#target.pathname + this.#target.search;
     const replacements = isPlain ? { ...headers, "accept-encoding": "identity" } : headers;
     for (const [name, values] of requestHeaders(request.rawHeaders, replacements, withheld)) {
       opened.setHeader(name, values.length === 1 ? (values[0] ?? "") : values);
@@ -138,13 +142,17 @@ export class ForwardedExchange {
         new UpstreamFailure(`The server answered with the status ${status}`, { mayHaveRun: true }),
       );
     }
+    const elsewhere = forwarding.followsRedirects
+      ? redirectTarget(status, answer.headers.location, this.#target)
+      : undefined;
+    if (elsewhere !== undefined) return this.#follow(elsewhere);
     try {
       this.#passage = forwarding.onHead?.({ status, headers: answer.headers });
     } catch (error) {
       return this.#fail(error);
     }
     try {
-      if (!this.#client.headersSent) this.#writeHead(status, answer);
+      if (!this.#client.headersSent) this.#writeHead(status, answer, forwarding.relocate);
     } catch (error) {
       return this.#fail(toFailure(error));
     }
@@ -158,17 +166,37 @@ export class ForwardedExchange {
     if (isEventStream(answer.headers["content-type"])) process.nextTick(this.#flushHead);
   };
 
-  #writeHead(status: number, answer: IncomingMessage): void {
+  /** Sends the request to where the server, which did not take it, wants it (RFC 9110 §15.4.8, §15.4.9). */
+  #follow(target: URL): void {
+    this.#redirects += 1;
+    if (target.origin !== this.#target.origin || this.#redirects > MAX_REDIRECTS) {
+      const what =
+        target.origin === this.#target.origin
+          ? `redirects more than ${MAX_REDIRECTS} times`
+          : "redirects to another origin; if that is where it is now, the operator has to change upstream.url";
+      return this.#fail(new UpstreamFailure(`The server ${what}`, { mayHaveRun: false }));
+    }
+    const refused = this.#request;
+    this.#request = undefined;
+    this.#target = target;
+    // What it says besides is nobody's, and not worth the wait.
+    refused?.destroy();
+    this.#send({ isFirst: true });
+  }
+
+  #writeHead(status: number, answer: IncomingMessage, relocate: Forwarding["relocate"]): void {
     const client = this.#client;
-    const headers = answerHeaders(answer.rawHeaders, { isRewritten: this.#passage !== undefined });
+    const headers = answerHeaders(answer.rawHeaders, {
+      isRewritten: this.#passage !== undefined,
+      relocate: (location) => relocate?.(location, this.#target) ?? location,
+    });
     if (client.getHeaderNames().length === 0) {
       client.writeHead(status, headers);
     } else {
-      // Some are set already. Node 20 would lose the duplicates of a list that it merges with them.
-      const isOurs = answer.headers["access-control-allow-origin"] === undefined;
+      // Some are set already, by the guard of origins: what it says of those varies with them, whatever else the answer varies with. Node
+      // 20 would lose the duplicates of a list that it merges with them.
       for (let at = 0; at < headers.length; at += 2) {
-        // What we say of origins varies with them, whatever else the answer varies with.
-        if (!isOurs || headers[at]?.toLowerCase() !== "vary") client.removeHeader(headers[at] ?? "");
+        if (headers[at]?.toLowerCase() !== "vary") client.removeHeader(headers[at] ?? "");
       }
       for (let at = 0; at < headers.length; at += 2)
         client.appendHeader(headers[at] ?? "", headers[at + 1] ?? "");

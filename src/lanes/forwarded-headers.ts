@@ -1,3 +1,5 @@
+import { isEventStream } from "../protocol/headers.ts";
+
 /** What `node:http` calls `rawHeaders`: names and values in turn, as they came over the wire. */
 export type RawHeaders = readonly string[];
 
@@ -28,22 +30,49 @@ export function requestHeaders(
   return kept.values();
 }
 
+export interface AnswerHeadersOptions {
+  /** A body that is rewritten loses what was said about its bytes. */
+  readonly isRewritten: boolean;
+  /** Gives the `Location` that the client is told. */
+  readonly relocate?: (location: string) => string;
+}
+
 /**
- * The headers of a server's answer that the client gets: the same names, case, order and duplicates, without what
- * belongs to the connection to the server. A body that is rewritten loses what was said about its bytes.
+ * The headers of a server's answer that the client gets: the same names, case, order and duplicates, without what belongs to the connection
+ * to the server, and without what the server would allow to web pages: which pages may call, and read what comes, is for
+ * `listen.allowedOrigins` to say. An event stream says that nothing on the way may keep it back, where the server leaves that open.
  */
-export function answerHeaders(raw: RawHeaders, { isRewritten }: { readonly isRewritten: boolean }): string[] {
+export function answerHeaders(raw: RawHeaders, { isRewritten, relocate }: AnswerHeadersOptions): string[] {
   const dropped = droppedFrom(raw);
   const kept: string[] = [];
+  let isStream = false;
   for (let at = 0; at < raw.length; at += 2) {
     const [name, value] = pair(raw, at);
     const key = name.toLowerCase();
     // Its length is the only part of the framing that the two connections have in common.
     const isLength = key === "content-length" && !isRewritten && !dropped?.has(key);
     if (!isLength && (isDropped(key, dropped) || (isRewritten && BOUND_TO_BYTES.has(key)))) continue;
-    kept.push(name, value);
+    if (key.startsWith("access-control-")) continue;
+    if (key === "content-type") isStream ||= isEventStream(value);
+    kept.push(name, key === "location" && relocate !== undefined ? relocate(value) : value);
+  }
+  if (isStream) {
+    for (const [name, value] of FOR_STREAMS) if (!isNamed(raw, name)) kept.push(name, value);
   }
   return kept;
+}
+
+/**
+ * For proxies and caches between the client and us: nginx keeps a stream back to its end, and a cache has been seen to give the stream of
+ * one session to the next.
+ */
+const FOR_STREAMS = [
+  ["X-Accel-Buffering", "no"],
+  ["Cache-Control", "no-cache"],
+] as const;
+
+function isNamed(raw: RawHeaders, name: string): boolean {
+  return raw.some((given, at) => at % 2 === 0 && given.toLowerCase() === name.toLowerCase());
 }
 
 /** RFC 9110 §7.6.1, and the framing of RFC 9112 §6: each of the two connections has its own. */

@@ -121,6 +121,8 @@ export interface HttpExchange {
   /** The path by which the client knows the route, and the query behind it, question mark included. */
   readonly path: string;
   readonly query: string;
+  /** The path below which the client finds everything that the server has. */
+  readonly mount: string;
   /** As it came; absent where the verb has none. */
   readonly body: Buffer | undefined;
   /** What the body says, if it is JSON. */

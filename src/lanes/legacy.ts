@@ -3,7 +3,14 @@ import { isObject, isRequestId, type JsonObject, type RequestId } from "../proto
 import { TASKS_2025 } from "../protocol/legacy.ts";
 import { sessionKey } from "./backchannels.ts";
 import { clientSession, sessionIdOf, speaksTasks } from "./client-session.ts";
-import { forward, forwardCall, forwardInitialize, forwardStream, forwardToolList } from "./forward.ts";
+import {
+  forward,
+  forwardCall,
+  forwardInitialize,
+  forwardStream,
+  forwardTo,
+  forwardToolList,
+} from "./forward.ts";
 import { type HttpExchange, type HttpRequest, senderOf, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 import { admitted } from "./share.ts";
@@ -14,24 +21,43 @@ import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
  * body says is looked at, and forwarded as it came.
  */
 export async function answerLegacy(exchange: HttpExchange): Promise<void> {
-  const { request, message, route } = exchange;
-  const checkStopping = () => {
-    if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
-  };
-  checkStopping();
+  const { request, message } = exchange;
   if (request.method === "GET") return forwardStream(exchange);
-  const turn = admitted(exchange, message);
-  if (turn !== undefined) {
-    await turn;
-    checkStopping();
-  }
+  const admission = admit(exchange);
+  if (admission !== undefined) await admission;
   // Batches of 2025-03-26 are arrays, and older than any task.
   if (request.method !== "POST" || !isObject(message)) return forward(exchange);
   const { method, id, params } = message;
   if (method === undefined) return answered(exchange, message);
   if (method === "notifications/cancelled") return takeBack(exchange, params);
+  // A server that takes such a call would answer it, but no policy would have been asked.
+  if (method === "tools/call" && !isRequestId(id))
+    throw rpc.invalidRequest(
+      "the id of a tools/call must be an integer, or a text of at most 1024 characters",
+    );
   if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
   return answerRequest(asRequest(exchange, id, method, isObject(params) ? params : {}));
+}
+
+/**
+ * Passes a message on to where the server wants those of HTTP+SSE posted (2024-11-05, Transports §HTTP with SSE); what it has to say to it
+ * comes on the client's stream.
+ * @param path at the server, query included
+ */
+export async function passMessage(path: string, exchange: HttpExchange): Promise<void> {
+  const admission = admit(exchange);
+  if (admission !== undefined) await admission;
+  return forwardTo(path, exchange, { isForMessages: true });
+}
+
+/** Lets a message through as often as its like may come; `undefined`: at once. @throws RpcError */
+function admit(exchange: HttpExchange): Promise<void> | undefined {
+  const { message, route } = exchange;
+  const checkStopping = () => {
+    if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
+  };
+  checkStopping();
+  return admitted(exchange, message)?.then(checkStopping);
 }
 
 /** Whether it is a call, or a batch with one, of which nobody knows how long it takes. */
@@ -42,12 +68,13 @@ function isCall(message: unknown): boolean {
 
 /** Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here. */
 function asRequest(
-  { route, caller, server, request, response, path, query, body, message, reply }: HttpExchange,
+  { route, caller, server, request, response, path, query, mount, body, message, reply }: HttpExchange,
   id: RequestId,
   method: string,
   params: JsonObject,
 ): HttpRequest {
-  return { route, caller, server, request, response, path, query, body, message, reply, id, method, params };
+  const http = { route, caller, server, request, response, path, query, mount, body, message, reply };
+  return { ...http, id, method, params };
 }
 
 async function answerRequest(exchange: HttpRequest): Promise<void> {

@@ -25,6 +25,13 @@ export interface Forwarding {
   readonly mayRepeat: boolean;
   /** How long the head of the answer may take; nothing limits the time between bytes. Absent: for ever. */
   readonly headTimeoutMs?: number;
+  /**
+   * Whether a request that the server did not take, but wants sent to another path of its own (307, 308), is sent there. Elsewhere than
+   * to the same origin it is not: the exchange fails.
+   */
+  readonly followsRedirects?: boolean;
+  /** Gives the `Location` that the client is told in place of the server's, which was asked at `from`. */
+  readonly relocate?: (location: string, from: URL) => string;
   /** The answer is to be looked at: no compression is asked for. */
   readonly isPlain?: boolean;
   /**
@@ -45,8 +52,8 @@ export interface Passage {
   take(chunk: Buffer): Buffer;
   /** What is left to send when the server has said everything. Not called for an answer that was cut off. */
   finish(): Buffer;
-  /** What the client gets as the end of an answer that was cut off; without it, the client's is cut off as well. */
-  cutOff?(): Buffer;
+  /** What the client gets as the end of an answer that was cut off; without it, or nothing, the client's is cut off as well. */
+  cutOff?(): Buffer | undefined;
 }
 
 export interface TransparentLaneOptions {

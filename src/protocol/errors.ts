@@ -62,6 +62,12 @@ export const rpc = {
       -32603,
       "The gateway is stopping, and the server has not answered; whether the work was done is not known",
     ),
+  /** The server said all that it had to say, and the answer was not among it. */
+  unanswered: () =>
+    error(
+      -32603,
+      "The server ended its event stream without an answer; whether the work was done is not known",
+    ),
   /** A session of the gateway's own that has ended, or never was (2025-11-25, Transports §Session Management). */
   unknownSession: () => error(-32001, "Session not found", 404),
   sessionOver: () => error(-32603, "The session is over: the server has gone, or the client has ended it"),
@@ -144,17 +150,37 @@ export const rpc = {
       { supported, requested: cut(requested) },
     ),
 
+  hostRefused: (name: string) =>
+    error(
+      -32600,
+      `Forbidden: requests to ${quote(name)} are not served here; to have them served, add ${quote(name)} to listen.allowedHosts`,
+      403,
+    ),
+  originRefused: (origin: string) =>
+    error(
+      -32600,
+      `Forbidden: pages of ${quote(origin)} may not call the gateway; to let them, add ${quote(origin)} to listen.allowedOrigins`,
+      403,
+    ),
   forbidden: (detail: string) => error(-32600, `Forbidden: ${detail}`, 403),
   methodNotAllowed: (method: string, allowed = "POST") =>
     new RpcError({ code: -32600, message: `${method} is not allowed here; use ${allowed}` }, 405, {
       Allow: allowed,
     }),
+  methodUnknown: (method: string) => error(-32600, `${cut(method)} is not a method that is known here`, 501),
   tooDeep: (maxDepth: number) =>
     error(-32600, `Invalid request: it is nested deeper than ${maxDepth} levels (limits.maxDepth)`, 400),
   bodyTooLarge: (maxBytes: number) => error(-32600, `The body is larger than ${maxBytes} bytes`, 413),
   notAcceptable: (wanted: string) => error(-32600, `Accept must allow ${wanted}`, 406),
   unsupportedMediaType: (found: string) =>
     error(-32600, `Content-Type must be application/json, got ${quote(found)}`, 415),
+  /** (RFC 9110 §12.5.3.) */
+  unsupportedCoding: (found: string) =>
+    new RpcError({ code: -32600, message: `Content-Encoding must be identity, got ${quote(found)}` }, 415, {
+      "Accept-Encoding": "identity",
+    }),
+  unsupportedCharset: (found: string) =>
+    error(-32600, `the charset of Content-Type must be utf-8, got ${quote(found)}`, 415),
 } as const;
 
 interface LimitExceeded {

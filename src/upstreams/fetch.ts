@@ -13,6 +13,7 @@ import { guardedConnector } from "./guarded-connections.ts";
 import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
 import { masked, secretsIn } from "./masked.ts";
 import { partitionOf } from "./partition.ts";
+import { MAX_REDIRECTS, redirectTarget } from "./redirect.ts";
 
 /** Connections to servers, for sessions to share. */
 export interface UpstreamAgents {
@@ -111,24 +112,12 @@ export function upstreamFetch({
   cookies,
 }: UpstreamFetchOptions): UpstreamFetch {
   return async (url, init, expected) => {
-    const target = new URL(url);
     // All requests of a session have one signal, and a server may ask so much at once that there are many of them.
     if (init?.signal) setMaxListeners(0, init.signal);
-    // What comes compressed could grow without a limit.
-    const sent = { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" };
-    const response = await dispatcher
-      .request({
-        origin: target.origin,
-        path: target.pathname + target.search,
-        method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
-        headers: cookies?.addTo(sent, target) ?? sent,
-        body: (init?.body ?? null) as string | null,
-        signal: init?.signal ?? null,
-        highWaterMark: MAX_BEHIND_BYTES,
-      })
-      .catch((error: unknown) => Promise.reject(toFailure(error)));
+    const response = await ask(dispatcher, new URL(url), init, cookies).catch((error: unknown) =>
+      Promise.reject(toFailure(error)),
+    );
     const { statusCode: status, headers, body } = response;
-    cookies?.take(target, [headers["set-cookie"] ?? []].flat());
     // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
     body.on("error", () => {});
     if (headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity") {
@@ -183,6 +172,38 @@ export function upstreamFetch({
       expected?.answers === undefined ? pieces : replaced(pieces, expected.answers, maxMessageBytes);
     return new Response(bounded(events, body), { status, headers: plain });
   };
+}
+
+/**
+ * Sends a request, and sends it once more where the server did not take it but wants it sent to another path of its own (RFC 9110 §15.4.8,
+ * §15.4.9). What leads elsewhere is for the caller to see.
+ */
+async function ask(
+  dispatcher: Dispatcher,
+  first: URL,
+  init: RequestInit | undefined,
+  cookies: CookieJar | undefined,
+): Promise<Dispatcher.ResponseData> {
+  // What comes compressed could grow without a limit.
+  const sent = { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" };
+  let target = first;
+  for (let redirects = 0; ; redirects += 1) {
+    const response = await dispatcher.request({
+      origin: target.origin,
+      path: target.pathname + target.search,
+      method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
+      headers: cookies?.addTo(sent, target) ?? sent,
+      body: (init?.body ?? null) as string | null,
+      signal: init?.signal ?? null,
+      highWaterMark: MAX_BEHIND_BYTES,
+    });
+    const { statusCode, headers, body } = response;
+    cookies?.take(target, [headers["set-cookie"] ?? []].flat());
+    const next = redirectTarget(statusCode, headers.location, target);
+    if (next?.origin !== target.origin || redirects === MAX_REDIRECTS) return response;
+    body.on("error", () => {}).destroy();
+    target = next;
+  }
 }
 
 /** A reader that is a few turns behind is no reason to let the server wait; one that does not read at all is. */

@@ -17,6 +17,8 @@ export interface SseOptions {
   readonly fetch: UpstreamFetch;
   /** How long the server may take to say where messages are posted to, and later to take note of the initialization; 10 s. */
   readonly openingMs?: number;
+  /** Hears of the path that messages are posted to, each time. */
+  readonly onPost?: (path: string) => void;
 }
 
 const OPENING_MS = 10_000;
@@ -37,6 +39,7 @@ export class SseWire implements TransportWire {
   readonly #fetch: UpstreamFetch;
   readonly #answers = new AnswersPast();
   readonly #openingMs: number;
+  readonly #onPost: (path: string) => void;
   /** Aborted when nothing can arrive any more, with the failure that says why. */
   readonly #life = new AbortController();
   /** What to call with the failure of each request that is under way. */
@@ -46,7 +49,8 @@ export class SseWire implements TransportWire {
   #complaint: Error | undefined;
 
   /** Connects when the first message is sent. */
-  constructor({ url, headers, fetch, openingMs = OPENING_MS }: SseOptions) {
+  constructor({ url, headers, fetch, openingMs = OPENING_MS, onPost = () => {} }: SseOptions) {
+    this.#onPost = onPost;
     this.#openingMs = openingMs;
     this.#fetch = fetch;
     // Everything that is being sent listens to it.
@@ -129,6 +133,7 @@ export class SseWire implements TransportWire {
     // The transport's own signals do not reach a stream that it has given up itself.
     const init = { ...given, signal: this.#life.signal };
     if (init.method === "POST") {
+      this.#onPost(new URL(url).pathname);
       const headers = { ...this.#own.getStore(), ...Object.fromEntries(new Headers(init.headers)) };
       return this.#fetch(url, { ...init, headers });
     }

@@ -6,6 +6,7 @@ import { ControlSession } from "./control.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { slowToStart } from "./failure.ts";
 import { inTime } from "./in-time.ts";
+import type { MessagePaths } from "./message-paths.ts";
 import type { ModernServer } from "./modern-server.ts";
 import { ModernUpstream } from "./modern-upstream.ts";
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./pool.ts";
@@ -214,6 +215,11 @@ export class Upstream {
   /** Whether clients of Streamable HTTP can be forwarded to the server as they are. */
   get isStreamable(): boolean {
     return this.#wires.isStreamable;
+  }
+
+  /** Where the server wants the messages of HTTP+SSE posted, as far as it has said so. */
+  get messagePaths(): MessagePaths {
+    return this.#wires.messagePaths;
   }
 
   /**

@@ -4,6 +4,7 @@ import { CheckedWire } from "./checked-wire.ts";
 import { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure, wantsLogin } from "./failure.ts";
 import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
+import { MessagePaths } from "./message-paths.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
 import { StreamableHttpWire } from "./streamable-http.ts";
@@ -31,6 +32,8 @@ const GUESS_MS = 2_000;
 /** The wires to one server, over whichever transport it speaks. */
 export class Wires {
   readonly #options: WiresOptions;
+  /** Where a server of HTTP+SSE wants messages posted. */
+  readonly messagePaths = new MessagePaths();
   /** A server that was found to speak HTTP+SSE is not asked for the other again, until that fails. */
   #isSse = false;
 
@@ -109,7 +112,8 @@ export class Wires {
   }
 
   #sse(headers: Headers, openingMs?: number): Wire {
-    const options = this.#http(headers, this.#jar());
+    const onPost = (path: string) => this.messagePaths.learn(path);
+    const options = { ...this.#http(headers, this.#jar()), onPost };
     return this.#checked(new SseWire(openingMs === undefined ? options : { ...options, openingMs }));
   }
 

@@ -100,7 +100,7 @@ test("a cursor that the server does not know is the server's to refuse", async (
 });
 
 describe("keys that are dangerous to copy", () => {
-  test("reach the server as they are, in arguments, params and _meta", async () => {
+  test("reach the server as they are, in arguments and inside _meta", async () => {
     const { client, server } = await everything();
     const head = messageText({ id: 1, method: "tools/call" });
     const { params } = JSON.parse(head);
@@ -110,16 +110,13 @@ describe("keys that are dangerous to copy", () => {
       arguments: "HOSTILE",
       _meta: { ...params._meta, "com.example/x": "HOSTILE" },
     };
-    const body = head
-      .replace(JSON.stringify(params), JSON.stringify(call).replace("{", '{"__proto__":7,'))
-      .replaceAll('"HOSTILE"', HOSTILE);
+    const body = head.replace(JSON.stringify(params), JSON.stringify(call)).replaceAll('"HOSTILE"', HOSTILE);
     const headers = { ...LIST_HEADERS, "mcp-method": "tools/call", "mcp-name": "anything" };
     expect((await read(await client().post(body, headers))).message).toMatchObject({
       result: { content: [] },
     });
 
     const sent = JSON.stringify((await server.arrival("tools/call")).message.params);
-    expect(sent).toContain('"__proto__":7');
     expect(sent).toContain(`"arguments":${HOSTILE}`);
     expect(sent).toContain(`"com.example/x":${HOSTILE}`);
     expect(({} as Json).polluted).toBeUndefined();

@@ -25,6 +25,9 @@ describe("the Host", () => {
     [{ ...ANYWHERE, allowedHosts: ["gateway.example"] }, "Gateway.Example"],
     [{ ...ANYWHERE, allowedHosts: ["[2001:db8::1]"] }, "[2001:db8::1]:80"],
     [{ allowedHosts: ["gateway.example"] }, "gateway.example"],
+    [{ publicUrl: "https://tools.example" }, "tools.example"],
+    [{ publicUrl: "https://tools.example:8443" }, "tools.example:8443"],
+    [{ publicUrl: "https://tools.example", allowedHosts: ["127.0.0.1"] }, "tools.example"],
   ])("with %j %s is served", async ([listen, host]) => {
     expect((await list(listen, { host })).status).toBe(200);
   });
@@ -69,6 +72,32 @@ describe("the Host", () => {
     expect((await client({ headers: { host: "localhost" } }).send("tools/list")).status).toBe(200);
     expect((await client({ headers: { host: "evil.example" } }).send("tools/list")).status).toBe(403);
   });
+});
+
+test.for<[name: "host" | "origin", value: string, setting: string]>([
+  ["host", "evil.example:8080", 'add "evil.example" to listen.allowedHosts'],
+  ["origin", "https://evil.example", 'add "https://evil.example" to listen.allowedOrigins'],
+])("a refused %s names the setting and the value to add", async ([name, value, setting]) => {
+  expect(JSON.parse((await list({}, { [name]: value })).body).error.message).toContain(setting);
+});
+
+test("a refused host or page is told of no routes", async () => {
+  const { url } = await served();
+  const body = async (headers: Record<string, string>) =>
+    (await request(new URL("/nowhere", url), { method: "BREW" as "GET", headers })).body.text();
+  expect(await body({ host: "evil.example" })).not.toContain("/mcp");
+  expect(await body({ origin: "https://evil.example" })).not.toContain("/mcp");
+});
+
+test.for(["GET", "HEAD", "OPTIONS"])("%s of the health path needs no Host", async (method) => {
+  const { url } = await served({ listen: { host: "0.0.0.0", allowedHosts: ["gateway.example"] } });
+  for (const head of [`${method} /-/health HTTP/1.0`, `${method} /-/health HTTP/1.1\r\nHost: 10.1.2.3`]) {
+    const answer = await new RawConnection(new URL(`http://127.0.0.1:${url.port}`))
+      .write(`${head}\r\nConnection: close\r\n\r\n`)
+      .answer();
+    expect(answer.status).toBe(200);
+    expect(answer.body).toBe(method === "HEAD" ? "" : '{"status":"ready"}');
+  }
 });
 
 describe("the Origin", () => {
@@ -142,7 +171,7 @@ describe("a browser that asks before it sends", () => {
     expect(answer.statusCode).toBe(204);
     expect(answer.headers).toMatchObject({
       "access-control-allow-origin": APP,
-      "access-control-allow-methods": "GET, POST, DELETE",
+      "access-control-allow-methods": "GET, HEAD, POST, DELETE",
       "access-control-allow-headers": headers["access-control-request-headers"],
       vary: "Origin",
     });

@@ -112,21 +112,6 @@ describe.each(Object.keys(SETTINGS) as Becomes[])("the token is %s", (becomes) =
   });
 });
 
-// Nobody has looked at the token: it is none yet.
-test.for(["withheld", "forwarded"] as const)(
-  "what a browser asks before it sends has no token, be tokens %s or not",
-  async (becomes) => {
-    const origin = "https://app.example";
-    const listen = { allowedOrigins: [origin] };
-    const { url, server, bearer } = await behindTokens({ settings: { ...SETTINGS[becomes], listen } });
-    const authorization = await bearer();
-    const headers = { origin, authorization, "access-control-request-method": "POST" };
-    await ask(url, { method: "OPTIONS", path: "/mcp", headers });
-    await server.arrival("OPTIONS");
-    expectToken(server.received, { becomes: "withheld", reaches: ["OPTIONS"], authorization });
-  },
-);
-
 async function behindSse(becomes: Becomes) {
   const issuer = await startJwksIssuer();
   const described = { serverInfo: { name: "sse", version: "0" }, capabilities: { tools: {} } };
