@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { steadyNow } from "../ops/clock.ts";
 import type { Backend, ListEntry } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { Replicas } from "./replicas.ts";
@@ -69,7 +70,7 @@ export class CellStore implements TaskStore {
   }
 
   private constructor(options: CellStoreOptions) {
-    const { url, backend, clock = Date.now, newId = randomId, leaseMs = DEFAULT_LEASE_MS } = options;
+    const { url, backend, clock = steadyNow, newId = randomId, leaseMs = DEFAULT_LEASE_MS } = options;
     this.url = url;
     this.isLasting = options.isLasting ?? true;
     this.isSealed = options.isSealed ?? false;

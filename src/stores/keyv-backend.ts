@@ -53,8 +53,9 @@ export class KeyvBackend implements Backend {
       emitErrors: false,
       namespace: "",
       // Its own pair walks every value twice; ours are plain JSON, with a result as it is.
-      serialize: storedText,
-      deserialize: storedOf,
+      // Without the time at which a cell expires, which Keyv would judge by the wall clock: the storage does, by its own.
+      serialize: ({ value }) => storedText({ value }),
+      deserialize: (text: string) => ({ value: storedOf(text).value as never }),
     });
   }
 

@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import type { ClassicLevel } from "classic-level";
+import { steadyNow } from "../ops/clock.ts";
 import { GroupCommit, type Write } from "./group-commit.ts";
 import type { KeyvEntry, KeyvStorage } from "./keyv-backend.ts";
 import { LevelWrites, type Operation } from "./level-writes.ts";
@@ -24,7 +25,7 @@ export class LevelStorage implements KeyvStorage {
   #writtenDuringSweep: Set<string> | undefined;
 
   /** Takes over an open database: `disconnect` closes it. */
-  constructor(db: ClassicLevel, { clock = Date.now, sweepEveryMs = 60_000, warn }: StoreOptions = {}) {
+  constructor(db: ClassicLevel, { clock = steadyNow, sweepEveryMs = 60_000, warn }: StoreOptions = {}) {
     this.#db = db;
     this.#clock = clock;
     this.#writes = new LevelWrites(db, warn);

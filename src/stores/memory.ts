@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { steadyNow } from "../ops/clock.ts";
 import { CellStore } from "./cell-store.ts";
 import { KeyvBackend, type KeyvEntry, type KeyvStorage } from "./keyv-backend.ts";
 import { ListedKeys } from "./listed-keys.ts";
@@ -19,7 +20,7 @@ export class MemoryStorage implements KeyvStorage {
   readonly #clock: () => number;
   readonly #stopSweeping: () => Promise<void>;
 
-  constructor({ clock = Date.now, sweepEveryMs = 60_000 }: StoreOptions = {}) {
+  constructor({ clock = steadyNow, sweepEveryMs = 60_000 }: StoreOptions = {}) {
     this.#clock = clock;
     this.#stopSweeping = startSweeping(sweepEveryMs, (signal) => this.sweep(signal));
   }

@@ -1,3 +1,4 @@
+import { steadyNow } from "../ops/clock.ts";
 import type { RedisAddress } from "../store-url.ts";
 import { CellStore } from "./cell-store.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
@@ -22,7 +23,7 @@ const LOOKS_A_LEASE = 3;
  */
 export async function openRedisStore(address: RedisAddress, options: StoreOptions = {}): Promise<TaskStore> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, prefix = DEFAULT_PREFIX, tls, warn = () => {} } = options;
-  const { leaseMs = DEFAULT_LEASE_MS, clock = Date.now } = options;
+  const { leaseMs = DEFAULT_LEASE_MS, clock = steadyNow } = options;
   const { name } = address;
   let isNew = true;
   /** The first connection shows what kind of server it is. */

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Audit } from "../ops/audit.ts";
+import { steadyNow } from "../ops/clock.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import type { Party } from "../quotas/party.ts";
@@ -75,7 +76,7 @@ export class TaskEngine {
   #isClosed = false;
 
   constructor(options: TaskEngineOptions) {
-    const { store, log, clock = Date.now, revive = () => undefined, audit, quotas } = options;
+    const { store, log, clock = steadyNow, revive = () => undefined, audit, quotas } = options;
     this.audit = audit;
     const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES, maxWaitMs = 0 } = options;
     this.#storeWait = new StoreWait({ maxWaitMs });

@@ -1,4 +1,5 @@
 import type { ServerConfig } from "../config/config.ts";
+import { steadyNow } from "../ops/clock.ts";
 import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import type { Lease } from "../upstreams/pool.ts";
@@ -21,7 +22,7 @@ export interface RevivalRoute {
 const MIN_RUNTIME_MS = 10_000;
 
 /** How calls are gone on with on these routes: sent if they never were, else picked up, else sent again if they may be. */
-export function reviver(routes: readonly RevivalRoute[], clock: () => number = Date.now): Revive {
+export function reviver(routes: readonly RevivalRoute[], clock: () => number = steadyNow): Revive {
   const byName = new Map(routes.map((route) => [route.config.name, route]));
   return (task, recipe) => {
     const route = byName.get(task.route);
