@@ -27,6 +27,7 @@ export interface Core {
   /** What callers are named with who have nothing but a credential; the same for all gateways on the store. */
   readonly secret: Buffer;
   readonly routes: readonly Route[];
+  readonly quotas: Quotas;
   readonly isStopping: boolean;
   /** Whether tasks can be written down, as far as that is known without trying. */
   readonly isStoreWritable: boolean;
@@ -67,7 +68,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     routeOf(server, config.limits, agents, log.child({ server: server.name })),
   );
   const { maxWaitMs, restartGapMs } = config.limits;
-  const quotas = new Quotas(config.limits, { maxWaitMs });
+  const quotas = new Quotas(config.limits, { maxWaitMs, isStoredHere: !store.isLasting });
   const engine = new TaskEngine({
     store,
     quotas,
@@ -127,6 +128,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   return {
     secret,
     routes,
+    quotas,
     get isStopping() {
       return stopping.signal.aborted;
     },

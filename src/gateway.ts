@@ -12,6 +12,7 @@ import { documentsFor, identifierFor } from "./edge/callers/open.ts";
 import { mcpEndpoint } from "./edge/endpoint.ts";
 import { hostGuard } from "./edge/guards.ts";
 import { headerScreen, screened, screenedAfter } from "./edge/header-screen.ts";
+import { Unsent } from "./edge/unsent.ts";
 import { Visits } from "./edge/visits.ts";
 import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
@@ -154,6 +155,8 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
   };
 }
 
+/** How much of `limits.total.bytes` large answers may take that clients have not read. */
+const UNSENT = 1 / 4;
 /** A server that does not answer must not keep the others' clients waiting. */
 const PROBE_MS = 5_000;
 
@@ -171,9 +174,13 @@ async function openHttp(
   const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
   const pairs = new PairedHttp();
+  const unsent = new Unsent(
+    UNSENT * (config.limits.total.bytes ?? Number.POSITIVE_INFINITY),
+    core.quotas.bytes,
+  );
   const visits = new Visits();
   const endpoint = visits.through(
-    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, pairs }),
+    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, pairs, unsent }),
   );
   const routes = new Map(
     core.routes.flatMap((route) =>

@@ -132,6 +132,8 @@ export interface ScopeLimits {
   readonly streams?: number;
   readonly sessions?: number;
   readonly storedBytes?: number;
+  /** Held in memory: of requests until nothing needs them, and of answers until they are taken. */
+  readonly bytes?: number;
   readonly calls?: RateLimit;
   readonly polls?: RateLimit;
 }

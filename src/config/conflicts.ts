@@ -1,4 +1,5 @@
 import { callerConflicts } from "./caller-settings.ts";
+import { limitConflicts } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeConflicts } from "./store-settings.ts";
@@ -18,6 +19,7 @@ export function conflicts(document: unknown): readonly Problem[] {
     ...takenPaths(document),
     ...callerConflicts(document),
     ...storeConflicts(document),
+    ...limitConflicts(document),
     ...serverNames(document).flatMap((name) => [
       ...upstreamConflicts(document, ["servers", name, "upstream"]),
       ...repeatedHeaders(document, ["servers", name, "upstream", "headers"]),

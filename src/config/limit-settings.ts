@@ -1,8 +1,9 @@
+import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
 import type { LimitsConfig, RateLimit, ScopeLimits } from "./config.ts";
 import { duration, integer, section, setting, size } from "./fields.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
-import { parseRate } from "./units.ts";
+import { parseRate, parseSize } from "./units.ts";
 
 /**
  * What holds where nothing is said protects a gateway of one process, and is out of the way of whoever does not misuse it. One
@@ -52,6 +53,8 @@ export const limitDefaults = {
 
 type ScopeDefaults = (typeof limitDefaults)["total" | "perRoute" | "perCaller"];
 
+const memory = size({ max: "1024gb" });
+
 export const limitsSection = section({
   maxBody: setting(size(), "Largest request body that is read.", limitDefaults.maxBody),
   maxDepth: setting(
@@ -94,24 +97,40 @@ export const limitsSection = section({
     "How long nobody may be there between the stop of the gateway and its next start: the last answers before it stops tell clients that follow a task to come back after that, and a little more.",
     limitDefaults.restartGap,
   ),
-  total: scope("of all callers together", limitDefaults.total),
-  perRoute: scope("of one server", limitDefaults.perRoute),
-  perCaller: scope(
-    "of one caller",
-    limitDefaults.perCaller,
-    " What is `perCaller` holds where callers are told apart.",
-  ),
+  total: section({
+    ...scope("of all callers together", limitDefaults.total),
+    bytes: setting(
+      memory,
+      "How much memory this process may hold of requests and answers: of bodies that arrive, calls that wait or run, and answers that are not taken. A quarter of V8's heap limit unless given; at least twice `maxBody`.",
+    ),
+  }).exactOptional(),
+  perRoute: section(scope("of one server", limitDefaults.perRoute)).exactOptional(),
+  perCaller: section({
+    ...scope(
+      "of one caller",
+      limitDefaults.perCaller,
+      " What is `perCaller` holds where callers are told apart.",
+    ),
+    bytes: setting(
+      memory,
+      "The same of one caller. A quarter of `limits.total.bytes` unless given; at least `maxBody`.",
+    ),
+  }).exactOptional(),
 });
 
 type LimitsFile = z.output<typeof limitsSection>;
-type ScopeFile = NonNullable<LimitsFile["total"]>;
+type ScopeFile = NonNullable<LimitsFile["perRoute"]>;
 
 /** Fills in the defaults, those of each scope by themselves. */
 export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
   const preset = limitsSection.required().parse(limitDefaults);
   const limits = { ...preset, ...given };
+  const { maxBody } = limits;
+  const totalBytes =
+    given.total?.bytes ?? Math.max(Math.floor(getHeapStatistics().heap_size_limit / 4), 2 * maxBody);
+  const callerBytes = given.perCaller?.bytes ?? Math.max(Math.floor(totalBytes / 4), maxBody);
   return {
-    maxBodyBytes: limits.maxBody,
+    maxBodyBytes: maxBody,
     maxDepth: limits.maxDepth,
     maxHeaderBytes: limits.maxHeaders,
     maxConnections: limits.maxConnections,
@@ -120,9 +139,9 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
     drainTimeoutMs: limits.drainTimeout,
     maxWaitMs: limits.maxWait,
     restartGapMs: limits.restartGap,
-    total: resolveScope({ ...preset.total, ...given.total }),
+    total: { ...resolveScope({ ...preset.total, ...given.total }), bytes: totalBytes },
     perRoute: resolveScope({ ...preset.perRoute, ...given.perRoute }),
-    perCaller: resolveScope({ ...preset.perCaller, ...given.perCaller }),
+    perCaller: { ...resolveScope({ ...preset.perCaller, ...given.perCaller }), bytes: callerBytes },
   };
 }
 
@@ -135,6 +154,21 @@ export function limitWarnings(document: unknown): readonly Problem[] {
     : [];
 }
 
+/** One body has to find room, together with what is made of it, or none of that size would ever be taken. */
+export function limitConflicts(document: unknown): readonly Problem[] {
+  const sizeAt = (...path: readonly string[]) => parseSize(textAt(document, ["limits", ...path]) ?? "");
+  const maxBody = sizeAt("maxBody") ?? parseSize(limitDefaults.maxBody) ?? 0;
+  const [total, perCaller] = [sizeAt("total", "bytes"), sizeAt("perCaller", "bytes")];
+  return [
+    ...(total !== undefined && total < 2 * maxBody
+      ? [{ path: "limits.total.bytes", message: `must be at least twice limits.maxBody (${2 * maxBody}b)` }]
+      : []),
+    ...(perCaller !== undefined && perCaller < maxBody
+      ? [{ path: "limits.perCaller.bytes", message: `must be at least limits.maxBody (${maxBody}b)` }]
+      : []),
+  ];
+}
+
 function resolveScope({ calls, polls, ...counts }: ScopeFile): ScopeLimits {
   return {
     ...counts,
@@ -145,7 +179,7 @@ function resolveScope({ calls, polls, ...counts }: ScopeFile): ScopeLimits {
 
 function scope(whose: string, preset: ScopeDefaults, note = "") {
   const count = integer(1, 10_000_000);
-  return section({
+  return {
     tasks: setting(
       count,
       `How many tasks ${whose} may be under way, those that wait included.${note}`,
@@ -168,8 +202,8 @@ function scope(whose: string, preset: ScopeDefaults, note = "") {
       preset.sessions,
     ),
     storedBytes: setting(
-      size({ max: "1024gb" }),
-      `How much this process may have stored of results ${whose} that have not expired. Beyond it there are no new tasks.`,
+      memory,
+      `How much this process may have stored of arguments and results ${whose} that have not expired. Beyond it there are no new tasks.`,
       preset.storedBytes,
     ),
     calls: setting(
@@ -182,7 +216,7 @@ function scope(whose: string, preset: ScopeDefaults, note = "") {
       `The same for \`tasks/*\` ${whose}, but those that come too soon wait for up to \`limits.maxWait\` and are not refused then. The more tasks there are, the longer the interval at which clients are told to poll.`,
       preset.polls,
     ),
-  }).exactOptional();
+  };
 }
 
 /** So many in a second, a minute or an hour, or no limit. */

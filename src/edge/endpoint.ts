@@ -3,7 +3,7 @@ import type { HttpUpstreamConfig } from "../config/config.ts";
 import { toAnswer } from "../lanes/caught.ts";
 import { sessionIdOf } from "../lanes/client-session.ts";
 import { forward, forwardTo } from "../lanes/forward.ts";
-import type { Caller, HttpExchange, Route } from "../lanes/lane.ts";
+import { type Caller, type HttpExchange, partyOf, type Route } from "../lanes/lane.ts";
 import { answerLegacy, passMessage } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import type { PairedHttp } from "../lanes/paired-http.ts";
@@ -11,14 +11,15 @@ import { withoutSlash } from "../lanes/redirects.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
+import { type HeldBytes, SMALL_BYTES } from "../quotas/bytes.ts";
 import { auditRefusal } from "./audited.ts";
 import type { Identify } from "./callers/identify.ts";
 import { isBarePreflight } from "./callers/preflight.ts";
 import { answerPreflight, checkSingle, type Guard } from "./guards.ts";
-import { type Body, checkAcceptable, checkContentType, readAccept, readBody } from "./inbound.ts";
+import { type Body, BodyReader, checkAcceptable, checkContentType, readAccept, readBody } from "./inbound.ts";
 import { type Accepts, HttpReply } from "./outbound.ts";
 import { checkEncoding, checkMethod, checkReading, methodsOf } from "./readings.ts";
-import { Unsent } from "./unsent.ts";
+import type { Unsent } from "./unsent.ts";
 
 export interface EndpointOptions {
   readonly guard: Guard;
@@ -28,10 +29,15 @@ export interface EndpointOptions {
   readonly keepAliveMs: number;
   /** The sessions of legacy clients whose requests cannot be forwarded as they are. */
   readonly pairs: PairedHttp;
+  /** Room for large answers that clients have not taken yet. Absent: as much as there is. */
+  readonly unsent?: Unsent;
 }
 
-/** How much of large answers may wait for clients to read them. */
-const MAX_UNSENT_CHARS = 256 * 1_048_576;
+/**
+ * How long the body of a forwarded `initialize` may be: it is the only one that is read before it is known what the server makes of the
+ * client's credential, and has capabilities and a description of the client in it.
+ */
+const MAX_UNKNOWN_BYTES = SMALL_BYTES;
 
 /**
  * Serves one route: its MCP endpoint, or what else its server has.
@@ -48,14 +54,14 @@ export type Endpoint = (
 /** The MCP endpoint, by hand: it is on the path of every poll, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
   const { guard, identify, maxBodyBytes, maxDepth, keepAliveMs, pairs } = options;
-  const limits = { maxBodyBytes, maxDepth };
-  const unsent = new Unsent(MAX_UNSENT_CHARS);
+  const unsent = options.unsent && { unsent: options.unsent };
   return async (request, response, route, elsewhere) => {
     let id: RequestId | null = null;
     let accepts: Accepts = { json: true, stream: false };
     let reply: HttpReply | undefined;
     let body: Body | undefined;
     let caller: Caller | undefined;
+    let held: HeldBytes | undefined;
     let refusal: RpcError | undefined;
     auditRefusal(route, response, () => ({ caller: caller?.key, message: body?.json, error: refusal }));
     try {
@@ -66,7 +72,10 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       // It comes without credentials (Fetch §CORS-preflight fetch), and so before anybody is asked for them.
       if (isBarePreflight(request)) return answerPreflight(request, response, methodsOf(isEndpoint));
       caller = await identify(request, route);
+      held = route.quotas.bytes.hold(partyOf({ caller, route }));
       const isModern = isEndpoint && saysModern(request);
+      const mayOpen = isEndpoint && !isModern && mayInitialize(route, request);
+      if (isEndpoint && !mayOpen) caller = await confirmed(caller, route, held);
       // A server that speaks the revision itself is the better judge of it.
       let isServers = isModern && (await route.upstream.modern(caller.headers)) !== undefined;
       if (isModern && !isServers) checkModern(request);
@@ -74,37 +83,71 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       const isMessage = isEndpoint || isForMessages(route, request, elsewhere);
       if (hasBody(request)) {
         if (isMessage) checkEncoding(request);
-        body = await readBody(request, isMessage ? limits : { maxBodyBytes });
-      }
+        const reader = new BodyReader(request, maxBodyBytes, held);
+        const depth = isMessage ? maxDepth : undefined;
+        if (mayOpen && caller.confirm !== undefined) {
+          const bytes = await reader.upTo(MAX_UNKNOWN_BYTES);
+          body = bytes && readBody(bytes, held, depth);
+          // What the server makes of a client's credential it tells the client itself, when a session is opened with it.
+          const isOpening = isInitialize(body?.json) && !isPaired(route, request, body, pairs);
+          if (!isOpening) caller = await confirmed(caller, route, held);
+        }
+        body ??= readBody(await (isEndpoint ? bodyOf(caller, reader) : reader.all()), held, depth);
+      } else if (mayOpen) caller = await confirmed(caller, route, held);
       id = idOf(body?.json);
-      reply = new HttpReply(response, { id, accepts, keepAliveMs, unsent });
+      reply = new HttpReply(response, { id, accepts, keepAliveMs, ...unsent, party: held.party });
       if (isMessage && body !== undefined) checkReading(request.method, body);
-      const isClaimed = !isModern && elsewhere === undefined && claimsModern(body?.json);
+      const isClaimed = !isModern && isEndpoint && claimsModern(body?.json);
       if (isClaimed) isServers = (await route.upstream.modern(caller.headers)) !== undefined;
       if (isClaimed && !isServers) checkModern(request);
-      const isPairs =
-        !isModern && !isClaimed && elsewhere === undefined && isPaired(route, request, body, pairs);
-      // What the server makes of a client's credential it tells the client itself, when a session is opened with it.
-      const isOpening = elsewhere !== undefined || (!isPairs && isInitialize(body?.json));
-      if (caller.confirm !== undefined && !isOpening) caller = await caller.confirm();
-      const asked = { route, request, response, reply, caller };
+      const isPairs = !isModern && !isClaimed && isEndpoint && isPaired(route, request, body, pairs);
+      const asked = { route, request, response, reply, caller, held };
       if (isModern || isClaimed) await modern(asked, body, isServers);
       else if (isPairs) await paired(asked, body, pairs);
       else await transparent(asked, body, elsewhere);
     } catch (error) {
-      reply ??= new HttpReply(response, { id, accepts, keepAliveMs, unsent });
+      reply ??= new HttpReply(response, { id, accepts, keepAliveMs, ...unsent });
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       refusal = toAnswer(error, route.log, body?.json);
       reply.error(refusal);
+    } finally {
+      held?.release();
     }
   };
 }
 
-type Asked = Pick<HttpExchange, "route" | "caller" | "request" | "response" | "reply">;
+/** Who the caller is, once the server has been asked about the credential. Never rejects. */
+async function confirmed(caller: Caller, route: Route, held: HeldBytes): Promise<Caller> {
+  if (caller.confirm === undefined) return caller;
+  const known = await caller.confirm();
+  held.assign(partyOf({ caller: known, route }));
+  return known;
+}
+
+/**
+ * Whether a request may turn out to be an `initialize` that is forwarded, as far as its head says: one that is not in a session, and whose
+ * server is reached over HTTP. Everything else is judged by its head alone.
+ */
+function mayInitialize({ config }: Route, request: IncomingMessage): boolean {
+  return (
+    request.method === "POST" && config.upstream.transport !== "stdio" && sessionIdOf(request) === undefined
+  );
+}
+
+/**
+ * The body of a request. Of one whose credential is missing or was refused no more is read than the server needs to refuse it itself.
+ * @throws RpcError
+ */
+async function bodyOf({ refusal }: Caller, reader: BodyReader): Promise<Buffer> {
+  if (refusal === undefined) return reader.all();
+  return (await reader.upTo(MAX_UNKNOWN_BYTES)) ?? Promise.reject(refusal);
+}
+
+type Asked = Pick<HttpExchange, "route" | "caller" | "request" | "response" | "reply" | "held">;
 
 /** `isServers`: the server speaks the revision itself, and is left to refuse what is not even a request. */
 async function modern(asked: Asked, body: Body | undefined, isServers: boolean): Promise<void> {
-  const { route, caller, request, reply } = asked;
+  const { route, caller, request, reply, held } = asked;
   const server = route.config.upstream;
   const http = server.transport === "stdio" ? undefined : httpExchange(asked, server, body);
   if (isServers && http !== undefined && !isInShape(request, body?.json)) return forward(http);
@@ -112,7 +155,7 @@ async function modern(asked: Asked, body: Body | undefined, isServers: boolean):
   const { id, method, params = {} } = readMessage(body.json);
   // 2026-07-28 has no notification for a server to act on, and takes those that it does not know.
   if (id === undefined) return reply.acknowledge();
-  await answerModern({ route, caller, headers: request.headers, id, method, params, reply, http });
+  await answerModern({ route, caller, headers: request.headers, id, method, params, reply, http, held });
 }
 
 /**
@@ -163,7 +206,7 @@ function isForMessages({ upstream }: Route, { method }: IncomingMessage, elsewhe
 }
 
 function httpExchange(
-  { route, caller, request, response, reply }: Asked,
+  { route, caller, request, response, reply, held }: Asked,
   server: HttpUpstreamConfig,
   body: Body | undefined,
   elsewhere?: string,
@@ -183,6 +226,7 @@ function httpExchange(
     message: body?.json,
     body: body?.bytes,
     reply,
+    held,
   };
 }
 

@@ -1,41 +1,43 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { rpc } from "../protocol/errors.ts";
-import { isDeeperThan } from "../protocol/json-depth.ts";
+import { MAX_BATCH } from "../protocol/legacy.ts";
+import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
+import type { HeldBytes } from "../quotas/bytes.ts";
 import type { Accepts } from "./outbound.ts";
 
 /** A body, and what it says. */
 export interface Body {
   readonly bytes: Buffer;
-  /** The same as text; `undefined`: it is no UTF-8. */
-  readonly text: string | undefined;
-  /** `undefined`: it is no JSON, and `fault` says why. */
+  /** In it, what is bulky is `RawJson`. `undefined`: it is no JSON, and `fault` says why. */
   readonly json: unknown;
   readonly fault?: string;
 }
 
-export interface BodyLimits {
-  readonly maxBodyBytes: number;
-  /** How deep its objects and arrays may be nested; absent for a body that need not be JSON, and is not looked into. */
-  readonly maxDepth?: number;
-}
+/** As much memory as a value takes apart from its text, of the smallest ones: an object that is empty, a member with its name. */
+const VALUE_BYTES = 96;
 
 /**
- * Reads a body, whatever it is.
- * @throws 413, and 400 for one that is nested too deep
+ * What a body says.
+ * @param maxDepth how deep its objects and arrays may be nested; absent for a body that need not be JSON, and is not looked into
+ * @throws 400 when it is nested too deep, or too large to be looked at
  */
-export async function readBody(
-  request: IncomingMessage,
-  { maxBodyBytes, maxDepth }: BodyLimits,
-): Promise<Body> {
-  const bytes = await readBytes(request, maxBodyBytes);
-  if (maxDepth !== undefined && isDeeperThan(bytes, maxDepth)) throw rpc.tooDeep(maxDepth);
-  if (!isUtf8(bytes)) return { bytes, text: undefined, json: undefined, fault: "the body is not UTF-8" };
-  const text = bytes.toString("utf8");
-  try {
-    return { bytes, text, json: JSON.parse(text) };
-  } catch {
-    return { bytes, text, json: undefined, fault: "the body is not JSON" };
+export function readBody(bytes: Buffer, held: HeldBytes, maxDepth?: number): Body {
+  if (maxDepth === undefined) return { bytes, json: undefined };
+  if (!isUtf8(bytes)) return { bytes, json: undefined, fault: "the body is not UTF-8" };
+  const read = readJson(bytes, maxDepth, MAX_BATCH);
+  switch (read.kind) {
+    case "json":
+      held.add(read.values * VALUE_BYTES);
+      return { bytes, json: read.value };
+    case "invalid":
+      return { bytes, json: undefined, fault: "the body is not JSON" };
+    case "tooDeep":
+      throw rpc.tooDeep(maxDepth);
+    case "tooManyValues":
+      throw rpc.tooManyValues(MAX_PARSED_VALUES);
+    case "tooManyElements":
+      throw rpc.batchTooLong(MAX_BATCH);
   }
 }
 
@@ -66,37 +68,117 @@ export function checkAcceptable(accept: string | undefined): void {
  */
 const MAX_LOOSE = 1_024;
 
-function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  if (Number(request.headers["content-length"]) > maxBytes) return Promise.reject(rpc.bodyTooLarge(maxBytes));
-  // Nothing of it would ever come, and the client would wait for ever.
-  if (request.readableEnded)
-    return Promise.reject(new Error("the body has been read: no body parser may come before the gateway"));
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    /** How many chunks there are behind the last block. */
-    let loose = 0;
-    request.on("data", (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= maxBytes) {
-        chunks.push(chunk);
-        loose += 1;
-        if (loose < MAX_LOOSE) return;
-        loose = 0;
-        chunks.push(Buffer.concat(chunks.splice(-MAX_LOOSE)));
-      } else {
-        // What is still to come is not worth reading.
-        request.removeAllListeners("data").pause();
-        reject(rpc.bodyTooLarge(maxBytes));
-      }
+/** Reads a body, whatever it is, in one step or in two: a beginning, and the rest once it is known whose it is. */
+export class BodyReader {
+  readonly #request: IncomingMessage;
+  readonly #maxBytes: number;
+  readonly #held: HeldBytes;
+  readonly #chunks: Buffer[] = [];
+  /** How many chunks there are behind the last block. */
+  #loose = 0;
+  #bytes = 0;
+  /** Where it stops for now. */
+  #pauseAt = 0;
+  #isEnded = false;
+  #fault: Error | undefined;
+  #settle: (() => void) | undefined;
+
+  /** @param held what arrives is counted there */
+  constructor(request: IncomingMessage, maxBytes: number, held: HeldBytes) {
+    this.#request = request;
+    this.#maxBytes = maxBytes;
+    this.#held = held;
+  }
+
+  /**
+   * All of it, unless it is longer than so much: then `undefined`, and the rest is not read.
+   * @throws 400 when it breaks off, 413 when it is too large, 429 or 503 when there is no room for it
+   */
+  async upTo(maxBytes: number): Promise<Buffer | undefined> {
+    const length = Number(this.#request.headers["content-length"] ?? 0);
+    if (length > this.#maxBytes) throw rpc.bodyTooLarge(this.#maxBytes);
+    if (length > maxBytes) return undefined;
+    return this.#read(maxBytes);
+  }
+
+  /** All of it. @throws as `upTo` does */
+  async all(): Promise<Buffer> {
+    const length = Number(this.#request.headers["content-length"] ?? 0);
+    if (length > this.#maxBytes) throw rpc.bodyTooLarge(this.#maxBytes);
+    // Nobody need send what is going to be refused.
+    this.#held.expect(Math.max(0, length - this.#bytes));
+    return (await this.#read(this.#maxBytes)) ?? Promise.reject(rpc.bodyTooLarge(this.#maxBytes));
+  }
+
+  async #read(maxBytes: number): Promise<Buffer | undefined> {
+    const isFirst = this.#pauseAt === 0;
+    this.#pauseAt = maxBytes;
+    if (this.#bytes <= maxBytes && !this.#isEnded && this.#fault === undefined) {
+      const over = new Promise<void>((resolve) => {
+        this.#settle = resolve;
+      });
+      if (isFirst) this.#listen();
+      else this.#request.resume();
+      await over;
+    }
+    if (this.#fault !== undefined) throw this.#fault;
+    if (!this.#isEnded) return undefined;
+    const [first] = this.#chunks;
+    return this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
+  }
+
+  #listen(): void {
+    const request = this.#request;
+    // Nothing of it would ever come, and the client would wait for ever.
+    if (request.readableEnded)
+      return this.#fail(new Error("the body has been read: no body parser may come before the gateway"));
+    request.on("data", (chunk: Buffer) => this.#take(chunk));
+    request.once("end", () => {
+      this.#isEnded = true;
+      this.#over();
     });
-    request.once("end", () =>
-      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
-    );
-    const onBroken = () => reject(rpc.parseError("the body is incomplete"));
+    const onBroken = () => this.#fail(rpc.parseError("the body is incomplete"));
     request.once("error", onBroken);
     request.once("close", () => request.complete || onBroken());
     // The client may have left before anybody looked.
     if (request.destroyed) onBroken();
-  });
+  }
+
+  #take(chunk: Buffer): void {
+    try {
+      this.#held.grow(chunk.length);
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
+    if (this.#bytes === 0) this.#arrive();
+    this.#bytes += chunk.length;
+    this.#chunks.push(chunk);
+    this.#loose += 1;
+    if (this.#loose === MAX_LOOSE) {
+      this.#loose = 0;
+      this.#chunks.push(Buffer.concat(this.#chunks.splice(-MAX_LOOSE)));
+    }
+    if (this.#bytes > this.#maxBytes) this.#fail(rpc.bodyTooLarge(this.#maxBytes));
+    else if (this.#bytes > this.#pauseAt) this.#over();
+  }
+
+  /** Until it is complete it may be given up for others that are. */
+  #arrive(): void {
+    const arrived = this.#held.arriving((refusal) => this.#fail(refusal));
+    this.#request.once("end", arrived).once("close", arrived);
+  }
+
+  /** What is still to come is not worth reading, and what has come is of use to nobody. */
+  #fail(fault: Error): void {
+    if (this.#isEnded) return;
+    this.#fault ??= fault;
+    this.#request.removeAllListeners("data");
+    this.#chunks.length = 0;
+    this.#over();
+  }
+
+  #over(): void {
+    if (!this.#isEnded) this.#request.pause();
+    this.#settle?.();
+  }
 }

@@ -4,6 +4,7 @@ import { type RpcError, rpc } from "../protocol/errors.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
+import type { Party } from "../quotas/party.ts";
 import { endUnread } from "./unread.ts";
 import type { Unsent } from "./unsent.ts";
 
@@ -16,6 +17,8 @@ export interface ReplyOptions {
   readonly keepAliveMs: number;
   /** Room for large messages, shared by all replies. Absent: there are none. */
   readonly unsent?: Unsent;
+  /** Whose answer it is. */
+  readonly party?: Party;
 }
 
 export interface Accepts {
@@ -162,9 +165,9 @@ export class HttpReply implements Reply {
 
   /** Gives how to say that the message is sent; `undefined` when there is no room for it. Small ones need none. */
   #roomFor(message: JsonText): (() => void) | undefined {
-    const { unsent } = this.#options;
+    const { unsent, party } = this.#options;
     const isLarge = message.length > LARGE_CHARS && !this.#response.destroyed;
-    return isLarge && unsent !== undefined ? unsent.take(this.#response, message.length) : NEEDS_NONE;
+    return isLarge && unsent !== undefined ? unsent.take(this.#response, message.length, party) : NEEDS_NONE;
   }
 
   #stop(): void {

@@ -66,13 +66,13 @@ export function checkEncoding({ headers }: IncomingMessage): void {
  * Refuses a body that is not one JSON text, or that two readers may read differently.
  * @throws 400
  */
-export function checkReading(method: string | undefined, { bytes, text, json, fault }: Body): void {
+export function checkReading(method: string | undefined, { bytes, json, fault }: Body): void {
   if (method !== "POST") {
     if (bytes.length > 0) throw rpc.invalidRequest(`${method} has no body here`);
     return;
   }
-  if (fault !== undefined || text === undefined) throw rpc.parseError(fault ?? "there is no body");
+  if (fault !== undefined) throw rpc.parseError(fault);
   if (Array.isArray(json) && json.length > MAX_BATCH) throw rpc.badBatch(json.length, MAX_BATCH);
-  const ambiguity = ambiguityIn(text, json);
+  const ambiguity = ambiguityIn(bytes.toString("utf8"), json);
   if (ambiguity !== undefined) throw rpc.invalidRequest(ambiguity);
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { ClientEnd } from "../lanes/client-end.ts";
 import type { Caller, Route } from "../lanes/lane.ts";
+import { countMessage } from "../lanes/message-bytes.ts";
 import { PairedSession } from "../lanes/paired-session.ts";
 import type { JsonRpcMessage, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import { type ClientOutput, Teller } from "./client-output.ts";
 
 export interface LegacyEndOptions {
@@ -22,7 +24,8 @@ const MAX_BEHIND_CHARS = 16 * 1_048_576;
 export class LegacyEnd implements ClientEnd {
   readonly #options: LegacyEndOptions;
   readonly #pair: PairedSession;
-  readonly #unanswered = new Set<RequestId>();
+  /** How to let go of the memory that each takes. */
+  readonly #unanswered = new Map<RequestId, () => void>();
   readonly #teller: Teller;
   #isLeft = false;
 
@@ -40,8 +43,10 @@ export class LegacyEnd implements ClientEnd {
   }
 
   /** Takes what the client sent, in its order. */
-  receive(message: JsonRpcMessage): void {
-    if ("method" in message && "id" in message) this.#unanswered.add(message.id);
+  receive(message: JsonRpcMessage, held: SharedBytes): void {
+    if ("method" in message && "id" in message && !this.#unanswered.has(message.id))
+      this.#unanswered.set(message.id, held.share());
+    countMessage(message, held);
     void this.#pair.receive(message);
   }
 
@@ -55,13 +60,14 @@ export class LegacyEnd implements ClientEnd {
   }
 
   answer(id: RequestId, message: JsonText | undefined): void {
+    this.#unanswered.get(id)?.();
     this.#unanswered.delete(id);
     if (message !== undefined) this.#options.output.write(message);
     this.#options.onAnswered();
   }
 
   close(): void {
-    this.#unanswered.clear();
+    this.#forget();
     this.#options.onAnswered();
     if (!this.#isLeft) this.#options.onOver();
   }
@@ -69,7 +75,7 @@ export class LegacyEnd implements ClientEnd {
   /** The client has gone: calls that have become tasks may end. */
   retire(): void {
     this.#isLeft = true;
-    this.#unanswered.clear();
+    this.#forget();
     this.#pair.retire();
   }
 
@@ -77,5 +83,11 @@ export class LegacyEnd implements ClientEnd {
   end(): Promise<void> {
     this.#isLeft = true;
     return this.#pair.close();
+  }
+
+  /** None of them is going to be answered. */
+  #forget(): void {
+    for (const letGo of this.#unanswered.values()) letGo();
+    this.#unanswered.clear();
   }
 }

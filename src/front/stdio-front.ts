@@ -1,15 +1,16 @@
 import { isUtf8 } from "node:buffer";
 import type { Readable, Writable } from "node:stream";
 import { toAnswer } from "../lanes/caught.ts";
-import type { Caller, Route } from "../lanes/lane.ts";
+import { type Caller, partyOf, type Route } from "../lanes/lane.ts";
 import { answerModern } from "../lanes/modern.ts";
 import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
-import { isDeeperThan } from "../protocol/json-depth.ts";
 import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { MAX_BATCH } from "../protocol/legacy.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
+import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import { type Line, LineSplitter } from "../upstreams/lines.ts";
 import { isMessage } from "../upstreams/unusable-answer.ts";
 import { ClientOutput } from "./client-output.ts";
@@ -88,14 +89,14 @@ export class StdioFront {
   }
 
   readonly #read = (chunk: Buffer): void => {
-    for (const line of this.#lines.push(chunk)) this.#take(line);
+    for (const line of this.#lines.push(chunk)) this.#takeLine(line);
     if (!this.#output.isClogged) return;
     const { input } = this.#options;
     input.pause();
     void this.#output.drained().then(() => input.resume());
   };
 
-  #take({ bytes, isCut }: Line): void {
+  #takeLine({ bytes, isCut }: Line): void {
     if (isCut) {
       const { maxLineBytes } = this.#options;
       this.#refuse(
@@ -104,32 +105,57 @@ export class StdioFront {
       );
     } else if (!isUtf8(bytes)) {
       this.#refuse(null, rpc.parseError("the line is not UTF-8"));
-    } else if (isDeeperThan(bytes, this.#options.maxDepth)) {
-      this.#refuse(null, rpc.tooDeep(this.#options.maxDepth));
-    } else {
-      const text = bytes.toString("utf8");
-      if (text.trim() !== "") this.#readText(text);
+    } else if (!isBlank(bytes)) {
+      this.#readText(bytes);
     }
   }
 
-  #readText(text: string): void {
-    let message: unknown;
+  #readText(bytes: Buffer): void {
+    const { maxDepth } = this.#options;
+    const read = readJson(bytes, maxDepth, MAX_BATCH);
+    switch (read.kind) {
+      case "json":
+        return this.#take(read.value, bytes.length);
+      case "invalid":
+        return this.#refuse(null, rpc.parseError("the line is not JSON"));
+      case "tooDeep":
+        return this.#refuse(null, rpc.tooDeep(maxDepth));
+      case "tooManyValues":
+        return this.#refuse(null, rpc.tooManyValues(MAX_PARSED_VALUES));
+      case "tooManyElements":
+        return this.#refuse(null, rpc.batchTooLong(MAX_BATCH));
+    }
+  }
+
+  #take(message: unknown, bytes: number): void {
+    const { route } = this.#options;
+    const held = route.quotas.bytes.hold(partyOf({ caller: this.#caller, route }));
+    let refusal: unknown;
     try {
-      message = JSON.parse(text);
-    } catch {
-      return this.#refuse(null, rpc.parseError("the line is not JSON"));
+      held.expect(bytes);
+    } catch (error) {
+      refusal = error;
     }
+    held.add(bytes);
     // Of clients of 2025-03-26 a line may be several messages.
-    if (!Array.isArray(message) || message.length === 0 || this.#legacy === undefined) this.#receive(message);
-    else if (message.length <= MAX_BATCH) for (const part of message) this.#receive(part);
-    else this.#refuse(null, rpc.badBatch(message.length, MAX_BATCH));
+    const isBatch = Array.isArray(message) && message.length > 0 && this.#legacy !== undefined;
+    for (const part of isBatch ? message : [message]) this.#receive(part, held, refusal);
+    held.release();
   }
 
-  #receive(message: unknown): void {
+  /** `refusal`: why no request is taken now. What answers one, or takes one back, makes room. */
+  #receive(message: unknown, held: SharedBytes, refusal: unknown): void {
     try {
       if (this.#isCancelled(message)) return;
-      if (claimsModern(message)) this.#answer(message);
-      else if (isMessage(message)) this.#relay(message);
+      if (
+        refusal !== undefined &&
+        isObject(message) &&
+        message.method !== undefined &&
+        message.id !== undefined
+      )
+        throw refusal;
+      if (claimsModern(message)) this.#answer(message, held);
+      else if (isMessage(message)) this.#relay(message, held);
       // Says what is wrong with it.
       else readMessage(message);
     } catch (error) {
@@ -146,7 +172,7 @@ export class StdioFront {
     return reply !== undefined;
   }
 
-  #answer(message: unknown): void {
+  #answer(message: unknown, held: SharedBytes): void {
     const { id, method, params = {} } = readMessage(message);
     // What else a client may notify of is of no use to a server (2026-07-28).
     if (id === undefined) return;
@@ -162,9 +188,11 @@ export class StdioFront {
     this.#open.set(id, reply);
     const { route } = this.#options;
     this.#running += 1;
-    void answerModern({ route, caller: this.#caller, headers: undefined, id, method, params, reply })
+    const letGo = held.share();
+    void answerModern({ route, caller: this.#caller, headers: undefined, id, method, params, reply, held })
       .catch((error: unknown) => reply.error(toAnswer(error, route.log, message)))
       .finally(() => {
+        letGo();
         this.#running -= 1;
         this.#checkIdle();
       });
@@ -177,9 +205,9 @@ export class StdioFront {
   };
 
   /** A message of a client of an older revision. */
-  #relay(message: JsonRpcMessage): void {
+  #relay(message: JsonRpcMessage, held: SharedBytes): void {
     if ("method" in message && message.method === "initialize") this.#legacy ??= this.#openLegacy();
-    if (this.#legacy !== undefined) return this.#legacy.receive(message);
+    if (this.#legacy !== undefined) return this.#legacy.receive(message, held);
     if (!("method" in message) || !("id" in message)) return;
     // A client may ask whether anybody is there at any time (2025-11-25, Lifecycle §Initialization).
     if (message.method === "ping") return this.#output.write(resultMessage(message.id, toJson({})));
@@ -207,4 +235,8 @@ export class StdioFront {
     this.#legacy?.retire();
     this.#checkIdle();
   }
+}
+
+function isBlank(line: Buffer): boolean {
+  return line.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
 }

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { seldom } from "../ops/seldom.ts";
 import { rpc } from "../protocol/errors.ts";
 import { checkParamHeaders, givenParamHeaders } from "../protocol/headers.ts";
-import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
+import { type JsonObject, type JsonRpcNotification, saysObject } from "../protocol/jsonrpc.ts";
 import { legacyParams } from "../protocol/legacy.ts";
 import { callParams, declaresTasks, isLogged, TASKS_EXTENSION, withCacheHints } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
 import { StoreUnavailable } from "../stores/task-store.ts";
-import { Call, type CallListener } from "../tasks/call.ts";
+import { Call } from "../tasks/call.ts";
+import type { CallListener } from "../tasks/call-listener.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import { isOurState, type RequestIdentity } from "../tasks/held.ts";
 import { readInputResponses } from "../tasks/input.ts";
@@ -40,7 +41,7 @@ export const callTool: Lane = async (exchange) => {
   const { route, params, envelope, headers } = exchange;
   const { name, arguments: args } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
-  if (args !== undefined && !isObject(args)) throw rpc.invalidParams("arguments must be an object");
+  if (args !== undefined && !saysObject(args)) throw rpc.invalidParams("arguments must be an object");
   await checkName(exchange, name);
   const policy = route.policy(name);
   const knowsTasks = declaresTasks(envelope.capabilities);
@@ -132,14 +133,14 @@ function newCall(
   answers: JsonObject,
   mayRepeat: boolean,
 ): Call {
-  const { route, params, method, envelope, server, headers } = exchange;
+  const { route, params, method, envelope, server, headers, held } = exchange;
   const owner = ownerOf(exchange);
   const { caller, capabilities } = owner;
   const level = envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel };
   const repeatable = mayRepeat ? { mayRepeat } : {};
   const told = { method, capabilities, headers: owner.headers, ...repeatable };
   const own = ownHeaders(exchange);
-  const shared = { slots: sharedSlots(exchange), caller, capabilities, method, maxRuntimeMs };
+  const shared = { slots: sharedSlots(exchange), caller, capabilities, method, maxRuntimeMs, held };
   if (server !== undefined) {
     const given = headers === undefined ? own : { ...own, ...givenParamHeaders(headers) };
     const lease = async (holder: SessionHolder) => server.lease(owner, given, holder);

@@ -3,9 +3,11 @@ import type { ServerResponse } from "node:http";
 import type { RpcError } from "../protocol/errors.ts";
 import type { JsonRpcMessage, JsonRpcRequest, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { EventRoom } from "./kept-events.ts";
 import type { Caller, Route } from "./lane.ts";
+import { countMessage } from "./message-bytes.ts";
 import { PairedSession } from "./paired-session.ts";
 import { SessionStreams } from "./session-streams.ts";
 
@@ -102,18 +104,23 @@ export class HttpSession implements ClientEnd {
     response: ServerResponse,
     messages: readonly JsonRpcMessage[],
     how: { readonly readsStreams: boolean; readonly isBatch: boolean },
+    held?: SharedBytes | undefined,
   ): Promise<void> {
     const requests = messages.flatMap((message) =>
       "method" in message && "id" in message ? [message.id] : [],
     );
     const over = this.#opened.answer(response, requests, how);
-    for (const message of messages) void this.#pair.receive(message);
+    for (const message of messages) {
+      countMessage(message, held);
+      void this.#pair.receive(message);
+    }
     return this.#until(over);
   }
 
   /** Takes messages that have no answer. Says whether all of them were taken. */
-  async tell(messages: readonly JsonRpcMessage[]): Promise<boolean> {
+  async tell(messages: readonly JsonRpcMessage[], held?: SharedBytes | undefined): Promise<boolean> {
     this.#lastUsed = Date.now();
+    for (const message of messages) countMessage(message, held);
     const taken = await Promise.all(messages.map((message) => this.#pair.receive(message)));
     return !taken.includes(false);
   }

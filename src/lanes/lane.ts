@@ -13,6 +13,7 @@ import {
 import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import type { Party } from "../quotas/party.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import type { TaskTerms } from "../stores/task-store.ts";
@@ -103,6 +104,8 @@ export interface Exchange {
   readonly reply: Reply;
   /** The request as it came over HTTP, to be forwarded; undefined where it came otherwise. */
   readonly http?: HttpExchange | undefined;
+  /** The memory that the request takes. Absent: it is counted nowhere. */
+  readonly held?: SharedBytes | undefined;
   /** The server, if it speaks 2026-07-28 itself: then the gateway has a part in tasks only. */
   readonly server?: ModernServer | undefined;
 }
@@ -129,6 +132,8 @@ export interface HttpExchange {
   readonly message: unknown;
   /** For what the gateway answers itself. */
   readonly reply: Reply;
+  /** The memory that the request takes. */
+  readonly held?: SharedBytes | undefined;
 }
 
 /** One that is a request, and not a notification, an answer or a batch. */

@@ -68,12 +68,12 @@ function isCall(message: unknown): boolean {
 
 /** Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here. */
 function asRequest(
-  { route, caller, server, request, response, path, query, mount, body, message, reply }: HttpExchange,
+  { route, caller, server, request, response, path, query, mount, body, message, reply, held }: HttpExchange,
   id: RequestId,
   method: string,
   params: JsonObject,
 ): HttpRequest {
-  const http = { route, caller, server, request, response, path, query, mount, body, message, reply };
+  const http = { route, caller, server, request, response, path, query, mount, body, message, reply, held };
   return { ...http, id, method, params };
 }
 
@@ -95,9 +95,10 @@ async function answered(exchange: HttpExchange, answer: JsonObject): Promise<voi
 
 /** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
 function inSession(exchange: HttpRequest): SessionRequest {
-  const { route, caller, id, params, reply, request } = exchange;
+  const { route, caller, id, params, reply, request, held } = exchange;
   return {
     route,
+    held,
     caller,
     id,
     params,

@@ -4,6 +4,7 @@ import { toEvent } from "../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS } from "../protocol/headers.ts";
 import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { MAX_BATCH } from "../protocol/legacy.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import { sessionIdOf } from "./client-session.ts";
 import { HttpSession } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
@@ -19,6 +20,8 @@ export interface PairedExchange {
   /** What the body says; `undefined` when it is no JSON. */
   readonly message: unknown;
   readonly reply: Pick<Reply, "readsStreams" | "gone" | "acknowledge">;
+  /** The memory that the request takes. Absent: it is counted nowhere. */
+  readonly held?: SharedBytes | undefined;
 }
 
 /** What can be kept for all clients together that lose a connection. */
@@ -67,7 +70,7 @@ export class PairedHttp {
   }
 
   async #post(exchange: PairedExchange): Promise<void> {
-    const { request, response, message, reply } = exchange;
+    const { request, response, message, reply, held } = exchange;
     const isBatch = Array.isArray(message);
     const messages = readMessages(message);
     const [first] = messages;
@@ -86,10 +89,10 @@ export class PairedHttp {
       const ids = new Set(requests.map(({ id }) => id));
       if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
         throw rpc.invalidRequest("the id is that of another request under way");
-      return session.ask(response, messages, { readsStreams: reply.readsStreams, isBatch });
+      return session.ask(response, messages, { readsStreams: reply.readsStreams, isBatch }, held);
     }
     // Only the status can say that an answer was not accepted (2025-11-25, Transports §Sending Messages).
-    if (!(await session.tell(messages))) throw rpc.storeUnavailable();
+    if (!(await session.tell(messages, held))) throw rpc.storeUnavailable();
     reply.acknowledge();
   }
 

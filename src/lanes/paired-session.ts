@@ -17,6 +17,7 @@ import { type Channel, type SessionKey, sessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import type { ClientEnd } from "./client-end.ts";
 import { type Caller, claimantOf, type Route, waiterOf } from "./lane.ts";
+import { EarlyMessages, MAX_EARLY } from "./message-bytes.ts";
 import { PairedTasks } from "./paired-tasks.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
@@ -34,8 +35,6 @@ export interface PairedSessionOptions {
   readonly mustListen?: boolean;
 }
 
-/** How many messages of the client may wait for the session to open. */
-const MAX_HELD = 100;
 /** How many requests a client may have under way. */
 const MAX_PENDING = 1_000;
 /** How large an answer may be that is changed; a larger one passes as it is. */
@@ -52,7 +51,7 @@ export class PairedSession {
   readonly #key: SessionKey;
   readonly #pending: PendingRequests;
   /** What the client said too early; there only while something keeps it from being passed on. */
-  #held: Said[] | undefined;
+  #early: EarlyMessages | undefined;
   /** What the server said when the client could not be told. */
   readonly #unheard = new Unheard();
   readonly #server: ServerEnd;
@@ -110,7 +109,7 @@ export class PairedSession {
 
   /** Whether a request has this id already: it cannot be another's until it is answered. */
   isPending(id: RequestId): boolean {
-    return this.#pending.has(id) || (this.#held?.some((held) => "id" in held && held.id === id) ?? false);
+    return this.#pending.has(id) || (this.#early?.has(id) ?? false);
   }
 
   /**
@@ -164,8 +163,8 @@ export class PairedSession {
     const { client, route } = this.#options;
     this.#pending.end(route.stopping.aborted ? rpc.stopped() : undefined);
     const refusal = route.stopping.aborted ? rpc.stopping() : rpc.sessionOver();
-    for (const message of this.#held ?? []) this.#refuse(message, refusal);
-    this.#held = undefined;
+    this.#early?.passOn((message) => this.#refuse(message, refusal));
+    this.#early = undefined;
     this.#unheard.take();
     clearTimeout(this.#lastAnswers);
     this.#stopListening();
@@ -177,7 +176,7 @@ export class PairedSession {
     if (!("id" in message) || message.method !== "initialize")
       return this.#refuse(message, rpc.invalidRequest("a session begins with initialize"));
     this.#state = "opening";
-    this.#held = [];
+    this.#early = new EarlyMessages();
     this.#pending.add(message);
     this.#server
       .open(message)
@@ -206,15 +205,15 @@ export class PairedSession {
   }
 
   #take(message: Said): void {
-    if (this.#held === undefined) this.#pass(message);
-    else if (this.#held.length < MAX_HELD) this.#held.push(message);
-    else this.#refuse(message, rpc.internal(`${MAX_HELD} messages wait for the session to open already`));
+    if (this.#early === undefined) this.#pass(message);
+    else if (!this.#early.add(message))
+      this.#refuse(message, rpc.internal(`${MAX_EARLY} messages wait for the session to open already`));
   }
 
   #release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const message of held) this.#take(message);
+    const early = this.#early;
+    this.#early = undefined;
+    early?.passOn((message) => this.#take(message));
   }
 
   #pass(message: Said): void {
@@ -226,7 +225,7 @@ export class PairedSession {
 
   /** Nothing else may arrive before it. */
   #passInitialized(message: JsonRpcNotification): void {
-    this.#held = [];
+    this.#early = new EarlyMessages();
     this.#server
       .initialized(message)
       .catch(() => this.#lose())

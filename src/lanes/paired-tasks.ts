@@ -6,6 +6,7 @@ import type { SessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import type { ClientEnd } from "./client-end.ts";
 import { type Caller, type Route, waiterOf } from "./lane.ts";
+import { bytesOf } from "./message-bytes.ts";
 import type { PendingRequests } from "./pending-requests.ts";
 import type { ServerEnd } from "./server-end.ts";
 import type { SessionRequest } from "./session-request.ts";
@@ -75,6 +76,7 @@ export class PairedTasks {
       caller,
       id,
       params: isObject(params) ? params : {},
+      held: bytesOf(message),
       session,
       reply: {
         gone: over,

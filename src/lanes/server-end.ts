@@ -11,6 +11,7 @@ import type { Lease } from "../upstreams/pool.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import type { Wire } from "../upstreams/wire.ts";
 import type { Caller, Route } from "./lane.ts";
+import { keep } from "./message-bytes.ts";
 
 export interface ServerEndOptions {
   readonly route: Route;
@@ -54,7 +55,8 @@ export class ServerEnd {
 
   /** Sends a notification or an answer. */
   tell(message: JsonRpcMessage): void {
-    this.#wire?.tell(message);
+    const letGo = keep(message);
+    void Promise.resolve(this.#wire?.tell(message)).finally(letGo);
   }
 
   /** Sends a request. Returns how to let go of the answer. */

@@ -1,4 +1,5 @@
 import type { JsonObject, RequestId } from "../protocol/jsonrpc.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import type { Lease } from "../upstreams/pool.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
@@ -19,6 +20,8 @@ export interface SessionRequest {
   readonly caller: Caller;
   readonly id: RequestId;
   readonly params: JsonObject;
+  /** The memory that the request takes. Absent: it is counted nowhere. */
+  readonly held?: SharedBytes | undefined;
   readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop"> & {
     /** Whether the client is connected, where it may be gone for a while. Absent: as long as it is not gone. */
     readonly isConnected?: boolean;

@@ -1,6 +1,6 @@
 import type { ToolPolicy } from "../config/config.ts";
 import { isJsonRpcError, rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, saysObject, toJson } from "../protocol/jsonrpc.ts";
 import { namesOneRequest } from "../protocol/request-headers.ts";
 import type { CallRecipe } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
@@ -117,7 +117,7 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   const { route, caller, params, reply } = request;
   const { name, task: wish, ...rest } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
-  if (rest.arguments !== undefined && !isObject(rest.arguments))
+  if (rest.arguments !== undefined && !saysObject(rest.arguments))
     throw rpc.invalidParams("arguments must be an object");
   const policy = route.policy(name);
   if (policy.mode === "never") throw rpc.taskForbidden(name);
@@ -135,6 +135,7 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
     method: "tools/call",
     params: sent,
     maxRuntimeMs: policy.maxRuntimeMs,
+    held: request.held,
     ...(recipe === undefined ? {} : { recipe }),
   });
   call.listen({ onEnd: takeTask(request) });

@@ -29,6 +29,11 @@ export const rpc = {
   invalidRequest: (detail: string) => error(-32600, `Invalid request: ${detail}`, 400),
   badBatch: (messages: number, max: number) =>
     error(-32600, `Invalid request: a batch must have 1 to ${max} messages, got ${messages}`, 400),
+  batchTooLong: (max: number) =>
+    error(-32600, `Invalid request: a batch must have 1 to ${max} messages, got more`, 400),
+  /** Of arguments there may be more: they are not looked at. */
+  tooManyValues: (max: number) =>
+    error(-32600, `Invalid request: there are more than ${max} values outside of params.arguments`, 400),
   methodNotFound: (method: string) => error(-32601, `Method not found: ${cut(method)}`, 404),
   /** A required `_meta` field is missing or malformed: the one kind of -32602 that is an HTTP error. */
   invalidMeta: (detail: string) => error(-32602, `Invalid params: ${detail}`, 400),

@@ -1,5 +1,5 @@
 import { rpc } from "./errors.ts";
-import { isObject, type JsonObject } from "./jsonrpc.ts";
+import { isObject, type JsonObject, RawJson } from "./jsonrpc.ts";
 
 /** The head of an answer that is a stream of server-sent events. */
 export const EVENT_STREAM_HEADERS = {
@@ -125,9 +125,10 @@ function isAnnotated(part: unknown): boolean {
  * @throws -32020 HeaderMismatch
  */
 export function checkParamHeaders(headers: Headers, params: readonly HeaderParam[], args: unknown): void {
+  const given = params.length > 0 ? parsed(args) : undefined;
   for (const { header, path } of params) {
     const name = `Mcp-Param-${header}`;
-    const value = valueAt(args, path);
+    const value = valueAt(given, path);
     if (value === undefined || value === null) {
       const found = single(headers, name.toLowerCase());
       if (found !== undefined) throw rpc.invalidHeader(name, "is set, but the arguments have no such value");
@@ -141,8 +142,9 @@ export function checkParamHeaders(headers: Headers, params: readonly HeaderParam
 
 /** The headers that mirror a call's arguments, names in lower case. What is not there, or null, has none. */
 export function paramHeaders(params: readonly HeaderParam[], args: unknown): Record<string, string> {
+  const given = params.length > 0 ? parsed(args) : undefined;
   const present = params.flatMap(({ header, path }) => {
-    const value = valueAt(args, path);
+    const value = valueAt(given, path);
     if (value === undefined || value === null) return [];
     return [[`${PARAM_PREFIX}${header.toLowerCase()}`, encodeHeaderValue(mirroredText(value))] as const];
   });
@@ -227,6 +229,10 @@ function isPlain(text: string): boolean {
 
 function mirroredText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function parsed(args: unknown): unknown {
+  return args instanceof RawJson ? args.parse() : args;
 }
 
 function valueAt(args: unknown, path: readonly string[]): unknown {

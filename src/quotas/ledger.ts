@@ -23,7 +23,7 @@ const MAX_ENTRIES = 200_000;
 const OTHERS: Party = { route: "", caller: "", isIdentified: false };
 
 /**
- * How many bytes of results this process has stored that have not expired yet. Other gateways with the same store have ledgers of
+ * How many bytes of arguments and results this process has stored that have not expired yet. Other gateways with the same store have ledgers of
  * their own, and what was stored before this process began is not counted: to know of it, all of the store would have to be read.
  */
 export class Ledger {

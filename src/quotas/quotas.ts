@@ -1,4 +1,5 @@
 import type { LimitsConfig } from "../config/config.ts";
+import { Bytes } from "./bytes.ts";
 import { Ledger } from "./ledger.ts";
 import { type Party, SCOPES, type Scope } from "./party.ts";
 import { type Placed, Places } from "./places.ts";
@@ -14,6 +15,8 @@ export interface QuotasOptions {
    * than what others wait: polls are as other requests.
    */
   readonly maxWaitMs?: number;
+  /** Whether the task store is in the memory of this process: then what is stored is held as well. Absent: no. */
+  readonly isStoredHere?: boolean;
 }
 
 const PATIENCE_MS = 1_000;
@@ -26,11 +29,15 @@ export class Quotas {
   readonly #rates: Readonly<Record<Rated, Rates>>;
   readonly #ledger: Ledger;
   readonly #limits: Pick<LimitsConfig, Scope>;
+  readonly #isStoredHere: boolean;
+  /** What is held in memory of requests and answers. */
+  readonly bytes: Bytes;
 
   constructor(limits: Pick<LimitsConfig, Scope>, options: QuotasOptions = {}) {
     const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
     const isLenient = maxWaitMs >= patienceMs;
     this.#limits = limits;
+    this.#isStoredHere = options.isStoredHere ?? false;
     this.#places = {
       tasks: new Places("tasks", limits),
       queued: new Places("queued", limits),
@@ -42,7 +49,9 @@ export class Quotas {
       calls: new Rates("calls", { limits, clock, patienceMs }),
       polls: new Rates("polls", { limits, clock, patienceMs: isLenient ? maxWaitMs : patienceMs, isLenient }),
     };
-    this.#ledger = new Ledger({ limits, clock });
+    const ledger = new Ledger({ limits, clock });
+    this.#ledger = ledger;
+    this.bytes = new Bytes({ limits, clock, ...(this.#isStoredHere ? { stored: () => ledger.bytes } : {}) });
   }
 
   /**
@@ -69,12 +78,13 @@ export class Quotas {
     return this.#places[what].size;
   }
 
-  /** @throws RpcError when no more results may be stored */
+  /** @throws RpcError when no more may be stored */
   checkStored(party: Party): void {
     this.#ledger.check(party);
+    if (this.#isStoredHere) this.bytes.check(party);
   }
 
-  /** Counts a result that was stored, for as long as it is kept. */
+  /** Counts what was stored of arguments and results, for as long as it is kept. */
   noteStored(party: Party, bytes: number, keptForMs: number): void {
     this.#ledger.note(party, bytes, keptForMs);
   }

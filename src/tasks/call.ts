@@ -8,28 +8,15 @@ import type {
   RequestId,
 } from "../protocol/jsonrpc.ts";
 import { isDeclared, requiredCapability } from "../protocol/legacy.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import type { CallRecipe, Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
 import type { CallSession, Progress, SessionHolder } from "../upstreams/session.ts";
 import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
+import type { CallListener } from "./call-listener.ts";
 import { type Answer, Questions } from "./questions.ts";
 import { type Sender, Sending, type SendingOptions } from "./sending.ts";
 import type { Slots } from "./slots.ts";
 import { hasVisited, requiredVisits, VISITING } from "./visits.ts";
-
-/** What can be heard of a call. All optional; none may throw. */
-export interface CallListener {
-  onSent?(): void;
-  /** The server has not refused the request. */
-  onAccepted?(): void;
-  onProgress?(progress: Progress): void;
-  /** A notification that the server sent in the course of the call, and that is neither progress nor a withdrawal. */
-  onNotification?(notification: JsonRpcNotification): void;
-  /** There is a question more, or one less. */
-  onQuestions?(): void;
-  /** Somebody else could go on with the call, from another place than before: see `Call.checkpoint`. */
-  onCheckpoint?(): void;
-  onEnd?(end: CallEnd): void;
-}
 
 /** The method and its params are as the server gets them, and a session is leased each time the call needs one. */
 export interface CallOptions extends SendingOptions {
@@ -49,6 +36,8 @@ export interface CallOptions extends SendingOptions {
   readonly maxRuntimeMs: number;
   /** Whether the server speaks 2026-07-28 itself, so that its errors mean what they mean there. Absent: no. */
   readonly isModern?: boolean;
+  /** The memory that the params take; held as long as the call lasts. Absent: it is counted nowhere. */
+  readonly held?: SharedBytes | undefined;
   /** What somebody else would need to make the call or to go on with it. Absent: nobody else can. */
   readonly recipe?: CallRecipe;
 }
@@ -141,7 +130,13 @@ export class Call implements SessionHolder {
     this.#isStarted = true;
     const { slots, caller, maxRuntimeMs } = this.#options;
     const patience = setTimeout(this.#tooLate, maxRuntimeMs);
-    this.listen({ onEnd: () => clearTimeout(patience) });
+    const letGo = this.share();
+    this.listen({
+      onEnd: () => {
+        clearTimeout(patience);
+        letGo();
+      },
+    });
     try {
       this.#leaveSlot = slots.enter(caller, () => {
         clearTimeout(patience);
@@ -171,6 +166,11 @@ export class Call implements SessionHolder {
       isHere = false;
       return this.#attendants === 0;
     };
+  }
+
+  /** Somebody else needs the params as well. Returns how to let go. */
+  share(): () => void {
+    return this.#options.held?.share() ?? (() => {});
   }
 
   /**

@@ -40,7 +40,12 @@ export class Custody {
     const live = new LiveTask({ ...this.#options, ...task });
     const { id } = live.record;
     this.#live.set(id, live);
-    void live.ended.finally(() => this.#live.delete(id));
+    // The recipe stays until the outcome is written, which may be long after the call has ended.
+    const letGo = live.call.share();
+    void live.ended.finally(() => {
+      this.#live.delete(id);
+      letGo();
+    });
     return live;
   }
 

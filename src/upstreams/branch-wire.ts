@@ -44,7 +44,7 @@ export class TrunkWire {
       } catch (error) {
         // JSON can be nested more deeply than it can be written, and nobody else is to suffer for it.
         wire.onGarbage(toFailure(error));
-        if ("method" in message && "id" in message) this.tell(untold(message.id));
+        if ("method" in message && "id" in message) void this.tell(untold(message.id));
       }
     };
     wire.onLost = () => {
@@ -62,9 +62,9 @@ export class TrunkWire {
     return this.#wire.initialized(notification);
   }
 
-  /** Sends a notification or an answer. Should it be lost, nobody waits for it. */
-  tell(message: JsonRpcMessage): void {
-    this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+  /** Sends a notification or an answer. Should it be lost, nobody waits for it: never rejects. */
+  tell(message: JsonRpcMessage): Promise<void> {
+    return this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
   }
 
   /** Sends a request under its own id. Returns how to stop waiting: then neither of the two is called. */

@@ -1,5 +1,6 @@
 import type { FetchLike, JSONRPCMessage, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { isAnswerTo, type JsonRpcMessage, type JsonRpcRequest, type RequestId } from "../protocol/jsonrpc.ts";
+import { messageText } from "../protocol/raw-json.ts";
 import { AnswersPast } from "./answers-past.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { type Expected, STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
@@ -92,7 +93,7 @@ export class Exchange {
     try {
       await this.#transport.start();
       await this.#transport
-        .send(this.#request as JSONRPCMessage, {
+        .send(this.#stub, {
           onRequestStreamEnd: () => this.#stream.end(),
           onresumptiontoken: this.#log.note,
         })
@@ -105,6 +106,12 @@ export class Exchange {
       this.#isOver = true;
       clearTimeout(this.#lastOrders);
     }
+  }
+
+  /** What the transport needs to know of the request. */
+  get #stub(): JSONRPCMessage {
+    const { jsonrpc, id, method } = this.#request;
+    return { jsonrpc, id, method };
   }
 
   /** A server closes the stream when it has answered; to cut it off at once would cost the connection every time. */
@@ -133,7 +140,9 @@ export class Exchange {
       if (init?.method === "GET" && lastEventId !== undefined)
         (init.headers as Headers).set("last-event-id", lastEventId);
       if (init?.method === "POST") addMissing(init.headers as Headers, this.#listener.headers);
-      const response = await this.#context.fetch(url, init, expected).catch((error: unknown) => {
+      // The transport would write the arguments anew, of which only the text is there.
+      const sent = init?.method === "POST" ? { ...init, body: messageText(this.#request) } : init;
+      const response = await this.#context.fetch(url, sent, expected).catch((error: unknown) => {
         // What refuses to resume a stream once will refuse it again: the answer is lost.
         if (init?.method === "GET" && isRefusal(error)) this.#stream.end(lost(error));
         throw error;

@@ -1,4 +1,5 @@
 import { isObject, isRequestId, type JsonRpcMessage, parseJson } from "../protocol/jsonrpc.ts";
+import { messageText } from "../protocol/raw-json.ts";
 import { type Incoming, readIncoming, UnusableAnswer } from "./unusable-answer.ts";
 
 /** What a line of a server's output says (2025-11-25, Transports §stdio). */
@@ -23,9 +24,9 @@ export function excuse(
 /** Who writes more blanks than that before a message writes no messages. */
 const MAX_INDENT = 1_024;
 
-/** A message as the line that it is sent as. JSON as it is made here has no line break in it. */
+/** A message as the line that it is sent as. Between the parts of a text that came from a client a line break is space like any other. */
 export function toLine(message: JsonRpcMessage): string {
-  return `${JSON.stringify(message)}\n`;
+  return `${messageText(message).replaceAll("\n", " ").replaceAll("\r", " ")}\n`;
 }
 
 const MESSAGE = /^(?:\u00ef\u00bb\u00bf)?\s*[{[]/;

@@ -9,6 +9,7 @@ import {
   type RequestId,
 } from "../protocol/jsonrpc.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
+import { messageText } from "../protocol/raw-json.ts";
 import { toFailure, UpstreamFailure, unanswered, unusableAnswer, wantsLogin } from "./failure.ts";
 import { STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 import { readIncoming, readWhole, shown, UnusableAnswer } from "./unusable-answer.ts";
@@ -43,7 +44,7 @@ export async function askModern(
       "mcp-protocol-version": MODERN_VERSION,
       ...routingHeaders(request.method, request.params),
     },
-    body: JSON.stringify(request),
+    body: messageText(request),
     signal,
   };
   try {

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { setMaxListeners } from "node:events";
 import { type JSONRPCMessage, SSEClientTransport, SseError } from "@modelcontextprotocol/client";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
+import { messageText } from "../protocol/raw-json.ts";
 import { AnswersPast } from "./answers-past.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import type { UpstreamFetch } from "./fetch.ts";
@@ -44,6 +45,9 @@ export class SseWire implements TransportWire {
   readonly #life = new AbortController();
   /** What to call with the failure of each request that is under way. */
   readonly #asked = new Set<(failure: UpstreamFailure) => void>();
+  /** What is being sent, by what the transport takes it for. */
+  readonly #texts = new Map<string, string>();
+  #lastSent = 0;
   #opening: Promise<void> | undefined;
   #isInitialized = false;
   #complaint: Error | undefined;
@@ -109,9 +113,18 @@ export class SseWire implements TransportWire {
     if (signal.aborted) throw unsent(signal.reason as UpstreamFailure);
     this.#opening ??= this.#open();
     await this.#opening;
-    await this.#transport.send(message as JSONRPCMessage).catch((error: unknown) => {
-      throw toFailure(error);
-    });
+    // The transport would write anew what is text already: it is told as much as names the message, and the text takes that one's place.
+    const text = messageText(message);
+    this.#lastSent += 1;
+    const name: JSONRPCMessage = { jsonrpc: "2.0", method: `message ${this.#lastSent}` };
+    const body = JSON.stringify(name);
+    this.#texts.set(body, text);
+    await this.#transport
+      .send(name)
+      .catch((error: unknown) => {
+        throw toFailure(error);
+      })
+      .finally(() => this.#texts.delete(body));
   }
 
   /** Waits for the event that says where messages are posted to. Rejects with whatever ends the session before. */
@@ -135,7 +148,7 @@ export class SseWire implements TransportWire {
     if (init.method === "POST") {
       this.#onPost(new URL(url).pathname);
       const headers = { ...this.#own.getStore(), ...Object.fromEntries(new Headers(init.headers)) };
-      return this.#fetch(url, { ...init, headers });
+      return this.#fetch(url, { ...init, headers, body: this.#texts.get(String(init.body)) ?? null });
     }
     try {
       const expected = {

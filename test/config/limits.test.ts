@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import { expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
@@ -5,6 +6,8 @@ import { parseRate } from "../../src/config/units.ts";
 
 const SERVERS = "servers: { a: { upstream: { url: 'http://a/' } } }";
 const limitsOf = (limits: string) => parseConfig(`limits: ${limits}\n${SERVERS}`, {}).config.limits;
+
+const QUARTER = Math.floor(getHeapStatistics().heap_size_limit / 4);
 
 test("what holds where nothing is said", () => {
   expect(limitsOf("{}")).toEqual({
@@ -24,6 +27,7 @@ test("what holds where nothing is said", () => {
       streams: 10_000,
       sessions: 5_000,
       storedBytes: 1_073_741_824,
+      bytes: QUARTER,
     },
     perRoute: {
       tasks: 15_000,
@@ -40,6 +44,7 @@ test("what holds where nothing is said", () => {
       streams: 200,
       sessions: 100,
       storedBytes: 268_435_456,
+      bytes: Math.floor(QUARTER / 4),
       calls: { count: 100, perMs: 1_000 },
       polls: { count: 500, perMs: 1_000 },
     },
@@ -81,6 +86,12 @@ test.for([
   ["{ perCaller: { calls: 100 } }", "limits.perCaller.calls", `${RATE}, got 100`],
   ["{ total: { polls: fast } }", "limits.total.polls", `${RATE}, got "fast"`],
   ["{ perRoute: { tasks: 0 } }", "limits.perRoute.tasks", "must be a whole number from 1 to 10000000, got 0"],
+  ["{ total: { bytes: 8191kb } }", "limits.total.bytes", "must be at least twice limits.maxBody (8388608b)"],
+  [
+    "{ maxBody: 1mb, perCaller: { bytes: 1023kb } }",
+    "limits.perCaller.bytes",
+    "must be at least limits.maxBody (1048576b)",
+  ],
   ["{ maxDepth: 7 }", "limits.maxDepth", "must be a whole number from 8 to 10000, got 7"],
   ["{ maxHeaders: 2mb }", "limits.maxHeaders", 'must be from 1b to 1mb, got "2mb"'],
 ] as const)("%s → %s: %s", ([limits, path, message]) => {

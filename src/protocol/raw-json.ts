@@ -1,0 +1,134 @@
+import { type ByteRange, mayBeDeeperThan, scanJson } from "./json-scan.ts";
+import { isObject, type JsonObject, type JsonText, RawJson, toJson } from "./jsonrpc.ts";
+
+/** A text that has been read. */
+export type ReadJson =
+  | {
+      readonly kind: "json";
+      /** One value, or all elements of an array, in which what is bulky is `RawJson`. */
+      readonly value: unknown;
+      /** How many values have been made, which is what it takes in memory apart from its text. */
+      readonly values: number;
+    }
+  | { readonly kind: "invalid" | "tooDeep" | "tooManyValues" | "tooManyElements" };
+
+/** How many values a message may have apart from what stays text. */
+export const MAX_PARSED_VALUES = 16_384;
+
+/**
+ * Reads a JSON text as far as a decision needs it: arguments of tools stay the text that they came in, and so does whatever has too many
+ * values to be made for everybody who sends it.
+ * @param bytes valid UTF-8
+ * @param maxElements how many messages a batch may have
+ */
+export function readJson(bytes: Buffer, maxDepth: number, maxElements: number): ReadJson {
+  const scanned = scanJson(bytes, { maxDepth, maxElements });
+  switch (scanned.kind) {
+    case "value":
+      if (scanned.values > MAX_PARSED_VALUES) return { kind: "tooManyValues" };
+      return { kind: "json", value: parseAround(bytes, scanned.bulky), values: scanned.values };
+    case "array":
+      return scanned.hasMore ? { kind: "tooManyElements" } : readElements(bytes, scanned.elements, maxDepth);
+    case "tooDeep":
+      return { kind: "tooDeep" };
+    case "invalid":
+      return { kind: mayBeDeeperThan(bytes, maxDepth) ? "tooDeep" : "invalid" };
+  }
+}
+
+/** The object that a text of our own was made of: params, as `paramsText` writes them. @throws SyntaxError */
+export function readParams(text: string): JsonObject {
+  const message = readJson(Buffer.from(`{"params":${text}}`), Number.MAX_SAFE_INTEGER, 0);
+  const params = message.kind === "json" && isObject(message.value) ? message.value.params : undefined;
+  if (!isObject(params)) throw new SyntaxError("no params");
+  return params;
+}
+
+/** The text of params, in which what is text already stands as it is. */
+export function paramsText(params: JsonObject): JsonText {
+  const texts: string[] = [];
+  return restored(toJson(marked(params, texts)), texts);
+}
+
+/** The text of a message, in which what is text already stands as it is: byte for byte as it came. */
+export function messageText(message: object): JsonText {
+  const { params } = message as { readonly params?: unknown };
+  const texts: string[] = [];
+  const shown = marked(message as JsonObject, texts);
+  const inner = isObject(params) ? marked(params, texts) : params;
+  return restored(toJson(inner === params ? shown : { ...shown, params: inner }), texts);
+}
+
+/** Stands for a text that is put in afterwards. Nobody outside of this process can know it, and so nobody else can have sent it. */
+const MARK = `${crypto.randomUUID()}:`;
+
+function readElements(bytes: Buffer, elements: readonly ByteRange[], maxDepth: number): ReadJson {
+  const read: unknown[] = [];
+  let values = 0;
+  for (const { start, end } of elements) {
+    const element = readJson(bytes.subarray(start, end), maxDepth, 0);
+    // An array in an array is no message, whatever there is in it.
+    if (element.kind === "tooManyElements") read.push([]);
+    else if (element.kind === "json") {
+      read.push(element.value);
+      values += element.values;
+    } else return element;
+    if (values > MAX_PARSED_VALUES) return { kind: "tooManyValues" };
+  }
+  return { kind: "json", value: read, values };
+}
+
+function parseAround(bytes: Buffer, bulky: readonly ByteRange[]): unknown {
+  if (bulky.length === 0) return JSON.parse(bytes.toString("utf8"));
+  let text = "";
+  let from = 0;
+  for (const [index, { start, end }] of bulky.entries()) {
+    text += `${bytes.toString("utf8", from, start)}"${MARK}${index}"`;
+    from = end;
+  }
+  const message: unknown = JSON.parse(text + bytes.toString("utf8", from));
+  const rawOf = (mark: string): RawJson => {
+    const { start, end } = bulky[Number(mark.slice(MARK.length))] as ByteRange;
+    return new RawJson(bytes.toString("utf8", start, end));
+  };
+  putBack(message, rawOf);
+  if (isObject(message)) putBack(message.params, rawOf);
+  return message;
+}
+
+/** `object` has just been parsed, and nobody else has it. */
+function putBack(object: unknown, rawOf: (mark: string) => RawJson): void {
+  if (!isObject(object)) return;
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    if (typeof value === "string" && value.startsWith(MARK))
+      // Not an assignment: `__proto__` is a key like any other.
+      Object.defineProperty(object, key, { value: rawOf(value), enumerable: true });
+  }
+}
+
+/** The same object while there is nothing in it that is text. */
+function marked(object: JsonObject, texts: string[]): JsonObject {
+  let shown: Record<string, unknown> | undefined;
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    if (!(value instanceof RawJson)) continue;
+    shown ??= Object.fromEntries(Object.entries(object));
+    Object.defineProperty(shown, key, { value: `${MARK}${texts.length}`, enumerable: true });
+    texts.push(value.text);
+  }
+  return shown ?? object;
+}
+
+/** In one pass, since there may be many. */
+function restored(json: JsonText, texts: readonly string[]): JsonText {
+  if (texts.length === 0) return json;
+  const parts: string[] = [];
+  let from = 0;
+  for (let at = json.indexOf(`"${MARK}`); at !== -1; at = json.indexOf(`"${MARK}`, from)) {
+    const end = json.indexOf('"', at + 1);
+    parts.push(json.slice(from, at), texts[Number(json.slice(at + 1 + MARK.length, end))] ?? "");
+    from = end + 1;
+  }
+  return (parts.join("") + json.slice(from)) as JsonText;
+}
