@@ -18,7 +18,7 @@ import { PollPace } from "./tasks/pace.ts";
 import { policyOf } from "./tasks/policy.ts";
 import { reviver } from "./tasks/revive.ts";
 import { Slots } from "./tasks/slots.ts";
-import { type UpstreamAgents, upstreamAgents } from "./upstreams/fetch.ts";
+import { type UpstreamAgents, upstreamAgents } from "./upstreams/agents.ts";
 import { Upstream } from "./upstreams/upstream.ts";
 import { VERSION } from "./version.ts";
 

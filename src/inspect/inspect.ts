@@ -1,5 +1,5 @@
 import type { UpstreamConfig } from "../config/config.ts";
-import { upstreamAgents } from "../upstreams/fetch.ts";
+import { upstreamAgents } from "../upstreams/agents.ts";
 import type { Facts } from "./facts.ts";
 import { inspectHttp } from "./http.ts";
 import type { InspectOptions } from "./options.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { UpstreamAgents } from "../upstreams/fetch.ts";
+import type { UpstreamAgents } from "../upstreams/agents.ts";
 import type { Wanted } from "./survey.ts";
 
 export interface InspectOptions {

@@ -1,9 +1,9 @@
 import type { Logger } from "pino";
 import type { UpstreamConfig } from "../config/config.ts";
 import { isObject, type JsonObject, type JsonRpcRequest, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import type { UpstreamAgents } from "../upstreams/agents.ts";
 import type { ServerDescription } from "../upstreams/description.ts";
 import { late, unanswered } from "../upstreams/failure.ts";
-import type { UpstreamAgents } from "../upstreams/fetch.ts";
 import { inTime } from "../upstreams/in-time.ts";
 import { type CallSession, Session, type SessionHolder } from "../upstreams/session.ts";
 import type { Wire } from "../upstreams/wire.ts";

@@ -11,17 +11,17 @@ export function partitionOf(rawHeaders: readonly string[]): string {
   const telling: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? "").toLowerCase();
-    if (!TELLS_NOBODY_APART.test(name) && !namesOneRequest(name))
+    if (!NAMES_NOBODY.has(name) && !NAMES_NOBODY_AS.test(name) && !namesOneRequest(name))
       telling.push(`${name}:${rawHeaders[at + 1] ?? ""}`);
   }
   if (telling.length === 0) return "";
   return createHash("sha256").update(telling.sort().join("\n")).digest("base64url");
 }
 
-const TELLS_NOBODY_APART = new RegExp(
-  `^(?:${[
-    "accept(?:-.*)?|cache-control|connection|content-.*|date|expect|host|keep-alive|last-event-id|origin|pragma|priority|range|referer",
-    "if-.*|sec-.*|te|trailer|transfer-encoding|upgrade(?:-insecure-requests)?|user-agent|via|dnt",
-    "mcp-(?:method|name|param-.*|protocol-version)",
-  ].join("|")})$`,
-);
+const NAMES_NOBODY_AS = /^(?:accept|content|if|sec|mcp-param)-/;
+const NAMES_NOBODY: ReadonlySet<string> = new Set([
+  ...["accept", "cache-control", "connection", "date", "dnt", "expect", "host", "keep-alive"],
+  ...["last-event-id", "origin", "pragma", "priority", "range", "referer", "te", "trailer"],
+  ...["transfer-encoding", "upgrade", "upgrade-insecure-requests", "user-agent", "via"],
+  ...["mcp-method", "mcp-name", "mcp-protocol-version"],
+]);

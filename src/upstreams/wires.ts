@@ -1,9 +1,10 @@
 import type { Logger } from "pino";
 import type { HttpUpstreamConfig, UpstreamConfig } from "../config/config.ts";
+import type { UpstreamAgents } from "./agents.ts";
 import { CheckedWire } from "./checked-wire.ts";
 import { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure, wantsLogin } from "./failure.ts";
-import { type UpstreamAgents, upstreamFetch } from "./fetch.ts";
+import { upstreamFetch } from "./fetch.ts";
 import { MessagePaths } from "./message-paths.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";

@@ -20,7 +20,7 @@ import { HeldCalls } from "../../src/tasks/held.ts";
 import { PollPace } from "../../src/tasks/pace.ts";
 import { policyOf } from "../../src/tasks/policy.ts";
 import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";

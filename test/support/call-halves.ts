@@ -10,7 +10,7 @@ import type { Checkpoint, InputRequest } from "../../src/stores/task-store.ts";
 import { Call, type CallOptions } from "../../src/tasks/call.ts";
 import type { CallEnd } from "../../src/tasks/call-end.ts";
 import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 import { Conditions } from "./conditions.ts";
 import { EVERYTHING } from "./story.ts";

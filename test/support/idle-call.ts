@@ -3,7 +3,7 @@
 import { createLog } from "../../src/ops/log.ts";
 import { Call, type CallOptions } from "../../src/tasks/call.ts";
 import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 
 export function heldCall({

@@ -3,8 +3,8 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createLog } from "../../src/ops/log.ts";
 import type { JsonRpcMessage } from "../../src/protocol/jsonrpc.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { UpstreamFailure } from "../../src/upstreams/failure.ts";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 import type { Wire } from "../../src/upstreams/wire.ts";
 import { startUpstream } from "../contracts/upstream-witness.ts";

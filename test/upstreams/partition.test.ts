@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { partitionOf } from "../../src/upstreams/partition.ts";
 
 test("agents are never given to callers with other headers, and few are made for each", () => {

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { probe, type Verdict } from "../../src/upstreams/probe.ts";
 import { type Script, startScriptedServer } from "../support/scripted-server.ts";
 

@@ -2,7 +2,7 @@
 
 import { expect, onTestFinished, test } from "vitest";
 import { createLog } from "../../src/ops/log.ts";
-import { upstreamAgents } from "../../src/upstreams/fetch.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { nextRequestId } from "../../src/upstreams/request-ids.ts";
 import { Upstream } from "../../src/upstreams/upstream.ts";
 import { configFor, gatewayFor } from "../support/gateway.ts";

@@ -2,8 +2,9 @@
 
 import { onTestFinished } from "vitest";
 import type { JsonObject, JsonRpcMessage } from "../../src/protocol/jsonrpc.ts";
+import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { UpstreamFailure } from "../../src/upstreams/failure.ts";
-import { upstreamAgents, upstreamFetch } from "../../src/upstreams/fetch.ts";
+import { upstreamFetch } from "../../src/upstreams/fetch.ts";
 import { Session } from "../../src/upstreams/session.ts";
 import { SseWire } from "../../src/upstreams/sse.ts";
 import { type SseServer, startSseServer } from "../support/sse-server.ts";
