@@ -10,11 +10,17 @@ import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta } from "./lane.ts";
+import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta, waiterOf } from "./lane.ts";
 import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
 
 /** How much one stream may be about. */
 export const MAX_SUBJECTS = 1_000;
+/**
+ * How long a task that was there may be missing before its stream ends: longer than it takes a gateway to notice that the store has lost
+ * what runs in it, which is a third of `store.lease`.
+ */
+const GONE_AFTER_MS = 10_000;
+const LOOK_AGAIN_MS = 1_000;
 const LISTS = {
   toolsListChanged: "tools",
   promptsListChanged: "prompts",
@@ -164,7 +170,11 @@ async function followTasks(
   const dirty = new Set<string>();
   /** As each was told last: it may be looked at again without having changed. */
   const told = new Map<string, string>();
+  /** Since when there has been none where there was one before. */
+  const missing = new Map<string, number>();
+  let late: NodeJS.Timeout | undefined;
   let wake = () => {};
+  const stays = () => ({ caller: claimant.caller, gone: ended, bytes: 0, isEndless: true });
   const watch = (id: string) =>
     route.engine.watch(id, () => {
       dirty.add(id);
@@ -177,14 +187,28 @@ async function followTasks(
     watched.delete(id);
     dirty.delete(id);
     told.delete(id);
+    missing.delete(id);
+  };
+  /** A store that was emptied is given the time to be told of what still runs. */
+  const checkMissing = () => {
+    clearTimeout(late);
+    const now = performance.now();
+    const gone = [...missing].filter(([, since]) => now - since >= GONE_AFTER_MS).map(([id]) => id);
+    if (gone.length > 0) throw rpc.tasksGone(gone);
+    if (missing.size === 0) return;
+    late = setTimeout(() => {
+      for (const id of missing.keys()) dirty.add(id);
+      wake();
+    }, LOOK_AGAIN_MS);
   };
   onAbort(ended, () => {
     for (const id of [...watched.keys()]) stop(id);
+    clearTimeout(late);
     wake();
   });
   const found: string[] = [];
   for (const id of taskIds ?? []) {
-    if ((await route.engine.seek(id, claimant)) === undefined) stop(id);
+    if ((await route.engine.seek(id, claimant, waiterOf(exchange))) === undefined) stop(id);
     else {
       dirty.add(id);
       found.push(id);
@@ -196,23 +220,34 @@ async function followTasks(
       while (!ended.aborted) {
         for (const id of [...dirty]) {
           dirty.delete(id);
-          const view = await route.engine.find(id, claimant);
+          const view = await route.engine.find(id, claimant, stays).catch(unlessOver(ended));
           if (ended.aborted) return;
+          if (view !== undefined) missing.delete(id);
+          else if (!missing.has(id)) missing.set(id, performance.now());
           const state = view && stateOf(view);
           if (view !== undefined && state !== undefined && state !== told.get(id)) {
             told.set(id, state);
             route.engine.audit?.read(view.task, "subscriptions/listen");
             to(view);
           }
-          if (view === undefined || view.outcome !== undefined) stop(id);
+          if (view?.outcome !== undefined) stop(id);
           await reply.drained();
         }
         if (dirty.size > 0 || ended.aborted) continue;
+        checkMissing();
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
     },
+  };
+}
+
+/** Whoever has gone waits for nothing any more. */
+function unlessOver(ended: AbortSignal): (error: unknown) => undefined {
+  return (error) => {
+    if (!ended.aborted) throw error;
+    return undefined;
   };
 }
 

@@ -49,6 +49,9 @@ export const rpc = {
   taskIsOver: (status: unknown) =>
     error(-32602, `Cannot cancel task: already in terminal status '${status}'`),
   tasksNotListed: () => error(-32601, "Method not found: tasks/list, since callers are not told apart here"),
+  /** Tasks that were there, and that a client listens to. */
+  tasksGone: (taskIds: readonly string[]) =>
+    error(-32602, "Failed to retrieve task: there is no such task any more", 200, { taskIds }),
   unknownTask: () => error(-32602, "Failed to retrieve task: no such task"),
   invalidRequestState: () => error(-32602, "Invalid params: requestState is not valid for this request"),
   internal: (detail: string, data?: unknown) => error(-32603, detail, 200, data),

@@ -141,6 +141,18 @@ export class CellStore implements TaskStore {
     return record;
   }
 
+  async restore(task: TaskRecord, recipe: CallRecipe | undefined): Promise<void> {
+    const ttl = keyTtlMs(2 * lifetimeMs(task.terms));
+    const { turn: last = 0, isUnsent } = task;
+    for (let turn = 1; turn <= last; turn += 1) {
+      const mine: TurnCell = { owner: this.me, ...(isUnsent && turn === last ? { isUnsent } : {}) };
+      const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl)) as TurnCell;
+      if (turn === last && standing.owner !== this.me) return;
+    }
+    await this.#put(task, recipe, this.#entries(task, ttl));
+    this.#backend.publish({ kind: "changed", id: task.id });
+  }
+
   async adopt(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
     const turn = (task.turn ?? 0) + 1;
     if (turn > MAX_TURNS) return undefined;

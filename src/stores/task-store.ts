@@ -231,6 +231,11 @@ export interface TaskStore {
    * that are created while somebody pages come at the end, or not at all when the clock was set back.
    */
   list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined>;
+  /**
+   * Writes a record again that the store has forgotten, because it was emptied or has lost what was written last; by the owner only. Should
+   * somebody else have the task by now, nothing changes.
+   */
+  restore(task: TaskRecord, recipe: CallRecipe | undefined): Promise<void>;
   /** Called by the owner only, one call at a time for a task. Resolves with the record as it now is. */
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
   /**

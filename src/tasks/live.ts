@@ -236,11 +236,26 @@ export class LiveTask {
     return view !== undefined && view.outcome === undefined && view.task.owner !== store.me;
   }
 
+  /** The store was emptied, or has lost what was written last: whoever asks for the task is to find it again. */
+  #restore(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { call, store, recipe, log } = this.#options;
+      if (call.end !== undefined) return;
+      const kept = this.#record.isUnsent || recipe === undefined ? recipe : asSent(recipe);
+      await store.restore(this.#record, this.#isRecipeKept ? kept : undefined);
+      seldom(log).say(
+        "warn",
+        { task: taskName(this.#record.id) },
+        "the store had lost a running task; wrote it again",
+      );
+    });
+  }
+
   async #look(): Promise<void> {
     const { call, store, log } = this.#options;
     if (call.end !== undefined) return;
     const view = await store.read(this.#record.id);
-    if (view === undefined) return;
+    if (view === undefined) return this.#restore();
     const { task, outcome } = view;
     if (outcome !== undefined) {
       this.cancel(outcome.kind === "cancelled" ? (outcome.reason ?? "cancelled") : "the task has ended");

@@ -39,7 +39,9 @@ export class TaskReader {
     try {
       return await storeWait.through(waiter, () =>
         this.#read(id, claimant).catch((error: unknown) => {
-          const known = store.holdsLease ? this.#known(id, claimant, error) : undefined;
+          // One that has ended here is as good as written: whoever listens is not to take it for news that it works.
+          const isRunning = this.#options.custody.get(id)?.call.end === undefined;
+          const known = isRunning && store.holdsLease ? this.#known(id, claimant, error) : undefined;
           if (known === undefined) throw error;
           return known;
         }),
@@ -54,7 +56,16 @@ export class TaskReader {
   async #read(id: TaskId, claimant: TaskOwner): Promise<TaskView | undefined> {
     const { store, orphans } = this.#options;
     const view = await store.read(id, claimant);
+    if (view === undefined) return this.#forgotten(id, claimant);
     return view !== undefined && isOwnedBy(view.task, claimant) ? orphans.lookAfter(view) : view;
+  }
+
+  /** A task that runs here is there, though the store has lost it; it is about to be written again. */
+  #forgotten(id: TaskId, claimant: TaskOwner): TaskView | undefined {
+    const live = this.#options.custody.get(id);
+    if (live === undefined || !isOwnedBy(live.record, claimant)) return undefined;
+    void live.look().catch(() => {});
+    return { task: lastWritten(live) };
   }
 
   /** What is known here of a task whose call runs here, when the store does not say. */

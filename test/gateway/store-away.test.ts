@@ -3,7 +3,11 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { CellStore } from "../../src/stores/cell-store.ts";
 import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { gatewayFor } from "../support/gateway.ts";
 import { LegacyWire } from "../support/legacy-wire.ts";
+import { listen } from "../support/listening.ts";
+import { redisForTest, withoutRedis } from "../support/redis-tests.ts";
+import { startScriptedServer } from "../support/scripted-server.ts";
 import { accept, asksOnce, count, form, story, textOf, textResult } from "../support/story.ts";
 
 const ALWAYS = { policy: { mode: "always" } } as const;
@@ -190,4 +194,39 @@ test.for([
       headers: { "retry-after": "1" },
       message: { error: { code: -32603, data: { retryable: true } } },
     });
+});
+
+test.skipIf(withoutRedis("a Redis that is emptied"))(
+  "a store that is emptied has what runs again, for whoever listens, and whoever asks another gateway",
+  async () => {
+    const redis = await redisForTest();
+    const server = await startScriptedServer({ "tools/call": () => undefined });
+    onTestFinished(server.close);
+    const settings = { upstream: server.url, store: redis.url, ...ALWAYS };
+    const [here, there] = [await gatewayFor(settings), await gatewayFor(settings)];
+    const user = here.client();
+    const { taskId } = await user.callTool("t");
+    const call = await server.arrival("tools/call");
+    await redis.command("FLUSHALL");
+    expect(await user.task(taskId)).toMatchObject({ status: "working" });
+    const elsewhere = async () => (await there.client().send("tasks/get", { taskId })).message.result?.status;
+    await expect.poll(elsewhere, { timeout: 10_000 }).toBe("working");
+    call.json(textResult("done"));
+    expect(await user.settled(taskId)).toMatchObject({ status: "completed" });
+  },
+);
+
+test("whoever listens to a task goes on hearing of it after the store was away", async () => {
+  const { user, server } = await story({ "tools/call": () => undefined }, ALWAYS);
+  const { taskId } = await user.callTool("t");
+  const call = await server.arrival("tools/call");
+  await user.taskWhen(taskId, ({ statusMessage }) => statusMessage === "running");
+  const listening = listen(user, { taskIds: [taskId] });
+  await listening.next();
+  expect((await listening.next()).params).toMatchObject({ status: "working" });
+  const store = away("read");
+  call.json(textResult("done"));
+  await store.tried();
+  store.back();
+  expect((await listening.next()).params).toMatchObject({ status: "completed" });
 });

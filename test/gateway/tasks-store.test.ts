@@ -282,6 +282,7 @@ function replaceable(store: TaskStore): Replaceable {
     create: (task, id) => store.create(task, id),
     read: (id, reader) => store.read(id, reader),
     list: (owner, page) => store.list(owner, page),
+    restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),
     adopt: (task, isUnsent) => store.adopt(task, isUnsent),
     end: (task, outcome) => store.end(task, outcome),
