@@ -30,7 +30,8 @@ const KEEPERS: Readonly<Record<string, (file: string) => boolean>> = {
   "http-proxy": (file) => file === "lanes/transparent.ts",
 };
 
-const MAX_LINES = 350;
+/** What belongs together stays in one file; a longer file is two stories, and a reviewer says where the second begins. */
+const MAX_LINES = 400;
 
 interface Import {
   readonly file: string;
