@@ -9,7 +9,7 @@ import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
 
-/** How long the server may take for a list, a completion or a subscription. Most clients wait for 60 s. */
+/** How long the server may take for a list, a completion or a subscription, unless it is said otherwise. Most clients wait for 60 s. */
 const ANSWER_TIMEOUT_MS = 50_000;
 /** How long any of that may wait until the server has room for the session. */
 const PATIENCE_MS = 60_000;
@@ -32,6 +32,7 @@ export class ControlSession implements SessionHolder {
   readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
   readonly #source: SessionSource;
   readonly #onIdle: () => void;
+  readonly #answerTimeoutMs: number;
   readonly #listeners = new Set<ChangeListener>();
   readonly #subscriptions = new Map<string, Subscription>();
   #reopening: NodeJS.Timeout | undefined;
@@ -53,7 +54,9 @@ export class ControlSession implements SessionHolder {
   constructor(
     source: (holder: SessionHolder, onLost: () => void) => SessionSource,
     onIdle: () => void = () => {},
+    answerTimeoutMs = ANSWER_TIMEOUT_MS,
   ) {
+    this.#answerTimeoutMs = answerTimeoutMs;
     this.#source = source(this, () => this.#reopen(0));
     this.#onIdle = onIdle;
   }
@@ -94,7 +97,7 @@ export class ControlSession implements SessionHolder {
     let isGone = false;
     const attempt = () =>
       this.#use((session) =>
-        answerInTime(session, method, params, how).catch((error: unknown) => {
+        answerInTime(session, { method, params, how, ms: this.#answerTimeoutMs }).catch((error: unknown) => {
           // Somebody else may have found out first that the session is gone, and have ended it under us.
           isGone = !session.isUsable || isForgotten(toFailure(error));
           if (isGone) void session.close();
@@ -223,16 +226,18 @@ export class ControlSession implements SessionHolder {
 
 const UNASKED = Promise.resolve<JsonRpcResponse>({ jsonrpc: "2.0", id: 0, result: {} });
 
-function answerInTime(
-  session: Session,
-  method: string,
-  params: JsonObject | undefined,
-  how: Pick<RequestListener, "headers">,
-): Promise<JsonRpcResponse> {
+interface Question {
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+  readonly how: Pick<RequestListener, "headers">;
+  readonly ms: number;
+}
+
+function answerInTime(session: Session, { method, params, how, ms }: Question): Promise<JsonRpcResponse> {
   const request = session.request(method, params, how);
-  return inTime(ANSWER_TIMEOUT_MS, request.response, () => {
+  return inTime(ms, request.response, () => {
     request.cancel("timed out");
-    const late = `The server did not answer ${method} within ${ANSWER_TIMEOUT_MS} ms`;
+    const late = `The server did not answer ${method} within ${ms} ms (startTimeout)`;
     const hint = "if it mixes up its sessions, it needs sessions: single";
     return new UpstreamFailure(`${late} (${hint})`, { mayHaveRun: true });
   });

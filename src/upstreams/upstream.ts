@@ -5,6 +5,7 @@ import type { BerthWait } from "./berths.ts";
 import { ControlSession } from "./control.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { slowToStart } from "./failure.ts";
+import { FairShares } from "./fair-shares.ts";
 import { inTime } from "./in-time.ts";
 import type { MessagePaths } from "./message-paths.ts";
 import type { ModernServer } from "./modern-server.ts";
@@ -62,6 +63,8 @@ export class Upstream {
   readonly #admission: Admission;
   readonly #pool: SessionPool;
   readonly #solo: Solo | undefined;
+  /** Absent where calls may have as many sessions as they like, or there is one for everything. */
+  readonly #shares: FairShares | undefined;
   readonly #controls = new Map<string, ControlSession>();
   readonly #sweeper: NodeJS.Timeout;
   /** What the server last said of itself; most sessions are told the same, instructions and all. */
@@ -94,6 +97,10 @@ export class Upstream {
       onIdle: this.#onIdle,
     });
     this.#solo = isSingle ? new Solo(this.#onIdle) : undefined;
+    const isShared = !isSingle && Number.isFinite(maxSessions);
+    this.#shares = isShared
+      ? new FairShares({ max: maxSessions, setting: `maxSessions: ${maxSessions}` })
+      : undefined;
     this.#modern = mayBeModern(options);
     const sweepMs = Math.min(SWEEP_MS.max, Math.max(SWEEP_MS.min, idleTimeoutMs));
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
@@ -139,7 +146,13 @@ export class Upstream {
    * @throws UpstreamFailure
    */
   async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
-    const over = this.use();
+    // A call that waits for its share is not at the server yet.
+    const giveBack = await this.#shares?.take(owner.caller, { signal });
+    const use = this.use();
+    const over = () => {
+      use();
+      giveBack?.();
+    };
     try {
       const lease = await (this.#solo ?? this.#pool).lease(this.#userFor(owner), holder, signal);
       return released(lease, over);
@@ -255,7 +268,7 @@ export class Upstream {
   /** The session for everything that is no call. */
   control(owner: SessionOwner): ControlSession {
     const key = keyOf(owner);
-    const control = this.#controls.get(key) ?? new ControlSession(this.#sourceFor(owner), this.#onIdle);
+    const control = this.#controls.get(key) ?? this.#newControl(owner);
     // The one that was used last is the last to go.
     this.#controls.delete(key);
     this.#controls.set(key, control);
@@ -263,8 +276,13 @@ export class Upstream {
     return control;
   }
 
+  #newControl(owner: SessionOwner): ControlSession {
+    return new ControlSession(this.#sourceFor(owner), this.#onIdle, this.#options.config.startTimeoutMs);
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#shares?.close();
     this.#modern?.close();
     this.#strays?.close();
     const controls = [...this.#controls.values()];
