@@ -1,6 +1,6 @@
 import type { Backend, ListEntry } from "./backend.ts";
 import { isSealed, type Keyring, type SealedValue } from "./keyring.ts";
-import { type Nudge, StoreUnavailable } from "./task-store.ts";
+import { type Nudge, StoreUnavailable, UnreadableValue } from "./task-store.ts";
 
 export interface SealedBackendOptions {
   /** Names the store in messages. */
@@ -22,7 +22,7 @@ export interface SealedBackendOptions {
  * Members of lists and nudges are hints: what they point to is a value, which has to open.
  *
  * Encrypting is synchronous work, some milliseconds for each megabyte, and adds a third to the size of a value; `maxResultBytes`
- * is the limit of both. Rejects with `StoreUnavailable` also when a value cannot be opened, and says why.
+ * is the limit of both. Rejects with `UnreadableValue` when a value cannot be opened, and says why.
  */
 export class SealedBackend implements Backend {
   readonly #url: string;
@@ -101,7 +101,7 @@ export class SealedBackend implements Backend {
     if (value === undefined) return undefined;
     if (!isSealed(value)) {
       if (this.#acceptsPlaintext) return value;
-      throw new StoreUnavailable(
+      throw new UnreadableValue(
         `store ${this.#url}: a value is not encrypted, and is not believed without store.acceptPlaintext`,
       );
     }
@@ -120,10 +120,10 @@ export class SealedBackend implements Backend {
   }
 
   /** The cause is left out: what is said of a text that is no JSON quotes it. */
-  #unreadable({ kid }: SealedValue, why: string): StoreUnavailable {
+  #unreadable({ kid }: SealedValue, why: string): UnreadableValue {
     // Whoever can write to the store may have put anything there.
     const name = KEY_ID.test(kid) ? kid : "of no name";
-    return new StoreUnavailable(`store ${this.#url}: a value is encrypted with key ${name}, ${why}`);
+    return new UnreadableValue(`store ${this.#url}: a value is encrypted with key ${name}, ${why}`);
   }
 }
 

@@ -278,3 +278,8 @@ export interface TaskStore {
 export class StoreUnavailable extends Error {
   override name = "StoreUnavailable";
 }
+
+/** The store answers, but with a value that cannot be read or is not believed: waiting makes it no better. */
+export class UnreadableValue extends StoreUnavailable {
+  override name = "UnreadableValue";
+}

@@ -1,6 +1,6 @@
 import { rpc } from "../protocol/errors.ts";
 import { Tally } from "../quotas/tally.ts";
-import { StoreUnavailable } from "../stores/task-store.ts";
+import { StoreUnavailable, UnreadableValue } from "../stores/task-store.ts";
 
 /** A client's request that waits for a store which is away. */
 export interface StoreWaiter {
@@ -70,7 +70,7 @@ export class StoreWait {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isAway(error)) throw error;
       const waiter = waiterOf();
       const leave = this.#enter(waiter);
       if (leave === undefined) throw error;
@@ -103,7 +103,7 @@ export class StoreWait {
         this.#wakeAll();
         return result;
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
+        if (!isAway(error)) throw error;
         why = error;
       }
     }
@@ -164,3 +164,8 @@ export class StoreWait {
 }
 
 const EVERYBODY = "";
+
+/** Whether it may be otherwise the next time. */
+function isAway(error: unknown): error is StoreUnavailable {
+  return error instanceof StoreUnavailable && !(error instanceof UnreadableValue);
+}

@@ -8,7 +8,7 @@ import { MemoryStorage } from "../../src/stores/memory.ts";
 import { openStore } from "../../src/stores/open.ts";
 import { sealedOrPlain } from "../../src/stores/sealed.ts";
 import { SealedBackend } from "../../src/stores/sealed-backend.ts";
-import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { StoreUnavailable, UnreadableValue } from "../../src/stores/task-store.ts";
 import { taskStoreContract } from "../contracts/task-store.ts";
 import { directory } from "./places.ts";
 import { completed, newTask } from "./samples.ts";
@@ -115,7 +115,7 @@ test.each([
   }
 });
 
-const NOT_ENCRYPTED = new StoreUnavailable(
+const NOT_ENCRYPTED = new UnreadableValue(
   "store test:: a value is not encrypted, and is not believed without store.acceptPlaintext",
 );
 const UNKNOWN_KEY =

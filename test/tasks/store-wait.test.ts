@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { StoreUnavailable, UnreadableValue } from "../../src/stores/task-store.ts";
 import { StoreWait, type StoreWaiter } from "../../src/tasks/store-wait.ts";
 import { gate } from "../support/story.ts";
 
@@ -102,4 +102,15 @@ test("a gateway that closes lets nobody wait", async () => {
   await tried;
   wait.close();
   for (const each of waiting) await expect(each).rejects.toThrow(StoreUnavailable);
+});
+
+test("a value that cannot be read is told at once: the store is not away", async () => {
+  const wait = new StoreWait({ maxWaitMs: LONG_MS });
+  let tries = 0;
+  const read = async () => {
+    tries += 1;
+    throw new UnreadableValue("not encrypted");
+  };
+  await expect(wait.run(read, waiter())).rejects.toThrow("not encrypted");
+  expect(tries).toBe(1);
 });
