@@ -31,7 +31,7 @@ type Settings = Partial<Omit<CallOptions, "lease" | "rejoin" | "resume" | "input
 
 const OWNER = { caller: "ada", headers: {}, capabilities: EVERYTHING };
 /** A server that is silent is asked again after five seconds, and one that is busy is waited for. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 120_000;
 
 /** One gateway's half. Its connections are gone when the test ends. */
 export function half(url: URL, options: HalfOptions = {}) {

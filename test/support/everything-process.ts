@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { onTestFinished } from "vitest";
 import { type EverythingRelease, type EverythingTransport, everything } from "../peers/peers.ts";
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 120_000;
 
 /**
  * Starts a release of server-everything over HTTP, and gives the URL of its endpoint once it listens.

@@ -39,7 +39,7 @@ export interface GatewayProcessOptions {
 }
 
 const CLI = resolve(import.meta.dirname, "../../dist/cli.js");
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 120_000;
 /** `reports  http://127.0.0.1:8080/reports/mcp → …` */
 const ROUTE = /(http:\/\/\S+) →/g;
 

@@ -42,7 +42,7 @@ export interface RedisServerOptions {
 }
 
 const READY = /Ready to accept connections|Sentinel ID is/;
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 120_000;
 const PORT_TRIES = 5;
 
 /** Why there can be no Redis here, or none of these other programs; `undefined` when there can. */
