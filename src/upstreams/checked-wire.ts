@@ -117,7 +117,10 @@ export class CheckedWire implements Wire {
   /** The only request that it can be about. */
   #meant(id: RequestId | undefined, stream: Stream): RequestId | undefined {
     if (stream === "aside") return undefined;
-    if (stream !== "shared") return this.#asked.has(stream.answerTo) ? stream.answerTo : undefined;
+    if (stream !== "shared") {
+      const { answerTo, isResumed = false } = stream;
+      return this.#asked.has(answerTo) && !(isResumed && id !== undefined) ? answerTo : undefined;
+    }
     // What was asked before is answered late, or twice; and some servers tell all sessions what is one session's.
     if (id !== undefined && [id, numberIn(id) ?? id].some((one) => this.#over.has(one) || wasGiven(one)))
       return undefined;

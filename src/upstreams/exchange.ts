@@ -7,7 +7,7 @@ import { type Expected, STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 import { isEventStream, isRefusal, RESUMING, reconnectLater } from "./reconnecting.ts";
 import { StreamEnd } from "./stream-end.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
-import type { AskListener, EventPlace } from "./wire.ts";
+import type { AskListener, EventPlace, RequestStream } from "./wire.ts";
 
 /** What the requests of one session have in common. */
 export interface ExchangeContext {
@@ -15,7 +15,7 @@ export interface ExchangeContext {
   /** A new transport in the session, whose messages go to `receive`. */
   readonly transport: (fetch: FetchLike, reconnecting: Reconnecting) => StreamableHTTPClientTransport;
   /** Takes what came on the stream of the request with that id. */
-  readonly receive: (message: JsonRpcMessage | UnusableAnswer, answerTo: RequestId) => void;
+  readonly receive: (message: JsonRpcMessage | UnusableAnswer, stream: RequestStream) => void;
   /** Whether the server has a stream open on which it could answer anything. */
   readonly isListening: () => boolean;
   readonly placeOf: (lastEventId: string) => EventPlace;
@@ -37,6 +37,7 @@ export class EventLog {
   readonly #onEvent: AskListener["onEvent"];
   #isAnswered = false;
   lastEventId: string | undefined;
+  isResumed = false;
   /** To be given to `fetch`. */
   readonly answers = new AnswersPast();
 
@@ -50,7 +51,7 @@ export class EventLog {
   readonly receive = (message: JSONRPCMessage): void => {
     const real = this.answers.real(message as JsonRpcMessage);
     if (real instanceof UnusableAnswer || isAnswerTo(real, this.#answerTo)) this.#isAnswered = true;
-    this.#context.receive(real, this.#answerTo);
+    this.#context.receive(real, { answerTo: this.#answerTo, isResumed: this.isResumed });
   };
 
   /** To be given every event id. The transport tells it right before the event's message. */
@@ -137,6 +138,7 @@ export class Exchange {
     return async (url, init) => {
       // The transport forgets where it was when a resumed stream is cut before its first event.
       const { lastEventId } = this.#log;
+      if (init?.method === "GET") this.#log.isResumed = true;
       if (init?.method === "GET" && lastEventId !== undefined)
         (init.headers as Headers).set("last-event-id", lastEventId);
       if (init?.method === "POST") addMissing(init.headers as Headers, this.#listener.headers);

@@ -40,6 +40,7 @@ export class ResumedExchange {
     this.#listener = listener;
     this.#log = new EventLog(context, answerTo, listener);
     this.#log.lastEventId = lastEventId;
+    this.#log.isResumed = true;
   }
 
   /**

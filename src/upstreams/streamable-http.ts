@@ -96,7 +96,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
     this.#context = {
       fetch: options.fetch,
       transport: (fetch, reconnecting) => this.#transport(fetch, reconnecting),
-      receive: (message, answerTo) => this.#receive(message, { answerTo }),
+      receive: (message, stream) => this.#receive(message, stream),
       isListening: () => this.#isListening,
       placeOf: (lastEventId) => ({ session: this.#session, lastEventId }),
     };

@@ -37,14 +37,14 @@ export function readIncoming(text: string): readonly Incoming[] {
     return [readBroken(json)];
   }
   const parts: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return parts.length === 0 ? [EMPTY_BATCH] : parts.map(readPart);
+  return parts.map(readPart);
 }
-
-const EMPTY_BATCH = new UnusableAnswer(undefined, "it is an empty batch", true);
 
 /** The same for a text that has to have an answer in it, for nothing else will come. */
 export function readWhole(text: string): readonly (JsonRpcMessage | UnusableAnswer)[] {
-  return readIncoming(text).map((part) => part ?? new UnusableAnswer(undefined, faultOfText(text)));
+  const parts = readIncoming(text);
+  if (parts.length === 0) return [new UnusableAnswer(undefined, "it is an empty batch")];
+  return parts.map((part) => part ?? new UnusableAnswer(undefined, faultOfText(text)));
 }
 
 function faultOfText(text: string): string {

@@ -94,7 +94,13 @@ export interface Wire {
  * On which stream something came: on that of one request, `aside` from those on which requests are answered, or on the one that all
  * requests share.
  */
-export type Stream = { readonly answerTo: RequestId } | "aside" | "shared";
+export type Stream = RequestStream | "aside" | "shared";
+
+export interface RequestStream {
+  readonly answerTo: RequestId;
+  /** Whether it was resumed: there are servers that say again on it what was meant for other requests. */
+  readonly isResumed?: boolean;
+}
 
 /** A wire as a transport makes it, which knows of no request what it is about. */
 export interface TransportWire extends Wire {

@@ -128,7 +128,7 @@ const GARBAGE = [
   'data: {"not":"a message"}\n\n',
   "data: []\n\n",
   "data\n\n",
-  'data: {"jsonrpc":"2.0","id":4711,"result":{}}\n\n',
+  'data: {"jsonrpc":"2.0","method":7}\n\n',
   'event: odd\ndata: {"jsonrpc":"2.0","id":3,"result":{}}\n\n',
   ": a comment\n\n",
   "nonsense\n\n",
@@ -155,6 +155,22 @@ test.each(GARBAGE)(
     for (let n = 0; n < 3; n += 1) expect(textOf(await user.callTool("t"))).toBe("fine");
   },
 );
+
+test("an answer to another request ends the call on whose stream it comes, and does no harm behind the answer", async () => {
+  const stray = { jsonrpc: "2.0", id: 4711, result: {} };
+  let calls = 0;
+  const { user } = await story({
+    "tools/call": (call) => {
+      calls += 1;
+      const events = calls === 1 ? [call.answer(textResult("fine")), stray] : [stray];
+      const stream = call.sse();
+      for (const event of events) stream.event(event);
+    },
+  });
+  expect(textOf(await user.callTool("t"))).toBe("fine");
+  const { message } = await user.send("tools/call", { name: "t" });
+  expect(message.error.message).toMatch(/cannot be used: its id is 4711, expected \d+$/);
+});
 
 test("an answer that comes twice, the second time on the GET stream, counts once", async () => {
   const told = await story({

@@ -110,8 +110,11 @@ test("pings are answered, on the GET stream of a session in use and of an idle o
   });
   expect(JSON.parse(textOf(await user.callTool("t")) ?? "")).toEqual({ jsonrpc: "2.0", id: 0, result: {} });
   const { session } = await server.arrival("tools/call");
-  expect(await (await server.stream(session)).ask("ping")).toMatchObject({ result: {} });
-  expect(await (await server.stream(session)).ask("roots/list")).toMatchObject({ error: { code: -32601 } });
+  const stream = await server.stream(session);
+  // Whose question it is nobody knows: another client may have been asked the same.
+  void stream.ask("roots/list", undefined, "roots");
+  expect(await stream.ask("ping")).toMatchObject({ result: {} });
+  expect(server.received.filter(({ message }) => message.id === "roots")).toEqual([]);
 });
 
 test("roots that are asked for right after the handshake are the question of the call that opened the session", async () => {

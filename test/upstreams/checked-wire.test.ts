@@ -100,6 +100,14 @@ describe("with one request under way", () => {
     expect(await settled()).toHaveLength(1);
   });
 
+  test("what is another's on a stream that was resumed does not, and what names none does", async () => {
+    const { raw, answer, settled } = checked(7);
+    answer(8, { answerTo: 7, isResumed: true });
+    expect(await settled()).toEqual([]);
+    raw.onUnusable(NAN, { answerTo: 7, isResumed: true });
+    expect(await settled()).toHaveLength(1);
+  });
+
   test("what comes aside from all requests ends it only by its id", async () => {
     const { raw, answer, settled } = checked(7);
     raw.onUnusable(NAN, "aside");

@@ -17,13 +17,13 @@ test("a call and its progress, on one stream", async () => {
   });
   const { session } = await openSession(server.url);
   const progress: number[] = [];
-  const { response } = session.request(
+  const { id, response } = session.request(
     "tools/call",
     { name: "t" },
     { onProgress: (p) => progress.push(p.progress) },
   );
 
-  expect(await response).toMatchObject({ id: 2, result: textOf("done") });
+  expect(await response).toMatchObject({ id, result: textOf("done") });
   expect(progress).toEqual([1, 2]);
   expect(session.server).toMatchObject({ protocolVersion: "2024-11-05", serverInfo: { name: "scripted" } });
   expect(server.received.map(({ method }) => method)).toEqual([
@@ -163,8 +163,8 @@ test("a message of eight million characters arrives whole, cut through its chara
   const server = await serverWith({ "tools/call": answering(textOf(text)) });
   const { session } = await openSession(server.url, { maxMessageBytes: 33_554_432 });
 
-  const response = await session.request("tools/call", { name: "t" }).response;
-  expect(JSON.stringify(response)).toBe(JSON.stringify({ jsonrpc: "2.0", id: 2, result: textOf(text) }));
+  const { id, response } = session.request("tools/call", { name: "t" });
+  expect(JSON.stringify(await response)).toBe(JSON.stringify({ jsonrpc: "2.0", id, result: textOf(text) }));
 });
 
 test("what is no message is reported, and the session goes on", async () => {

@@ -92,7 +92,6 @@ describe("may be an answer, and may be a line of a log", () => {
     '{"id":7}',
     '{"level":"error","error":"boom"}',
     '{"result":{"content":[]}}',
-    "[]",
   ])("%s", (text) => {
     expect(readIncoming(text)).toEqual([expect.objectContaining({ isDoubtful: true })]);
   });
@@ -123,6 +122,7 @@ test("a batch is what is in it, and a byte order mark nothing", () => {
   const answer = { jsonrpc: "2.0", id: 7, result: RESULT };
   const note = { jsonrpc: "2.0", method: "notifications/x" };
   expect(readIncoming(JSON.stringify([note, answer]))).toEqual([note, answer]);
+  expect(readIncoming("[]")).toEqual([]);
   expect(readMessages(Buffer.from(`\ufeff${JSON.stringify(answer)}`))).toEqual([answer]);
 });
 
