@@ -190,7 +190,9 @@ test("a server that dies takes its streams with it, and nothing is left of them"
   for (const { response } of tested.server.received) response.destroy();
   await Promise.all(answers.map((answer) => answer.over()));
   await tested.idle();
-  expect(answers.map(({ isWhole }) => isWhole)).toEqual([false, false]);
+  // A call is told that there will be no answer, and a stream to listen on is cut.
+  expect(answers.map(({ isWhole }) => isWhole)).toEqual([true, false]);
+  expect(answers[0]?.text).toContain('"error":{"code":-32603');
 });
 
 test("streams to listen on end in good order when the gateway stops, those that the server is slow to open as well", async () => {

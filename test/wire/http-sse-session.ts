@@ -20,7 +20,6 @@ export async function speakOverSse(url: URL): Promise<Recording> {
   const progress = call(3, "longRunningOperation", { duration: 0.2, steps: 2 }, { progressToken: "p" });
   await post("a call with progress", progress, 3);
   await post("an unknown tool", call(4, "none"), 4);
-  await post("no JSON", "{");
   await post("no JSON-RPC", { id: 5 });
   recording["an unknown path"] = record(await ask(new URL("nothing", endpoint), posting("{}")));
   stream.leave();

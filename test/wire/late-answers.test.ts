@@ -68,8 +68,12 @@ const LATE: Readonly<Record<string, Late>> = {
     message: failed(-32603, "The server answered HTTP 202"),
   },
   "a redirection": {
+    answer: (call) => void call.response.writeHead(302, { Location: "/elsewhere" }).end(),
+    message: failed(-32603, "The server answered HTTP 302"),
+  },
+  "a redirection to the same that never ends": {
     answer: (call) => void call.response.writeHead(307, { Location: "/elsewhere" }).end(),
-    message: failed(-32603, "The server answered HTTP 307"),
+    message: failed(-32603, "The server redirects more than 5 times"),
   },
   "the answer to another request": {
     answer: (call) => call.reply(200, { jsonrpc: "2.0", id: "1", result: DONE }),

@@ -52,7 +52,7 @@ export const ODD_ANSWERS: Readonly<Record<string, Odd>> = {
   "a redirection": {
     asking: calling,
     answer: (response) =>
-      response.writeHead(307, { Location: "http://127.0.0.1:1/elsewhere" }).end("over there"),
+      response.writeHead(302, { Location: "http://127.0.0.1:1/elsewhere" }).end("over there"),
   },
   "a permanent redirection of a GET": {
     asking: { method: "GET" },

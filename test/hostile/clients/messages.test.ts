@@ -43,11 +43,10 @@ describe("what is nested too deep", () => {
 
   test.for<[what: string, body: string]>([
     ["as deep as may be", nested(128)],
-    ["wide instead", `[${"[],".repeat(100_000)}[]]`],
+    ["wide instead", `{"x":[${"[],".repeat(100_000)}[]]}`],
     ["brackets in a text", JSON.stringify({ text: nested(1_000) })],
     ["brackets behind a quotation mark in a text", JSON.stringify({ text: `"${nested(1_000)}` })],
     ["brackets behind backslashes", JSON.stringify({ text: `\\\\"\\${nested(1_000)}` })],
-    ["nothing but closing", "]".repeat(1_000)],
   ])("and what is not is passed on: %s", async ([, body]) => {
     const { url, reached } = await fronted();
     const answer = await ask(url, { method: "POST", path: "/mcp", headers: HEADERS, body });
