@@ -27,3 +27,10 @@ export function toErrorEnd(caught: unknown): CallEnd {
   if (!(caught instanceof UpstreamFailure)) return { kind: "ours", error: toRpcError(caught) };
   return { kind: "ours", error: rpc.upstreamFailed(caught.message, caught.facts), failure: caught };
 }
+
+/** The end of a call that took longer than it may. @param maxRuntimeMs absent where it is only what is left of it */
+export function overdue(isSent: boolean, maxRuntimeMs: number | undefined): CallEnd {
+  const [what, ending] = isSent ? ["ran", "was cancelled"] : ["waited", "was never sent"];
+  const limit = maxRuntimeMs === undefined ? "maxRuntime" : `maxRuntime (${maxRuntimeMs} ms)`;
+  return { kind: "ours", error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`) };
+}

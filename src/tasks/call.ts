@@ -11,7 +11,7 @@ import { isDeclared, requiredCapability } from "../protocol/legacy.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
 import type { CallRecipe, Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
 import type { CallSession, Progress, SessionHolder } from "../upstreams/session.ts";
-import { type CallEnd, toEnd, toErrorEnd } from "./call-end.ts";
+import { type CallEnd, overdue, toEnd, toErrorEnd } from "./call-end.ts";
 import type { CallListener } from "./call-listener.ts";
 import { type Answer, Questions } from "./questions.ts";
 import { type Sender, Sending, type SendingOptions } from "./sending.ts";
@@ -93,6 +93,11 @@ export class Call implements SessionHolder {
   get isWaiting(): boolean {
     const { slots, caller } = this.#options;
     return this.#state === "queued" && (this.#isStarted || slots.isFull(caller));
+  }
+
+  /** Whether it is to wait its turn, and has not been started: then nobody can send it before whoever is to start it says so. */
+  get isToWait(): boolean {
+    return !this.#isStarted && this.isWaiting;
   }
 
   get end(): CallEnd | undefined {
@@ -285,13 +290,8 @@ export class Call implements SessionHolder {
 
   readonly #tooLate = (): void => {
     const { maxRuntimeMs, resume } = this.#options;
-    const [what, ending] = this.#state === "queued" ? ["waited", "was never sent"] : ["ran", "was cancelled"];
     // What is left of it is no limit that anybody has set.
-    const limit = resume === undefined ? `maxRuntime (${maxRuntimeMs} ms)` : "maxRuntime";
-    this.#abandon({
-      kind: "ours",
-      error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`),
-    });
+    this.#abandon(overdue(this.#state !== "queued", resume === undefined ? maxRuntimeMs : undefined));
   };
 
   /** Ends the call before the server did. */

@@ -6,12 +6,10 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import type { Party } from "../quotas/party.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import {
-  type CallRecipe,
   type InputAnswer,
   isOwnedBy,
   type Outcome,
   type PageRequest,
-  StoreUnavailable,
   type TaskId,
   type TaskPage,
   type TaskRecord,
@@ -19,10 +17,10 @@ import {
   type TaskView,
 } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
+import { Creations, onlyUnavailable } from "./creations.ts";
 import { Custody } from "./custody.ts";
 import { checkAnswer } from "./input.ts";
-import type { LiveTask } from "./live.ts";
-import { asNewTask, type CallTask, isRecipeKept } from "./new-task.ts";
+import type { CallTask } from "./new-task.ts";
 import { Orphans, type Revive } from "./orphans.ts";
 import { isSame } from "./outcome.ts";
 import { TaskReader } from "./reading.ts";
@@ -64,16 +62,11 @@ export class TaskEngine {
   readonly #clock: () => number;
   readonly #custody: Custody;
   readonly #orphans: Orphans;
-  readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
-  /** Records that are being written. */
-  readonly #creations = new Set<Promise<LiveTask>>();
-  /** Under which a call is tried to be made a task: one try may have succeeded unheard, and there are not to be two. */
-  readonly #ids = new WeakMap<Call, TaskId>();
+  readonly #creations: Creations;
   readonly #watchers = new Map<TaskId, Set<() => void>>();
   readonly #storeWait: StoreWait;
   readonly #reader: TaskReader;
   readonly #stopWatching: () => void;
-  #isClosed = false;
 
   constructor(options: TaskEngineOptions) {
     const { store, log, clock = steadyNow, revive = () => undefined, audit, quotas } = options;
@@ -92,8 +85,26 @@ export class TaskEngine {
       onStored,
       unwritten: new Unwritten({ maxBytes }),
     });
+    this.#creations = new Creations({
+      store,
+      log,
+      clock,
+      audit,
+      custody: this.#custody,
+      storeWait: this.#storeWait,
+    });
+    const isExpected = (id: TaskId) => this.#creations.has(id);
     const onAdopted = (task: TaskRecord) => quotas?.add("tasks", ownerOf(task));
-    this.#orphans = new Orphans({ store, log, clock, revive, audit, onAdopted, custody: this.#custody });
+    this.#orphans = new Orphans({
+      store,
+      log,
+      clock,
+      revive,
+      audit,
+      onAdopted,
+      isExpected,
+      custody: this.#custody,
+    });
     this.#reader = new TaskReader({
       store,
       custody: this.#custody,
@@ -122,15 +133,10 @@ export class TaskEngine {
    * Makes a task of a call, one and the same for all who ask. When this resolves, the task is durable and can be told to
    * the client.
    * @param waiter who waits while the store is away, here and below; absent: nobody does
-   * @throws StoreUnavailable; the call goes on
+   * @throws StoreUnavailable; the call goes on, unless it was not started: then it must not be
    */
   adopt(call: Call, task: CallTask, maxResultBytes: number, waiter?: WaiterOf): Promise<TaskRecord> {
-    const present = this.#adoptions.get(call);
-    if (present !== undefined) return present;
-    const adoption = this.#adopt(call, { task, maxResultBytes, waiter });
-    this.#adoptions.set(call, adoption);
-    adoption.catch(() => this.#adoptions.delete(call));
-    return adoption;
+    return this.#creations.adopt(call, { task, maxResultBytes, waiter });
   }
 
   /**
@@ -276,10 +282,10 @@ export class TaskEngine {
    * lost, and their tasks say so.
    */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#creations.close();
     this.#storeWait.close();
     await this.#orphans.close();
-    await Promise.allSettled(this.#creations);
+    await this.#creations.closed();
     await this.#custody.close();
     this.#stopWatching();
     this.#watchers.clear();
@@ -296,35 +302,6 @@ export class TaskEngine {
     // What stands counts, should two answers have come at the same time. It is there by now, and is looked for again.
     await this.#custody.get(task.id)?.look().catch(onlyUnavailable);
   }
-
-  async #adopt(call: Call, { task, maxResultBytes, waiter }: Adoption): Promise<TaskRecord> {
-    if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
-    const recipe = this.#keepable(call.recipe);
-    const creation = this.#create(call, { task, recipe, maxResultBytes, waiter });
-    this.#creations.add(creation);
-    const live = await creation.finally(() => this.#creations.delete(creation));
-    // Somebody else can send it then. Should the store not take that now, the task is there all the same.
-    if (call.isWaiting && recipe?.params !== undefined) await live.write().catch(onlyUnavailable);
-    return live.record;
-  }
-
-  async #create(call: Call, { task, recipe, maxResultBytes, waiter }: Creation): Promise<LiveTask> {
-    const id = this.#ids.get(call) ?? this.#store.newId();
-    this.#ids.set(call, id);
-    let isKept = false;
-    const record = await this.#storeWait.through(waiter, () => {
-      isKept = isRecipeKept(call, recipe);
-      return this.#store.create(asNewTask(call, task, recipe, this.#store), id);
-    });
-    this.audit?.created(record, record.rounds !== undefined);
-    return this.#custody.take({ call, record, maxResultBytes, isRecipeKept: isKept, recipe });
-  }
-
-  /** Credentials are for nobody to see, and what does not outlast this process is of use to nobody else. */
-  #keepable(recipe: CallRecipe | undefined): CallRecipe | undefined {
-    if (recipe === undefined || !this.#store.isLasting) return undefined;
-    return this.#store.isSealed || Object.keys(recipe.headers).length === 0 ? recipe : undefined;
-  }
 }
 
 /** Tasks of callers that are told apart can be listed. */
@@ -334,18 +311,4 @@ function ownerOf({ route, caller, isListed = false }: TaskRecord): Party {
 
 function isOf(view: TaskView | undefined, claimant: Claimant): view is TaskView {
   return view !== undefined && isOwnedBy(view.task, claimant);
-}
-
-interface Adoption {
-  readonly task: CallTask;
-  readonly maxResultBytes: number;
-  readonly waiter: WaiterOf | undefined;
-}
-
-interface Creation extends Adoption {
-  readonly recipe: CallRecipe | undefined;
-}
-
-function onlyUnavailable(error: unknown): void {
-  if (!(error instanceof StoreUnavailable)) throw error;
 }

@@ -1,4 +1,4 @@
-import type { CallRecipe, NewTask, TaskStore } from "../stores/task-store.ts";
+import type { CallRecipe, NewTask, TaskId, TaskStore } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
@@ -9,12 +9,23 @@ export type CallTask = Omit<
   "statusMessage" | "inputRequests" | "recipe" | "checkpoint" | "isUnsent"
 >;
 
+/** What is decided of a task before it is first tried to be written. */
+export interface TaskDraft {
+  /** Under which it is tried: one try may have succeeded unheard, and there are not to be two tasks. */
+  readonly id: TaskId;
+  /**
+   * Whether the record says from the start that the call has not been sent. Only of a call that is not started unless its record is there:
+   * of any other whose creation seemed to fail the client may be answered in another way, with the call sent.
+   */
+  readonly isUnsent: boolean;
+}
+
 /** The task that a call becomes, as the call is now, for a store. */
 export function asNewTask(
   call: Call,
   task: CallTask,
   recipe: CallRecipe | undefined,
-  store: Pick<TaskStore, "isSealed">,
+  { isUnsent, isSealed }: Pick<TaskDraft, "isUnsent"> & Pick<TaskStore, "isSealed">,
 ): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
   const statusMessage = call.state === "queued" ? "queued" : begun;
@@ -23,8 +34,11 @@ export function asNewTask(
     ...task,
     statusMessage,
     inputRequests,
-    ...(recipe !== undefined && checkpoint !== undefined ? { checkpoint: storable(checkpoint, store) } : {}),
-    ...(isRecipeKept(call, recipe) ? { recipe: asSent(recipe) } : {}),
+    ...(recipe !== undefined && checkpoint !== undefined
+      ? { checkpoint: storable(checkpoint, { isSealed }) }
+      : {}),
+    ...(isUnsent && recipe !== undefined ? { recipe, isUnsent } : {}),
+    ...(!isUnsent && isRecipeKept(call, recipe) ? { recipe: asSent(recipe) } : {}),
   };
 }
 

@@ -35,6 +35,8 @@ export interface OrphansOptions {
   readonly log: Logger;
   readonly clock: () => number;
   readonly audit?: Audit | undefined;
+  /** Whether this process knows what becomes of a task though its call does not run here: it is being created, or was refused. */
+  readonly isExpected?: (id: TaskId) => boolean;
   /** A task is taken over. Returns what to call when it has ended here. */
   readonly onAdopted?: (task: TaskRecord) => (() => void) | undefined;
 }
@@ -105,8 +107,8 @@ export class Orphans {
 
   /** Also what is this replica's own, but of which it knows nothing: it may not have heard that it had adopted it. */
   async #isOrphan({ id, owner }: TaskRecord): Promise<boolean> {
-    const { store, custody } = this.#options;
-    if (custody.has(id)) return false;
+    const { store, custody, isExpected = () => false } = this.#options;
+    if (custody.has(id) || isExpected(id)) return false;
     return owner === store.me || !(await store.isAlive(owner));
   }
 

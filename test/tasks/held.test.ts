@@ -19,7 +19,7 @@ const refused = { code: -32602 };
 
 /** Calls that wait, on a clock that the test sets. */
 async function holding() {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
   const store = await openMemoryStore("memory:");
   const engine = new TaskEngine({ store, log: createLog("silent") });
   const held = new HeldCalls(engine);

@@ -10,6 +10,7 @@ import { newTask } from "../stores/samples.ts";
 import { type Access, SharedMemory } from "../stores/shared-backend.ts";
 import { half } from "../support/call-halves.ts";
 import { type ScriptedServer, startScriptedServer } from "../support/scripted-server.ts";
+import { gate } from "../support/story.ts";
 
 const TASK = newTask({ route: "r", caller: "ada" });
 const CLAIMANT = { route: "r", caller: "ada" };
@@ -63,6 +64,92 @@ test("a call that waits when it becomes a task is sent by somebody else, should 
   await kill(here);
   expect(await settled(there.engine, id)).toMatchObject({ kind: "completed" });
   expect(sent(server)).toBe(1);
+});
+
+test("a call that is not started and finds no place says so in its first record", async () => {
+  const { server, here, there } = await two();
+  await here.occupy();
+  // Recipe and record, and nothing after them.
+  here.access.writesLeft = 2;
+  const { id, isUnsent } = await here.engine.adopt(here.newCall(), TASK, MAX_BYTES);
+  expect(isUnsent).toBe(true);
+  expect(here.access.refused).toBe(0);
+  here.access.writesLeft = Infinity;
+  await kill(here);
+  expect(await settled(there.engine, id)).toMatchObject({ kind: "completed" });
+  expect(sent(server)).toBe(1);
+});
+
+test("such a call is claimed before it is sent, though it has no longer to wait when it is started", async () => {
+  const { server, here, there } = await two();
+  const leave = await here.occupy();
+  const call = here.newCall();
+  const record = await here.engine.adopt(call, TASK, MAX_BYTES);
+  leave();
+  // Meanwhile this gateway was paused, and others went on with the call.
+  await there.store.adopt(record, true);
+  call.start();
+  await vi.waitUntil(() => call.end, { timeout: 5_000 });
+  expect(call.end).toEqual({ kind: "left" });
+  expect(sent(server)).toBe(0);
+});
+
+test("one whose creation was refused, and succeeded unheard, is sent by nobody", async () => {
+  const { server, here, there } = await two();
+  const leave = await here.occupy();
+  const call = here.newCall();
+  const create = vi.spyOn(here.store, "create");
+  here.access.isDeaf = true;
+  await expect(here.engine.adopt(call, TASK, MAX_BYTES)).rejects.toThrow("no reply");
+  call.cancel("it could not be begun");
+  const id = create.mock.calls[0]?.[1] ?? "";
+  expect((await there.store.read(id))?.task.isUnsent).toBe(true);
+  leave();
+  here.access.isDeaf = false;
+  // Not even by this gateway, which is its owner and does not run it.
+  expect((await here.engine.get(id, CLAIMANT)).task.turn).toBeUndefined();
+  await vi.waitUntil(async () => (await there.store.read(id))?.outcome, { timeout: 5_000 });
+  await kill(here);
+  await there.engine.begin();
+  expect((await there.store.read(id))?.outcome).toMatchObject({ kind: "cancelled" });
+  expect(sent(server)).toBe(0);
+});
+
+test("a gateway that stops ends what it has refused before", async () => {
+  const { server, here, there } = await two();
+  await here.occupy();
+  const create = vi.spyOn(here.store, "create");
+  here.access.isDeaf = true;
+  await expect(here.engine.adopt(here.newCall(), TASK, MAX_BYTES)).rejects.toThrow("no reply");
+  here.access.isDeaf = false;
+  await here.engine.close();
+  const id = create.mock.calls[0]?.[1] ?? "";
+  expect((await there.store.read(id))?.outcome).toMatchObject({ kind: "cancelled" });
+  expect(sent(server)).toBe(0);
+});
+
+test("a task whose creation has not been heard of yet is taken over by nobody who reads it here", async () => {
+  const { server, here } = await two();
+  await here.occupy();
+  const call = here.newCall();
+  const create = vi.spyOn(here.store, "create");
+  const pause = gate();
+  const { create: original } = Object.getPrototypeOf(here.store) as typeof here.store;
+  create.mockImplementation(async (...given) => {
+    const record = await original.apply(here.store, given);
+    await pause.opened;
+    return record;
+  });
+  const adoption = here.engine.adopt(call, TASK, MAX_BYTES);
+  await vi.waitUntil(() => create.mock.calls.length === 1, { timeout: 5_000 });
+  const id = create.mock.calls[0]?.[1] ?? "";
+  const seen = await vi.waitUntil(() => here.engine.seek(id, CLAIMANT), { timeout: 5_000 });
+  expect(seen).toMatchObject({ task: { owner: here.store.me } });
+  expect(seen?.outcome).toBeUndefined();
+  expect(seen?.task.turn).toBeUndefined();
+  pause.open();
+  expect((await adoption).isUnsent).toBe(true);
+  expect(sent(server)).toBe(0);
 });
 
 test("so is one that only has to wait once it is a task: the record came first", async () => {

@@ -1,0 +1,130 @@
+import type { Logger } from "pino";
+import type { Audit } from "../ops/audit.ts";
+import {
+  type CallRecipe,
+  StoreUnavailable,
+  type TaskId,
+  type TaskRecord,
+  type TaskStore,
+} from "../stores/task-store.ts";
+import type { Call } from "./call.ts";
+import type { Custody } from "./custody.ts";
+import type { LiveTask } from "./live.ts";
+import { asNewTask, type CallTask, isRecipeKept, type TaskDraft } from "./new-task.ts";
+import type { StoreWait, WaiterOf } from "./store-wait.ts";
+import { Withdrawals } from "./withdrawals.ts";
+
+export interface CreationsOptions {
+  readonly store: TaskStore;
+  readonly custody: Custody;
+  readonly storeWait: StoreWait;
+  readonly log: Logger;
+  readonly clock: () => number;
+  readonly audit: Audit | undefined;
+}
+
+export interface Creation {
+  readonly task: CallTask;
+  readonly maxResultBytes: number;
+  readonly waiter: WaiterOf | undefined;
+}
+
+/** Makes tasks of calls: one and the same for all who ask, and durable before anybody is told. */
+export class Creations {
+  readonly #options: CreationsOptions;
+  readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
+  readonly #drafts = new WeakMap<Call, TaskDraft>();
+  /** Tasks whose records are being written. */
+  readonly #running = new Map<TaskId, Promise<LiveTask>>();
+  readonly #withdrawals: Withdrawals;
+  #isClosed = false;
+
+  constructor(options: CreationsOptions) {
+    this.#options = options;
+    this.#withdrawals = new Withdrawals(options);
+  }
+
+  /** As `TaskEngine.adopt`. */
+  adopt(call: Call, creation: Creation): Promise<TaskRecord> {
+    const present = this.#adoptions.get(call);
+    if (present !== undefined) return present;
+    const adoption = this.#adopt(call, creation);
+    this.#adoptions.set(call, adoption);
+    adoption.catch(() => this.#adoptions.delete(call));
+    return adoption;
+  }
+
+  /** Whether a task is being created, or was refused: then nobody has to look after it though its call does not run here. */
+  has(id: TaskId): boolean {
+    return this.#running.has(id) || this.#withdrawals.has(id);
+  }
+
+  /** There are no new tasks. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Resolves, after `close`, when nothing is being created, and what was refused has ended if the store answers. */
+  async closed(): Promise<void> {
+    await Promise.allSettled(this.#running.values());
+    await this.#withdrawals.close();
+  }
+
+  async #adopt(call: Call, creation: Creation): Promise<TaskRecord> {
+    if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
+    const recipe = this.#keepable(call.recipe);
+    const draft = this.#drafts.get(call) ?? this.#draft(call, recipe);
+    this.#drafts.set(call, draft);
+    const running = this.#create(call, creation, { recipe, draft });
+    this.#running.set(draft.id, running);
+    const live = await running.finally(() => this.#running.delete(draft.id));
+    // Somebody else can send it then. Should the store not take that now, the task is there all the same.
+    if (call.isWaiting && !draft.isUnsent && recipe?.params !== undefined)
+      await live.write().catch(onlyUnavailable);
+    return live.record;
+  }
+
+  async #create(
+    call: Call,
+    { task, maxResultBytes, waiter }: Creation,
+    {
+      recipe,
+      draft: { id, isUnsent },
+    }: { readonly recipe: CallRecipe | undefined; readonly draft: TaskDraft },
+  ): Promise<LiveTask> {
+    const { store, storeWait, custody, audit } = this.#options;
+    const { isSealed } = store;
+    let isKept = false;
+    try {
+      const record = await storeWait.through(waiter, () => {
+        isKept = isUnsent || isRecipeKept(call, recipe);
+        return store.create(asNewTask(call, task, recipe, { isUnsent, isSealed }), id);
+      });
+      audit?.created(record, record.rounds !== undefined);
+      return custody.take({ call, record, maxResultBytes, isRecipeKept: isKept, recipe });
+    } catch (error) {
+      if (isUnsent) {
+        this.#drafts.delete(call);
+        this.#withdrawals.add(id);
+      }
+      throw error;
+    }
+  }
+
+  #draft(call: Call, recipe: CallRecipe | undefined): TaskDraft {
+    const isUnsent = call.isToWait && recipe?.params !== undefined && !this.#withdrawals.isFull;
+    return { id: this.#options.store.newId(), isUnsent };
+  }
+
+  /** Credentials are for nobody to see, and what does not outlast this process is of use to nobody else. */
+  #keepable(recipe: CallRecipe | undefined): CallRecipe | undefined {
+    const { store } = this.#options;
+    if (recipe === undefined || !store.isLasting) return undefined;
+    return store.isSealed || Object.keys(recipe.headers).length === 0 ? recipe : undefined;
+  }
+}
+
+/** The store is away, and somebody who waits will try again. */
+export function onlyUnavailable(error: unknown): void {
+  if (!(error instanceof StoreUnavailable)) throw error;
+}

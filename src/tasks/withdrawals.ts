@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { taskName } from "../ops/audit.ts";
+import { seldom } from "../ops/seldom.ts";
+import { type Outcome, StoreUnavailable, type TaskId, type TaskStore } from "../stores/task-store.ts";
+
+export interface WithdrawalsOptions {
+  readonly store: TaskStore;
+  readonly log: Logger;
+  readonly clock: () => number;
+}
+
+const MAX_WITHDRAWALS = 10_000;
+const RETRY_MS = 400;
+const REASON = "The call was refused: the task store had not said that there is a task";
+
+/**
+ * Tasks whose creation was refused to their clients, and which the store may have all the same. Their records say that the call is still to be
+ * sent, so they end, as soon as the store can be asked, before anybody sends what was refused.
+ */
+export class Withdrawals {
+  readonly #options: WithdrawalsOptions;
+  readonly #ids = new Set<TaskId>();
+  readonly #closed = new AbortController();
+  #working: Promise<void> | undefined;
+
+  constructor(options: WithdrawalsOptions) {
+    this.#options = options;
+  }
+
+  get isFull(): boolean {
+    return this.#ids.size >= MAX_WITHDRAWALS;
+  }
+
+  has(id: TaskId): boolean {
+    return this.#ids.has(id);
+  }
+
+  /** Ends the task, should there be one. */
+  add(id: TaskId): void {
+    this.#ids.add(id);
+    this.#working ??= this.#work().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  /** Tries once more, as long as the store answers. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#working;
+    await this.#walk();
+  }
+
+  async #work(): Promise<void> {
+    const { signal } = this.#closed;
+    while (!signal.aborted && !(await this.#walk()))
+      await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+  }
+
+  /** Whether the store has answered for all of them. */
+  async #walk(): Promise<boolean> {
+    for (const id of this.#ids) {
+      try {
+        await this.#withdraw(id);
+      } catch (err) {
+        if (err instanceof StoreUnavailable) return false;
+        seldom(this.#options.log).say(
+          "warn",
+          { err, task: taskName(id) },
+          "a refused task could not be ended",
+        );
+      }
+      this.#ids.delete(id);
+    }
+    return true;
+  }
+
+  async #withdraw(id: TaskId): Promise<void> {
+    const { store, clock } = this.#options;
+    const view = await store.read(id);
+    if (view === undefined || view.outcome !== undefined) return;
+    const outcome: Outcome = { kind: "cancelled", endedAt: clock(), reason: REASON };
+    await store.end(view.task, outcome);
+  }
+}
