@@ -268,24 +268,26 @@ function closeServer(server: Server): Promise<void> {
 
 /** Connections may come faster than they are taken. */
 const TAKING_MS = 1_000;
+/** A client may be connected by its own system before the listener is told: on a busy machine, or over a network, some time later. */
+const QUIET_MS = 50;
 
 /**
  * Settles when the connections have been taken that clients have made already: the system breaks those that still wait when a
  * listener closes. Node takes one in each turn of its loop.
  */
 async function untilTaken(servers: readonly Server[]): Promise<void> {
-  let taken = 0;
+  let isQuiet: boolean;
   const take = () => {
-    taken += 1;
+    isQuiet = false;
   };
   for (const server of servers) server.on("connection", take);
   const deadline = performance.now() + TAKING_MS;
-  // The turn that has begun may have looked for connections before.
-  await setImmediate();
-  for (let before = -1; before < taken && performance.now() < deadline; ) {
-    before = taken;
+  do {
+    isQuiet = true;
+    await sleep(QUIET_MS);
+    // The turn that the timer ends has not looked for connections yet.
     await setImmediate();
-  }
+  } while (!isQuiet && performance.now() < deadline);
   for (const server of servers) server.off("connection", take);
 }
 

@@ -1,4 +1,5 @@
-import { connect, type Socket } from "node:net";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { Poller } from "../support/draining.ts";
 import { gatewayFor } from "../support/gateway.ts";
@@ -13,14 +14,20 @@ test("whoever was connected when a gateway begins to stop is answered, also wher
   t.onTestFinished(() => server.close());
   const { gateway } = await gatewayFor({ upstream: server.url });
   const { hostname, port } = new URL(gateway.url);
-  const sockets = Array.from({ length: CONNECTIONS }, () => connect(Number(port), hostname));
-  const answers = sockets.map(answerOn);
-  // The system has connected them by then; nobody has taken the connections.
-  await new Promise<void>((resolve) => process.nextTick(resolve));
+  const connected = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const crowd = new Worker(CROWD, {
+    eval: true,
+    workerData: { hostname, port: Number(port), count: CONNECTIONS, connected },
+  });
+  t.onTestFinished(async () => void (await crowd.terminate()));
+  const heads = once(crowd, "message");
+  await once(crowd, "online");
+  // Nobody takes a connection meanwhile.
+  for (let count = 0; count < CONNECTIONS; count = Atomics.load(connected, 0))
+    Atomics.wait(connected, 0, count);
 
   await gateway.close();
-  const heads = (await Promise.all(answers)).map((answer) => answer.split("\r\n", 1)[0]);
-  expect(heads).toEqual(sockets.map(() => "HTTP/1.1 404 Not Found"));
+  expect(await heads).toEqual([Array(CONNECTIONS).fill("HTTP/1.1 404 Not Found")]);
 });
 
 test("an answer that a client is still reading when a gateway begins to stop is read to its end", async (t) => {
@@ -41,16 +48,27 @@ test("an answer that a client is still reading when a gateway begins to stop is 
   await others.over;
 });
 
-/** What is answered to a request, or the code of the error. */
-function answerOn(socket: Socket): Promise<string> {
-  return new Promise((resolve) => {
+/** Connects and asks in a thread of its own, counts who is connected, and tells the first line of every answer, or the error. */
+const CROWD = `
+const { connect } = require("node:net");
+const { parentPort, workerData } = require("node:worker_threads");
+const { hostname, port, count, connected } = workerData;
+const answerOn = (socket) =>
+  new Promise((resolve) => {
     let answer = "";
-    socket.setEncoding("utf8").on("data", (text: string) => {
-      answer += text;
-    });
     socket
-      .on("error", ({ code }: NodeJS.ErrnoException) => resolve(code ?? ""))
-      .on("close", () => resolve(answer));
-    socket.write("GET /none HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+      .setEncoding("utf8")
+      .on("connect", () => {
+        Atomics.add(connected, 0, 1);
+        Atomics.notify(connected, 0);
+      })
+      .on("data", (text) => {
+        answer += text;
+      })
+      .on("error", ({ code }) => resolve(code))
+      .on("close", () => resolve(answer.split("\\r\\n", 1)[0]))
+      .write("GET /none HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n");
   });
-}
+Promise.all(Array.from({ length: count }, () => answerOn(connect(port, hostname)))).then((heads) =>
+  parentPort.postMessage(heads),
+);`;
