@@ -161,7 +161,7 @@ describe("numbers and texts that JSON knows and others do not", () => {
     );
     expect(answer.message).toMatchObject({ id: 9, result: { content: [{ text: "done" }] } });
     const { message } = await server.arrival("tools/call", 2);
-    expect(message.params?.arguments).toEqual(JSON.parse(JSON.stringify(JSON.parse(args))));
+    expect(message.params?.arguments).toEqual(JSON.parse(args));
   });
 });
 
