@@ -98,7 +98,7 @@ export const upstreamSection = section({
   ),
   startTimeout: setting(
     duration(),
-    "How long the server may take to start and to answer `initialize`.",
+    "How long the server may take to start and to answer `initialize`, and how long it may say nothing of a list, a completion or a prompt that it was asked for.",
     upstreamDefaults.startTimeout,
   ),
 }).meta({

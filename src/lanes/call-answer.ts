@@ -12,6 +12,8 @@ import { toFollow } from "./share.ts";
 export interface Conduct {
   readonly policy: ToolPolicy;
   readonly mayBecomeTask: boolean;
+  /** How long the server may say nothing of a request that it has, unless it waits for the user. Absent: as long as the call may run. */
+  readonly maxSilenceMs?: number;
   /** Adds what only a complete result of this method has. */
   readonly finish: (result: JsonObject) => JsonObject;
 }

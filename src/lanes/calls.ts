@@ -12,6 +12,7 @@ import type { CallListener } from "../tasks/call-listener.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import { isOurState, type RequestIdentity } from "../tasks/held.ts";
 import { readInputResponses } from "../tasks/input.ts";
+import { endWhenSilent } from "../tasks/silent-call.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import type { ToolCatalogue } from "../upstreams/catalogue.ts";
@@ -80,6 +81,7 @@ export const getPrompt: Lane = (exchange) => {
   return conduct(exchange, {
     policy: exchange.route.config.tasks,
     mayBecomeTask: false,
+    maxSilenceMs: exchange.route.config.upstream.startTimeoutMs,
     finish: (result) => result,
   });
 };
@@ -117,6 +119,10 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   }
   if (route.stopping.aborted) throw rpc.stopping();
   const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
+  if (how.maxSilenceMs !== undefined) {
+    const unheard = `the server did not answer ${method} within ${how.maxSilenceMs} ms (startTimeout)`;
+    endWhenSilent(call, how.maxSilenceMs, unheard);
+  }
   if (how.mayBecomeTask) call.listen({ onEnd: takeTask(exchange) });
   if (how.mayBecomeTask && how.policy.mode === "always") {
     // The record comes before the call: what cannot be kept is not begun.

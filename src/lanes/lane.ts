@@ -166,6 +166,7 @@ export function ownHeaders({ headers, route }: Pick<Exchange, "headers" | "route
 export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
   return {
     caller: caller.key,
+    isIdentified: caller.isIdentified ?? false,
     headers: caller.headers,
     capabilities: legacyCapabilities(envelope.capabilities),
   };

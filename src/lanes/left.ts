@@ -6,7 +6,7 @@ import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { forward, forwardDiscover } from "./forward.ts";
 import { type Asked, partyOf, senderOf, waiterOf } from "./lane.ts";
-import { MAX_SUBJECTS } from "./listen.ts";
+import { MAX_SUBJECTS } from "./share.ts";
 
 /**
  * Whether a request is left to a server that speaks 2026-07-28 itself: all are, but for what has to do with tasks. A server

@@ -10,11 +10,10 @@ import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta, waiterOf } from "./lane.ts";
+import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta } from "./lane.ts";
 import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
+import { lookedUp, MAX_SUBJECTS } from "./share.ts";
 
-/** How much one stream may be about. */
-export const MAX_SUBJECTS = 1_000;
 /**
  * How long a task that was there may be missing before its stream ends: longer than it takes a gateway to notice that the store has lost
  * what runs in it, which is a third of `store.lease`.
@@ -206,16 +205,13 @@ async function followTasks(
     clearTimeout(late);
     wake();
   });
-  const found: string[] = [];
+  const there = await lookedUp(exchange, taskIds ?? []);
   for (const id of taskIds ?? []) {
-    if ((await route.engine.seek(id, claimant, waiterOf(exchange))) === undefined) stop(id);
-    else {
-      dirty.add(id);
-      found.push(id);
-    }
+    if (there.has(id)) dirty.add(id);
+    else stop(id);
   }
   return {
-    found,
+    found: [...there],
     tell: async (to) => {
       while (!ended.aborted) {
         for (const id of [...dirty]) {

@@ -8,6 +8,9 @@ import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf, waiterOf } fr
 
 /** What a request takes of the share of its caller, of its route and of all together. */
 
+/** How much one subscription may be about. */
+export const MAX_SUBJECTS = 1_000;
+
 type Sharer = Pick<Exchange, "caller" | "route">;
 
 /**
@@ -21,7 +24,7 @@ export function admitted(
 ): Promise<void> | undefined {
   if (Array.isArray(message)) return admittedTogether(sharer, message);
   const rated = rateOf(message);
-  return rated && sharer.route.quotas.pass(rated, partyOf(sharer), sharer.reply);
+  return rated && sharer.route.quotas.pass(rated, partyOf(sharer), sharer.reply, weightOf(message));
 }
 
 function admittedTogether(
@@ -30,7 +33,9 @@ function admittedTogether(
 ): Promise<void> | undefined {
   const { quotas } = sharer.route;
   const pass = (rated: Rated): Promise<void> | undefined => {
-    const count = messages.filter((message) => rateOf(message) === rated).length;
+    const count = messages
+      .filter((message) => rateOf(message) === rated)
+      .reduce<number>((sum, message) => sum + weightOf(message), 0);
     return count === 0 ? undefined : quotas.pass(rated, partyOf(sharer), sharer.reply, count);
   };
   const calls = pass("calls");
@@ -40,7 +45,21 @@ function admittedTogether(
 function rateOf(message: unknown): Rated | undefined {
   const method = isObject(message) ? message.method : undefined;
   if (method === "tools/call") return "calls";
-  return typeof method === "string" && method.startsWith("tasks/") ? "polls" : undefined;
+  if (typeof method !== "string") return undefined;
+  const isAboutTasks = method.startsWith("tasks/") || taskIdsOf(message).length > 0;
+  return isAboutTasks ? "polls" : undefined;
+}
+
+/** A subscription looks every one of its tasks up, as so many polls would. */
+function weightOf(message: unknown): number {
+  return Math.max(1, Math.min(taskIdsOf(message).length, MAX_SUBJECTS));
+}
+
+/** The tasks that a `subscriptions/listen` is about; of any other message: none. */
+function taskIdsOf(message: unknown): readonly unknown[] {
+  if (!isObject(message) || message.method !== "subscriptions/listen" || !isObject(message.params)) return [];
+  const { notifications } = message.params;
+  return isObject(notifications) && Array.isArray(notifications.taskIds) ? notifications.taskIds : [];
 }
 
 /**
@@ -100,6 +119,27 @@ export async function polled(
   );
   pace.told(id, claimant, intervalOf(view, engine.now()));
   return view;
+}
+
+/**
+ * Looks up the tasks that a subscription is about, none of them more often than it may be polled. Returns those that there are.
+ * @throws RpcError, HTTP 429, when too many polls wait because they are too fast
+ */
+export async function lookedUp(
+  exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { engine, pace } = exchange.route;
+  const claimant = claimantOf(exchange);
+  const found = new Set<string>();
+  await Promise.all(ids.map((id) => pace.turn(id, claimant, exchange.reply)));
+  for (const id of ids) {
+    const view = await engine.seek(id, claimant, waiterOf(exchange));
+    if (view === undefined) continue;
+    pace.told(id, claimant, intervalOf(view, engine.now()));
+    found.add(id);
+  }
+  return found;
 }
 
 /** A task that its client is about to be told of, with how soon it is to ask again: so that it keeps within the rates, and finds somebody. */

@@ -99,13 +99,14 @@ export class Rates {
     if (tightest !== undefined && !this.#hasRoom(party))
       throw tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
     if (tightest !== undefined && delayMs > patienceMs) {
-      if (isLenient) return this.#wait(party, waiter, patienceMs);
+      if (isLenient) return this.#wait(party, waiter, { ms: patienceMs, count });
       const refusal = tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
       // Not all for as long: they would come back together, again and again.
-      return this.#wait(party, waiter, Math.ceil(patienceMs * (1 - Math.random() / 2)), refusal);
+      const ms = Math.ceil(patienceMs * (1 - Math.random() / 2));
+      return this.#wait(party, waiter, { ms, count, refusal });
     }
     for (const bucket of buckets) bucket.take(count, now);
-    return tightest && this.#wait(party, waiter, delayMs);
+    return tightest && this.#wait(party, waiter, { ms: delayMs, count });
   }
 
   #bucket(scope: Scope, key: string, rate: RateLimit, now: number): Bucket {
@@ -121,19 +122,26 @@ export class Rates {
     return this.#waiting.of(EVERYBODY) < max.total && this.#waiting.of(waitingAs(caller)) < max.perCaller;
   }
 
-  /** @param refusal what comes of it; absent: the request is let through */
-  async #wait({ caller }: Party, { gone }: Waiter, ms: number, refusal?: RpcError): Promise<void> {
+  async #wait({ caller }: Party, { gone }: Waiter, { ms, count, refusal }: Waiting): Promise<void> {
     const keys = [EVERYBODY, waitingAs(caller)];
-    for (const key of keys) this.#waiting.add(key, 1);
+    for (const key of keys) this.#waiting.add(key, count);
     try {
       await sleep(ms, undefined, { signal: gone }).catch(() => {});
     } finally {
-      for (const key of keys) this.#waiting.add(key, -1);
+      for (const key of keys) this.#waiting.add(key, -count);
     }
     // Nothing is to be begun for a client that has gone. Nobody hears of it.
     if (gone.aborted) throw rpc.internal("The client has gone");
     if (refusal !== undefined) throw refusal;
   }
+}
+
+interface Waiting {
+  readonly ms: number;
+  /** How many requests wait together. */
+  readonly count: number;
+  /** What comes of it; absent: they are let through. */
+  readonly refusal?: RpcError;
 }
 
 const EVERYBODY = "";

@@ -81,9 +81,13 @@ function expecting(slots: Slots): CallOptions["slots"] {
 }
 
 /** Where the call gets its session from, as it did before. */
-function leaseOf({ caller }: TaskRecord, recipe: CallRecipe, upstream: Upstream): CallOptions["lease"] {
+function leaseOf(
+  { caller, isListed = false }: TaskRecord,
+  recipe: CallRecipe,
+  upstream: Upstream,
+): CallOptions["lease"] {
   const { headers, capabilities = {}, joined, isModern } = recipe;
-  const owner = { caller, headers, capabilities };
+  const owner = { caller, isIdentified: isListed, headers, capabilities };
   if (joined !== undefined) return async (holder) => upstream.join({ ...joined, headers }, holder);
   if (!isModern) return (holder, over) => upstream.lease(owner, holder, over);
   return async (holder: SessionHolder): Promise<Lease> => {

@@ -1,9 +1,9 @@
+import { Silence } from "../ops/silence.ts";
 import { isTransportError } from "../protocol/errors.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { ToolCatalogue } from "./catalogue.ts";
 import type { ServerDescription } from "./description.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
-import { inTime } from "./in-time.ts";
 import type { RequestListener, Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 
@@ -233,14 +233,30 @@ interface Question {
   readonly ms: number;
 }
 
-function answerInTime(session: Session, { method, params, how, ms }: Question): Promise<JsonRpcResponse> {
-  const request = session.request(method, params, how);
-  return inTime(ms, request.response, () => {
+/** The answer, unless the server says nothing for so long. */
+async function answerInTime(
+  session: Session,
+  { method, params, how, ms }: Question,
+): Promise<JsonRpcResponse> {
+  let refuse = (_: UpstreamFailure) => {};
+  const refused = new Promise<never>((_, reject) => {
+    refuse = reject;
+  });
+  const silence = new Silence(ms, () => {
     request.cancel("timed out");
     const late = `The server did not answer ${method} within ${ms} ms (startTimeout)`;
     const hint = "if it mixes up its sessions, it needs sessions: single";
-    return new UpstreamFailure(`${late} (${hint})`, { mayHaveRun: true });
+    refuse(new UpstreamFailure(`${late} (${hint})`, { mayHaveRun: true }));
   });
+  const request = session.request(method, params, { ...how, onProgress: () => silence.heard() });
+  silence.listen();
+  try {
+    return await Promise.race([request.response, refused]);
+  } finally {
+    silence.stop();
+    // It may still come, or fail to: nobody waits for it.
+    request.response.catch(() => {});
+  }
 }
 
 /** Servers say with 404 that they do not know a session, and some with 400 (2025-11-25, Transports §Session Management). */

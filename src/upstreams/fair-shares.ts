@@ -11,6 +11,13 @@ export interface FairSharesOptions {
 /** So many uses of one caller may wait: each of them is a request that somebody has open. */
 const MAX_WAITING = 1_000;
 
+/** Who wants to use a session. */
+export interface Sharer {
+  readonly caller: string;
+  /** Whether the caller is told apart from others. */
+  readonly isIdentified: boolean;
+}
+
 interface Caller {
   used: number;
   readonly waiting: WaitingLine<void, () => void>;
@@ -19,7 +26,9 @@ interface Caller {
 /**
  * Who may use the sessions that a server may have. Calls never have all of them: one is kept for lists, unless there is only one. A caller
  * takes another session for calls only while at least half as many as it has are left to others. Whoever waits is served in turns, one
- * caller after the other, however many calls each of them has. Serving one takes time linear in `max` at the most.
+ * caller after the other, however many calls each of them has. Callers that are not told apart are one of them, and may have all until
+ * somebody comes who is told apart: a share would only slow the users of a gateway that knows none. Serving one takes time linear in
+ * `max` at the most.
  */
 export class FairShares {
   readonly #max: number;
@@ -28,6 +37,8 @@ export class FairShares {
   /** Those that wait, in the order in which it is their turn. */
   readonly #turns = new Set<string>();
   #used = 0;
+  /** Whether anybody has come who is told apart from others. */
+  #knowsOthers = false;
   #isClosed = false;
 
   constructor({ max, setting }: FairSharesOptions) {
@@ -39,11 +50,12 @@ export class FairShares {
    * The right to use one more session for a call, as soon as it is the caller's turn. Returns how to give it back.
    * @throws UpstreamFailure when the caller loses patience, or has too many waiting
    */
-  async take(caller: string, patience: Patience = {}): Promise<() => void> {
+  async take({ caller, isIdentified }: Sharer, patience: Patience = {}): Promise<() => void> {
     if (this.#isClosed) throw stopping();
     if (patience.signal?.aborted) throw patience.signal.reason;
     const own = this.#callers.get(caller) ?? { used: 0, waiting: new WaitingLine<void, () => void>() };
     this.#callers.set(caller, own);
+    this.#knowsOthers ||= isIdentified;
     if (own.waiting.size === 0 && this.#mayTake(own)) return this.#give(caller, own);
     if (own.waiting.size >= MAX_WAITING) throw full(this.#setting, "too many wait for one");
     this.#turns.add(caller);
@@ -63,7 +75,7 @@ export class FairShares {
 
   #mayTake({ used }: Caller): boolean {
     const free = this.#max - this.#used;
-    return free > 0 && used <= 2 * (free - 1);
+    return free > 0 && (!this.#knowsOthers || used <= 2 * (free - 1));
   }
 
   #give(caller: string, own: Caller): () => void {

@@ -5,7 +5,7 @@ import type { BerthWait } from "./berths.ts";
 import { ControlSession } from "./control.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { slowToStart } from "./failure.ts";
-import { FairShares } from "./fair-shares.ts";
+import { FairShares, type Sharer } from "./fair-shares.ts";
 import { inTime } from "./in-time.ts";
 import type { MessagePaths } from "./message-paths.ts";
 import type { ModernServer } from "./modern-server.ts";
@@ -21,6 +21,8 @@ import { Wires, type WiresOptions } from "./wires.ts";
 /** For whom a session is: no two callers, credentials or declarations ever share one. */
 export interface SessionOwner {
   readonly caller: string;
+  /** Whether the caller is told apart from others. Absent: no. */
+  readonly isIdentified?: boolean;
   /** The caller's own headers that are passed on. */
   readonly headers: Readonly<Record<string, string>>;
   /** As declared to the server; equal declarations are equal objects. */
@@ -147,7 +149,7 @@ export class Upstream {
    */
   async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
     // A call that waits for its share is not at the server yet.
-    const giveBack = await this.#shares?.take(owner.caller, { signal });
+    const giveBack = await this.#shares?.take(sharerOf(owner), { signal });
     const use = this.use();
     const over = () => {
       use();
@@ -375,6 +377,10 @@ function released(lease: Lease, over: () => void): Lease {
 
 function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
   return !isBusy && !isListenedTo;
+}
+
+function sharerOf({ caller, isIdentified = false }: SessionOwner): Sharer {
+  return { caller, isIdentified };
 }
 
 /** Equal owners have equal keys. Credentials are part of it, so it is for maps and never for logs. */

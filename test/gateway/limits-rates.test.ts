@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import type { ScopeLimits } from "../../src/config/config.ts";
 import { byName, LegacyWire } from "../support/legacy-wire.ts";
+import { listen } from "../support/listening.ts";
 import type { Answer } from "../support/modern-client.ts";
 import { count, gate, type StorySettings, story } from "../support/story.ts";
 import { talks } from "./paired/talks.ts";
@@ -122,6 +123,40 @@ test("where none may wait, polls beyond the rate are refused, and calls are not"
   for (const answer of await Promise.all([...refused, ada.send("tasks/update", { taskId })]))
     expect(answer).toMatchObject(tooFast("limits.perCaller.polls", "10/h"));
   await ada.callTool("t");
+});
+
+test("a subscription counts as a poll of each of its tasks, and as none without tasks", async () => {
+  const perCaller = { polls: { count: 50, perMs: AN_HOUR_MS } };
+  const { client } = await story(
+    { "tools/call": () => undefined },
+    { identify: byName, limits: { perCaller, maxWaitMs: 0 }, policy: { mode: "always" } },
+  );
+  const ada = client(ADA);
+  const { taskId } = await ada.callTool("t");
+  // A fifth of the rate may come at once: ten.
+  const nine = [taskId, ...Array.from({ length: 8 }, (_, at) => `none-${at}`)];
+  const subscribe = (taskIds: readonly string[]) =>
+    ada.send("subscriptions/listen", { notifications: { taskIds } });
+  expect((await listen(ada, { taskIds: nine }).next()).params.notifications).toEqual({ taskIds: [taskId] });
+  await listen(ada, { toolsListChanged: true }).next();
+  expect(await subscribe([taskId, "none"])).toMatchObject(tooFast("limits.perCaller.polls", "50/h"));
+  await ada.task(taskId);
+  expect(await subscribe([taskId])).toMatchObject(tooFast("limits.perCaller.polls", "50/h"));
+  expect((await listen(client(BOB), { taskIds: [taskId] }).next()).params.notifications).toEqual({
+    taskIds: [],
+  });
+});
+
+test("a subscription to more tasks than the rate allows waits, and is not refused", async () => {
+  const perCaller = { polls: { count: 10, perMs: AN_HOUR_MS } };
+  const { client } = await story(
+    { "tools/call": () => undefined },
+    { identify: byName, limits: { perCaller, maxWaitMs: 1_000 }, policy: { mode: "always" } },
+  );
+  const ada = client(ADA);
+  const { taskId } = await ada.callTool("t");
+  const taskIds = [taskId, ...Array.from({ length: 20 }, (_, at) => `none-${at}`)];
+  expect((await listen(ada, { taskIds }).next()).params.notifications).toEqual({ taskIds: [taskId] });
 });
 
 test("polls beyond the rate wait, and none is refused, in every generation", async () => {

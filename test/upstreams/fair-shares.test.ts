@@ -6,8 +6,8 @@ function shares(max: number) {
   const fair = new FairShares({ max, setting: `maxSessions: ${max}` });
   const served: string[] = [];
   const backs: (() => void)[] = [];
-  const take = (caller: string, signal?: AbortSignal) =>
-    fair.take(caller, { signal }).then((back) => {
+  const take = (caller: string, signal?: AbortSignal, isIdentified = true) =>
+    fair.take({ caller, isIdentified }, { signal }).then((back) => {
       served.push(caller);
       backs.push(back);
     });
@@ -34,6 +34,19 @@ test.each([
     expect(served.filter((caller) => caller === "bob")).toHaveLength(bob);
   },
 );
+
+test("callers that are not told apart have all sessions for calls, until somebody comes who is", async () => {
+  const { served, backs, take } = shares(8);
+  for (let count = 0; count < 10; count += 1) take("anybody", undefined, false).catch(() => {});
+  await turns();
+  expect(served).toHaveLength(7);
+  take("ada").catch(() => {});
+  for (let count = 0; count < 3; count += 1) {
+    backs[count]?.();
+    await turns();
+  }
+  expect(served.slice(7)).toEqual(["ada"]);
+});
 
 test("those who wait are served in turns, however many calls one of them has", async () => {
   const { served, backs, take } = shares(2);
