@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { steadyNow } from "../ops/clock.ts";
 import type { Backend, ListEntry } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
+import { recipeCell, recipeOf } from "./recipe-cell.ts";
 import { Replicas } from "./replicas.ts";
 import { listEntry, readPage } from "./task-list.ts";
 import {
@@ -209,7 +210,7 @@ export class CellStore implements TaskStore {
 
   async recipe(id: TaskId): Promise<CallRecipe | undefined> {
     const [recipe] = await this.#backend.getMany([recipeKey(id)]);
-    return recipe as CallRecipe | undefined;
+    return recipe === undefined ? undefined : recipeOf(recipe as CallRecipe);
   }
 
   async tell(task: TaskRecord): Promise<void> {
@@ -256,7 +257,7 @@ export class CellStore implements TaskStore {
     await Promise.all([
       ...(recipe === undefined
         ? []
-        : [this.#backend.set(recipeKey(record.id), recipe, keyTtlMs(2 * lifetime))]),
+        : [this.#backend.set(recipeKey(record.id), recipeCell(recipe), keyTtlMs(2 * lifetime))]),
       this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries),
     ]);
   }

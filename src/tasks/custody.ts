@@ -1,7 +1,9 @@
 import type { Logger } from "pino";
 import { type Audit, taskName } from "../ops/audit.ts";
-import type { Nudge, TaskId, TaskStore } from "../stores/task-store.ts";
+import { recipeBytes } from "../stores/recipe-cell.ts";
+import type { CallRecipe, Nudge, TaskId, TaskRecord, TaskStore } from "../stores/task-store.ts";
 import { LiveTask, type LiveTaskOptions } from "./live.ts";
+import { asSent } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface CustodyOptions {
@@ -10,7 +12,8 @@ export interface CustodyOptions {
   readonly clock: () => number;
   readonly unwritten: Unwritten;
   readonly audit?: Audit | undefined;
-  readonly onStored?: LiveTaskOptions["onStored"];
+  /** Bytes were stored; for as long as the result stays, unless it is said otherwise. */
+  readonly onStored?: (task: TaskRecord, bytes: number, keptForMs?: number) => void;
 }
 
 const STOPPED =
@@ -37,7 +40,14 @@ export class Custody {
   take(
     task: Pick<LiveTaskOptions, "call" | "record" | "recipe" | "isRecipeKept" | "maxResultBytes">,
   ): LiveTask {
-    const live = new LiveTask({ ...this.#options, ...task });
+    const { onStored } = this.#options;
+    // As long as the store keeps it.
+    const onRecipeStored = (record: TaskRecord, recipe: CallRecipe) =>
+      onStored?.(record, recipeBytes(recipe), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
+    const live = new LiveTask({ ...this.#options, ...task, onRecipeStored });
+    const { record, recipe } = task;
+    if (task.isRecipeKept && recipe !== undefined)
+      onRecipeStored(record, record.isUnsent ? recipe : asSent(recipe));
     const { id } = live.record;
     this.#live.set(id, live);
     // The recipe stays until the outcome is written, which may be long after the call has ended.

@@ -3,8 +3,6 @@ import type { Audit } from "../ops/audit.ts";
 import { steadyNow } from "../ops/clock.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
-import type { Party } from "../quotas/party.ts";
-import type { Quotas } from "../quotas/quotas.ts";
 import {
   type InputAnswer,
   isOwnedBy,
@@ -17,6 +15,7 @@ import {
   type TaskView,
 } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
+import { counting, type TaskQuotas } from "./counted.ts";
 import { Creations, onlyUnavailable } from "./creations.ts";
 import { Custody } from "./custody.ts";
 import { checkAnswer } from "./input.ts";
@@ -49,7 +48,7 @@ export interface TaskEngineOptions {
   /** Absent: nobody wants to know. */
   readonly audit?: Audit | undefined;
   /** Where is counted what is stored, and which tasks are taken over. Absent: nowhere. */
-  readonly quotas?: Pick<Quotas, "add" | "noteStored">;
+  readonly quotas?: TaskQuotas;
 }
 
 const MAX_UNWRITTEN_BYTES = 268_435_456;
@@ -75,15 +74,14 @@ export class TaskEngine {
     this.#storeWait = new StoreWait({ maxWaitMs });
     this.#store = store;
     this.#clock = clock;
-    const onStored = (task: TaskRecord, bytes: number) =>
-      quotas?.noteStored(ownerOf(task), bytes, task.terms.ttlMs);
+    const counted = counting(quotas);
     this.#custody = new Custody({
       store,
       log,
       clock,
       audit,
-      onStored,
-      unwritten: new Unwritten({ maxBytes }),
+      onStored: counted.onStored,
+      unwritten: new Unwritten({ maxBytes, onWaiting: counted.onWaiting }),
     });
     this.#creations = new Creations({
       store,
@@ -94,14 +92,13 @@ export class TaskEngine {
       storeWait: this.#storeWait,
     });
     const isExpected = (id: TaskId) => this.#creations.has(id);
-    const onAdopted = (task: TaskRecord) => quotas?.add("tasks", ownerOf(task));
     this.#orphans = new Orphans({
       store,
       log,
       clock,
       revive,
       audit,
-      onAdopted,
+      counted,
       isExpected,
       custody: this.#custody,
     });
@@ -302,11 +299,6 @@ export class TaskEngine {
     // What stands counts, should two answers have come at the same time. It is there by now, and is looked for again.
     await this.#custody.get(task.id)?.look().catch(onlyUnavailable);
   }
-}
-
-/** Tasks of callers that are told apart can be listed. */
-function ownerOf({ route, caller, isListed = false }: TaskRecord): Party {
-  return { route, caller, isIdentified: isListed };
 }
 
 function isOf(view: TaskView | undefined, claimant: Claimant): view is TaskView {

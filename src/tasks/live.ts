@@ -34,6 +34,7 @@ export interface LiveTaskOptions {
   readonly audit?: Audit | undefined;
   /** Called with an outcome that is stored now, and how many bytes it has. */
   readonly onStored?: ((task: TaskRecord, bytes: number) => void) | undefined;
+  readonly onRecipeStored?: ((task: TaskRecord, recipe: CallRecipe) => void) | undefined;
 }
 
 /** Progress is told as it comes, but not written more often than this. */
@@ -149,6 +150,7 @@ export class LiveTask {
       };
       this.#record = await store.update(this.#record, change);
       this.#isRecipeKept ||= change.recipe !== undefined;
+      if (change.recipe !== undefined) this.#options.onRecipeStored?.(this.#record, change.recipe);
     });
   }
 
@@ -322,7 +324,7 @@ export class LiveTask {
         const standing = await store.end(this.#record, outcome);
         if (isSame(standing, outcome)) this.#stands(outcome);
       } catch (error) {
-        giveBack ??= unwritten.keep(sizeOf(outcome));
+        giveBack ??= unwritten.keep(sizeOf(outcome), this.#record);
         if (isTooLong(error)) outcome = tooLong(clock());
         else if (giveBack === undefined) outcome = noRoom(clock());
         else throw error;

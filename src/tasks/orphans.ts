@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { type Audit, taskName } from "../ops/audit.ts";
 import { seldom } from "../ops/seldom.ts";
+import type { HeldBytes, SharedBytes } from "../quotas/bytes.ts";
 import {
   type CallRecipe,
   MAX_TURNS,
@@ -13,6 +14,7 @@ import {
   type TaskView,
 } from "../stores/task-store.ts";
 import type { Call } from "./call.ts";
+import type { Counting } from "./counted.ts";
 import type { Custody } from "./custody.ts";
 import { isSame } from "./outcome.ts";
 
@@ -24,9 +26,13 @@ export interface Revived {
 
 /**
  * Makes the call of a task whose gateway has died, to be sent, picked up or sent again as the record and the recipe allow.
- * `undefined`: nothing can be done about it; `"elsewhere"`: not by this gateway, or not now.
+ * `undefined`: nothing can be done about it; `"elsewhere"`: not by this gateway, or not now. `held`: the memory that the recipe takes.
  */
-export type Revive = (task: TaskRecord, recipe: CallRecipe | undefined) => Revived | "elsewhere" | undefined;
+export type Revive = (
+  task: TaskRecord,
+  recipe: CallRecipe | undefined,
+  held?: SharedBytes,
+) => Revived | "elsewhere" | undefined;
 
 export interface OrphansOptions {
   readonly store: TaskStore;
@@ -37,13 +43,16 @@ export interface OrphansOptions {
   readonly audit?: Audit | undefined;
   /** Whether this process knows what becomes of a task though its call does not run here: it is being created, or was refused. */
   readonly isExpected?: (id: TaskId) => boolean;
-  /** A task is taken over. Returns what to call when it has ended here. */
-  readonly onAdopted?: (task: TaskRecord) => (() => void) | undefined;
+  /** Absent: nothing is counted. */
+  readonly counted?: Pick<Counting, "onAdopted" | "hasRoom" | "hold"> | undefined;
 }
 
 /** More than these one after the other are not the tasks' fault. */
 const MAX_FAILURES = 10;
 const GONE: Partial<TaskView> = {};
+
+const NO_ROOM =
+  "there is no memory to take over a call that waits (limits.total.bytes, limits.perCaller.bytes); it is looked at again later";
 
 const LOST =
   "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
@@ -134,14 +143,32 @@ export class Orphans {
   }
 
   async #adopt(seen: TaskView): Promise<TaskView> {
-    const { store, custody, revive, log, audit } = this.#options;
+    const { store, counted, log } = this.#options;
     const { id } = seen.task;
     // It may have ended, or have been adopted, since it was seen.
     const view = (await store.read(id)) ?? seen;
     const { task, outcome } = view;
     if (outcome !== undefined || !(await this.#isOrphan(task))) return view;
-    const recipe = await store.recipe(id);
-    const revived = revive(task, recipe);
+    // Of a store full of calls that wait no more is read than there is room for. The others are looked at again with the next sweep.
+    const hasRoom = !task.isUnsent || counted?.hasRoom(task) !== false;
+    const recipe = hasRoom ? await store.recipe(id) : undefined;
+    const held = hasRoom ? counted?.hold(task, recipe) : "full";
+    if (held === "full") {
+      seldom(log).say("warn", { task: taskName(id) }, NO_ROOM);
+      return view;
+    }
+    return this.#goOn(view, recipe, held).finally(() => held?.release());
+  }
+
+  async #goOn(
+    view: TaskView,
+    recipe: CallRecipe | undefined,
+    held: HeldBytes | undefined,
+  ): Promise<TaskView> {
+    const { store, custody, revive, log, audit } = this.#options;
+    const { task } = view;
+    const { id } = task;
+    const revived = revive(task, recipe, held);
     if (revived === "elsewhere") return view;
     if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(task);
     const record = await store.adopt(task, task.isUnsent);
@@ -153,7 +180,7 @@ export class Orphans {
     const { call, maxResultBytes } = revived;
     const isRecipeKept = recipe !== undefined;
     const live = custody.take({ call, record, recipe, isRecipeKept, maxResultBytes });
-    void live.ended.finally(this.#options.onAdopted?.(record));
+    void live.ended.finally(this.#options.counted?.onAdopted(record));
     call.start();
     // What was answered meanwhile.
     await live

@@ -24,13 +24,13 @@ const MIN_RUNTIME_MS = 10_000;
 /** How calls are gone on with on these routes: sent if they never were, else picked up, else sent again if they may be. */
 export function reviver(routes: readonly RevivalRoute[], clock: () => number = steadyNow): Revive {
   const byName = new Map(routes.map((route) => [route.config.name, route]));
-  return (task, recipe) => {
+  return (task, recipe, held) => {
     const route = byName.get(task.route);
     // Where there is no room for another call, somebody may have it later, or elsewhere.
     if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
     const options = recipe && howToGoOn(task, recipe, route.upstream, clock());
     if (recipe === undefined || options === undefined) return undefined;
-    const call = new Call({ ...shared(task, recipe, route), ...options });
+    const call = new Call({ ...shared(task, recipe, route), ...options, held });
     return { call, maxResultBytes: route.policy(task.tool).maxResultBytes };
   };
 }

@@ -1,10 +1,18 @@
+import type { TaskRecord } from "../stores/task-store.ts";
+
+export interface UnwrittenOptions {
+  readonly maxBytes: number;
+  /** Counts it with all the rest that is held in memory. Returns how to say that it has gone. Absent: it is counted nowhere else. */
+  readonly onWaiting?: (task: TaskRecord, bytes: number) => (() => void) | undefined;
+}
+
 /** Room for what has ended and could not be written down yet, in bytes, for all tasks of a process. */
 export class Unwritten {
-  readonly #maxBytes: number;
+  readonly #options: UnwrittenOptions;
   #bytes = 0;
 
-  constructor({ maxBytes }: { readonly maxBytes: number }) {
-    this.#maxBytes = maxBytes;
+  constructor(options: UnwrittenOptions) {
+    this.#options = options;
   }
 
   /** How much is kept now. */
@@ -13,13 +21,16 @@ export class Unwritten {
   }
 
   /** Takes room for one outcome. Returns how to give it back, of which only the first time counts; `undefined`: there is not so much. */
-  keep(bytes: number): (() => void) | undefined {
-    if (this.#bytes + bytes > this.#maxBytes) return undefined;
+  keep(bytes: number, task?: TaskRecord): (() => void) | undefined {
+    const { maxBytes, onWaiting } = this.#options;
+    if (this.#bytes + bytes > maxBytes) return undefined;
     this.#bytes += bytes;
+    const forget = task && onWaiting?.(task, bytes);
     let isKept = true;
     return () => {
       if (isKept) this.#bytes -= bytes;
       isKept = false;
+      forget?.();
     };
   }
 }

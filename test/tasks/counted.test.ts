@@ -15,7 +15,7 @@ const RECIPE = { method: "tools/call", params: { name: "t" }, headers: {} };
 test("a task that is taken over has a place while it runs, and its end is stored, both in its caller's name", async () => {
   const memory = new SharedMemory();
   onTestFinished(() => memory.close());
-  const quotas = new Quotas({ total: {}, perRoute: {}, perCaller: { tasks: 1, storedBytes: 10 } });
+  const quotas = new Quotas({ total: {}, perRoute: {}, perCaller: { tasks: 1, storedBytes: 20 } });
   const [dead, alive] = [await memory.replica(), await memory.replica()];
   const calls: Call[] = [];
   const revive = () => {
