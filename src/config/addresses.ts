@@ -9,7 +9,8 @@ const HOST_NAME =
 /** The name of a server: it is part of paths, log lines and metrics. */
 export function serverName() {
   const expected = "must be a name of up to 64 letters, digits, dots, dashes and underscores";
-  return z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, { error: expected });
+  // Without a flag, which the JSON Schema would lose.
+  return z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, { error: expected });
 }
 
 /** Where a server is mounted. */

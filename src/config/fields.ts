@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
+import { durationPattern, orReference, parseDuration, parseSize, sizePattern } from "./units.ts";
 
 /**
  * The kinds of settings. Every message says only what was expected: what was given is added where problems are
@@ -70,7 +70,13 @@ export function integer(min: number, max: number) {
       context.addIssue({ code: "custom", message: `must be ${range}` });
       return z.NEVER;
     })
-    .meta({ values: range, type: ["integer", "string"], minimum: min, maximum: max });
+    .meta({
+      values: range,
+      type: ["integer", "string"],
+      minimum: min,
+      maximum: max,
+      pattern: orReference("[0-9]+"),
+    });
 }
 
 /** Yes or no; their texts are taken too, since that is what `${RETRY}` becomes. */
@@ -83,7 +89,7 @@ export function flag() {
       context.addIssue({ code: "custom", message: "must be true or false" });
       return z.NEVER;
     })
-    .meta({ values: "`true`, `false`", type: ["boolean", "string"] });
+    .meta({ values: "`true`, `false`", type: ["boolean", "string"], pattern: orReference("true|false") });
 }
 
 const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };

@@ -1,40 +1,57 @@
-import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Environment } from "./environment.ts";
 import { misuse, misuseOfStdio, sayOfFlag } from "./flag-problems.ts";
-import { type FlagName, type Flags, looksLikeRule, NAME, textsOf } from "./flags.ts";
+import { type FlagName, type Flags, itemsOf, NAME, serverFlags, textsOf } from "./flags.ts";
 import { type Loaded, loadDocument, readConfig } from "./load.ts";
 import { ConfigError, type Problem } from "./problems.ts";
-import { readStdioConfig } from "./stdio.ts";
+import { narrowed, readStdioConfig } from "./stdio.ts";
+import { COMMAND_SETTINGS, COMMAND_TRANSPORT, URL_SETTINGS } from "./upstream-settings.ts";
 
 /**
- * The configuration that flags ask for: a file, or the settings in the flags themselves. They go the way of the file,
- * so that both are judged alike; what is wrong is then said of the flag.
+ * The configuration that flags ask for: a file with what they override of it, or the settings in the flags themselves. They go the way
+ * of the file, so that both are judged alike; what is wrong is then said of the flag.
  * @throws ConfigError
  */
 export function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
-  return configOf(flags, misuse(flags), (document) => readConfig(document, env));
+  return configOf(flags, misuse(flags), {
+    chosen: (document) => document,
+    read: (document) => readConfig(document, env),
+  });
 }
 
 /** The same for `stdio`, with one server. @throws ConfigError */
 export function configOfStdioFlags(flags: Flags, env: Environment): Promise<Loaded> {
-  const read = (document: unknown) => readStdioConfig(document, env, flags.server);
-  return configOf(flags, misuseOfStdio(flags), read);
+  return configOf(flags, misuseOfStdio(flags), {
+    chosen: (document) => narrowed(document, flags.server),
+    read: (document) => readStdioConfig(document, env, flags.server),
+  });
 }
 
-type Read = (document: unknown) => Loaded;
+interface Reading {
+  /** What of a file is used at all. */
+  readonly chosen: (document: unknown) => unknown;
+  readonly read: (document: unknown) => Loaded;
+}
 
-async function configOf(flags: Flags, faults: readonly Problem[], read: Read): Promise<Loaded> {
+async function configOf(
+  flags: Flags,
+  faults: readonly Problem[],
+  { chosen, read }: Reading,
+): Promise<Loaded> {
   if (faults.length > 0 && flags.config !== undefined) throw new ConfigError(faults);
-  if (typeof flags.config === "string") return read(await loadDocument(flags.config));
-  const say = (problem: Problem) => sayOfFlag(problem, flags);
-  const { config, problems, warnings } = judge(documentOf(flags), read);
+  const { document, server } =
+    typeof flags.config === "string"
+      ? overridden(chosen(await loadDocument(flags.config)), flags)
+      : { document: documentOf(flags), server: NAME };
+  const say = (problem: Problem) => sayOfFlag(problem, flags, server);
+  const { config, problems, warnings } = judge(document, read);
   const known = new Set(faults.map(({ path }) => path));
   const all = [...faults, ...problems.map(say).filter(({ path }) => !known.has(path))];
   if (config === undefined || all.length > 0) throw new ConfigError(all, warnings.map(say));
   return { config, warnings: warnings.map(say) };
 }
 
-function judge(document: unknown, read: Read) {
+function judge(document: unknown, read: Reading["read"]) {
   try {
     return { ...read(document), problems: [] };
   } catch (error) {
@@ -45,34 +62,103 @@ function judge(document: unknown, read: Read) {
 
 /** The document that a file with the same settings would hold. */
 function documentOf(flags: Flags): unknown {
-  const some = (key: string, flag: FlagName) => (flags[flag] === undefined ? {} : { [key]: flags[flag] });
+  const upstream = flags["--"] === undefined ? { url: flags.upstream } : {};
+  const server = { path: "/mcp", upstream, tasks: {}, tools: [] };
+  return { ...commonOf({ listen: {}, store: {} }, flags), servers: { [NAME]: serverOf(server, flags) } };
+}
+
+/**
+ * The file with what flags say in place of what it says, and the name of the server that they are about: the only one.
+ * @throws ConfigError where there are several, and a flag is about one
+ */
+function overridden(
+  document: unknown,
+  flags: Flags,
+): { readonly document: unknown; readonly server: string } {
+  const servers = isObject(document) && isObject(document.servers) ? document.servers : {};
+  const [name = NAME, ...others] = Object.keys(servers);
+  const own = serverFlags(flags);
+  if (own.length > 0 && others.length > 0) {
+    throw new ConfigError(
+      own.map(([path, setting]) => ({
+        path,
+        message: `is about one server, and the file has ${others.length + 1}: ${[name, ...others].join(", ")}; set servers.<name>.${setting} there`,
+      })),
+    );
+  }
+  // What is no mapping is for the schema to refuse.
+  if (!isObject(document)) return { document, server: name };
+  const server = servers[name];
+  const changed = own.length > 0 && isObject(server) ? { servers: { [name]: serverOf(server, flags) } } : {};
+  return { document: { ...commonOf(document, flags), ...changed }, server: name };
+}
+
+/** What is about no server in particular. */
+function commonOf(document: JsonObject, flags: Flags): JsonObject {
   return {
-    listen: { ...some("host", "host"), ...some("port", "port") },
-    ...(flags["admin-port"] === undefined ? {} : { admin: { port: flags["admin-port"] } }),
-    store: some("url", "store"),
-    servers: {
-      [NAME]: {
-        path: flags.path ?? "/mcp",
-        upstream: upstreamOfFlags(flags),
-        tasks: { ...some("mode", "mode"), ...some("waitFor", "wait-for") },
-        tools: textsOf(flags.tool).filter(looksLikeRule).map(ruleOf),
-      },
-    },
+    ...document,
+    ...section(document, "listen", { ...some(flags, "host"), ...some(flags, "port") }),
+    ...section(document, "admin", some(flags, "admin-port", "port")),
+    ...section(document, "store", some(flags, "store", "url")),
+  };
+}
+
+function serverOf(server: JsonObject, flags: Flags): JsonObject {
+  const { tools = [] } = server;
+  const rules = itemsOf("tool", flags).map(ruleOf);
+  return {
+    ...server,
+    ...some(flags, "path"),
+    ...(isObject(server.upstream) ? { upstream: upstreamOf(server.upstream, flags) } : {}),
+    ...section(server, "tasks", { ...some(flags, "mode"), ...some(flags, "wait-for", "waitFor") }),
+    ...(rules.length > 0 && Array.isArray(tools) ? { tools: [...rules, ...tools] } : {}),
   };
 }
 
 /** Where the server is, as a file would say it: references to the environment are left as they are. */
 export function upstreamOfFlags(flags: Flags): JsonObject {
-  return flags["--"] === undefined ? addressOf(flags) : commandOf(textsOf(flags["--"]));
+  return upstreamOf({}, flags);
 }
 
-function addressOf(flags: Flags) {
-  const headers = textsOf(flags.header).filter((header) => header.includes(":"));
+/** Whoever says that the server is elsewhere does not mean what only goes with where it was. */
+function upstreamOf(upstream: JsonObject, flags: Flags): JsonObject {
+  if (flags["--"] !== undefined) {
+    const words = commandOf(textsOf(flags["--"]));
+    return { ...without(upstream, [...URL_SETTINGS, ...otherTransport(upstream, true)]), ...words };
+  }
+  const isMoved = flags.upstream !== undefined;
+  const rest = isMoved
+    ? without(upstream, [...COMMAND_SETTINGS, ...otherTransport(upstream, false)])
+    : upstream;
+  return addressOf(rest, flags);
+}
+
+function otherTransport({ transport }: JsonObject, isStarted: boolean): readonly string[] {
+  return (transport === COMMAND_TRANSPORT) === isStarted ? [] : ["transport"];
+}
+
+function addressOf(upstream: JsonObject, flags: Flags): JsonObject {
+  const headers = textsOf(flags.header)
+    .filter((header) => header.includes(":"))
+    .map(headerOf);
+  const names = itemsOf("forward-header", flags);
+  const { forwardHeaders = [] } = upstream;
   return {
-    url: flags.upstream,
-    headers: Object.fromEntries(headers.map(headerOf)),
-    forwardHeaders: textsOf(flags["forward-header"]),
+    ...upstream,
+    ...some(flags, "upstream", "url"),
+    ...(headers.length > 0 ? { headers: withHeaders(upstream.headers, headers) } : {}),
+    ...(names.length > 0 && Array.isArray(forwardHeaders)
+      ? { forwardHeaders: [...names, ...forwardHeaders] }
+      : {}),
   };
+}
+
+/** Names of headers are the same in upper and lower case. */
+function withHeaders(given: unknown, headers: readonly (readonly [string, string])[]): unknown {
+  if (given !== undefined && !isObject(given)) return given;
+  const names = new Set(headers.map(([name]) => name.toLowerCase()));
+  const others = Object.entries(given ?? {}).filter(([name]) => !names.has(name.toLowerCase()));
+  return Object.fromEntries([...others, ...headers]);
 }
 
 /** The shell has put its variables in already: what still looks like a reference is meant for the command. */
@@ -90,4 +176,19 @@ function headerOf(header: string): readonly [string, string] {
 function ruleOf(rule: string) {
   const equals = rule.lastIndexOf("=");
   return { match: rule.slice(0, equals), mode: rule.slice(equals + 1) };
+}
+
+/** The section with some of its settings replaced; what is there and no mapping is for the schema to refuse. */
+function section(document: JsonObject, name: string, settings: JsonObject): JsonObject {
+  const { [name]: given = {} } = document;
+  return Object.keys(settings).length > 0 && isObject(given) ? { [name]: { ...given, ...settings } } : {};
+}
+
+/** What a flag says, under its name in the file, if it is given. */
+function some(flags: Flags, flag: FlagName, key: string = flag): JsonObject {
+  return flags[flag] === undefined ? {} : { [key]: flags[flag] };
+}
+
+function without(upstream: JsonObject, names: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(upstream).filter(([name]) => !names.includes(name)));
 }

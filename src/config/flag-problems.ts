@@ -1,12 +1,11 @@
 import {
-  COMMAND,
   type FlagName,
   type Flags,
   HTTP_FLAGS,
+  itemsOf,
   looksLikeRule,
-  NAME,
-  SETTINGS,
   serveFlags,
+  settingsOf,
   textsOf,
 } from "./flags.ts";
 import type { Problem } from "./problems.ts";
@@ -37,18 +36,36 @@ export function misuseOfStdio(flags: Flags): readonly Problem[] {
   ];
 }
 
-/** The problem as seen by somebody who wrote flags; what no flag can say keeps the path of the file. */
-export function sayOfFlag({ path, message }: Problem, flags: Flags): Problem {
-  if (path === COMMAND) return { path: "--", message };
-  const found = settings().find(
+/**
+ * The problem as seen by somebody who wrote flags: what a flag said is said of the flag. What no flag said keeps the path of the
+ * file, in which lists begin behind what flags have put in front of them.
+ * @param server whom the flags are about
+ */
+export function sayOfFlag(problem: Problem, flags: Flags, server: string): Problem {
+  const { path, message } = problem;
+  const found = settingsOf(server).find(
     ([, setting]) => path.startsWith(setting) && /^($|[.[])/.test(path.slice(setting.length)),
   );
-  if (found === undefined) return { path, message };
-  const [name, setting] = found;
+  if (found === undefined) return problem;
+  const [flag, setting] = found;
+  const name = flag.slice("--".length);
+  // Without a file there is nobody else to say it, and that it is missing is to be said of the flag as well.
+  if (flags[flag === "--" ? flag : name] === undefined && flags.config !== undefined) return problem;
   const rest = path.slice(setting.length);
-  const index = /^\[(\d+)\]/.exec(rest)?.[1];
-  const which = index === undefined ? rest.replace(/^\./, "") : (itemsOf(name, flags)[Number(index)] ?? rest);
-  return { path: which === "" ? `--${name}` : `--${name} ${which}`, message };
+  const [item, index] = /^\[(\d+)\]/.exec(rest) ?? [];
+  if (item === undefined || index === undefined) {
+    const key = rest.replace(/^\./, "");
+    if (key !== "" && flags.config !== undefined && !saysHeader(flags, key)) return problem;
+    return { path: key === "" ? flag : `${flag} ${key}`, message };
+  }
+  const items = itemsOf(name, flags);
+  const own = items[Number(index)];
+  if (own !== undefined) return { path: `${flag} ${own}`, message };
+  return { path: `${setting}[${Number(index) - items.length}]${rest.slice(item.length)}`, message };
+}
+
+function saysHeader(flags: Flags, name: string): boolean {
+  return textsOf(flags.header).some((header) => header.slice(0, header.indexOf(":")).trim() === name);
 }
 
 function misusedServer({ server, config }: Flags): readonly Problem[] {
@@ -73,37 +90,16 @@ function malformedHeaders(headers: readonly string[]): readonly Problem[] {
   });
 }
 
-/** A file, a URL and a command: one of them is needed, and no two can be had. */
+/** A file, a URL or a command is needed; a URL and a command cannot both be had. */
 function contradictions(given: readonly FlagName[], hasCommand: boolean): readonly Problem[] {
-  if (given.includes("config")) return besidesFile(given, hasCommand);
   if (hasCommand) return besidesCommand(given);
-  return given.includes("upstream")
+  return given.includes("upstream") || given.includes("config")
     ? []
     : [{ path: "--upstream", message: "is needed, or -- COMMAND, or --config FILE" }];
-}
-
-function besidesFile(given: readonly FlagName[], hasCommand: boolean): readonly Problem[] {
-  const flags = settings()
-    .filter(([name]) => given.includes(name))
-    .map(([name, setting]) => [`--${name}`, setting] as const);
-  const all = hasCommand ? [...flags, ["--", COMMAND] as const] : flags;
-  return all.map(([path, setting]) => ({
-    path,
-    message: `cannot go with --config, where it is ${setting.replace(`.${NAME}.`, ".<name>.")}`,
-  }));
 }
 
 function besidesCommand(given: readonly FlagName[]): readonly Problem[] {
   return given
     .filter((name) => OF_URL.includes(name))
     .map((name) => ({ path: `--${name}`, message: "cannot go with a command behind --" }));
-}
-
-/** The texts that became a list of the document, in its order. */
-function itemsOf(name: FlagName, flags: Flags): readonly string[] {
-  return textsOf(flags[name]).filter((text) => name !== "tool" || looksLikeRule(text));
-}
-
-function settings(): readonly (readonly [Exclude<FlagName, "config">, string])[] {
-  return Object.entries(SETTINGS) as [Exclude<FlagName, "config">, string][];
 }

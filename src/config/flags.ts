@@ -1,4 +1,5 @@
 import type { Options } from "yargs";
+import { formatPath } from "./problems.ts";
 import { defaults } from "./schema.ts";
 
 /** What yargs makes of the flags: a text, or a list of them where one is given several times. */
@@ -17,7 +18,7 @@ export const STDIO_STORE = "memory:";
 
 /** The flags of `serve`. Their values stay texts, because the schema of the file judges them. */
 export const serveFlags = {
-  config: option("YAML or JSON file with all settings; goes alone"),
+  config: option("YAML or JSON file with all settings; other flags override it"),
   upstream: option("URL of the MCP server to stand in front of; for one to be started, end with -- COMMAND"),
   header: option(
     "header sent to the URL, 'Name: value'; environment variables are filled in as in a file",
@@ -41,37 +42,60 @@ export const HTTP_FLAGS = ["forward-header", "port", "host", "path", "admin-port
 export const stdioFlags = {
   ...serveFlags,
   ...hidden(HTTP_FLAGS),
-  config: option("YAML or JSON file with all settings; goes with nothing but --server"),
+  config: option("YAML or JSON file with all settings; other flags override it"),
   server: option("which server of the file, if it has several"),
   store: option(`memory:, level:PATH, redis://HOST or rediss://HOST [default: ${STDIO_STORE}]`),
 } satisfies Record<string, Options>;
 
 export type FlagName = keyof typeof serveFlags;
 
-/** The name of the one server that flags describe. */
+/** The name of the one server that flags describe without a file. */
 export const NAME = "default";
 
-/** Where the file has what stands behind `--`. */
-export const COMMAND = `servers.${NAME}.upstream.command`;
+/** Where the file has what a flag says, whatever the servers are. */
+const SETTINGS = {
+  port: ["listen", "port"],
+  host: ["listen", "host"],
+  store: ["store", "url"],
+  "admin-port": ["admin", "port"],
+} as const;
 
-/** Where the file has what a flag says. */
-export const SETTINGS: Readonly<Record<Exclude<FlagName, "config">, string>> = {
-  upstream: `servers.${NAME}.upstream.url`,
-  header: `servers.${NAME}.upstream.headers`,
-  "forward-header": `servers.${NAME}.upstream.forwardHeaders`,
-  port: "listen.port",
-  host: "listen.host",
-  path: `servers.${NAME}.path`,
-  store: "store.url",
-  mode: `servers.${NAME}.tasks.mode`,
-  "wait-for": `servers.${NAME}.tasks.waitFor`,
-  tool: `servers.${NAME}.tools`,
-  "admin-port": "admin.port",
-};
+/** The same below a server. */
+const SERVER_SETTINGS = {
+  upstream: ["upstream", "url"],
+  header: ["upstream", "headers"],
+  "forward-header": ["upstream", "forwardHeaders"],
+  path: ["path"],
+  mode: ["tasks", "mode"],
+  "wait-for": ["tasks", "waitFor"],
+  tool: ["tools"],
+} as const;
+
+/** Where the file has what the flags say, as in messages, when they are about the server of this name; and what stands behind `--`. */
+export function settingsOf(server: string): readonly (readonly [flag: string, setting: string])[] {
+  const own = Object.entries({ ...SERVER_SETTINGS, "": ["upstream", "command"] });
+  return [
+    ...Object.entries(SETTINGS).map(([name, path]) => [`--${name}`, formatPath(path)] as const),
+    ...own.map(([name, path]) => [`--${name}`, formatPath(["servers", server, ...path])] as const),
+  ];
+}
+
+/** The flags that are given of those that are about a server, and where the file has what they say below it. */
+export function serverFlags(flags: Flags): readonly (readonly [flag: string, setting: string])[] {
+  const all = Object.entries(SERVER_SETTINGS).map(([name, path]) => [name, path.join(".")] as const);
+  const given = all.filter(([name]) => flags[name] !== undefined);
+  const command = flags["--"] === undefined ? [] : [["", "upstream.command"] as const];
+  return [...given, ...command].map(([name, setting]) => [`--${name}`, setting]);
+}
 
 /** The texts of a flag that may be given several times. */
 export function textsOf(value: unknown): readonly string[] {
   return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === "string");
+}
+
+/** Those of them that become a list of the document, in its order. */
+export function itemsOf(name: string, flags: Flags): readonly string[] {
+  return textsOf(flags[name]).filter((text) => name !== "tool" || looksLikeRule(text));
 }
 
 /** A glob, an equals sign, and a mode that is yet to be judged. */

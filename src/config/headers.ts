@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { list } from "./fields.ts";
 
-/** RFC 9110 §5.6.2 (token) and §5.5 (field values without control characters). */
-const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i;
+/** Without a flag, which the JSON Schema would lose: RFC 9110 §5.6.2 (token) and §5.5 (field values without control characters). */
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]+$/;
 
 /** What the gateway or the HTTP connection decides; a fixed or forwarded value would break the exchange. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { fileSchema } from "./schema.ts";
+import { REFERENCE } from "./units.ts";
 
 /** As much of JSON Schema as describes a setting, with what its table in the manual needs besides. */
 export interface SettingSchema {
@@ -14,19 +15,22 @@ export interface SettingSchema {
   readonly items?: SettingSchema;
 }
 
-/** JSON Schema (2020-12) of the configuration file, for editors. */
+/** JSON Schema (2020-12) of the configuration file, for editors: it accepts what the gateway may accept. */
 export function jsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(fileSchema, {
     io: "input",
     override: ({ jsonSchema }) => {
       presetAsDefault(jsonSchema);
+      allowAnnotations(jsonSchema);
+      allowReference(jsonSchema);
       delete jsonSchema.values;
     },
   });
-  return { ...schema, title: "Configuration of mcp-taskgate" };
+  const properties = { $schema: { description: "Where an editor finds this schema." }, ...schema.properties };
+  return { ...schema, properties, title: "Configuration of mcp-taskgate" };
 }
 
-/** The same with `values` kept. */
+/** The same with `values` kept, and nothing but settings. */
 export function settingSchema(): SettingSchema {
   const schema = z.toJSONSchema(fileSchema, {
     io: "input",
@@ -43,4 +47,16 @@ function presetAsDefault(schema: Record<string, unknown>): void {
   if (schema.preset === undefined) return;
   schema.default = schema.preset;
   delete schema.preset;
+}
+
+/** Keys that `withoutAnnotations` leaves out. */
+function allowAnnotations(schema: Record<string, unknown>): void {
+  if (schema.properties !== undefined) schema.patternProperties = { "^x-": {} };
+}
+
+/** One of a few words may come from the environment, and only the gateway knows which. */
+function allowReference(schema: Record<string, unknown>): void {
+  if (schema.enum === undefined) return;
+  schema.anyOf = [{ enum: schema.enum }, { pattern: REFERENCE }];
+  delete schema.enum;
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { LimitsConfig, RateLimit, ScopeLimits } from "./config.ts";
 import { duration, integer, section, setting, size } from "./fields.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
-import { parseRate, parseSize } from "./units.ts";
+import { orReference, parseRate, parseSize } from "./units.ts";
 
 /**
  * What holds where nothing is said protects a gateway of one process, and is out of the way of whoever does not misuse it. One
@@ -230,5 +230,5 @@ function rate() {
       context.addIssue({ code: "custom", message: expected });
       return z.NEVER;
     })
-    .meta({ values: "rate, `none`", pattern: "^(none|[0-9]+/[smh]|.*\\$\\{.+\\}.*)$" });
+    .meta({ values: "rate, `none`", pattern: orReference("none|[0-9]+/[smh]") });
 }

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { LineCounter, parseDocument } from "yaml";
+import { withoutAnnotations } from "./annotations.ts";
 import type { Config } from "./config.ts";
 import { conflicts } from "./conflicts.ts";
 import { type Environment, substituteEnvironment } from "./environment.ts";
@@ -29,7 +30,8 @@ export function parseConfig(text: string, env: Environment): Loaded {
 }
 
 /** The same for a document that is parsed already: the shape of the file, `${ENV}` still in it. */
-export function readConfig(document: unknown, env: Environment): Loaded {
+export function readConfig(written: unknown, env: Environment): Loaded {
+  const document = withoutAnnotations(written);
   const { value, problems: unset } = substituteEnvironment(document, env);
   const parsed = fileSchema.safeParse(value);
   const invalid = parsed.success ? [] : schemaProblems(parsed.error, document);
@@ -51,8 +53,8 @@ async function read(file: string): Promise<string> {
 
 function parseText(text: string): unknown {
   const lineCounter = new LineCounter();
-  // Pretty errors quote the line, which may hold a secret.
-  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  // Pretty errors quote the line, which may hold a secret. `<<: *anchor` is of YAML 1.1, and what anchors are mostly used for.
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, merge: true });
   const faults = [...document.errors, ...document.warnings].map(({ message, pos }) => {
     const { line, col } = lineCounter.linePos(pos[0]);
     return { path: "", message: `line ${line}, column ${col}: ${withoutSource(message)}` };

@@ -25,7 +25,8 @@ function matters({ path }: Problem): boolean {
   return path.startsWith("servers.");
 }
 
-function narrowed(document: unknown, name: unknown): unknown {
+/** The document with the one server that is meant, and nothing on a disk unless it says so. @throws ConfigError */
+export function narrowed(document: unknown, name: unknown): unknown {
   if (!isObject(document)) return document;
   const { servers, store = {} } = document;
   return {

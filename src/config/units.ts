@@ -1,12 +1,20 @@
 const MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const BYTES = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 } as const;
 
+/** A pattern of JSON Schema for texts that the environment has a part in: only the gateway knows what they become. */
+export const REFERENCE = "\\$\\{.+\\}";
+
 /**
  * What an editor may accept as a duration or a size: the text itself, or a reference to the environment whose value
  * only the gateway knows.
  */
-export const durationPattern = "^([0-9]+(ms|s|m|h|d)|.*\\$\\{.+\\}.*)$";
-export const sizePattern = "^([0-9]+([bB]|[kmgKMG][bB])|.*\\$\\{.+\\}.*)$";
+export const durationPattern = orReference("[0-9]+(ms|s|m|h|d)");
+export const sizePattern = orReference("[0-9]+([bB]|[kmgKMG][bB])");
+
+/** A pattern of JSON Schema for texts that match the given one as a whole, or contain a reference to the environment. */
+export function orReference(pattern: string): string {
+  return `^(${pattern}|.*${REFERENCE}.*)$`;
+}
 
 /** Milliseconds of "250ms", "30s", "5m", "1h" or "2d"; undefined for every other text. */
 export function parseDuration(text: string): number | undefined {

@@ -103,12 +103,15 @@ export const upstreamSection = section({
   ),
 }).meta({
   oneOf: [
-    { required: ["url"], properties: { ...none(COMMAND_SETTINGS), transport: { enum: URL_TRANSPORTS } } },
+    {
+      required: ["url"],
+      properties: { ...none(COMMAND_SETTINGS), transport: { not: { const: COMMAND_TRANSPORT } } },
+    },
     {
       required: ["command"],
       properties: {
         ...none(URL_SETTINGS),
-        transport: { const: COMMAND_TRANSPORT },
+        transport: { not: { enum: URL_TRANSPORTS } },
       },
     },
   ],

@@ -47,8 +47,9 @@ test.each<[string, readonly string[], string]>([
 });
 
 test("what a server says does nothing to the terminal", async () => {
-  const refusal = { jsonrpc: "2.0", id: 1, error: { code: -1, message: "no \u001b[31mroom\u0007" } };
-  const code = `process.stdin.once("data", () => console.log(${JSON.stringify(JSON.stringify(refusal))}))`;
+  const error = JSON.stringify({ code: -1, message: "no \u001b[31mroom\u0007" });
+  const answer = `JSON.stringify({ jsonrpc: "2.0", id: JSON.parse(line).id, error: ${error} })`;
+  const code = `process.stdin.once("data", (line) => console.log(${answer}))`;
   const { stderr } = await run(["inspect", "--", "node", "-e", code], { PATH });
   expect(stderr).toBe("error: node cannot be inspected: The server refused initialize: no  [31mroom \n");
 });

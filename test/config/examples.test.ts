@@ -1,7 +1,11 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import { expect, test } from "vitest";
-import { loadConfig } from "../../src/config/load.ts";
+import { parse } from "yaml";
+import { jsonSchema } from "../../src/config/json-schema.ts";
+import { loadConfig, loadDocument, parseConfig } from "../../src/config/load.ts";
+import { readme } from "../support/settings-block.ts";
 
 const directory = fileURLToPath(new URL("../../config/", import.meta.url));
 
@@ -31,4 +35,29 @@ test("every example is tried here", () => {
 test.each(Object.entries(examples))("%s is a file that serves", async (file, [env, paths]) => {
   const { config } = await loadConfig(`${directory}${file}`, env);
   expect(Object.fromEntries(config.servers.map(({ name, path }) => [name, path]))).toEqual(paths);
+});
+
+const validate = new AjvJsonSchemaValidator().getValidator(jsonSchema());
+
+test.each(Object.keys(examples))("an editor accepts %s", async (file) => {
+  expect(validate(await loadDocument(`${directory}${file}`))).toMatchObject({ valid: true });
+});
+
+/** Every file that the manual shows: what has `servers`, as YAML. */
+const blocks = [...readFileSync(readme, "utf8").matchAll(/^```ya?ml\n([\s\S]*?)^```/gm)].map(
+  ([, text = ""], n) => [n + 1, text] as const,
+);
+
+test("the manual shows files", () => {
+  expect(blocks.length).toBeGreaterThan(0);
+});
+
+test.each(blocks)("block %i of the manual is accepted by an editor and by the gateway", (_, text) => {
+  const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => [name, name.includes("KEY") ? "0".repeat(64) : "x"]);
+  // What shows a few settings shows them of a whole file.
+  const whole = /^servers:/m.test(text)
+    ? text
+    : `${text}\nservers: { a: { upstream: { url: "http://localhost/mcp" } } }`;
+  expect(validate(parse(whole, { merge: true }))).toMatchObject({ valid: true });
+  expect(() => parseConfig(whole, Object.fromEntries(names))).not.toThrow();
 });

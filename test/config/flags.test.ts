@@ -1,4 +1,7 @@
-import { expect, test } from "vitest";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { configOfFlags } from "../../src/config/flag-config.ts";
 import type { Flags } from "../../src/config/flags.ts";
 import { parseConfig } from "../../src/config/load.ts";
@@ -75,17 +78,14 @@ test.each<[string, Flags, readonly (readonly [string, string])[]]>([
     ],
   ],
   [
-    "a file and a command",
-    { config: "x.yaml", "--": ["node"] },
-    [["--", "cannot go with --config, where it is servers.<name>.upstream.command"]],
+    "a file, a command and a URL",
+    { config: "x.yaml", "--": ["node"], upstream: UPSTREAM },
+    [["--upstream", BESIDES_COMMAND]],
   ],
   [
-    "a file and its settings",
-    { config: "x.yaml", port: "1", tool: ["a=never"] },
-    [
-      ["--port", "cannot go with --config, where it is listen.port"],
-      ["--tool", "cannot go with --config, where it is servers.<name>.tools"],
-    ],
+    "a file and a rule without a mode",
+    { config: "x.yaml", tool: ["greet"] },
+    [["--tool", 'must look like GLOB=MODE, got "greet"']],
   ],
   ["a flag given twice", { upstream: UPSTREAM, port: ["1", "2"] }, [["--port", "is given more than once"]]],
   ["a bad URL", { upstream: "ftp://x" }, [["--upstream", 'must be http or https, got "ftp://x"']]],
@@ -161,3 +161,165 @@ test("warnings are told of flags, where a flag can change them", async () => {
     { path: "--tool a=auto", message: 'never applies, because the rule for "a" comes first' },
   ]);
 });
+
+const FILE = `
+listen: { host: localhost, port: 7000 }
+store: { url: "memory:" }
+servers:
+  reports.v2:
+    path: /r
+    upstream:
+      url: http://localhost:1/mcp
+      transport: sse
+      headers: { X-A: secret-a, X-B: secret-b }
+      forwardHeaders: [x-c]
+    tasks: { mode: never, waitFor: 1s }
+    tools: [{ match: greet, mode: never }]
+`;
+const STARTED = "servers: { s: { upstream: { command: node, args: [a], env: { K: v }, cwd: /x } } }";
+const TWO = `servers: { a: { upstream: { url: "${UPSTREAM}" } }, b: { upstream: { url: "${UPSTREAM}" } } }`;
+
+test("flags override a file with one server, and leave the rest of it as it is", async () => {
+  const flags = {
+    config: await fileWith(FILE),
+    port: "0",
+    store: "level:./x",
+    "admin-port": "9090",
+    path: "/x",
+    mode: "always",
+    upstream: UPSTREAM,
+    header: ["x-b: secret-$" + "{KEY}"],
+    "forward-header": ["X-D"],
+    tool: ["greet=always", "a=never"],
+  };
+  const { config, warnings } = await configOfFlags(flags, { KEY: "k" });
+  const expected = `
+listen: { host: localhost, port: 0 }
+admin: { port: 9090 }
+store: { url: "level:./x" }
+servers:
+  reports.v2:
+    path: /x
+    upstream:
+      url: ${UPSTREAM}
+      transport: sse
+      headers: { X-A: secret-a, x-b: secret-k }
+      forwardHeaders: [x-d, x-c]
+    tasks: { mode: always, waitFor: 1s }
+    tools: [{ match: greet, mode: always }, { match: a, mode: never }, { match: greet, mode: never }]
+`;
+  expect(config).toEqual(parseConfig(expected, {}).config);
+  // Of the file's own rules the first is the one that never applies.
+  expect(warnings.map(({ path }) => path)).toEqual(['servers["reports.v2"].tools[0]']);
+});
+
+test.each<[string, Flags, string, object]>([
+  ["--wait-for", { "wait-for": "9s" }, FILE, { tasks: { mode: "never", waitForMs: 9_000 } }],
+  ["--host", { host: "::1" }, FILE, {}],
+  [
+    "--upstream for a command",
+    { upstream: UPSTREAM },
+    STARTED,
+    { upstream: { transport: "auto", url: new URL(UPSTREAM), headers: {} } },
+  ],
+  [
+    "another command, with what goes with either",
+    { "--": ["deno", "b"] },
+    STARTED,
+    { upstream: { command: "deno", args: ["b"], env: { K: "v" }, cwd: "/x" } },
+  ],
+  [
+    "a command for a URL",
+    { "--": ["deno"] },
+    FILE,
+    { upstream: { transport: "stdio", command: "deno", args: [] } },
+  ],
+])("%s overrides a file", async (_, flags, text, server) => {
+  const { config } = await configOfFlags({ ...flags, config: await fileWith(text) }, {});
+  expect(config.servers).toMatchObject([server]);
+  expect(config.listen.host).toBe(flags.host ?? parseConfig(text, {}).config.listen.host);
+});
+
+test("what is about no server overrides a file with several", async () => {
+  const flags = { config: await fileWith(TWO), port: "0", host: "localhost", store: "memory:" };
+  const { config } = await configOfFlags(flags, {});
+  expect(config).toMatchObject({ listen: { port: 0, host: "localhost" }, store: { url: "memory:" } });
+  expect(config.servers.map(({ name }) => name)).toEqual(["a", "b"]);
+});
+
+const ONE_OF_TWO = (setting: string) =>
+  `is about one server, and the file has 2: a, b; set servers.<name>.${setting} there`;
+
+test.each<[string, Flags, string, readonly (readonly [string, string])[]]>([
+  [
+    "flags about one of several servers",
+    {
+      upstream: UPSTREAM,
+      header: ["X: secret"],
+      "forward-header": ["a"],
+      path: "/x",
+      mode: "auto",
+      "wait-for": "1s",
+      tool: ["a=auto"],
+    },
+    TWO,
+    [
+      ["--upstream", ONE_OF_TWO("upstream.url")],
+      ["--header", ONE_OF_TWO("upstream.headers")],
+      ["--forward-header", ONE_OF_TWO("upstream.forwardHeaders")],
+      ["--path", ONE_OF_TWO("path")],
+      ["--mode", ONE_OF_TWO("tasks.mode")],
+      ["--wait-for", ONE_OF_TWO("tasks.waitFor")],
+      ["--tool", ONE_OF_TWO("tools")],
+    ],
+  ],
+  ["a command for one of several servers", { "--": ["node"] }, TWO, [["--", ONE_OF_TWO("upstream.command")]]],
+  [
+    "headers for a command",
+    { header: ["X: secret"] },
+    STARTED,
+    [["--header", "goes with url, and this server has a command"]],
+  ],
+  [
+    "bad values",
+    { port: "x", mode: "x", tool: ["a=x"], header: ["Accept: secret"] },
+    FILE,
+    [
+      ["--port", 'must be a whole number from 0 to 65535, got "x"'],
+      ["--header Accept", "is set by the gateway itself"],
+      ["--mode", `${MODES}, got "x"`],
+      ["--tool a=x", `${MODES}, got "x"`],
+    ],
+  ],
+  [
+    "a file that is wrong where flags say nothing",
+    { tool: ["a=auto"], header: ["X: secret"] },
+    `servers: { a: { upstream: { url: "${UPSTREAM}", headers: { Accept: secret } }, tools: [{ match: b, mode: no }], tasks: { mode: no } } }`,
+    [
+      ["servers.a.upstream.headers.Accept", "is set by the gateway itself"],
+      ["servers.a.tasks.mode", `${MODES}, got "no"`],
+      ["servers.a.tools[0].mode", `${MODES}, got "no"`],
+    ],
+  ],
+  ["a file that is none", { port: "1", mode: "auto" }, "[]", [["", "must be a mapping, got a list"]]],
+  [
+    "a section that is none",
+    { port: "1" },
+    `listen: 5\nservers: { a: { upstream: { url: "${UPSTREAM}" } } }`,
+    [["listen", "must be a mapping, got 5"]],
+  ],
+])("a file and %s", async (_, flags, text, expected) => {
+  const config = await fileWith(text);
+  const error: unknown = await configOfFlags({ ...flags, config }, {}).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ConfigError);
+  expect(error).toMatchObject({ problems: expected.map(([path, message]) => ({ path, message })) });
+  expect(String(error)).not.toContain("secret");
+});
+
+async function fileWith(text: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "taskgate-flags-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = join(folder, "taskgate.yaml");
+  await writeFile(file, text);
+  return file;
+}

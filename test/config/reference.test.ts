@@ -1,12 +1,28 @@
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import { expect, test } from "vitest";
 import { jsonSchema, type SettingSchema, settingSchema } from "../../src/config/json-schema.ts";
+import { readConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problems.ts";
 import { settingsMarkdown } from "../../src/config/reference.ts";
 import { defaults } from "../../src/config/schema.ts";
 
 const validate = new AjvJsonSchemaValidator().getValidator(jsonSchema());
 const upstream = { url: "http://localhost/mcp" };
 const command = "node";
+const ENVIRONMENT = {
+  PORT: "80",
+  KEEP: "15s",
+  TTL: "1h",
+  SIZE: "1mb",
+  START: "3s",
+  KEY: "0".repeat(64),
+  LEVEL: "info",
+  AUDIT: "true",
+  RATE: "none",
+  MODE: "auto",
+  OVER_HTTP: "sse",
+  OVER_STDIO: "stdio",
+};
 
 test.each([
   ["the least file", { servers: { a: { upstream } } }],
@@ -48,9 +64,48 @@ test.each([
       servers: { a: { upstream, tasks: { onLoss: "retry", unsafe: true } } },
     },
   ],
+  [
+    "words from the environment",
+    {
+      log: { level: "$" + "{LEVEL}", audit: "$" + "{AUDIT}" },
+      limits: { perCaller: { calls: "$" + "{RATE}" } },
+      servers: {
+        a: { upstream: { ...upstream, transport: "$" + "{OVER_HTTP}" }, tasks: { mode: "$" + "{MODE}" } },
+      },
+    },
+  ],
+  [
+    "a command over a transport from the environment",
+    { servers: { a: { upstream: { command, transport: "$" + "{OVER_STDIO}" } } } },
+  ],
+  [
+    "a port and a flag as texts",
+    { listen: { port: "80" }, log: { audit: "true" }, servers: { a: { upstream } } },
+  ],
+  [
+    "names in capitals",
+    { servers: { A: { upstream: { ...upstream, headers: { "X-Key": "x" }, forwardHeaders: ["X-B"] } } } },
+  ],
+  [
+    "what is not for the gateway",
+    {
+      $schema: "./schema.json",
+      "x-common": { anything: [1] },
+      listen: { "x-note": 1 },
+      servers: {
+        "x-name": {
+          "x-note": null,
+          upstream: { ...upstream, "x-note": "", headers: { "x-key": "x" } },
+          tasks: { "x-note": {} },
+          tools: [{ match: "a", "x-note": true }],
+        },
+      },
+    },
+  ],
   ["a rule", { servers: { a: { upstream, tools: [{ match: "x_*", mode: "never", ttl: "1h" }] } } }],
-])("an editor accepts %s", (_, document) => {
+])("an editor and the gateway accept %s", (_, document) => {
   expect(validate(document)).toMatchObject({ valid: true });
+  expect(() => readConfig(document, ENVIRONMENT)).not.toThrow();
 });
 
 test.each([
@@ -70,9 +125,17 @@ test.each([
   ["a size as a number", { limits: { maxBody: 5 }, servers: { a: { upstream } } }],
   ["a port out of range", { listen: { port: 65_536 }, servers: { a: { upstream } } }],
   ["a store without keys", { store: { encryptionKeys: [] }, servers: { a: { upstream } } }],
+  ["a port that is no number", { listen: { port: "x" }, servers: { a: { upstream } } }],
+  ["a flag that is none", { log: { audit: "yes" }, servers: { a: { upstream } } }],
+  ["an empty word", { servers: { a: { upstream, tasks: { mode: "" } } } }],
+  ["a schema further down", { listen: { $schema: "x" }, servers: { a: { upstream } } }],
+  ["a key that begins otherwise", { "X-common": 1, servers: { a: { upstream } } }],
+  ["a server that is a note", { servers: { "x-note": "x" } }],
+  ["a header that is a note", { servers: { a: { upstream: { ...upstream, headers: { "x-a": {} } } } } }],
   ["a mode nobody knows", { servers: { a: { upstream, tasks: { mode: "maybe" } } } }],
-])("an editor refuses %s", (_, document) => {
+])("an editor and the gateway refuse %s", (_, document) => {
   expect(validate(document)).toMatchObject({ valid: false });
+  expect(() => readConfig(document, ENVIRONMENT)).toThrow(ConfigError);
 });
 
 test("the schema tells the defaults in the words of the file", () => {

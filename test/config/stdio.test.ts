@@ -56,6 +56,14 @@ test("a file with one server needs no name, and its store counts", async () => {
   expect((await configOfStdioFlags({ config, server: "a" }, {})).config).toEqual(unnamed.config);
 });
 
+test("flags override the server that is used, and where tasks are kept", async () => {
+  const config = await fileWith("taskgate.yaml", TWO);
+  const flags = { config, server: "reports", mode: "always", store: "level:./x" };
+  const loaded = await configOfStdioFlags(flags, {});
+  expect(loaded.config.servers).toMatchObject([{ name: "reports", tasks: { mode: "always" } }]);
+  expect(loaded.config.store.url).toBe("level:./x");
+});
+
 const NO_HTTP = "makes no sense with stdio, where nothing comes over HTTP";
 
 test.each<[string, Flags, string | undefined, readonly (readonly [string, string])[]]>([
@@ -95,15 +103,7 @@ test.each<[string, Flags, string | undefined, readonly (readonly [string, string
     [["--server", 'must be one of reports, files, got "constructor"']],
   ],
   ["two servers", { server: ["reports", "files"] }, TWO, [["--server", "is given more than once"]]],
-  [
-    "a flag beside a file",
-    { port: "1", mode: "never" },
-    TWO,
-    [
-      ["--port", NO_HTTP],
-      ["--mode", "cannot go with --config, where it is servers.<name>.tasks.mode"],
-    ],
-  ],
+  ["a flag beside a file", { port: "1", mode: "never", server: "reports" }, TWO, [["--port", NO_HTTP]]],
   [
     "a server whose environment is not there",
     { server: "files" },
