@@ -68,7 +68,10 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     routeOf(server, config.limits, agents, log.child({ server: server.name })),
   );
   const { maxWaitMs, restartGapMs } = config.limits;
-  const quotas = new Quotas(config.limits, { maxWaitMs, isStoredHere: !store.isLasting });
+  const quotas = new Quotas(config.limits, {
+    maxWaitMs,
+    ...(store.isLasting ? {} : { storeBytes: () => store.heldBytes ?? 0 }),
+  });
   const engine = new TaskEngine({
     store,
     quotas,

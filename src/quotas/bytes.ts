@@ -10,7 +10,7 @@ export interface BytesOptions {
   /** Milliseconds that never go back. */
   readonly clock: () => number;
   /** How much of the memory of this process the task store takes; 0 where the store is somewhere else. */
-  readonly stored?: () => number;
+  readonly stored?: (() => number) | undefined;
 }
 
 /**

@@ -15,8 +15,8 @@ export interface QuotasOptions {
    * than what others wait: polls are as other requests.
    */
   readonly maxWaitMs?: number;
-  /** Whether the task store is in the memory of this process: then what is stored is held as well. Absent: no. */
-  readonly isStoredHere?: boolean;
+  /** How much of the memory of this process the task store takes: that is held as well. Absent: none. */
+  readonly storeBytes?: () => number;
 }
 
 const PATIENCE_MS = 1_000;
@@ -28,8 +28,8 @@ export class Quotas {
   readonly #places: Readonly<Record<Placed, Places>>;
   readonly #rates: Readonly<Record<Rated, Rates>>;
   readonly #ledger: Ledger;
+  readonly #holdsStore: boolean;
   readonly #limits: Pick<LimitsConfig, Scope>;
-  readonly #isStoredHere: boolean;
   /** What is held in memory of requests and answers. */
   readonly bytes: Bytes;
 
@@ -37,7 +37,6 @@ export class Quotas {
     const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
     const isLenient = maxWaitMs >= patienceMs;
     this.#limits = limits;
-    this.#isStoredHere = options.isStoredHere ?? false;
     this.#places = {
       tasks: new Places("tasks", limits),
       queued: new Places("queued", limits),
@@ -49,9 +48,9 @@ export class Quotas {
       calls: new Rates("calls", { limits, clock, patienceMs }),
       polls: new Rates("polls", { limits, clock, patienceMs: isLenient ? maxWaitMs : patienceMs, isLenient }),
     };
-    const ledger = new Ledger({ limits, clock });
-    this.#ledger = ledger;
-    this.bytes = new Bytes({ limits, clock, ...(this.#isStoredHere ? { stored: () => ledger.bytes } : {}) });
+    this.#ledger = new Ledger({ limits, clock });
+    this.bytes = new Bytes({ limits, clock, stored: options.storeBytes });
+    this.#holdsStore = options.storeBytes !== undefined;
   }
 
   /**
@@ -81,7 +80,7 @@ export class Quotas {
   /** @throws RpcError when no more may be stored */
   checkStored(party: Party): void {
     this.#ledger.check(party);
-    if (this.#isStoredHere) this.bytes.check(party);
+    if (this.#holdsStore) this.bytes.check(party);
   }
 
   /** Counts what was stored of arguments and results, for as long as it is kept. */

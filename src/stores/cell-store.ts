@@ -32,6 +32,8 @@ export interface CellStoreOptions extends StoreOptions {
   /** As `TaskStore` has them; absent: it lasts, and is not sealed. */
   readonly isLasting?: boolean;
   readonly isSealed?: boolean;
+  /** How much of this process's memory it takes; absent: none. */
+  readonly heldBytes?: () => number;
 }
 
 /**
@@ -61,6 +63,7 @@ export class CellStore implements TaskStore {
   readonly #replicas: Replicas;
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
+  readonly #heldBytes: () => number;
 
   /** @throws StoreUnavailable */
   static async open(options: CellStoreOptions): Promise<CellStore> {
@@ -79,6 +82,11 @@ export class CellStore implements TaskStore {
     this.#replicas = new Replicas({ backend, me: this.me, leaseMs });
     this.#clock = clock;
     this.#newId = newId;
+    this.#heldBytes = options.heldBytes ?? (() => 0);
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes();
   }
 
   get isWritable(): boolean {

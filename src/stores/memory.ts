@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { getHeapStatistics } from "node:v8";
 import { steadyNow } from "../ops/clock.ts";
 import { CellStore } from "./cell-store.ts";
 import { KeyvBackend, type KeyvEntry, type KeyvStorage } from "./keyv-backend.ts";
@@ -8,25 +9,45 @@ import { startSweeping } from "./sweep.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /** Opens `memory:`, a store that is gone with the process. */
-export function openMemoryStore(url: string, options: StoreOptions = {}): Promise<TaskStore> {
-  const backend = new KeyvBackend(url, new MemoryStorage(options));
-  return CellStore.open({ ...options, url, backend, isLasting: false });
+export function openMemoryStore(url: string, options: MemoryOptions = {}): Promise<TaskStore> {
+  const storage = new MemoryStorage(options);
+  const backend = new KeyvBackend(url, storage);
+  return CellStore.open({ ...options, url, backend, isLasting: false, heldBytes: () => storage.bytes });
 }
+
+export interface MemoryOptions extends StoreOptions {
+  /** How many bytes are the most before only what is small is taken; absent: three eighths of what the heap may have. */
+  readonly maxBytes?: number;
+}
+
+/** What every cell takes beside its key and its text, more or less: its place in the map, its time, and the heads of two strings. */
+const CELL_BYTES = 256;
+/** Of what is told to a client of a task that has ended, nothing needs to be larger. */
+const SMALL_BYTES = 4_096;
 
 /** A map for Keyv that also forgets what nobody reads again: Keyv notices that a key has expired only when it is read. */
 export class MemoryStorage implements KeyvStorage {
-  readonly #texts = new Map<string, { readonly text: string; readonly expiresAt: number }>();
+  readonly #texts = new Map<string, MemoryCell>();
   readonly #listed = new ListedKeys();
   readonly #clock: () => number;
+  readonly #maxBytes: number;
   readonly #stopSweeping: () => Promise<void>;
+  #bytes = 0;
 
-  constructor({ clock = steadyNow, sweepEveryMs = 60_000 }: StoreOptions = {}) {
+  constructor(options: MemoryOptions = {}) {
+    const { clock = steadyNow, sweepEveryMs = 60_000 } = options;
     this.#clock = clock;
+    this.#maxBytes = options.maxBytes ?? getHeapStatistics().heap_size_limit * (3 / 8);
     this.#stopSweeping = startSweeping(sweepEveryMs, (signal) => this.sweep(signal));
   }
 
   get size(): number {
     return this.#texts.size;
+  }
+
+  /** How much memory it takes, more or less. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get(key: string): string | undefined {
@@ -41,9 +62,15 @@ export class MemoryStorage implements KeyvStorage {
     return this.#listed.after(key, limit);
   }
 
+  /** @throws RangeError when there is no room for a text of this size: that is said of one task before the heap ends for all */
   set(key: string, text: string, ttlMs: number): void {
-    if (!this.#texts.has(key)) this.#listed.add(key);
-    this.#texts.set(key, { text, expiresAt: this.#clock() + ttlMs });
+    const before = this.#texts.get(key);
+    const bytes = CELL_BYTES + key.length + Buffer.byteLength(text);
+    const grown = this.#bytes + bytes - (before?.bytes ?? 0);
+    if (bytes > SMALL_BYTES && grown > this.#maxBytes) throw new RangeError("no more memory for large texts");
+    if (before === undefined) this.#listed.add(key);
+    this.#bytes = grown;
+    this.#texts.set(key, { text, bytes, expiresAt: this.#clock() + ttlMs });
   }
 
   setMany(entries: readonly KeyvEntry[]): boolean[] {
@@ -54,13 +81,16 @@ export class MemoryStorage implements KeyvStorage {
   }
 
   delete(key: string): boolean {
-    const wasThere = this.#texts.delete(key);
-    if (wasThere) this.#listed.delete(key);
-    return wasThere;
+    const cell = this.#texts.get(key);
+    if (cell === undefined) return false;
+    this.#bytes -= cell.bytes;
+    this.#listed.delete(key);
+    return this.#texts.delete(key);
   }
 
   clear(): void {
     this.#texts.clear();
+    this.#bytes = 0;
     this.#listed.clear();
   }
 
@@ -79,6 +109,12 @@ export class MemoryStorage implements KeyvStorage {
       if (signal?.aborted) return;
     }
   }
+}
+
+interface MemoryCell {
+  readonly text: string;
+  readonly bytes: number;
+  readonly expiresAt: number;
 }
 
 /** Well under a millisecond of walking. */

@@ -204,6 +204,8 @@ export interface TaskStore {
   readonly isLasting: boolean;
   /** Whether nobody who sees the store's contents can read them: only then may they contain credentials. */
   readonly isSealed: boolean;
+  /** How many bytes of this process's memory it takes, more or less. Absent: none to speak of. */
+  readonly heldBytes?: number;
   /** Whether it takes writes, as far as that is known without trying: of a store on this machine it is. */
   readonly isWritable: boolean;
   /**

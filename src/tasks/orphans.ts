@@ -55,7 +55,7 @@ const NO_ROOM =
   "there is no memory to take over a call that waits (limits.total.bytes, limits.perCaller.bytes); it is looked at again later";
 
 const LOST =
-  "The gateway that ran the call stopped before the server had answered; whether the work was done is not known";
+  "The gateway that ran the call stopped before the server had answered, or before its answer was stored; whether the work was done is not known";
 
 /**
  * Tasks whose owner has died. Whoever sees one goes on with its call, if there is a way to; else it ends, saying that what

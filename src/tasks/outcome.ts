@@ -88,11 +88,14 @@ export function noRoom(endedAt: number): Outcome {
   return { kind: "lost", endedAt, reason };
 }
 
-/** No text can be longer than what V8 allows for one, whatever the store would take. */
+/** No text can be longer than what V8 allows for one, whatever the store would take, nor larger than the memory that a store has. */
 export function isTooLong(error: unknown): boolean {
   return error instanceof Error && (error instanceof RangeError || isTooLong(error.cause));
 }
 
 export function tooLong(endedAt: number): Outcome {
-  return failed(rpc.internal("The server's answer is too long to be kept"), endedAt);
+  return failed(
+    rpc.internal("The server's answer is too long to be kept, or for the memory that is left"),
+    endedAt,
+  );
 }
