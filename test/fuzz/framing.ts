@@ -53,6 +53,8 @@ const HEADERS: readonly [readonly [string, string], ...(readonly [string, string
   ["Authorization", "\u00ff"],
   ["Cookie", "a=b; ".repeat(200)],
   ["X-Large", "y".repeat(9_000)],
+  ["Mcp-Name", `x${" ".repeat(9_000)}x`],
+  ["Mcp-Param-n", `${"\t ".repeat(4_500)}x`],
   ["Forwarded", "for=1;host=x"],
   ["Range", "bytes=0-1"],
   ["TE", "trailers"],

@@ -1,6 +1,7 @@
 /**
  * Requests and answers with something wrong with them, against the built gateway: it has to stay, to answer everything within
- * bounds and in JSON-RPC where that is due, to hold no more and more, and to serve a client that does nothing wrong all the time.
+ * bounds and in JSON-RPC where that is due, to be busy with no message for more than 50 ms, to hold no more and more, and to serve a
+ * client that does nothing wrong all the time. What is found is kept in `found/`, and comes first the next time.
  * Exits with 1 when it did not.
  *
  *   npm run fuzz -- [--seed N] [--requests 20000] [--answers 20000]

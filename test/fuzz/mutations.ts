@@ -23,6 +23,8 @@ const VALUES: readonly [unknown, ...unknown[]] = [
   "=?base64?AAAA?=",
   "A".repeat(24),
   "x".repeat(20_000),
+  `${" ".repeat(20_000)}x`,
+  `${"*a".repeat(5_000)}b`,
   [],
   {},
   [[]],
@@ -31,6 +33,7 @@ const VALUES: readonly [unknown, ...unknown[]] = [
   { valueOf: "x" },
   { length: -1 },
   Array.from({ length: 300 }, (_, n) => n),
+  Array.from({ length: 20_000 }, () => ({})),
   Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`key${n}`, n])),
 ];
 const KEYS: readonly [string, ...string[]] = [

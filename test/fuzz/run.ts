@@ -4,7 +4,9 @@ import { type Growth, growthOf } from "../soak/verdict.ts";
 import { ModernClient, TASKS } from "../support/modern-client.ts";
 import { randomFrom } from "../survival/support/seeded.ts";
 import { type Known, legacyShot, modernShot, type Shot } from "./corpus.ts";
+import { allFound, type Found, keepFound } from "./found.ts";
 import { type Framed, frame, mutatedFrame } from "./framing.ts";
+import { LONGEST_TURN_MS } from "./loop-probe.ts";
 import { shoot } from "./shooter.ts";
 import { HONEST, ODD, openStage, STEADY, type Stage } from "./stage.ts";
 import { faultsOf, type Seen, saidFaults } from "./verdict.ts";
@@ -50,8 +52,8 @@ const FULL: readonly [Pace, Pace] = [
   { width: 96, samples: SAMPLES },
 ];
 const BRIEF: readonly [Pace, Pace] = [
-  { width: 16, samples: 0 },
-  { width: 16, samples: 0 },
+  { width: 32, samples: 0 },
+  { width: 32, samples: 0 },
 ];
 /** What one fault is told of, so that a thousand of one kind leave something of the others to be seen. */
 const MAX_TOLD = 40;
@@ -60,7 +62,11 @@ const MEMORY: ReadonlySet<string> = new Set(["heap", "resident"]);
 /** Of a hundred answers of an odd server. */
 const PERCENT = 80;
 /** How long the client that does nothing wrong may have to wait for a task that takes 160 ms. */
-const HONEST_MS = 30_000;
+const HONEST_MS = 120_000;
+/** How often it is asked how long the gateway was busy with one turn. */
+const LOOK_MS = 250;
+/** How many requests are tried alone, those of the longest turns first: more than a few of them only happened to be under way. */
+const MAX_SUSPECTS = 200;
 
 /** Sends everything, and says what came of it. Bounded in time by what the gateway and the servers are bounded by. */
 export async function fuzz(options: FuzzOptions): Promise<Report> {
@@ -75,26 +81,36 @@ export async function fuzz(options: FuzzOptions): Promise<Report> {
     if (faults.length < MAX_TOLD) say(`FAULT ${what}`);
     faults.push(what);
   };
+  const wrong = (one: Found, how: string) =>
+    fault(`${how}: ${told(one.framed)}${only === undefined ? `, kept as ${keepOnce(one)}` : ""}`);
+  const kept = new Set<string>();
+  const keepOnce = (one: Found) => {
+    const name = kept.size < MAX_TOLD ? keepFound(one) : "one of many";
+    kept.add(name);
+    return name;
+  };
+  if (only === undefined) await tryFound(stage, fault, say);
+  const suspects = new Suspects();
   const stop = new AbortController();
+  const watching = suspects.watch(stage, stop.signal);
   const honest = serveHonestly(stage, stop.signal, { known, isBrief, fault });
   try {
     const one = async (n: number, isToOdd: boolean) => {
       const { framed, isJsonRpc, mayBeCut } = caseOf(n, isToOdd, known, options);
+      const found = { framed, isJsonRpc, mayBeCut, seed: isToOdd ? seed : ANY_SEED };
+      const named = `${isToOdd ? "odd " : ""}${n}`;
+      const end = suspects.begin({ ...found, what: named });
       const seen = await shoot(stage.port, framed);
+      end();
       known.learn(framed.target, seen);
       const key = seen.status === 0 ? "closed" : String(seen.status);
       statuses[key] = (statuses[key] ?? 0) + 1;
-      const found = faultsOf(seen, {
-        isWhole: framed.isWhole && !mayBeCut,
-        isJsonRpc,
-        // What has no use for a body is not answered because of it.
-        sent: framed.verb === "POST" ? framed.body.toString("utf8") : "",
-      });
+      const faulty = faultsIn(seen, found);
       if (only !== undefined) say(`${framed.bytes.toString("latin1")}\n→ ${JSON.stringify(seen)}`);
-      if (found.length > 0)
-        fault(
-          `${isToOdd ? "odd " : ""}${n}: ${found.join("; ")}: ${told(framed)} → ${seen.status} ${seen.body.slice(0, 300)}`,
-        );
+      if (faulty.length > 0) {
+        const what = `${named}: ${faulty.join("; ")} → ${seen.status} ${seen.body.slice(0, 300)}`;
+        wrong({ ...found, what }, what);
+      }
     };
     if (only !== undefined) await one(only.n, only.isToOdd);
     else {
@@ -108,7 +124,18 @@ export async function fuzz(options: FuzzOptions): Promise<Report> {
     stop.abort();
   }
   const served = await honest;
-  if (stage.exit !== undefined) fault(`the gateway ${stage.exit}: ${stage.stderr.slice(-2_000)}`);
+  await watching;
+  if (stage.exit !== undefined) {
+    fault(`the gateway ${stage.exit}: ${stage.stderr.slice(-2_000)}`);
+    for (const one of suspects.underWay) wrong({ ...one, what: stage.exit }, `${one.what} was under way`);
+  } else {
+    for (const one of suspects.worst) {
+      const tookMs = await alone(stage, one.framed);
+      if (tookMs <= LONGEST_TURN_MS) continue;
+      const what = `${one.what}: one turn of ${Math.round(tookMs)} ms`;
+      wrong({ ...one, what }, what);
+    }
+  }
   for (const line of saidFaults(stage.stderr)) fault(line);
   const given = await stage.mutated();
   await stage.close();
@@ -119,6 +146,78 @@ export async function fuzz(options: FuzzOptions): Promise<Report> {
     each.length < SAMPLES / 2 ? [] : growthOf(each).filter(({ what }) => MEMORY.has(what)),
   );
   return { requests, answers: given, served, statuses, faults, growth };
+}
+
+/** What steady servers answer is the same for every seed. */
+const ANY_SEED = 0;
+
+function faultsIn(seen: Seen, { framed, isJsonRpc, mayBeCut }: Case): readonly string[] {
+  return faultsOf(seen, {
+    isWhole: framed.isWhole && !mayBeCut,
+    isJsonRpc,
+    // What has no use for a body is not answered because of it.
+    sent: framed.verb === "POST" ? framed.body.toString("utf8") : "",
+  });
+}
+
+/** What was ever found comes first. */
+async function tryFound(stage: Stage, fault: (what: string) => void, say: (line: string) => void) {
+  for (const [seed, all] of allFound()) {
+    const its = seed === ANY_SEED ? stage : await openStage({ seed, percent: PERCENT, isBrief: true });
+    for (const one of all) {
+      const faulty = faultsIn(await shoot(its.port, one.framed), one);
+      const tookMs = await alone(its, one.framed);
+      const slow = tookMs > LONGEST_TURN_MS ? [`one turn of ${Math.round(tookMs)} ms`] : [];
+      for (const what of [...faulty, ...slow])
+        fault(`again: ${what}: ${told(one.framed)}; it was ${one.what}`);
+      if (its.exit !== undefined) fault(`the gateway ${its.exit} of ${told(one.framed)}`);
+    }
+    if (its !== stage) await its.close();
+    say(`${all.length} that were found before`);
+  }
+}
+
+/** How long the loop is busy with this request and nothing else, in ms: the least of three times, because others work on this machine. */
+async function alone(stage: Stage, framed: Framed): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let n = 0; n < 3 && least > LONGEST_TURN_MS; n += 1) {
+    await stage.longestTurn();
+    await shoot(stage.port, framed);
+    least = Math.min(least, await stage.longestTurn());
+  }
+  return least;
+}
+
+/** Requests that were under way when the loop was busy for too long with one turn. */
+class Suspects {
+  readonly #underWay = new Set<Found>();
+  #recent = new Set<Found>();
+  readonly #seen = new Map<Found, number>();
+
+  /** Until the function that it gives is called, the request is under way. */
+  begin(one: Found): () => void {
+    this.#underWay.add(one);
+    this.#recent.add(one);
+    return () => this.#underWay.delete(one);
+  }
+
+  async watch(stage: Stage, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && stage.exit === undefined) {
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
+      const tookMs = await stage.longestTurn();
+      if (tookMs > LONGEST_TURN_MS) for (const one of this.#recent) this.#seen.set(one, tookMs);
+      this.#recent = new Set(this.#underWay);
+    }
+  }
+
+  get underWay(): readonly Found[] {
+    return [...this.#underWay];
+  }
+
+  get worst(): readonly Found[] {
+    const all = [...this.#seen].sort(([, one], [, other]) => other - one);
+    return all.slice(0, MAX_SUSPECTS).map(([one]) => one);
+  }
 }
 
 interface Case {

@@ -3,10 +3,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Holdings, holdings, PROBED } from "../soak/probe.ts";
+import { type Holdings, holdings } from "../soak/probe.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import { startAnsweringServer } from "./answering-server.ts";
 import { startAnsweringSse } from "./answering-sse.ts";
+import { LOOP_PROBED } from "./loop-probe.ts";
 
 /** The built gateway in front of servers that answer as they should, and of the same ones that do not. */
 export interface Stage {
@@ -17,6 +18,8 @@ export interface Stage {
   /** How many answers had something wrong with them. */
   mutated(): Promise<number>;
   holdings(): Promise<Holdings>;
+  /** CPU time of the longest turn of its loop since the last time, in ms; 0 when it has ended. */
+  longestTurn(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -107,7 +110,7 @@ export async function openStage({ seed, percent, isBrief }: StageOptions): Promi
     await writeFile(file, JSON.stringify(config));
     const gateway = await startGatewayProcess(["--config", file], {
       atEnd: (end) => void cleanUp.push(end),
-      nodeFlags: [...PROBED, "--unhandled-rejections=strict", "--trace-warnings"],
+      nodeFlags: [...LOOP_PROBED, "--unhandled-rejections=strict", "--trace-warnings"],
       routes: Object.keys(upstreams).length,
     });
     // Also when somebody has had enough of it.
@@ -118,6 +121,20 @@ export async function openStage({ seed, percent, isBrief }: StageOptions): Promi
     void gateway.exited.then(({ code, signal }) => {
       exit = `ended with ${signal ?? code}`;
     });
+    // One question at a time, because answers do not say what they answer.
+    let asked: Promise<unknown> = Promise.resolve();
+    const ask = <A>(question: string): Promise<A> => {
+      const answer = asked.then(async () => {
+        const over = new AbortController();
+        const answered = once(gateway.child, "message", { signal: over.signal });
+        void gateway.exited.then(() => over.abort());
+        gateway.child.send(question, () => {});
+        const [message] = await answered;
+        return message.answer as A;
+      });
+      asked = answer.catch(() => {});
+      return answer;
+    };
     return {
       port: Number(gateway.url.port),
       get stderr() {
@@ -128,16 +145,8 @@ export async function openStage({ seed, percent, isBrief }: StageOptions): Promi
       },
       mutated: async () =>
         odd.mutated + oddModern.mutated + oddSse.mutated + (await readFile(counter)).length,
-      holdings: () =>
-        holdings({
-          pid: gateway.pid,
-          ask: async <A>(question: string): Promise<A> => {
-            const answered = once(gateway.child, "message");
-            gateway.child.send(question, () => {});
-            const [{ answer }] = await answered;
-            return answer;
-          },
-        }),
+      holdings: () => holdings({ pid: gateway.pid, ask }),
+      longestTurn: () => ask<number>("longest").catch(() => 0),
       close,
     };
   } catch (error) {
