@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import { PlanReporter } from "./plan-reporter.ts";
 
 /** What takes a minute a file, because it is about the programs of others: `npm run test:slow` runs it. */
 export const LONG = [
@@ -18,6 +19,7 @@ export default defineConfig({
     // For tests that hang, not for those that are slow: a machine with other work takes ten times as long.
     testTimeout: 240_000,
     hookTimeout: 240_000,
+    reporters: ["default", new PlanReporter()],
     pool: "forks",
     // Tests wait more than they work, so that three do well on two cores.
     maxWorkers: Math.max(3, availableParallelism() - 1),
