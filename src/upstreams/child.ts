@@ -17,6 +17,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** The server's own. */
   readonly log: Logger;
+  /** How long it may take to end by itself when its input has ended; half a second unless given. */
+  readonly goodbyeMs?: number;
   /** How long it may take to end after SIGTERM; 5 s unless given. */
   readonly killGraceMs?: number;
   /** How long it may leave a message unread that does not fit into the pipe; a minute unless given. */
@@ -30,7 +32,7 @@ export interface Exit {
 
 const KILL_GRACE_MS = 5_000;
 const READ_PATIENCE_MS = 60_000;
-/** How long it may take to end by itself when its input has ended (2025-11-25, Lifecycle §Shutdown). */
+/** For the end of its input (2025-11-25, Lifecycle §Shutdown). */
 const GOODBYE_MS = 500;
 /** How long what it has written may take to arrive when it has exited: somebody else may hold the other end. */
 const DRAIN_MS = 500;
@@ -46,6 +48,7 @@ export class Child {
   readonly #stderr: StderrLog;
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #log: Logger;
+  readonly #goodbyeMs: number;
   readonly #killGraceMs: number;
   readonly #left: Promise<Exit>;
   #ending: Promise<void> | undefined;
@@ -69,9 +72,10 @@ export class Child {
   }
 
   private constructor(child: ChildProcessWithoutNullStreams, options: ChildOptions) {
-    const { log, killGraceMs, readPatienceMs } = options;
+    const { log, goodbyeMs, killGraceMs, readPatienceMs } = options;
     this.#process = child;
     this.#log = log;
+    this.#goodbyeMs = goodbyeMs ?? GOODBYE_MS;
     this.#killGraceMs = killGraceMs ?? KILL_GRACE_MS;
     this.pid = child.pid as number;
     this.#group = new ProcessGroup(this.pid);
@@ -112,7 +116,7 @@ export class Child {
 
   async #end(): Promise<void> {
     this.#process.stdin.end();
-    await within(GOODBYE_MS, this.#left);
+    await within(this.#goodbyeMs, this.#left);
     const isGone = await this.#group.end(this.#killGraceMs);
     if (!isGone) this.#log.warn({ pid: this.pid }, "processes of the server could not be ended");
     else await this.exited;

@@ -37,7 +37,7 @@ interface Event {
 }
 
 /** A process that is started may have to wait for its turn on a busy machine. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 120_000;
 const PROGRAM = fileURLToPath(new URL("upstream-server.mjs", import.meta.url));
 
 /** Starts the server of the contract, or says how it is started. It is gone when the test ends. */

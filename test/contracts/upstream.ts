@@ -82,7 +82,7 @@ export function describeUpstream({
   /** Every call is a task from the start. */
   const tellOfTasks = () => tell({ policy: { mode: "always" } });
   /** A quick call is quick on a busy machine. */
-  const tellOfRounds = () => tell({ policy: { waitForMs: 20_000 } });
+  const tellOfRounds = () => tell({ policy: { waitForMs: 60_000 } });
 
   /** The stories that take something which not every transport can do. */
   function describeAbility(ability: Ability, stories: () => void): void {
@@ -200,7 +200,7 @@ export function describeUpstream({
     test("a call that runs too long is ended, and the next call works", async () => {
       const { user, server } = await tell({
         tools: [{ match: "hold", maxRuntimeMs: 400 }],
-        policy: { waitForMs: 20_000 },
+        policy: { waitForMs: 60_000 },
       });
       await user.callTool("echo", { text: "there is a session" });
       const handle = await user.send("tools/call", { name: "hold", arguments: { label: "late" } });
@@ -241,7 +241,7 @@ export function describeUpstream({
 
     test("a call that runs too long is cancelled on the server", async () => {
       const { user, server } = await tell({
-        policy: { waitForMs: 20_000 },
+        policy: { waitForMs: 60_000 },
         tools: [{ match: "hold", mode: "always", maxRuntimeMs: 400 }],
       });
       await user.callTool("echo", { text: "there is a session" });

@@ -45,7 +45,7 @@ export interface RawClient {
   readonly exited: Promise<number | string>;
 }
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 const MODERN = "2026-07-28";
 
 /** Starts `mcp-taskgate stdio` with these arguments. What it writes to stdout is a message a line, or the test fails. */

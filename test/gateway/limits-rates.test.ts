@@ -27,7 +27,7 @@ test("a call beyond the rate is refused and not sent, in every generation, and a
   const rate = { count: 1, perMs: AN_HOUR_MS };
   const { client, url, server } = await story(
     { "tools/call": (call) => call.text("done") },
-    limited({ calls: rate }, { policy: { waitForMs: 5_000 } }),
+    limited({ calls: rate }, { policy: { waitForMs: 60_000 } }),
   );
   const ada = client(ADA);
   const older = await LegacyWire.connect(url, { ...ADA, version: "2025-06-18" });
@@ -48,7 +48,7 @@ test("a call beyond the rate is refused and not sent, in every generation, and a
 test("calls that come a little too fast are all answered", async () => {
   const { client } = await story(
     { "tools/call": (call) => call.text("done") },
-    limited({ calls: { count: 10, perMs: 500 } }, { policy: { waitForMs: 5_000 } }),
+    limited({ calls: { count: 10, perMs: 500 } }, { policy: { waitForMs: 60_000 } }),
   );
   const ada = client(ADA);
   const answers = await Promise.all(Array.from({ length: 15 }, () => ada.send("tools/call", CALL)));

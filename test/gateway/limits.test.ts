@@ -102,7 +102,7 @@ test("a call beyond perCaller.queued is refused before it is a task, in both gen
 test("a call beyond perCaller.held is given up, and the server is told", async () => {
   const { client, server } = await story(
     { "tools/call": asksOnce },
-    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 5_000 } }),
+    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 60_000 } }),
   );
   const [ada, bob] = [client({ ...ADA, capabilities: INPUT }), client({ ...BOB, capabilities: INPUT })];
   const first = await ada.result("tools/call", CALL);
@@ -127,7 +127,8 @@ test("a held call that has become a task makes room for another one", async () =
         await call.sse().ask("elicitation/create", form("Who are you?", "name"));
       },
     },
-    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 500 } }),
+    // Each question comes within the window, and then the window is waited for.
+    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 8_000 } }),
   );
   const ada = client({ ...ADA, capabilities: EVERYTHING });
   const { requestState } = await ada.result("tools/call", CALL);

@@ -16,7 +16,9 @@ import {
 
 const CALL = { name: "ask", arguments: { n: 1 } } as const;
 /** What comes at once is not to become a task, however busy the machine. */
-const PATIENT = { policy: { waitForMs: 5_000 } };
+const PATIENT = { policy: { waitForMs: 60_000 } };
+/** Wide enough for the question to come within the window, which is waited for in the end. */
+const BECOMES_TASK = { policy: { waitForMs: 8_000 } };
 
 test("answers that were left out are asked for again, under the same key", async () => {
   const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
@@ -71,15 +73,18 @@ test("a round that is repeated finds the same result, and the tool ran once", as
 
 test("a round that is repeated after the call became a task finds the same task", async () => {
   const done = gate();
-  const { user, server } = await story({
-    "tools/call": async (call) => {
-      const stream = call.sse();
-      await stream.ask("elicitation/create", form("?", "name"));
-      await done.opened;
-      stream.event(call.answer(textResult("done")));
-      stream.end();
+  const { user, server } = await story(
+    {
+      "tools/call": async (call) => {
+        const stream = call.sse();
+        await stream.ask("elicitation/create", form("?", "name"));
+        await done.opened;
+        stream.event(call.answer(textResult("done")));
+        stream.end();
+      },
     },
-  });
+    BECOMES_TASK,
+  );
   const { requestState } = await user.result("tools/call", CALL);
   const round = { ...CALL, requestState, inputResponses: { name: accept() } };
   const handles = await Promise.all([user.result("tools/call", round), user.result("tools/call", round)]);

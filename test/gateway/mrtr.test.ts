@@ -3,7 +3,7 @@ import { accept, asksOnce, count, form, story, textOf, textResult } from "../sup
 
 const CALL = { name: "ask", arguments: { n: 1 } } as const;
 /** What comes at once is not to become a task, however busy the machine. */
-const PATIENT = { policy: { waitForMs: 5_000 } };
+const PATIENT = { policy: { waitForMs: 60_000 } };
 
 test("a question within the window goes to the client, and its answer to the server", async () => {
   const { user, server } = await story({ "tools/call": asksOnce }, PATIENT);
@@ -27,11 +27,9 @@ test("a question within the window goes to the client, and its answer to the ser
 });
 
 test.each(["prompts/get", "resources/read"])("%s may ask as well", async (method) => {
-  const { user, server } = await story(
-    { [method]: asksOnce },
-    {},
-    { capabilities: { prompts: {}, resources: {} } },
-  );
+  const { user, server } = await story({ [method]: asksOnce }, PATIENT, {
+    capabilities: { prompts: {}, resources: {} },
+  });
   const params = { "prompts/get": { name: "p" }, "resources/read": { uri: "x://y" } }[method];
 
   const asked = await user.result(method, params);
@@ -85,18 +83,21 @@ test("inputResponses that are no object are refused before anything is sent", as
 });
 
 test("questions that are asked in one breath arrive together", async () => {
-  const { user } = await story({
-    "tools/call": async (call) => {
-      const stream = call.sse();
-      await Promise.all([
-        stream.ask("elicitation/create", form("a", "a")),
-        stream.ask("sampling/createMessage", { messages: [], maxTokens: 1 }),
-        stream.ask("roots/list"),
-      ]);
-      stream.event(call.answer(textResult("done")));
-      stream.end();
+  const { user } = await story(
+    {
+      "tools/call": async (call) => {
+        const stream = call.sse();
+        await Promise.all([
+          stream.ask("elicitation/create", form("a", "a")),
+          stream.ask("sampling/createMessage", { messages: [], maxTokens: 1 }),
+          stream.ask("roots/list"),
+        ]);
+        stream.event(call.answer(textResult("done")));
+        stream.end();
+      },
     },
-  });
+    PATIENT,
+  );
   const { inputRequests, requestState } = await user.result("tools/call", CALL);
   expect(inputRequests).toMatchObject({
     a: { method: "elicitation/create" },

@@ -19,7 +19,7 @@ test.each([{ forwardHeaders: [] }, { forwardHeaders: ["traceparent", "x-request-
   "calls and lists have the headers of their own request, in two sessions for all of them (forwardHeaders: $forwardHeaders)",
   async ({ forwardHeaders }) => {
     const server = await scripted();
-    const gate = await gatewayFor({ upstream: server.url, forwardHeaders, policy: { waitForMs: 10_000 } });
+    const gate = await gatewayFor({ upstream: server.url, forwardHeaders, policy: { waitForMs: 60_000 } });
     const client = gate.client();
 
     for (let count = 0; count < 5; count += 1) {
@@ -46,7 +46,7 @@ test.each([{ forwardHeaders: [] }, { forwardHeaders: ["traceparent", "x-request-
 
 test("the trace context of a header is in _meta as well, and the client's own stays", async () => {
   const server = await scripted();
-  const client = (await gatewayFor({ upstream: server.url, policy: { waitForMs: 10_000 } })).client();
+  const client = (await gatewayFor({ upstream: server.url, policy: { waitForMs: 60_000 } })).client();
 
   await client.callTool("job", {}, { headers: { traceparent: parent(1), baggage: "a=1" } });
   await client.callTool("job", {}, { headers: { traceparent: parent(1) }, meta: { traceparent: parent(2) } });

@@ -6,7 +6,7 @@ const LONG = { "tools/call": () => undefined } as const;
 test("a quick call is answered directly, whatever the client declares", async () => {
   const { user, client } = await story(
     { "tools/call": (call) => call.text("quick") },
-    { policy: { waitForMs: 5_000 } },
+    { policy: { waitForMs: 60_000 } },
   );
   for (const who of [user, client({ capabilities: {} })]) {
     expect(await who.callTool("t")).toMatchObject({ resultType: "complete", content: [{ text: "quick" }] });
@@ -24,7 +24,7 @@ test.each(MODES)("rules are globs, and the first that matches wins: %s", async (
   const { user } = await story(
     { "tools/call": (call) => call.text("quick") },
     {
-      policy: { mode: "required", waitForMs: 5_000 },
+      policy: { mode: "required", waitForMs: 60_000 },
       tools: [
         { match: "a_never", mode: "never" },
         { match: "*_always", mode: "always" },
@@ -92,7 +92,7 @@ test("required refuses a client without tasks, and the server is not called", as
 test("the task parameter of an older revision is ignored and not passed on", async () => {
   const { user, server } = await story(
     { "tools/call": (call) => call.text("quick") },
-    { policy: { waitForMs: 5_000 } },
+    { policy: { waitForMs: 60_000 } },
   );
   const result = await user.callTool("t", {}, { params: { task: { ttl: 1 } } });
   expect(result.resultType).toBe("complete");

@@ -65,7 +65,7 @@ async function world(open: () => Promise<string>, transport: TransportUnderTest)
     callers: { identify: "header", header: "x-user", trustedProxies: ["127.0.0.1"] },
     policy: { mode: "always" },
     // Held calls are what comes before a task.
-    tools: [{ match: "roots", mode: "auto", waitForMs: 20_000 }],
+    tools: [{ match: "roots", mode: "auto", waitForMs: 60_000 }],
   });
   return {
     ...gateway,

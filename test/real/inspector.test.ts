@@ -11,7 +11,7 @@ import type { Json } from "../support/modern-client.ts";
 import { peersMissing } from "./peers-missing.ts";
 import { wiretap } from "./wiretap.ts";
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 describe.skipIf(peersMissing("The inspector", () => [node24(), inspector()]))("the inspector", () => {
   test("speaks 2026-07-28 with the gateway, and lists its tools", async () => {

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { AtEnd } from "./in-front-of.ts";
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 120_000;
 const ANY_PORT = new URL("any-port.mjs", import.meta.url).href;
 
 /**

@@ -127,7 +127,7 @@ async function inFrontOf(
     transport === "sse"
       ? { upstream: await startEverything(release, "sse"), sessions: isSingle ? "single" : "lease" }
       : { upstream: command(everything(release, "stdio")) };
-  return gatewayFor({ ...server, policy: { waitForMs: 20_000, ...policy } });
+  return gatewayFor({ ...server, policy: { waitForMs: 60_000, ...policy } });
 }
 
 function command(script: string): CommandUnderTest {

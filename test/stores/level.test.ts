@@ -55,7 +55,7 @@ test("a list, and a cursor into it, are there when the store is opened again", a
 });
 
 test("every acknowledged write outlives kill -9, three times over the same directory", {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const path = await directory();
   const acknowledged = new Map<string, TaskView>();

@@ -12,7 +12,7 @@ export const STOPPING = {
 
 /** Settles when the gateway is about to stop: from then on every answer is the last on its connection. */
 export async function draining(user: ModernClient): Promise<void> {
-  for (const deadline = Date.now() + 5_000; Date.now() < deadline; ) {
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; ) {
     const { headers } = await user.send("tasks/get", { taskId: "none" });
     if (headers.connection === "close") return;
   }

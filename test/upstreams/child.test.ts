@@ -54,7 +54,7 @@ describe("a process that does not start is told of in plain words", () => {
 
 describe("a process is ended", () => {
   test("by the end of its input, when that is enough", async () => {
-    const child = await started(script("silent"));
+    const child = await started({ ...script("silent"), goodbyeMs: 120_000 });
     await child.end();
     expect(await child.exited).toEqual({ code: 0, signal: null });
     expect(await processesOf(child.pid)).toEqual([]);

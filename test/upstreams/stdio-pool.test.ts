@@ -17,7 +17,7 @@ interface Told extends GatewayUnderTest {
 }
 
 /** Nothing becomes a task that is not told to: a process may take long to start. */
-const PATIENT = { waitForMs: 25_000 };
+const PATIENT = { waitForMs: 60_000 };
 const ALWAYS = [{ match: "hold", mode: "always" }] as const;
 
 describe("lease", () => {

@@ -68,7 +68,7 @@ test("a server that never answers initialize is given up after startTimeout, and
 
 test("a server that dies in the middle of a call is started again for the next one at once", async () => {
   const { command, args } = script("odd-tools");
-  const { client } = await gatewayFor({ upstream: { command, args }, policy: { waitForMs: 20_000 } });
+  const { client } = await gatewayFor({ upstream: { command, args }, policy: { waitForMs: 60_000 } });
   const user = client();
   for (const code of [3, 4, 5]) {
     const { message } = await user.send("tools/call", { name: "exit", arguments: { code } });
@@ -88,7 +88,7 @@ async function lateStarter() {
   const [starts, remedy] = [join(directory, "starts"), join(directory, "remedy")];
   const { command, args } = script("starts-late", starts, remedy);
   const upstream: CommandUnderTest = { command, args };
-  const { client } = await gatewayFor({ upstream, policy: { waitForMs: 20_000 } });
+  const { client } = await gatewayFor({ upstream, policy: { waitForMs: 60_000 } });
   return {
     user: client(),
     starts: async () => (await readFile(starts, "utf8")).length,

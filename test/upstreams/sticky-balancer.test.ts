@@ -18,7 +18,7 @@ test("lists, quick calls and tasks of a modern client come to the node of their 
     await progress(1);
     return "done";
   });
-  const client = (await gatewayFor({ upstream: url, policy: { waitForMs: 5_000 } })).client();
+  const client = (await gatewayFor({ upstream: url, policy: { waitForMs: 60_000 } })).client();
 
   for (let count = 0; count < 3; count += 1) {
     expect(await client.result("tools/list")).toMatchObject({ tools: [] });

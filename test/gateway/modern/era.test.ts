@@ -8,7 +8,7 @@ import { type Script, startScriptedServer } from "../../support/scripted-server.
 import { count, EVERYTHING, gate, story, textOf } from "../../support/story.ts";
 
 const ALWAYS = { policy: { mode: "always" } } as const;
-const PATIENT = { policy: { waitForMs: 20_000 } } as const;
+const PATIENT = { policy: { waitForMs: 60_000 } } as const;
 
 test("the line at the start says of which era the server is", async () => {
   const { gateway } = await modernStory({});

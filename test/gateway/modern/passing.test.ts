@@ -195,7 +195,7 @@ test("a server of both eras is modern for modern clients, and legacy for legacy 
   const { initialize: _, GET: _get, DELETE: _delete, ...scripts } = modernScripts();
   const { user, gateway, url } = await story(
     { ...scripts, "tools/call": (call) => call.json(said("modern")) },
-    { policy: { waitForMs: 20_000 } },
+    { policy: { waitForMs: 60_000 } },
     { stateless: true, protocolVersion: "2025-06-18" },
   );
   expect(gateway.routes[0]?.description).toBe("modern 2026-07-28");

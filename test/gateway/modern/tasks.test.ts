@@ -20,7 +20,7 @@ function argumentsOf({ message: { params = {} } }: Parameters<Script>[0]): JsonO
 /** A task at once. */
 const ALWAYS = { policy: { mode: "always" } } as const;
 /** A quick call is answered directly, and no call of these tests is taken for a slow one. */
-const PATIENT = { policy: { waitForMs: 20_000 } } as const;
+const PATIENT = { policy: { waitForMs: 60_000 } } as const;
 
 test("a quick call is answered directly, and a slow one becomes a task", async () => {
   const { opened, open } = gate();

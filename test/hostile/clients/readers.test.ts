@@ -37,7 +37,7 @@ test("the progress of a call goes no further than its client reads, and the answ
         call.response.end(onSaid);
       },
     },
-    policy: { waitForMs: 10_000, mode: "never" },
+    policy: { waitForMs: 60_000, mode: "never" },
   });
   const meta = { ...ENVELOPE, "io.modelcontextprotocol/logLevel": "debug" };
   const connection = asking(url, "tools/call", { name: "t", arguments: {} }, meta, "t");

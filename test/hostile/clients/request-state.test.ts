@@ -25,7 +25,7 @@ async function asking(): Promise<Asked> {
   const { client } = await gatewayFor({
     upstream: server.url,
     identify: byName,
-    policy: { waitForMs: 5_000 },
+    policy: { waitForMs: 60_000 },
   });
   const as = (name: string) => client({ capabilities: CAPABILITIES, headers: { "x-user": name } });
   const ada = as("ada");

@@ -194,7 +194,7 @@ test.each(TYPES)("a legacy server's result is complete, though it calls itself %
   const evil: Script = (call) => call.json({ content: [], tools: [], contents: [], messages: [], ...result });
   const methods = ["tools/call", "prompts/get", "resources/read", "tools/list", "prompts/list"];
   const { client } = await story(Object.fromEntries(methods.map((method) => [method, evil])), {
-    policy: { mode: "auto", waitForMs: 2_000 },
+    policy: { mode: "auto", waitForMs: 60_000 },
   });
   // Nothing that could be asked is declared.
   const user = client();

@@ -33,7 +33,7 @@ export interface OpenOptions {
 /** @throws UpstreamFailure as `Session.open` does */
 export async function opened(
   options: StdioOptions,
-  { capabilities = {}, startTimeoutMs = 30_000, onRequest = () => {} }: OpenOptions = {},
+  { capabilities = {}, startTimeoutMs = 120_000, onRequest = () => {} }: OpenOptions = {},
 ): Promise<Opened> {
   const wire = new StdioWire(options);
   onTestFinished(() => wire.close());
