@@ -4,13 +4,15 @@ import type { ClientSession } from "../upstreams/upstream.ts";
 import { requestHeaders } from "./forwarded-headers.ts";
 import type { Caller } from "./lane.ts";
 
-/** What the transport says in every request of its own. */
+/** What the transport says in every request of its own. Clients that know 2026-07-28 name the method in requests of older revisions, too. */
 const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",
   "content-encoding",
   "content-type",
   "last-event-id",
+  "mcp-method",
+  "mcp-name",
   "mcp-protocol-version",
   "mcp-session-id",
 ]);
@@ -25,7 +27,8 @@ export function clientSession(
   const own = [...requestHeaders(request.rawHeaders, {}, withheld)].flatMap(([name]) => {
     const key = name.toLowerCase();
     const value = request.headers[key];
-    return OF_THE_TRANSPORT.has(key) || value === undefined ? [] : [[key, String(value)] as const];
+    const isTransports = OF_THE_TRANSPORT.has(key) || key.startsWith("mcp-param-");
+    return isTransports || value === undefined ? [] : [[key, String(value)] as const];
   });
   return { headers: Object.fromEntries(own), protocolVersion, ...(id === undefined ? {} : { id }) };
 }

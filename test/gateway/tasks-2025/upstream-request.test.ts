@@ -29,6 +29,18 @@ test("the call comes in the client's session, with all that the server knows the
   });
 });
 
+test("what a client of two revisions says of one request in its headers is said of no other", async () => {
+  const { url, server } = await story(SILENT);
+  const headers = { "mcp-method": "tools/call", "mcp-name": "t", "mcp-param-Region": "eu", "x-custom": "c" };
+  const user = await LegacyWire.connect(url, { headers });
+  const { taskId } = await user.begin("t");
+  await user.result("tasks/cancel", { taskId });
+  const sent = [await server.arrival("tools/call"), await server.arrival("notifications/cancelled")];
+  expect(sent.map(({ headers: got }) => got["x-custom"])).toEqual(["c", "c"]);
+  const names = sent.flatMap(({ headers: got }) => Object.keys(got));
+  expect(names.filter((name) => /^mcp-(?:method|name|param-.*)$/.test(name))).toEqual([]);
+});
+
 test("no session is opened or ended for it, and no stream", async () => {
   const { url, server } = await story({ "tools/call": (call) => call.text("done") });
   const user = await LegacyWire.connect(url);
