@@ -17,6 +17,7 @@ import { Visits } from "./edge/visits.ts";
 import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
 import { PairedHttp } from "./lanes/paired-http.ts";
+import { descriptorWarning, maxDescriptors } from "./ops/descriptors.ts";
 import { createLog } from "./ops/log.ts";
 import { oneLine } from "./ops/one-line.ts";
 import { MODERN_VERSION } from "./protocol/modern.ts";
@@ -57,7 +58,10 @@ export interface GatewayOptions {
  * @throws when the store cannot be opened or an address cannot be bound; nothing is left open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { core, app, visits, pairs } = await openHttp(config, options);
+  const { core, app, visits, pairs, log } = await openHttp(config, options);
+  const { maxConnections } = config.limits;
+  const warning = descriptorWarning(await maxDescriptors(), maxConnections);
+  if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
   const servers: Server[] = [];
   const intake = intakeOf(servers, visits, pairs);
   try {
@@ -190,7 +194,7 @@ async function openHttp(
   // Whoever knows callers by something else has documents of its own.
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
   const isReady = () => !core.isStopping;
-  return { core, app: { routes, endpoint, documents, guard, isReady }, visits, pairs };
+  return { core, app: { routes, endpoint, documents, guard, isReady }, visits, pairs, log };
 }
 
 function statusOf({ isStopping, isStoreWritable }: Core): Status {

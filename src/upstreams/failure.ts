@@ -109,6 +109,12 @@ export function toFailure(caught: unknown): UpstreamFailure {
   for (let error = caught; error instanceof Error; error = error.cause) {
     if (error instanceof UpstreamFailure) return error;
     const { code } = error as NodeJS.ErrnoException;
+    if (isOutOfDescriptors(error)) {
+      return new UpstreamFailure(
+        `The gateway has no file descriptor left to reach the server with (${code}); nothing was sent`,
+        { mayHaveRun: false, cause: caught },
+      );
+    }
     if (code !== undefined && (NEVER_CONNECTED.has(code) || isLateConnection(error))) {
       return new UpstreamFailure(`The server cannot be reached (${code})`, {
         mayHaveRun: false,
@@ -133,6 +139,14 @@ export function toFailure(caught: unknown): UpstreamFailure {
     mayHaveRun: true,
     cause: caught,
   });
+}
+
+/** Whether a connection, or a process, could not be begun because this process, or the machine, may not have more files open. */
+export function isOutOfDescriptors(error: Error): boolean {
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return error.errors.every(isOutOfDescriptors);
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EMFILE" || code === "ENFILE";
 }
 
 /** A connection that was open can be too late as well, with the same code. */

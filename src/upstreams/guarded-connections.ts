@@ -1,21 +1,36 @@
 import type { Socket } from "node:net";
 import { buildConnector } from "undici";
+import { isOutOfDescriptors } from "./failure.ts";
 
 /**
  * Makes connections whose end cannot end the process. While nobody reads an answer undici's parser pauses, and until version 8, which
  * needs a newer Node, it asserts in listeners of the socket, where nobody can catch it, that it does not when the connection ends. Here
  * the end waits until the answer is read; what cannot wait breaks the answer, and whoever wanted that is told so.
  * @param timeoutMs how long connecting may take
+ * @param connect makes a connection; absent: as undici does
  */
-export function guardedConnector(timeoutMs: number): buildConnector.connector {
-  const connect = buildConnector({ timeout: timeoutMs });
-  return (options, callback) =>
-    connect(options, (...[error, socket]) => {
-      if (error !== null) return callback(error, null);
-      guard(socket);
-      callback(null, socket);
-    });
+export function guardedConnector(
+  timeoutMs: number,
+  connect: buildConnector.connector = buildConnector({ timeout: timeoutMs }),
+): buildConnector.connector {
+  return (options, callback) => {
+    const until = performance.now() + Math.min(timeoutMs, DESCRIPTOR_WAIT_MS);
+    const attempt = () =>
+      connect(options, (...[error, socket]) => {
+        if (error === null) {
+          guard(socket);
+          callback(null, socket);
+        } else if (isOutOfDescriptors(error) && performance.now() < until)
+          setTimeout(attempt, RETRY_MS).unref();
+        else callback(error, null);
+      });
+    attempt();
+  };
 }
+
+/** That the gateway has no file descriptor left is no answer of the server: whoever wants to reach it waits until another is closed. */
+const DESCRIPTOR_WAIT_MS = 5_000;
+const RETRY_MS = 100;
 
 function guard(socket: Socket): void {
   const emit = socket.emit.bind(socket);

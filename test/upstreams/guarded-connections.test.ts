@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { Agent, type buildConnector } from "undici";
+import { Agent, buildConnector } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { upstreamFetch } from "../../src/upstreams/fetch.ts";
 import { guardedConnector } from "../../src/upstreams/guarded-connections.ts";
@@ -37,6 +37,50 @@ test.each(FRAMINGS)("one whose answer is read in time is read to its end, of $fr
     socket.end(`${HEAD}Content-Type: application/json\r\n${head(text.length)}\r\n${text}`),
   );
   expect(await (await fetch()).json()).toMatchObject({ id: 1 });
+});
+
+const noDescriptor = (code: string) =>
+  Object.assign(new Error(`connect ${code}`), { code, syscall: "connect" });
+
+test.each(["EMFILE", "ENFILE"])("%s is waited out, and the request sent once", async (code) => {
+  let requests = 0;
+  const server = createServer((socket) => {
+    socket.once("data", () => {
+      requests += 1;
+      socket.end(`${HEAD}Content-Length: 2\r\n\r\n{}`);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const real = buildConnector({});
+  let failures = 0;
+  const connect: buildConnector.connector = (options, callback) => {
+    if (failures === 3) return real(options, callback);
+    failures += 1;
+    setImmediate(() => callback(noDescriptor(code), null));
+  };
+  const agent = new Agent({ connect: guardedConnector(10_000, connect) });
+  onTestFinished(() => agent.destroy());
+  const fetch = upstreamFetch({ dispatcher: agent, maxMessageBytes: 1_000 });
+  const { port } = server.address() as AddressInfo;
+  expect((await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "{}" })).status).toBe(200);
+  expect([failures, requests]).toEqual([3, 1]);
+});
+
+test("a descriptor that never comes is not waited for without end, and nothing was sent", async () => {
+  let tries = 0;
+  const connect: buildConnector.connector = (_options, callback) => {
+    tries += 1;
+    setImmediate(() => callback(noDescriptor("EMFILE"), null));
+  };
+  const agent = new Agent({ connect: guardedConnector(300, connect) });
+  onTestFinished(() => agent.destroy());
+  const fetch = upstreamFetch({ dispatcher: agent, maxMessageBytes: 1_000 });
+  await expect(fetch("http://127.0.0.1:9/", { method: "POST", body: "{}" })).rejects.toMatchObject({
+    message: expect.stringContaining("no file descriptor left"),
+    facts: { mayHaveRun: false },
+  });
+  expect(tries).toBeGreaterThan(1);
 });
 
 test("a server waits for whoever does not read its stream, and loses nothing of it by hanging up", async () => {
