@@ -106,7 +106,8 @@ export class Sending {
       } catch (error) {
         // A server that has answered, however badly, is done with the call.
         const isDone = isUnusable(toFailure(error)) && this.#sender.over() === undefined;
-        lease.release(isDone ? "quiet" : "doubtful");
+        const isLost = isForgotten(toFailure(error));
+        lease.release(isDone ? "quiet" : isLost ? "lost" : "doubtful");
         if (error instanceof RpcError || error instanceof StoreUnavailable) throw error;
         // The server has forgotten a session that was idle, and so has not looked at the request: law 5 allows another try.
         const failure = toFailure(error);

@@ -17,8 +17,11 @@ export interface Lease {
   release(state: LeaseEnd): void;
 }
 
-/** What becomes of a session when its lease ends. `left`: somebody else goes on with it, and the server is told nothing. */
-export type LeaseEnd = "quiet" | "doubtful" | "left";
+/**
+ * What becomes of a session when its lease ends. `doubtful`: the server may still be busy with the call; `lost`: it does not know the session
+ * any more; `left`: somebody else goes on with it, and the server is told nothing.
+ */
+export type LeaseEnd = "quiet" | "doubtful" | "lost" | "left";
 
 /** A session in which another process has sent a request. */
 export interface RejoinedLease extends Lease {
@@ -78,6 +81,12 @@ export class SessionPool {
     return idle?.session.close();
   }
 
+  /** Leaves a session to somebody else, who is to end it. */
+  forsake(session: Session): void {
+    this.#leased.delete(session);
+    this.#idle = this.#idle.filter((idle) => idle.session !== session);
+  }
+
   /** Ends what has been idle for too long, or what the server has forgotten. */
   sweep(now: number): void {
     const isFresh = ({ session, since }: Idle) => session.isUsable && now - since < this.#options.idleMs;
@@ -104,7 +113,7 @@ export class SessionPool {
   #takeBack(key: string, session: Session, state: LeaseEnd): void {
     session.attach(undefined);
     if (state === "left") return void session.close(state);
-    if (state === "doubtful" || !session.isUsable || this.#isClosed) return void session.close();
+    if (state !== "quiet" || !session.isUsable || this.#isClosed) return void session.close();
     this.#idle.push({ key, session, since: Date.now() });
     if (this.#idle.length > this.#options.maxIdle) void this.#idle.shift()?.session.close();
     this.#options.onIdle?.();

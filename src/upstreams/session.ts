@@ -134,6 +134,11 @@ export class Session implements ResumingSession, AskedSession {
   #telling = 0;
   #isClosed = false;
   #isLost = false;
+  #onClosed = () => {};
+  /** Resolves when it has been closed here. */
+  readonly closed = new Promise<void>((resolve) => {
+    this.#onClosed = resolve;
+  });
 
   /**
    * Opens a session: `initialize`, `notifications/initialized`, and the stream that the server pushes on.
@@ -262,6 +267,7 @@ export class Session implements ResumingSession, AskedSession {
   async close(state?: "left"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#onClosed();
     this.#holder = undefined;
     const failure = new UpstreamFailure("The session with the server was closed", { mayHaveRun: true });
     for (const pending of this.#pending.values()) pending.reject(failure);

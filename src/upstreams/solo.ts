@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { stopping, toFailure, UpstreamFailure } from "./failure.ts";
+import { anothersSession } from "./one-session.ts";
 import type { Lease, SessionUser } from "./pool.ts";
 import type { Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
@@ -30,6 +31,8 @@ interface Listener {
  * replaced.
  */
 export class Solo {
+  /** Whether the session is kept whatever happens, because the server would not take another one after its end. */
+  readonly #isKept: boolean;
   #present: Present | undefined;
   /** What uses the session at the moment: at most one call, and any number of lists with the same key. */
   #users = 0;
@@ -37,15 +40,40 @@ export class Solo {
   #key = "";
   #call: SessionHolder | undefined;
   #hasCall = false;
+  /** Whether a call uses the session that began before the session was adopted. */
+  #isLent = false;
   readonly #calls = new WaitingLine<void, void>();
   /** What has to wait until nobody uses the session for another key. */
   readonly #others = new WaitingLine<string, void>();
   readonly #onIdle: () => void;
   #isClosed = false;
 
-  /** @param onIdle called when nobody uses the session any more */
-  constructor(onIdle: () => void = () => {}) {
+  /**
+   * @param onIdle called when nobody uses the session any more
+   * @param isKept whether the session is never ended in favour of another
+   */
+  constructor(onIdle: () => void = () => {}, isKept = false) {
     this.#onIdle = onIdle;
+    this.#isKept = isKept;
+  }
+
+  /**
+   * Takes over a session that there is.
+   * @param free settles when the call is over that uses it. Absent: none does
+   */
+  adopt(key: string, session: Session, free?: Promise<void>): void {
+    const opened = Promise.resolve(session);
+    this.#present = { key, session: opened, unwanted: new AbortController(), listener: undefined };
+    if (free === undefined) return;
+    this.#hasCall = true;
+    this.#isLent = true;
+    this.#admit(key);
+    void free.then(() => {
+      this.#isLent = false;
+      session.attach(this.#present?.listener?.holder);
+      this.#leave();
+      this.#endCall();
+    });
   }
 
   /**
@@ -77,7 +105,7 @@ export class Solo {
         if (isReleased) return;
         session.attach(this.#present?.listener?.holder);
         if (state === "left") void session.close(state);
-        if (state === "doubtful") void session.close();
+        if (state === "lost" || (state === "doubtful" && !this.#isKept)) void session.close();
         leave();
       };
       return { session, isReused: this.#present === before, release };
@@ -110,7 +138,7 @@ export class Solo {
         try {
           const session = await this.#opened(user, holder, { patienceMs });
           if (this.#present !== undefined) this.#present.listener = listener;
-          if (this.#call === undefined) session.attach(holder);
+          if (this.#call === undefined && !this.#isLent) session.attach(holder);
           return await work(session);
         } finally {
           this.#leave();
@@ -125,7 +153,7 @@ export class Solo {
 
   /** Begins to end the session, if nobody uses it, and settles when it is gone. */
   giveUp(): Promise<void> | undefined {
-    if (this.#users > 0) return undefined;
+    if (this.#users > 0 || this.#isKept) return undefined;
     const present = this.#present;
     this.#present = undefined;
     present?.unwanted.abort(busy());
@@ -196,6 +224,7 @@ export class Solo {
     const found = present?.session.catch(() => undefined);
     const session = found && (await patiently(found, patience, busy));
     if (present !== undefined && present.key === user.key && session?.isUsable) return session;
+    if (this.#isKept && session?.isUsable) throw anothersSession();
     // Others with the same key may have replaced it while we looked.
     if (this.#present === present) {
       // Whoever loses patience leaves it to the next.

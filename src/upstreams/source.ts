@@ -1,4 +1,5 @@
 import { stopping } from "./failure.ts";
+import { OnlyOneSession } from "./one-session.ts";
 import type { Session } from "./session.ts";
 
 /** Where a control session gets its session from. */
@@ -53,5 +54,39 @@ export class OwnSession implements SessionSource {
     void session?.close();
     this.#session ??= this.#open(patienceMs);
     return this.#session;
+  }
+}
+
+/** A session of one's own, until the server turns out to have one for all only. */
+export class EitherSession implements SessionSource {
+  readonly #shared: () => SessionSource | undefined;
+  readonly #own: SessionSource;
+
+  /** @param shared the session for all, if it has come to that */
+  constructor(shared: () => SessionSource | undefined, own: SessionSource) {
+    this.#shared = shared;
+    this.#own = own;
+  }
+
+  async use<T>(work: (session: Session) => T | Promise<T>, patienceMs: number): Promise<T> {
+    const shared = this.#shared();
+    if (shared !== undefined) return shared.use(work, patienceMs);
+    try {
+      return await this.#own.use(work, patienceMs);
+    } catch (error) {
+      // The session was refused, so no work was begun.
+      const instead = error instanceof OnlyOneSession ? this.#shared() : undefined;
+      if (instead === undefined) throw error;
+      return instead.use(work, patienceMs);
+    }
+  }
+
+  /** One's own may have become the one for all. */
+  giveUp(): Promise<void> | undefined {
+    return (this.#shared() ?? this.#own).giveUp();
+  }
+
+  async close(): Promise<void> {
+    await (this.#shared() ?? this.#own).close();
   }
 }

@@ -4,16 +4,17 @@ import { Admission } from "./admission.ts";
 import type { BerthWait } from "./berths.ts";
 import { ControlSession } from "./control.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
-import { slowToStart } from "./failure.ts";
+import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
 import { FairShares, type Sharer } from "./fair-shares.ts";
 import { inTime } from "./in-time.ts";
 import type { MessagePaths } from "./message-paths.ts";
 import type { ModernServer } from "./modern-server.ts";
 import { ModernUpstream } from "./modern-upstream.ts";
+import { OnlyOneSession, saysOneSession, takenByAnother } from "./one-session.ts";
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./pool.ts";
-import { Session, type SessionHolder } from "./session.ts";
+import { type CallSession, Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
-import { OwnSession, type SessionSource } from "./source.ts";
+import { EitherSession, OwnSession, type SessionSource } from "./source.ts";
 import { StrayQuestions } from "./stray-questions.ts";
 import type { JoinedSession, Wire } from "./wire.ts";
 import { Wires, type WiresOptions } from "./wires.ts";
@@ -49,6 +50,11 @@ export interface UpstreamOptions extends WiresOptions {
   readonly clientInfo: { readonly name: string; readonly version: string };
 }
 
+interface Opened {
+  readonly owner: SessionOwner;
+  readonly opening: Promise<Session>;
+}
+
 /** To log in again costs a server over HTTP more than to remember. */
 const MIN_LONG_IDLE_MS = 300_000;
 const SWEEP_MS = { min: 100, max: 15_000 } as const;
@@ -64,7 +70,14 @@ export class Upstream {
   readonly #wires: Wires;
   readonly #admission: Admission;
   readonly #pool: SessionPool;
-  readonly #solo: Solo | undefined;
+  /** There where the server can have one session only, as the configuration says, or the server itself. */
+  #solo: Solo | undefined;
+  /** Whether it was the server that said so. */
+  #hasSaidSo = false;
+  /** Those that were opened here and are usable, or being opened. */
+  readonly #opened = new Set<Opened>();
+  /** When the calls are over that have sessions of the pool. */
+  readonly #lent = new Map<CallSession, Promise<void>>();
   /** Absent where calls may have as many sessions as they like, or there is one for everything. */
   readonly #shares: FairShares | undefined;
   readonly #controls = new Map<string, ControlSession>();
@@ -133,8 +146,13 @@ export class Upstream {
     const owner = { caller: "", headers, capabilities: {} };
     // There is one session for everybody, which is opened anew for other headers. It may have been before they were revoked.
     if (this.#solo !== undefined) return void (await this.control(owner).ask("ping"));
-    const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
-    await session.close();
+    try {
+      const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
+      await session.close();
+    } catch (error) {
+      if (!(error instanceof OnlyOneSession)) throw error;
+      await this.control(owner).ask("ping");
+    }
   }
 
   /** What the server last said of itself, to whomever. */
@@ -156,11 +174,34 @@ export class Upstream {
       giveBack?.();
     };
     try {
-      const lease = await (this.#solo ?? this.#pool).lease(this.#userFor(owner), holder, signal);
-      return released(lease, over);
+      return await this.#leased(owner, holder, signal, over);
     } catch (error) {
       over();
       throw error;
+    }
+  }
+
+  async #leased(
+    owner: SessionOwner,
+    holder: SessionHolder,
+    signal: AbortSignal | undefined,
+    over: () => void,
+  ): Promise<Lease> {
+    const alone = async (solo: Solo) =>
+      released(await solo.lease(this.#userFor(owner), holder, signal), over);
+    if (this.#solo !== undefined) return alone(this.#solo);
+    try {
+      const lease = await this.#pool.lease(this.#userFor(owner), holder, signal);
+      let end = () => {};
+      this.#lent.set(lease.session, new Promise((resolve) => (end = resolve)));
+      return released(lease, () => {
+        this.#lent.delete(lease.session);
+        end();
+        over();
+      });
+    } catch (error) {
+      if (this.#solo === undefined || !(error instanceof OnlyOneSession)) throw error;
+      return alone(this.#solo);
     }
   }
 
@@ -294,19 +335,25 @@ export class Upstream {
   }
 
   #userFor(owner: SessionOwner): SessionUser {
-    return { key: keyOf(owner), open: (...how) => this.#open(owner, ...how) };
+    // All that may use a session that cannot be replaced have to make do with what the first of them declared.
+    const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {} } : owner);
+    return { key, open: (...how) => this.#open(owner, ...how) };
   }
 
   #sourceFor(owner: SessionOwner) {
-    const solo = this.#solo;
-    return (holder: SessionHolder, onLost: () => void): SessionSource =>
-      solo === undefined
-        ? new OwnSession((patienceMs) => this.#open(owner, holder, { patienceMs }, onLost))
-        : solo.source(this.#userFor(owner), holder, onLost);
+    return (holder: SessionHolder, onLost: () => void): SessionSource => {
+      let shared: SessionSource | undefined;
+      const alone = () => {
+        shared ??= this.#solo?.source(this.#userFor(owner), holder, onLost);
+        return shared;
+      };
+      const own = new OwnSession((patienceMs) => this.#open(owner, holder, { patienceMs }, onLost));
+      return new EitherSession(alone, own);
+    };
   }
 
   async #open(
-    { headers, capabilities }: SessionOwner,
+    { caller, headers, capabilities }: SessionOwner,
     holder: SessionHolder | undefined,
     wait: BerthWait<Session>,
     onLost?: () => void,
@@ -321,7 +368,41 @@ export class Upstream {
       strays: this.#strays,
       ...(onLost === undefined ? {} : { onLost }),
     };
-    return this.#admission.open(headers, (wire) => Session.open({ ...options, wire }), wait);
+    const opening = this.#admission.open(headers, (wire) => Session.open({ ...options, wire }), wait);
+    const opened = { owner: { caller, headers, capabilities }, opening };
+    this.#note(opened);
+    return opening.catch(async (error: unknown) => {
+      this.#opened.delete(opened);
+      const failure = toFailure(error);
+      throw saysOneSession(failure) ? await this.#onOneSession(failure) : error;
+    });
+  }
+
+  #note(opened: Opened): void {
+    this.#opened.add(opened);
+    opened.opening.then(
+      (session) => session.closed.then(() => this.#opened.delete(opened)),
+      () => {},
+    );
+  }
+
+  /** The server refuses to have a second session. What it has of ours is kept from here on, and everything goes over that. */
+  async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
+    const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;
+    const present = isConfigured ? undefined : await firstUsable([...this.#opened]);
+    if (present === undefined) return takenByAnother(refusal);
+    const { owner, session } = present;
+    if (this.#solo === undefined) {
+      this.#hasSaidSo = true;
+      this.#solo = new Solo(this.#onIdle, true);
+      this.#solo.adopt(this.#userFor(owner).key, session, this.#lent.get(session));
+      this.#pool.forsake(session);
+      this.#options.log.warn(
+        { said: refusal.message },
+        "the server can have one session only: it is served like sessions: single from now on, in the session that it has",
+      );
+    }
+    return new OnlyOneSession(refusal.message, refusal.facts);
   }
 
   /** Hears of what the server sent that is no message, or did not take. */
@@ -365,6 +446,16 @@ export class Upstream {
     this.#controls.delete(key);
     void control.close();
   }
+}
+
+/** The first of them that can be used, as soon as it is open; undefined when none can. */
+async function firstUsable(those: readonly Opened[]) {
+  const usable = async ({ owner, opening }: Opened) => {
+    const session = await opening;
+    if (!session.isUsable) throw new Error("it has been closed");
+    return { owner, session };
+  };
+  return Promise.any(those.map(usable)).catch(() => undefined);
 }
 
 function released(lease: Lease, over: () => void): Lease {

@@ -6,6 +6,7 @@ import { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure, wantsLogin } from "./failure.ts";
 import { upstreamFetch } from "./fetch.ts";
 import { MessagePaths } from "./message-paths.ts";
+import { saysOneSession } from "./one-session.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
 import { StreamableHttpWire } from "./streamable-http.ts";
@@ -83,8 +84,8 @@ export class Wires {
     } catch (error) {
       if (!SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) throw error;
       const opened = await use(this.#sse(headers, GUESS_MS)).catch((other: unknown) => {
-        // It does speak the older transport, with those who say who they are.
-        if (wantsLogin(toFailure(other))) throw other;
+        // It does speak the older transport, with those who say who they are, or with one only.
+        if (wantsLogin(toFailure(other)) || saysOneSession(toFailure(other))) throw other;
         return undefined;
       });
       // What it said at first tells more, if it does not speak the older transport either.
