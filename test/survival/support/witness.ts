@@ -22,12 +22,12 @@ export interface Witness {
   all(): Promise<Readonly<Record<string, Seen>>>;
   /** `undefined` when the call never reached it. */
   seen(id: string): Promise<Seen | undefined>;
-  /** Looks until something holds of a call; rejects after 15 s, saying what it had seen. */
+  /** Looks until something holds of a call; rejects after a minute, saying what it had seen. */
   until(id: string, holds: (seen: Seen) => boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 20;
 
 /** Starts a witness; whoever starts it stops it. */

@@ -1,0 +1,124 @@
+/** The stock clients that follow a task by themselves: each calls the tool `work` and gives the text of its result. */
+
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Client as Client2, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import {
+  createTaskSessionFromClient,
+  resultFromTaskOutcome,
+  type TaskEnabledSession,
+  type ToolDeclaration,
+} from "@modelcontextprotocol/ext-tasks/client";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport as StreamableHTTP } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import { connect } from "../demo/task-session.ts";
+import { inspector, mcpRemote, node24 } from "../peers/peers.ts";
+import type { Json } from "../support/modern-client.ts";
+
+/** One connected client; it is closed when its result is there, or will never be. */
+export interface Follower {
+  /** Rejects with what the client says of a call that it has given up. */
+  follow(args: Readonly<Record<string, string | number>>): Promise<string>;
+  close(): Promise<void>;
+}
+
+const TOOL = "work";
+/** Of 2025-11-25, where the client says which calls become tasks, by what the list of tools has about them. */
+const DECLARATION: ToolDeclaration = { name: TOOL, inputSchema: { type: "object" }, taskSupport: "optional" };
+const INFO = { name: "blips", version: "1.0.0" };
+/** Longer than any blip, and than the time that stock clients wait for one answer. */
+const TTL_MS = 600_000;
+/** The inspector ends by itself; this is for one that hangs. */
+const INSPECTOR_MS = 300_000;
+
+/** By name, how a client is connected to a gateway's route; those first that take longest until they have called. */
+export const FOLLOWERS = {
+  "inspector 2.12.0": async (url) => {
+    const home = await mkdtemp(join(tmpdir(), "blips-inspector-"));
+    const options = ["--transport", "http", "--protocol-era", "modern", "--format", "json"];
+    const call = ["--method", "tools/call", "--tool-name", TOOL, "--tool-args-json"];
+    return {
+      follow: async (args) => {
+        const { stdout } = await promisify(execFile)(
+          node24(),
+          [inspector(), "--cli", url.href, ...options, ...call, JSON.stringify(args)],
+          { timeout: INSPECTOR_MS, env: { ...process.env, HOME: home, USERPROFILE: home } },
+        );
+        return textOf(JSON.parse(stdout).result);
+      },
+      close: () => rm(home, { recursive: true, force: true }),
+    };
+  },
+  "ext-tasks 0.2.2, 2026-07-28": async (url) => {
+    const { tasks, close } = await connect(url.href, () => Promise.reject(new Error("nobody was to ask")));
+    return ofSession(tasks, close);
+  },
+  "ext-tasks 0.2.2, 2025-11-25": async (url) => {
+    const client = new Client2(INFO);
+    await client.connect(new StreamableHTTPClientTransport(url));
+    const tasks = createTaskSessionFromClient(client, { endpointId: url.href });
+    return ofSession(tasks, async () => {
+      await tasks.close();
+      await client.close();
+    });
+  },
+  "sdk 1.32.2 callToolStream": async (url) => ofSdk1(new StreamableHTTP(url) as Transport, async () => {}),
+  "mcp-remote 0.15.1, sdk 1.32.2": async (url) => {
+    const home = await mkdtemp(join(tmpdir(), "blips-mcp-remote-"));
+    const transport = new StdioClientTransport({
+      command: process.execPath,
+      args: [mcpRemote(), url.href, "--allow-http", "--transport", "http-only"],
+      env: { HOME: home, USERPROFILE: home, MCP_REMOTE_CONFIG_DIR: home },
+      stderr: "ignore",
+    });
+    return ofSdk1(transport, () => rm(home, { recursive: true, force: true }));
+  },
+} as const satisfies Readonly<Record<string, (url: URL) => Promise<Follower>>>;
+
+export type FollowerName = keyof typeof FOLLOWERS;
+
+export const FOLLOWER_NAMES = Object.keys(FOLLOWERS) as readonly FollowerName[];
+
+function ofSession(tasks: TaskEnabledSession, close: () => Promise<void>): Follower {
+  return {
+    follow: async (args) => {
+      const execution = await tasks.callTool(TOOL, args, {
+        declaration: DECLARATION,
+        task: { preference: "require" },
+      });
+      return textOf(resultFromTaskOutcome((await execution.settle()).outcome));
+    },
+    close,
+  };
+}
+
+async function ofSdk1(transport: Transport, cleanUp: () => Promise<void>): Promise<Follower> {
+  const client = new Client(INFO);
+  await client.connect(transport);
+  return {
+    follow: async (args) => {
+      const call = { name: TOOL, arguments: { ...args } };
+      const options = { task: { ttl: TTL_MS } };
+      for await (const message of client.experimental.tasks.callToolStream(call, undefined, options)) {
+        if (message.type === "result") return textOf(message.result);
+        if (message.type === "error") throw message.error;
+      }
+      throw new Error("the stream of the call ended without a result");
+    },
+    close: async () => {
+      await client.close();
+      await cleanUp();
+    },
+  };
+}
+
+function textOf(result: unknown): string {
+  const { text } = (result as Json).content?.[0] ?? {};
+  if (typeof text !== "string") throw new Error(`there is no text in ${JSON.stringify(result)}`);
+  return text;
+}
