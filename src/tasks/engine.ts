@@ -149,7 +149,7 @@ export class TaskEngine {
   /** As `get`, with `undefined` for none. */
   async seek(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView | undefined> {
     const view = await this.#reader.read(id, claimant, waiter);
-    if (view === undefined || isOf(view, claimant)) return view;
+    if (isOf(view, claimant)) return view;
     const reason = view === undefined ? "unknown task" : "foreign task";
     this.audit?.refused({ ...claimant, task: id, reason });
     return undefined;

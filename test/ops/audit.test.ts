@@ -287,7 +287,8 @@ async function begin(log: Partial<Config["log"]>) {
     lines.push(line);
     conditions.check();
   };
-  const config = configFor({ upstream: server.url, log });
+  // What asks at once is not to become a task first, however busy the machine.
+  const config = configFor({ upstream: server.url, log, tools: [{ match: "asks", waitForMs: 60_000 }] });
   // Not even the level keeps the lines from being written.
   const gateway = await startGateway(config, { identify: byName, log: createLog("error", { write }) });
   let closing: Promise<void> | undefined;

@@ -203,7 +203,7 @@ test.each(SESSIONS)("a session id %s is the server's own trouble", async (_, id)
   expect(count(server, "initialize")).toBeLessThan(10);
 });
 
-test("a session that changes its name, and cookies, change nothing", async () => {
+test("a session that changes its name changes nothing, and its cookies are its own", async () => {
   const { user, server } = await story(
     {
       "tools/call": (call) =>
@@ -214,7 +214,9 @@ test("a session that changes its name, and cookies, change nothing", async () =>
   for (const _ of [1, 2]) expect(await outcome(user)).toMatchObject({ status: "completed" });
   const named = server.received.map(({ headers }) => headers["mcp-session-id"]);
   expect(named).not.toContain("another");
-  expect(server.received.filter(({ headers }) => headers.cookie !== undefined)).toEqual([]);
+  // Its cookies travel with it, and with no other (RFC 6265 §5.4).
+  const cookies = server.received.map(({ headers }) => headers.cookie ?? "none");
+  expect(cookies.every((cookie) => ["none", "a=1"].includes(cookie))).toBe(true);
 });
 
 const NONSENSE: [string, object, RegExp | undefined][] = [
@@ -232,7 +234,7 @@ test.each(NONSENSE)("a server that says of itself %s", async (_, said, refusal) 
         call.json({ protocolVersion: "2025-06-18", capabilities: {}, serverInfo: {}, ...said }),
       "tools/call": (call) => call.text("good"),
     },
-    AS_TASK,
+    { ...AS_TASK, startTimeoutMs: 200_000 },
   );
   const task = await outcome(user);
   expect([task.status, refusal === undefined || refusal.test(task.error.message)]).toEqual([
