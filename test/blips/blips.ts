@@ -1,6 +1,7 @@
 /**
  * Stock clients that follow tasks, while a gateway is restarted, a replica is killed, or Redis is stopped or frozen for a moment. Prints
- * how many tasks each client kept through each blip, and why it lost the others. Exits with 1 when one was lost.
+ * how many tasks each client kept through each blip, and why it lost the others; a line for each blip and seed goes to standard
+ * error meanwhile. Exits with 1 when one was lost.
  *
  *   npm run blips -- [--seeds 3] [--first 1] [--clients inspector,sdk] [--blips frozen,killed]
  *
@@ -29,7 +30,10 @@ const faults: string[] = [];
 for (const blip of blips) {
   for (let seed = first; seed < first + seeds; seed += 1) {
     try {
-      outcomes.push(...(await through(blip, clients, seed)));
+      const these = await through(blip, clients, seed);
+      outcomes.push(...these);
+      const kept = these.filter(({ lost }) => lost === undefined).length;
+      console.error(`${blip}, seed ${seed}: ${kept} of ${these.length} kept`);
     } catch (error) {
       faults.push(`${blip}, seed ${seed}: ${error instanceof Error ? error.message : String(error)}`);
     }
