@@ -11,6 +11,7 @@ import { Quotas } from "./quotas/quotas.ts";
 import { parseStoreUrl } from "./store-url.ts";
 import { openStore } from "./stores/open.ts";
 import type { TaskStore } from "./stores/task-store.ts";
+import { timeOf } from "./stores/time.ts";
 import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
@@ -76,7 +77,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     store,
     quotas,
     log,
-    revive: reviver(parts),
+    revive: reviver(parts, timeOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
     audit: auditFor(config, log, secret),

@@ -97,6 +97,10 @@ export class CellStore implements TaskStore {
     return !this.#backend.isShared || this.#replicas.holdsLease;
   }
 
+  now(): number {
+    return this.#clock();
+  }
+
   newId(): TaskId {
     return this.#newId();
   }

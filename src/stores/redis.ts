@@ -1,8 +1,8 @@
-import { steadyNow } from "../ops/clock.ts";
 import type { RedisAddress } from "../store-url.ts";
 import { CellStore } from "./cell-store.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { RedisBackend } from "./redis-backend.ts";
+import { RedisClock } from "./redis-clock.ts";
 import { connectRedis } from "./redis-connection.ts";
 import type { Connect } from "./redis-link.ts";
 import { reasonOf } from "./redis-replies.ts";
@@ -23,13 +23,20 @@ const LOOKS_A_LEASE = 3;
  */
 export async function openRedisStore(address: RedisAddress, options: StoreOptions = {}): Promise<TaskStore> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, prefix = DEFAULT_PREFIX, tls, warn = () => {} } = options;
-  const { leaseMs = DEFAULT_LEASE_MS, clock = steadyNow } = options;
+  const { leaseMs = DEFAULT_LEASE_MS } = options;
+  const shared = new RedisClock();
+  const { clock = () => shared.now() } = options;
   const { name } = address;
   let isNew = true;
   /** The first connection shows what kind of server it is. */
   const connect: Connect = async (signal, before) => {
     const connection = await connectRedis({ address, timeoutMs, tls }, signal, before);
+    // A connection that has come back is not to wait for it: its server may hang again.
+    const compared = shared.compare(connection).then((difference) => {
+      if (difference !== undefined) warn(`store ${name}: ${difference}`);
+    });
     if (!isNew) return connection;
+    await compared;
     const fault = await versionFault(connection);
     if (fault !== undefined) {
       connection.destroy();
@@ -47,7 +54,7 @@ export async function openRedisStore(address: RedisAddress, options: StoreOption
   );
   const backend = await sealedOrPlain(plain, options, name);
   try {
-    return await CellStore.open({ ...options, leaseMs, url: name, ...backend });
+    return await CellStore.open({ ...options, clock, leaseMs, url: name, ...backend });
   } catch (error) {
     await plain.close();
     throw error;

@@ -213,6 +213,8 @@ export interface TaskStore {
    * client has cancelled one elsewhere may not have been heard all the same.
    */
   readonly holdsLease: boolean;
+  /** Milliseconds since the epoch, by the clock by which tasks end: the same for all who use the store, more or less. Absent: that of the process. */
+  now?(): number;
   newId(): TaskId;
   /**
    * Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. To repeat it with the same id

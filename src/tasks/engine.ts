@@ -1,6 +1,5 @@
 import type { Logger } from "pino";
 import type { Audit } from "../ops/audit.ts";
-import { steadyNow } from "../ops/clock.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
@@ -14,6 +13,7 @@ import {
   type TaskStore,
   type TaskView,
 } from "../stores/task-store.ts";
+import { timeOf } from "../stores/time.ts";
 import type { Call } from "./call.ts";
 import { counting, type TaskQuotas } from "./counted.ts";
 import { Creations, onlyUnavailable } from "./creations.ts";
@@ -37,7 +37,7 @@ export type { CallTask };
 export interface TaskEngineOptions {
   readonly store: TaskStore;
   readonly log: Logger;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; absent: as the store has it. */
   readonly clock?: () => number;
   /** How a call whose gateway has died is gone on with. Absent: not at all. */
   readonly revive?: Revive;
@@ -68,7 +68,7 @@ export class TaskEngine {
   readonly #stopWatching: () => void;
 
   constructor(options: TaskEngineOptions) {
-    const { store, log, clock = steadyNow, revive = () => undefined, audit, quotas } = options;
+    const { store, log, clock = timeOf(store), revive = () => undefined, audit, quotas } = options;
     this.audit = audit;
     const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES, maxWaitMs = 0 } = options;
     this.#storeWait = new StoreWait({ maxWaitMs });
