@@ -84,6 +84,10 @@ export class LiveTask {
       if (call.end !== undefined) return void end(call.end);
       call.listen({
         onSent: () => this.#say("running", 0),
+        onAccepted: () => {
+          // Its wait for a slot has aged the record, which has to last as long as the call may run from now on.
+          if (record.checkpoint !== undefined) this.#writeSoon(0);
+        },
         onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
         onQuestions: () => this.#writeSoon(0),
         // Until somebody else could pick the call up there is nothing to save; from then on it is saved now and then.
@@ -268,7 +272,9 @@ export class LiveTask {
       );
       call.leave();
     } else {
-      if (this.#retryDelayMs > 0 || this.#unsent().isUnsent) await this.write();
+      // A cluster can take a write late that was given up: then what stands is older than what was written last.
+      const isOld = task.updatedAt < this.#record.updatedAt;
+      if (isOld || this.#retryDelayMs > 0 || this.#unsent().isUnsent) await this.write();
       // An answer may have been taken while another process had the call, and the server not been told.
       const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
       const answers = await store.answers(task.id, asked);
