@@ -15,6 +15,12 @@ describe("in a JSON body", () => {
     ["the answer", 1, ANSWER, AMENDED],
     ["an answer with the falsy id", 0, '{"id":0,"result":{}}', '{"id":0,"result":{},"amended":"ü"}'],
     ["an answer with the empty id", "", '{"id":"","result":{}}', '{"id":"","result":{},"amended":"ü"}'],
+    [
+      "an answer whose id is the number as a text",
+      1,
+      '{"id":"1","result":{}}',
+      '{"id":"1","result":{},"amended":"ü"}',
+    ],
     ["an answer with white space around it", 1, `\n${ANSWER}`, `\n${AMENDED}`],
   ])("%s is changed", ([, id, body, passed]) => {
     for (const chunks of everyChunking(Buffer.from(body))) {
@@ -24,7 +30,7 @@ describe("in a JSON body", () => {
 
   test.for<[what: string, id: RequestId, body: string | Buffer]>([
     ["an answer to another request", 2, ANSWER],
-    ["an answer whose id is a text", 1, '{"id":"1","result":{}}'],
+    ["an answer whose id is a text that spells another number", 1, '{"id":"1x","result":{}}'],
     ["an answer whose id is a number", "1", ANSWER],
     ["an answer without an id", 0, '{"result":{}}'],
     ["a request of the server's with the same id", 1, '{"id":1,"method":"ping"}'],
@@ -68,6 +74,11 @@ describe("in an event stream", () => {
       `event: message\ndata: ${ANSWER}\n\n`,
       `event: message\ndata: ${AMENDED}\n\n`,
     ],
+    [
+      "an answer whose id is the number as a text",
+      'data: {"id":"1","result":{}}\n\n',
+      'data: {"id":"1","result":{},"amended":"ü"}\n\n',
+    ],
     ["an answer behind a mark", `\ufeffdata:${ANSWER}\n\n`, `\ufeffdata:${AMENDED}\n\n`],
     ["CRLF", `id: 1\r\ndata: ${ANSWER}\r\n\r\n:\r\n`, `id: 1\r\ndata: ${AMENDED}\r\n\r\n:\r\n`],
     ["CR", `retry: 1\rdata: ${ANSWER}\r\r`, `retry: 1\rdata: ${AMENDED}\r\r`],
@@ -96,7 +107,7 @@ describe("in an event stream", () => {
 
   test.for<[what: string, stream: string | Buffer]>([
     ["another answer", 'data: {"id":2,"result":{}}\n\n'],
-    ["an answer whose id is a text", 'data: {"id":"1","result":{}}\n\n'],
+    ["an answer whose id is a text that spells another number", 'data: {"id":"11","result":{}}\n\n'],
     ["a request of the server's with the same id", 'data: {"id":1,"method":"ping"}\n\n'],
     ["an event with a name of its own", `event: endpoint\ndata: ${ANSWER}\n\n`],
     ["a batch", `data: [${ANSWER}]\n\n`],
