@@ -111,9 +111,10 @@ async function runAll(): Promise<boolean> {
 }
 
 async function work(task: Work): Promise<void> {
-  // Whoever began it has gone.
-  process.once("disconnect", () => process.exit(1));
+  const onDeserted = () => process.exit(1);
+  process.once("disconnect", onDeserted);
   await (task.isOfMutations ? judgeMutations(task) : runSeeds(task));
+  process.off("disconnect", onDeserted);
   process.disconnect();
 }
 
