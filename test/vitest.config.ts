@@ -20,6 +20,7 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 240_000,
     reporters: ["default", new PlanReporter()],
+    expect: { poll: { timeout: 60_000 } },
     pool: "forks",
     // Tests wait more than they work, so that three do well on two cores.
     maxWorkers: Math.max(3, availableParallelism() - 1),

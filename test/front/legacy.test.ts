@@ -67,12 +67,12 @@ test("what a client leaves unread is kept, and told when it reads again", async 
   // The answer comes after the question, and is never kept back: with all that may be unread of the rest it is more than this.
   const echo = { name: "echo", arguments: { said: "y".repeat(3_000_000) } };
   send({ id: 2, method: "tools/call", params: echo });
-  await expect.poll(() => output.writableLength, { timeout: 10_000 }).toBeGreaterThan(18_500_000);
+  await expect.poll(() => output.writableLength, { timeout: 60_000 }).toBeGreaterThan(18_500_000);
   let heard = "";
   output.setEncoding("utf8").on("data", (text: string) => {
     heard += text;
   });
-  await expect.poll(() => heard.includes('"id":"q"'), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => heard.includes('"id":"q"'), { timeout: 60_000 }).toBe(true);
 });
 
 test("a call as a task of 2025-11-25: created, listed, polled, its result had, another cancelled", async () => {

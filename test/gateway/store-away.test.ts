@@ -210,7 +210,7 @@ test.skipIf(withoutRedis("a Redis that is emptied"))(
     await redis.command("FLUSHALL");
     expect(await user.task(taskId)).toMatchObject({ status: "working" });
     const elsewhere = async () => (await there.client().send("tasks/get", { taskId })).message.result?.status;
-    await expect.poll(elsewhere, { timeout: 10_000 }).toBe("working");
+    await expect.poll(elsewhere, { timeout: 60_000 }).toBe("working");
     call.json(textResult("done"));
     expect(await user.settled(taskId)).toMatchObject({ status: "completed" });
   },

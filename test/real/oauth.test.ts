@@ -96,7 +96,7 @@ describe.each(MODES)("%s takes the tokens", (verifier) => {
     const before = ada.token();
     endTokens();
     const outcome = execution.result();
-    await expect.poll(() => ada.token(), { timeout: 5_000 }).not.toBe(before);
+    await expect.poll(() => ada.token(), { timeout: 60_000 }).not.toBe(before);
     release();
     expect(await outcome).toMatchObject({
       status: "completed",

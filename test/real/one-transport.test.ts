@@ -110,7 +110,7 @@ describe.each(KINDS)("SDK %s, %s", (release, _, make) => {
     const { server, front: one } = await front();
     const user = one.client(TASKS);
     const { taskId } = await user.callTool("wait");
-    await expect.poll(() => server.runs.get("wait"), { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => server.runs.get("wait"), { timeout: 60_000 }).toBe(1);
     expect((await user.result("tools/list")).tools).toHaveLength(2);
     const after = user.callTool("hello");
     WAITING.get("wait")?.();
@@ -135,7 +135,7 @@ describe.each(KINDS)("SDK %s, %s", (release, _, make) => {
     await user.result("tools/list");
     const leaving = new AbortController();
     const left = user.send("tools/call", { name: "wait" }, { signal: leaving.signal });
-    await expect.poll(() => server.runs.get("wait"), { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => server.runs.get("wait"), { timeout: 60_000 }).toBe(1);
     leaving.abort();
     await expect(left).rejects.toThrow();
     expect(textOf(await user.callTool("hello"))).toBe("hello");
@@ -150,7 +150,7 @@ describe.each(KINDS)("SDK %s, %s", (release, _, make) => {
       .poll(
         async () => (await user.send("tools/call", { name: "hello" })).message.result?.content?.[0]?.text,
         {
-          timeout: 20_000,
+          timeout: 60_000,
         },
       )
       .toBe("hello");

@@ -43,7 +43,7 @@ test.each(["LEVEL_IO_ERROR", "LEVEL_CORRUPTION"])(
     await expect(storage.set("failed", "text", MINUTE_MS)).rejects.toThrow("IO error");
     expect(storage.isWritable).toBe(false);
     open.mockImplementationOnce(() => Promise.reject(ioError()));
-    await vi.waitUntil(() => storage.isWritable, { timeout: 10_000 });
+    await vi.waitUntil(() => storage.isWritable, { timeout: 60_000 });
     await storage.set("after", "kept", MINUTE_MS);
 
     for (const [spy, name] of [
@@ -106,7 +106,7 @@ test.skipIf(withoutSmallDisk("a full disk"))(
       const [first] = acknowledged.keys();
       expect(isThere(await store.read(first as string), acknowledged)).toBe(true);
       await disk.empty();
-      await vi.waitFor(write, { timeout: 20_000 });
+      await vi.waitFor(write, { timeout: 60_000 });
     }
     await store.close();
     const again = await openStore(url);
@@ -138,11 +138,11 @@ test.skipIf(withoutSmallDisk("results while the disk is full"))(
     expect(await ready()).toBe(200);
     await disk.fill();
     done.open();
-    await vi.waitUntil(async () => (await ready()) === 503, { timeout: 20_000, interval: 50 });
+    await vi.waitUntil(async () => (await ready()) === 503, { timeout: 60_000, interval: 50 });
     await disk.empty();
-    await vi.waitUntil(async () => (await ready()) === 200, { timeout: 20_000, interval: 50 });
+    await vi.waitUntil(async () => (await ready()) === 200, { timeout: 60_000, interval: 50 });
     for (const id of ids) {
-      const task = await vi.waitFor(() => user.settled(id), { timeout: 20_000 });
+      const task = await vi.waitFor(() => user.settled(id), { timeout: 60_000 });
       expect([task.status, textOf(task.result)?.length]).toEqual(["completed", 60_000]);
     }
   },

@@ -76,7 +76,7 @@ test("a result for which there is no room fails its task, and no other", async (
   const { call } = half(server.url, {});
   const settled = async () => {
     const { id } = await engine.adopt(call({}).call.start(), newTask(), 1_000_000);
-    return vi.waitUntil(async () => (await store.read(id))?.outcome, { timeout: 10_000 });
+    return vi.waitUntil(async () => (await store.read(id))?.outcome, { timeout: 60_000 });
   };
   const first = await settled();
   expect(first.kind).toBe("completed");

@@ -55,13 +55,13 @@ describe.skipIf(missing)("a cluster of three nodes", () => {
 
     // Some are away, as long as it is; but never is one taken to be unknown.
     await expect
-      .poll(async () => (await readAll()).filter(isAway).length, { timeout: 10_000 })
+      .poll(async () => (await readAll()).filter(isAway).length, { timeout: 60_000 })
       .toBeLessThan(tasks.length / 2);
     const views = await readAll();
     expect(views.filter(isAway).length).toBeGreaterThan(0);
     expect(views.filter((view) => view === undefined)).toEqual([]);
     await nodes[2]?.restart();
-    await expect.poll(async () => (await readAll()).filter(isAway).length, { timeout: 20_000 }).toBe(0);
+    await expect.poll(async () => (await readAll()).filter(isAway).length, { timeout: 60_000 }).toBe(0);
     expect(await Promise.all(tasks.map(async ({ id }) => (await store.read(id))?.outcome))).toEqual(outcomes);
   });
 
@@ -73,7 +73,7 @@ describe.skipIf(missing)("a cluster of three nodes", () => {
 
     await moveSlot(nodes, `{${task.id}}`);
 
-    await expect.poll(() => b.read(task.id).catch(() => undefined), { timeout: 10_000 }).toEqual({ task });
+    await expect.poll(() => b.read(task.id).catch(() => undefined), { timeout: 60_000 }).toEqual({ task });
     const outcome = await a.end(task, completed("done"));
     expect((await b.read(task.id))?.outcome).toEqual(outcome);
   });
@@ -118,11 +118,11 @@ describe.skipIf(missing)("a master with a replica and a sentinel", () => {
     const ended = await a.create(newTask());
     const outcome = await a.end(ended, completed("done"));
     await expect
-      .poll(() => replica.command("INFO", "keyspace"), { timeout: 10_000 })
+      .poll(() => replica.command("INFO", "keyspace"), { timeout: 60_000 })
       .toMatch(/db1:keys=[89]/);
     // Until then the sentinel has nobody to put in the master's place.
     const known = () => sentinel.command("SENTINEL", "REPLICAS", "tasks");
-    await expect.poll(async () => ((await known()) as unknown[]).length, { timeout: 15_000 }).toBe(1);
+    await expect.poll(async () => ((await known()) as unknown[]).length, { timeout: 60_000 }).toBe(1);
 
     await master.kill();
 
@@ -171,7 +171,7 @@ async function cluster(): Promise<RedisServer[]> {
   }
   for (const node of nodes) {
     const info = () => node.command("CLUSTER", "INFO");
-    await expect.poll(info, { timeout: 20_000 }).toMatch(/cluster_state:ok[\s\S]*cluster_slots_ok:16384/);
+    await expect.poll(info, { timeout: 60_000 }).toMatch(/cluster_state:ok[\s\S]*cluster_slots_ok:16384/);
   }
   return nodes;
 }

@@ -45,7 +45,7 @@ describe.skipIf(withoutRedis("lists in Redis"))("lists in Redis", () => {
     await client.del(all);
     // As a server that has forgotten: the connection goes as well.
     await client.sendCommand(["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-    await expect.poll(() => store.read("x").then(() => "answered"), { timeout: 10_000 }).toBe("answered");
+    await expect.poll(() => store.read("x").then(() => "answered"), { timeout: 60_000 }).toBe("answered");
 
     await store.create(brief);
 

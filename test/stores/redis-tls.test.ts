@@ -58,7 +58,7 @@ describe.skipIf(missing)("Redis over TLS, with certificates of one's own", () =>
     await expect(store.read(task.id)).rejects.toThrow(`store ${url}: could not read`);
     await server.restart();
 
-    await expect.poll(() => store.read(task.id), { timeout: 15_000 }).toMatchObject({ outcome });
+    await expect.poll(() => store.read(task.id), { timeout: 60_000 }).toMatchObject({ outcome });
   });
 
   test("a name that the certificate is for, and one that it is not for", async () => {

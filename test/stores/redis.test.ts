@@ -97,7 +97,7 @@ describe.skipIf(missing)("over Redis", () => {
     // As a process ends that is killed: nothing is said any more.
     await a.close();
 
-    await expect.poll(() => b.isAlive(a.me), { timeout: 10_000, interval: 50 }).toBe(false);
+    await expect.poll(() => b.isAlive(a.me), { timeout: 60_000, interval: 50 }).toBe(false);
     expect(await b.isAlive(b.me)).toBe(true);
     expect(await orphansOf(b)).toEqual([[task.id, a.me]]);
   });

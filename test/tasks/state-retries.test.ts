@@ -49,7 +49,7 @@ async function running(serve: (call: Exchange) => void | Promise<void>, limits =
           expect(view && is(view.task)).toBeTruthy();
           return view?.task;
         },
-        { timeout: 5_000, interval: 20 },
+        { timeout: 60_000, interval: 20 },
       ),
   };
 }
@@ -66,9 +66,9 @@ test.each(["isCut", "isFull", "isDeaf"] as const)(
     await server.arrival("tools/call");
     access[fault] = true;
     asks.open();
-    await vi.waitUntil(() => call.isAsking, { timeout: 5_000 });
+    await vi.waitUntil(() => call.isAsking, { timeout: 60_000 });
     // It has been tried, and nothing else is going to happen to the call.
-    await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+    await vi.waitUntil(() => access.refused > 1, { timeout: 60_000 });
     access[fault] = false;
     expect((await seen(id, ({ inputRequests }) => inputRequests.name))?.inputRequests).toHaveProperty("name");
   },
@@ -86,7 +86,7 @@ test("a question that the server takes back while the store is away is not asked
   await seen(id, ({ inputRequests }) => inputRequests.name);
   access.isCut = true;
   takesBack.open();
-  await vi.waitUntil(() => !call.isAsking && access.refused > 1, { timeout: 5_000 });
+  await vi.waitUntil(() => !call.isAsking && access.refused > 1, { timeout: 60_000 });
   access.isCut = false;
   expect((await seen(id, ({ inputRequests }) => !inputRequests.name))?.inputRequests).toEqual({});
 });
@@ -107,7 +107,7 @@ test("progress that was told while the store was away is told", async () => {
   await server.arrival("tools/call");
   access.isCut = true;
   goesOn.open();
-  await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+  await vi.waitUntil(() => access.refused > 1, { timeout: 60_000 });
   access.isCut = false;
   expect(await seen(id, ({ statusMessage }) => statusMessage === "3 of 4")).toBeDefined();
 });
@@ -123,7 +123,7 @@ test("a place to go on from that was reached while the store was away is kept", 
   await server.arrival("tools/call");
   access.isCut = true;
   goesOn.open();
-  await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+  await vi.waitUntil(() => access.refused > 1, { timeout: 60_000 });
   access.isCut = false;
   expect(await seen(id, ({ checkpoint }) => checkpoint?.lastEventId === "event-7")).toBeDefined();
 });
@@ -134,7 +134,7 @@ test("that a call has not been sent is said once the store takes it", async () =
   // The record is there, and what is said of it is refused.
   access.writesLeft = 1;
   const { id } = await begin();
-  await vi.waitUntil(() => access.refused > 1, { timeout: 5_000 });
+  await vi.waitUntil(() => access.refused > 1, { timeout: 60_000 });
   access.writesLeft = Number.POSITIVE_INFINITY;
   expect(await seen(id, ({ isUnsent }) => isUnsent)).toBeDefined();
 });
@@ -171,7 +171,7 @@ test.skipIf(withoutRedis("a question while Redis is away")).each(["killed", "sto
           const { message } = await user.send("tasks/get", { taskId });
           return message.result?.status === status;
         },
-        { timeout: 10_000, interval: 50 },
+        { timeout: 60_000, interval: 50 },
       );
     await is("input_required");
     await user.result("tasks/update", {

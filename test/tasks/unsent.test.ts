@@ -47,7 +47,7 @@ const sent = (server: ScriptedServer) =>
   server.received.filter(({ method }) => method === "tools/call").length;
 
 async function settled(engine: TaskEngine, id: TaskId) {
-  return vi.waitUntil(async () => (await engine.get(id, CLAIMANT)).outcome, { timeout: 5_000, interval: 5 });
+  return vi.waitUntil(async () => (await engine.get(id, CLAIMANT)).outcome, { timeout: 60_000, interval: 5 });
 }
 
 /** Its process is killed, and everybody knows that. */
@@ -89,7 +89,7 @@ test("such a call is claimed before it is sent, though it has no longer to wait 
   // Meanwhile this gateway was paused, and others went on with the call.
   await there.store.adopt(record, true);
   call.start();
-  await vi.waitUntil(() => call.end, { timeout: 5_000 });
+  await vi.waitUntil(() => call.end, { timeout: 60_000 });
   expect(call.end).toEqual({ kind: "left" });
   expect(sent(server)).toBe(0);
 });
@@ -108,7 +108,7 @@ test("one whose creation was refused, and succeeded unheard, is sent by nobody",
   here.access.isDeaf = false;
   // Not even by this gateway, which is its owner and does not run it.
   expect((await here.engine.get(id, CLAIMANT)).task.turn).toBeUndefined();
-  await vi.waitUntil(async () => (await there.store.read(id))?.outcome, { timeout: 5_000 });
+  await vi.waitUntil(async () => (await there.store.read(id))?.outcome, { timeout: 60_000 });
   await kill(here);
   await there.engine.begin();
   expect((await there.store.read(id))?.outcome).toMatchObject({ kind: "cancelled" });
@@ -141,9 +141,9 @@ test("a task whose creation has not been heard of yet is taken over by nobody wh
     return record;
   });
   const adoption = here.engine.adopt(call, TASK, MAX_BYTES);
-  await vi.waitUntil(() => create.mock.calls.length === 1, { timeout: 5_000 });
+  await vi.waitUntil(() => create.mock.calls.length === 1, { timeout: 60_000 });
   const id = create.mock.calls[0]?.[1] ?? "";
-  const seen = await vi.waitUntil(() => here.engine.seek(id, CLAIMANT), { timeout: 5_000 });
+  const seen = await vi.waitUntil(() => here.engine.seek(id, CLAIMANT), { timeout: 60_000 });
   expect(seen).toMatchObject({ task: { owner: here.store.me } });
   expect(seen?.outcome).toBeUndefined();
   expect(seen?.task.turn).toBeUndefined();
@@ -163,7 +163,7 @@ test("so is one that only has to wait once it is a task: the record came first",
   await here.occupy();
   for (const call of calls) call.start();
   for (const { id } of records)
-    await vi.waitUntil(async () => (await there.store.read(id))?.task.isUnsent, { timeout: 5_000 });
+    await vi.waitUntil(async () => (await there.store.read(id))?.task.isUnsent, { timeout: 60_000 });
   await kill(here);
   for (const { id } of records) expect(await settled(there.engine, id)).toMatchObject({ kind: "completed" });
   expect(sent(server)).toBe(2);
@@ -178,7 +178,7 @@ test("a task of which nobody can say whether it was created is sent by nobody el
   here.access.isDeaf = false;
   // The client waits for the result instead.
   leave();
-  await vi.waitUntil(() => call.end, { timeout: 5_000 });
+  await vi.waitUntil(() => call.end, { timeout: 60_000 });
   expect(call.end).toMatchObject({ kind: "result" });
   await kill(here);
   const left: TaskId[] = [];
@@ -213,7 +213,7 @@ test("a call whose turn comes is not sent before the store says so, and once, th
   const { id } = await here.engine.adopt(call, TASK, MAX_BYTES);
   here.access.isDeaf = true;
   leave();
-  await vi.waitUntil(async () => (await there.store.read(id))?.task.turn === 1, { timeout: 5_000 });
+  await vi.waitUntil(async () => (await there.store.read(id))?.task.turn === 1, { timeout: 60_000 });
   expect(call.state).toBe("queued");
   expect(sent(server)).toBe(0);
   here.access.isDeaf = false;
@@ -229,7 +229,7 @@ test("a call that somebody else has taken over meanwhile is not sent", async () 
   const record = await here.engine.adopt(call, TASK, MAX_BYTES);
   const taken = await there.store.adopt(record, true);
   leave();
-  await vi.waitUntil(() => call.end, { timeout: 5_000 });
+  await vi.waitUntil(() => call.end, { timeout: 60_000 });
   expect(call.end).toEqual({ kind: "left" });
   expect((await there.store.read(record.id))?.task).toEqual(taken);
   expect(sent(server)).toBe(0);
@@ -244,7 +244,7 @@ test("a call that was cancelled elsewhere while it waited is not sent, though no
   await there.engine.cancel(id, CLAIMANT);
   here.access.isCut = false;
   leave();
-  await vi.waitUntil(() => call.end, { timeout: 5_000 });
+  await vi.waitUntil(() => call.end, { timeout: 60_000 });
   expect(call.end).toMatchObject({ kind: "cancelled" });
   await server.arrival("DELETE");
   expect(sent(server)).toBe(0);
@@ -262,7 +262,7 @@ test("that a call has not been sent is noted later, should the store not take it
   await expect(update.mock.results[0]?.value).rejects.toThrow("full");
   here.access.isFull = false;
   memory.publish({ kind: "missed" });
-  await vi.waitUntil(async () => (await there.store.read(record.id))?.task.isUnsent, { timeout: 5_000 });
+  await vi.waitUntil(async () => (await there.store.read(record.id))?.task.isUnsent, { timeout: 60_000 });
   await kill(here);
   expect(await settled(there.engine, record.id)).toMatchObject({ kind: "completed" });
   expect(sent(server)).toBe(1);
@@ -281,7 +281,7 @@ test("a gateway stops though the store is away that its next call waits for, and
   };
   here.access.isCut = true;
   leave();
-  await vi.waitUntil(() => isClaiming, { timeout: 5_000 });
+  await vi.waitUntil(() => isClaiming, { timeout: 60_000 });
   await here.engine.close();
   expect(call.end).toEqual({ kind: "left" });
   here.access.isCut = false;

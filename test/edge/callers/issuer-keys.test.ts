@@ -190,7 +190,7 @@ describe("behind a gateway", () => {
       data: { retryable: true, retryAfterMs: 1_000 },
     });
     issuer.documents.set("/keys", keys);
-    await expect.poll(async () => (await ada.send("tools/list")).status, { timeout: 5_000 }).toBe(200);
+    await expect.poll(async () => (await ada.send("tools/list")).status, { timeout: 60_000 }).toBe(200);
   });
 
   test("a token that was verified is remembered, but not beyond its end", async () => {

@@ -44,7 +44,7 @@ test("a server that is not there yet is asked again when it is", async () => {
   const user = client({ capabilities: EVERYTHING });
   const server = await listeningOn(port, { "tools/call": (call) => call.json(said("there")) });
   await expect
-    .poll(async () => (await user.send("vendor/x")).message, { timeout: 10_000 })
+    .poll(async () => (await user.send("vendor/x")).message, { timeout: 60_000 })
     .toMatchObject({
       error: { message: "no script for vendor/x" },
     });
@@ -72,7 +72,7 @@ test("a modern server that was replaced by a legacy one is found out with its fi
   await expect
     .poll(
       async () => textOf((await told.user.send("tools/call", { name: "anything" })).message.result ?? {}),
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     )
     .toBe("legacy");
   expect((await legacy.arrival("initialize")).message.params).toMatchObject({
@@ -87,7 +87,7 @@ test("the same is found out by what passes", async () => {
   await told.server.close();
   await legacyOn(port, {});
   await expect
-    .poll(async () => (await told.user.send("tools/list")).message.result?.tools, { timeout: 10_000 })
+    .poll(async () => (await told.user.send("tools/list")).message.result?.tools, { timeout: 60_000 })
     .toMatchObject([{ name: "anything" }]);
 });
 
@@ -120,7 +120,7 @@ test("tasks that were made before the server made its own can be asked for, besi
         await user.send("vendor/x");
         return (await user.send("tasks/get", { taskId: "the server's" })).message.result?.status;
       },
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     )
     .toBe("cancelled");
   expect(await user.task(taskId)).toMatchObject({ taskId, status: "working" });

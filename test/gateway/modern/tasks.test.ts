@@ -24,12 +24,16 @@ const PATIENT = { policy: { waitForMs: 60_000 } } as const;
 
 test("a quick call is answered directly, and a slow one becomes a task", async () => {
   const { opened, open } = gate();
-  const { user } = await modernStory({
-    "tools/call": async (call) => {
-      if (call.message.params?.name === "slow") await opened;
-      call.json(said("done"));
+  const { user } = await modernStory(
+    {
+      "tools/call": async (call) => {
+        if (call.message.params?.name === "slow") await opened;
+        call.json(said("done"));
+      },
     },
-  });
+    // As quick as the machine is.
+    { tools: [{ match: "quick", waitForMs: 60_000 }] },
+  );
   expect(await user.callTool("quick")).toMatchObject({ resultType: "complete", content: [{ text: "done" }] });
   const { taskId, resultType } = await user.callTool("slow");
   expect(resultType).toBe("task");

@@ -36,7 +36,7 @@ export async function talks({ idleTimeoutMs, maxSessions, ...settings }: TalksSe
   return {
     ...tested,
     pids,
-    processes: (count) => expect.poll(pids, { timeout: 10_000, interval: 50 }).toHaveLength(count),
+    processes: (count) => expect.poll(pids, { timeout: 60_000, interval: 50 }).toHaveLength(count),
   };
 }
 
