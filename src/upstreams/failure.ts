@@ -52,7 +52,20 @@ export function isUnusable({ facts: { cause } }: UpstreamFailure): boolean {
 
 /** Has the operator know of it, who cannot see it otherwise. */
 export function warnOfUnusable(log: Logger, method: string, why: string): void {
-  seldom(log).say("warn", { method, why }, "the server's answer cannot be used; the request fails");
+  seldom(log).say(
+    "warn",
+    { method, why: withoutItsWords(why) },
+    "the server's answer cannot be used; the request fails",
+  );
+}
+
+/** What is wrong with an answer, without the server's own texts: the client is told them, and a log is for others to read. */
+function withoutItsWords(why: string): string {
+  const [what = ""] = why.split("; it says: ", 1);
+  const first = what.indexOf('"');
+  if (first === -1) return what;
+  const last = what.lastIndexOf('"');
+  return `${what.slice(0, first)}a text${last === first ? "" : what.slice(last + 1)}`;
 }
 
 /** The answer to a request did not come in time. */

@@ -61,7 +61,7 @@ describe("a request", () => {
   test("of another kind is refused", async () => {
     const { url } = await talks();
     const answer = await fetch(url, { method: "PUT", body: "{}" });
-    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, POST, DELETE"]);
+    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD, POST, DELETE, OPTIONS"]);
   });
 
   test("to listen, of a client that reads no streams, is refused", async () => {
