@@ -130,14 +130,14 @@ test.each([
   ],
   ["nothing behind --", ["--"], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],
   [
-    "a command beside a file",
+    "a command beside a file that is not there",
     ["--config", "x.yaml", "--", "node", "--help"],
-    ["--: cannot go with --config, where it is servers.<name>.upstream.command"],
+    ["cannot be read: ENOENT: no such file or directory, open 'x.yaml'"],
   ],
   [
-    "a file and its settings",
+    "a file that is not there, and its settings",
     ["--config", "x.yaml", "--port", "1"],
-    ["--port: cannot go with --config, where it is listen.port"],
+    ["cannot be read: ENOENT: no such file or directory, open 'x.yaml'"],
   ],
   [
     "several bad values",

@@ -89,8 +89,9 @@ test("greetings, chatter and a flooded stderr of the server leave standard outpu
   await client.ask("tools/call", { name: "flood", arguments: { lines: 20_000 } });
   await goesOn(client);
   expect(client.heard).toHaveLength(3);
+  // What it writes to standard error may hold anything, and is logged at `debug` only.
   const logged = client.stderr.split("\n").filter((line) => line !== "");
-  expect(logged.map((line) => JSON.parse(line).msg)).toContain("the server says");
+  expect(logged.map((line) => JSON.parse(line).msg)).not.toContain("the server says");
 });
 
 async function goesOn(client: RawClient): Promise<void> {

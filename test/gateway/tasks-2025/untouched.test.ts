@@ -64,8 +64,6 @@ test.each([
     "application/json",
   ],
   ["a batch", `[${result('"protocolVersion":"2025-11-25"')}]`, "application/json"],
-  ["an event that is no message", "data: nonsense\n\n", "text/event-stream"],
-  ["half an event", 'data: {"jsonrpc":"2.0","id":1', "text/event-stream"],
 ])("initialize that is answered with %s", async (_, body, type) => {
   const { url, server } = await story({});
   server.on("initialize", says(body, type));
@@ -73,6 +71,20 @@ test.each([
   const { status, headers, text } = await stream.answer;
   expect([status, headers["content-type"], text]).toEqual([200, type, body]);
 });
+
+test.each([
+  ["an event that is no message", "data: nonsense\n\n"],
+  ["half an event", 'data: {"jsonrpc":"2.0","id":1'],
+])(
+  "initialize that is answered with %s passes, and the error follows that nobody else tells",
+  async (_, body) => {
+    const { url, server } = await story({});
+    server.on("initialize", says(body, "text/event-stream"));
+    const { status, text } = await new WireStream(url, "POST", {}, INITIALIZE).answer;
+    expect([status, text.slice(0, body.length)]).toEqual([200, body]);
+    expect(text.slice(body.length)).toContain('{"jsonrpc":"2.0","id":1,"error":{"code":-32603,');
+  },
+);
 
 test("a page to visit before a plain call is the client's affair", async () => {
   const data = {
