@@ -139,6 +139,17 @@ export const LISTED: readonly Listed[] = [...OURS, ...THEIRS];
 
 /** Every difference between a legacy server (left) and the gateway in front of it (right), for a legacy client. */
 export const LEGACY_LISTED: readonly Listed[] = [
+  {
+    difference: "/error/code: -32000 | -32600",
+    requests: ["PUT"],
+    reason: "The gateway refuses the method itself, in its own words.",
+  },
+  {
+    difference: 'allow: "GET, POST, DELETE" | "GET, HEAD, POST, DELETE, OPTIONS"',
+    requests: ["PUT"],
+    reason:
+      "A 405 names every method that the endpoint takes (RFC 9110 §15.5.6), those that only pass through too.",
+  },
   ...["cancel", "requests/tools/call"].map((capability) => ({
     difference: `/result/capabilities/tasks/${capability}: - | {}`,
     // The twin, like all v1 servers, offers its newest revision for one that it does not know.

@@ -30,6 +30,8 @@ test("every state is told once, though it is looked at again and again", async (
       engine,
       quotas: new Quotas({ total: {}, perRoute: {}, perCaller: {} }),
       upstream: {},
+      pace: { turn: () => undefined, told: () => {}, turns: () => undefined },
+      drain: { intervalMs: (usual: number) => usual, told: () => {} },
       stopping: new AbortController().signal,
     },
     reply: {

@@ -82,7 +82,6 @@ const FLOODS: [string, string, string, number][] = [
   ["what is no message", "stdout", "x\n".repeat(5_000), 20],
   ["blank lines", "stdout", "\n".repeat(65_536), 10],
   ["notifications that nobody knows", "stdout", '{"jsonrpc":"2.0","method":"x"}\n'.repeat(1_000), 50],
-  ["answers that nobody asked for", "stdout", '{"jsonrpc":"2.0","id":99999,"result":{}}\n'.repeat(1_000), 50],
   [
     "deep notifications",
     "stdout",
@@ -98,6 +97,16 @@ const FLOODS: [string, string, string, number][] = [
   ["pings", "stdout", '{"jsonrpc":"2.0","id":"p","method":"ping"}\n'.repeat(1_000), 50],
   ["a line of stderr", "stderr", "x".repeat(65_536), 500],
 ];
+
+test("a flood of answers to something else ends the call: the first can only be meant for it", async () => {
+  const user = await evil();
+  const piece = '{"jsonrpc":"2.0","id":99999,"result":{}}\n'.repeat(1_000);
+  const { status, error } = await outcome(user, "flood", { to: "stdout", piece, pieces: 50 });
+  expect([status, error.message]).toEqual([
+    "failed",
+    expect.stringMatching(/its id is 99999, expected \d+$/),
+  ]);
+});
 
 test.each(FLOODS)("a flood of %s ends with an answer", async (_, to, piece, pieces) => {
   const user = await evil();
