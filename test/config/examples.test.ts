@@ -53,7 +53,10 @@ test("the manual shows files", () => {
 });
 
 test.each(blocks)("block %i of the manual is accepted by an editor and by the gateway", (_, text) => {
-  const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => [name, name.includes("KEY") ? "0".repeat(64) : "x"]);
+  const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => [
+    name,
+    name.includes("KEY") ? "0".repeat(64) : "x",
+  ]);
   // What shows a few settings shows them of a whole file.
   const whole = /^servers:/m.test(text)
     ? text
