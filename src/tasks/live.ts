@@ -56,6 +56,8 @@ export class LiveTask {
   /** Whether the call is about to be sent, or has been: from then on nothing says that it has not. */
   #isClaimed = false;
   #isLost = false;
+  /** The ending that was to be written when the gateway let go of the call, whether or not the store took it. */
+  #lost: Outcome | undefined;
   /** Whether the task was ended by somebody else, who has said so. */
   #hasEnding = false;
   #writtenAt = 0;
@@ -199,6 +201,7 @@ export class LiveTask {
   async lose(reason: string): Promise<void> {
     const { store, clock, audit } = this.#options;
     const lost: Outcome = { kind: "lost", endedAt: clock(), reason };
+    this.#lost = lost;
     const outcome = await store.end(this.#record, lost);
     this.#isLost = true;
     if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
@@ -321,7 +324,9 @@ export class LiveTask {
     // Somebody else goes on with it and will say how it ends, or it has an ending already.
     if (end.kind === "left" || this.#isLost) return;
     const { maxResultBytes, clock, store, unwritten } = this.#options;
-    let outcome = toOutcome(end, maxResultBytes, clock());
+    // A call that is only let go of because the gateway stops was cancelled by nobody.
+    let outcome =
+      (end.kind === "cancelled" ? this.#lost : undefined) ?? toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
     const write = async () => {
       try {
