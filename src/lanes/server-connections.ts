@@ -1,5 +1,4 @@
 import {
-  type AgentOptions,
   type ClientRequest,
   type ClientRequestArgs,
   Agent as HttpAgent,
@@ -27,8 +26,8 @@ export class ServerConnections {
     const idle = new IdleConnections(maxIdle);
     // Node's own limit is per partition, of which there may be any number; that of `idle` is for all of them.
     const options = { keepAlive: maxIdle > 0, maxFreeSockets: maxIdle, timeout: idleMs };
-    this.#http = new PartitionedHttpAgent(options, idle);
-    this.#https = new PartitionedHttpsAgent(options, idle);
+    this.#http = partitioned(new HttpAgent(options), idle);
+    this.#https = partitioned(new HttpsAgent(options), idle);
   }
 
   agentFor({ protocol }: URL): HttpAgent {
@@ -81,51 +80,24 @@ class IdleConnections {
   }
 }
 
-class PartitionedHttpAgent extends HttpAgent {
-  readonly #idle: IdleConnections;
-
-  constructor(options: AgentOptions, idle: IdleConnections) {
-    super(options);
-    this.#idle = idle;
-  }
-
-  override getName(options?: ClientRequestArgs & Partitioned): string {
-    return `${super.getName(options)}:${options?.partition ?? ""}`;
-  }
-
-  override keepSocketAlive(socket: Duplex) {
-    const isKept = super.keepSocketAlive(socket);
-    this.#idle.add(socket);
-    return isKept;
-  }
-
-  override reuseSocket(socket: Duplex, request: ClientRequest): void {
-    this.#idle.take(socket);
-    super.reuseSocket(socket, request);
-  }
-}
-
-/** The same over TLS: Node has two classes, of which neither can be given the other's methods. */
-class PartitionedHttpsAgent extends HttpsAgent {
-  readonly #idle: IdleConnections;
-
-  constructor(options: AgentOptions, idle: IdleConnections) {
-    super(options);
-    this.#idle = idle;
-  }
-
-  override getName(options?: ClientRequestArgs & Partitioned): string {
-    return `${super.getName(options)}:${options?.partition ?? ""}`;
-  }
-
-  override keepSocketAlive(socket: Duplex) {
-    const isKept = super.keepSocketAlive(socket);
-    this.#idle.add(socket);
-    return isKept;
-  }
-
-  override reuseSocket(socket: Duplex, request: ClientRequest): void {
-    this.#idle.take(socket);
-    super.reuseSocket(socket, request);
-  }
+/**
+ * Has an agent keep connections apart by partition, and idle ones among all the others. Node has an agent for each of two protocols, so
+ * that a class of our own would have to be written twice.
+ */
+function partitioned<A extends HttpAgent>(agent: A, idle: IdleConnections): A {
+  const getName = agent.getName.bind(agent);
+  const keepSocketAlive = agent.keepSocketAlive.bind(agent);
+  const reuseSocket = agent.reuseSocket.bind(agent);
+  return Object.assign(agent, {
+    getName: (options?: ClientRequestArgs & Partitioned) => `${getName(options)}:${options?.partition ?? ""}`,
+    keepSocketAlive: (socket: Duplex) => {
+      const isKept = keepSocketAlive(socket);
+      idle.add(socket);
+      return isKept;
+    },
+    reuseSocket: (socket: Duplex, request: ClientRequest) => {
+      idle.take(socket);
+      reuseSocket(socket, request);
+    },
+  });
 }
