@@ -1,13 +1,11 @@
 /** Ids under which servers are asked: the same one never twice in a process, whichever session it is for. */
 
 import { expect, onTestFinished, test } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import { upstreamAgents } from "../../src/upstreams/agents.ts";
 import { nextRequestId } from "../../src/upstreams/request-ids.ts";
-import { Upstream } from "../../src/upstreams/upstream.ts";
-import { configFor, gatewayFor } from "../support/gateway.ts";
+import { gatewayFor } from "../support/gateway.ts";
 import { type ScriptedServer, startScriptedServer } from "../support/scripted-server.ts";
 import { EVERYTHING } from "../support/story.ts";
+import { upstreamOf } from "../support/upstream.ts";
 
 test("is never the same, and fits where servers keep it", () => {
   const ids = Array.from({ length: 10_000 }, nextRequestId);
@@ -32,17 +30,7 @@ test("two gateways' worth of sessions at one server do not meet", async () => {
   const server = await startScriptedServer();
   onTestFinished(server.close);
   for (let count = 0; count < 2; count += 1) {
-    const agents = upstreamAgents();
-    onTestFinished(() => agents.destroy());
-    const { servers } = configFor({ upstream: server.url });
-    const upstream = new Upstream({
-      config: (servers[0] as (typeof servers)[number]).upstream,
-      agents,
-      clientInfo: { name: "test", version: "1" },
-      maxMessageBytes: 1_000_000,
-      log: createLog("silent"),
-    });
-    onTestFinished(() => upstream.close());
+    const upstream = upstreamOf(server.url);
     for (const caller of ["ada", "grace"])
       await upstream.control({ caller, headers: {}, capabilities: {} }).ask("tools/list");
   }

@@ -1,11 +1,8 @@
 /** What servers send unasked, to sessions in which nobody calls: where it is listened to, and what is answered. */
 
 import { expect, onTestFinished, test } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import { upstreamAgents } from "../../src/upstreams/agents.ts";
-import { Upstream } from "../../src/upstreams/upstream.ts";
-import { configFor } from "../support/gateway.ts";
 import { type ScriptedServerOptions, startScriptedServer } from "../support/scripted-server.ts";
+import { upstreamOf } from "../support/upstream.ts";
 
 async function connected(options: ScriptedServerOptions = {}) {
   const server = await startScriptedServer(
@@ -13,17 +10,7 @@ async function connected(options: ScriptedServerOptions = {}) {
     { capabilities: { tools: { listChanged: true } }, ...options },
   );
   onTestFinished(server.close);
-  const agents = upstreamAgents();
-  onTestFinished(() => agents.destroy());
-  const { servers } = configFor({ upstream: server.url });
-  const upstream = new Upstream({
-    config: (servers[0] as (typeof servers)[number]).upstream,
-    agents,
-    clientInfo: { name: "test", version: "1" },
-    maxMessageBytes: 1_000_000,
-    log: createLog("silent"),
-  });
-  onTestFinished(() => upstream.close());
+  const upstream = upstreamOf(server.url);
   const control = upstream.control({ caller: "ada", headers: {}, capabilities: {} });
   await control.describe();
   return { server, control };
