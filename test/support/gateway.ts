@@ -47,7 +47,8 @@ export interface GatewaySettings {
 
 const POLICY: ToolPolicy = {
   mode: "auto",
-  waitForMs: 100,
+  // A quick call is to be answered in it on a busy machine too, and whoever wants a task waits for it.
+  waitForMs: 1_000,
   ttlMs: 3_600_000,
   pollIntervalMs: 50,
   maxPollIntervalMs: 10_000,

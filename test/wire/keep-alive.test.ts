@@ -20,7 +20,7 @@ test("a server that has begun to stream and is silent: comments until it speaks,
   });
 
   const answer = await comments(tested.call("silent"));
-  expect(tested.open).toBe(1);
+  await expect.poll(() => tested.open).toBe(1);
   speaking.open();
   await answer.over();
 
