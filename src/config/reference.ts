@@ -1,9 +1,31 @@
 import { type SettingSchema, settingSchema } from "./json-schema.ts";
 
-/** The table of all settings for the manual, as Markdown: path, values, default and meaning. */
-export function settingsMarkdown(): string {
-  const rows = settingRows("", settingSchema());
+/** The sections of a file, in its order; a setting belongs to the longest one that its path begins with. */
+export const SECTIONS = [
+  "listen",
+  "admin",
+  "store",
+  "callers",
+  "limits",
+  "log",
+  "servers",
+  "servers.<name>.upstream",
+  "servers.<name>.tasks",
+  "servers.<name>.tools",
+] as const;
+
+/** The table of one section's settings for the manual, as Markdown: path, values, default and meaning. */
+export function settingsMarkdown(section: (typeof SECTIONS)[number]): string {
+  const rows = settingRows("", settingSchema()).filter((line) => sectionOf(line) === section);
   return ["| setting | values | default | meaning |", "|---|---|---|---|", ...rows].join("\n");
+}
+
+function sectionOf(line: string): string {
+  const found = SECTIONS.findLast((section) =>
+    ["`", ".", "["].some((end) => line.startsWith(`| \`${section}${end}`)),
+  );
+  if (found === undefined) throw new Error(`the manual has no section for ${line}`);
+  return found;
 }
 
 function settingRows(path: string, schema: SettingSchema): readonly string[] {

@@ -5,7 +5,6 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { jsonSchema } from "../../src/config/json-schema.ts";
 import { loadConfig, loadDocument, parseConfig } from "../../src/config/load.ts";
-import { readme } from "../support/settings-block.ts";
 
 const directory = fileURLToPath(new URL("../../config/", import.meta.url));
 
@@ -43,16 +42,22 @@ test.each(Object.keys(examples))("an editor accepts %s", async (file) => {
   expect(validate(await loadDocument(`${directory}${file}`))).toMatchObject({ valid: true });
 });
 
-/** Every file that the manual shows: what has `servers`, as YAML. */
-const blocks = [...readFileSync(readme, "utf8").matchAll(/^```ya?ml\n([\s\S]*?)^```/gm)].map(
-  ([, text = ""], n) => [n + 1, text] as const,
-);
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Every configuration that the front page and the manual show, as YAML. */
+const blocks = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)]
+  .filter((page) => page.endsWith(".md"))
+  .flatMap((page) =>
+    [...readFileSync(`${root}${page}`, "utf8").matchAll(/^```ya?ml\n([\s\S]*?)^```/gm)].map(
+      ([, text = ""], n) => [`${page}, block ${n + 1}`, text] as const,
+    ),
+  );
 
 test("the manual shows files", () => {
   expect(blocks.length).toBeGreaterThan(0);
 });
 
-test.each(blocks)("block %i of the manual is accepted by an editor and by the gateway", (_, text) => {
+test.each(blocks)("%s is accepted by an editor and by the gateway", (_, text) => {
   const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => [
     name,
     name.includes("KEY") ? "0".repeat(64) : "x",

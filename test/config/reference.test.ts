@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { jsonSchema, type SettingSchema, settingSchema } from "../../src/config/json-schema.ts";
 import { readConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
-import { settingsMarkdown } from "../../src/config/reference.ts";
+import { SECTIONS, settingsMarkdown } from "../../src/config/reference.ts";
 import { defaults } from "../../src/config/schema.ts";
 
 const validate = new AjvJsonSchemaValidator().getValidator(jsonSchema());
@@ -150,9 +150,13 @@ test("every setting is explained", () => {
   expect(leaves(settingSchema()).filter(({ description }) => description === undefined)).toEqual([]);
 });
 
-test("the table has a row for every setting, with its values, default and meaning", () => {
-  const lines = settingsMarkdown().split("\n");
-  expect(lines.slice(0, 2)).toEqual(["| setting | values | default | meaning |", "|---|---|---|---|"]);
+test("the tables have a row for every setting, with its values, default and meaning", () => {
+  const tables = SECTIONS.map((section) => settingsMarkdown(section).split("\n"));
+  const lines = tables.flat();
+  for (const [head, rule, ...rows] of tables) {
+    expect([head, rule]).toEqual(["| setting | values | default | meaning |", "|---|---|---|---|"]);
+    expect(rows).not.toEqual([]);
+  }
   expect(lines).toContain(
     "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long `auto` waits before it lets go. |",
   );

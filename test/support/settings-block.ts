@@ -1,17 +1,19 @@
 import { readFileSync } from "node:fs";
-import { settingsMarkdown } from "../../src/config/reference.ts";
+import { SECTIONS, settingsMarkdown } from "../../src/config/reference.ts";
 
-const BEGIN = "<!-- settings -->";
-const END = "<!-- /settings -->";
+export const configurationManual = new URL("../../docs/configuration.md", import.meta.url);
 
-export const readme = new URL("../../README.md", import.meta.url);
-
-/** The manual as it is, and as it would be with the table of settings that the schema gives now. */
+/** The manual of the settings as it is, and as it would be with the tables that the schema gives now. */
 export function manual(): { readonly written: string; readonly expected: string } {
-  const written = readFileSync(readme, "utf8");
-  const begin = written.indexOf(BEGIN);
-  const end = written.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`README.md has no ${BEGIN} … ${END}`);
-  const block = `${BEGIN}\n${settingsMarkdown()}\n`;
-  return { written, expected: written.slice(0, begin) + block + written.slice(end) };
+  const written = readFileSync(configurationManual, "utf8");
+  const expected = SECTIONS.reduce(withTable, written);
+  return { written, expected };
+}
+
+function withTable(text: string, section: (typeof SECTIONS)[number]): string {
+  const opening = `<!-- settings of ${section} -->\n`;
+  const begin = text.indexOf(opening);
+  const end = text.indexOf("<!-- /settings -->", begin);
+  if (begin < 0 || end < begin) throw new Error(`docs/configuration.md has no ${opening.trim()}`);
+  return [text.slice(0, begin), opening, settingsMarkdown(section), "\n", text.slice(end)].join("");
 }

@@ -1,6 +1,6 @@
-/** Puts the table of settings into README.md: `npx tsx test/support/write-settings.ts`. */
+/** Puts the tables of settings into docs/configuration.md: `npx tsx test/support/write-settings.ts`. */
 
 import { writeFileSync } from "node:fs";
-import { manual, readme } from "./settings-block.ts";
+import { configurationManual, manual } from "./settings-block.ts";
 
-writeFileSync(readme, manual().expected);
+writeFileSync(configurationManual, manual().expected);

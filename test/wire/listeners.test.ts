@@ -24,9 +24,9 @@ test("a connection has as many listeners after twenty calls as after four", asyn
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());
   // Whichever of the two sides comes first makes it: the client may hear comments before the server has heard the call.
-  const endings = new Map<string, ReturnType<typeof gate>>();
+  const endings = new Map<string, ReturnType<typeof gate<void>>>();
   const ending = (key: string) => {
-    const made = endings.get(key) ?? gate();
+    const made = endings.get(key) ?? gate<void>();
     endings.set(key, made);
     return made;
   };
