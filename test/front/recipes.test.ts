@@ -10,7 +10,7 @@ import { everything } from "../peers/peers.ts";
 import { startEverything } from "../support/everything-process.ts";
 import type { Json } from "../support/modern-client.ts";
 
-const MANUAL = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const MANUAL = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
 const RECIPES: Readonly<Record<string, Recipe>> = Object.assign(
   {},
   ...[...MANUAL.matchAll(/^```json\n(.*?)^```$/gms)]
