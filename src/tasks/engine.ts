@@ -4,6 +4,7 @@ import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
   type InputAnswer,
+  type InputRequest,
   isOwnedBy,
   type Outcome,
   type PageRequest,
@@ -169,7 +170,7 @@ export class TaskEngine {
     const { task, outcome } = await this.get(id, claimant, waiter);
     if (outcome !== undefined) return;
     const taken = Object.entries(responses).flatMap(([key, response]) => {
-      const asked = Object.hasOwn(task.inputRequests, key) ? task.inputRequests[key] : undefined;
+      const asked = this.#asked(task, key);
       return asked === undefined
         ? []
         : [[key, { result: checkAnswer(key, asked.method, response) }] as const];
@@ -190,7 +191,7 @@ export class TaskEngine {
   ): Promise<void> {
     const view = await this.seek(id, claimant, waiter);
     if (view === undefined || view.outcome !== undefined) return;
-    if (Object.hasOwn(view.task.inputRequests, key)) await this.#take(view.task, [[key, answer]], waiter);
+    if (this.#asked(view.task, key) !== undefined) await this.#take(view.task, [[key, answer]], waiter);
   }
 
   /**
@@ -208,7 +209,7 @@ export class TaskEngine {
     const reason = "Cancelled by the client";
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
     const outcome = await this.#storeWait.through(waiter, () => this.#store.end(view.task, mine));
-    this.#custody.get(id)?.cancel(reason);
+    this.#custody.get(id)?.cancel(outcome);
     if (isSame(outcome, mine)) {
       this.audit?.cancelled(view.task);
       this.audit?.ended(view.task, outcome.kind);
@@ -286,6 +287,12 @@ export class TaskEngine {
     await this.#custody.close();
     this.#stopWatching();
     this.#watchers.clear();
+  }
+
+  /** Where the call runs here it knows better than the record what is asked: a cluster can take a write late, and the record be older. */
+  #asked({ id, inputRequests }: TaskRecord, key: string): InputRequest | undefined {
+    const asked = [inputRequests, this.#custody.get(id)?.call.inputRequests ?? {}];
+    return asked.find((questions) => Object.hasOwn(questions, key))?.[key];
   }
 
   async #take(

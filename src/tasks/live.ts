@@ -58,8 +58,8 @@ export class LiveTask {
   #isLost = false;
   /** The ending that was to be written when the gateway let go of the call, whether or not the store took it. */
   #lost: Outcome | undefined;
-  /** Whether the task was ended by somebody else, who has said so. */
-  #hasEnding = false;
+  /** How the task was ended by somebody else, who has said so. */
+  #standing: Outcome | undefined;
   #writtenAt = 0;
   /** The pause before the next try to write a state that the store did not take; 0: it took the last one. */
   #retryDelayMs = 0;
@@ -207,10 +207,10 @@ export class LiveTask {
     if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
   }
 
-  /** Cancels the call of a task that has been ended by somebody else already. */
-  cancel(reason: string): void {
-    this.#hasEnding = true;
-    this.call.cancel(reason);
+  /** Cancels the call of a task that has been ended by somebody else already, in the way that stands. */
+  cancel(standing: Outcome): void {
+    if (this.call.end === undefined) this.#standing = standing;
+    this.call.cancel(standing.kind === "cancelled" ? (standing.reason ?? "cancelled") : "the task has ended");
   }
 
   /** Gives up on writing an outcome that the store does not take. */
@@ -267,7 +267,7 @@ export class LiveTask {
     if (view === undefined) return this.#restore();
     const { task, outcome } = view;
     if (outcome !== undefined) {
-      this.cancel(outcome.kind === "cancelled" ? (outcome.reason ?? "cancelled") : "the task has ended");
+      this.cancel(outcome);
     } else if (task.owner !== store.me) {
       log.warn(
         { task: taskName(task.id) },
@@ -324,18 +324,25 @@ export class LiveTask {
     // Somebody else goes on with it and will say how it ends, or it has an ending already.
     if (end.kind === "left" || this.#isLost) return;
     const { maxResultBytes, clock, store, unwritten } = this.#options;
-    // A call that is only let go of because the gateway stops was cancelled by nobody.
-    let outcome =
-      (end.kind === "cancelled" ? this.#lost : undefined) ?? toOutcome(end, maxResultBytes, clock());
+    // What others have been told stays, also where a failover has forgotten it since. And a call that is only let go of because the
+    // gateway stops was cancelled by nobody.
+    const known = this.#standing ?? (end.kind === "cancelled" ? this.#lost : undefined);
+    let outcome = known ?? toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
     const write = async () => {
       try {
         // What went wrong here says nothing of a call that goes on elsewhere.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
         const standing = await store.end(this.#record, outcome);
-        if (isSame(standing, outcome)) this.#stands(outcome);
+        // Of an ending that is somebody else's, they have said so.
+        if (this.#standing === undefined && isSame(standing, outcome)) this.#stands(outcome);
       } catch (error) {
         giveBack ??= unwritten.keep(sizeOf(outcome), this.#record);
+        // What was written once already is worth another try, but no room that others need.
+        if (this.#standing !== undefined) {
+          if (giveBack === undefined || isTooLong(error)) return;
+          throw error;
+        }
         if (isTooLong(error)) outcome = tooLong(clock());
         else if (giveBack === undefined) outcome = noRoom(clock());
         else throw error;
@@ -350,11 +357,11 @@ export class LiveTask {
       .finally(() => giveBack?.());
   }
 
-  /** What was to be written is what stands. Of an ending that is somebody else's, they have said so. */
+  /** What was to be written is what stands. */
   #stands(outcome: Outcome): void {
     const { audit, onStored } = this.#options;
     onStored?.(this.#record, sizeOf(outcome));
-    if (!this.#hasEnding || outcome.kind !== "cancelled") audit?.ended(this.#record, outcome.kind);
+    audit?.ended(this.#record, outcome.kind);
   }
 
   /** Tries again for as long as the store is away, until there is no point any more. */

@@ -1,0 +1,41 @@
+/** What a store forgets in a failover, or has in an older form, is not forgotten by the gateways that know better. */
+
+import { expect, test, vi } from "vitest";
+import { completed } from "../stores/samples.ts";
+import { form, gate } from "../support/story.ts";
+import { CLAIMANT, running } from "./running.ts";
+
+test("an ending that the store forgets is written again as it was by whoever has seen it", async () => {
+  const { access, begin, seen, memory, elsewhere } = await running(() => undefined);
+  const { id, call } = await begin();
+  const task = await seen(id, () => true);
+  const outcome = completed("done");
+  access.isFull = true;
+  await elsewhere.end(task as NonNullable<typeof task>, outcome);
+  await vi.waitUntil(() => call.end !== undefined && access.refused > 0, { timeout: 60_000 });
+  memory.forget(`end:${id}`);
+  expect(await elsewhere.read(id)).not.toHaveProperty("outcome");
+  access.isFull = false;
+  await vi.waitFor(async () => expect((await elsewhere.read(id))?.outcome).toEqual(outcome), {
+    timeout: 60_000,
+    interval: 20,
+  });
+});
+
+test("an answer is taken by the gateway that asks, though an older record arrives late", async () => {
+  const asks = gate();
+  const answers: unknown[] = [];
+  const { engine, begin, seen, memory, elsewhere } = await running(async (call) => {
+    await asks.opened;
+    answers.push(await call.sse().ask("elicitation/create", form("Who?", "name")));
+  });
+  const { id } = await begin();
+  const before = await seen(id, ({ statusMessage }) => statusMessage === "running");
+  asks.open();
+  await seen(id, ({ inputRequests }) => inputRequests.name);
+  await memory.write(before?.turn === undefined ? `task:${id}` : `task:${id}:${before.turn}`, { ...before });
+  expect((await elsewhere.read(id))?.task.inputRequests).toEqual({});
+  await engine.update(id, CLAIMANT, { name: { action: "accept", content: { name: "Ada" } } });
+  await vi.waitUntil(() => answers.length === 1, { timeout: 60_000 });
+  expect(JSON.stringify(answers)).toContain('"name":"Ada"');
+});

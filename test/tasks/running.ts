@@ -1,0 +1,58 @@
+import { expect, onTestFinished, vi } from "vitest";
+import { createLog } from "../../src/ops/log.ts";
+import type { CallRecipe, TaskId } from "../../src/stores/task-store.ts";
+import type { Call } from "../../src/tasks/call.ts";
+import { TaskEngine } from "../../src/tasks/engine.ts";
+import { Slots } from "../../src/tasks/slots.ts";
+import { newTask } from "../stores/samples.ts";
+import { SharedMemory } from "../stores/shared-backend.ts";
+import { half } from "../support/call-halves.ts";
+import type { Exchange } from "../support/scripted-exchange.ts";
+import { startScriptedServer } from "../support/scripted-server.ts";
+
+export const CLAIMANT = { route: "r", caller: "ada" };
+const TASK = newTask(CLAIMANT);
+const RECIPE: CallRecipe = { method: "tools/call", params: { name: "job" }, headers: {} };
+const MAX_BYTES = 10_000;
+
+/** A task whose call runs, and another gateway that looks at the same store. */
+export async function running(
+  serve: (call: Exchange) => void | Promise<void>,
+  limits = { maxConcurrent: 4 },
+) {
+  const server = await startScriptedServer({ "tools/call": serve });
+  onTestFinished(server.close);
+  const memory = new SharedMemory();
+  onTestFinished(() => memory.close());
+  const [here, there] = [await memory.replica(), await memory.replica()];
+  const slots = new Slots({ maxQueued: 10, ...limits });
+  const { call } = half(server.url, { slots });
+  const engine = new TaskEngine({ store: here.store, log: createLog("silent") });
+  onTestFinished(() => engine.close());
+  return {
+    server,
+    slots,
+    memory,
+    engine,
+    elsewhere: there.store,
+    access: here.access,
+    begin: async (settings: Parameters<typeof call>[0] = {}) => {
+      const begun: Call = call({ recipe: RECIPE, ...settings }).call.start();
+      const { id } = await engine.adopt(begun, TASK, MAX_BYTES);
+      return { id, call: begun };
+    },
+    /** What others see of the task, once it is so. */
+    seen: (
+      id: TaskId,
+      is: (task: NonNullable<Awaited<ReturnType<typeof there.store.read>>>["task"]) => unknown,
+    ) =>
+      vi.waitFor(
+        async () => {
+          const view = await there.store.read(id);
+          expect(view && is(view.task)).toBeTruthy();
+          return view?.task;
+        },
+        { timeout: 60_000, interval: 20 },
+      ),
+  };
+}
