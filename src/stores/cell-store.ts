@@ -171,9 +171,9 @@ export class CellStore implements TaskStore {
     if (turn > MAX_TURNS) return undefined;
     const lifetime = lifetimeMs(task.terms);
     const mine: TurnCell = { owner: this.me, ...(isUnsent ? { isUnsent } : {}) };
-    const entry = this.#replicas.entryOf(task.id, keyTtlMs(2 * lifetime));
     const ttl = keyTtlMs(2 * lifetime);
-    const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl, [entry])) as TurnCell;
+    const entries = this.#replicas.entriesOf(task.id, ttl);
+    const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl, entries)) as TurnCell;
     // It may be ours from a try before, of which we have not heard that it succeeded.
     if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent) return undefined;
     const updatedAt = Math.max(this.#clock(), task.updatedAt);
@@ -294,7 +294,7 @@ export class CellStore implements TaskStore {
 
   #entries(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
     const listed = listEntry(task, ttlMs);
-    const owned = this.isLasting ? [this.#replicas.entryOf(task.id, ttlMs)] : [];
+    const owned = this.isLasting ? this.#replicas.entriesOf(task.id, ttlMs) : [];
     return listed === undefined ? owned : [listed, ...owned];
   }
 

@@ -70,9 +70,14 @@ export class Replicas {
     this.#seenAlive.delete(replica);
   }
 
-  /** The entry that a task of this replica has as long as it has not ended. */
-  entryOf(id: TaskId, ttlMs: number): ListEntry {
-    return { list: tasksOf(this.#me), member: id, ttlMs };
+  /**
+   * The entries that a task of this replica has as long as it has not ended. Who was not heard for long, because it was paused for example,
+   * may have been taken out of the list of replicas; should it die before it beats again, nobody would look for its tasks.
+   */
+  entriesOf(id: TaskId, ttlMs: number): readonly ListEntry[] {
+    const entry = { list: tasksOf(this.#me), member: id, ttlMs };
+    const isListed = !this.#backend.isShared || performance.now() - this.#beatAt <= this.#leaseMs / 2;
+    return isListed ? [entry] : [this.#entry(), entry];
   }
 
   /** Nobody has to look after the task any more. */
@@ -156,7 +161,7 @@ export class Replicas {
     const cell: ReplicaCell = {};
     const begunAt = performance.now();
     // Every time: somebody who took us to be gone may have taken us out of the list since.
-    const entry = { list: REPLICAS, member: this.#me, ttlMs: REMEMBERED_MS };
+    const entry = this.#entry();
     try {
       const [before] = await this.#backend.getMany([replicaKey(this.#me)]);
       // Nobody may have been heard for a while, because the store was away or has lost what it knew, or because this very process
@@ -168,6 +173,10 @@ export class Replicas {
       throw error;
     }
     this.#beatAt = begunAt;
+  }
+
+  #entry(): ListEntry {
+    return { list: REPLICAS, member: this.#me, ttlMs: REMEMBERED_MS };
   }
 
   #judgeLater(): void {

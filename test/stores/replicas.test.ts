@@ -153,6 +153,18 @@ test("a replica that comes back after a pause is in the list again", async () =>
   expect(await orphansOf(b)).toEqual([task.id]);
 });
 
+test("the tasks of a replica that goes on after a pause are found, should it die before its next heartbeat", async () => {
+  const { memory, a, b, accessOfA } = await two();
+  await vi.advanceTimersByTimeAsync(LEASE_MS);
+  await kill(memory, accessOfA, a);
+  await vi.advanceTimersByTimeAsync(LEASE_MS);
+  expect(await orphansOf(b)).toEqual([]);
+  accessOfA.isCut = false;
+  const task = await a.create(newTask());
+  accessOfA.isCut = true;
+  expect(await orphansOf(b)).toEqual([task.id]);
+});
+
 test("whoever adopts a task first has it, and what its former owner writes is not seen", async () => {
   const { a, b } = await two();
   const task = await a.create(newTask({ statusMessage: "begun" }));
