@@ -192,7 +192,7 @@ export class Client {
         if (reply.kind !== "given") return;
         for (const key of keys) {
           const step = /^q(\d+)$/.exec(key)?.[1];
-          if (step !== undefined) this.#way.ledger.answerTaken(this.followed, Number(step));
+          if (step !== undefined) this.#way.ledger.answerTaken(this.followed, Number(step), gateway.program);
         }
       });
     }

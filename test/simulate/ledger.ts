@@ -204,9 +204,13 @@ export class Ledger {
       this.broken(`${script.name}: its client was told of a task that is not durable`);
   }
 
-  /** A client is told that its answer to a question was taken. */
-  answerTaken({ script }: Followed, step: number): void {
-    this.#of(script).answered.set(step, this.#options.now());
+  /**
+   * A client is told that its answer to a question was taken. Others than the owner take an answer only to what the record shows, and ignore it
+   * where that is an older one that was written late: then it is asked for again.
+   */
+  answerTaken({ script, id = "" }: Followed, step: number, by: Program): void {
+    const isIgnored = this.#standing(script, step) === undefined && by !== this.ownerOf(id);
+    if (!this.#options.isLate || !isIgnored) this.#of(script).answered.set(step, this.#options.now());
   }
 
   /** A client is told the state of its task by a gateway, as it was read some time after `sinceMs`. */
@@ -267,8 +271,6 @@ export class Ledger {
       if (id === undefined || wasForgotten || wasCancelled || script.mayRepeat || endedAt !== undefined)
         continue;
       const run = runs.at(-1);
-      // An answer to what an owner's late record does not show is ignored, and asked for again.
-      if (this.#options.isLate) continue;
       for (const [step, at] of answered) {
         const isDue = now() > Math.max(at, this.troubleAt) + SETTLING_MS + 2 * this.#options.leaseMs;
         // A call that is taken over may have to wait its turn before its session is joined again.

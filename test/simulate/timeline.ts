@@ -33,6 +33,7 @@ export interface Happening {
 
 export const EPOCH_MS = 1_800_000_000_000;
 const realSetImmediate = setImmediate;
+const EVENTS_A_TURN = 64;
 let timeline: Timeline | undefined;
 
 /**
@@ -79,24 +80,38 @@ export class Timeline {
 
   /** Lets things happen until `isOver`, or until nothing is left before `untilMs`. */
   async run(untilMs: number, isOver: () => boolean): Promise<void> {
-    for (let next = this.#queue.at(-1); next !== undefined && next.at <= untilMs; next = this.#queue.at(-1)) {
-      if (isOver()) return;
-      this.#queue.pop();
-      this.now = next.at;
-      const { program } = next;
-      if (program?.isDead) continue;
-      if (program !== undefined && program.pausedUntil > this.now) {
-        this.#insert({ ...next, at: program.pausedUntil, order: this.#order++ }, next);
-        continue;
-      }
-      this.happened += 1;
-      this.onEvent?.(next);
-      this.current = program;
-      next.run();
+    const isDue = () => {
+      const next = this.#queue.at(-1);
+      return next !== undefined && next.at <= untilMs && !isOver();
+    };
+    while (isDue()) {
+      // Node settles all promises after each of them. One turn of its loop for many is a good deal less work than one for each.
+      for (let number = 0; number < EVENTS_A_TURN; number += 1)
+        realSetImmediate(() => {
+          this.current = undefined;
+          if (isDue()) this.#next();
+        });
       await new Promise<void>((resolve) => realSetImmediate(resolve));
       this.current = undefined;
     }
     if (!isOver()) this.now = untilMs;
+  }
+
+  /** Lets the next thing happen. */
+  #next(): void {
+    const next = this.#queue.pop();
+    if (next === undefined) return;
+    this.now = next.at;
+    const { program } = next;
+    if (program?.isDead) return;
+    if (program !== undefined && program.pausedUntil > this.now) {
+      this.#insert({ ...next, at: program.pausedUntil, order: this.#order++ }, next);
+      return;
+    }
+    this.happened += 1;
+    this.onEvent?.(next);
+    this.current = program;
+    next.run();
   }
 
   #insert(event: Happening, instead?: Happening): void {

@@ -24,6 +24,7 @@ export interface SimulationResult {
   readonly kinds: ReadonlySet<string>;
 }
 
+const SILENT = createLog("silent");
 const LEASE_MS = 1_500;
 const TIMEOUT_MS = 300;
 const MAX_WAIT_MS = 4_000;
@@ -32,6 +33,8 @@ const MAX_DEATHS = 4;
 
 /** One simulation, from its seed to the end of everything that it began. */
 export async function simulate({ seed, mutation, trace }: SimulationOptions): Promise<SimulationResult> {
+  // Where an error comes from is for those who read the steps: to find it out costs more than many of them.
+  Error.stackTraceLimit = trace === undefined ? 0 : 10;
   const world = new World(randomFrom(seed), mutation, trace);
   const onRejection = (reason: unknown) =>
     world.ledger.broken(
@@ -91,7 +94,7 @@ class World {
     this.timeline.begin();
     this.#log =
       trace === undefined
-        ? createLog("silent")
+        ? SILENT
         : createLog("info", { write: (line) => this.#say(() => `log ${line.trim()}`) });
     this.#kind = random.one(["level", "redis", "redis", "redis", "cluster"]);
     this.#maxSkewMs = random.one([0, 0, 400, 1_500]);
