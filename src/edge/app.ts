@@ -11,6 +11,7 @@ import { withoutSlash } from "../lanes/redirects.ts";
 import type { Documents } from "./callers/protected-resource.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Guard } from "./guards.ts";
+import { answerHalfClosed } from "./half-closed.ts";
 import { pipelines } from "./pipelines.ts";
 import { isEndpoint, siteFinder } from "./sites.ts";
 
@@ -122,6 +123,7 @@ export function httpServer(listener: RequestListener, options: ServerOptions = {
   server.on("connect", (_request, socket) => {
     socket.on("error", () => socket.destroy()).end(NO_TUNNEL, () => socket.destroy());
   });
+  answerHalfClosed(server);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
   // Node drops whatever header comes after the thousandth without a word, an Origin as well; how many fit into `maxHeaders` are not
   // too many to read.

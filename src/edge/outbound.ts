@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { beatsBy } from "../lanes/beat.ts";
 import type { Reply } from "../lanes/lane.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
@@ -107,10 +108,15 @@ export class HttpReply implements Reply {
   keepAlive(): void {
     if (this.#keepAlive !== undefined || this.#isDone || !this.#options.accepts.stream || this.gone.aborted)
       return;
-    this.#keepAlive = setInterval(() => {
-      this.#stream();
-      if (this.#response.writableLength === 0) this.#response.write(KEEP_ALIVE);
-    }, this.#options.keepAliveMs);
+    this.#keepAlive = setInterval(() => this.beat(), this.#options.keepAliveMs);
+    beatsBy(this.#response, this);
+  }
+
+  /** Writes a comment, if the client reads streams and is not behind; an answer in one piece becomes a stream for it. */
+  beat(): void {
+    if (this.#isDone) return;
+    this.#stream();
+    if (this.#isStream && this.#response.writableLength === 0) this.#response.write(KEEP_ALIVE);
   }
 
   drained(): Promise<void> {
@@ -131,6 +137,7 @@ export class HttpReply implements Reply {
     this.#isStream = true;
     this.#response.writeHead(200, EVENT_STREAM_HEADERS);
     this.#response.flushHeaders();
+    beatsBy(this.#response, this);
   }
 
   #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {

@@ -3,6 +3,7 @@ import { EventBoundary, toEvent } from "../protocol/event-stream.ts";
 import { KEEP_ALIVE } from "../protocol/headers.ts";
 import type { JsonText } from "../protocol/jsonrpc.ts";
 import type { Channel } from "./backchannels.ts";
+import { beatsBy } from "./beat.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { Passage } from "./transparent.ts";
 
@@ -37,6 +38,7 @@ export class EventTap implements Passage, Channel, OpenStream {
     this.#lastWords = lastWords;
     if (response.headersSent) this.#head = NOTHING;
     this.#leave = streams.add(this);
+    beatsBy(response, this);
   }
 
   get isOpen(): boolean {

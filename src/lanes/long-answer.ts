@@ -6,6 +6,7 @@ import { isObject, type JsonText, parseJson, type RequestId } from "../protocol/
 import { errorMessage } from "../protocol/modern.ts";
 import { toFailure } from "../upstreams/failure.ts";
 import { JsonGauge } from "../upstreams/json-gauge.ts";
+import { beatsBy } from "./beat.ts";
 import { EventTap } from "./event-tap.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { AnswerHead, Passage } from "./transparent.ts";
@@ -34,6 +35,7 @@ export class LongAnswer implements OpenStream {
   constructor(options: LongAnswerOptions) {
     this.#options = options;
     this.#leave = options.acceptsStream ? options.streams.add(this) : () => {};
+    if (options.acceptsStream) beatsBy(options.response, this);
   }
 
   /** How the answer passes, now that its head is here. */

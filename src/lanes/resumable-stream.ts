@@ -3,6 +3,7 @@ import { toEvent } from "../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import type { JsonText } from "../protocol/jsonrpc.ts";
 import type { Channel } from "./backchannels.ts";
+import { beatsBy } from "./beat.ts";
 import type { KeptEvents } from "./kept-events.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 
@@ -67,6 +68,7 @@ export class ResumableStream implements Channel, OpenStream {
     response.writeHead(200, { ...EVENT_STREAM_HEADERS, ...headers });
     response.flushHeaders();
     const leave = streams.add(this);
+    beatsBy(response, this);
     const over = new Promise<void>((resolve) => {
       const onClose = () => {
         leave();

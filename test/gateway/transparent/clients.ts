@@ -58,6 +58,8 @@ export interface Connection {
   until(text: string): Promise<void>;
   /** Settles when the connection is over, whoever ended it. */
   closed(): Promise<void>;
+  /** Has nothing more to say, but reads on. */
+  end(): void;
   /** Vanishes. */
   leave(): void;
 }
@@ -95,6 +97,7 @@ export function open(url: URL, bytes: string): Connection {
     closed: async () => {
       await conditions.found(() => isClosed || undefined, "the end of the connection");
     },
+    end: () => void socket.end(),
     leave: () => void socket.destroy(),
   };
 }
