@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { openStore } from "../../src/stores/open.ts";
 import { StoreUnavailable, type TaskRecord } from "../../src/stores/task-store.ts";
-import { freePort } from "../demo/programs.ts";
 import type { RedisServer } from "../support/redis.ts";
+import { clusterUrl, redisCluster, SLOTS } from "../support/redis-cluster.ts";
 import { redisForTest, withoutRedis } from "../support/redis-tests.ts";
 import { listedIds } from "./pages.ts";
 import { openRedis, orphansOf } from "./redis-stores.ts";
@@ -10,14 +10,13 @@ import { completed, newTask } from "./samples.ts";
 
 const missing = withoutRedis("Redis as a cluster, and with sentinels");
 const patient = { timeoutMs: 5_000 };
-const SLOTS = 16_384;
 
 describe.skipIf(missing)("a cluster of three nodes", () => {
   test("two replicas share tasks, whichever node they are on", async () => {
-    const nodes = await cluster();
+    const nodes = await redisCluster();
     const [a, b] = [
-      await openRedis(urlOf(nodes), patient),
-      await openRedis(urlOf(nodes.slice(1, 2)), patient),
+      await openRedis(clusterUrl(nodes), patient),
+      await openRedis(clusterUrl(nodes.slice(1, 2)), patient),
     ];
     const heard: unknown[] = [];
     b.watch((nudge) => heard.push(nudge));
@@ -42,8 +41,8 @@ describe.skipIf(missing)("a cluster of three nodes", () => {
   });
 
   test("a node that is away takes its own tasks along and no others, until it is back", async () => {
-    const nodes = await cluster();
-    const store = await openRedis(urlOf(nodes), { timeoutMs: 1_500 });
+    const nodes = await redisCluster();
+    const store = await openRedis(clusterUrl(nodes), patient);
     const tasks = await Promise.all(Array.from({ length: 60 }, () => store.create(newTask())));
     const outcomes = await Promise.all(tasks.map((task) => store.end(task, completed(task.id))));
     const readAll = () => Promise.all(tasks.map(({ id }) => store.read(id).catch((error: unknown) => error)));
@@ -66,8 +65,8 @@ describe.skipIf(missing)("a cluster of three nodes", () => {
   });
 
   test("a task whose slot has moved is found where it is now", async () => {
-    const nodes = await cluster();
-    const [a, b] = [await openRedis(urlOf(nodes), patient), await openRedis(urlOf(nodes), patient)];
+    const nodes = await redisCluster();
+    const [a, b] = [await openRedis(clusterUrl(nodes), patient), await openRedis(clusterUrl(nodes), patient)];
     const task = await a.create(newTask());
     expect(await b.read(task.id)).toEqual({ task });
 
@@ -144,41 +143,6 @@ describe.skipIf(missing)("a master with a replica and a sentinel", () => {
     );
   });
 });
-
-async function cluster(): Promise<RedisServer[]> {
-  const nodes = await Promise.all(
-    Array.from({ length: 3 }, async () =>
-      redisForTest({
-        settings: {
-          "cluster-enabled": "yes",
-          "cluster-port": String(await freePort()),
-          "cluster-node-timeout": "1000",
-          "cluster-require-full-coverage": "no",
-          appendfsync: "everysec",
-        },
-      }),
-    ),
-  );
-  const [first] = nodes as [RedisServer];
-  for (const [n, node] of nodes.entries()) {
-    const [from, to] = [n, n + 1].map((edge) => Math.floor((edge * SLOTS) / nodes.length));
-    await node.command("CLUSTER", "ADDSLOTSRANGE", String(from), String((to as number) - 1));
-    await node.command("CLUSTER", "SET-CONFIG-EPOCH", String(n + 1));
-  }
-  for (const node of nodes.slice(1)) {
-    const busPort = String(await node.command("CONFIG", "GET", "cluster-port")).split(",")[1] as string;
-    await first.command("CLUSTER", "MEET", "127.0.0.1", String(node.port), busPort);
-  }
-  for (const node of nodes) {
-    const info = () => node.command("CLUSTER", "INFO");
-    await expect.poll(info, { timeout: 60_000 }).toMatch(/cluster_state:ok[\s\S]*cluster_slots_ok:16384/);
-  }
-  return nodes;
-}
-
-function urlOf(nodes: readonly RedisServer[]): string {
-  return `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
-}
 
 /** Gives the slot of a key, with all that is in it, from its node to another. */
 async function moveSlot(nodes: readonly RedisServer[], key: string): Promise<void> {

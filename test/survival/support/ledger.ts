@@ -1,6 +1,7 @@
 import { toJson } from "../../../src/protocol/jsonrpc.ts";
 import { Conditions } from "../../support/conditions.ts";
-import type { Answer, Json, ModernClient } from "../../support/modern-client.ts";
+import type { Json } from "../../support/modern-client.ts";
+import type { TaskAnswer, TaskClient } from "./clients.ts";
 import { workOf } from "./work.ts";
 
 /** A task whose creation was acknowledged, and what a client has seen of it since. */
@@ -10,6 +11,9 @@ export interface Handle {
   readonly id: string;
   readonly tool: Tool;
   readonly size: number;
+  /** How many gateways had been killed when it was asked for, and when it was known to have ended. */
+  readonly killsBefore: number;
+  killsAtEnd: number | undefined;
   /** Whether anybody has tried to cancel it. */
   isCancelled: boolean;
   status: string;
@@ -53,6 +57,7 @@ export class Ledger {
   readonly #conditions = new Conditions(() => this.toString(), 20_000);
   readonly #deadlineMs: number;
   #calls = 0;
+  #kills = 0;
 
   /** A request that has no answer within `deadlineMs` is a problem; without it, after ten seconds. */
   constructor({ deadlineMs = 10_000 }: { readonly deadlineMs?: number } = {}) {
@@ -60,9 +65,10 @@ export class Ledger {
   }
 
   /** Makes a call with an id of its own. `undefined` when no handle came back. */
-  async create(client: ModernClient, { tool, ...terms }: Work): Promise<Handle | undefined> {
+  async create(client: TaskClient, { tool, ...terms }: Work): Promise<Handle | undefined> {
     this.#calls += 1;
     const id = `${tool}-${this.#calls}`;
+    const killsBefore = this.#kills;
     const result = await this.#ask(client, "tools/call", { name: tool, arguments: { id, ...terms } });
     if (result?.taskId === undefined) {
       this.unheard.push(id);
@@ -73,6 +79,8 @@ export class Ledger {
       id,
       tool,
       size: terms.size,
+      killsBefore,
+      killsAtEnd: undefined,
       isCancelled: false,
       status: result.status,
       ended: undefined,
@@ -83,7 +91,7 @@ export class Ledger {
   }
 
   /** Asks for a task, and answers what it asks. Gives whether it has ended, as far as one has heard. */
-  async tend(client: ModernClient, handle: Handle): Promise<boolean> {
+  async tend(client: TaskClient, handle: Handle): Promise<boolean> {
     const { taskId, ended } = handle;
     const task = await this.#ask(client, "tasks/get", { taskId });
     if (task === undefined) return handle.ended !== undefined;
@@ -96,13 +104,13 @@ export class Ledger {
     return handle.ended !== undefined;
   }
 
-  async cancel(client: ModernClient, handle: Handle): Promise<void> {
+  async cancel(client: TaskClient, handle: Handle): Promise<void> {
     handle.isCancelled = true;
     await this.#ask(client, "tasks/cancel", { taskId: handle.taskId });
   }
 
   /** Tends tasks, each at one of these clients in turn, until all have ended. Those that have not in time are a problem. */
-  async settle(clients: readonly ModernClient[], withinMs: number, handles = this.handles): Promise<void> {
+  async settle(clients: readonly TaskClient[], withinMs: number, handles = this.handles): Promise<void> {
     const deadline = performance.now() + withinMs;
     let open = handles.filter(({ ended }) => ended === undefined);
     for (let turn = 0; open.length > 0 && performance.now() < deadline; turn += 1) {
@@ -115,7 +123,7 @@ export class Ledger {
   }
 
   /** Asks for every task once more, of each client: the answers have to be the same. */
-  async lookAgain(clients: readonly ModernClient[]): Promise<void> {
+  async lookAgain(clients: readonly TaskClient[]): Promise<void> {
     for (const client of clients) await this.#each([client], this.handles, 0);
   }
 
@@ -124,6 +132,17 @@ export class Ledger {
     this.handles.splice(this.handles.indexOf(handle), 1);
     const ending = endingOf(handle);
     count(this.#forgotten, ending);
+  }
+
+  /** To be said after each: calls may have been repeated because of it. */
+  killed(): void {
+    this.#kills += 1;
+  }
+
+  /** How many gateways were killed while a call may have been under way. */
+  killsDuring(id: string): number {
+    const { killsBefore = 0, killsAtEnd = this.#kills } = this.handles.find((each) => each.id === id) ?? {};
+    return killsAtEnd - killsBefore;
   }
 
   /** How many tasks have ended how, those that have not under `open`. */
@@ -152,20 +171,20 @@ export class Ledger {
     });
   }
 
-  async #each(clients: readonly ModernClient[], handles: readonly Handle[], turn: number): Promise<void> {
+  async #each(clients: readonly TaskClient[], handles: readonly Handle[], turn: number): Promise<void> {
     const left = [...handles.entries()];
     const worker = async () => {
       for (let next = left.pop(); next !== undefined; next = left.pop()) {
         const [index, handle] = next;
-        await this.tend(clients[(index + turn) % clients.length] as ModernClient, handle);
+        await this.tend(clients[(index + turn) % clients.length] as TaskClient, handle);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
   }
 
   /** The `result`; `undefined` when it is worth trying again. Anything else is a problem. */
-  async #ask(client: ModernClient, method: string, params: Json): Promise<Json> {
-    let answer: Answer;
+  async #ask(client: TaskClient, method: string, params: Json): Promise<Json> {
+    let answer: TaskAnswer;
     try {
       const signal = AbortSignal.timeout(this.#deadlineMs);
       answer = await client.send(method, params, { id: 1, signal });
@@ -204,6 +223,7 @@ export class Ledger {
     handle.status = task.status;
     if (!hasEnded) return;
     handle.ended = now;
+    handle.killsAtEnd = this.#kills;
     if (task.status === "completed") this.#checkResult(handle, task.result?.content?.[0]?.text);
     if (task.status === "failed") count(this.failures, task.statusMessage);
     if (task.status === "cancelled" && !handle.isCancelled)

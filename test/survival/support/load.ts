@@ -1,13 +1,13 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ModernClient } from "../../support/modern-client.ts";
+import type { TaskClient } from "./clients.ts";
 import type { Ledger, Work } from "./ledger.ts";
 import type { Random } from "./seeded.ts";
 
 export interface LoadOptions {
   readonly ledger: Ledger;
   /** Each request goes to one of them. */
-  readonly clients: readonly [ModernClient, ...ModernClient[]];
+  readonly clients: readonly [TaskClient, ...TaskClient[]];
   readonly random: Random;
   /** How many clients there are at a time, each with one task. */
   readonly width: number;

@@ -4,12 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Exit, type GatewayProcess, startGatewayProcess } from "../../support/gateway-process.ts";
 import { lastingPort } from "./ports.ts";
-import type { Kind, Witness } from "./witness.ts";
+import { StdioClient } from "./stdio-client.ts";
+import { KINDS, type Kind, type Witness } from "./witness.ts";
 
 export interface ReplicaSettings {
   readonly upstreams: Witness["urls"];
   /** As in the configuration file; `level:` is put into a folder of the replica's own. */
   readonly store: Readonly<Record<string, string>> | "level:";
+  readonly encryptionKeys?: readonly string[];
+  /** The one server of a gateway on standard input and output; absent: all of them, over HTTP. */
+  readonly front?: Kind;
   readonly tasks?: Readonly<Record<string, unknown>>;
   readonly limits?: Readonly<Record<string, unknown>>;
   /** For node itself, before the script. */
@@ -25,6 +29,8 @@ export class Replica {
   readonly #folder: string;
   readonly #config: string;
   readonly #nodeFlags: readonly string[];
+  /** Who starts the gateway, and speaks with it, where it has no port. */
+  readonly stdio: StdioClient | undefined;
   #process: GatewayProcess | undefined;
   /** Ends the last process that was begun, also one that is not ready yet. */
   #end = async () => {};
@@ -35,7 +41,7 @@ export class Replica {
   static async open(settings: ReplicaSettings): Promise<Replica> {
     const folder = await mkdtemp(join(tmpdir(), "taskgate-replica-"));
     const port = await lastingPort();
-    const { upstreams, store, tasks, limits, nodeFlags = [] } = settings;
+    const { upstreams, store, encryptionKeys, front, tasks, limits, nodeFlags = [] } = settings;
     const server = (kind: Kind) => ({
       upstream: { url: upstreams[kind].href, transport: "streamable-http" },
       tasks: { mode: "always", pollInterval: "100ms", maxPollInterval: "100ms", ...tasks },
@@ -44,13 +50,16 @@ export class Replica {
     });
     const config = {
       listen: { port },
-      store: store === "level:" ? { url: `level:${join(folder, "data")}` } : store,
+      store: {
+        ...(store === "level:" ? { url: `level:${join(folder, "data")}` } : store),
+        ...(encryptionKeys === undefined ? {} : { encryptionKeys }),
+      },
       limits: { drainTimeout: "3s", ...limits },
       log: { level: "warn" },
-      servers: { kept: server("kept"), unkept: server("unkept") },
+      servers: Object.fromEntries(KINDS.map((kind) => [kind, server(kind)])),
     };
     await writeFile(join(folder, "taskgate.json"), JSON.stringify(config));
-    const replica = new Replica(folder, port, nodeFlags);
+    const replica = new Replica(folder, port, nodeFlags, front);
     try {
       await replica.start();
       return replica;
@@ -60,14 +69,15 @@ export class Replica {
     }
   }
 
-  private constructor(folder: string, port: number, nodeFlags: readonly string[]) {
+  private constructor(folder: string, port: number, nodeFlags: readonly string[], front: Kind | undefined) {
     this.#folder = folder;
     this.#config = join(folder, "taskgate.json");
     this.#nodeFlags = nodeFlags;
     this.port = port;
+    this.stdio = front && new StdioClient(["--config", this.#config, "--server", front]);
   }
 
-  /** Where it has the server that keeps its events, or the other one. */
+  /** Where it has one of the servers. */
   url(kind: Kind): URL {
     return new URL(`http://127.0.0.1:${this.port}/${kind}/mcp`);
   }
@@ -82,22 +92,24 @@ export class Replica {
 
   /** What all its processes have written to stderr. */
   get stderr(): string {
-    return this.#saidBefore + (this.#process?.stderr ?? "");
+    return this.stdio?.stderr ?? this.#saidBefore + (this.#process?.stderr ?? "");
   }
 
   /** Starts a process where there is none, and waits until it listens. */
   async start(): Promise<void> {
+    if (this.stdio !== undefined) return this.stdio.start();
     this.#process = await startGatewayProcess(["--config", this.#config], {
       atEnd: (end) => {
         this.#end = end;
       },
       nodeFlags: this.#nodeFlags,
-      routes: 2,
+      routes: KINDS.length,
     });
   }
 
   /** Sends a signal and waits for the end. */
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<Exit> {
+    if (this.stdio !== undefined) return this.stdio.kill(signal);
     const running = this.#running();
     const exit = await running.kill(signal);
     this.#saidBefore += running.stderr;
@@ -138,6 +150,7 @@ export class Replica {
   }
 
   async close(): Promise<void> {
+    await this.stdio?.kill("SIGKILL");
     await this.#end();
     await rm(this.#folder, { recursive: true, force: true });
   }

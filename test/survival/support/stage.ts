@@ -3,12 +3,14 @@
 import { onTestFailed, onTestFinished } from "vitest";
 import type { ModernClient } from "../../support/modern-client.ts";
 import type { RedisServer } from "../../support/redis.ts";
+import { clusterUrl, redisCluster } from "../../support/redis-cluster.ts";
 import { redisForTest } from "../../support/redis-tests.ts";
-import { clientOf } from "./clients.ts";
-import type { Ledger } from "./ledger.ts";
+import { clientOf, type TaskClient } from "./clients.ts";
+import type { Ledger, Tool } from "./ledger.ts";
+import { LegacyTaskClient } from "./legacy-client.ts";
 import { lastingPort } from "./ports.ts";
 import { Replica, type ReplicaSettings } from "./replica.ts";
-import { type Kind, startWitness, type Witness } from "./witness.ts";
+import { KINDS, type Kind, startWitness, type Witness } from "./witness.ts";
 
 export type Clients = readonly [ModernClient, ...ModernClient[]];
 
@@ -19,10 +21,13 @@ export interface Stage {
   readonly redis: RedisServer | undefined;
   /** Clients of one of the servers, one for each replica, in their order. */
   clients(kind: Kind): Clients;
+  /** The same for gateways on standard input and output, and in sessions of clients of 2025-11-25. */
+  speaking(how: "2026-07-28" | "2025-11-25", kind: Kind): Promise<readonly [TaskClient, ...TaskClient[]]>;
 }
 
-export interface StageSettings extends Pick<ReplicaSettings, "tasks" | "limits"> {
-  readonly store: "level" | "redis";
+export interface StageSettings
+  extends Pick<ReplicaSettings, "tasks" | "limits" | "encryptionKeys" | "front"> {
+  readonly store: "level" | "redis" | "cluster";
   /** How many; 1 unless given. */
   readonly replicas?: number;
   /** `store.lease`, in milliseconds, where replicas share a store; `LEASE_MS` unless given. */
@@ -59,14 +64,16 @@ export async function stage({
   atEnd = onTestFinished,
   ...settings
 }: StageSettings): Promise<Stage> {
-  const [witness, redis] = await Promise.all([
+  const [witness, redis, cluster] = await Promise.all([
     present ?? startWitness(),
     store === "redis" ? redisForTest({ atEnd, port: await lastingPort() }) : undefined,
+    store === "cluster" ? redisCluster() : undefined,
   ]);
   if (present === undefined) atEnd(() => witness.stop());
-  const shared = { url: redis?.url ?? "", lease: `${leaseMs}ms`, timeout: `${STORE_TIMEOUT_MS}ms` };
+  const url = cluster === undefined ? redis?.url : clusterUrl(cluster);
+  const shared = { url: url ?? "", lease: `${leaseMs}ms`, timeout: `${STORE_TIMEOUT_MS}ms` };
   const open = async () => {
-    const where = redis === undefined ? "level:" : shared;
+    const where = url === undefined ? "level:" : shared;
     const replica = await Replica.open({ upstreams: witness.urls, store: where, ...settings });
     atEnd(() => replica.close());
     return replica;
@@ -74,26 +81,38 @@ export async function stage({
   const replicas = (await Promise.all(Array.from({ length: count }, open))) as [Replica, ...Replica[]];
   // A suite that shares a stage has nobody to ask.
   if (atEnd === onTestFinished) onTestFailed(() => replicas.forEach(sayWhy));
-  const clients = {
-    kept: replicas.map((replica) => clientOf(replica.url("kept"))),
-    unkept: replicas.map((replica) => clientOf(replica.url("unkept"))),
+  const clients = Object.fromEntries(
+    KINDS.map((kind) => [kind, replicas.map((replica) => clientOf(replica.url(kind)))]),
+  );
+  return {
+    witness,
+    replicas,
+    redis,
+    clients: (kind) => clients[kind] as unknown as Clients,
+    speaking: async (how, kind) => {
+      const connect = (replica: Replica, at: number) => {
+        if (replica.stdio !== undefined) return replica.stdio;
+        return how === "2025-11-25" ? LegacyTaskClient.connect(replica.url(kind)) : clients[kind]?.[at];
+      };
+      return (await Promise.all(replicas.map(connect))) as unknown as readonly [TaskClient, ...TaskClient[]];
+    },
   };
-  return { witness, replicas, redis, clients: (kind) => clients[kind] as [ModernClient, ...ModernClient[]] };
 }
 
 function sayWhy({ port, stderr }: Replica): void {
   console.log(`the gateway on port ${port} said:\n${stderr.slice(-MAX_SAID)}`);
 }
 
-/** What the witness saw of the calls in a ledger that cannot be right, a line each. */
-export async function contradictions(witness: Witness, ledger: Ledger): Promise<string[]> {
+/** What the witness saw of the calls in a ledger that cannot be right, a line each. Calls of `repeated` may run once more for each kill. */
+export async function contradictions(witness: Witness, ledger: Ledger, repeated?: Tool): Promise<string[]> {
   const seen = await witness.all();
-  const twice = Object.entries(seen).filter(([, { calls }]) => calls > 1);
-  const unmade = ledger.handles.filter(
-    ({ status, id }) => status === "completed" && seen[id]?.returned !== 1,
-  );
+  const most = (id: string) => (repeated && id.startsWith(repeated) ? 1 + ledger.killsDuring(id) : 1);
+  const tooOften = Object.entries(seen).filter(([id, { calls, answers }]) => calls > most(id) || answers > 1);
+  const unmade = ledger.handles.filter(({ status, id }) => status === "completed" && !seen[id]?.returned);
   return [
-    ...twice.map(([id, { calls }]) => `${id} ran ${calls} times`),
+    ...tooOften.map(
+      ([id, { calls, answers }]) => `${id} ran ${calls} times, and was answered ${answers} times`,
+    ),
     ...unmade.map(({ id }) => `${id} has a result that the server never gave`),
   ];
 }

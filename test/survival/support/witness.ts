@@ -12,8 +12,9 @@ export interface Seen {
   readonly answers: number;
 }
 
-/** Whether a server keeps the events of its streams, so that they can be picked up again. */
-export type Kind = "kept" | "unkept";
+/** Whether a server keeps the events of its streams, so that they can be picked up again; or one of 2026-07-28, which has no such streams. */
+export const KINDS = ["kept", "unkept", "modern"] as const;
+export type Kind = (typeof KINDS)[number];
 
 export interface Witness {
   readonly urls: Readonly<Record<Kind, URL>>;
@@ -35,15 +36,15 @@ export async function startWitness(): Promise<Witness> {
   const programs = new Programs();
   const script = fileURLToPath(new URL("witness-server.ts", import.meta.url));
   const program = await programs.start("the witness", [script], {
-    ready: /(http:\S+) (http:\S+) (http:\S+)\n/,
+    ready: /(http:\S+) (http:\S+) (http:\S+) (http:\S+)\n/,
     nodeFlags: ["--import", import.meta.resolve("tsx")],
   });
-  const [, kept = "", unkept = "", counts = ""] = program.ready;
+  const [, kept = "", unkept = "", modern = "", counts = ""] = program.ready;
   const get = async (query = "") => (await request(`${counts}${query}`)).body.json();
   const seen = async (id: string) =>
     ((await get(`?id=${encodeURIComponent(id)}`)) ?? undefined) as Seen | undefined;
   return {
-    urls: { kept: new URL(kept), unkept: new URL(unkept) },
+    urls: { kept: new URL(kept), unkept: new URL(unkept), modern: new URL(modern) },
     pid: program.pid,
     all: async () => (await get()) as Readonly<Record<string, Seen>>,
     seen,
