@@ -9,6 +9,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { installFolder } from "../peers/npm-ci.ts";
 import { FOLLOWER_NAMES } from "./followers.ts";
 import { BLIP_NAMES, type Outcome, through } from "./matrix.ts";
 
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     blips: { type: "string", default: "" },
   },
 });
+if (!installFolder(import.meta.dirname)) process.exit(1);
 const seeds = positive("seeds", values.seeds);
 const first = positive("first", values.first);
 const clients = chosen("clients", FOLLOWER_NAMES, values.clients);

@@ -33,8 +33,10 @@ const DECLARATION: ToolDeclaration = { name: TOOL, inputSchema: { type: "object"
 const INFO = { name: "blips", version: "1.0.0" };
 /** Longer than any blip, and than the time that stock clients wait for one answer. */
 const TTL_MS = 600_000;
-/** The inspector ends by itself; this is for one that hangs. */
-const INSPECTOR_MS = 300_000;
+/** Programs end by themselves; this is for one that hangs. */
+const PROGRAM_MS = 300_000;
+/** Installed by `blips.ts` alone. */
+const MCPC = join(import.meta.dirname, "node_modules/@apify/mcpc/bin/mcpc");
 
 /** By name, how a client is connected to a gateway's route; those first that take longest until they have called. */
 export const FOLLOWERS = {
@@ -44,14 +46,22 @@ export const FOLLOWERS = {
     const call = ["--method", "tools/call", "--tool-name", TOOL, "--tool-args-json"];
     return {
       follow: async (args) => {
-        const { stdout } = await promisify(execFile)(
-          node24(),
-          [inspector(), "--cli", url.href, ...options, ...call, JSON.stringify(args)],
-          { timeout: INSPECTOR_MS, env: { ...process.env, HOME: home, USERPROFILE: home } },
-        );
-        return textOf(JSON.parse(stdout).result);
+        const script = [inspector(), "--cli", url.href, ...options, ...call, JSON.stringify(args)];
+        return textOf((await printed(node24(), script, home)).result);
       },
       close: () => rm(home, { recursive: true, force: true }),
+    };
+  },
+  "mcpc 0.2.6": async (url) => {
+    const home = await mkdtemp(join(tmpdir(), "blips-mcpc-"));
+    const run = (...args: readonly string[]) => printed(process.execPath, [MCPC, ...args, "--json"], home);
+    await run("connect", url.href, "@blips", "--no-profile");
+    return {
+      follow: async (args) => textOf(await run("@blips", "tools-call", TOOL, JSON.stringify(args), "--task")),
+      close: async () => {
+        await run("close", "@blips");
+        await rm(home, { recursive: true, force: true });
+      },
     };
   },
   "ext-tasks 0.2.2, 2026-07-28": async (url) => {
@@ -115,6 +125,13 @@ async function ofSdk1(transport: Transport, cleanUp: () => Promise<void>): Promi
       await cleanUp();
     },
   };
+}
+
+/** What a program with a home of its own prints, as JSON. Rejects with what it says of a failure. */
+async function printed(program: string, args: readonly string[], home: string): Promise<Json> {
+  const env = { ...process.env, HOME: home, USERPROFILE: home, MCPC_HOME_DIR: home };
+  const { stdout } = await promisify(execFile)(program, [...args], { timeout: PROGRAM_MS, env });
+  return JSON.parse(stdout);
 }
 
 function textOf(result: unknown): string {
