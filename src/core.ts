@@ -11,7 +11,7 @@ import { Quotas } from "./quotas/quotas.ts";
 import { parseStoreUrl } from "./store-url.ts";
 import { openStore } from "./stores/open.ts";
 import type { TaskStore } from "./stores/task-store.ts";
-import { timeOf } from "./stores/time.ts";
+import { agoOf } from "./stores/time.ts";
 import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { HeldCalls } from "./tasks/held.ts";
@@ -77,7 +77,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     store,
     quotas,
     log,
-    revive: reviver(parts, timeOf(store)),
+    revive: reviver(parts, agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
     audit: auditFor(config, log, secret),

@@ -34,6 +34,10 @@ export interface CellStoreOptions extends StoreOptions {
   readonly isSealed?: boolean;
   /** How much of this process's memory it takes; absent: none. */
   readonly heldBytes?: () => number;
+  /** As `TaskStore` has it; absent: never. */
+  readonly jumpedSince?: (at: number) => number;
+  /** What has to end before the backend is closed. */
+  readonly closing?: () => Promise<void>;
 }
 
 /**
@@ -64,6 +68,8 @@ export class CellStore implements TaskStore {
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
   readonly #heldBytes: () => number;
+  readonly #closing: () => Promise<void>;
+  readonly jumpedSince: (at: number) => number;
 
   /** @throws StoreUnavailable */
   static async open(options: CellStoreOptions): Promise<CellStore> {
@@ -83,6 +89,8 @@ export class CellStore implements TaskStore {
     this.#clock = clock;
     this.#newId = newId;
     this.#heldBytes = options.heldBytes ?? (() => 0);
+    this.#closing = options.closing ?? (async () => {});
+    this.jumpedSince = options.jumpedSince ?? (() => 0);
   }
 
   get heldBytes(): number {
@@ -129,13 +137,17 @@ export class CellStore implements TaskStore {
       endKey(id),
       turnKey(id, 1),
     ])) as [TaskRecord?, EndCell?, TurnCell?];
-    const now = this.#clock();
-    if (end) return now > end.outcome.endedAt + end.task.terms.ttlMs ? undefined : end;
+    if (end) return this.#isOver(end.outcome.endedAt, end.task.terms.ttlMs) ? undefined : end;
     if (first !== undefined && reader !== undefined && !isOwnedBy(first, reader)) return { task: first };
     // The first owner's record is not written any more, once another has the task, and may be gone before that ends.
     const task = taken ? await this.#lastTurn(id, first, taken) : first;
-    if (!task || now > task.updatedAt + lifetimeMs(task.terms)) return undefined;
+    if (!task || this.#isOver(task.updatedAt, lifetimeMs(task.terms))) return undefined;
     return { task: await this.#withoutAnswered(task) };
+  }
+
+  async ending(id: TaskId): Promise<Outcome | undefined> {
+    const [end] = (await this.#backend.getMany([endKey(id)])) as [EndCell?];
+    return end?.outcome;
   }
 
   list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined> {
@@ -255,8 +267,14 @@ export class CellStore implements TaskStore {
   }
 
   async close(): Promise<void> {
+    await this.#closing();
     await this.#replicas.close();
     await this.#backend.close();
+  }
+
+  /** Whether something that stays for so long after `at` has gone. */
+  #isOver(at: number, staysMs: number): boolean {
+    return this.#clock() > at + staysMs + this.jumpedSince(at);
   }
 
   /** Together, or what it takes to make the call first. */

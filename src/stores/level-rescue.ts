@@ -5,7 +5,7 @@ import { ClassicLevel } from "classic-level";
 import { storedOf } from "./cell-text.ts";
 import { findDamage } from "./level-damage.ts";
 import { levelLogOf, readLevelLog } from "./level-log.ts";
-import { dueKey, expiryOf, keyOfValue, textOfValue, valueKey } from "./level-storage.ts";
+import { dueKey, keyOfValue, textOfValue, timesOf, valueKey } from "./level-storage.ts";
 import type { Operation } from "./level-writes.ts";
 
 /** What is in the directory of a `level:` store. */
@@ -202,7 +202,7 @@ async function openAndRead(path: string): Promise<Read> {
 function isReadable(value: string): boolean {
   try {
     storedOf(textOfValue(value));
-    return Number.isFinite(expiryOf(Buffer.from(value.slice(0, 32))));
+    return Number.isFinite(timesOf(Buffer.from(value.slice(0, 64))).expiresAt);
   } catch {
     return false;
   }

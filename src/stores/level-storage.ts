@@ -8,26 +8,35 @@ import { listPrefix } from "./listed-keys.ts";
 import type { StoreOptions } from "./options.ts";
 import { startSweeping } from "./sweep.ts";
 
+export interface LevelStorageOptions extends StoreOptions {
+  /** By how much the clock has been set ahead since then. Milliseconds. */
+  readonly jumpedSince?: ((writtenAt: number) => number) | undefined;
+}
+
 /**
  * LevelDB for Keyv. Every write is on the disk when its promise resolves.
  *
- * `v:<key>` holds `<expiresAt>;<checksum>:<text>`, the checksum (CRC-32 of the text, hexadecimal) because LevelDB reads tables without
- * looking at its own: a damaged result is not read as another one. Values of 0.1.0 have none. `x:<minute>:<key>` says that the key may have expired by that minute: the sweep walks
+ * `v:<key>` holds `<expiresAt>;<checksum>;<writtenAt>:<text>`, the checksum (CRC-32 of the text, hexadecimal) because LevelDB reads tables without
+ * looking at its own: a damaged result is not read as another one. Values of 0.1.0 have none, and those that were imported no time at which they
+ * were written. `x:<minute>:<key>` says that the key may have expired by that minute: the sweep walks
  * what is due, not the whole store. A key that was written again has an entry for every minute it was written in; the
  * older ones are found to be outdated when they come due.
  */
 export class LevelStorage implements KeyvStorage {
   readonly #db: ClassicLevel;
   readonly #clock: () => number;
+  readonly #jumpedSince: (writtenAt: number) => number;
   readonly #writes: LevelWrites;
   readonly #commits: GroupCommit;
   readonly #stopSweeping: () => Promise<void>;
   #writtenDuringSweep: Set<string> | undefined;
 
   /** Takes over an open database: `disconnect` closes it. */
-  constructor(db: ClassicLevel, { clock = steadyNow, sweepEveryMs = 60_000, warn }: StoreOptions = {}) {
+  constructor(db: ClassicLevel, options: LevelStorageOptions = {}) {
+    const { clock = steadyNow, sweepEveryMs = 60_000, warn, jumpedSince = () => 0 } = options;
     this.#db = db;
     this.#clock = clock;
+    this.#jumpedSince = jumpedSince;
     this.#writes = new LevelWrites(db, warn);
     this.#commits = new GroupCommit((writes) => this.#writes.commit(writes.map(operation)));
     this.#stopSweeping = startSweeping(sweepEveryMs, (signal) => this.sweep(signal));
@@ -65,6 +74,11 @@ export class LevelStorage implements KeyvStorage {
     return true;
   }
 
+  /** Writes something that is no cell, and stays. */
+  keep(name: string, text: string): Promise<void> {
+    return this.#commits.write([{ key: name, text }]);
+  }
+
   clear(): Promise<void> {
     return this.#db.clear();
   }
@@ -83,10 +97,11 @@ export class LevelStorage implements KeyvStorage {
   }
 
   #writesOf({ key, value, ttl }: KeyvEntry): Write[] {
-    const expiresAt = this.#clock() + ttl;
+    const now = this.#clock();
+    const expiresAt = now + ttl;
     this.#writtenDuringSweep?.add(key);
     return [
-      { key: valueKey(key), text: storedValue(value, expiresAt) },
+      { key: valueKey(key), text: storedValue(value, expiresAt, now) },
       { key: dueKey(expiresAt, key), text: "" },
     ];
   }
@@ -101,25 +116,33 @@ export class LevelStorage implements KeyvStorage {
       const due = await this.#db
         .keys({ gte: "x:", lt: dueKey((minute + 1) * 60_000, ""), limit: KEYS_A_BATCH })
         .all();
-      const expired = await this.#expired(new Set(due.map(keyOfDue)));
+      const { expired, later } = await this.#expired(new Set(due.map(keyOfDue)));
       // Nothing may be awaited between this look at what was rewritten and the call that removes the rest.
       // Entries can go in any case: what was rewritten has a new one, which comes due later.
       const gone = [...expired.filter((key) => !rewritten.has(key)).map(valueKey), ...due];
-      await this.#commits.write(gone.map((key) => ({ key, text: undefined })));
+      await this.#commits.write([
+        ...gone.map((key) => ({ key, text: undefined })),
+        ...later.map((key) => ({ key, text: "" })),
+      ]);
       return due.length;
     } finally {
       this.#writtenDuringSweep = undefined;
     }
   }
 
-  async #expired(keys: ReadonlySet<string>): Promise<string[]> {
-    const expired: string[] = [];
+  /** Of the keys: those whose time is over, and entries for those that look like it only because the clock was set ahead. */
+  async #expired(keys: ReadonlySet<string>): Promise<{ expired: string[]; later: string[] }> {
+    const [expired, later]: [string[], string[]] = [[], []];
     for (const key of keys) {
       // One at a time and as bytes: a value may be many megabytes, and only its first few bytes are of interest.
       const value = await this.#db.get<string, Uint8Array>(valueKey(key), { valueEncoding: "view" });
-      if (value && expiryOf(value) <= this.#clock()) expired.push(key);
+      if (value === undefined) continue;
+      const { expiresAt, writtenAt = Number.NEGATIVE_INFINITY } = timesOf(value);
+      const jumpedMs = this.#jumpedSince(writtenAt);
+      if (expiresAt + jumpedMs <= this.#clock()) expired.push(key);
+      else if (jumpedMs > 0) later.push(dueKey(expiresAt + jumpedMs, key));
     }
-    return expired;
+    return { expired, later };
   }
 }
 
@@ -137,8 +160,9 @@ export const dueKey = (expiresAt: number, key: string) =>
   `x:${String(Math.ceil(expiresAt / 60_000)).padStart(10, "0")}:${key}`;
 const keyOfDue = (due: string) => due.slice("x:0000000000:".length);
 
-export function storedValue(text: string, expiresAt: number): string {
-  return `${expiresAt};${crc32(text).toString(16)}:${text}`;
+export function storedValue(text: string, expiresAt: number, writtenAt?: number): string {
+  const times = writtenAt === undefined ? "" : `;${writtenAt}`;
+  return `${expiresAt};${crc32(text).toString(16)}${times}:${text}`;
 }
 
 /** @throws when it is not what was written */
@@ -155,7 +179,18 @@ function textOf(value: string | undefined): string | undefined {
   return value === undefined ? undefined : textOfValue(value);
 }
 
-/** When a value expires; `NaN` when that cannot be read. */
-export function expiryOf(value: Uint8Array): number {
-  return Number.parseInt(Buffer.from(value.subarray(0, 32)).toString(), 10);
+/** When a value expires, `NaN` when that cannot be read, and when it was written, if that is known. */
+export function timesOf(value: Uint8Array): {
+  readonly expiresAt: number;
+  readonly writtenAt: number | undefined;
+} {
+  const head = Buffer.from(value.subarray(0, HEAD_BYTES)).toString("latin1");
+  const [expiresAt = "", , writtenAt] = head.slice(0, head.indexOf(":")).split(";");
+  return {
+    expiresAt: Number.parseInt(expiresAt, 10),
+    writtenAt: writtenAt === undefined ? undefined : Number.parseInt(writtenAt, 10),
+  };
 }
+
+/** Of the times and the checksum, with room for every date that there is. */
+const HEAD_BYTES = 64;

@@ -1,6 +1,7 @@
 import { ClassicLevel } from "classic-level";
 import { CellStore } from "./cell-store.ts";
 import { KeyvBackend } from "./keyv-backend.ts";
+import { LevelClock, thisMachine } from "./level-clock.ts";
 import { findDamage } from "./level-damage.ts";
 import { LevelStorage } from "./level-storage.ts";
 import type { StoreOptions } from "./options.ts";
@@ -24,8 +25,35 @@ export async function openLevelStore(
   const db = await openDirectory(path, warn).catch((cause: unknown) => {
     throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
   });
-  const plain = new KeyvBackend(url, new LevelStorage(db, { ...options, warn }));
-  return CellStore.open({ ...options, url, ...(await sealedOrPlain(plain, options, url)) });
+  // Who brings a clock along knows what time it is.
+  const time = options.clock === undefined ? await openClock(db, warn) : undefined;
+  const timed = time && {
+    clock: () => time.now(),
+    jumpedSince: (at: number) => time.jumpedSince(at),
+    closing: () => time.close(),
+  };
+  const storage = new LevelStorage(db, { ...options, ...timed, warn });
+  const plain = new KeyvBackend(url, storage);
+  try {
+    const store = await CellStore.open({
+      ...options,
+      ...timed,
+      url,
+      ...(await sealedOrPlain(plain, options, url)),
+    });
+    await time?.begin((text) => storage.keep(CLOCK, text));
+    return store;
+  } catch (error) {
+    await time?.close();
+    throw error;
+  }
+}
+
+/** No key of a cell, or of when one expires. */
+const CLOCK = "clock";
+
+async function openClock(db: ClassicLevel, warn: (message: string) => void): Promise<LevelClock> {
+  return new LevelClock({ written: await db.get(CLOCK), warn, machine: await thisMachine() });
 }
 
 async function openDirectory(path: string, warn: (message: string) => void): Promise<ClassicLevel> {

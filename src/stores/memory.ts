@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { getHeapStatistics } from "node:v8";
 import { steadyNow } from "../ops/clock.ts";
+import { tellClockSteps } from "../ops/wall-clock.ts";
 import { CellStore } from "./cell-store.ts";
 import { KeyvBackend, type KeyvEntry, type KeyvStorage } from "./keyv-backend.ts";
 import { ListedKeys } from "./listed-keys.ts";
@@ -12,7 +13,16 @@ import type { TaskStore } from "./task-store.ts";
 export function openMemoryStore(url: string, options: MemoryOptions = {}): Promise<TaskStore> {
   const storage = new MemoryStorage(options);
   const backend = new KeyvBackend(url, storage);
-  return CellStore.open({ ...options, url, backend, isLasting: false, heldBytes: () => storage.bytes });
+  const stopTelling = tellClockSteps((message) => options.warn?.(`store ${url}: ${message}`));
+  const closing = async () => stopTelling();
+  return CellStore.open({
+    ...options,
+    url,
+    backend,
+    isLasting: false,
+    heldBytes: () => storage.bytes,
+    closing,
+  });
 }
 
 export interface MemoryOptions extends StoreOptions {

@@ -215,6 +215,8 @@ export interface TaskStore {
   readonly holdsLease: boolean;
   /** Milliseconds since the epoch, by the clock by which tasks end: the same for all who use the store, more or less. Absent: that of the process. */
   now?(): number;
+  /** By how much that clock has been set ahead, and is not to be believed, since it said `at`. Milliseconds. Absent: not at all. */
+  jumpedSince?(at: number): number;
   newId(): TaskId;
   /**
    * Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. To repeat it with the same id
@@ -227,6 +229,8 @@ export interface TaskStore {
    * is not there
    */
   read(id: TaskId, reader?: TaskOwner): Promise<TaskView | undefined>;
+  /** How a task ended, also when it is over and `read` knows nothing of it any more; `undefined`: it has not ended, or that has gone. */
+  ending(id: TaskId): Promise<Outcome | undefined>;
   /**
    * The listed tasks of one caller on one route that can still be read, oldest first (2025-11-25, Tasks §Task Listing).
    * `undefined` when the cursor is none that a page of this list gave; that its task has gone does it no harm.

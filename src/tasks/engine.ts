@@ -289,10 +289,12 @@ export class TaskEngine {
     this.#watchers.clear();
   }
 
-  /** Where the call runs here it knows better than the record what is asked: a cluster can take a write late, and the record be older. */
-  #asked({ id, inputRequests }: TaskRecord, key: string): InputRequest | undefined {
-    const asked = [inputRequests, this.#custody.get(id)?.call.inputRequests ?? {}];
-    return asked.find((questions) => Object.hasOwn(questions, key))?.[key];
+  /** A cluster can take a write late: where the call runs here, and an older record stands, the call knows better what is asked. */
+  #asked({ id, inputRequests, updatedAt }: TaskRecord, key: string): InputRequest | undefined {
+    const live = this.#custody.get(id);
+    const isOld = live !== undefined && updatedAt < live.record.updatedAt;
+    const asked = isOld ? live.call.inputRequests : inputRequests;
+    return Object.hasOwn(asked, key) ? asked[key] : undefined;
   }
 
   async #take(

@@ -264,7 +264,11 @@ export class LiveTask {
     const { call, store, log } = this.#options;
     if (call.end !== undefined) return;
     const view = await store.read(this.#record.id);
-    if (view === undefined) return this.#restore();
+    if (view === undefined) {
+      // By whatever clock it is over: a task that has ended is not begun anew.
+      const ending = await store.ending(this.#record.id);
+      return ending === undefined ? this.#restore() : this.cancel(ending);
+    }
     const { task, outcome } = view;
     if (outcome !== undefined) {
       this.cancel(outcome);

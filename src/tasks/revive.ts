@@ -1,5 +1,4 @@
 import type { ServerConfig } from "../config/config.ts";
-import { steadyNow } from "../ops/clock.ts";
 import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import type { Lease } from "../upstreams/pool.ts";
@@ -21,14 +20,17 @@ export interface RevivalRoute {
 /** A call that is picked up has this much time at least, however long it ran before. */
 const MIN_RUNTIME_MS = 10_000;
 
-/** How calls are gone on with on these routes: sent if they never were, else picked up, else sent again if they may be. */
-export function reviver(routes: readonly RevivalRoute[], clock: () => number = steadyNow): Revive {
+/**
+ * How calls are gone on with on these routes: sent if they never were, else picked up, else sent again if they may be. `ago` says how long ago
+ * a time of the store was, in milliseconds.
+ */
+export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => number): Revive {
   const byName = new Map(routes.map((route) => [route.config.name, route]));
   return (task, recipe, held) => {
     const route = byName.get(task.route);
     // Where there is no room for another call, somebody may have it later, or elsewhere.
     if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
-    const options = recipe && howToGoOn(task, recipe, route.upstream, clock());
+    const options = recipe && howToGoOn(task, recipe, route.upstream, ago(task.createdAt));
     if (recipe === undefined || options === undefined) return undefined;
     const call = new Call({ ...shared(task, recipe, route), ...options, held });
     return { call, maxResultBytes: route.policy(task.tool).maxResultBytes };
@@ -40,9 +42,9 @@ function howToGoOn(
   task: TaskRecord,
   { params, answers = {}, mayRepeat = false, headers, joined }: CallRecipe,
   upstream: Upstream,
-  now: number,
+  agoMs: number,
 ): (Partial<CallOptions> & Pick<CallOptions, "params" | "maxRuntimeMs">) | undefined {
-  const { isUnsent, checkpoint, inputRequests, createdAt } = task;
+  const { isUnsent, checkpoint, inputRequests } = task;
   const { maxRuntimeMs } = task.terms;
   const anew = params && { params, answers, maxRuntimeMs };
   if (isUnsent) return anew;
@@ -50,7 +52,8 @@ function howToGoOn(
   const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
   return {
     params: params ?? {},
-    maxRuntimeMs: Math.max(MIN_RUNTIME_MS, createdAt + maxRuntimeMs - now),
+    // A clock that was set back since makes nobody run for longer than they might.
+    maxRuntimeMs: Math.max(MIN_RUNTIME_MS, maxRuntimeMs - Math.max(0, agoMs)),
     resume: checkpoint,
     inputRequests,
     rejoin: (holder, over) => upstream.rejoin(rejoined, holder, over),

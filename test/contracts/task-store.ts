@@ -105,6 +105,16 @@ export function taskStoreContract(
       expect((await store.update(task, { statusMessage: "three" })).updatedAt).toBe(1_000_000);
     });
 
+    test("how a task ended can be told after its time", async () => {
+      const { store, time } = await openedAt(1_000_000);
+      const [task, other] = [await store.create(newTask()), await store.create(newTask())];
+      const outcome: Outcome = { kind: "cancelled", endedAt: 1_000_000 };
+      await store.end(task, outcome);
+      time.now += task.terms.ttlMs + 1;
+      expect(await store.read(task.id)).toBeUndefined();
+      expect([await store.ending(task.id), await store.ending(other.id)]).toEqual([outcome, undefined]);
+    });
+
     test("fields it does not know are kept", async () => {
       const store = await opened();
       const task = await store.create({ ...newTask(), later: { version: 2 } } as NewTask);

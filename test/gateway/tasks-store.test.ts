@@ -281,6 +281,7 @@ function replaceable(store: TaskStore): Replaceable {
     newId: () => store.newId(),
     create: (task, id) => store.create(task, id),
     read: (id, reader) => store.read(id, reader),
+    ending: (id) => store.ending(id),
     list: (owner, page) => store.list(owner, page),
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),

@@ -102,7 +102,7 @@ export class Client {
       return;
     }
     const first = reply.given;
-    if (first.kind === "handle") return this.#follow();
+    if (first.kind === "handle") return this.#followAtLast();
     const answers = Object.fromEntries(Object.keys(first.asked).map((key) => [key, this.#answer()]));
     const again = () => {
       const gateway = this.#way.gateway();
@@ -112,7 +112,7 @@ export class Client {
         if (next.kind === "handle") this.#way.ledger.told(script, next.record);
       };
       this.#way.ask(gateway, `round of ${script.name}`, round, (next) => {
-        if (next.kind === "given") return this.#follow();
+        if (next.kind === "given") return this.#followAtLast();
         // Its task may have ended meanwhile, and be gone, for a client that was never told of it.
         if (next.kind === "refused" && next.error instanceof RpcError) {
           this.#gaveUp = true;
@@ -122,6 +122,11 @@ export class Client {
       });
     };
     this.#later(this.#random.between(0, 500), again);
+  }
+
+  #followAtLast(): void {
+    this.followed.hasHandle = true;
+    this.#follow();
   }
 
   #follow(): void {

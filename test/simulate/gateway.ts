@@ -103,7 +103,7 @@ export class Gateway {
       slots: this.#slots,
       policy: () => ({ maxResultBytes: 10_000 }) as ToolPolicy,
     };
-    const revive = reviver([route], clock);
+    const revive = reviver([route], (at) => clock() - at);
     this.engine = new TaskEngine({
       store,
       log,

@@ -20,6 +20,8 @@ export interface Followed {
   /** Of the task that it became, if it did. */
   id: string | undefined;
   toldAt: number | undefined;
+  /** Whether what it was told has reached its client. */
+  hasHandle: boolean;
   /** The last that was told of it, and how it ended, as it was first told. */
   last: TaskView | undefined;
   ending: string | undefined;
@@ -84,6 +86,7 @@ export class Ledger {
       script,
       id: undefined,
       toldAt: undefined,
+      hasHandle: false,
       last: undefined,
       ending: undefined,
       endedAt: undefined,
@@ -239,10 +242,10 @@ export class Ledger {
   }
 
   /** Whether a task has yet to end. Of one whose creation seemed to fail nobody has to know but its owner's successors. */
-  isDue({ id, toldAt, endedAt, wasForgotten }: Followed): boolean {
+  isDue({ id, hasHandle, endedAt, wasForgotten }: Followed): boolean {
     if (id === undefined || endedAt !== undefined || wasForgotten) return false;
-    // What a failover forgets can be that there was this gateway.
-    return toldAt !== undefined || (this.ownerOf(id)?.isDead === true && !this.hasFailedOver);
+    // What a failover forgets can be that there was this gateway; then nobody finds its task but a client that asks for it.
+    return hasHandle || (this.ownerOf(id)?.isDead === true && !this.hasFailedOver);
   }
 
   /** Nothing has gone wrong for long, and everything has had its time. */

@@ -22,6 +22,19 @@ test("an ending that the store forgets is written again as it was by whoever has
   });
 });
 
+test("a task that has ended is not begun anew, though its time is over by the clock", async () => {
+  const { begin, seen, memory, elsewhere, server } = await running(() => undefined);
+  const { id, call } = await begin();
+  await server.arrival("tools/call");
+  const task = await seen(id, ({ statusMessage }) => statusMessage === "running");
+  const hoursAgo = { ...completed("done"), endedAt: Date.now() - 5 * 3_600_000 };
+  await elsewhere.end(task as NonNullable<typeof task>, hoursAgo);
+  memory.publish({ kind: "missed" });
+  await vi.waitUntil(() => call.end !== undefined, { timeout: 60_000 });
+  expect(call.end).toMatchObject({ kind: "cancelled" });
+  expect(await elsewhere.ending(id)).toEqual(hoursAgo);
+});
+
 test("an answer is taken by the gateway that asks, though an older record arrives late", async () => {
   const asks = gate();
   const answers: unknown[] = [];
