@@ -3,10 +3,10 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
 import { configOfFlags, configOfStdioFlags } from "./config/flag-config.ts";
-import { type Flags, serveFlags, stdioFlags } from "./config/flags.ts";
+import { type Flags, serveFlags, stdioFlags, textsOf } from "./config/flags.ts";
 import { jsonSchema } from "./config/json-schema.ts";
 import { type Loaded, loadConfig } from "./config/load.ts";
-import { ConfigError } from "./config/problems.ts";
+import { ConfigError, UnreadableFile } from "./config/problems.ts";
 import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
@@ -23,7 +23,7 @@ const HURRY_MS = 750;
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** Runs the command and gives its exit code: 0, 1 for a file that `check` finds wrong, 2 for what cannot be used. */
+/** Runs the command and gives its exit code: 0, 1 for a file that `check` finds wrong, 2 for what cannot be read or used. */
 async function main(args: readonly string[]): Promise<number> {
   let code = 0;
   const run = (command: (flags: Flags) => Promise<number> | number) => async (flags: Flags) => {
@@ -31,10 +31,20 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const parser = yargs(args)
     .scriptName("mcp-taskgate")
-    .command(["serve", "$0"], "Run the gateway", (y) => y.options(serveFlags), run(serve))
-    .command("stdio", "Serve the one client that starts it", (y) => y.options(stdioFlags), run(stdio))
+    .command(["serve [target..]", "$0"], "Run the gateway", (y) => targets(y).options(serveFlags), run(serve))
+    .command(
+      "stdio [target..]",
+      "Serve the one client that starts it",
+      (y) => targets(y).options(stdioFlags),
+      run(stdio),
+    )
     .command("inspect [url]", "Say what a server is, and suggest a file for it", inspectFlags, run(inspect))
-    .command("check", "Say everything that is wrong with a file", checkFlags, run(withoutCommand(check)))
+    .command(
+      "check [file]",
+      "Say everything that is wrong with a file",
+      checkFlags,
+      run(withoutCommand(check)),
+    )
     .command(
       "store <action> <path>",
       "See what is in the directory of a level: store, and rescue what is damaged",
@@ -42,7 +52,8 @@ async function main(args: readonly string[]): Promise<number> {
       run(withoutCommand(store)),
     )
     .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
-    .example("$0 --upstream http://localhost:3001/mcp --tool 'render_*=required'", "")
+    .example("$0 http://localhost:3001/mcp --tool 'render_*=required'", "")
+    .example("$0 taskgate.yaml", "")
     .example("$0 inspect http://localhost:3001/mcp > taskgate.yaml", "")
     .example("$0 --wait-for 1s -- node ./server.js --its-flag", "");
   try {
@@ -73,11 +84,38 @@ function strict(parser: Argv): Argv {
     .wrap(110);
 }
 
+function targets(parser: Argv): Argv {
+  return parser.positional("target", {
+    type: "string",
+    array: true,
+    describe: "URL of the server, or a configuration file: short for --upstream and --config",
+  });
+}
+
+/** The flags, with words that stand alone taken for what they look like. @throws ConfigError where that is nothing we know */
+function withTarget({ target, ...flags }: Flags): Flags {
+  const [word, ...more] = textsOf(target);
+  if (word === undefined) return flags;
+  const flag = /^https?:/i.test(word) ? "upstream" : /\.(ya?ml|json)$/i.test(word) ? "config" : undefined;
+  if (flag === undefined)
+    throw misplaced(
+      word,
+      `is no URL and no file; a command goes after two dashes: mcp-taskgate -- ${word} …`,
+    );
+  if (more.length > 0) throw misplaced(more[0] as string, `comes after ${word}, which is all there can be`);
+  if (flags[flag] !== undefined) throw misplaced(word, `is the same as --${flag}, which is given as well`);
+  return { ...flags, [flag]: word };
+}
+
+function misplaced(word: string, message: string): ConfigError {
+  return new ConfigError([{ path: word, message }]);
+}
+
 /** Ends the process itself: a handle that somebody forgot must not keep a stopped gateway alive. */
 async function serve(flags: Flags): Promise<never> {
   const stopped = signalled();
   try {
-    const { startGateway, config, log } = await load(await configOfFlags(flags, process.env));
+    const { startGateway, config, log } = await load(await configOfFlags(withTarget(flags), process.env));
     const gateway = await startGateway(config, { log });
     console.log(readyLines(gateway).join("\n"));
     await stopped;
@@ -93,7 +131,7 @@ async function stdio(flags: Flags): Promise<never> {
   const stopped = signalled();
   let code: number;
   try {
-    const loaded = await configOfStdioFlags(flags, process.env);
+    const loaded = await configOfStdioFlags(withTarget(flags), process.env);
     const { serveStdio, config, log } = await load(loaded, process.stderr);
     const gateway = await serveStdio(config, { input: process.stdin, output: process.stdout, log });
     const { clientLeft, serverLeft } = gateway;
@@ -110,8 +148,15 @@ async function stdio(flags: Flags): Promise<never> {
 
 /** The rest of the program is loaded only here, so that `check` and `schema` answer at once. */
 async function load({ config, warnings }: Loaded, unread?: Writable) {
-  const [gateway, { createLog, lossy }] = await Promise.all([import("./gateway.ts"), import("./ops/log.ts")]);
-  const log = createLog(config.log.level, unread && lossy(unread));
+  const [gateway, { createLog, logStream, lossy }] = await Promise.all([
+    import("./gateway.ts"),
+    import("./ops/log.ts"),
+  ]);
+  const to = unread === undefined ? logStream() : lossy(unread);
+  const { level, format } = config.log;
+  const isTerminal = process.stderr.isTTY === true;
+  const isPretty = format === "auto" ? isTerminal : format === "pretty";
+  const log = createLog(level, isPretty ? (await import("./ops/pretty.ts")).prettyLines(to, isTerminal) : to);
   for (const { path, message } of warnings) log.warn({ setting: path }, message);
   return { ...gateway, config, log };
 }
@@ -140,10 +185,12 @@ function signalled(): Promise<void> {
 
 function readyLines({ routes, adminUrl }: Gateway): readonly string[] {
   return [
-    ...routes.map((route) =>
-      [route.name, `${route.url} → ${route.upstream}`, route.description, route.store].join("  "),
-    ),
+    ...routes.map(({ name, url, upstream, description, store, aliases }) => {
+      const also = aliases.map((alias) => `also at ${alias}`);
+      return [name, `${url} → ${upstream}`, description, store, ...also].join("  ");
+    }),
     ...(adminUrl === undefined ? [] : [`admin  ${adminUrl}`]),
+    "ready: connect clients to the addresses before the arrows; Ctrl-C stops the gateway",
   ];
 }
 
@@ -159,17 +206,18 @@ async function inspect(flags: Flags): Promise<number> {
 }
 
 function checkFlags(parser: Argv): Argv {
-  return parser.option("config", {
-    type: "string",
-    requiresArg: true,
-    demandOption: true,
-    describe: "YAML or JSON file",
-  });
+  return parser
+    .positional("file", { type: "string", describe: "YAML or JSON file" })
+    .option("config", { type: "string", requiresArg: true, describe: "the same" });
 }
 
-async function check({ config: file }: Flags): Promise<number> {
-  if (typeof file !== "string") return refuse("give --config FILE, once");
-  const { problems, warnings, servers } = await judge(file);
+async function check({ file: given, config }: Flags): Promise<number> {
+  const files = [given, config].filter((each) => each !== undefined);
+  const [file] = files;
+  if (typeof file !== "string" || files.length > 1) return refuse("give one file: mcp-taskgate check FILE");
+  const judged = await judge(file).catch((error: unknown) => refuse(error));
+  if (typeof judged === "number") return judged;
+  const { problems, warnings, servers } = judged;
   for (const line of reportLines(problems, warnings)) console.log(line);
   const verdict = problems.length > 0 ? count(problems.length, "error") : `ok: ${count(servers, "server")}`;
   console.log(warnings.length > 0 ? `${verdict}, ${count(warnings.length, "warning")}` : verdict);
@@ -181,7 +229,7 @@ async function judge(file: string) {
     const { config, warnings } = await loadConfig(file, process.env);
     return { problems: [], warnings, servers: config.servers.length };
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError) || error instanceof UnreadableFile) throw error;
     return { problems: error.problems, warnings: error.warnings, servers: 0 };
   }
 }

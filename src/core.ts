@@ -100,6 +100,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   let closing: Promise<void> | undefined;
   const shutDown = async (intake: Intake, enough: Promise<unknown>) => {
     // Not ready any more: calls are refused, streams to listen on end, and all the rest is answered until the listeners close.
+    log.info({ tasks: engine.running }, stopLine(engine.running, config.limits.drainTimeoutMs));
     drain.begin(config.limits.drainTimeoutMs);
     stopping.abort();
     streams.stop();
@@ -141,6 +142,13 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     },
     close: (intake, enough = NEVER) => (closing ??= shutDown(intake, enough)),
   };
+}
+
+/** What an operator who has just sent a signal wants to know. */
+function stopLine(tasks: number, drainTimeoutMs: number): string {
+  if (tasks === 0) return "stopping: no task runs; answering open requests";
+  const run = tasks === 1 ? "1 task runs" : `${tasks} tasks run`;
+  return `stopping: ${run}, with ${drainTimeoutMs / 1_000} s to end (limits.drainTimeout); a second signal ends the gateway at once`;
 }
 
 const NEVER = new Promise<never>(() => {});

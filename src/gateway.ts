@@ -41,6 +41,8 @@ export interface Gateway {
 export interface RouteLine {
   readonly name: string;
   readonly url: string;
+  /** Where else it is found. */
+  readonly aliases: readonly string[];
   readonly upstream: string;
   /** E.g. `legacy 2025-06-18`, or why the server could not be reached. */
   readonly description: string;
@@ -65,9 +67,20 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const servers: Server[] = [];
   const intake = intakeOf(servers, visits, pairs);
   try {
-    const server = await listenOn(httpServer(gatewayListener(app), config.limits), config.listen, servers);
+    const server = await listenOn(
+      httpServer(gatewayListener(app), config.limits),
+      config.listen,
+      servers,
+      "--port (listen.port)",
+    );
     const admin =
-      config.admin && (await listenOn(httpServer(adminApp(() => statusOf(core))), config.admin, servers));
+      config.admin &&
+      (await listenOn(
+        httpServer(adminApp(() => statusOf(core))),
+        config.admin,
+        servers,
+        "--admin-port (admin.port)",
+      ));
     const url = urlOf(server);
     return {
       url,
@@ -224,6 +237,7 @@ async function describe({ config, upstream }: Route, base: string, { store }: Co
   const line = {
     name: config.name,
     url: `${base}${config.path}`,
+    aliases: config.aliases.map((path) => `${base}${path}`),
     upstream: addressOf(config.upstream),
     store: storeName(store.url),
   };
@@ -256,9 +270,13 @@ async function listenOn(
   server: Server,
   { host, port }: { host: string; port: number },
   opened: Server[],
+  setting: string,
 ): Promise<Server> {
   server.listen(port, host);
-  await once(server, "listening");
+  await once(server, "listening").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "EADDRINUSE") throw cause;
+    throw new Error(`${cause.message}: another program listens there; choose another port with ${setting}`);
+  });
   opened.push(server);
   return server;
 }

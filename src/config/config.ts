@@ -96,6 +96,8 @@ export interface TrustedIssuer {
 
 export interface LogConfig {
   readonly level: string;
+  /** `auto`: pretty on a terminal, JSON elsewhere. */
+  readonly format: "auto" | "pretty" | "json";
   /** Whether there is a line for whatever is done with a task. */
   readonly isAudited: boolean;
   /** Whether lines name callers by a hash. */

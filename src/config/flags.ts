@@ -32,7 +32,8 @@ export const serveFlags = {
   mode: option(`never, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`),
   "wait-for": option(`how long auto waits before it lets go [default: ${defaults.tasks.waitFor}]`),
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
-  "admin-port": option("port for health and metrics; off unless given"),
+  "admin-port": option("port for health; off unless given"),
+  log: option(`pretty or json: how log lines look [default: pretty on a terminal]`),
 } satisfies Record<string, Options>;
 
 /** Of these, those that are about clients who come over HTTP. */
@@ -58,6 +59,7 @@ const SETTINGS = {
   host: ["listen", "host"],
   store: ["store", "url"],
   "admin-port": ["admin", "port"],
+  log: ["log", "format"],
 } as const;
 
 /** The same below a server. */

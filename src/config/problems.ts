@@ -22,6 +22,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** A configuration file that is not there, or that the gateway may not read. */
+export class UnreadableFile extends ConfigError {}
+
 /** `path: message`, or the message alone. */
 export function problemLine({ path, message }: Problem): string {
   return path === "" ? message : `${path}: ${message}`;

@@ -53,8 +53,8 @@ function resolveStore(given: StoreFile = {}): Config["store"] {
 }
 
 function resolveLog(given: ConfigFile["log"]): LogConfig {
-  const { level, audit, callers } = { ...defaults.log, ...given };
-  return { level, isAudited: audit, hashesCallers: callers === "hashed" };
+  const { level, format, audit, callers } = { ...defaults.log, ...given };
+  return { level, format, isAudited: audit, hashesCallers: callers === "hashed" };
 }
 
 function resolveServer(name: string, server: ServerFile, isOnly: boolean): ServerConfig {

@@ -13,7 +13,7 @@ export const defaults = {
   admin: { host: "127.0.0.1" },
   store: storeDefaults,
   limits: limitDefaults,
-  log: { level: "info", audit: false, callers: "clear" },
+  log: { level: "info", format: "auto", audit: false, callers: "clear" },
   callers: callerDefaults,
   server: { tools: [] },
   upstream: upstreamDefaults,
@@ -62,8 +62,13 @@ const admin = section({
 const log = section({
   level: setting(
     choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
-    "Least severe log lines to write; they go to standard error as JSON.",
+    "Least severe log lines to write; they go to standard error.",
     defaults.log.level,
+  ),
+  format: setting(
+    choice(["auto", "pretty", "json"]),
+    "How log lines look: `pretty` for people, `json` for programs; `auto` is `pretty` on a terminal and `json` elsewhere.",
+    defaults.log.format,
   ),
   audit: setting(
     flag(),

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { isLoopback } from "../protocol/loopback.ts";
 import { callerDefaults, callerWarnings } from "./caller-settings.ts";
 import { limitWarnings } from "./limit-settings.ts";
@@ -17,6 +18,7 @@ export function warnings(document: unknown): readonly Problem[] {
     ...serverNames(document).flatMap((name) => [
       ...deadRules(document, ["servers", name, "tools"]),
       ...idleUnsafe(document, ["servers", name]),
+      ...argumentsInCommand(document, ["servers", name, "upstream", "command"]),
     ]),
   ];
 }
@@ -83,6 +85,13 @@ function deadRules(document: unknown, path: Path): readonly Problem[] {
           ),
         ];
   });
+}
+
+/** Programs may have a blank in their names, but words after the first are arguments where that program is not there. */
+function argumentsInCommand(document: unknown, path: Path): readonly Problem[] {
+  const command = textAt(document, path);
+  if (command === undefined || !/\s/.test(command.trim()) || existsSync(command)) return [];
+  return [warning(path, "has a blank in the name of the program: put arguments in args")];
 }
 
 function warning(path: Path, message: string): Problem {

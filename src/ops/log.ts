@@ -9,7 +9,7 @@ const MAX_CHARS = 4_200;
  * Logs JSON lines: to standard error unless told otherwise, so that standard output stays free for what the command prints.
  * Texts in them are bounded, and control characters escaped, whoever chose them.
  */
-export function createLog(level: string, to: DestinationStream = destination({ fd: 2, sync: true })): Logger {
+export function createLog(level: string, to: DestinationStream = logStream()): Logger {
   return pino(
     {
       level,
@@ -24,6 +24,11 @@ export function createLog(level: string, to: DestinationStream = destination({ f
     },
     to,
   );
+}
+
+/** Standard error, written to at once: a line is there when the process ends. */
+export function logStream(): DestinationStream {
+  return destination({ fd: 2, sync: true });
 }
 
 /** What may wait to be read. */

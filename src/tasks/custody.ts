@@ -29,6 +29,11 @@ export class Custody {
     this.#options = options;
   }
 
+  /** How many calls of tasks run here, or wait for their turn. */
+  get size(): number {
+    return this.#live.size;
+  }
+
   has(id: TaskId): boolean {
     return this.#live.has(id);
   }

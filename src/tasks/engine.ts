@@ -265,6 +265,11 @@ export class TaskEngine {
     return this.#storeWait.through(waiter, () => this.#store.isTold(id));
   }
 
+  /** How many tasks have their calls in this process. */
+  get running(): number {
+    return this.#custody.size;
+  }
+
   /** Resolves when every task that there is now has ended. */
   settled(): Promise<void> {
     return this.#custody.settled();

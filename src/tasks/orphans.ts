@@ -68,6 +68,9 @@ export class Orphans {
   #sweeping: Promise<void> | undefined;
   /** How many tasks one after the other could not be looked after in this sweep. */
   #failures = 0;
+  /** What this sweep did. */
+  #takenOver = 0;
+  #lost = 0;
   #isResting = false;
   #isClosed = false;
 
@@ -89,7 +92,11 @@ export class Orphans {
   /** Looks after what nobody asks for. One sweep at a time; never rejects. */
   sweep(): Promise<void> {
     if (this.#isResting) return Promise.resolve();
-    if (this.#sweeping === undefined) this.#failures = 0;
+    if (this.#sweeping === undefined) {
+      this.#failures = 0;
+      this.#takenOver = 0;
+      this.#lost = 0;
+    }
     this.#sweeping ??= this.#options.store
       .orphans((id, owner) => this.#visit(id, owner))
       .catch((err) => {
@@ -97,9 +104,19 @@ export class Orphans {
         if (!this.#isResting) this.#options.log.debug({ err }, "orphaned tasks could not be looked for");
       })
       .finally(() => {
+        this.#sayWhatWasDone();
         this.#sweeping = undefined;
       });
     return this.#sweeping;
+  }
+
+  #sayWhatWasDone(): void {
+    const [takenOver, lost] = [this.#takenOver, this.#lost];
+    if (takenOver + lost === 0) return;
+    this.#options.log.info(
+      { takenOver, lost },
+      `unfinished tasks of a gateway that stopped: ${takenOver} taken over, ${lost} lost`,
+    );
   }
 
   /** Begins nothing any more: a call that is taken over now would only have to be left again, or be lost. */
@@ -175,7 +192,8 @@ export class Orphans {
     const now = (await store.read(id)) ?? view;
     // Somebody else was first, or its owner was able to end it after all.
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;
-    log.info({ task: taskName(id), tool: task.tool }, "going on with a task whose gateway has stopped");
+    log.info({ task: taskName(id), tool: task.tool }, "took over a task whose gateway has stopped");
+    this.#takenOver += 1;
     audit?.adopted(record);
     const { call, maxResultBytes } = revived;
     const isRecipeKept = recipe !== undefined;
@@ -190,10 +208,13 @@ export class Orphans {
   }
 
   async #lose(task: TaskRecord): Promise<TaskView> {
-    const { store, clock, audit } = this.#options;
+    const { store, clock, audit, log } = this.#options;
     const lost: Outcome = { kind: "lost", endedAt: clock(), reason: LOST };
     const outcome = await store.end(task, lost);
-    if (isSame(outcome, lost)) audit?.ended(task, outcome.kind);
+    if (!isSame(outcome, lost)) return { task, outcome };
+    this.#lost += 1;
+    log.warn({ task: taskName(task.id), tool: task.tool }, `the task failed. ${LOST}`);
+    audit?.ended(task, outcome.kind);
     return { task, outcome };
   }
 }

@@ -95,26 +95,55 @@ servers: { a: { upstream: { url: "ftp://x" }, tasks: { mode: "$\{MODE}" } } }
   });
 });
 
-test("check gives 1 for a file that is not there", async () => {
-  expect(await run(["check", "--config", "/no/such.yaml"])).toEqual({
-    code: 1,
-    stdout: "error: cannot be read: ENOENT: no such file or directory, open '/no/such.yaml'\n1 error\n",
-    stderr: "",
+test.each([
+  ["check, with a flag", ["check", "--config", "/no/such.yaml"]],
+  ["check", ["check", "/no/such.yaml"]],
+  ["serve", ["/no/such.yaml"]],
+  ["stdio", ["stdio", "/no/such.yaml"]],
+])("a file that is not there is exit code 2: %s", async (_, args) => {
+  expect(await run(args)).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: "error: cannot be read: ENOENT: no such file or directory, open '/no/such.yaml'\n",
   });
+});
+
+test("check takes the file as its argument", async () => {
+  const file = await fileWith("a.yaml", "servers: { a: { upstream: { url: 'http://a/' } } }");
+  expect(await run(["check", file])).toEqual({ code: 0, stdout: "ok: 1 server\n", stderr: "" });
 });
 
 test.each([
   ["no flags", [], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],
   ["an unknown flag", ["--bogus"], ["Unknown argument: bogus (see mcp-taskgate --help)"]],
-  ["an unknown command", ["sevre"], ["Unknown argument: sevre (see mcp-taskgate --help)"]],
+  [
+    "an unknown command",
+    ["sevre"],
+    ["sevre: is no URL and no file; a command goes after two dashes: mcp-taskgate -- sevre …"],
+  ],
+  [
+    "a command without dashes",
+    ["node", "server.js"],
+    ["node: is no URL and no file; a command goes after two dashes: mcp-taskgate -- node …"],
+  ],
+  ["a URL and more", ["http://a/", "b"], ["b: comes after http://a/, which is all there can be"]],
+  [
+    "a URL twice",
+    ["http://a/", "--upstream", "http://b/"],
+    ["http://a/: is the same as --upstream, which is given as well"],
+  ],
   [
     "a flag without its value",
     ["--port"],
     ["Not enough arguments following: port (see mcp-taskgate --help)"],
   ],
   ["a negated flag", ["--no-port"], ["Unknown argument: no-port (see mcp-taskgate --help)"]],
-  ["check without a file", ["check"], ["Missing required argument: config (see mcp-taskgate --help)"]],
-  ["check of two files", ["check", "--config", "a", "--config", "b"], ["give --config FILE, once"]],
+  ["check without a file", ["check"], ["give one file: mcp-taskgate check FILE"]],
+  [
+    "check of two files",
+    ["check", "--config", "a", "--config", "b"],
+    ["give one file: mcp-taskgate check FILE"],
+  ],
   ["check with a command", ["check", "--config", "a", "--", "node"], ["nothing may stand behind -- here"]],
   ["schema with a command", ["schema", "--", "node"], ["nothing may stand behind -- here"]],
   ["stdio without a server", ["stdio"], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],

@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { serveLegacy } from "../support/legacy-http.ts";
 import { fileWith, launch, run } from "./process.ts";
 
+const READY = "ready: connect clients to the addresses before the arrows; Ctrl-C stops the gateway";
 const STDIO_SERVER = new URL("../support/stdio-servers/server.mjs", import.meta.url).href;
 
 test("serve prints its routes once it is ready, and stops with 0 when it is told to", async () => {
@@ -51,6 +52,7 @@ servers:
         `^gone {2}http://127\\.0\\.0\\.1:${port}/gone/mcp → http://127\\.0\\.0\\.1:1/mcp {2}unreachable: .+, will retry {2}memory:$`,
       ),
     ),
+    READY,
   ]);
   const warnings = stderr.split("\n").filter((line) => line.includes("store.url"));
   expect(warnings.map((line) => JSON.parse(line).msg)).toEqual([
@@ -67,7 +69,9 @@ test("serve starts the command behind --, which keeps its own flags", async () =
   gateway.signal("SIGTERM");
   const { code, stdout } = await gateway.finished;
 
-  expect(stdout.slice(stdout.indexOf("→"))).toBe(`→ ${words.join(" ")}  legacy 2025-06-18  memory:\n`);
+  expect(stdout.slice(stdout.indexOf("→"))).toBe(
+    `→ ${words.join(" ")}  legacy 2025-06-18  memory:\n${READY}\n`,
+  );
   expect(code).toBe(0);
 });
 
@@ -128,7 +132,7 @@ test("serve does not start on an address that is taken", async () => {
   const { port } = new URL((await silentServer()).url);
   const args = ["--upstream", "http://127.0.0.1:1/mcp", "--port", port, "--store", "memory:"];
   const { code, stdout, stderr } = await run(args);
-  expect(stderr).toMatch(/^error: listen EADDRINUSE/m);
+  expect(stderr).toMatch(/^error: listen EADDRINUSE.*choose another port with --port \(listen\.port\)$/m);
   expect([code, stdout]).toEqual([2, ""]);
 });
 

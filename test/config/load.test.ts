@@ -34,7 +34,7 @@ test("a file that names one server and nothing else gets every default", () => {
       },
       limits: resolveLimits(),
       callers: { identify: "auto" },
-      log: { level: "info", isAudited: false, hashesCallers: false },
+      log: { level: "info", format: "auto", isAudited: false, hashesCallers: false },
       servers: [
         {
           name: "reports",
@@ -124,7 +124,7 @@ servers:
       maxWaitMs: 45_000,
       restartGapMs: 5_000,
     },
-    log: { level: "silent", isAudited: true, hashesCallers: true },
+    log: { level: "silent", format: "auto", isAudited: true, hashesCallers: true },
     servers: [
       {
         name: "reports",

@@ -83,6 +83,18 @@ test.each([
   );
 });
 
+test.each([
+  ["node ./server.js", true],
+  ["node", false],
+  [`${import.meta.dirname}/../support`, false],
+])("arguments in the name of a program are told: %s", (command, isTold) => {
+  const text = `servers: { a: { upstream: { command: ${JSON.stringify(command)} } } }`;
+  const message = "has a blank in the name of the program: put arguments in args";
+  expect(parseConfig(text, {}).warnings).toEqual(
+    isTold ? [{ path: "servers.a.upstream.command", message }] : [],
+  );
+});
+
 test("a file with errors has its warnings too", () => {
   const load = () => parseConfig(`store: { url: 'memory:' }\nbogus: 1\n${SERVERS}`, {});
   expect(load).toThrow(ConfigError);

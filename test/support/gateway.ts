@@ -88,7 +88,7 @@ export function configFor(settings: GatewaySettings): Config {
       ...settings.limits,
     },
     callers: settings.callers ?? { identify: "anonymous" },
-    log: { level: "silent", isAudited: false, hashesCallers: false, ...settings.log },
+    log: { level: "silent", format: "json", isAudited: false, hashesCallers: false, ...settings.log },
     servers: [
       {
         name: "tested",

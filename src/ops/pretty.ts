@@ -1,0 +1,32 @@
+import { Writable } from "node:stream";
+import type { DestinationStream } from "pino";
+import { build } from "pino-pretty";
+
+/** Fields that the message names, in this order: what it is about. */
+const SUBJECTS = ["setting", "server", "task"] as const;
+
+/** Turns the JSON lines of the log into lines that a person reads: `12:30:01 WARN  store.url: memory: loses every task …`. */
+export function prettyLines(to: DestinationStream, hasColours: boolean): DestinationStream {
+  const destination = new Writable({
+    // The lines are texts; nobody waits for them to be written.
+    decodeStrings: false,
+    write(line: string, _encoding, done) {
+      to.write(line);
+      done();
+    },
+  });
+  return build({
+    colorize: hasColours,
+    destination,
+    sync: true,
+    singleLine: true,
+    translateTime: "SYS:HH:MM:ss",
+    ignore: ["pid", "hostname", "audit", ...SUBJECTS].join(","),
+    messageFormat: ({ msg, audit, ...record }) => {
+      const named = { ...record, ...(record.task === undefined ? {} : { task: `task ${record.task}` }) };
+      const subjects = SUBJECTS.map((name) => named[name as keyof typeof named]).filter(Boolean);
+      const what = audit ?? msg;
+      return [...subjects, what].map(String).join(": ");
+    },
+  });
+}
