@@ -43,6 +43,8 @@ export interface Core {
 export interface Intake {
   /** The beginning of the end: settles when those who are here now have their answers. Whoever comes later is served as well. */
   drain(): Promise<void>;
+  /** Takes no new connections any more, but those that clients have made already. Whoever is connected is served on. */
+  refuse(): Promise<void>;
   /** Lets those in who have come already. To be followed by `stop` at once. */
   admit(): Promise<void>;
   /** Lets nobody in any more, and settles when everybody has gone. */
@@ -106,10 +108,13 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     streams.stop();
     pace.stop();
     engine.adoptNoMore();
+    // Where others have the store, balancers are to see at once that they find nobody here.
+    const refused = isAlone ? undefined : intake.refuse();
     // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
     const settled = intake
       .drain()
       .then(() => engine.settled())
+      .then(() => drain.allAnswered())
       .then(() => (isAlone ? drain.allFetched() : undefined));
     await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
     // Who waits for a call that has not ended is told to come back when somebody else is there.
@@ -120,6 +125,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     held.close();
     backchannels.close();
     await leave(store, log);
+    await refused;
     await intake.admit();
     const gone = intake.stop();
     await within(GOODBYE_MS, gone);

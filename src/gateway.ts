@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, Server as Listener } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -150,6 +150,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
   });
   const intake = {
     drain: () => front.idle(),
+    refuse: async () => {},
     admit: async () => {},
     stop: () => front.idle(),
     cut: () => front.close(),
@@ -219,6 +220,14 @@ function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp)
   let closed: Promise<unknown> = Promise.resolve();
   return {
     drain: () => visits.drain(),
+    refuse: async () => {
+      // Whether the process lives, and why it is not ready, can be asked until the end.
+      const [main] = servers;
+      if (main === undefined) return;
+      await untilTaken([main]);
+      // `close` of node:http would part with the clients as well that are just between two requests.
+      Listener.prototype.close.call(main);
+    },
     admit: () => untilTaken(servers),
     stop: async () => {
       closed = Promise.all(servers.map(closeServer));

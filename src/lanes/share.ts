@@ -162,19 +162,22 @@ function intervalOf({ task, outcome }: TaskView, now: number): number {
 
 /** Waits, while the gateway stops, until a task that runs here has ended or asks something, or nobody waits for it any longer. */
 async function whenOver(
-  exchange: Sharer & { readonly reply: Pick<Reply, "gone"> },
+  exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
   view: TaskView,
 ): Promise<TaskView> {
   const { engine, drain, stopping } = exchange.route;
+  const claimant = claimantOf(exchange);
   const isNews = ({ task, outcome }: TaskView) =>
     outcome !== undefined || Object.keys(task.inputRequests).length > 0;
-  if (!stopping.aborted || isNews(view) || engine.callOf(view.task.id) === undefined) return view;
+  if (!stopping.aborted || isNews(view)) return view;
+  // It may have ended since it was read: the answer would be the last of this gateway, and an old one.
+  if (engine.callOf(view.task.id) === undefined)
+    return engine.get(view.task.id, claimant, waiterOf(exchange));
   let last = view;
   const look = (seen: TaskView) => {
     last = seen;
     return isNews(seen) || undefined;
   };
-  const claimant = claimantOf(exchange);
   await drain.wait(exchange.reply.gone, (until) => follow(engine, view.task.id, claimant, until, look));
   return last;
 }

@@ -29,6 +29,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
   for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
   if (signals.some(({ aborted }) => aborted)) letGo();
   route.stopping.addEventListener("abort", stop, { once: true });
+  const answered = route.drain.attend();
   const taken =
     session === undefined ? () => {} : route.backchannels.wait(session, id, { task: taskId, letGo });
   const channel = {
@@ -57,6 +58,7 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
     else if (route.stopping.aborted) throw rpc.stopping();
     else reply.drop();
   } finally {
+    answered();
     over.abort();
     leave();
     taken();

@@ -27,6 +27,7 @@ export class Drain {
   readonly #polled = new Map<TaskId, number>();
   #onFetched = () => {};
   #waiting = 0;
+  #onAnswered = () => {};
   #deadline = Number.POSITIVE_INFINITY;
 
   constructor(options: DrainOptions) {
@@ -80,6 +81,26 @@ export class Drain {
     }
   }
 
+  /** Somebody waits for the end of a task that runs here. Returns how to say, once, that the wait is over. */
+  attend(): () => void {
+    this.#waiting += 1;
+    return () => {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#onAnswered();
+    };
+  }
+
+  /**
+   * Resolves when nobody waits for a task that runs here: to be asked for when all of them have ended, since whoever waits learns of that a
+   * little later.
+   */
+  async allAnswered(): Promise<void> {
+    if (this.#waiting === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onAnswered = resolve;
+    });
+  }
+
   /**
    * Waits for the end of a task with `wait`, which is to give up when the signal that it is given aborts: when the client has gone, the drain is
    * over, or one answer may not take longer. `undefined`: too many wait already.
@@ -92,11 +113,11 @@ export class Drain {
     const signals = [gone, this.#over.signal];
     for (const signal of signals) signal.addEventListener("abort", stop, { once: true });
     if (signals.some(({ aborted }) => aborted)) stop();
-    this.#waiting += 1;
+    const answered = this.attend();
     try {
       return await wait(until.signal);
     } finally {
-      this.#waiting -= 1;
+      answered();
       clearTimeout(late);
       for (const signal of signals) signal.removeEventListener("abort", stop);
     }

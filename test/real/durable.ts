@@ -25,8 +25,12 @@ export interface Durable {
 /**
  * The tools are always tasks: `done` answers at once, `held` when it is released, `stuck` never, and `asking` asks and goes no
  * further. `plain_held` is never a task.
+ * @param store a directory of its own unless given
  */
-export async function durable(limits: Readonly<Record<string, string>> = {}): Promise<Durable> {
+export async function durable(
+  limits: Readonly<Record<string, string>> = {},
+  store?: string,
+): Promise<Durable> {
   const held = gate();
   const server = await startScriptedServer({
     "tools/call": async (call) => {
@@ -44,7 +48,7 @@ export async function durable(limits: Readonly<Record<string, string>> = {}): Pr
   const settings = {
     listen: { port: 0 },
     admin: { port: 0 },
-    store: { url: `level:${join(folder, "data")}` },
+    store: { url: store ?? `level:${join(folder, "data")}` },
     limits,
     servers: {
       tested: {

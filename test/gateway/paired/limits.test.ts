@@ -32,7 +32,7 @@ async function limitedTo(maxSessions: number) {
       http.closeAllConnections();
     };
     const drain = async () => undefined;
-    await core.close({ drain, admit: drain, stop: async () => void http.close(), cut });
+    await core.close({ drain, refuse: drain, admit: drain, stop: async () => void http.close(), cut });
   });
   const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/tested/mcp`);
   return { server, url };
