@@ -27,14 +27,21 @@ const UNUSABLE = 2;
 /** Sessions are ended within that; the end of this process ends whatever processes are left. */
 const GOODBYE_MS = 1_000;
 
+/** How to say that the command still works: `say` is called with a line for people each `everyMs`. */
+export interface Progress {
+  readonly everyMs: number;
+  say(line: string): void;
+}
+
 /** Runs `inspect` with these flags, until it is done or `stopped`. Never rejects. */
 export async function runInspect(
   flags: Flags,
   env: Environment,
   stopped: Promise<unknown>,
+  progress?: Progress,
 ): Promise<Outcome> {
   const stop = new AbortController();
-  const work = inspected(flags, env, stop.signal);
+  const work = inspected(flags, env, stop.signal, progress);
   const interrupted = stopped.then(async (): Promise<Outcome> => {
     stop.abort(new Error("interrupted"));
     await within(GOODBYE_MS, work);
@@ -45,18 +52,34 @@ export async function runInspect(
   return Promise.race([done, interrupted]);
 }
 
-async function inspected(flags: Flags, env: Environment, signal: AbortSignal): Promise<Outcome> {
+async function inspected(
+  flags: Flags,
+  env: Environment,
+  signal: AbortSignal,
+  progress: Progress | undefined,
+): Promise<Outcome> {
+  const begun = performance.now();
+  let asked = "";
+  const say = () => {
+    const seconds = Math.round((performance.now() - begun) / 1_000);
+    progress?.say(`still inspecting after ${seconds} s: waiting for the answer to ${asked}`);
+  };
+  const ticker = progress && setInterval(say, progress.everyMs);
+  const onAsk = (method: string) => {
+    asked = method;
+  };
   try {
     const inspection = await readInspection(flags, env);
     const { config, timeoutMs, call } = inspection;
-    const wanted = call === undefined ? {} : { call };
-    const facts = await inspect(config, { timeoutMs, signal, log: createLog("silent"), ...wanted });
+    const facts = await inspect(config, { timeoutMs, signal, log: createLog("silent"), onAsk, call });
     return { text: told(facts, inspection), complaints: [], code: 0 };
   } catch (error) {
     const hints = error instanceof Unfit ? error.hints.map((hint) => `       ${hint}`) : [];
     const isMisuse = error instanceof ConfigError || error instanceof Misuse;
     const complaints = [...failureLines(error), ...hints].map(oneLine);
     return { text: "", complaints, code: isMisuse ? UNUSABLE : UNFIT };
+  } finally {
+    clearInterval(ticker);
   }
 }
 

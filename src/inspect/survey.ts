@@ -1,66 +1,296 @@
-import { headerParams, paramHeaders } from "../protocol/headers.ts";
-import type { JsonObject } from "../protocol/jsonrpc.ts";
-import type { CallFacts, Facts } from "./facts.ts";
-import { type Listed, listTools, toolFacts } from "./listing.ts";
-import type { Caller } from "./speaker.ts";
-import { Trial } from "./trial.ts";
-import { Misuse } from "./unfit.ts";
+import { headerParams } from "../protocol/headers.ts";
+import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
+import { late } from "../upstreams/failure.ts";
+import {
+  CLIENT_INFO,
+  type Client,
+  EVERYTHING,
+  type LegacyClient,
+  refusalOf,
+  type Sessions,
+} from "./clients.ts";
+import type {
+  CallEnd,
+  CallFacts,
+  Facts,
+  LegacyFacts,
+  ListFacts,
+  Question,
+  SecondSession,
+  ToolFacts,
+  VersionFacts,
+} from "./facts.ts";
+import { Misuse, wordsOf } from "./unfit.ts";
 
-/** A call that somebody wants to see measured. */
+/** A call to make and measure. */
 export interface Wanted {
   readonly tool: string;
   readonly args: JsonObject;
-  /** How long it may take. */
   readonly timeoutMs: number;
 }
 
-/** What there is to find out for a client that declares everything. */
 export type Survey = Pick<Facts, "listed" | "declared" | "call">;
 
 /**
- * Compares what a client that declares everything gets with what one gets that declares nothing, and makes the call that is
- * wanted. Without a `caller` there is nothing to compare.
+ * Compares what the server lists for a client that declares nothing (`listed`) with what it lists for `caller`, which declares everything,
+ * and makes the wanted call. Without a `caller` there is nothing to compare.
  * @throws Misuse when the call cannot be made
  */
 export async function survey(
-  { tools: plain, facts, hasTools }: Listed,
-  caller: Caller | undefined,
+  { tools: plain, facts }: Listed,
+  caller: Client | undefined,
   wanted: Wanted | undefined,
 ): Promise<Survey> {
-  // Who did not list the tools at first is not asked again.
-  const tools = caller === undefined || !hasTools ? plain : await listTools(caller).catch(() => plain);
-  const more = namesOf(tools).filter((name) => !namesOf(plain).includes(name));
-  const less = namesOf(plain).filter((name) => !namesOf(tools).includes(name));
+  const known = caller && plain && (await toolsOf(caller).catch(() => plain));
+  const tools = known ?? plain ?? [];
+  const [names, plainNames] = [tools, plain ?? []].map((list) => list.map(({ name }) => String(name)));
+  const more = tools.filter(({ name }) => !plainNames?.includes(String(name)));
+  const less = (plainNames ?? []).filter((name) => !names?.includes(name));
+  const declared = { more: more.map(({ name }) => String(name)), less };
   const found = {
-    listed: {
-      ...facts,
-      tools: [...facts.tools, ...tools.filter(({ name }) => more.includes(String(name))).map(toolFacts)],
-    },
-    ...(more.length + less.length === 0 ? {} : { declared: { more, less } }),
+    listed: { ...facts, tools: [...facts.tools, ...more.map(toolFacts)] },
+    ...(more.length + less.length === 0 ? {} : { declared }),
   };
   if (wanted === undefined) return found;
   if (caller === undefined)
     throw new Misuse("the call was not made: the server takes no session that declares something");
-  return { ...found, call: await called(wanted, caller, tools, hasTools) };
+  if (plain !== undefined && !names?.includes(wanted.tool)) {
+    const tool = JSON.stringify(wanted.tool);
+    throw new Misuse(`--call: there is no tool ${tool}; the tools are ${names?.join(", ") || "(none)"}`);
+  }
+  return { ...found, call: await measure(caller, wanted) };
 }
 
-async function called(
-  { tool, args, timeoutMs }: Wanted,
-  caller: Caller,
-  tools: readonly JsonObject[],
-  hasTools: boolean,
-): Promise<CallFacts> {
-  const known = tools.find(({ name }) => name === tool);
-  if (known === undefined && hasTools)
-    throw new Misuse(
-      `--call: there is no tool ${JSON.stringify(tool)}; the tools are ${namesOf(tools).join(", ") || "(none)"}`,
-    );
-  const headers = paramHeaders(headerParams(known?.inputSchema) ?? [], args);
-  const trial = new Trial({ tool, args, headers, timeoutMs });
-  await caller.call(trial);
-  return trial.facts;
+/** The tools as they are listed, absent where they cannot be listed, and the facts of all lists. */
+export interface Listed {
+  readonly tools?: readonly JsonObject[];
+  readonly facts: ListFacts;
 }
 
-function namesOf(tools: readonly JsonObject[]): readonly string[] {
-  return tools.map(({ name }) => String(name));
+/** Lists everything that the server says it has. A list that fails becomes a problem among the facts. */
+export async function listAll(client: Client): Promise<Listed> {
+  const problems: string[] = [];
+  const { capabilities } = client.description;
+  const list = async (capability: string, field: string, method = `${field}/list`) => {
+    if (capabilities[capability] === undefined) return undefined;
+    return listOne(client, method, field).catch((error: unknown) => {
+      problems.push(`${method}: ${wordsOf(error)}`);
+      return undefined;
+    });
+  };
+  const tools = capabilities.tools === undefined ? [] : (await list("tools", "tools"))?.filter(isNamed);
+  const counts = {
+    prompts: (await list("prompts", "prompts"))?.length,
+    resources: (await list("resources", "resources"))?.length,
+    resourceTemplates: (await list("resources", "resourceTemplates", "resources/templates/list"))?.length,
+  };
+  const present = Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== undefined));
+  return {
+    ...(tools === undefined ? {} : { tools }),
+    facts: { tools: (tools ?? []).map(toolFacts), ...present, problems },
+  };
+}
+
+async function toolsOf(client: Client): Promise<readonly JsonObject[]> {
+  if (client.description.capabilities.tools === undefined) return [];
+  return (await listOne(client, "tools/list", "tools")).filter(isNamed);
+}
+
+const isNamed = ({ name }: JsonObject) => typeof name === "string";
+/** A server that never comes to the end of a list is not followed further. */
+const MAX_PAGES = 100;
+const MAX_ITEMS = 100_000;
+
+async function listOne(client: Client, method: string, field: string): Promise<readonly JsonObject[]> {
+  const items: JsonObject[] = [];
+  let cursor: unknown;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const response = await client.ask(method, cursor === undefined ? {} : { cursor });
+    if ("error" in response) throw new Error(`the server refused: ${response.error.message}`);
+    const { [field]: listed, nextCursor } = response.result;
+    if (!Array.isArray(listed)) throw new Error(`the answer has no list of ${field}`);
+    for (const item of listed) if (isObject(item)) items.push(item);
+    if (items.length > MAX_ITEMS) throw new Error(`the list has more than ${MAX_ITEMS} ${field}`);
+    if (typeof nextCursor !== "string") return items;
+    cursor = nextCursor;
+  }
+  throw new Error(`the list does not end within ${MAX_PAGES} pages`);
+}
+
+const HINTS = ["readOnlyHint", "idempotentHint", "destructiveHint", "openWorldHint"] as const;
+
+function toolFacts({ name, annotations, execution, inputSchema }: JsonObject): ToolFacts {
+  const given = isObject(annotations) ? annotations : {};
+  const hints = HINTS.filter((hint) => typeof given[hint] === "boolean").map((hint) => [hint, given[hint]]);
+  const taskSupport = isObject(execution) ? execution.taskSupport : undefined;
+  const mirrored = headerParams(inputSchema);
+  return {
+    name: String(name),
+    ...Object.fromEntries(hints),
+    ...(typeof taskSupport === "string" ? { taskSupport } : {}),
+    ...(mirrored === undefined ? { headerParams: "invalid" } : {}),
+    ...(mirrored === undefined || mirrored.length === 0 ? {} : { headerParams: mirrored.length }),
+  };
+}
+
+/** A server that has answered pings does not take longer over one, unless something has happened to the session. */
+const PING_MS = 5_000;
+
+export async function answersPing(client: Client): Promise<boolean> {
+  const response = await client.ask("ping", {}, PING_MS).catch(() => undefined);
+  return response !== undefined && "result" in response;
+}
+
+/**
+ * What a legacy server lists, how it takes a second session, the wanted call, and the versions that it accepts, in the order in which least
+ * is lost when it takes no more sessions. Ends the first session.
+ * @throws Misuse when the call cannot be made
+ */
+export async function surveyLegacy(
+  first: LegacyClient,
+  sessions: Sessions,
+  wanted: Wanted | undefined,
+): Promise<Survey & { readonly legacy: LegacyFacts }> {
+  const pings = await answersPing(first);
+  const listed = await listAll(first);
+  const { caller, secondSession } = await openSecond(first, sessions, pings);
+  const found = await survey(listed, caller, wanted);
+  await caller?.close();
+  return { legacy: { ...(await versionsOf(first, sessions)), answersPing: pings, secondSession }, ...found };
+}
+
+/** Opens a session that declares everything while the first is still open, and ends the first. No `caller`: the server takes no other. */
+async function openSecond(
+  first: Client,
+  sessions: Sessions,
+  pings: boolean,
+): Promise<{ readonly caller?: Client; readonly secondSession: SecondSession }> {
+  try {
+    const caller = await sessions.open(EVERYTHING);
+    const isAlive = !pings || (await answersPing(first));
+    await first.close();
+    const reason = "the first did not answer ping any more";
+    return { caller, secondSession: isAlive ? { verdict: "works" } : { verdict: "ends the first", reason } };
+  } catch (error) {
+    await first.close();
+    const caller = await sessions.open(EVERYTHING).catch(() => undefined);
+    const reason = wordsOf(error);
+    if (caller === undefined) return { secondSession: { verdict: "fatal", reason } };
+    return { caller, secondSession: { verdict: "refused", reason } };
+  }
+}
+
+/** Asks with every version but the newest, which the first session was opened with, until the server takes no more sessions. */
+export async function versionsOf({ protocolVersion }: LegacyClient, sessions: Sessions) {
+  const versions: VersionFacts[] = [{ asked: LATEST_LEGACY_VERSION, answered: protocolVersion }];
+  for (const asked of LEGACY_VERSIONS.filter((version) => version !== LATEST_LEGACY_VERSION)) {
+    if (versions.at(-1)?.isLost === true) break;
+    versions.push(await negotiate(asked, sessions));
+  }
+  return { protocolVersion, versions };
+}
+
+async function negotiate(asked: string, sessions: Sessions): Promise<VersionFacts> {
+  const params = { protocolVersion: asked, capabilities: {}, clientInfo: CLIENT_INFO };
+  try {
+    const response = await sessions.once("initialize", params);
+    if ("error" in response) return { asked, refusal: response.error.message };
+    const { protocolVersion: answered } = response.result;
+    if (typeof answered === "string") return { asked, answered };
+    return { asked, refusal: "its answer to initialize names no version" };
+  } catch (error) {
+    return { asked, refusal: wordsOf(error), isLost: true };
+  }
+}
+
+/** More questions and longer texts say nothing more. */
+const MAX_QUESTIONS = 20;
+const MAX_TEXT_CHARS = 200;
+
+/** Makes the call, turns down what the server asks meanwhile, and keeps what it says and when. Never rejects. */
+async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promise<CallFacts> {
+  const questions: Question[] = [];
+  let progress: CallFacts["progress"] = { count: 0 };
+  let acceptedMs: number | undefined;
+  let firstWordMs: number | undefined;
+  let sentAt = performance.now();
+  const now = () => Math.round(performance.now() - sentAt);
+  const heard = () => {
+    firstWordMs ??= now();
+  };
+  const note = (method: string, params: unknown, answer: string) => {
+    const message = isObject(params) && typeof params.message === "string" ? params.message : undefined;
+    const said = message === undefined ? {} : { message: shortened(message) };
+    if (questions.length < MAX_QUESTIONS) questions.push({ method, ...said, answer, afterMs: now() });
+  };
+  const listener = {
+    onSent: () => {
+      sentAt = performance.now();
+    },
+    onAccepted: () => {
+      acceptedMs ??= now();
+    },
+    onProgress: ({ message }: JsonObject) => {
+      heard();
+      const last = typeof message === "string" ? { last: shortened(message) } : {};
+      progress = { count: progress.count + 1, ...last };
+    },
+    onNotification: heard,
+    onRequest: ({ method, params }: { readonly method: string; readonly params?: JsonObject }) => {
+      heard();
+      const { said, answer } = refusalOf(method);
+      note(method, params, said);
+      return answer;
+    },
+  };
+  const end = await client.ask("tools/call", { name: tool, arguments: args }, timeoutMs, listener).then(
+    (response) => {
+      heard();
+      // Whether a call goes on that asks in its result is the client's affair (2026-07-28, Multi Round-Trip Requests).
+      for (const { method, params } of questionsIn(response)) note(method, params, "left unanswered");
+      return endOf(response);
+    },
+    (error: unknown): CallEnd => {
+      const isLate = wordsOf(error) === late("tools/call", timeoutMs).message;
+      return isLate ? { kind: "late" } : { kind: "failed", message: wordsOf(error) };
+    },
+  );
+  return {
+    tool,
+    ...(acceptedMs === undefined ? {} : { acceptedMs }),
+    ...(firstWordMs === undefined ? {} : { firstWordMs }),
+    progress,
+    questions,
+    endedMs: now(),
+    end,
+  };
+}
+
+function questionsIn(response: JsonRpcResponse) {
+  const { resultType, inputRequests: asked } = "result" in response ? response.result : {};
+  return Object.values(resultType === "input_required" && isObject(asked) ? asked : {}).filter(
+    (each): each is JsonObject & { readonly method: string } =>
+      isObject(each) && typeof each.method === "string",
+  );
+}
+
+function endOf(response: JsonRpcResponse): CallEnd {
+  if ("error" in response)
+    return { kind: "error", code: response.error.code, message: shortened(response.error.message) };
+  const { result } = response;
+  if (result.resultType === "task") return { kind: "task" };
+  if (result.resultType === "input_required") return { kind: "asks" };
+  const [first] = Array.isArray(result.content) ? result.content : [];
+  const text = isObject(first) && typeof first.text === "string" ? first.text : undefined;
+  return {
+    kind: "result",
+    bytes: Buffer.byteLength(JSON.stringify(result)),
+    isError: result.isError === true,
+    ...(text === undefined ? {} : { text: shortened(text) }),
+  };
+}
+
+function shortened(text: string): string {
+  return text.length > MAX_TEXT_CHARS ? `${text.slice(0, MAX_TEXT_CHARS)}…` : text;
 }

@@ -1,4 +1,8 @@
+import { isObject, parseJson } from "../protocol/jsonrpc.ts";
+import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
+import { MODERN_VERSION } from "../protocol/modern.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
+import type { Exchange } from "./traffic.ts";
 
 /** There is nothing to stand in front of. The message says what was found, and each hint what can be done. */
 export class Unfit extends Error {
@@ -54,17 +58,113 @@ const REASONS: readonly Reason[] = [
   },
 ];
 
-/** Why a URL could not be talked to, in plain words. */
+/** @returns why no request to a URL was answered, to be thrown */
 export function unreachable(url: URL, failure: UpstreamFailure): Unfit {
   const known = codesOf(failure);
   const reason = REASONS.find(({ matches }) => matches.test(known));
-  const detail = reason === undefined ? failure.message : `${reason.words} (${known})`;
+  const detail = reason === undefined ? wordsOf(failure) : `${reason.words} (${known})`;
   const hints = reason?.hint === undefined ? patience(failure.message) : [reason.hint];
   return new Unfit(`${shown(url)} cannot be inspected: ${detail}`, hints);
 }
 
-/** What may help against a silence. */
-export function patience(reason: string): readonly string[] {
+export function notStarted(command: string, reason: string): Unfit {
+  return new Unfit(`${command} cannot be inspected: ${reason}`, patience(reason));
+}
+
+export function onlyModern(command: string, versions: readonly string[], reason: string): Unfit {
+  return new Unfit(`${command} speaks ${versions.join(", ")} over stdio and nothing older: ${reason}`, [
+    "This version can stand in front of such servers over HTTP only.",
+  ]);
+}
+
+export function foreignVersion(url: URL, versions: readonly string[]): Unfit {
+  const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
+  return new Unfit(`${shown(url)} speaks protocol version ${versions.join(", ")}, expected one of ${ours}`);
+}
+
+export function isLogin(status: number | undefined): boolean {
+  return status === 401 || status === 403 || status === 407;
+}
+
+export function login(url: URL, status: number | undefined, challenge: string | undefined): Unfit {
+  const metadata = /resource_metadata="?([^",\s]+)/i.exec(challenge ?? "")?.[1];
+  return new Unfit(`${shown(url)} wants a login (HTTP ${status})`, [
+    challenge === undefined
+      ? "It does not say which kind (no WWW-Authenticate)."
+      : `WWW-Authenticate: ${challenge}`,
+    ...(metadata === undefined ? [] : [`Where to log in is said at ${metadata}`]),
+    "Give a credential with --header 'Authorization: Bearer …'; variables of the environment are filled in.",
+  ]);
+}
+
+/**
+ * @param hello the answer to `initialize`
+ * @param page what GET was answered with
+ * @param servers URLs of the same host at which there is a server
+ * @returns why an answer is not one of an MCP server, to be thrown
+ */
+export function noServer(
+  url: URL,
+  hello: Exchange | undefined,
+  page: Exchange | undefined,
+  servers: readonly URL[],
+): Unfit {
+  const { answer, status = 0 } = hello ?? {};
+  const to = hello?.header("location");
+  if (status >= 300 && status < 400 && to !== undefined) {
+    const target = URL.canParse(to, url.href) ? shown(new URL(to, url)) : to;
+    return new Unfit(`${shown(url)} answers with a redirect (HTTP ${status}) to ${target}`, [
+      "Redirects are not followed. If that is the server you mean, give its URL.",
+    ]);
+  }
+  if (answer !== undefined && "error" in answer)
+    return new Unfit(`${shown(url)} refuses initialize (HTTP ${status}): ${answer.error.message}`, [
+      "A server that is in use may have room for one session only; end the other, or restart it.",
+    ]);
+  const get = page?.status === undefined ? "" : `; GET with ${whatCame(page)}`;
+  return new Unfit(`${shown(url)} is no MCP server: POST is answered with ${whatCame(hello)}${get}`, [
+    "Expected was an answer to initialize, or an event stream that begins with an endpoint event.",
+    ...servers.map((server) => `There is an MCP server at ${shown(server)}`),
+  ]);
+}
+
+/** `HTTP 404 and an HTML page "Not found"` */
+function whatCame(exchange: Exchange | undefined): string {
+  return exchange === undefined ? "nothing" : `HTTP ${exchange.status} and ${bodyOf(exchange)}`;
+}
+
+function bodyOf(exchange: Exchange): string {
+  const { text, isStream, events } = exchange;
+  const type = exchange.header("content-type") ?? "";
+  if (isStream)
+    return events.count === 0 ? "an event stream without events" : "an event stream without an answer";
+  if (text.trim() === "") return "an empty body";
+  if (/html/i.test(type)) return `an HTML page ${titleOf(text)}`.trim();
+  if (!/json/i.test(type)) return `${type === "" ? "a body without a type" : type} ${quoted(text.trim())}`;
+  const value = parseJson(text);
+  if (value === undefined) return `what calls itself JSON ${quoted(text)}`;
+  if (!isObject(value)) return `JSON ${quoted(text)}`;
+  return `JSON with the fields ${Object.keys(value).slice(0, 8).join(", ") || "(none)"}`;
+}
+
+/** What stands between the first `<title>` and the next tag, in quotes; empty when there is none. */
+function titleOf(page: string): string {
+  const tag = page.search(/<title[\s>]/i);
+  const start = tag === -1 ? -1 : page.indexOf(">", tag);
+  if (start === -1) return "";
+  const end = page.indexOf("<", start);
+  const title = page.slice(start + 1, end === -1 ? undefined : end).trim();
+  return title === "" ? "" : quoted(title);
+}
+
+const MAX_QUOTED_CHARS = 100;
+
+function quoted(text: string): string {
+  const line = text.replace(/\s+/g, " ");
+  return JSON.stringify(line.length > MAX_QUOTED_CHARS ? `${line.slice(0, MAX_QUOTED_CHARS)}…` : line);
+}
+
+function patience(reason: string): readonly string[] {
   return /did not answer/.test(reason) ? ["--timeout gives it more time."] : [];
 }
 
@@ -73,9 +173,9 @@ export function shown({ origin, pathname }: URL): string {
   return `${origin}${pathname}`;
 }
 
-/** What went wrong, in words for people. */
+/** What went wrong, in words for people. What `upstreams/` calls `startTimeout` is `--timeout` here. */
 export function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replace(/ \(startTimeout\)$/, "");
 }
 
 /** The first code in a chain of causes, which says more than the others. */
