@@ -15,6 +15,8 @@ import { VERSION } from "./version.ts";
 const SERVER_GONE = 1;
 const UNUSABLE = 2;
 const INTERRUPTED = 130;
+/** How often `inspect` says that it still waits: to somebody who looks on, or in a log. */
+const INSPECTING_MS = { terminal: 2_000, log: 15_000 } as const;
 /**
  * What a client in a hurry leaves us. SDKs send SIGKILL a second or two after SIGTERM, and a server that we had not ended by
  * then would be left behind; our own exit ends it.
@@ -197,7 +199,10 @@ function readyLines({ routes, adminUrl }: Gateway): readonly string[] {
 /** What it prints is a file for `serve`, with what was found as comments. */
 async function inspect(flags: Flags): Promise<number> {
   const { runInspect } = await import("./inspect/command.ts");
-  const { text, complaints, code } = await runInspect(flags, process.env, signalled());
+  const { text, complaints, code } = await runInspect(flags, process.env, signalled(), {
+    everyMs: process.stderr.isTTY ? INSPECTING_MS.terminal : INSPECTING_MS.log,
+    say: (line) => console.error(line),
+  });
   for (const line of complaints) console.error(line);
   process.stdout.write(text);
   // Whatever is still open then is not waited for.

@@ -1,6 +1,7 @@
 /** Real servers are told apart, and what is suggested for each of them works. */
 
 import { describe, expect, onTestFinished, test } from "vitest";
+import { runInspect } from "../../src/inspect/command.ts";
 import { startUpstream } from "../contracts/upstream-witness.ts";
 import { modernTwin } from "../differential/twins.ts";
 import { everything } from "../peers/peers.ts";
@@ -157,6 +158,29 @@ test("no tool is called, and no session is left open", async () => {
   expect(server.received.map(({ method }) => method)).not.toContain("tools/call");
   expect(server.sessions.size).toBe(0);
   await server.until(() => server.sockets === 0, "all connections to be closed");
+});
+
+test("it says what it waits for while a server takes its time", async () => {
+  const said: string[] = [];
+  let say = (_line: string) => {};
+  const heard = new Promise<void>((resolve) => {
+    say = (line) => {
+      said.push(line);
+      resolve();
+    };
+  });
+  const server = await startScriptedServer({
+    "tools/list": async (call) => {
+      await heard;
+      call.json({ tools: [] });
+    },
+  });
+  onTestFinished(server.close);
+  const never = new Promise<never>(() => {});
+  const progress = { everyMs: 500, say };
+  const { code } = await runInspect({ url: server.url.href, json: true }, {}, never, progress);
+  expect(code).toBe(0);
+  expect(said[0]).toMatch(/^still inspecting after \d+ s: waiting for the answer to tools\/list$/);
 });
 
 test("headers are sent with everything, and stand in the file as they were given", async () => {
