@@ -1,3 +1,5 @@
+import { defaults } from "../config/schema.ts";
+import { parseDuration } from "../config/units.ts";
 import type { CallFacts, Facts, ToolFacts } from "./facts.ts";
 
 /** A rule of the file, with the reason for it. */
@@ -9,8 +11,7 @@ export interface SuggestedRule {
 }
 
 /** What the tools are given that no rule is for. */
-export const WAIT_FOR = "250ms";
-const WAIT_FOR_MS = 250;
+const WAIT_FOR_MS = parseDuration(defaults.tasks.waitFor) ?? 0;
 /** An answer that comes so soon is better waited for than polled for. */
 const WORTH_WAITING_MS = 5_000;
 /** Most clients that know no tasks give a call up after a minute. */

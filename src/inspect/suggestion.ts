@@ -2,7 +2,7 @@ import { Document, isCollection, isMap, isScalar } from "yaml";
 import { oneLine } from "../ops/one-line.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Facts } from "./facts.ts";
-import { hasOwnTasks, type SuggestedRule, suggestRules, WAIT_FOR } from "./rules.ts";
+import { type SuggestedRule, suggestRules } from "./rules.ts";
 
 /** Names whose paths belong to the gateway. */
 const TAKEN: readonly string[] = ["health", "metrics"];
@@ -14,10 +14,9 @@ const MAX_NAME_CHARS = 64;
  */
 export function suggest(facts: Facts, upstream: JsonObject, report: readonly string[]): string {
   const name = nameOf(facts);
-  const rules = suggestRules(facts);
+  const rules = suggestRules(facts).filter(differs);
   const server = {
     upstream: { ...given(upstream), ...transportOf(facts), ...sessionsOf(facts), ...startTimeoutOf(facts) },
-    ...(hasOwnTasks(facts) ? {} : { tasks: { mode: "auto", waitFor: WAIT_FOR } }),
     ...(rules.length === 0 ? {} : { tools: rules.map(({ reason: _, ...rule }) => rule) }),
   };
   const document = new Document({ servers: { [name]: server } });
@@ -30,14 +29,11 @@ export function suggest(facts: Facts, upstream: JsonObject, report: readonly str
     "startTimeout",
     "it starts slowly: three times what it took",
   );
-  explain(document, ["servers", name], "tasks", QUICK_OR_TASK);
   rules.forEach((rule, index) => {
     explainRule(document, ["servers", name, "tools", index], rule);
   });
   return document.toString({ lineWidth: 0 });
 }
-
-const QUICK_OR_TASK = `what is done within ${WAIT_FOR} is answered directly, the rest are tasks for clients that know them`;
 
 const SECRETS = `a secret is better taken from the environment, as $\{NAME}`;
 
@@ -56,6 +52,11 @@ export function nameOf({ server }: Facts): string {
   while (name.endsWith("-")) name = name.slice(0, -1);
   if (name === "") return "server";
   return TAKEN.includes(name) ? `${name}-server` : name;
+}
+
+/** Whether a rule says anything that does not hold for every tool anyway. */
+function differs({ mode, waitFor }: SuggestedRule): boolean {
+  return mode !== "auto" || waitFor !== undefined;
 }
 
 /** Empty lists and mappings are what holds anyway. */

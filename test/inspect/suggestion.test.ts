@@ -124,6 +124,12 @@ describe("the file", () => {
     expect(text).not.toContain("mode:");
   });
 
+  test("says nothing that holds without it", () => {
+    const { text, server } = parsed({ ...withTools({ name: "a", readOnlyHint: true }), call: CALL });
+    expect(server.tools).toEqual([]);
+    expect(text).not.toMatch(/^ *(?:tasks|tools|- .*auto|mode):?/m);
+  });
+
   test("gives a slow starter time", () => {
     const facts = { ...FACTS, transport: "stdio", legacy: { ...LEGACY, startMs: 20_000 } } as const;
     expect(parsed(facts, { command: "npx" }).server.upstream.startTimeoutMs).toBe(60_000);
@@ -132,7 +138,7 @@ describe("the file", () => {
   test("cannot be written to by a server", () => {
     const evil = "x\nlisten: { port: 1 }\r\n# \u0085\u2028servers: {}";
     const facts: Facts = {
-      ...withTools({ name: evil, readOnlyHint: true, taskSupport: evil }),
+      ...withTools({ name: evil, destructiveHint: true, taskSupport: evil }),
       server: { name: evil, version: evil, instructions: evil, capabilities: { [evil]: { [evil]: 1 } } },
       call: {
         ...CALL,
