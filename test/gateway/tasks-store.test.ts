@@ -66,7 +66,7 @@ test("without a record there is no handle, and a call that is always a task is n
 
 test("without a record a client that was to get a handle waits for the result", async () => {
   const done = gate();
-  const { user, server, store } = await kept({
+  const { user, server, store, said } = await kept({
     "tools/call": async (call) => {
       await done.opened;
       call.text("done");
@@ -82,6 +82,9 @@ test("without a record a client that was to get a handle waits for the result", 
   done.open();
   expect(textOf(await pending)).toBe("done");
   expect(count(server, "tools/call")).toBe(1);
+  expect(said.join("")).toContain(
+    "no task could be created; the client waits for the result, or until one can be",
+  );
 });
 
 test.each(["tasks/get", "tasks/cancel", "tasks/update"])(
@@ -171,6 +174,7 @@ test("an answer that was kept while the store failed reaches the server with the
   store.answer = async (...given) => {
     await answer(...given);
     isAway = true;
+    store.answer = answer;
   };
   store.answers = (...asked) => (isAway ? unavailable() : answers(...asked));
   const update = { taskId, inputResponses: { name: accept({ name: "Ada" }) } };
@@ -212,7 +216,8 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
   const server = await startScriptedServer(scripts);
   onTestFinished(server.close);
   const store = replaceable(await openMemoryStore("memory:"));
-  const log = createLog("silent");
+  const said: string[] = [];
+  const log = createLog("warn", { write: (line) => void said.push(line) });
   const { listen, limits, servers } = configFor({ upstream: server.url, policy });
   const [config] = servers;
   if (config === undefined) throw new Error("there is a server");
@@ -264,7 +269,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     await store.close();
   });
   const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}${config.path}`);
-  return { server, store, user: new ModernClient(url, { capabilities: EVERYTHING }) };
+  return { server, store, said, user: new ModernClient(url, { capabilities: EVERYTHING }) };
 }
 
 type Replaceable = { -readonly [Key in keyof TaskStore]: TaskStore[Key] };

@@ -10,7 +10,8 @@ import { TaskEngine } from "../../src/tasks/engine.ts";
 import { completed, newTask } from "../stores/samples.ts";
 import { SharedMemory } from "../stores/shared-backend.ts";
 
-test("every state is told once, though it is looked at again and again", async () => {
+/** Somebody listens to a task that runs at one gateway, at another one. */
+async function listening() {
   const memory = new SharedMemory();
   onTestFinished(() => memory.close());
   const [{ store: here }, { store: there }] = [await memory.replica(), await memory.replica()];
@@ -20,7 +21,7 @@ test("every state is told once, though it is looked at again and again", async (
   const told: string[] = [];
   const read = vi.spyOn(there, "read");
   const leaving = new AbortController();
-  const listening = listen({
+  const over = listen({
     id: 1,
     caller: { key: "c", headers: {} },
     envelope: { capabilities: { extensions: { [TASKS_EXTENSION]: {} } } },
@@ -47,7 +48,11 @@ test("every state is told once, though it is looked at again and again", async (
     },
   } as unknown as Exchange);
   await vi.waitUntil(() => told.length === 1);
+  return { memory, here, task, told, read, leave: () => leaving.abort(), over };
+}
 
+test("every state is told once, though it is looked at again and again", async () => {
+  const { memory, here, task, told, read, leave, over } = await listening();
   for (let look = 0; look < 3; look += 1) {
     const looks = read.mock.calls.length;
     memory.publish({ kind: "missed" });
@@ -57,7 +62,20 @@ test("every state is told once, though it is looked at again and again", async (
   await vi.waitUntil(() => told.includes("halfway"));
   await here.end(changed, completed({ content: [] }));
   await vi.waitUntil(() => told.includes("ended"));
-  leaving.abort();
-  await listening;
+  leave();
+  await over;
   expect(told).toEqual(["begun", "halfway", "ended"]);
+});
+
+test("a subscription ends when a task is gone for long enough, and says which", async () => {
+  const { memory, task, told, read, over } = await listening();
+  const looks = read.mock.calls.length;
+  memory.forget(`task:${task.id}`);
+  memory.publish({ kind: "missed" });
+  await vi.waitUntil(() => read.mock.calls.length > looks);
+  const { now } = performance;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now.call(performance) + 60_000);
+  onTestFinished(() => clock.mockRestore());
+  await expect(over).rejects.toMatchObject({ code: -32602, data: { taskIds: [task.id] } });
+  expect(told).toEqual(["begun"]);
 });

@@ -2,7 +2,7 @@ import { expect, onTestFinished, vi } from "vitest";
 import { createLog } from "../../src/ops/log.ts";
 import type { CallRecipe, TaskId } from "../../src/stores/task-store.ts";
 import type { Call } from "../../src/tasks/call.ts";
-import { TaskEngine } from "../../src/tasks/engine.ts";
+import { TaskEngine, type TaskEngineOptions } from "../../src/tasks/engine.ts";
 import { Slots } from "../../src/tasks/slots.ts";
 import { newTask } from "../stores/samples.ts";
 import { SharedMemory } from "../stores/shared-backend.ts";
@@ -19,6 +19,7 @@ const MAX_BYTES = 10_000;
 export async function running(
   serve: (call: Exchange) => void | Promise<void>,
   limits = { maxConcurrent: 4 },
+  settings: Partial<TaskEngineOptions> = {},
 ) {
   const server = await startScriptedServer({ "tools/call": serve });
   onTestFinished(server.close);
@@ -27,7 +28,7 @@ export async function running(
   const [here, there] = [await memory.replica(), await memory.replica()];
   const slots = new Slots({ maxQueued: 10, ...limits });
   const { call } = half(server.url, { slots });
-  const engine = new TaskEngine({ store: here.store, log: createLog("silent") });
+  const engine = new TaskEngine({ store: here.store, log: createLog("silent"), ...settings });
   onTestFinished(() => engine.close());
   return {
     server,
