@@ -120,22 +120,23 @@ export interface LimitsConfig {
   readonly maxWaitMs: number;
   /** How long nobody may be there while the gateway is started anew. */
   readonly restartGapMs: number;
-  readonly total: ScopeLimits;
-  readonly perRoute: ScopeLimits;
+  readonly total: TotalLimits;
   /** Holds for callers that are told apart: the others would share one caller's share. */
-  readonly perCaller: ScopeLimits;
+  readonly perCaller: CallerLimits;
 }
 
-/** How much of everything there may be within a scope. Absent: as much as there is. */
-export interface ScopeLimits {
+/** How much of everything there may be. Absent: as much as there is. */
+export interface TotalLimits {
+  /** Tasks under way; also as many calls that wait for their turn, and as many that wait for answers of their client. */
   readonly tasks?: number;
-  readonly queued?: number;
-  readonly held?: number;
   readonly streams?: number;
   readonly sessions?: number;
   readonly storedBytes?: number;
   /** Held in memory: of requests until nothing needs them, and of answers until they are taken. */
   readonly bytes?: number;
+}
+
+export interface CallerLimits extends TotalLimits {
   readonly calls?: RateLimit;
   readonly polls?: RateLimit;
 }

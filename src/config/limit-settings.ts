@@ -1,13 +1,13 @@
 import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
-import type { LimitsConfig, RateLimit, ScopeLimits } from "./config.ts";
+import type { LimitsConfig, RateLimit, TotalLimits } from "./config.ts";
 import { duration, integer, section, setting, size } from "./fields.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
 import { orReference, parseRate, parseSize } from "./units.ts";
 
 /**
- * What holds where nothing is said protects a gateway of one process, and is out of the way of whoever does not misuse it. One
- * route leaves room for the others, and one caller, who may have 64 calls running and 1,000 waiting on a route, for many.
+ * The defaults protect a gateway of one process, and are out of the way of whoever does not misuse it. One caller, who may have 64 calls
+ * running and 1,000 waiting on a server, leaves room for many others.
  */
 export const limitDefaults = {
   maxBody: "4mb",
@@ -19,41 +19,12 @@ export const limitDefaults = {
   drainTimeout: "10s",
   maxWait: "45s",
   restartGap: "5s",
-  total: {
-    tasks: 20_000,
-    queued: 20_000,
-    held: 4_000,
-    streams: 10_000,
-    sessions: 5_000,
-    storedBytes: "1gb",
-    calls: "none",
-    polls: "none",
-  },
-  perRoute: {
-    tasks: 15_000,
-    queued: 15_000,
-    held: 3_000,
-    streams: 8_000,
-    sessions: 1_000,
-    storedBytes: "1gb",
-    calls: "none",
-    polls: "none",
-  },
-  perCaller: {
-    tasks: 2_000,
-    queued: 2_000,
-    held: 200,
-    streams: 200,
-    sessions: 100,
-    storedBytes: "256mb",
-    calls: "100/s",
-    polls: "500/s",
-  },
+  total: { tasks: 20_000, streams: 10_000, sessions: 5_000, storedBytes: "1gb" },
+  perCaller: { tasks: 2_000, calls: "100/s", polls: "500/s" },
 } as const;
 
-type ScopeDefaults = (typeof limitDefaults)["total" | "perRoute" | "perCaller"];
-
 const memory = size({ max: "1024gb" });
+const count = integer(1, 10_000_000);
 
 export const limitsSection = section({
   maxBody: setting(size(), "Largest request body that is read.", limitDefaults.maxBody),
@@ -98,37 +69,68 @@ export const limitsSection = section({
     limitDefaults.restartGap,
   ),
   total: section({
-    ...scope("of all callers together", limitDefaults.total),
+    tasks: setting(
+      count,
+      "How many tasks of all callers together may be under way. As many calls may wait for their turn, and as many for answers of their clients.",
+      limitDefaults.total.tasks,
+    ),
+    streams: setting(
+      count,
+      "How many streams may be open on which a client listens, or waits for a task. One caller may have a fiftieth of them, and at least 100.",
+      limitDefaults.total.streams,
+    ),
+    sessions: setting(
+      count,
+      "How many sessions may be open that the gateway keeps for a client: those of servers over stdio and HTTP+SSE. One caller may have a fiftieth of them, and at least 100.",
+      limitDefaults.total.sessions,
+    ),
+    storedBytes: setting(
+      memory,
+      "How much this process may have stored of arguments and results that have not expired. Beyond it there are no new tasks. One caller may have a quarter of it.",
+      limitDefaults.total.storedBytes,
+    ),
     bytes: setting(
       memory,
       "How much memory this process may hold of requests and answers: of bodies that arrive, calls that wait or run, and answers that are not taken. A quarter of V8's heap limit unless given; at least twice `maxBody`.",
     ),
   }).exactOptional(),
-  perRoute: section(scope("of one server", limitDefaults.perRoute)).exactOptional(),
   perCaller: section({
-    ...scope(
-      "of one caller",
-      limitDefaults.perCaller,
-      " What is `perCaller` holds where callers are told apart.",
+    tasks: setting(
+      count,
+      "How many tasks of one caller may be under way. As many calls may wait for their turn, and as many for answers. What is `perCaller` holds where callers are told apart.",
+      limitDefaults.perCaller.tasks,
+    ),
+    calls: setting(
+      rate(),
+      "How often `tools/call` of one caller may come: so many in the time, a fifth of them at once. One that comes too soon waits, a second at most, and is refused then.",
+      limitDefaults.perCaller.calls,
+    ),
+    polls: setting(
+      rate(),
+      "The same for `tasks/*` of one caller, but those that come too soon wait for up to `limits.maxWait` and are not refused then. The more tasks there are, the longer the interval at which clients are told to poll.",
+      limitDefaults.perCaller.polls,
     ),
     bytes: setting(
       memory,
-      "The same of one caller. A quarter of `limits.total.bytes` unless given; at least `maxBody`.",
+      "The part of `limits.total.bytes` that one caller may have. A quarter of it unless given; at least `maxBody`.",
     ),
   }).exactOptional(),
 });
 
 type LimitsFile = z.output<typeof limitsSection>;
-type ScopeFile = NonNullable<LimitsFile["perRoute"]>;
 
-/** Fills in the defaults, those of each scope by themselves. */
+/** One caller's share of streams and sessions, of which there are so many in all. */
+const shareOf = (total: number) => Math.min(total, Math.max(100, Math.floor(total / 50)));
+
+/** Fills in the defaults, those of each section by themselves, and what follows from others. */
 export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
   const preset = limitsSection.required().parse(limitDefaults);
   const limits = { ...preset, ...given };
   const { maxBody } = limits;
   const totalBytes =
     given.total?.bytes ?? Math.max(Math.floor(getHeapStatistics().heap_size_limit / 4), 2 * maxBody);
-  const callerBytes = given.perCaller?.bytes ?? Math.max(Math.floor(totalBytes / 4), maxBody);
+  const total = { ...preset.total, ...given.total, bytes: totalBytes } as Required<TotalLimits>;
+  const { calls, polls, ...perCaller } = { ...preset.perCaller, ...given.perCaller };
   return {
     maxBodyBytes: maxBody,
     maxDepth: limits.maxDepth,
@@ -139,9 +141,16 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
     drainTimeoutMs: limits.drainTimeout,
     maxWaitMs: limits.maxWait,
     restartGapMs: limits.restartGap,
-    total: { ...resolveScope({ ...preset.total, ...given.total }), bytes: totalBytes },
-    perRoute: resolveScope({ ...preset.perRoute, ...given.perRoute }),
-    perCaller: { ...resolveScope({ ...preset.perCaller, ...given.perCaller }), bytes: callerBytes },
+    total,
+    perCaller: {
+      streams: shareOf(total.streams),
+      sessions: shareOf(total.sessions),
+      storedBytes: Math.floor(total.storedBytes / 4),
+      bytes: Math.max(Math.floor(totalBytes / 4), maxBody),
+      ...perCaller,
+      ...(calls === undefined || calls === "none" ? {} : { calls }),
+      ...(polls === undefined || polls === "none" ? {} : { polls }),
+    },
   };
 }
 
@@ -167,56 +176,6 @@ export function limitConflicts(document: unknown): readonly Problem[] {
       ? [{ path: "limits.perCaller.bytes", message: `must be at least limits.maxBody (${maxBody}b)` }]
       : []),
   ];
-}
-
-function resolveScope({ calls, polls, ...counts }: ScopeFile): ScopeLimits {
-  return {
-    ...counts,
-    ...(calls === undefined || calls === "none" ? {} : { calls }),
-    ...(polls === undefined || polls === "none" ? {} : { polls }),
-  };
-}
-
-function scope(whose: string, preset: ScopeDefaults, note = "") {
-  const count = integer(1, 10_000_000);
-  return {
-    tasks: setting(
-      count,
-      `How many tasks ${whose} may be under way, those that wait included.${note}`,
-      preset.tasks,
-    ),
-    queued: setting(count, `How many calls ${whose} may wait for their turn.`, preset.queued),
-    held: setting(
-      count,
-      `How many calls ${whose} may wait for their client to come back with answers.`,
-      preset.held,
-    ),
-    streams: setting(
-      count,
-      `How many streams ${whose} may be open on which a client listens, or waits for a task.`,
-      preset.streams,
-    ),
-    sessions: setting(
-      count,
-      `How many sessions ${whose} may be open that the gateway keeps for a client: those of servers over stdio and HTTP+SSE.`,
-      preset.sessions,
-    ),
-    storedBytes: setting(
-      memory,
-      `How much this process may have stored of arguments and results ${whose} that have not expired. Beyond it there are no new tasks.`,
-      preset.storedBytes,
-    ),
-    calls: setting(
-      rate(),
-      `How often \`tools/call\` ${whose} may come: so many in the time, a fifth of them at once. One that comes too soon waits, a second at most, and is refused then.`,
-      preset.calls,
-    ),
-    polls: setting(
-      rate(),
-      `The same for \`tasks/*\` ${whose}, but those that come too soon wait for up to \`limits.maxWait\` and are not refused then. The more tasks there are, the longer the interval at which clients are told to poll.`,
-      preset.polls,
-    ),
-  };
 }
 
 /** So many in a second, a minute or an hour, or no limit. */

@@ -68,10 +68,10 @@ export function serverNames(document: unknown): readonly string[] {
 export function schemaProblems(error: z.ZodError, source: unknown): readonly Problem[] {
   return error.issues.flatMap((issue): readonly Problem[] => {
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({
-        path: formatPath([...issue.path, key]),
-        message: issue.message,
-      }));
+      return issue.keys.map((key) => {
+        const path = formatPath([...issue.path, key]);
+        return { path, message: GONE[path] ?? issue.message };
+      });
     }
     if (issue.code === "invalid_key") {
       const path = formatPath(issue.path.map(withoutValue));
@@ -80,6 +80,23 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
     return [{ path: formatPath(issue.path), message: `${issue.message}${given(issue, source)}` }];
   });
 }
+
+/** Settings of 0.1.0 that are gone, with what to use instead. */
+const GONE: Readonly<Record<string, string>> = {
+  "limits.perRoute":
+    "is gone: limits.total holds for all servers together; tasks.maxConcurrent, tasks.maxQueued and upstream.maxSessions hold for one",
+  "limits.total.queued": "is gone: limits.total.tasks holds for waiting calls as well",
+  "limits.total.held": "is gone: limits.total.tasks holds for calls that wait for answers as well",
+  "limits.total.calls": "is gone: limits.perCaller.calls holds for each caller",
+  "limits.total.polls": "is gone: limits.perCaller.polls holds for each caller",
+  "limits.perCaller.queued": "is gone: limits.perCaller.tasks holds for waiting calls as well",
+  "limits.perCaller.held": "is gone: limits.perCaller.tasks holds for calls that wait for answers as well",
+  "limits.perCaller.streams":
+    "is gone: one caller may have a fiftieth of limits.total.streams, and at least 100",
+  "limits.perCaller.sessions":
+    "is gone: one caller may have a fiftieth of limits.total.sessions, and at least 100",
+  "limits.perCaller.storedBytes": "is gone: one caller may have a quarter of limits.total.storedBytes",
+};
 
 /** The name in `NAME=value` and `Name: value`, which are easily written where only a name belongs. */
 function withoutValue(key: PropertyKey): PropertyKey {

@@ -72,7 +72,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       // It comes without credentials (Fetch §CORS-preflight fetch), and so before anybody is asked for them.
       if (isBarePreflight(request)) return answerPreflight(request, response, methodsOf(isEndpoint));
       caller = await identify(request, route);
-      held = route.quotas.bytes.hold(partyOf({ caller, route }));
+      held = route.quotas.bytes.hold(partyOf({ caller }));
       const isModern = isEndpoint && saysModern(request);
       const mayOpen = isEndpoint && !isModern && mayInitialize(route, request);
       if (isEndpoint && !mayOpen) caller = await confirmed(caller, route, held);
@@ -120,7 +120,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
 async function confirmed(caller: Caller, route: Route, held: HeldBytes): Promise<Caller> {
   if (caller.confirm === undefined) return caller;
   const known = await caller.confirm();
-  held.assign(partyOf({ caller: known, route }));
+  held.assign(partyOf({ caller: known }));
   return known;
 }
 

@@ -5,7 +5,7 @@ import { type RpcError, rpc } from "../protocol/errors.ts";
 import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
-import type { Party } from "../quotas/party.ts";
+import type { Party } from "../quotas/counter.ts";
 import { endUnread } from "./unread.ts";
 import type { Unsent } from "./unsent.ts";
 

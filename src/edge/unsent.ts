@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Bytes } from "../quotas/bytes.ts";
-import type { Party } from "../quotas/party.ts";
+import type { Party } from "../quotas/counter.ts";
 
 /**
  * Room for what has been said to clients and is not in their connections yet. A result may be large, every poll gets one of its own, and
@@ -38,4 +38,4 @@ export class Unsent {
   }
 }
 
-const NOBODY: Party = { route: "", caller: "", isIdentified: false };
+const NOBODY: Party = { caller: "", isIdentified: false };

@@ -129,7 +129,7 @@ export class StdioFront {
 
   #take(message: unknown, bytes: number): void {
     const { route } = this.#options;
-    const held = route.quotas.bytes.hold(partyOf({ caller: this.#caller, route }));
+    const held = route.quotas.bytes.hold(partyOf({ caller: this.#caller }));
     let refusal: unknown;
     try {
       held.expect(bytes);

@@ -14,7 +14,7 @@ import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
-import type { Party } from "../quotas/party.ts";
+import type { Party } from "../quotas/counter.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import type { TaskTerms } from "../stores/task-store.ts";
 import type { Drain } from "../tasks/drain.ts";
@@ -173,8 +173,8 @@ export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
 }
 
 /** Whose share a request takes something of. */
-export function partyOf({ caller, route }: Pick<Exchange, "caller" | "route">): Party {
-  return { route: route.config.name, caller: caller.key, isIdentified: caller.isIdentified ?? false };
+export function partyOf({ caller }: Pick<Exchange, "caller">): Party {
+  return { caller: caller.key, isIdentified: caller.isIdentified ?? false };
 }
 
 /** The task that a request is about. @throws -32602 */

@@ -1,9 +1,7 @@
 import type { LimitsConfig } from "../config/config.ts";
 import type { RpcError } from "../protocol/errors.ts";
-import { keyWithin, type Party, type Scope } from "./party.ts";
+import { Counter, type Party, type Reached, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
-import type { Reached } from "./scoped-tally.ts";
-import { Tally } from "./tally.ts";
 
 export interface BytesOptions {
   readonly limits: Pick<LimitsConfig, Scope>;
@@ -30,26 +28,25 @@ const MAX_LOOKS = 64;
  */
 export class Bytes {
   readonly #options: BytesOptions;
-  readonly #perCaller = new Tally();
+  readonly #held: Counter;
   /** Bodies that are not complete, the oldest first: since when, and how to give one up. */
   readonly #incomplete = new Map<HeldBytes, Incomplete>();
-  #total = 0;
   /** Of the total, what small requests hold. */
   #small = 0;
 
   constructor(options: BytesOptions) {
     this.#options = options;
+    this.#held = new Counter({ perCaller: options.limits.perCaller.bytes });
   }
 
   /** How many are held in all. */
   get total(): number {
-    return this.#total;
+    return this.#held.total;
   }
 
   /** How many of a caller's are held. */
   of(party: Party): number {
-    const key = keyWithin("perCaller", party);
-    return key === undefined ? 0 : this.#perCaller.of(key);
+    return this.#held.of(party);
   }
 
   /** For a request of the party's, of which nothing has arrived yet. */
@@ -85,9 +82,7 @@ export class Bytes {
 
   /** `bytes` may be negative. */
   count(party: Party, bytes: number, smallBytes: number): void {
-    const key = keyWithin("perCaller", party);
-    if (key !== undefined) this.#perCaller.add(key, bytes);
-    this.#total += bytes;
+    this.#held.add(party, bytes);
     this.#small += smallBytes;
   }
 
@@ -99,13 +94,10 @@ export class Bytes {
 
   #reachedBy(party: Party, bytes: number, isSmall: boolean): Reached | undefined {
     const { limits, stored = () => 0 } = this.#options;
-    const key = keyWithin("perCaller", party);
-    const share = limits.perCaller.bytes;
-    if (key !== undefined && share !== undefined && this.#perCaller.of(key) + bytes > share)
-      return { scope: "perCaller", max: share };
+    const own = this.#held.reachedBy(party, bytes);
     const max = limits.total.bytes;
-    if (max === undefined) return undefined;
-    const taken = this.#total + stored() + bytes;
+    if (own !== undefined || max === undefined) return own;
+    const taken = this.total + stored() + bytes;
     const hasRoom = isSmall
       ? taken <= max || this.#small + bytes <= max * RESERVED
       : taken <= max * (1 - RESERVED);
@@ -228,6 +220,6 @@ function smallPart(bytes: number): number {
   return bytes <= SMALL_BYTES ? bytes : 0;
 }
 
-function refusalOf({ scope, max }: Reached): RpcError {
-  return limitReached(scope, "bytes", max);
+function refusalOf(reached: Reached): RpcError {
+  return limitReached(reached, "bytes");
 }

@@ -1,7 +1,6 @@
 import type { LimitsConfig } from "../config/config.ts";
-import type { Party, Scope } from "./party.ts";
+import { Counter, type Party, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
-import { ScopedTally } from "./scoped-tally.ts";
 
 export interface LedgerOptions {
   readonly limits: Pick<LimitsConfig, Scope>;
@@ -20,7 +19,7 @@ const MIN_PAGE_MS = 1_000;
 const PAGES_IN_A_LIFE = 16;
 /** Of how many parties it is known what goes away when; what the others store is only counted in total. */
 const MAX_ENTRIES = 200_000;
-const OTHERS: Party = { route: "", caller: "", isIdentified: false };
+const OTHERS: Party = { caller: "", isIdentified: false };
 
 /**
  * How many bytes of arguments and results this process has stored that have not expired yet. Other gateways with the same store have ledgers of
@@ -28,7 +27,7 @@ const OTHERS: Party = { route: "", caller: "", isIdentified: false };
  */
 export class Ledger {
   readonly #options: LedgerOptions;
-  readonly #stored: ScopedTally;
+  readonly #stored: Counter;
   /** By when they end. Few: what is kept for long ends on a coarser grid. */
   readonly #pages = new Map<number, Page>();
   #entries = 0;
@@ -36,7 +35,8 @@ export class Ledger {
 
   constructor(options: LedgerOptions) {
     this.#options = options;
-    this.#stored = new ScopedTally("storedBytes", options.limits);
+    const { perCaller, total } = options.limits;
+    this.#stored = new Counter({ perCaller: perCaller.storedBytes, total: total.storedBytes });
   }
 
   /** How many bytes are counted in all. */
@@ -51,7 +51,7 @@ export class Ledger {
     const reached = this.#stored.reachedBy(party);
     if (reached === undefined) return;
     const inMs = Math.max(MIN_PAGE_MS, this.#nextEnd - this.#options.clock());
-    throw limitReached(reached.scope, "storedBytes", reached.max, inMs);
+    throw limitReached(reached, "storedBytes", inMs);
   }
 
   /** Counts what was stored, for as long as it is kept. */
@@ -98,5 +98,5 @@ export class Ledger {
 }
 
 function keyOf(party: Party): string {
-  return JSON.stringify([party.route, party.caller, party.isIdentified]);
+  return JSON.stringify([party.caller, party.isIdentified]);
 }

@@ -1,9 +1,10 @@
 import type { LimitsConfig } from "../config/config.ts";
+import { once } from "../ops/once.ts";
 import { Bytes } from "./bytes.ts";
+import { Counter, type Party, type Scope } from "./counter.ts";
 import { Ledger } from "./ledger.ts";
-import { type Party, SCOPES, type Scope } from "./party.ts";
-import { type Placed, Places } from "./places.ts";
 import { type Rated, Rates, type Waiter } from "./rates.ts";
+import { limitReached } from "./refusal.ts";
 
 export interface QuotasOptions {
   /** Whole milliseconds that never go back. */
@@ -23,9 +24,22 @@ const PATIENCE_MS = 1_000;
 /** How much of the rate for polls is told to clients: the rest is for answers, cancellations and clocks that run fast. */
 const TOLD_SHARE = 0.8;
 
-/** What callers, routes and all together may use at one time, and how fast: nobody's share is used up by somebody else. */
+/** What has places that are taken and given back, and the setting that says how many there are. */
+const PLACES = {
+  tasks: "tasks",
+  /** Calls that wait for their turn. */
+  queued: "tasks",
+  /** Calls that wait for their client to come back with answers. */
+  held: "tasks",
+  streams: "streams",
+  sessions: "sessions",
+} as const;
+
+export type Placed = keyof typeof PLACES;
+
+/** What callers and all together may use at one time, and how fast: nobody's share is used up by somebody else. */
 export class Quotas {
-  readonly #places: Readonly<Record<Placed, Places>>;
+  readonly #places: Readonly<Record<Placed, Counter>>;
   readonly #rates: Readonly<Record<Rated, Rates>>;
   readonly #ledger: Ledger;
   readonly #holdsStore: boolean;
@@ -37,16 +51,24 @@ export class Quotas {
     const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
     const isLenient = maxWaitMs >= patienceMs;
     this.#limits = limits;
+    const { perCaller, total } = limits;
+    const places = (setting: (typeof PLACES)[Placed]) =>
+      new Counter({ perCaller: perCaller[setting], total: total[setting] });
     this.#places = {
-      tasks: new Places("tasks", limits),
-      queued: new Places("queued", limits),
-      held: new Places("held", limits),
-      streams: new Places("streams", limits),
-      sessions: new Places("sessions", limits),
+      tasks: places(PLACES.tasks),
+      queued: places(PLACES.queued),
+      held: places(PLACES.held),
+      streams: places(PLACES.streams),
+      sessions: places(PLACES.sessions),
     };
     this.#rates = {
-      calls: new Rates("calls", { limits, clock, patienceMs }),
-      polls: new Rates("polls", { limits, clock, patienceMs: isLenient ? maxWaitMs : patienceMs, isLenient }),
+      calls: new Rates("calls", { rate: perCaller.calls, clock, patienceMs }),
+      polls: new Rates("polls", {
+        rate: perCaller.polls,
+        clock,
+        patienceMs: isLenient ? maxWaitMs : patienceMs,
+        isLenient,
+      }),
     };
     this.#ledger = new Ledger({ limits, clock });
     this.bytes = new Bytes({ limits, clock, stored: options.storeBytes });
@@ -54,27 +76,30 @@ export class Quotas {
   }
 
   /**
-   * Takes a place in all scopes at once. Returns how to give it back, of which only the first time counts.
+   * Takes a place of the party's, and one of all. Returns how to give it back, of which only the first time counts.
    * @throws RpcError when there is none left, naming the limit; then nothing was taken
    */
   take(what: Placed, party: Party): () => void {
-    this.#places[what].check(party);
-    return this.#places[what].add(party);
+    this.check(what, party);
+    return this.add(what, party);
   }
 
   /** The same for what is there already, and is counted whether or not there is a place left. */
   add(what: Placed, party: Party): () => void {
-    return this.#places[what].add(party);
+    const places = this.#places[what];
+    places.add(party, 1);
+    return once(() => places.add(party, -1));
   }
 
   /** @throws RpcError when `take` would */
   check(what: Placed, party: Party): void {
-    this.#places[what].check(party);
+    const reached = this.#places[what].reachedBy(party);
+    if (reached !== undefined) throw limitReached(reached, PLACES[what]);
   }
 
   /** How many places are taken in all. */
   taken(what: Placed): number {
-    return this.#places[what].size;
+    return this.#places[what].total;
   }
 
   /** @throws RpcError when no more may be stored */
@@ -94,7 +119,7 @@ export class Quotas {
   }
 
   /**
-   * Lets so many requests through as fast as the rates of all scopes allow. `undefined`: at once; else resolves when it is their turn.
+   * Lets so many requests through as fast as the caller's rate allows. `undefined`: at once; else resolves when it is their turn.
    * @throws RpcError, HTTP 429, at once or after a while
    */
   pass(what: Rated, party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
@@ -102,18 +127,13 @@ export class Quotas {
   }
 
   /**
-   * How often each of a party's tasks may be polled so that all of them together keep within the rates; the more tasks there are, the
+   * How often each of a party's tasks may be polled so that all of them together keep within the rate; the more tasks there are, the
    * less often. Milliseconds.
    */
   pollIntervalMs(party: Party): number {
-    let intervalMs = 0;
-    for (const scope of SCOPES) {
-      const rate = this.#limits[scope].polls;
-      if (rate === undefined) continue;
-      const tasks = this.#places.tasks.takenBy(party, scope);
-      intervalMs = Math.max(intervalMs, Math.ceil((tasks * rate.perMs) / (rate.count * TOLD_SHARE)));
-    }
-    return intervalMs;
+    const rate = this.#limits.perCaller.polls;
+    if (rate === undefined) return 0;
+    return Math.ceil((this.#places.tasks.of(party) * rate.perMs) / (rate.count * TOLD_SHARE));
   }
 
   /** How many requests wait to be let through. */

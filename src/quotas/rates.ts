@@ -1,28 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LimitsConfig, RateLimit } from "../config/config.ts";
+import type { RateLimit } from "../config/config.ts";
 import { Recent } from "../ops/recent.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { Bucket } from "./bucket.ts";
-import { keyWithin, type Party, SCOPES, type Scope } from "./party.ts";
+import { type Party, Tally } from "./counter.ts";
 import { tooOften } from "./refusal.ts";
-import { Tally } from "./tally.ts";
 
 /** What has a rate: calls of tools, and requests about tasks. */
 export type Rated = "calls" | "polls";
 
 export interface RatesOptions {
-  readonly limits: Pick<LimitsConfig, Scope>;
+  /** Of each caller. Absent: as often as it likes. */
+  readonly rate: RateLimit | undefined;
   /** Whole milliseconds that never go back. */
   readonly clock: () => number;
   /** How long a request may be made to wait before it is let through, or refused. */
   readonly patienceMs: number;
   /** Whether one that would have to wait for longer is let through all the same, and never refused. Absent: no. */
   readonly isLenient?: boolean;
-}
-
-interface ScopedRate {
-  readonly scope: Scope;
-  readonly rate: RateLimit;
 }
 
 /**
@@ -46,7 +41,7 @@ export interface Waiter {
 }
 
 /**
- * Lets requests of one kind through no faster than the rate of any scope allows. One that comes a little too fast waits its turn,
+ * Lets requests of one kind through no faster than the rate of their caller allows. One that comes a little too fast waits its turn,
  * and one that is to be refused waits as well, so that a client which sends the next one as soon as it has an answer is slowed down
  * and keeps nobody busy; but only so many wait. Where it is lenient, none is refused but for want of room to wait: what is let through
  * early is as much as can wait, in the time that it may wait.
@@ -54,22 +49,12 @@ export interface Waiter {
 export class Rates {
   readonly #what: Rated;
   readonly #options: RatesOptions;
-  readonly #limits: readonly ScopedRate[];
-  readonly #buckets: Readonly<Record<Scope, Recent<string, Bucket>>>;
+  readonly #buckets = new Recent<string, Bucket>(MAX_CALLERS);
   readonly #waiting = new Tally();
 
   constructor(what: Rated, options: RatesOptions) {
     this.#what = what;
     this.#options = options;
-    this.#limits = SCOPES.flatMap((scope) => {
-      const rate = options.limits[scope][what];
-      return rate === undefined ? [] : [{ scope, rate }];
-    });
-    this.#buckets = {
-      perCaller: new Recent(MAX_CALLERS),
-      perRoute: new Recent(MAX_CALLERS),
-      total: new Recent(1),
-    };
   }
 
   /** How many wait. */
@@ -78,51 +63,41 @@ export class Rates {
   }
 
   /**
-   * Lets so many requests through together, in all scopes or in none. `undefined`: at once; else resolves when it is their turn.
+   * Lets so many requests through together. `undefined`: at once; else resolves when it is their turn.
    * @throws RpcError, HTTP 429, at once or after a while
    */
-  pass(party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
-    if (this.#limits.length === 0) return undefined;
-    const { clock, patienceMs, isLenient = false } = this.#options;
+  pass({ caller, isIdentified }: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
+    const { clock, rate, patienceMs, isLenient = false } = this.#options;
+    if (rate === undefined || !isIdentified) return undefined;
     const now = clock();
-    const buckets: Bucket[] = [];
-    let delayMs = 0;
-    let tightest: ScopedRate | undefined;
-    for (const limit of this.#limits) {
-      const key = keyWithin(limit.scope, party);
-      if (key === undefined) continue;
-      const bucket = this.#bucket(limit.scope, key, limit.rate, now);
-      const ms = bucket.delayMs(count, now);
-      if (ms > delayMs) [delayMs, tightest] = [ms, limit];
-      buckets.push(bucket);
-    }
-    if (tightest !== undefined && !this.#hasRoom(party))
-      throw tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
-    if (tightest !== undefined && delayMs > patienceMs) {
-      if (isLenient) return this.#wait(party, waiter, { ms: patienceMs, count });
-      const refusal = tooOften(tightest.scope, this.#what, tightest.rate, delayMs);
+    const bucket = this.#bucket(caller, rate, now);
+    const delayMs = bucket.delayMs(count, now);
+    if (delayMs > 0 && !this.#hasRoom(caller)) throw tooOften(this.#what, rate, delayMs);
+    if (delayMs > patienceMs) {
+      if (isLenient) return this.#wait(caller, waiter, { ms: patienceMs, count });
+      const refusal = tooOften(this.#what, rate, delayMs);
       // Not all for as long: they would come back together, again and again.
       const ms = Math.ceil(patienceMs * (1 - Math.random() / 2));
-      return this.#wait(party, waiter, { ms, count, refusal });
+      return this.#wait(caller, waiter, { ms, count, refusal });
     }
-    for (const bucket of buckets) bucket.take(count, now);
-    return tightest && this.#wait(party, waiter, { ms: delayMs, count });
+    bucket.take(count, now);
+    return delayMs === 0 ? undefined : this.#wait(caller, waiter, { ms: delayMs, count });
   }
 
-  #bucket(scope: Scope, key: string, rate: RateLimit, now: number): Bucket {
-    const known = this.#buckets[scope].get(key);
+  #bucket(caller: string, rate: RateLimit, now: number): Bucket {
+    const known = this.#buckets.get(caller);
     if (known !== undefined) return known;
     const bucket = new Bucket(rate, now, Math.max(1, Math.floor(rate.count * AT_ONCE)));
-    this.#buckets[scope].set(key, bucket);
+    this.#buckets.set(caller, bucket);
     return bucket;
   }
 
-  #hasRoom({ caller }: Party): boolean {
+  #hasRoom(caller: string): boolean {
     const max = MAX_WAITING[this.#options.isLenient ? "lenient" : "strict"];
     return this.#waiting.of(EVERYBODY) < max.total && this.#waiting.of(waitingAs(caller)) < max.perCaller;
   }
 
-  async #wait({ caller }: Party, { gone }: Waiter, { ms, count, refusal }: Waiting): Promise<void> {
+  async #wait(caller: string, { gone }: Waiter, { ms, count, refusal }: Waiting): Promise<void> {
     const keys = [EVERYBODY, waitingAs(caller)];
     for (const key of keys) this.#waiting.add(key, count);
     try {

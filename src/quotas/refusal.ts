@@ -1,6 +1,6 @@
 import type { RateLimit } from "../config/config.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
-import type { Scope } from "./party.ts";
+import type { Reached } from "./counter.ts";
 
 /** Long enough not to be a burden, and short enough for something to have ended. */
 const RETRY_AFTER_MS = 1_000;
@@ -11,18 +11,21 @@ const RETRY_AFTER_MS = 1_000;
  * that has some left: 503 (RFC 9110 §15.6.4).
  */
 export function limitReached(
-  scope: Scope,
-  what: string,
-  max: number,
+  { scope, max }: Reached,
+  setting: CountedSetting,
   retryAfterMs = RETRY_AFTER_MS,
 ): RpcError {
-  const httpStatus = scope === "perCaller" ? 429 : 503;
-  return rpc.limitExceeded({ limit: `limits.${scope}.${what}`, max, httpStatus, retryAfterMs });
+  const isShare = scope === "perCaller" && setting !== "tasks" && setting !== "bytes";
+  const limit = isShare ? `one caller's share of limits.total.${setting}` : `limits.${scope}.${setting}`;
+  return rpc.limitExceeded({ limit, max, httpStatus: scope === "perCaller" ? 429 : 503, retryAfterMs });
 }
 
-/** Something comes too often, in whatever scope: not to send it so often is all that helps. */
-export function tooOften(scope: Scope, what: string, rate: RateLimit, retryAfterMs: number): RpcError {
-  const limit = `limits.${scope}.${what}`;
+/** A setting that is a number of things. Of the last three, callers have shares that are no settings of their own. */
+export type CountedSetting = "tasks" | "bytes" | "streams" | "sessions" | "storedBytes";
+
+/** A caller's requests come too often: not to send them so often is all that helps. */
+export function tooOften(what: "calls" | "polls", rate: RateLimit, retryAfterMs: number): RpcError {
+  const limit = `limits.perCaller.${what}`;
   return rpc.limitExceeded({ limit, max: rateText(rate), httpStatus: 429, retryAfterMs });
 }
 

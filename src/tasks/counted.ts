@@ -1,5 +1,5 @@
 import type { HeldBytes } from "../quotas/bytes.ts";
-import type { Party } from "../quotas/party.ts";
+import type { Party } from "../quotas/counter.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import { recipeBytes } from "../stores/recipe-cell.ts";
 import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
@@ -42,6 +42,6 @@ export function counting(quotas: TaskQuotas | undefined) {
 export type Counting = ReturnType<typeof counting>;
 
 /** Tasks of callers that are told apart can be listed. */
-function ownerOf({ route, caller, isListed = false }: TaskRecord): Party {
-  return { route, caller, isIdentified: isListed };
+function ownerOf({ caller, isListed = false }: TaskRecord): Party {
+  return { caller, isIdentified: isListed };
 }

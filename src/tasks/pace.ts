@@ -1,6 +1,6 @@
 import { Recent } from "../ops/recent.ts";
 import { rpc } from "../protocol/errors.ts";
-import { Tally } from "../quotas/tally.ts";
+import { Tally } from "../quotas/counter.ts";
 import type { TaskId } from "../stores/task-store.ts";
 import type { Claimant } from "./engine.ts";
 

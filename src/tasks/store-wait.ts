@@ -1,5 +1,5 @@
 import { rpc } from "../protocol/errors.ts";
-import { Tally } from "../quotas/tally.ts";
+import { Tally } from "../quotas/counter.ts";
 import { StoreUnavailable, UnreadableValue } from "../stores/task-store.ts";
 
 /** A client's request that waits for a store which is away. */

@@ -22,25 +22,13 @@ test("what holds where nothing is said", () => {
     restartGapMs: 5_000,
     total: {
       tasks: 20_000,
-      queued: 20_000,
-      held: 4_000,
       streams: 10_000,
       sessions: 5_000,
       storedBytes: 1_073_741_824,
       bytes: QUARTER,
     },
-    perRoute: {
-      tasks: 15_000,
-      queued: 15_000,
-      held: 3_000,
-      streams: 8_000,
-      sessions: 1_000,
-      storedBytes: 1_073_741_824,
-    },
     perCaller: {
       tasks: 2_000,
-      queued: 2_000,
-      held: 200,
       streams: 200,
       sessions: 100,
       storedBytes: 268_435_456,
@@ -53,14 +41,18 @@ test("what holds where nothing is said", () => {
 
 test("a limit that is given changes nothing of the others", () => {
   const preset = limitsOf("{}");
-  expect(
-    limitsOf("{ total: { tasks: '7' }, perRoute: { calls: 600/m }, perCaller: { polls: none } }"),
-  ).toEqual({
+  expect(limitsOf("{ total: { tasks: '7' }, perCaller: { polls: none, calls: 600/m } }")).toEqual({
     ...preset,
     total: { ...preset.total, tasks: 7 },
-    perRoute: { ...preset.perRoute, calls: { count: 600, perMs: 60_000 } },
-    perCaller: { ...preset.perCaller, polls: undefined },
+    perCaller: { ...preset.perCaller, polls: undefined, calls: { count: 600, perMs: 60_000 } },
   });
+});
+
+test.for([
+  ["{ streams: 1, sessions: 100000, storedBytes: 1kb }", { streams: 1, sessions: 2_000, storedBytes: 256 }],
+  ["{ streams: 101, sessions: 5100 }", { streams: 100, sessions: 102 }],
+] as const)("of total: %s one caller may have %j", ([total, share]) => {
+  expect(limitsOf(`{ total: ${total} }`).perCaller).toMatchObject(share);
 });
 
 test.for([
@@ -84,8 +76,8 @@ const RATE = 'must be a rate such as "100/s", "600/m" or "5000/h", or "none"';
 
 test.for([
   ["{ perCaller: { calls: 100 } }", "limits.perCaller.calls", `${RATE}, got 100`],
-  ["{ total: { polls: fast } }", "limits.total.polls", `${RATE}, got "fast"`],
-  ["{ perRoute: { tasks: 0 } }", "limits.perRoute.tasks", "must be a whole number from 1 to 10000000, got 0"],
+  ["{ perCaller: { polls: fast } }", "limits.perCaller.polls", `${RATE}, got "fast"`],
+  ["{ total: { tasks: 0 } }", "limits.total.tasks", "must be a whole number from 1 to 10000000, got 0"],
   ["{ total: { bytes: 8191kb } }", "limits.total.bytes", "must be at least twice limits.maxBody (8388608b)"],
   [
     "{ maxBody: 1mb, perCaller: { bytes: 1023kb } }",
@@ -97,6 +89,23 @@ test.for([
 ] as const)("%s → %s: %s", ([limits, path, message]) => {
   expect(() => limitsOf(limits)).toThrow(ConfigError);
   expect(() => limitsOf(limits)).toThrow(expect.objectContaining({ problems: [{ path, message }] }) as Error);
+});
+
+test("a setting of 0.1.0 that is gone is an error that says what there is instead", () => {
+  const file =
+    "{ perRoute: { tasks: 1 }, total: { held: 1, polls: 1/s }, perCaller: { queued: 1, sessions: 1 } }";
+  const gone = (path: string, message: string) => ({ path, message: expect.stringContaining(message) });
+  expect(() => limitsOf(file)).toThrow(
+    expect.objectContaining({
+      problems: [
+        gone("limits.total.held", "is gone: limits.total.tasks"),
+        gone("limits.total.polls", "is gone: limits.perCaller.polls"),
+        gone("limits.perCaller.queued", "is gone: limits.perCaller.tasks"),
+        gone("limits.perCaller.sessions", "a fiftieth of limits.total.sessions"),
+        gone("limits.perRoute", "is gone: limits.total"),
+      ],
+    }) as Error,
+  );
 });
 
 test("a caller's limits have no effect where callers are not told apart", () => {

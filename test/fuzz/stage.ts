@@ -81,20 +81,17 @@ export async function openStage({ seed, percent, isBrief }: StageOptions): Promi
       pollInterval: "100ms",
       maxPollInterval: "100ms",
     };
-    const none = {
-      calls: "none",
-      polls: "none",
-      tasks: 5_000,
-      queued: 5_000,
-      held: 2_000,
-      sessions: 1_000,
-      streams: 2_000,
+    const limits = {
+      maxBody: "1mb",
+      drainTimeout: "1s",
+      total: { streams: 100_000, sessions: 50_000 },
+      perCaller: { calls: "none", polls: "none", tasks: 5_000 },
     };
     const config = {
       listen: { port: 0 },
       store: { url: "memory:" },
       // Everybody is the same caller here, and many.
-      limits: { maxBody: "1mb", drainTimeout: "1s", perCaller: none },
+      limits,
       log: { level: "warn", audit: false },
       servers: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [

@@ -1,7 +1,7 @@
 /** How fast one caller may ask: what comes too fast waits a little, is refused in the end, and slows nobody else. */
 
 import { expect, test } from "vitest";
-import type { ScopeLimits } from "../../src/config/config.ts";
+import type { CallerLimits } from "../../src/config/config.ts";
 import { byName, LegacyWire } from "../support/legacy-wire.ts";
 import { listen } from "../support/listening.ts";
 import type { Answer } from "../support/modern-client.ts";
@@ -13,7 +13,7 @@ const BOB = { headers: { "x-user": "bob" } };
 const CALL = { name: "t", arguments: {} };
 const AN_HOUR_MS = 3_600_000;
 
-function limited(perCaller: ScopeLimits, more: StorySettings = {}): StorySettings {
+function limited(perCaller: CallerLimits, more: StorySettings = {}): StorySettings {
   return { identify: byName, limits: { perCaller }, ...more };
 }
 

@@ -1,21 +1,11 @@
-/** What one caller, one server and all together may have at one time: who has its share is refused, and the others are not. */
+/** What one caller and all together may have at one time: who has its share is refused, and the others are not. */
 
 import { expect, test } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { LIST_HEADERS, messageText, RawConnection, served } from "../edge/served.ts";
 import { byName, LegacyWire } from "../support/legacy-wire.ts";
 import { listen } from "../support/listening.ts";
-import {
-  accept,
-  asksOnce,
-  count,
-  EVERYTHING,
-  form,
-  gate,
-  INPUT,
-  type StorySettings,
-  story,
-} from "../support/story.ts";
+import { accept, asksOnce, count, gate, INPUT, type StorySettings, story } from "../support/story.ts";
 import { talks } from "./paired/talks.ts";
 
 const ALWAYS = { mode: "always" } as const;
@@ -39,7 +29,6 @@ function refusal(limit: string, max: number, status: 429 | 503 = 429) {
 test.for([
   ["always", "perCaller", 429],
   ["auto", "perCaller", 429],
-  ["always", "perRoute", 503],
   ["always", "total", 503],
 ] as const)(
   "%s: a task beyond %s.tasks is refused, and nothing of it is there",
@@ -72,41 +61,37 @@ test("2025-11-25: a task beyond perCaller.tasks is refused, and another's is not
   await ada.begin("t");
 });
 
-test("callers that are not told apart have what the route has", async () => {
+test("callers that are not told apart have what there is for all", async () => {
   const { user } = await story(LONG, {
     policy: ALWAYS,
-    limits: { perCaller: { tasks: 1 }, perRoute: { tasks: 2 } },
+    limits: { perCaller: { tasks: 1 }, total: { tasks: 2 } },
   });
   await user.callTool("t");
   await user.callTool("t");
-  expect(await user.send("tools/call", CALL)).toMatchObject(refusal("limits.perRoute.tasks", 2, 503));
+  expect(await user.send("tools/call", CALL)).toMatchObject(refusal("limits.total.tasks", 2, 503));
 });
 
-test("a call beyond perCaller.queued is refused before it is a task, in both generations", async () => {
+test("of a client without tasks perCaller.tasks calls wait for their turn, and the next is refused", async () => {
   const one = { server: { maxConcurrent: 1 } };
-  const { client, url, server } = await story(LONG, limited({ perCaller: { queued: 1 } }, one));
-  const [ada, bob, older] = [client(ADA), client(BOB), await LegacyWire.connect(url, ADA)];
-  await ada.callTool("running");
+  const { client, server } = await story(LONG, limited({ perCaller: { tasks: 1 } }, one));
+  const [ada, bob] = [client({ ...ADA, capabilities: {} }), client({ ...BOB, capabilities: {} })];
+  const calls = [ada.send("tools/call", CALL)];
   await server.arrival("tools/call");
-  const queued = await ada.callTool("queued");
-  const expected = refusal("limits.perCaller.queued", 1);
-  expect(await ada.send("tools/call", CALL)).toMatchObject(expected);
-  expect(await older.send("tools/call", AS_TASK)).toMatchObject(expected);
-  expect((await older.result("tasks/list")).tasks).toHaveLength(2);
-  await bob.callTool("running");
-  await bob.callTool("queued");
-  await ada.result("tasks/cancel", { taskId: queued.taskId });
-  await ada.callTool("queued");
+  const waiting = [ada.send("tools/call", CALL), ada.send("tools/call", CALL)];
+  expect(await Promise.race(waiting)).toMatchObject(refusal("limits.perCaller.tasks", 1));
+  calls.push(bob.send("tools/call", CALL));
+  await server.arrival("tools/call", 2);
+  void Promise.allSettled([...calls, ...waiting]);
 });
 
-test("a call beyond perCaller.held is given up, and the server is told", async () => {
+test("a held call beyond perCaller.tasks is given up, and the server is told", async () => {
   const { client, server } = await story(
     { "tools/call": asksOnce },
-    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 60_000 } }),
+    limited({ perCaller: { tasks: 1 } }, { policy: { waitForMs: 60_000 } }),
   );
   const [ada, bob] = [client({ ...ADA, capabilities: INPUT }), client({ ...BOB, capabilities: INPUT })];
   const first = await ada.result("tools/call", CALL);
-  expect(await ada.send("tools/call", CALL)).toMatchObject(refusal("limits.perCaller.held", 1));
+  expect(await ada.send("tools/call", CALL)).toMatchObject(refusal("limits.perCaller.tasks", 1));
   await server.arrival("notifications/cancelled");
   const others = await bob.result("tools/call", CALL);
   const answers = { inputResponses: { name: accept({ name: "x" }) } };
@@ -120,32 +105,13 @@ test("a call beyond perCaller.held is given up, and the server is told", async (
   expect(await ada.result("tools/call", CALL)).toMatchObject({ resultType: "input_required" });
 });
 
-test("a held call that has become a task makes room for another one", async () => {
-  const { client } = await story(
-    {
-      "tools/call": async (call) => {
-        await call.sse().ask("elicitation/create", form("Who are you?", "name"));
-      },
-    },
-    // Each question comes within the window, and then the window is waited for.
-    limited({ perCaller: { held: 1 } }, { policy: { waitForMs: 8_000 } }),
-  );
-  const ada = client({ ...ADA, capabilities: EVERYTHING });
-  const { requestState } = await ada.result("tools/call", CALL);
-  const answers = { inputResponses: { name: accept({ name: "x" }) } };
-  expect(await ada.result("tools/call", { ...CALL, requestState, ...answers })).toMatchObject({
-    resultType: "task",
-  });
-  expect(await ada.result("tools/call", CALL)).toMatchObject({ resultType: "input_required" });
-});
-
-test("a stream beyond perCaller.streams is refused, whatever it is for, until another has ended", async () => {
+test("a stream beyond a caller's share is refused, whatever it is for, until another has ended", async () => {
   const { client, url } = await story(LONG, limited({ perCaller: { streams: 1 } }));
   const [ada, bob, older] = [client(ADA), client(BOB), await LegacyWire.connect(url, ADA)];
   const { taskId } = await ada.callTool("t");
   const listening = listen(ada, { taskIds: [taskId] });
   await listening.next();
-  const expected = refusal("limits.perCaller.streams", 1);
+  const expected = refusal("one caller's share of limits.total.streams", 1);
   expect(await ada.send("subscriptions/listen", { notifications: {} })).toMatchObject(expected);
   expect(await older.send("tasks/result", { taskId })).toMatchObject(expected);
   expect(await (await older.listen()).answer).toMatchObject({ status: 429 });
@@ -160,7 +126,7 @@ test("a stream beyond perCaller.streams is refused, whatever it is for, until an
   expect(await ada.send("subscriptions/listen", { notifications: {} })).toMatchObject(expected);
 });
 
-test("a session beyond perCaller.sessions is refused, and its server is not started", async () => {
+test("a session beyond a caller's share is refused, and its server is not started", async () => {
   const { url, pids } = await talks({ identify: byName, limits: { perCaller: { sessions: 1 } } });
   const ada = await LegacyWire.connect(url, ADA);
   const before = await pids();
@@ -169,7 +135,7 @@ test("a session beyond perCaller.sessions is refused, and its server is not star
     const body = { jsonrpc: "2.0", id: 1, method: "initialize", params };
     return ada.post(body, { "mcp-session-id": undefined }).answer;
   };
-  expect(await open()).toMatchObject(refusal("limits.perCaller.sessions", 1));
+  expect(await open()).toMatchObject(refusal("one caller's share of limits.total.sessions", 1));
   expect(await pids()).toEqual(before);
   await LegacyWire.connect(url, BOB);
   await ada.end();
@@ -191,7 +157,9 @@ test("who has stored as much as it may gets no new tasks, and keeps the results 
   const tasks = [await ada.callTool("t"), await ada.callTool("t"), await ada.callTool("t")];
   done.open();
   for (const { taskId } of tasks) expect(await ada.settled(taskId)).toMatchObject({ status: "completed" });
-  expect(await ada.send("tools/call", CALL)).toMatchObject(refusal("limits.perCaller.storedBytes", 1_500));
+  expect(await ada.send("tools/call", CALL)).toMatchObject(
+    refusal("one caller's share of limits.total.storedBytes", 1_500),
+  );
   expect(count(server, "tools/call")).toBe(3);
   await bob.callTool("t");
 });

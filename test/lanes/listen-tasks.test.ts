@@ -29,7 +29,7 @@ async function listening() {
     route: {
       config: { name: "r" },
       engine,
-      quotas: new Quotas({ total: {}, perRoute: {}, perCaller: {} }),
+      quotas: new Quotas({ total: {}, perCaller: {} }),
       upstream: {},
       pace: { turn: () => undefined, told: () => {}, turns: () => undefined },
       drain: { intervalMs: (usual: number) => usual, told: () => {} },

@@ -11,7 +11,7 @@ const ANYBODY = { route: "r", caller: "anonymous", isIdentified: false };
 
 function bytesOf({ total = 8 * MB, perCaller = 4 * MB, stored = 0 } = {}) {
   let now = 0;
-  const limits = { total: { bytes: total }, perRoute: {}, perCaller: { bytes: perCaller } };
+  const limits = { total: { bytes: total }, perCaller: { bytes: perCaller } };
   const bytes = new Bytes({ limits, clock: () => now, stored: () => stored });
   const pass = (ms: number) => {
     now += ms;

@@ -12,7 +12,7 @@ function ledgerWith(limits: ConstructorParameters<typeof Ledger>[0]["limits"]) {
 }
 
 test("who has stored as much as it may is refused until some of it has expired, and others are not", () => {
-  const { ledger, time } = ledgerWith({ total: {}, perRoute: {}, perCaller: { storedBytes: 100 } });
+  const { ledger, time } = ledgerWith({ total: {}, perCaller: { storedBytes: 100 } });
   ledger.note(ADA, 60, 8_000);
   ledger.check(ADA);
   ledger.note(ADA, 60, 20_000);
@@ -20,7 +20,12 @@ test("who has stored as much as it may is refused until some of it has expired, 
     expect.objectContaining({
       httpStatus: 429,
       headers: { "Retry-After": "8" },
-      data: { limit: "limits.perCaller.storedBytes", max: 100, retryable: true, retryAfterMs: 8_000 },
+      data: {
+        limit: "one caller's share of limits.total.storedBytes",
+        max: 100,
+        retryable: true,
+        retryAfterMs: 8_000,
+      },
     }) as RpcError,
   );
   ledger.check(BOB);
@@ -31,11 +36,9 @@ test("who has stored as much as it may is refused until some of it has expired, 
   expect(ledger.bytes).toBe(60);
 });
 
-test.for([
-  ["perRoute", "limits.perRoute.storedBytes"],
-  ["total", "limits.total.storedBytes"],
-] as const)("%s is shared", ([scope, limit]) => {
-  const { ledger } = ledgerWith({ total: {}, perRoute: {}, perCaller: {}, [scope]: { storedBytes: 10 } });
+test("what all may store together is shared", () => {
+  const limit = "limits.total.storedBytes";
+  const { ledger } = ledgerWith({ total: { storedBytes: 10 }, perCaller: {} });
   ledger.note({ ...ADA, isIdentified: false }, 10, 60_000);
   expect(() => ledger.check(BOB)).toThrow(
     expect.objectContaining({ httpStatus: 503, data: expect.objectContaining({ limit }) }) as RpcError,
@@ -50,7 +53,7 @@ test("whatever is stored for how long is counted as long as it is kept, and an e
   });
   return fc.assert(
     fc.property(fc.array(stored, { maxLength: 40 }), fc.nat(12_000_000), (all, later) => {
-      const { ledger, time } = ledgerWith({ total: {}, perRoute: {}, perCaller: {} });
+      const { ledger, time } = ledgerWith({ total: {}, perCaller: {} });
       const ends: { readonly bytes: number; readonly at: number; readonly late: number }[] = [];
       for (const { afterMs, bytes, keptMs } of all) {
         time.now += afterMs;

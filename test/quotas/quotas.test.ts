@@ -1,16 +1,15 @@
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import type { ScopeLimits } from "../../src/config/config.ts";
+import type { CallerLimits, TotalLimits } from "../../src/config/config.ts";
 import type { RpcError } from "../../src/protocol/errors.ts";
 import { Quotas } from "../../src/quotas/quotas.ts";
 
-const ADA = { route: "r", caller: "ada", isIdentified: true };
-const BOB = { route: "r", caller: "bob", isIdentified: true };
-const ELSEWHERE = { route: "s", caller: "ada", isIdentified: true };
-const ANYBODY = { route: "r", caller: "anonymous", isIdentified: false };
-const NO_LIMITS = { total: {}, perRoute: {}, perCaller: {} };
+const ADA = { caller: "ada", isIdentified: true };
+const BOB = { caller: "bob", isIdentified: true };
+const ANYBODY = { caller: "anonymous", isIdentified: false };
+const NO_LIMITS = { total: {}, perCaller: {} };
 
-function quotasWith(limits: { total?: ScopeLimits; perRoute?: ScopeLimits; perCaller?: ScopeLimits }) {
+function quotasWith(limits: { total?: TotalLimits; perCaller?: CallerLimits }) {
   let now = 0;
   const quotas = new Quotas({ ...NO_LIMITS, ...limits }, { clock: () => now, patienceMs: 20 });
   const pass = (ms: number) => {
@@ -31,7 +30,7 @@ function refusalOf(act: () => unknown): RpcError | undefined {
 test("a caller that has its share is refused with the limit's name, and others are not", () => {
   const { quotas } = quotasWith({ perCaller: { tasks: 2 } });
   quotas.take("tasks", ADA);
-  const giveBack = quotas.take("tasks", ELSEWHERE);
+  const giveBack = quotas.take("tasks", ADA);
   const refusal = refusalOf(() => quotas.take("tasks", ADA));
   expect(refusal?.toJSON()).toEqual({
     code: -32603,
@@ -48,22 +47,26 @@ test("a caller that has its share is refused with the limit's name, and others a
 });
 
 test.for([
-  ["perRoute", "held", ADA, BOB, 503, "limits.perRoute.held"],
-  ["perRoute", "sessions", ADA, ANYBODY, 503, "limits.perRoute.sessions"],
-  ["total", "streams", ADA, ELSEWHERE, 503, "limits.total.streams"],
-  ["total", "queued", ANYBODY, ELSEWHERE, 503, "limits.total.queued"],
-] as const)("%s.%s is shared", ([scope, what, first, second, status, limit]) => {
-  const { quotas } = quotasWith({ [scope]: { [what]: 1 } });
+  ["total", "tasks", "held", ADA, BOB, 503, "limits.total.tasks"],
+  ["total", "sessions", "sessions", ADA, ANYBODY, 503, "limits.total.sessions"],
+  ["total", "streams", "streams", ADA, BOB, 503, "limits.total.streams"],
+  ["total", "tasks", "queued", ANYBODY, ADA, 503, "limits.total.tasks"],
+  ["perCaller", "tasks", "held", ADA, ADA, 429, "limits.perCaller.tasks"],
+  ["perCaller", "tasks", "queued", ADA, ADA, 429, "limits.perCaller.tasks"],
+  ["perCaller", "streams", "streams", ADA, ADA, 429, "one caller's share of limits.total.streams"],
+  ["perCaller", "sessions", "sessions", ADA, ADA, 429, "one caller's share of limits.total.sessions"],
+] as const)("%s.%s holds for %s", ([scope, setting, what, first, second, status, limit]) => {
+  const { quotas } = quotasWith({ [scope]: { [setting]: 1 } });
   quotas.take(what, first);
   const refusal = refusalOf(() => quotas.take(what, second));
   expect([refusal?.httpStatus, refusal?.data]).toMatchObject([status, { limit, max: 1 }]);
 });
 
 test("callers that are not told apart have no share of their own", () => {
-  const { quotas } = quotasWith({ perCaller: { tasks: 1 }, perRoute: { tasks: 3 } });
+  const { quotas } = quotasWith({ perCaller: { tasks: 1 }, total: { tasks: 3 } });
   for (let count = 0; count < 3; count += 1) quotas.take("tasks", ANYBODY);
   expect(refusalOf(() => quotas.take("tasks", ANYBODY))?.data).toMatchObject({
-    limit: "limits.perRoute.tasks",
+    limit: "limits.total.tasks",
   });
 });
 
@@ -87,9 +90,8 @@ test("what is there already is counted beyond the limit", () => {
 });
 
 test("whoever takes and gives back what, nobody ever has more than the limit, and nothing less than nothing", () => {
-  const limits = { total: { tasks: 6 }, perRoute: { tasks: 4 }, perCaller: { tasks: 3 } };
+  const limits = { total: { tasks: 6 }, perCaller: { tasks: 3 } };
   const party = fc.record({
-    route: fc.constantFrom("r", "s"),
     caller: fc.constantFrom("ada", "bob", "eve"),
     isIdentified: fc.boolean(),
   });
@@ -109,7 +111,6 @@ test("whoever takes and gives back what, nobody ever has more than the limit, an
         } else {
           const isFull =
             count(() => true) >= 6 ||
-            count(({ route }) => route === party.route) >= 4 ||
             (party.isIdentified &&
               count((other) => other.isIdentified && other.caller === party.caller) >= 3);
           let taken: (() => void) | undefined;
@@ -159,7 +160,7 @@ test("of those who wait there are only so many of one caller, and the others are
 });
 
 test("who has gone does not wait any longer, and is not let through", async () => {
-  const { quotas } = quotasWith({ total: { polls: { count: 100, perMs: 1_000 } } });
+  const { quotas } = quotasWith({ perCaller: { polls: { count: 100, perMs: 1_000 } } });
   for (let count = 0; count < 20; count += 1) expect(quotas.pass("polls", ADA, HERE)).toBeUndefined();
   const leaving = new AbortController();
   const waiting = quotas.pass("polls", ADA, { gone: leaving.signal });
@@ -168,11 +169,8 @@ test("who has gone does not wait any longer, and is not let through", async () =
   expect(quotas.waiting("polls")).toBe(0);
 });
 
-test("a request that one scope holds back takes nothing of the others", async () => {
-  const { quotas, pass } = quotasWith({
-    perCaller: { calls: { count: 1, perMs: 60_000 } },
-    total: { calls: { count: 10, perMs: 300_000 } },
-  });
+test("a request that is refused takes nothing of the rate", async () => {
+  const { quotas, pass } = quotasWith({ perCaller: { calls: { count: 1, perMs: 60_000 } } });
   expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
   const refused = [1, 2, 3].map(() => quotas.pass("calls", ADA, HERE));
   expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();

@@ -15,7 +15,7 @@ const RECIPE = { method: "tools/call", params: { name: "t" }, headers: {} };
 test("a task that is taken over has a place while it runs, and its end is stored, both in its caller's name", async () => {
   const memory = new SharedMemory();
   onTestFinished(() => memory.close());
-  const quotas = new Quotas({ total: {}, perRoute: {}, perCaller: { tasks: 1, storedBytes: 20 } });
+  const quotas = new Quotas({ total: {}, perCaller: { tasks: 1, storedBytes: 20 } });
   const [dead, alive] = [await memory.replica(), await memory.replica()];
   const calls: Call[] = [];
   const revive = () => {
@@ -36,6 +36,6 @@ test("a task that is taken over has a place while it runs, and its end is stored
   call?.cancel("not needed");
   await engine.settled();
   expect(quotas.taken("tasks")).toBe(0);
-  expect(() => quotas.checkStored(owner)).toThrow("limits.perCaller.storedBytes");
+  expect(() => quotas.checkStored(owner)).toThrow("one caller's share of limits.total.storedBytes");
   expect((await engine.get(id, owner)).outcome).toMatchObject({ kind: "cancelled" });
 });

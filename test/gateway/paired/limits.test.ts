@@ -1,4 +1,4 @@
-/** How many sessions a route has, and that nothing is left of those that were. */
+/** How many sessions a gateway has, and that nothing is left of those that were. */
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -17,7 +17,7 @@ import { startSseServer } from "../../support/sse-server.ts";
 async function limitedTo(maxSessions: number) {
   const server = await startSseServer();
   onTestFinished(server.close);
-  const limits = { perRoute: { sessions: maxSessions } };
+  const limits = { total: { sessions: maxSessions } };
   const config = configFor({ upstream: server.url, transport: "sse", limits });
   const core = await openCore(config, createLog("silent"));
   const pairs = new PairedHttp();

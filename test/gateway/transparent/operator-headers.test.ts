@@ -3,6 +3,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { fronted } from "../../edge/fronted.ts";
 import { gatewayFor } from "../../support/gateway.ts";
+import { byName } from "../../support/legacy-wire.ts";
 import { ask, open } from "./clients.ts";
 import { startOrigin } from "./origins.ts";
 
@@ -40,18 +41,24 @@ test("the path that a server of HTTP+SSE wants messages posted to has them, and 
     upstream: new URL("/sse", origin.url),
     transport: "sse",
     headers: KEY,
-    limits: { perRoute: { calls: { count: 1, perMs: 3_600_000 } } },
+    identify: byName,
+    limits: { perCaller: { calls: { count: 1, perMs: 3_600_000 } } },
   });
   const stream = open(
     url,
-    `GET ${url.pathname} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n`,
+    `GET ${url.pathname} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-User: ada\r\nAccept: text/event-stream\r\n\r\n`,
   );
   onTestFinished(() => stream.leave());
   await stream.until("/messages?session=1");
   const path = `${url.pathname}/messages?session=1`;
   const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}';
   const [first, second, unread] = [call, call, `\ufeff${call}`].map((body) =>
-    ask(url, { method: "POST", path, body, headers: { "content-length": String(Buffer.byteLength(body)) } }),
+    ask(url, {
+      method: "POST",
+      path,
+      body,
+      headers: { "x-user": "ada", "content-length": String(Buffer.byteLength(body)) },
+    }),
   );
   expect([(await first)?.status, (await second)?.status, (await unread)?.status]).toEqual([202, 429, 400]);
   const posted = origin.received.filter(({ body }) => body.toString() === call);
