@@ -8,7 +8,6 @@ import { Audit } from "./ops/audit.ts";
 import { inOwnWords } from "./ops/own-words.ts";
 import { within } from "./ops/within.ts";
 import { Quotas } from "./quotas/quotas.ts";
-import { parseStoreUrl } from "./store-url.ts";
 import { openStore } from "./stores/open.ts";
 import type { TaskStore } from "./stores/task-store.ts";
 import { agoOf } from "./stores/time.ts";
@@ -91,8 +90,6 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const stopping = new AbortController();
   const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
-  // Where other gateways may have the store as well, clients find one of those.
-  const isAlone = parseStoreUrl(config.store.url).kind !== "redis";
   const tasks = { engine, held, backchannels, pace, drain };
   const shared = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
   const routes = parts.map((part): Route => ({ ...part, ...shared }));
@@ -108,14 +105,16 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     streams.stop();
     pace.stop();
     engine.adoptNoMore();
-    // Where others have the store, balancers are to see at once that they find nobody here.
-    const refused = isAlone ? undefined : intake.refuse();
+    // Where others have the store, balancers are to see at once that they find nobody here. The only one there is stays open: its clients
+    // have nowhere else to go.
+    const isAlone = store.isAlone().catch(() => false);
+    const refused = isAlone.then((alone) => (alone ? undefined : intake.refuse()));
     // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
     const settled = intake
       .drain()
       .then(() => engine.settled())
       .then(() => drain.allAnswered())
-      .then(() => (isAlone ? drain.allFetched() : undefined));
+      .then(async () => ((await isAlone) ? drain.allFetched() : undefined));
     await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
     // Who waits for a call that has not ended is told to come back when somebody else is there.
     drain.end();

@@ -232,6 +232,10 @@ export class CellStore implements TaskStore {
     return this.#replicas.isAlive(replica);
   }
 
+  isAlone(): Promise<boolean> {
+    return this.#replicas.isAlone();
+  }
+
   async recipe(id: TaskId): Promise<CallRecipe | undefined> {
     const [recipe] = await this.#backend.getMany([recipeKey(id)]);
     return recipe === undefined ? undefined : recipeOf(recipe as CallRecipe);

@@ -51,6 +51,8 @@ export class Replicas {
   /** Enters the list, and stays in it. @throws StoreUnavailable */
   async enter(): Promise<void> {
     await this.#beat();
+    // Who is paused meanwhile is gone for the others by the time it goes on.
+    if (this.#backend.isShared && !this.holdsLease) await this.#beat();
     if (this.#backend.isShared) this.#beatAgain(true);
   }
 
@@ -63,6 +65,17 @@ export class Replicas {
   async isAlive(replica: ReplicaId): Promise<boolean> {
     const seenAt = this.#seenAlive.get(replica) ?? Number.NEGATIVE_INFINITY;
     return performance.now() - seenAt < CERTAIN_MS || this.#looksAlive(replica);
+  }
+
+  /** Whether no other replica was heard within its lease: whoever comes to this one's clients finds nobody else. @throws StoreUnavailable */
+  async isAlone(): Promise<boolean> {
+    if (!this.#backend.isShared) return true;
+    for await (const replica of this.#members(REPLICAS)) {
+      if (replica === this.#me) continue;
+      const [cell] = (await this.#backend.getMany([replicaKey(replica)])) as [ReplicaCell?];
+      if (cell !== undefined && !cell.hasLeft) return false;
+    }
+    return true;
   }
 
   /** Takes a hint that a replica may not be there any more. */
@@ -145,6 +158,8 @@ export class Replicas {
   #beatAgain(wasHeard: boolean): void {
     if (this.#hasLeft) return;
     const everyMs = this.#leaseMs / BEATS_A_LEASE;
+    // Counted from when it was begun: a heartbeat that took long, because the process was paused, is followed by the next one at once.
+    const dueMs = Math.max(everyMs / 10, this.#beatAt + everyMs - performance.now());
     this.#timer = setTimeout(
       () => {
         this.#beating = this.#beat().then(
@@ -153,7 +168,7 @@ export class Replicas {
           () => this.#beatAgain(false),
         );
       },
-      wasHeard ? everyMs : Math.min(everyMs, RETRY_MS),
+      wasHeard ? dueMs : Math.min(everyMs, RETRY_MS),
     ).unref();
   }
 

@@ -263,6 +263,8 @@ export interface TaskStore {
    * to be alive: it cannot know.
    */
   isAlive(replica: ReplicaId): Promise<boolean>;
+  /** Whether no other gateway is known to use the store now. */
+  isAlone(): Promise<boolean>;
   /** What it takes to make the call of a task; `undefined` when nothing was kept. */
   recipe(id: TaskId): Promise<CallRecipe | undefined>;
   /** Notes that the client knows the task by its id, once and for all. */

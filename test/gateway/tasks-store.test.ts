@@ -295,6 +295,7 @@ function replaceable(store: TaskStore): Replaceable {
     answer: (task, key, response) => store.answer(task, key, response),
     answers: (id, keys) => store.answers(id, keys),
     isAlive: (replica) => store.isAlive(replica),
+    isAlone: () => store.isAlone(),
     recipe: (id) => store.recipe(id),
     tell: (task) => store.tell(task),
     isTold: (id) => store.isTold(id),

@@ -21,6 +21,8 @@ describe.skipIf(missing)("a gateway on Redis that is told to stop", () => {
     const redis = await redisForTest();
     const { server, start, release } = await durable({ drainTimeout: "60s" }, redis.url);
     const { gateway, user } = await start();
+    // For the clients to go to.
+    await start();
     const { url } = gateway;
     const { taskId } = await user.callTool("held", { label: "held" });
     await server.arrival("tools/call");
@@ -51,6 +53,7 @@ describe.skipIf(missing)("a gateway on Redis that is told to stop", () => {
     const redis = await redisForTest();
     const { start } = await durable({ drainTimeout: "60s" }, redis.url);
     const { gateway } = await start();
+    await start();
     const connection = await idle(gateway.url);
     expect(await gateway.kill("SIGTERM")).toEqual({ code: 0, signal: null });
     await connection.closed();

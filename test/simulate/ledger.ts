@@ -68,6 +68,8 @@ export class Ledger {
   readonly #options: LedgerOptions;
   readonly #replicas = new Map<string, Replica>();
   readonly #byProgram = new Map<Program, Replica>();
+  /** When programs were last heard before they were known by a name. */
+  readonly #firstBeats = new Map<Program, number>();
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -106,7 +108,10 @@ export class Ledger {
   }
 
   entered(me: string, program: Program): void {
-    const replica = { me, program, beatAt: this.#options.now(), wasUnheard: false };
+    // It may have been paused before it heard that it had been heard.
+    const beatAt = this.#firstBeats.get(program) ?? this.#options.now();
+    const wasUnheard = this.#options.now() - beatAt >= this.#options.leaseMs;
+    const replica = { me, program, beatAt, wasUnheard };
     this.#replicas.set(me, replica);
     this.#byProgram.set(program, replica);
   }
@@ -292,7 +297,7 @@ export class Ledger {
 
   #beat(by: Program, text: string): void {
     const replica = this.#byProgram.get(by);
-    if (replica === undefined) return;
+    if (replica === undefined) return void this.#firstBeats.set(by, this.#options.now());
     const { hasLeft } = JSON.parse(text) as { readonly hasLeft?: boolean };
     if (hasLeft || this.#options.now() - replica.beatAt >= this.#options.leaseMs) replica.wasUnheard = true;
     replica.beatAt = this.#options.now();

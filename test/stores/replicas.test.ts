@@ -113,6 +113,17 @@ test("a replica that has left is dead at once, also to one that is new", async (
   expect(heard).toEqual([{ kind: "left", replica: a.me }]);
 });
 
+test("a replica is alone once nobody else is heard any more, or has left", async () => {
+  const { memory, a, b, accessOfA } = await two();
+  expect([await a.isAlone(), await b.isAlone()]).toEqual([false, false]);
+  await kill(memory, accessOfA, a);
+  expect(await b.isAlone()).toBe(true);
+  const late = (await memory.replica({ leaseMs: LEASE_MS })).store;
+  expect([await late.isAlone(), await b.isAlone()]).toEqual([false, false]);
+  await late.leave();
+  expect(await b.isAlone()).toBe(true);
+});
+
 test("the tasks of a replica that is gone are shown until somebody has looked after them", async () => {
   const { a, b } = await two();
   const [open, ended] = [await a.create(newTask()), await a.create(newTask())];

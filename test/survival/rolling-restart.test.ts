@@ -14,7 +14,7 @@ const LONG_MS = 3_000;
 
 test.skipIf(withoutRedis("the rolling restart"))(
   "three gateways behind a balancer are restarted one by one: clients see nothing but what they may try again, and no task is lost",
-  { timeout: ROUNDS * 60_000 },
+  { timeout: ROUNDS * 240_000 },
   async () => {
     const random = seeded("rolling restart");
     const { witness, replicas, clients } = await stage({
