@@ -16,7 +16,7 @@ export interface TrafficOptions {
 const POLL_EVERY_MS = 100;
 const LISTEN_FOR_MS = 1_000;
 /** A task of this traffic that has not ended by then never will. */
-const STUCK_AFTER_MS = 60_000;
+const STUCK_AFTER_MS = 120_000;
 
 /** Clients that go on until they are stopped: each makes a task, follows it in one way or another, and forgets it. */
 export function startTraffic({ ledger, servers, random, width }: TrafficOptions) {

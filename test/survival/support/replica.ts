@@ -20,6 +20,8 @@ export interface ReplicaSettings {
   readonly nodeFlags?: readonly string[];
 }
 
+const STARTS = 5;
+
 /**
  * One place of a gateway: a port and a configuration file, and the process that is there at the moment. It can be killed, and
  * started again, as often as one likes.
@@ -95,16 +97,18 @@ export class Replica {
     return this.stdio?.stderr ?? this.#saidBefore + (this.#process?.stderr ?? "");
   }
 
-  /** Starts a process where there is none, and waits until it listens. */
+  /**
+   * Starts a process where there is none, and waits until it listens. One that gives up because the store takes too long to answer, on a
+   * machine that is busy, is started again, as a supervisor would do.
+   */
   async start(): Promise<void> {
-    if (this.stdio !== undefined) return this.stdio.start();
-    this.#process = await startGatewayProcess(["--config", this.#config], {
-      atEnd: (end) => {
-        this.#end = end;
-      },
-      nodeFlags: this.#nodeFlags,
-      routes: KINDS.length,
-    });
+    for (let left = STARTS; ; left -= 1) {
+      try {
+        return await this.#start();
+      } catch (error) {
+        if (left <= 1 || !/could not be opened \(no answer/.test(String(error))) throw error;
+      }
+    }
   }
 
   /** Sends a signal and waits for the end. */
@@ -153,6 +157,17 @@ export class Replica {
     await this.stdio?.kill("SIGKILL");
     await this.#end();
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #start(): Promise<void> {
+    if (this.stdio !== undefined) return this.stdio.start();
+    this.#process = await startGatewayProcess(["--config", this.#config], {
+      atEnd: (end) => {
+        this.#end = end;
+      },
+      nodeFlags: this.#nodeFlags,
+      routes: KINDS.length,
+    });
   }
 
   #running(): GatewayProcess {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { JsonObject } from "../../../src/protocol/jsonrpc.ts";
@@ -13,11 +13,16 @@ const META = {
   "io.modelcontextprotocol/clientCapabilities": CAPABILITIES,
 };
 
+const GONE: Exit = { code: null, signal: null };
+
 /** A client that starts its gateway itself, again and again, and speaks with it over its streams. */
 export class StdioClient implements TaskClient {
   readonly #args: readonly string[];
   readonly #waiting = new Map<number, (message: Json) => void>();
-  #child: ChildProcess | undefined;
+  /** The process that answers. */
+  #child: ChildProcessWithoutNullStreams | undefined;
+  /** Ends the last process that was begun. */
+  #end: (signal: NodeJS.Signals) => Promise<Exit> = async () => GONE;
   #lastId = 0;
   stderr = "";
 
@@ -26,7 +31,7 @@ export class StdioClient implements TaskClient {
     this.#args = args;
   }
 
-  /** Settles when it answers. */
+  /** Settles when it answers; whoever asks before that is refused, as at a port where nobody listens yet. */
   async start(): Promise<void> {
     const child = spawn(process.execPath, [...COMMAND, "stdio", ...this.#args], { stdio: "pipe" });
     child.stdin.on("error", () => {});
@@ -38,12 +43,21 @@ export class StdioClient implements TaskClient {
       const message = child.killed ? undefined : JSON.parse(line);
       this.#waiting.get(message?.id)?.(message);
     });
-    this.#child = child;
+    this.#end = async (signal) => {
+      const exited = once(child, "exit");
+      child.kill(signal);
+      const [code, by] = await exited;
+      return { code, signal: by };
+    };
     child.once("exit", () => {
       this.#child = undefined;
+      this.#end = async () => GONE;
       for (const [id, answered] of this.#waiting) answered({ id, lost: true });
     });
-    await this.send("server/discover", {});
+    await this.#ask(child, "server/discover", {}).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.stderr.slice(-1_000)}`);
+    });
+    this.#child = child;
   }
 
   async send(
@@ -52,14 +66,27 @@ export class StdioClient implements TaskClient {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<TaskAnswer> {
     if (this.#child === undefined) throw lost("ECONNREFUSED");
+    return this.#ask(this.#child, method, params, signal);
+  }
+
+  /** Sends a signal and waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<Exit> {
+    return this.#end(signal);
+  }
+
+  async #ask(
+    { stdin }: ChildProcessWithoutNullStreams,
+    method: string,
+    params: JsonObject,
+    signal?: AbortSignal,
+  ): Promise<TaskAnswer> {
     this.#lastId += 1;
     const id = this.#lastId;
     const stop = new Promise<never>((_, reject) =>
       signal?.addEventListener("abort", () => reject(signal.reason), { once: true }),
     );
     const answered = new Promise<Json>((resolve) => this.#waiting.set(id, resolve));
-    const body = { jsonrpc: "2.0", id, method, params: { ...params, _meta: META } };
-    this.#child.stdin?.write(`${JSON.stringify(body)}\n`);
+    stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } })}\n`);
     try {
       const message = await Promise.race([answered, stop]);
       if (message.lost) throw lost("ECONNRESET");
@@ -67,16 +94,6 @@ export class StdioClient implements TaskClient {
     } finally {
       this.#waiting.delete(id);
     }
-  }
-
-  /** Sends a signal and waits for the end. */
-  async kill(signal: NodeJS.Signals): Promise<Exit> {
-    const child = this.#child;
-    if (child === undefined) return { code: null, signal: null };
-    const exited = once(child, "exit");
-    child.kill(signal);
-    const [code, by] = await exited;
-    return { code, signal: by };
   }
 }
 
