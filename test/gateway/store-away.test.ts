@@ -200,15 +200,20 @@ test.skipIf(withoutRedis("a Redis that is emptied"))(
   "a store that is emptied has what runs again, for whoever listens, and whoever asks another gateway",
   async () => {
     const redis = await redisForTest();
-    const server = await startScriptedServer({ "tools/call": () => undefined });
+    const server = await startScriptedServer({
+      "tools/call": (call) => (call.message.params?.name === "quick" ? call.text("done") : undefined),
+    });
     onTestFinished(server.close);
     const settings = { upstream: server.url, store: redis.url, ...ALWAYS };
     const [here, there] = [await gatewayFor(settings), await gatewayFor(settings)];
     const user = here.client();
+    const ended = await user.callTool("quick");
+    await user.settled(ended.taskId);
     const { taskId } = await user.callTool("t");
-    const call = await server.arrival("tools/call");
+    const call = await server.arrival("tools/call", 2);
     await redis.command("FLUSHALL");
     expect(await user.task(taskId)).toMatchObject({ status: "working" });
+    expect((await user.send("tasks/get", { taskId: ended.taskId })).message.error.code).toBe(-32602);
     const elsewhere = async () => (await there.client().send("tasks/get", { taskId })).message.result?.status;
     await expect.poll(elsewhere, { timeout: 60_000 }).toBe("working");
     call.json(textResult("done"));

@@ -17,8 +17,10 @@ function listened() {
   const lines: Json[] = [];
   const log = createLog("info", { write: (line) => void lines.push(JSON.parse(line)) });
   /** Settles when it has been said. Its level: 30 is information, 40 a warning, 50 an error. */
-  const said = async (text: string) =>
-    (await vi.waitUntil(() => lines.find(({ msg }) => msg === text), { timeout: 60_000 })).level;
+  const said = async (text: string | RegExp) => {
+    const isSo = ({ msg }: Json) => (typeof text === "string" ? msg === text : text.test(msg));
+    return (await vi.waitUntil(() => lines.find(isSo), { timeout: 60_000 })).level;
+  };
   return { log, said };
 }
 
@@ -53,7 +55,20 @@ test("whoever goes on with a call says so", async () => {
   });
   onTestFinished(() => engine.close());
   await engine.begin();
-  expect(await said("going on with a task whose gateway has stopped")).toBe(30);
+  expect(await said("took over a task whose gateway has stopped")).toBe(30);
+});
+
+test("whoever finds a task that nobody can go on with says so", async () => {
+  const { log, said } = listened();
+  const memory = new SharedMemory();
+  onTestFinished(() => memory.close());
+  const [dead, { store }] = [await memory.replica(), await memory.replica()];
+  await dead.store.create(newTask(CLAIMANT));
+  await dead.store.leave();
+  const engine = new TaskEngine({ store, log });
+  onTestFinished(() => engine.close());
+  await engine.begin();
+  expect(await said(/^the task failed. The gateway that ran the call stopped/)).toBe(40);
 });
 
 test("whoever loses a task to another gateway says why", async () => {
