@@ -3,7 +3,6 @@ import type { HeaderCallersConfig } from "../../config/config.ts";
 import type { Caller, Route } from "../../lanes/lane.ts";
 import { rpc } from "../../protocol/errors.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
-import { isBarePreflight } from "./preflight.ts";
 import { trustedProxies } from "./trusted-proxies.ts";
 
 /** A name is part of every record of its tasks. */
@@ -20,7 +19,7 @@ export function byHeader({ header, trustedProxies: networks }: HeaderCallersConf
     if (!isTrusted(remoteAddress)) throw rpc.untrustedProxy(remoteAddress);
     const name = nameIn(request, header);
     if (name !== "") return callerOf(`user:${name}`, request, route);
-    if (!isBarePreflight(request) && !asksForDocument(request)) throw rpc.callerUnnamed(header);
+    if (!asksForDocument(request)) throw rpc.callerUnnamed(header);
     return { key: "nobody", headers: {}, refusal: rpc.callerUnnamed(header) };
   };
 }

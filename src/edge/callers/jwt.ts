@@ -8,7 +8,6 @@ import { seldom } from "../../ops/seldom.ts";
 import { type RpcError, rpc } from "../../protocol/errors.ts";
 import { bearerChallenge, type Challenge } from "./challenge.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
-import { isBarePreflight } from "./preflight.ts";
 import { resourceAddress } from "./protected-resource.ts";
 import { subjectKey } from "./subject.ts";
 
@@ -77,8 +76,6 @@ export function byToken({
       const value = bearerChallenge({ ...challenge, resourceMetadata: metadata, scopes });
       return rpc.challenged(status, challenge.description ?? "a token is required", value);
     };
-    if (isBarePreflight(request))
-      return { key: "nobody", headers: {}, withheld: WITHHELD, refusal: refuse(401, {}) };
     const token = tokenOf(request, refuse);
     const digest = createHash("sha256").update(token).digest("base64url");
     const found = known.get(digest);
