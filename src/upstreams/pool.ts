@@ -4,6 +4,8 @@ import type { CallSession, ResumingSession, Session, SessionHolder } from "./ses
 /** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
 export interface SessionUser {
   readonly key: string;
+  /** Who takes turns with others; absent: everybody with the key. */
+  readonly caller?: string;
   /** Waits until the server has room for it; `onLost` is called when the server has forgotten it. @throws UpstreamFailure */
   readonly open: (holder: SessionHolder, wait: BerthWait<Session>, onLost?: () => void) => Promise<Session>;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { stopping, toFailure, UpstreamFailure } from "./failure.ts";
-import { anothersSession } from "./one-session.ts";
+import { anothersSession, takesAnotherLater } from "./one-session.ts";
 import type { Lease, SessionUser } from "./pool.ts";
 import type { Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
@@ -25,10 +25,16 @@ interface Listener {
   readonly onLost: () => void;
 }
 
+/** Those of one caller who wait for the session with the same key. */
+interface Line {
+  readonly calls: WaitingLine<void, void>;
+  readonly others: WaitingLine<void, void>;
+}
+
 /**
  * The only session of a server that cannot have two: some keep one protocol object for all. Everything goes over it, one
  * call at a time; whoever needs it with other credentials or capabilities waits until nobody uses it, and then has it
- * replaced.
+ * replaced. Callers take turns: in a turn one call is made, however many wait, and whatever else waits for the same session.
  */
 export class Solo {
   /** Whether the session is kept whatever happens, because the server would not take another one after its end. */
@@ -42,9 +48,8 @@ export class Solo {
   #hasCall = false;
   /** Whether a call uses the session that began before the session was adopted. */
   #isLent = false;
-  readonly #calls = new WaitingLine<void, void>();
-  /** What has to wait until nobody uses the session for another key. */
-  readonly #others = new WaitingLine<string, void>();
+  /** Those that wait, by caller and key, in the order in which it is their turn. */
+  readonly #turns = new Map<string, Map<string, Line>>();
   readonly #onIdle: () => void;
   #isClosed = false;
 
@@ -65,14 +70,12 @@ export class Solo {
     const opened = Promise.resolve(session);
     this.#present = { key, session: opened, unwanted: new AbortController(), listener: undefined };
     if (free === undefined) return;
-    this.#hasCall = true;
     this.#isLent = true;
-    this.#admit(key);
+    this.#admit(key, true);
     void free.then(() => {
       this.#isLent = false;
       session.attach(this.#present?.listener?.holder);
-      this.#leave();
-      this.#endCall();
+      this.#leave(true);
     });
   }
 
@@ -82,20 +85,13 @@ export class Solo {
    * @throws UpstreamFailure
    */
   async lease(user: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
-    await this.#beginCall(signal);
-    try {
-      await this.#enter(user.key, { signal });
-    } catch (error) {
-      this.#endCall();
-      throw error;
-    }
+    await this.#enter(user, true, { signal });
     const before = this.#present;
     let isReleased = false;
     const leave = () => {
       isReleased = true;
       this.#call = undefined;
-      this.#leave();
-      this.#endCall();
+      this.#leave(true);
     };
     try {
       this.#call = holder;
@@ -134,14 +130,14 @@ export class Solo {
     const listener: Listener = { holder, onLost };
     return {
       use: async (work, patienceMs) => {
-        await this.#enter(user.key, { patienceMs });
+        await this.#enter(user, false, { patienceMs });
         try {
           const session = await this.#opened(user, holder, { patienceMs });
           if (this.#present !== undefined) this.#present.listener = listener;
           if (this.#call === undefined && !this.#isLent) session.attach(holder);
           return await work(session);
         } finally {
-          this.#leave();
+          this.#leave(false);
         }
       },
       giveUp: () => undefined,
@@ -166,54 +162,79 @@ export class Solo {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const { refuse } of this.#calls) refuse(stopping());
-    for (const { refuse } of this.#others) refuse(stopping());
+    for (const lines of this.#turns.values())
+      for (const { calls, others } of lines.values())
+        for (const { refuse } of [...calls, ...others]) refuse(stopping());
     const session = await this.#present?.session.catch(() => undefined);
     await session?.close();
   }
 
-  async #beginCall(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#hasCall) return this.#calls.join(undefined, { signal }, busy);
-    this.#hasCall = true;
-  }
-
-  #endCall(): void {
-    const [next] = this.#calls;
-    // The next one has it before anybody else can see that it is free.
-    this.#hasCall = next !== undefined;
-    next?.admit();
-  }
-
-  /** First come, first served, so that nobody waits for ever. */
-  async #enter(key: string, patience: Patience): Promise<void> {
-    if (this.#others.size === 0 && this.#mayEnter(key)) return this.#admit(key);
+  /** Waits for its turn. Whoever would use the session beside a call does not: that delays nobody. */
+  async #enter({ key, caller = key }: SessionUser, isCall: boolean, patience: Patience): Promise<void> {
+    if (this.#isKept) await this.#refuseOthers(key);
+    if (!isCall && this.#hasCall && this.#key === key) return this.#admit(key, isCall);
+    const lines = this.#turns.get(caller) ?? new Map<string, Line>();
+    const line = lines.get(key) ?? { calls: new WaitingLine(), others: new WaitingLine() };
+    this.#turns.set(caller, lines.set(key, line));
+    const admitted = (isCall ? line.calls : line.others).join(undefined, patience, busy);
+    this.#serve();
     try {
-      await this.#others.join(key, patience, busy);
-    } finally {
+      await admitted;
+    } catch (error) {
       // Somebody who has lost patience may have been in the way of others.
-      this.#admitOthers();
+      this.#serve();
+      throw error;
     }
   }
 
-  #mayEnter(key: string): boolean {
-    return this.#users === 0 || this.#key === key;
+  /** @throws UpstreamFailure at once, to whom no turn would be of use, because the session is another's and is never ended */
+  async #refuseOthers(key: string): Promise<void> {
+    const present = this.#present;
+    if (present === undefined || present.key === key) return;
+    const session = await present.session.catch(() => undefined);
+    if (session?.isUsable) throw anothersSession();
   }
 
-  #admit(key: string): void {
+  #admit(key: string, isCall: boolean): void {
     this.#users += 1;
     this.#key = key;
+    if (isCall) this.#hasCall = true;
   }
 
-  #leave(): void {
+  #leave(isCall: boolean): void {
     this.#users -= 1;
-    this.#admitOthers();
+    if (isCall) this.#hasCall = false;
+    this.#serve();
     if (this.#users === 0) this.#onIdle();
   }
 
-  #admitOthers(): void {
-    for (const { who: key, admit } of this.#others) {
-      if (!this.#mayEnter(key)) return;
-      this.#admit(key);
+  /** Lets those have the session whose turn it is, while it is free for them. */
+  #serve(): void {
+    for (const [caller, lines] of this.#turns) {
+      for (const [key, line] of lines) {
+        if (line.calls.size + line.others.size === 0) {
+          lines.delete(key);
+          continue;
+        }
+        if (this.#users > 0 && (this.#hasCall || key !== this.#key)) return;
+        this.#take(key, line);
+        // Behind all others; these loops come to it again.
+        lines.delete(key);
+        if (line.calls.size > 0) lines.set(key, line);
+        break;
+      }
+      this.#turns.delete(caller);
+      if (lines.size > 0) this.#turns.set(caller, lines);
+    }
+  }
+
+  /** One turn. */
+  #take(key: string, { calls, others }: Line): void {
+    const [call] = calls;
+    if (call !== undefined) this.#admit(key, true);
+    call?.admit();
+    for (const { admit } of others) {
+      this.#admit(key, false);
       admit();
     }
   }
@@ -240,8 +261,8 @@ export class Solo {
   }
 
   /**
-   * The server has to have forgotten the old one before it will take a new one. Some end with their only session, and then
-   * somebody has to start them again.
+   * The server has to have forgotten the old one before it will take a new one, and may notice its end a little later. Some end with their
+   * only session, and then somebody has to start them again.
    */
   async #replace(
     old: Session | undefined,
@@ -254,9 +275,10 @@ export class Solo {
       try {
         return await open();
       } catch (error) {
-        const isAway = isUnreachable(toFailure(error));
+        const failure = toFailure(error);
+        const isNotYet = isUnreachable(failure) || takesAnotherLater(failure);
         const isOver = this.#isClosed || unwanted.aborted || performance.now() >= deadline;
-        if (!isAway || isOver) throw error;
+        if (!isNotYet || isOver) throw error;
       }
     }
   }

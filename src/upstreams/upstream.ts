@@ -10,7 +10,7 @@ import { inTime } from "./in-time.ts";
 import type { MessagePaths } from "./message-paths.ts";
 import type { ModernServer } from "./modern-server.ts";
 import { ModernUpstream } from "./modern-upstream.ts";
-import { OnlyOneSession, saysOneSession, takenByAnother } from "./one-session.ts";
+import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } from "./one-session.ts";
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./pool.ts";
 import { type CallSession, Session, type SessionHolder } from "./session.ts";
 import { Solo } from "./solo.ts";
@@ -335,9 +335,9 @@ export class Upstream {
   }
 
   #userFor(owner: SessionOwner): SessionUser {
-    // All that may use a session that cannot be replaced have to make do with what the first of them declared.
+    // All that may use a session that is not opened anew for each have to make do with what the first of them declared.
     const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {} } : owner);
-    return { key, open: (...how) => this.#open(owner, ...how) };
+    return { key, caller: owner.caller, open: (...how) => this.#open(owner, ...how) };
   }
 
   #sourceFor(owner: SessionOwner) {
@@ -386,7 +386,10 @@ export class Upstream {
     );
   }
 
-  /** The server refuses to have a second session. What it has of ours is kept from here on, and everything goes over that. */
+  /**
+   * The server refuses to have a second session. From here on everything goes over the one that it has of ours, which is kept, where the
+   * server would not take another after its end, or else opened anew for other callers.
+   */
   async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
     const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;
     const present = isConfigured ? undefined : await firstUsable([...this.#opened]);
@@ -394,7 +397,7 @@ export class Upstream {
     const { owner, session } = present;
     if (this.#solo === undefined) {
       this.#hasSaidSo = true;
-      this.#solo = new Solo(this.#onIdle, true);
+      this.#solo = new Solo(this.#onIdle, !takesAnotherLater(refusal));
       this.#solo.adopt(this.#userFor(owner).key, session, this.#lent.get(session));
       this.#pool.forsake(session);
       this.#options.log.warn(

@@ -5,7 +5,8 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type SdkRelease, sdk } from "../peers/peers.ts";
-import { TASKS } from "../support/modern-client.ts";
+import { gatewayFor } from "../support/gateway.ts";
+import { ModernClient, TASKS } from "../support/modern-client.ts";
 import { textOf } from "../support/story.ts";
 import { inFrontOf } from "./in-front-of.ts";
 import { peersMissing } from "./peers-missing.ts";
@@ -81,14 +82,22 @@ async function started(make: (runs: Map<string, number>) => Promise<RequestListe
   return { url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`), runs, restart };
 }
 
+function loggedIn(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    if (request.headers.authorization === undefined) response.writeHead(401).end();
+    else listener(request, response);
+  };
+}
+
+/** The last: whether the server takes another session once the one that it has is over. */
 const KINDS = [
-  ["1.10", "streamable-http", streamable],
-  ["1.22", "streamable-http", streamable],
-  ["1.32", "streamable-http", streamable],
-  ["1.32", "sse", sse],
+  ["1.10", "streamable-http", streamable, false],
+  ["1.22", "streamable-http", streamable, false],
+  ["1.32", "streamable-http", streamable, false],
+  ["1.32", "sse", sse, true],
 ] as const;
 
-describe.each(KINDS)("SDK %s, %s", (release, _, make) => {
+describe.each(KINDS)("SDK %s, %s", (release, _, make, takesTurns) => {
   const missing = peersMissing(`SDK ${release}`, () => sdk(release, "server/mcp"));
 
   async function front() {
@@ -128,6 +137,35 @@ describe.each(KINDS)("SDK %s, %s", (release, _, make) => {
     expect(textOf(await one.client({}).callTool("hello"))).toBe("hello");
     expect(server.runs.get("hello")).toBe(3);
   });
+
+  test.skipIf(missing)(
+    takesTurns
+      ? "callers with other credentials have their turn"
+      : "only the first credentials have the session",
+    async () => {
+      // The gateway's own session, which it opens when it starts, is nobody's.
+      const server = await started(async (runs) => loggedIn(await make(release, runs)));
+      const { url } = await gatewayFor({
+        upstream: server.url,
+        forwardHeaders: ["authorization"],
+        policy: { mode: "never", waitForMs: 60_000 },
+      });
+      const [ada, grace] = ["ada", "grace"].map(
+        (name) => new ModernClient(url, { capabilities: {}, headers: { authorization: `Bearer ${name}` } }),
+      ) as [ModernClient, ModernClient];
+      expect(textOf(await ada.callTool("hello"))).toBe("hello");
+      const calls = [grace, ada, grace, ada].map((user) => user.send("tools/call", { name: "hello" }));
+      const said = (await Promise.all(calls)).map(
+        ({ message }) => message.error?.message ?? textOf(message.result),
+      );
+      const refused = expect.stringMatching(/one session only, and the gateway has it for another caller/);
+      expect(said).toEqual(
+        takesTurns ? ["hello", "hello", "hello", "hello"] : [refused, "hello", refused, "hello"],
+      );
+      expect(server.runs.get("hello")).toBe(takesTurns ? 5 : 3);
+      expect((await ada.result("tools/list")).tools).toHaveLength(2);
+    },
+  );
 
   test.skipIf(missing)("a call that its client gives up does not cost the session", async () => {
     const { server, front: one } = await front();
