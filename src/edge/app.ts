@@ -7,7 +7,7 @@ import {
 } from "node:http";
 import express, { type Express } from "express";
 import type { Route } from "../lanes/lane.ts";
-import { withoutSlash } from "../lanes/redirects.ts";
+import { withoutSlash } from "../upstreams/redirect.ts";
 import type { Documents } from "./callers/protected-resource.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Guard } from "./guards.ts";

@@ -7,11 +7,11 @@ import { type Caller, type HttpExchange, partyOf, type Route } from "../lanes/la
 import { answerLegacy, passMessage } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import type { PairedHttp } from "../lanes/paired-http.ts";
-import { withoutSlash } from "../lanes/redirects.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { type HeldBytes, SMALL_BYTES } from "../quotas/bytes.ts";
+import { withoutSlash } from "../upstreams/redirect.ts";
 import { auditRefusal } from "./audited.ts";
 import type { Identify } from "./callers/identify.ts";
 import { answerPreflight, checkSingle, type Guard, isBarePreflight } from "./guards.ts";

@@ -166,7 +166,7 @@ export class ForwardedExchange {
     if (isEventStream(answer.headers["content-type"])) process.nextTick(this.#flushHead);
   };
 
-  /** Sends the request to where the server, which did not take it, wants it (RFC 9110 §15.4.8, §15.4.9). */
+  /** Sends the request to where the server, which did not take it, wants it. */
   #follow(target: URL): void {
     this.#redirects += 1;
     if (target.origin !== this.#target.origin || this.#redirects > MAX_REDIRECTS) {

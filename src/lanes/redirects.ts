@@ -1,4 +1,5 @@
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
+import { withoutSlash } from "../upstreams/redirect.ts";
 
 /** What a redirect has to be known of for its client. */
 export interface RedirectOptions {
@@ -51,8 +52,4 @@ function ownSearch({ search }: URL, configured: URL): string {
 
 function isBelow(path: string, parent: string): boolean {
   return path === parent || path.startsWith(parent === "/" ? parent : `${parent}/`);
-}
-
-export function withoutSlash(path: string): string {
-  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }

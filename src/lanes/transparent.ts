@@ -26,8 +26,8 @@ export interface Forwarding {
   /** How long the head of the answer may take; nothing limits the time between bytes. Absent: for ever. */
   readonly headTimeoutMs?: number;
   /**
-   * Whether a request that the server did not take, but wants sent to another path of its own (307, 308), is sent there. Elsewhere than
-   * to the same origin it is not: the exchange fails.
+   * Whether a request that the server did not take, but wants sent to another path of its own (`redirectTarget`), is sent there. Elsewhere
+   * than to the same origin it is not: the exchange fails.
    */
   readonly followsRedirects?: boolean;
   /** Gives the `Location` that the client is told in place of the server's, which was asked at `from`. */

@@ -109,8 +109,8 @@ export function upstreamFetch({
 }
 
 /**
- * Sends a request, and sends it once more where the server did not take it but wants it sent to another path of its own (RFC 9110 §15.4.8,
- * §15.4.9). What leads elsewhere is for the caller to see.
+ * Sends a request, and sends it once more where the server did not take it but wants it sent to another path of its own (`redirectTarget`).
+ * What leads elsewhere is for the caller to see.
  */
 async function ask(
   dispatcher: Dispatcher,

@@ -12,7 +12,17 @@ describe("an endpoint that has moved to another path of its server", () => {
   test.for<[status: number, method: string]>([
     [307, "POST"],
     [308, "POST"],
+    [301, "POST"],
+    [302, "POST"],
+    [301, "GET"],
+    [302, "GET"],
     [307, "GET"],
+    [308, "GET"],
+    [301, "HEAD"],
+    [308, "HEAD"],
+    [301, "DELETE"],
+    [302, "DELETE"],
+    [307, "DELETE"],
     [308, "DELETE"],
   ])("is found there: %i for %s", async ([status, method]) => {
     const { url, reached } = await fronted({
@@ -24,12 +34,58 @@ describe("an endpoint that has moved to another path of its server", () => {
     });
     const body = method === "POST" ? PING : undefined;
     const answer = await ask(url, { method, path: "/mcp", ...(body === undefined ? {} : { body }) });
-    expect([answer.status, answer.body.toString()]).toEqual([200, "here"]);
+    expect([answer.status, answer.headers.location]).toEqual([200, undefined]);
+    expect(answer.body.toString()).toBe(method === "HEAD" ? "" : "here");
     expect(reached().map(({ url, method, body }) => [method, url, body.toString()])).toEqual([
       [method, "/base/mcp", body ?? ""],
       [method, "/base/mcp/?moved", body ?? ""],
     ]);
   });
+
+  test.for([301, 302, 307, 308])("is found where there is a slash too many: %i", async (status) => {
+    const { url, reached } = await fronted({
+      routes: { "/tested/mcp": "/base/mcp/" },
+      answer: ({ url }, response) => {
+        if (url === "/base/mcp/") response.writeHead(status, { Location: "../mcp" }).end();
+        else response.end("here");
+      },
+    });
+    for (const method of ["GET", "DELETE"]) {
+      const answer = await ask(url, { method, path: "/mcp" });
+      expect([answer.status, answer.body.toString()]).toEqual([200, "here"]);
+    }
+    expect(reached().map(({ url }) => url)).toEqual(["/base/mcp/", "/base/mcp", "/base/mcp/", "/base/mcp"]);
+  });
+
+  test.for(["GET", "HEAD", "POST", "DELETE"])(
+    "is not looked for, by %s, where a client would be led round and round: with another scheme, or host",
+    async (method) => {
+      for (const location of ["https://HOST/base/mcp", "http://elsewhere.example/base/mcp/"]) {
+        const { url, reached } = await fronted({
+          answer: ({ headers }, response) => {
+            const to = location.replace("HOST", String(headers.host));
+            response.writeHead(301, { Location: to }).end();
+          },
+        });
+        const body = method === "POST" ? PING : undefined;
+        const answer = await ask(url, { method, path: "/mcp", ...(body === undefined ? {} : { body }) });
+        expect([answer.status, answer.headers.location]).toEqual([502, undefined]);
+        expect(reached()).toHaveLength(1);
+      }
+    },
+  );
+
+  test.for(["/base/mcp", "/elsewhere"])(
+    "is not asked a second time by POST after a 302 to %s",
+    async (location) => {
+      const { url, reached } = await fronted({
+        answer: (_request, response) => void response.writeHead(302, { Location: location }).end(),
+      });
+      const answer = await ask(url, { method: "POST", path: "/mcp", body: PING });
+      expect(answer.status).toBe(302);
+      expect(reached()).toHaveLength(1);
+    },
+  );
 
   test("is not looked for for ever", async () => {
     const { url, reached } = await fronted({
