@@ -74,7 +74,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       held = route.quotas.bytes.hold(partyOf({ caller }));
       const isModern = isEndpoint && saysModern(request);
       const mayOpen = isEndpoint && !isModern && mayInitialize(route, request);
-      if (isEndpoint && !mayOpen) caller = await confirmed(caller, route, held);
+      if (isEndpoint && !mayOpen) caller = await confirmed(caller, held);
       // A server that speaks the revision itself is the better judge of it.
       let isServers = isModern && (await route.upstream.modern(caller.headers)) !== undefined;
       if (isModern && !isServers) checkModern(request);
@@ -89,10 +89,10 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
           body = bytes && readBody(bytes, held, depth);
           // What the server makes of a client's credential it tells the client itself, when a session is opened with it.
           const isOpening = isInitialize(body?.json) && !isPaired(route, request, body, pairs);
-          if (!isOpening) caller = await confirmed(caller, route, held);
+          if (!isOpening) caller = await confirmed(caller, held);
         }
         body ??= readBody(await (isEndpoint ? bodyOf(caller, reader) : reader.all()), held, depth);
-      } else if (mayOpen) caller = await confirmed(caller, route, held);
+      } else if (mayOpen) caller = await confirmed(caller, held);
       id = idOf(body?.json);
       reply = new HttpReply(response, { id, accepts, keepAliveMs, ...unsent, party: held.party });
       if (isMessage && body !== undefined) checkReading(request.method, body);
@@ -116,7 +116,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
 }
 
 /** Who the caller is, once the server has been asked about the credential. Never rejects. */
-async function confirmed(caller: Caller, route: Route, held: HeldBytes): Promise<Caller> {
+async function confirmed(caller: Caller, held: HeldBytes): Promise<Caller> {
   if (caller.confirm === undefined) return caller;
   const known = await caller.confirm();
   held.assign(partyOf({ caller: known }));
