@@ -75,7 +75,7 @@ async function largest(path: string, ending: string): Promise<{ file: string; si
   return first;
 }
 
-test("a sound store is said to be so, and stays as it is", { timeout: 120_000 }, async () => {
+test("a sound store is said to be so, and stays as it is", { timeout: 240_000 }, async () => {
   const store = await used();
   const before = (await readdir(store.path)).sort();
   expect(command("check", store.path)).toEqual({
@@ -112,7 +112,7 @@ async function manifest(path: string) {
 
 test.each(Object.entries(DAMAGES))(
   "%s: the start refuses, and repair keeps what can be read and says nothing else of what had ended",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async (_, damage) => {
     const store = await used();
     await damage(store.path);
@@ -136,7 +136,7 @@ test.each(Object.entries(DAMAGES))(
 );
 
 test("a damaged table does not keep the gateway from starting; repair leaves out what it has lost", {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const store = await used();
   const { file, size } = await largest(store.path, ".ldb");
@@ -151,7 +151,7 @@ test("a damaged table does not keep the gateway from starting; repair leaves out
   expect(kept).toBeLessThan(FINISHED);
 });
 
-test("an export is imported somewhere else, to the letter", { timeout: 120_000 }, async () => {
+test("an export is imported somewhere else, to the letter", { timeout: 240_000 }, async () => {
   const store = await used();
   const { code, stdout, stderr } = command("export", store.path);
   expect([code, stderr]).toEqual([0, ""]);

@@ -59,7 +59,7 @@ describe.skipIf(isMissing).each(SERVERS)(
       const { gateway } = await inFrontOf(server, atEnd);
       direct = await runRequirements(server, REVISION);
       through = await runRequirements(new URL(gateway.routes[0]?.url ?? ""), REVISION);
-    }, 120_000);
+    }, 240_000);
     afterAll(async () => {
       for (const cleanUp of cleanUps) await cleanUp();
     });

@@ -1,11 +1,18 @@
 /**
- * Installs the peers of this folder when they are missing or their lock file changed since. Run before the tests;
- * prints one line when it did something and exits with 1 when it could not.
+ * Installs other people's programs where they are missing or their lock file changed since: `tsx test/peers/install.ts` all of them,
+ * `tsx test/peers/install.ts conformance` what the short run of the tests needs. Prints one line for each folder that it did something
+ * about and exits with 1 when it could not.
  */
 
 import { installFolder } from "./npm-ci.ts";
+import { FOLDERS, needsNode24 } from "./peers.ts";
 
-if (!installFolder(import.meta.dirname)) {
-  console.error("Without test/peers the tests with foreign programs cannot run.");
+const { conformance, node24, peers } = FOLDERS;
+const isShort = process.argv[2] === "conformance";
+const folders = isShort ? [conformance, ...(needsNode24() ? [node24] : [])] : [conformance, node24, peers];
+
+for (const folder of folders) {
+  if (installFolder(folder)) continue;
+  console.error(`Without ${folder} the tests with other people's programs cannot run.`);
   process.exitCode = 1;
 }

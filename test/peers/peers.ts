@@ -3,20 +3,36 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
-/** A Node 24 executable. The suite and the inspector need at least 22. */
-export const node24 = (): string => installed("node24/bin/node");
+/** Where the programs are installed, by the name that `install.ts` knows them by. */
+export const FOLDERS = {
+  /** The official conformance suite. */
+  conformance: `${import.meta.dirname}/conformance`,
+  node24: `${import.meta.dirname}/node24`,
+  /** Servers, clients and other gateways. */
+  peers: import.meta.dirname,
+} as const;
 
-/** The script of the official conformance suite; run it with `node24()`. */
-export const conformance = (): string => installed("@modelcontextprotocol/conformance/dist/index.js");
+/** The suite and the inspector need Node 22. */
+export const needsNode24 = (): boolean => Number.parseInt(process.versions.node, 10) < 22;
 
-/** The script of the MCP inspector (`--cli`); run it with `node24()`. */
+/** A Node 24 executable. */
+export const node24 = (): string => present(`${FOLDERS.node24}/node_modules/node24/bin/node`);
+
+/** An executable of a Node that runs the suite and the inspector. */
+export const newerNode = (): string => (needsNode24() ? node24() : process.execPath);
+
+/** The script of the official conformance suite; run it with `newerNode()`. */
+export const conformance = (): string =>
+  present(`${FOLDERS.conformance}/node_modules/@modelcontextprotocol/conformance/dist/index.js`);
+
+/** The script of the MCP inspector (`--cli`); run it with `newerNode()`. */
 export const inspector = (): string =>
   installed("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
 
 /** The script of the npm package mcp-proxy. */
 export const mcpProxy = (): string => installed("mcp-proxy/dist/bin/mcp-proxy.mjs");
 
-/** The script of the inspector of the 1.x generation (`--cli`); run it with `node24()`. */
+/** The script of the inspector of the 1.x generation (`--cli`); run it with `newerNode()`. */
 export const inspector1 = (): string => installed("inspector-1/cli/build/cli.js");
 
 /** The script of mcp-remote, which serves the server at a URL on its standard streams. */
@@ -66,6 +82,6 @@ const root = resolve(import.meta.dirname, "../..");
 const installed = (path: string): string => present(`${import.meta.dirname}/node_modules/${path}`);
 
 function present(path: string): string {
-  if (!existsSync(path)) throw new Error(`${path} is missing; npm test installs it`);
+  if (!existsSync(path)) throw new Error(`${path} is missing; npx tsx test/peers/install.ts installs it`);
   return path;
 }

@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config";
-import { LONG } from "../vitest.config.ts";
+import { SLOW } from "../plan.ts";
 
 export default defineConfig({
   test: {
-    include: ["test/slow/*.test.ts", ...LONG],
+    include: SLOW,
     testTimeout: 420_000,
     pool: "forks",
   },

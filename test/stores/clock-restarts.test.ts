@@ -64,7 +64,7 @@ test.for([
   ["ahead by a day, then behind by 2 h", 24 * HOUR_MS, -2 * HOUR_MS],
 ] as const)(
   "a clock that is %s loses nothing in between, and it is said once",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async ([, firstMs, thenMs]) => {
     const path = await directory();
     const first = await openedBy(path, firstMs);
@@ -95,7 +95,7 @@ test.for([
 );
 
 test("a clock that is set while a process has the store open loses nothing after its restart", {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const path = await directory();
   const first = await openedBy(path, -90 * MINUTE_MS);

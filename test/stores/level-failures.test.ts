@@ -77,7 +77,7 @@ test("a value that is not what was written is not read", async () => {
 
 test.skipIf(withoutSmallDisk("a full disk"))(
   "what was acknowledged outlives a full disk, again and again",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const disk = await smallDisk();
     const url = `level:${disk.path}/data`;
@@ -118,7 +118,7 @@ test.skipIf(withoutSmallDisk("a full disk"))(
 
 test.skipIf(withoutSmallDisk("results while the disk is full"))(
   "results that come while the disk is full are there when it is not, and the gateway is not ready meanwhile",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const disk = await smallDisk();
     const done = gate();

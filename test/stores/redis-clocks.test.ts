@@ -24,7 +24,7 @@ async function storeOff(url: string, hours: number) {
 
 test.skipIf(withoutRedis("clocks that differ")).for([-2, -1.5, 2, 24])(
   "a gateway whose clock is %s hours off ends nobody's task, and the others none of its own",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async (hours) => {
     const redis = await startRedis();
     onTestFinished(() => redis.stop());

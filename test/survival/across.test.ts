@@ -30,7 +30,7 @@ describe.skipIf(withoutRedis("two gateways on one Redis"))(
       });
       witness = begun.witness;
       [here, there] = begun.clients("unkept") as [ModernClient, ModernClient];
-    }, 60_000);
+    }, 240_000);
     afterAll(async () => {
       for (const end of cleanUp) await end();
     });
@@ -113,7 +113,7 @@ describe.skipIf(withoutRedis("two gateways on one Redis"))(
     });
 
     test("nothing twice: a gateway that stood still is told what stands when it wakes up", {
-      timeout: 60_000,
+      timeout: 240_000,
     }, async () => {
       const { replicas, clients } = await stage({ store: "redis", replicas: 2, leaseMs: 1_000, witness });
       const [sleeper] = replicas;

@@ -9,7 +9,7 @@ const SIZE = 262_144;
 const CALLS = 450;
 
 test("a gateway with a small heap and `memory:` refuses new tasks, and outlives results for which it has no room", {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async ({ onTestFinished, onTestFailed }) => {
   const answered = gate();
   const server = await startScriptedServer({

@@ -33,7 +33,7 @@ const cases = OUTAGES.flatMap((outage) => AWAY_MS.map((awayMs) => ({ ...outage, 
 
 test.skipIf(withoutRedis("the outage of Redis")).for(cases)(
   `${CALLS} calls are in flight when Redis goes ($what, $awayMs ms): every result arrives, and nobody is refused anything`,
-  { timeout: 180_000 },
+  { timeout: 240_000 },
   async ({ what, awayMs, begin, end }) => {
     const random = seeded(`outage, Redis ${what} for ${awayMs} ms`);
     const limits = { maxWait: "2m" };

@@ -92,7 +92,7 @@ test("that a call has not been sent is said once the store takes it", async () =
 
 test.skipIf(withoutRedis("a question while Redis is away")).each(["killed", "stopped"])(
   "a question that is asked while Redis is %s is told when it is back",
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (how) => {
     const redis = await redisForTest();
     const asks = gate();

@@ -30,7 +30,7 @@ const WIDTH = 8;
 const ROUNDS = IS_FULL ? 20 : 3;
 
 /** How long a loop may take: for `vitest`. */
-export const patienceMs = (rounds = ROUNDS) => 60_000 + rounds * 20_000;
+export const patienceMs = (rounds = ROUNDS) => 240_000 + rounds * 20_000;
 
 /** Whatever is killed when: no task is lost, no ending changes, no call is repeated that may not be, and everything ends. */
 export async function crashAgainAndAgain(loop: Loop): Promise<void> {
