@@ -85,7 +85,7 @@ test.for<[string, Script, Verdict["era"]]>([
 test("a server that does not answer is given up, and its request let go", async () => {
   const server = await startScriptedServer({ "server/discover": () => {} }, { stateless: true });
   onTestFinished(server.close);
-  expect(await probeOf(server.url, 50)).toMatchObject({ era: "unknown", isLate: true });
+  expect(await probeOf(server.url, 1_000)).toMatchObject({ era: "unknown", isLate: true });
   const { closed, headers } = await server.arrival("server/discover");
   await closed;
   expect(headers).toMatchObject({
