@@ -17,6 +17,8 @@ const UNUSABLE = 2;
 const INTERRUPTED = 130;
 /** How often `inspect` says that it still waits: to somebody who looks on, or in a log. */
 const INSPECTING_MS = { terminal: 2_000, log: 15_000 } as const;
+/** How long a gateway that is stopped while it starts may take to begin its end. */
+const STUCK_MS = 5_000;
 /**
  * What a client in a hurry leaves us. SDKs send SIGKILL a second or two after SIGTERM, and a server that we had not ended by
  * then would be left behind; our own exit ends it.
@@ -118,7 +120,11 @@ async function serve(flags: Flags): Promise<never> {
   const stopped = signalled();
   try {
     const { startGateway, config, log } = await load(await configOfFlags(withTarget(flags), process.env));
-    const gateway = await startGateway(config, { log });
+    const start = startGateway(config, { log, enough: stopped });
+    const isStuck = stopped.then(() => sleep(STUCK_MS));
+    // A store on a file system that does not answer would keep the process from ending.
+    const gateway = await Promise.race([start, isStuck]);
+    if (gateway === undefined) process.exit(INTERRUPTED);
     console.log(readyLines(gateway).join("\n"));
     await stopped;
     await gateway.close();

@@ -51,6 +51,8 @@ export interface RouteLine {
 
 export interface GatewayOptions {
   readonly log?: Logger;
+  /** Settles when nobody waits any more for what the servers are: the gateway is to stop before it was ready. */
+  readonly enough?: Promise<unknown>;
   /** Says who is calling, for programs that know; as `callers` of the configuration says unless it is given. */
   readonly identify?: Identify;
 }
@@ -85,7 +87,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     return {
       url,
       ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
-      routes: await Promise.all(core.routes.map((route) => describe(route, url, config))),
+      routes: await Promise.all(core.routes.map((route) => describe(route, url, config, options.enough))),
       close: () => core.close(intake),
     };
   } catch (error) {
@@ -242,7 +244,12 @@ function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp)
   };
 }
 
-async function describe({ config, upstream }: Route, base: string, { store }: Config): Promise<RouteLine> {
+async function describe(
+  { config, upstream }: Route,
+  base: string,
+  { store }: Config,
+  enough: Promise<unknown> = NEVER,
+): Promise<RouteLine> {
   const line = {
     name: config.name,
     url: `${base}${config.path}`,
@@ -254,8 +261,11 @@ async function describe({ config, upstream }: Route, base: string, { store }: Co
     (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,
   );
   const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
-  return { ...line, description: oneLine(await Promise.race([probe, late])) };
+  const stopped = enough.then(() => "not asked: the gateway stops");
+  return { ...line, description: oneLine(await Promise.race([probe, late, stopped])) };
 }
+
+const NEVER = new Promise<never>(() => {});
 
 /** @throws UpstreamFailure */
 async function eraOf(upstream: Upstream): Promise<string> {

@@ -67,7 +67,9 @@ export class Child {
       await once(child, "spawn");
       return new Child(child, options);
     } catch (error) {
-      throw new Error(startProblem(options, (error as NodeJS.ErrnoException).code), { cause: error });
+      const problem = startProblem(options, (error as NodeJS.ErrnoException).code);
+      options.log.error(`the server could not be started: ${problem}`);
+      throw new Error(problem, { cause: error });
     }
   }
 

@@ -108,6 +108,17 @@ servers:
   expect(code).toBe(0);
 });
 
+test("a signal while a server is asked what it is stops the gateway at once, with 0", async () => {
+  const silent = await silentServer();
+  const gateway = launch(["--upstream", silent.url, "--port", "0", "--store", "memory:"]);
+  await silent.asked;
+  gateway.signal("SIGTERM");
+
+  const { code, stdout } = await gateway.finished;
+  expect(code).toBe(0);
+  expect(stdout).toContain("not asked: the gateway stops");
+});
+
 test("a second signal ends the process at once", async () => {
   const silent = await silentServer();
   const gateway = launch(["--upstream", silent.url, "--port", "0", "--store", "memory:"]);

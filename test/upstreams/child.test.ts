@@ -48,7 +48,11 @@ describe("a process that does not start is told of in plain words", () => {
       /^arguments and environment are too long for /,
     ],
   ])("%s", async (_, options, message) => {
-    await expect(Child.start({ ...silent, ...options })).rejects.toThrow(message);
+    const { log, lines } = listeningLog();
+    await expect(Child.start({ ...silent, ...options, log })).rejects.toThrow(message);
+    expect(lines.map(({ level, msg }) => ({ level, msg }))).toEqual([
+      { level: 50, msg: expect.stringContaining("the server could not be started: ") },
+    ]);
   });
 });
 
