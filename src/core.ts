@@ -169,7 +169,10 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
     err = error;
   });
   if (!hasLeft)
-    log.warn({ err }, "the store was not told that the gateway stops: what it left waits for its lease");
+    log.warn(
+      { err },
+      "could not tell the store that this gateway stops; others take over its tasks when store.lease expires",
+    );
 }
 
 function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer) {

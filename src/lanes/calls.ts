@@ -229,7 +229,7 @@ async function attend(
             seldom(route.log).say(
               "warn",
               { err: error },
-              "no task could be created; the client waits for the result, or until one can be",
+              "could not create a task; the client waits for the result, or for the task once the store takes one",
             );
             windowMs = STORE_RETRY_MS;
           }

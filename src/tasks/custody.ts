@@ -103,7 +103,7 @@ export class Custody {
       if (store.isLasting && (await live.leave())) return;
       if (live.call.end === undefined) await live.lose(STOPPED);
     } catch (err) {
-      log.error({ err, task: taskName(id) }, "the end of a task was not written down");
+      log.error({ err, task: taskName(id) }, "could not write the end of a task");
     } finally {
       // A call that was left has ended already.
       live.call.cancel("the gateway is stopping");

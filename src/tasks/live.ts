@@ -80,7 +80,7 @@ export class LiveTask {
       const end = (how: CallEnd) =>
         this.#end(how)
           .catch((err) =>
-            options.log.error({ err, task: taskName(record.id) }, "an outcome could not be written"),
+            options.log.error({ err, task: taskName(record.id) }, "could not write a task's outcome"),
           )
           .finally(resolve);
       if (call.end !== undefined) return void end(call.end);
@@ -165,7 +165,7 @@ export class LiveTask {
     const { call, store } = this.#options;
     this.#isClaimed = true;
     // One try at a time is in turn: neither the end of the call nor that of the process waits for the store to come back.
-    await this.#untilWritten("a call cannot be sent before the store says so; trying again", () =>
+    await this.#untilWritten("could not claim a call before sending it; trying again", () =>
       this.#inTurn(async () => {
         if (call.end !== undefined) return;
         const mine = await store.adopt(this.#record);
@@ -186,7 +186,7 @@ export class LiveTask {
     } catch (err) {
       log.warn(
         { err, task: taskName(this.#record.id) },
-        "where a call can be gone on with is known as it was before",
+        "could not save a checkpoint; another gateway would resume from the one before",
       );
     }
     if (this.call.end !== undefined) return this.call.end.kind === "left";
@@ -275,7 +275,7 @@ export class LiveTask {
     } else if (task.owner !== store.me) {
       log.warn(
         { task: taskName(task.id) },
-        "another gateway took a task over: this one was not heard of for too long",
+        "another gateway took over a task of this one, which was silent for longer than store.lease",
       );
       call.leave();
     } else {
@@ -355,7 +355,7 @@ export class LiveTask {
       }
     };
     // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
-    await this.#untilWritten("an outcome was not written; trying again", write)
+    await this.#untilWritten("could not write a task's outcome; trying again", write)
       // The store may be back just as the gateway stops.
       .catch((error) => (error instanceof StoreUnavailable ? write() : Promise.reject(error)))
       .finally(() => giveBack?.());

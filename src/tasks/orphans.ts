@@ -101,7 +101,11 @@ export class Orphans {
       .orphans((id, owner) => this.#visit(id, owner))
       .catch((err) => {
         // The next one finds the rest.
-        if (!this.#isResting) this.#options.log.debug({ err }, "orphaned tasks could not be looked for");
+        if (!this.#isResting)
+          this.#options.log.debug(
+            { err },
+            "could not look for unfinished tasks of other gateways; the next sweep tries again",
+          );
       })
       .finally(() => {
         this.#sayWhatWasDone();
@@ -153,7 +157,7 @@ export class Orphans {
       seldom(this.#options.log).say(
         "warn",
         { err, task: taskName(id) },
-        "an orphaned task could not be looked after",
+        "could not take over an unfinished task; the next sweep tries again",
       );
       return false;
     }
@@ -203,7 +207,9 @@ export class Orphans {
     // What was answered meanwhile.
     await live
       .look()
-      .catch((err) => log.warn({ err, task: taskName(id) }, "answers could not be looked for"));
+      .catch((err) =>
+        log.warn({ err, task: taskName(id) }, "could not read the answers to a task's questions"),
+      );
     return { task: record };
   }
 

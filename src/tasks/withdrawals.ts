@@ -67,7 +67,7 @@ export class Withdrawals {
         seldom(this.#options.log).say(
           "warn",
           { err, task: taskName(id) },
-          "a refused task could not be ended",
+          "could not end a refused task in the store",
         );
       }
       this.#ids.delete(id);

@@ -120,7 +120,7 @@ export class Child {
     this.#process.stdin.end();
     await within(this.#goodbyeMs, this.#left);
     const isGone = await this.#group.end(this.#killGraceMs);
-    if (!isGone) this.#log.warn({ pid: this.pid }, "processes of the server could not be ended");
+    if (!isGone) this.#log.warn({ pid: this.pid }, "could not end all processes of the server");
     else await this.exited;
     for (const stream of this.#process.stdio) stream?.destroy();
   }

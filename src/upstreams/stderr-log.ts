@@ -76,7 +76,7 @@ export class StderrLog {
 
   #admitGap(): void {
     if (this.#leftOut === 0) return;
-    this.#log.debug({ lines: this.#leftOut }, "the server says too much: lines left out");
+    this.#log.debug({ lines: this.#leftOut }, "left out lines of the server's standard error");
     this.#leftOut = 0;
   }
 }

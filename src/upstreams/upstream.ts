@@ -402,7 +402,7 @@ export class Upstream {
       this.#pool.forsake(session);
       this.#options.log.warn(
         { said: refusal.message },
-        "the server can have one session only: it is served like sessions: single from now on, in the session that it has",
+        "the server allows one session only; the gateway uses the one it has for everything, as with sessions: single",
       );
     }
     return new OnlyOneSession(refusal.message, refusal.facts);
@@ -410,7 +410,10 @@ export class Upstream {
 
   /** Hears of what the server sent that is no message, or did not take. */
   readonly #onGarbage = (error: Error): void =>
-    this.#options.log.debug({ err: error }, "the server sent what is no message, or took none");
+    this.#options.log.debug(
+      { err: error },
+      "the server sent something that is no MCP message, or refused one",
+    );
 
   #share(description: ServerDescription): ServerDescription {
     if (!isDeepStrictEqual(description, this.#description)) this.#description = description;

@@ -83,7 +83,7 @@ test("without a record a client that was to get a handle waits for the result", 
   expect(textOf(await pending)).toBe("done");
   expect(count(server, "tools/call")).toBe(1);
   expect(said.join("")).toContain(
-    "no task could be created; the client waits for the result, or until one can be",
+    "could not create a task; the client waits for the result, or for the task once the store takes one",
   );
 });
 

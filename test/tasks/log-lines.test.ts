@@ -77,7 +77,9 @@ test("whoever loses a task to another gateway says why", async () => {
   const { task } = (await elsewhere.read(id)) as { task: TaskRecord };
   await elsewhere.adopt(task);
   memory.publish({ kind: "missed" });
-  expect(await said("another gateway took a task over: this one was not heard of for too long")).toBe(40);
+  expect(
+    await said("another gateway took over a task of this one, which was silent for longer than store.lease"),
+  ).toBe(40);
   expect(call.end).toEqual({ kind: "left" });
 });
 
@@ -115,7 +117,7 @@ test("a call whose turn comes waits for the store", async () => {
   await seen(id, ({ isUnsent }) => isUnsent);
   access.isFull = true;
   leave();
-  expect(await said("a call cannot be sent before the store says so; trying again")).toBe(50);
+  expect(await said("could not claim a call before sending it; trying again")).toBe(50);
   expect(await seen(id, ({ statusMessage }) => statusMessage === "queued")).toBeDefined();
   expect(server.received.filter(({ method }) => method === "tools/call")).toEqual([]);
 });
@@ -126,7 +128,7 @@ test("a result that the store does not take is kept", async () => {
   await server.arrival("tools/call");
   access.isFull = true;
   answer.open();
-  expect(await said("an outcome was not written; trying again")).toBe(50);
+  expect(await said("could not write a task's outcome; trying again")).toBe(50);
   access.isFull = false;
   expect(await outcome(id)).toMatchObject({ kind: "completed" });
 });
@@ -137,7 +139,7 @@ test("a result for which there is no room is a failure that says so", async () =
   await server.arrival("tools/call");
   access.isFull = true;
   answer.open();
-  await said("an outcome was not written; trying again");
+  await said("could not write a task's outcome; trying again");
   access.isFull = false;
   expect(await outcome(id)).toMatchObject({
     kind: "lost",
@@ -151,9 +153,9 @@ test("a gateway that stops while the store is away says what was not written", a
   await server.arrival("tools/call");
   access.isFull = true;
   answer.open();
-  await said("an outcome was not written; trying again");
+  await said("could not write a task's outcome; trying again");
   const tries = access.refused;
   await engine.close();
-  expect(await said("an outcome could not be written")).toBe(50);
+  expect(await said("could not write a task's outcome")).toBe(50);
   expect(access.refused).toBeGreaterThan(tries);
 });
