@@ -16,7 +16,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 export const callersSection = section({
   identify: setting(
     choice(["auto", "anonymous", "authorization", "header", "jwt"]),
-    "How callers are told apart. `authorization`: by the credential that the server takes, or the subject of a token that the gateway has verified as well; `header`: by a name that a trusted proxy sets; `jwt`: by a token that the gateway verifies; `anonymous`: not at all, whoever knows a task id has the task. `auto`: `authorization` for requests with a credential, and `anonymous` for others.",
+    "How the gateway tells callers apart. `authorization`: by the credential that the server accepts, or by the subject of a token that the gateway has verified as well. `header`: by a name that a trusted proxy sets. `jwt`: by a token that the gateway verifies. `anonymous`: not at all; whoever knows a task's id has the task. `auto`: `authorization` for requests with a credential, `anonymous` for others.",
     callerDefaults.identify,
   ),
   header: setting(
@@ -28,21 +28,21 @@ export const callersSection = section({
   ),
   trustedProxies: setting(
     list(text("an address or a network such as 10.0.0.0/8", isNetwork).meta({ values: "network" })),
-    "Addresses and networks of proxies. `Forwarded`, `X-Forwarded-*` and `X-Real-IP` reach the server from there alone, and are dropped when they come from elsewhere. With `identify: header` it is there that the header is believed, and requests from elsewhere are refused.",
+    "Addresses and networks of proxies. The gateway passes `Forwarded`, `X-Forwarded-*` and `X-Real-IP` on from these only, and drops them from elsewhere. With `identify: header` it believes the header from these only, and refuses requests from elsewhere.",
     callerDefaults.trustedProxies,
   ),
   jwt: section({
     issuer: setting(
       text("the issuer exactly as tokens name it"),
-      "Who issues the tokens that the gateway verifies, exactly as their `iss` says. With `identify: jwt` all; with `auto` and `authorization` those of this issuer name their subject, whatever the server says of its issuers.",
+      "Issuer of the tokens that the gateway verifies, exactly as in their `iss`. With `identify: jwt` every token must be from it. With `auto` and `authorization` the gateway believes the subject of this issuer's tokens, whatever the server's metadata say.",
     ),
     audience: setting(
       list(text("an audience")),
-      "For whom tokens have to be issued (`aud`): one of these. The addresses of the gateway, as a rule.",
+      "Audiences: a token's `aud` must be one of these, as a rule the gateway's addresses.",
     ),
     jwks: setting(
       httpUrl(),
-      "Where the issuer's keys are; unless given, its metadata say so (RFC 8414, OpenID Connect Discovery).",
+      "URL of the issuer's keys. Unless given, the issuer's metadata name it (RFC 8414, OpenID Connect Discovery).",
     ),
     scopes: setting(
       list(text("a scope without spaces", (given) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(given))),
@@ -51,7 +51,7 @@ export const callersSection = section({
     ),
     clockTolerance: setting(
       duration({ min: "0ms", max: "10m" }),
-      "By how much the issuer's clock may differ.",
+      "By how much the issuer's clock may differ from the gateway's.",
       callerDefaults.jwt.clockTolerance,
     ),
   }).exactOptional(),

@@ -30,7 +30,9 @@ export const serveFlags = {
   path: option("path of the MCP endpoint [default: /mcp]"),
   store: option(`memory:, level:PATH, redis://HOST or rediss://HOST [default: ${defaults.store.url}]`),
   mode: option(`never, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`),
-  "wait-for": option(`how long auto waits before it lets go [default: ${defaults.tasks.waitFor}]`),
+  "wait-for": option(
+    `how long an auto call may run before the client gets a task [default: ${defaults.tasks.waitFor}]`,
+  ),
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
   "admin-port": option("port for health; off unless given"),
   log: option(`pretty or json: how log lines look [default: pretty on a terminal]`),

@@ -27,92 +27,92 @@ const memory = size({ max: "1024gb" });
 const count = integer(1, 10_000_000);
 
 export const limitsSection = section({
-  maxBody: setting(size(), "Largest request body that is read.", limitDefaults.maxBody),
+  maxBody: setting(size(), "Largest request body; a larger one gets 413.", limitDefaults.maxBody),
   maxDepth: setting(
     integer(8, 10_000),
-    "How deep objects and arrays may be nested in what a client or a server sends.",
+    "How deep clients and servers may nest objects and arrays.",
     limitDefaults.maxDepth,
   ),
   maxHeaders: setting(
     size({ max: "1mb" }),
-    "How long the headers of a request may be, all together; longer ones are answered with 431.",
+    "Size of all headers of a request together; larger ones get 431.",
     limitDefaults.maxHeaders,
   ),
   maxConnections: setting(
     integer(1, 1_000_000),
-    "How many connections clients may have open; further ones are closed at once.",
+    "How many connections clients may have open. The gateway closes further ones at once.",
     limitDefaults.maxConnections,
   ),
   maxUnwritten: setting(
     size({ max: "64gb" }),
-    "How much of finished results is kept in memory while the store is away; what is beyond that is lost, and its task says so.",
+    "How much memory finished results may take while the store is away. Beyond it a task fails and says so.",
     limitDefaults.maxUnwritten,
   ),
   keepAlive: setting(
     duration(),
-    "How often a quiet stream gets a comment to keep it open.",
+    "How often the gateway sends a comment on a quiet stream, so that no proxy closes it.",
     limitDefaults.keepAlive,
   ),
   drainTimeout: setting(
     duration({ min: "0ms" }),
-    "How long a stopping gateway lets open requests finish.",
+    "How long open requests and running calls may take to end after the gateway was told to stop.",
     limitDefaults.drainTimeout,
   ),
   maxWait: setting(
     duration({ min: "0ms", max: "10m" }),
-    "How long a request about a task may be kept waiting for its answer instead of being refused: while the store is away, while it comes too fast, and while the gateway stops. Clients give up after a minute, and some proxies after 50 seconds.",
+    "How long a request about a task waits instead of being refused: while the store is away, when it comes too fast, and while the gateway stops. Clients give up after a minute, some proxies after 50 seconds.",
     limitDefaults.maxWait,
   ),
   restartGap: setting(
     duration({ min: "0ms", max: "10m" }),
-    "How long nobody may be there between the stop of the gateway and its next start: the last answers before it stops tell clients that follow a task to come back after that, and a little more.",
+    "How long a restart takes. Before the gateway stops, it tells polling clients to come back after this time and a little more.",
     limitDefaults.restartGap,
   ),
   total: section({
     tasks: setting(
       count,
-      "How many tasks of all callers together may be under way. As many calls may wait for their turn, and as many for answers of their clients.",
+      "How many tasks of all callers together may be unfinished. As many calls may wait for their turn, and as many for their clients' answers.",
       limitDefaults.total.tasks,
     ),
     streams: setting(
       count,
-      "How many streams may be open on which a client listens, or waits for a task. One caller may have a fiftieth of them, and at least 100.",
+      "How many streams may be open on which clients listen or wait for tasks. One caller may have a fiftieth of them, and at least 100.",
       limitDefaults.total.streams,
     ),
     sessions: setting(
       count,
-      "How many sessions may be open that the gateway keeps for a client: those of servers over stdio and HTTP+SSE. One caller may have a fiftieth of them, and at least 100.",
+      "How many paired sessions (in front of servers over stdio and HTTP+SSE) may be open. One caller may have a fiftieth of them, and at least 100.",
       limitDefaults.total.sessions,
     ),
     storedBytes: setting(
       memory,
-      "How much this process may have stored of arguments and results that have not expired. Beyond it there are no new tasks. One caller may have a quarter of it.",
+      "How much this process may have in the store of arguments and results that have not expired. Beyond it there are no new tasks. One caller may have a quarter of it.",
       limitDefaults.total.storedBytes,
     ),
     bytes: setting(
       memory,
-      "How much memory this process may hold of requests and answers: of bodies that arrive, calls that wait or run, and answers that are not taken. A quarter of V8's heap limit unless given; at least twice `maxBody`.",
+      "How much memory requests and answers may take: arriving bodies, waiting and running calls, unread answers. By default a quarter of V8's heap limit; at least twice `maxBody`.",
     ),
   }).exactOptional(),
   perCaller: section({
     tasks: setting(
       count,
-      "How many tasks of one caller may be under way. As many calls may wait for their turn, and as many for answers. What is `perCaller` holds where callers are told apart.",
+      "How many tasks of one caller may be unfinished. As many calls may wait for their turn, and as many for answers. `perCaller` applies where callers are told apart.",
       limitDefaults.perCaller.tasks,
     ),
     calls: setting(
       rate(),
-      "How often `tools/call` of one caller may come: so many in the time, a fifth of them at once. One that comes too soon waits, a second at most, and is refused then.",
+      "How often one caller may send `tools/call`: so many in the time, a fifth of them at once. One that comes too soon waits, a second at most; then it is refused.",
       limitDefaults.perCaller.calls,
     ),
     polls: setting(
       rate(),
-      "The same for `tasks/*` of one caller, but those that come too soon wait for up to `limits.maxWait` and are not refused then. The more tasks there are, the longer the interval at which clients are told to poll.",
+      "The same for `tasks/*`, but those that come too soon wait up to `limits.maxWait` and are then answered. The more tasks a caller has, the longer the poll interval that it is told.",
       limitDefaults.perCaller.polls,
     ),
     bytes: setting(
       memory,
-      "The part of `limits.total.bytes` that one caller may have. A quarter of it unless given; at least `maxBody`.",
+      "How much of `limits.total.bytes` one caller may have. By default a quarter; at least `maxBody`.",
     ),
   }).exactOptional(),
 });

@@ -35,7 +35,7 @@ export const defaults = {
 const listen = section({
   host: setting(
     text("a host name or an address"),
-    "Address to listen on; anything but loopback is reachable by others.",
+    "Address to listen on. Others can reach anything but loopback.",
     defaults.listen.host,
   ),
   port: setting(integer(0, 65_535), "Port to listen on; 0 lets the system choose.", defaults.listen.port),
@@ -50,34 +50,34 @@ const listen = section({
   ),
   publicUrl: setting(
     origin(),
-    "Where clients find the gateway, such as `https://tools.example`, if that is not where it listens: documents about it say so.",
+    "Where clients find the gateway, such as `https://tools.example`, if that is not where it listens. The gateway's OAuth documents name it.",
   ),
 });
 
 const admin = section({
   host: setting(text("a host name or an address"), "Address of the admin listener.", defaults.admin.host),
-  port: integer(0, 65_535).describe("Port for health and metrics; without `admin` nothing listens."),
+  port: integer(0, 65_535).describe("Port for health checks. Without `admin` there is no admin listener."),
 });
 
 const log = section({
   level: setting(
     choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
-    "Least severe log lines to write; they go to standard error.",
+    "Least severe log lines that the gateway writes to standard error.",
     defaults.log.level,
   ),
   format: setting(
     choice(["auto", "pretty", "json"]),
-    "How log lines look: `pretty` for people, `json` for programs; `auto` is `pretty` on a terminal and `json` elsewhere.",
+    "Form of log lines: `pretty` for people, `json` for programs; `auto` is `pretty` on a terminal and `json` elsewhere.",
     defaults.log.format,
   ),
   audit: setting(
     flag(),
-    "Whether a line is written for every task that is created, read, answered, cancelled or ends, and for every request that is refused, with caller, route, tool and task.",
+    "Whether to write a line for every task that is created, read, answered, cancelled or ends, and for every refused request, with caller, route, tool and task.",
     defaults.log.audit,
   ),
   callers: setting(
     choice(["clear", "hashed"]),
-    "Whether log lines name callers as they are, or by a hash that is the same for the same caller.",
+    "Whether log lines name callers as they are, or by a hash that stays the same for a caller.",
     defaults.log.callers,
   ),
 });
@@ -85,52 +85,52 @@ const log = section({
 const policy = {
   mode: setting(
     choice(["never", "auto", "always", "required"]),
-    "`never` a task; `auto`: answer directly when it is quick; `always` a task for clients that know tasks; `required`: refuse those that do not.",
+    "`never`: no tasks. `auto`: a direct answer when the call is quick, else a task. `always`: a task at once for clients that know tasks. `required`: as `auto`, and clients that do not know tasks are refused.",
     defaults.tasks.mode,
   ),
   waitFor: setting(
     duration({ min: "0ms" }),
-    "How long `auto` waits before it lets go.",
+    "How long an `auto` call may run before the client gets a task.",
     defaults.tasks.waitFor,
   ),
   ttl: setting(
     duration({ max: "365d" }),
-    "How long a finished task stays, counted from its end; the advertised `ttlMs` grows accordingly.",
+    "How long a finished task stays, counted from its end. The `ttlMs` that clients see grows accordingly.",
     defaults.tasks.ttl,
   ),
   pollInterval: setting(
     duration(),
-    "What clients are told to wait between polls, at first.",
+    "How long clients are told to wait between polls, at first.",
     defaults.tasks.pollInterval,
   ),
   maxPollInterval: setting(
     duration(),
-    "What that wait grows to with the age of the task; an inherited one gives way to `pollInterval`.",
+    "What `pollInterval` grows to with the age of the task. An inherited value that is smaller than a rule's `pollInterval` gives way to it.",
     defaults.tasks.maxPollInterval,
   ),
   maxRuntime: setting(
     duration(),
-    "Then the call is cancelled at the server and the task fails, saying so.",
+    "How long a call may run. Then the gateway cancels it at the server, and the task fails and says so.",
     defaults.tasks.maxRuntime,
   ),
   onLoss: setting(
     choice(["fail", "retry"]),
-    "What becomes of a task whose gateway stopped while the call ran, and cannot be picked up: `fail`, saying so, or `retry`, which sends the call again if the server says of the tool that this does no harm (`readOnlyHint`, `idempotentHint`).",
+    "What becomes of a task whose gateway stopped during a call that cannot be picked up. `fail`: the task fails and says so. `retry`: another gateway sends the call again if the server says that this does no harm (`readOnlyHint`, `idempotentHint` of the tool).",
     defaults.tasks.onLoss,
   ),
   unsafe: setting(
     flag(),
-    "With `onLoss: retry`: send the call again whatever the server says of the tool. It may then have run twice.",
+    "With `onLoss: retry`: send the call again whatever the server says of the tool. It may then run twice.",
     defaults.tasks.unsafe,
   ),
   maxResultBytes: setting(
     size(),
-    "A larger result makes the task fail with a message that names both sizes.",
+    "Largest result. A larger one makes the task fail with a message that names both sizes.",
     defaults.tasks.maxResultBytes,
   ),
   immediateResponse: setting(
     text("a text for the model"),
-    "What clients of 2025-11-25 may tell the model at once when a call has become a task, in place of a text of their own.",
+    "Text that clients of 2025-11-25 may show to the model when a call has become a task, in place of their own.",
   ),
 };
 
@@ -138,12 +138,12 @@ const taskSettings = section({
   ...policy,
   maxConcurrent: setting(
     integer(1, 100_000),
-    "Calls of one caller that run at the server at one time.",
+    "How many calls of one caller may run at the server at the same time.",
     defaults.tasks.maxConcurrent,
   ),
   maxQueued: setting(
     integer(0, 1_000_000),
-    "Tasks of one caller that may wait for their turn; beyond that a call is refused.",
+    "How many tasks of one caller may wait for their turn. Calls beyond it are refused.",
     defaults.tasks.maxQueued,
   ),
 });
@@ -167,13 +167,13 @@ const rule = section({
 const server = section({
   path: setting(
     mountPath(),
-    "Where the server is found: `/<name>/mcp` unless given. A single server also answers at `/mcp`.",
+    "Path at which clients find the server, `/<name>/mcp` unless given. A single server also answers at `/mcp`.",
   ),
   upstream: upstreamSection,
   tasks: taskSettings.exactOptional(),
   tools: setting(
     list(rule),
-    "Rules for tools; the first match wins, and what it leaves out comes from `tasks`.",
+    "Rules for tools. The first match decides; what it leaves out comes from `tasks`.",
     defaults.server.tools,
   ),
 });

@@ -22,40 +22,43 @@ export const storeSection = section({
   ),
   lease: setting(
     duration({ min: "500ms", max: "10m" }),
-    "How long a gateway on a shared store is taken to be alive after it was last heard of; three times within it, it says that it is.",
+    "How long the others on a shared store wait for a silent gateway before they take over its tasks. Each gateway announces itself three times in that time.",
     storeDefaults.lease,
   ),
   timeout: setting(
     duration({ min: "50ms", max: "1m" }),
-    "How long a Redis may take to connect and to answer.",
+    "How long Redis may take to accept a connection and to answer.",
     storeDefaults.timeout,
   ),
   prefix: setting(
     text("up to 64 letters, digits, and the characters : . _ / -", (given) =>
       /^[\w:./-]{0,64}$/.test(given),
     ).meta({ values: "text" }),
-    "What every key in a Redis begins with; gateways that share tasks have the same.",
+    "Prefix of every key in Redis. Gateways that share tasks have the same.",
     storeDefaults.prefix,
   ),
   tls: section({
     ca: setting(
       pem(),
-      "Certificates of those who may have signed the server's, when Node does not know them.",
+      "File with the certificate authorities that sign the server's certificate, if Node does not know them.",
     ),
-    cert: setting(pem(), "The gateway's own certificate, for servers that ask for one; with `key`."),
-    key: setting(pem(), "The key of `cert`."),
+    cert: setting(
+      pem(),
+      "File with the gateway's own certificate, for servers that ask for one; goes with `key`.",
+    ),
+    key: setting(pem(), "File with the key of `cert`."),
     servername: setting(
       text("a host name"),
-      "The name that the server's certificate has to be for, when it is not the one in `url`.",
+      "The name that the server's certificate must have, if it is not the host in `url`.",
     ),
   }).exactOptional(),
   encryptionKeys: setting(
     encryptionKeys(),
-    "Keys of 32 bytes, in base64 or hexadecimal: the first encrypts what is stored, every one opens it. Take them from the environment.",
+    "Keys of 32 bytes, in base64 or hexadecimal: the first encrypts, all of them decrypt. Take them from the environment.",
   ),
   acceptPlaintext: setting(
     flag(),
-    "With `encryptionKeys`: whether what is not encrypted is believed, as it was written before there was a key. For the time of a migration: whoever can write to the store can then invent tasks and calls.",
+    "With `encryptionKeys`: whether the gateway also reads plaintext from before there was a key. Only for the time of a migration: whoever can write to the store can then invent tasks and calls.",
     storeDefaults.acceptPlaintext,
   ),
 });

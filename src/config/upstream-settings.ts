@@ -41,64 +41,61 @@ const URL_TRANSPORTS = ["auto", "streamable-http", "sse"] as const;
  * `upstreamConflicts` to say, and to an editor `oneOf` says the same.
  */
 export const upstreamSection = section({
-  url: setting(
-    httpUrl(),
-    "The MCP endpoint of a server at an address, `http` or `https`. Either this or `command`.",
-  ),
+  url: setting(httpUrl(), "MCP endpoint of a server at a URL, `http` or `https`. Either this or `command`."),
   command: setting(
     program(),
-    "The program of a server over stdio, which the gateway starts, without a shell. Either this or `url`.",
+    "Program of a server over stdio. The gateway starts it without a shell. Either this or `url`.",
   ),
   args: setting(
     programArguments(),
-    "Arguments of `command`. They are shown when the gateway starts: secrets belong in `env`.",
+    "Arguments of `command`. The gateway prints them at its start: put secrets in `env`.",
     upstreamDefaults.args,
   ),
   env: setting(
     variables(),
-    "Environment of `command`, besides the few variables that any program gets, such as `PATH` and `HOME`; take secrets from the gateway's environment.",
+    "Environment of `command`, added to the few variables that any program gets, such as `PATH` and `HOME`. Take secrets from the gateway's environment.",
     upstreamDefaults.env,
   ),
   cwd: setting(
     directory(),
-    "Working directory of `command`, relative to that of the gateway, which it is unless given.",
+    "Working directory of `command`, relative to the gateway's, which is the default.",
   ),
   transport: setting(
     choice([...URL_TRANSPORTS, COMMAND_TRANSPORT]),
-    "How the server is spoken to: `sse` is HTTP+SSE of 2024-11-05, which `auto` tries when the server does not know `streamable-http`. With `command` it is `stdio`, and need not be said.",
+    "Transport of the server. `sse` is HTTP+SSE of 2024-11-05; `auto` tries it when the server does not speak `streamable-http`. With `command` it is always `stdio`.",
     upstreamDefaults.transport,
   ),
   headers: setting(
     staticHeaders(),
-    "Headers sent with every request to `url`, in place of forwarded ones; take secrets from the environment.",
+    "Headers that the gateway sends with every request to `url`, in place of forwarded ones. Take secrets from the environment.",
     upstreamDefaults.headers,
   ),
   headersEverywhere: setting(
     flag(),
-    "Whether `headers` go with requests for other paths of the server as well, which whoever reaches the gateway may make. Unless they do, such requests have neither these nor a client's own of these names.",
+    "Whether the gateway sends `headers` with requests for other paths of the server as well, which everybody who reaches the gateway can make. Otherwise such requests have neither these headers nor a client's own of the same names.",
     upstreamDefaults.headersEverywhere,
   ),
   forwardHeaders: setting(
     forwardHeaders(),
-    "Names of headers of the client's request that the server at `url` gets too.",
+    "Names of headers of the client's request that the gateway passes on to the server at `url`.",
     upstreamDefaults.forwardHeaders,
   ),
   sessions: setting(
     choice(["lease", "per-call", "single"]),
-    "`lease`: a session serves one call at a time and is used again; `per-call`: a new one each time; `single`: one for everything, one call at a time, for servers that can have no other. With `command` every session is a process.",
+    "`lease`: a session serves one call at a time and is used again. `per-call`: a new session for each call. `single`: one session for everything, one call at a time, for servers that allow no more. With `command` every session is a process.",
     upstreamDefaults.sessions,
   ),
   maxSessions: setting(
     integer(1, 10_000),
-    "How many sessions the gateway opens at one time, for all callers together: for calls, for lists, and for the clients' own. Who needs one more waits. 8 with `command`, no limit with `url` unless given; sessions that clients open at `url` themselves are not counted.",
+    "How many sessions the gateway may have open, for all callers together: for calls, for lists, and for paired clients. Calls beyond it wait. By default 8 with `command`, no limit with `url`. Sessions that clients open at `url` themselves do not count.",
   ),
   idleTimeout: setting(
     duration(),
-    "How long a session that nobody uses is kept: `5m` with `command` and `1m` with `url` unless given; there, those for lists at least 5 minutes. With `sessions: single` it is kept for good.",
+    "How long the gateway keeps an idle session: by default `5m` with `command`, `1m` with `url`, where it keeps those for lists at least 5 minutes. With `sessions: single` it keeps the session for good.",
   ),
   startTimeout: setting(
     duration(),
-    "How long the server may take to start and to answer `initialize`, and how long it may say nothing of a list, a completion or a prompt that it was asked for.",
+    "How long the server may take to start and to answer `initialize`, and how long it may be silent about a list, a completion or a prompt.",
     upstreamDefaults.startTimeout,
   ),
 }).meta({

@@ -158,7 +158,7 @@ test("the tables have a row for every setting, with its values, default and mean
     expect(rows).not.toEqual([]);
   }
   expect(lines).toContain(
-    "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long `auto` waits before it lets go. |",
+    "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long an `auto` call may run before the client gets a task. |",
   );
   expect(lines).toContain(
     "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `unsafe`, `maxResultBytes`, `immediateResponse` | from `tasks` | The same settings for the tools that match. |",
