@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { once } from "../ops/once.ts";
 import type { Bytes } from "../quotas/bytes.ts";
 import type { Party } from "../quotas/counter.ts";
 
@@ -25,14 +26,11 @@ export class Unsent {
     if (this.#chars > 0 && this.#chars + chars > this.#maxChars) return undefined;
     this.#chars += chars;
     const forget = this.#bytes?.add(party, chars);
-    let isTaken = true;
-    const give = (): void => {
-      if (!isTaken) return;
-      isTaken = false;
+    const give = once(() => {
       this.#chars -= chars;
       forget?.();
       response.off("close", give);
-    };
+    });
     response.once("close", give);
     return give;
   }

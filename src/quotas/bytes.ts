@@ -1,4 +1,5 @@
 import type { LimitsConfig } from "../config/config.ts";
+import { once } from "../ops/once.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { Counter, type Party, type Reached, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
@@ -141,7 +142,6 @@ export class HeldBytes implements SharedBytes {
   #party: Party;
   #bytes = 0;
   #holders = 1;
-  #isReleased = false;
 
   constructor(ledger: Bytes, party: Party) {
     this.#ledger = ledger;
@@ -187,18 +187,11 @@ export class HeldBytes implements SharedBytes {
 
   share(): () => void {
     this.#holders += 1;
-    let isHeld = true;
-    return () => {
-      if (isHeld) this.#letGo();
-      isHeld = false;
-    };
+    return once(() => this.#letGo());
   }
 
   /** Whoever held them first lets go. Only the first time counts. */
-  release(): void {
-    if (!this.#isReleased) this.#letGo();
-    this.#isReleased = true;
-  }
+  readonly release = once(() => this.#letGo());
 
   #letGo(): void {
     this.#holders -= 1;

@@ -1,3 +1,4 @@
+import { once } from "../ops/once.ts";
 import type { TaskRecord } from "../stores/task-store.ts";
 
 export interface UnwrittenOptions {
@@ -26,11 +27,9 @@ export class Unwritten {
     if (this.#bytes + bytes > maxBytes) return undefined;
     this.#bytes += bytes;
     const forget = task && onWaiting?.(task, bytes);
-    let isKept = true;
-    return () => {
-      if (isKept) this.#bytes -= bytes;
-      isKept = false;
+    return once(() => {
+      this.#bytes -= bytes;
       forget?.();
-    };
+    });
   }
 }

@@ -1,3 +1,4 @@
+import { once } from "../ops/once.ts";
 import { stopping, UpstreamFailure } from "./failure.ts";
 import { type Patience, WaitingLine } from "./waiting-line.ts";
 
@@ -82,13 +83,10 @@ export class Berths {
 
   #occupy(): () => void {
     this.#taken += 1;
-    let isTaken = true;
-    return () => {
-      if (!isTaken) return;
-      isTaken = false;
+    return once(() => {
       this.#taken -= 1;
       this.review();
-    };
+    });
   }
 }
 

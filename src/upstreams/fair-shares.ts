@@ -1,3 +1,4 @@
+import { once } from "../ops/once.ts";
 import { stopping, UpstreamFailure } from "./failure.ts";
 import { type Patience, WaitingLine } from "./waiting-line.ts";
 
@@ -81,15 +82,12 @@ export class FairShares {
   #give(caller: string, own: Caller): () => void {
     own.used += 1;
     this.#used += 1;
-    let isGiven = true;
-    return () => {
-      if (!isGiven) return;
-      isGiven = false;
+    return once(() => {
       own.used -= 1;
       this.#used -= 1;
       this.#tidy(caller, own);
       this.#serve();
-    };
+    });
   }
 
   /** Those that have their share already are passed over: there are no more of them than sessions. */
