@@ -1,10 +1,13 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { storeUrl } from "./addresses.ts";
 import { duration, flag, section, setting, text } from "./fields.ts";
-import { encryptionKeys } from "./keys.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
 import { parseDuration } from "./units.ts";
+
+const KEY_EXPECTED = "must be a key of 32 bytes, as 44 characters of base64 or 64 hexadecimal digits";
+const MAX_KEYS = 10;
 
 export const storeDefaults = {
   url: "level:./taskgate-data",
@@ -139,4 +142,28 @@ function shortLease(document: unknown): readonly Problem[] {
 
 function problem(name: string, message: string): Problem {
   return { path: `store.${name}`, message };
+}
+
+/**
+ * Secret keys for AES-256, the first of which is the one in use. They come out as key objects, which neither a log line nor an
+ * error message shows.
+ */
+function encryptionKeys() {
+  const key = z
+    .string({ error: KEY_EXPECTED })
+    .transform((text, context) => {
+      const found = parseKey(text.trim());
+      if (found !== undefined) return found;
+      context.addIssue({ code: "custom", message: KEY_EXPECTED });
+      return z.NEVER;
+    })
+    .meta({ values: "key" });
+  const error = `must be a list of 1 to ${MAX_KEYS} keys`;
+  return z.array(key, { error }).min(1, { error }).max(MAX_KEYS, { error });
+}
+
+/** A key from its text; base64 of either alphabet, with its padding or without. `undefined` for every other text. */
+function parseKey(text: string): KeyObject | undefined {
+  if (/^[0-9a-f]{64}$/i.test(text)) return createSecretKey(text, "hex");
+  return /^[\w+/-]{43}=?$/.test(text) ? createSecretKey(text, "base64") : undefined;
 }

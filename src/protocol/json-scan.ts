@@ -132,27 +132,6 @@ export function scanJson(bytes: Uint8Array, { maxDepth, maxElements }: ScanLimit
   }
 }
 
-/**
- * Whether the objects and arrays of a text that is no JSON might be nested deeper than this: what another reader may take for JSON can then
- * be read without a stack running out.
- */
-export function mayBeDeeperThan(text: Uint8Array, maxDepth: number): boolean {
-  let depth = 0;
-  let isText = false;
-  for (let at = 0; at < text.length; at++) {
-    const byte = text[at];
-    if (isText) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) isText = false;
-    } else if (byte === QUOTE) isText = true;
-    else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
-      depth += 1;
-      if (depth > maxDepth) return true;
-    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth -= 1;
-  }
-  return false;
-}
-
 const INVALID: Scanned = { kind: "invalid" };
 /** What may come next. */
 type Expected = 0 | 1 | 2 | 3 | 4 | 5 | 6;

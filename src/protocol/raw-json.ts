@@ -1,4 +1,5 @@
-import { type ByteRange, mayBeDeeperThan, scanJson } from "./json-scan.ts";
+import { mayBeDeeperThan } from "./json-gauge.ts";
+import { type ByteRange, scanJson } from "./json-scan.ts";
 import { isObject, type JsonObject, type JsonText, RawJson, toJson } from "./jsonrpc.ts";
 
 /** A text that has been read. */

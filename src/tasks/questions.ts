@@ -1,7 +1,6 @@
 import { rpc } from "../protocol/errors.ts";
-import { isSameId, type JsonObject, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, isSameId, type JsonObject, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import type { Checkpoint, InputAnswer, InputRequest } from "../stores/task-store.ts";
-import { keepAsking } from "../upstreams/keep-asking.ts";
 import type { CallSession } from "../upstreams/session.ts";
 import { checkAnswer, InputKeys } from "./input.ts";
 
@@ -213,3 +212,20 @@ export class Questions {
 const OVER: Answer = { error: { code: -32603, message: "The call has ended" } };
 
 const NOTHING: NonNullable<QuestionsOptions["before"]> = { asked: {}, usedKeys: [], inputRequests: {} };
+
+const KEEPALIVE_MS = 15_000;
+
+/**
+ * Tells the server of progress while a question waits for its answer: servers give up after a while, and some wait longer then. Returns how
+ * to stop.
+ */
+function keepAsking(session: CallSession, params: JsonObject | undefined): () => void {
+  const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
+  if (progressToken === undefined) return () => {};
+  let progress = 0;
+  const timer = setInterval(() => {
+    progress += 1;
+    session.notify("notifications/progress", { progressToken, progress });
+  }, KEEPALIVE_MS);
+  return () => clearInterval(timer);
+}

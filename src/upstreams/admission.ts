@@ -1,4 +1,3 @@
-import { BerthedWire } from "./berthed-wire.ts";
 import { Berths, type BerthsOptions, type BerthWait } from "./berths.ts";
 import { stopping } from "./failure.ts";
 import { Restarts } from "./restarts.ts";
@@ -66,7 +65,7 @@ export class Admission {
       if (this.#isClosed) throw stopping();
       return await start((wire) => {
         users += 1;
-        return this.#use(new BerthedWire(wire, onClosed), use);
+        return this.#use(sayingWhenClosed(wire, onClosed), use);
       });
     } finally {
       drop();
@@ -95,4 +94,15 @@ export class Admission {
       throw error;
     }
   }
+}
+
+/** A wire whose `close` calls `onClosed` when it is done, and not before: then its berth is somebody else's. Once for all who close it. */
+function sayingWhenClosed(wire: Wire, onClosed: (wire: Wire) => void): Wire {
+  const close = wire.close.bind(wire);
+  let closing: Promise<void> | undefined;
+  wire.close = (state) => {
+    closing ??= close(state).finally(() => onClosed(wire));
+    return closing;
+  };
+  return wire;
 }

@@ -1,6 +1,7 @@
 import { SdkError, SdkErrorCode } from "@modelcontextprotocol/client";
 import type { Logger } from "pino";
 import { seldom } from "../ops/seldom.ts";
+import { JsonExcess } from "../protocol/json-gauge.ts";
 import type { JsonRpcError } from "../protocol/jsonrpc.ts";
 
 export interface FailureFacts {
@@ -121,6 +122,8 @@ const NEVER_CONNECTED = new Set([
 export function toFailure(caught: unknown): UpstreamFailure {
   for (let error = caught; error instanceof Error; error = error.cause) {
     if (error instanceof UpstreamFailure) return error;
+    if (error instanceof JsonExcess)
+      return new UpstreamFailure(`The server's answer ${error.message}`, { mayHaveRun: true });
     const { code } = error as NodeJS.ErrnoException;
     if (isOutOfDescriptors(error)) {
       return new UpstreamFailure(

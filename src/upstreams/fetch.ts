@@ -4,11 +4,11 @@ import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Dispatcher } from "undici";
 import { isJsonRpcError } from "../protocol/errors.ts";
 import { EventSplitter } from "../protocol/event-stream.ts";
+import { JsonGauge, MAX_DEPTH } from "../protocol/json-gauge.ts";
 import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import type { AnswersPast } from "./answers-past.ts";
 import type { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
-import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
 import { masked, secretsIn } from "./masked.ts";
 import { MAX_REDIRECTS, redirectTarget } from "./redirect.ts";
 
@@ -183,7 +183,7 @@ class MessageLimit {
   constructor({ maxMessageBytes, maxDepth }: MessageLimits, isStream: boolean) {
     this.#maxBytes = maxMessageBytes;
     this.#isStream = isStream;
-    this.#gauge = new JsonGauge(maxDepth, isStream);
+    this.#gauge = new JsonGauge(maxDepth, isStream ? "events" : "lines");
   }
 
   /** How many lines end in the chunk. @throws UpstreamFailure */
@@ -196,7 +196,11 @@ class MessageLimit {
         mayHaveRun: true,
       });
     }
-    return this.#gauge.take(chunk);
+    try {
+      return this.#gauge.take(chunk);
+    } catch (error) {
+      throw toFailure(error);
+    }
   }
 }
 

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { within } from "../ops/within.ts";
-import type {
-  JsonObject,
-  JsonRpcMessage,
-  JsonRpcNotification,
-  JsonRpcRequest,
-  JsonRpcResponse,
-  RequestId,
+import {
+  isObject,
+  isRequestId,
+  isSameId,
+  type JsonObject,
+  type JsonRpcMessage,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+  type RequestId,
 } from "../protocol/jsonrpc.ts";
-import { isObject, isRequestId, isSameId } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "./failure.ts";

@@ -1,8 +1,8 @@
 import { within } from "../ops/within.ts";
+import { JsonGauge, MAX_DEPTH } from "../protocol/json-gauge.ts";
 import type { JsonRpcMessage, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { Child, type ChildOptions, type Exit } from "./child.ts";
 import { type FailureFacts, toFailure, UpstreamFailure } from "./failure.ts";
-import { JsonGauge, MAX_DEPTH } from "./json-gauge.ts";
 import { LineSplitter } from "./lines.ts";
 import { excuse, readMessages, toLine } from "./message-line.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";

@@ -1,15 +1,16 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { JsonGauge, MAX_VALUES } from "../../src/upstreams/json-gauge.ts";
+import { JsonGauge, MAX_VALUES } from "../../src/protocol/json-gauge.ts";
+import { toFailure } from "../../src/upstreams/failure.ts";
 
 /** What the gauge says to pieces of a text, and `undefined` when it says nothing. */
 function said(pieces: readonly Uint8Array[], maxDepth: number, isStream: boolean): string | undefined {
-  const gauge = new JsonGauge(maxDepth, isStream);
+  const gauge = new JsonGauge(maxDepth, isStream ? "events" : "lines");
   try {
     for (const piece of pieces) gauge.take(piece);
     return undefined;
   } catch (error) {
-    return (error as Error).message;
+    return toFailure(error).message;
   }
 }
 

@@ -1,5 +1,3 @@
-import { UpstreamFailure } from "./failure.ts";
-
 /** How deep JSON may be nested unless it is set (`limits.maxDepth`). */
 export const MAX_DEPTH = 128;
 /**
@@ -8,13 +6,39 @@ export const MAX_DEPTH = 128;
  */
 export const MAX_VALUES = 2_000_000;
 
+/** There is too much of something in a text. The message is the rest of a sentence: `is nested deeper than 128 levels`. */
+export class JsonExcess extends Error {
+  override name = "JsonExcess";
+}
+
 /**
- * Looks at what a server sent before it is read, in whatever pieces it comes: what is nested too deeply cannot be written again, and what
- * has too many values stops the process. Knows nothing else of JSON; what is none is for the parser to refuse.
+ * What a line break means in a text: the end of a line of JSON, in which no string goes on; beyond that the end of a message, if the line is
+ * blank (an event stream); or nothing, because other readers may let strings go on.
+ */
+export type Breaks = "lines" | "events" | "none";
+
+/**
+ * Whether objects and arrays of a text that is no JSON might be nested deeper than this: what another reader may take for JSON can
+ * otherwise be read without a stack running out.
+ */
+export function mayBeDeeperThan(text: Uint8Array, maxDepth: number): boolean {
+  try {
+    new JsonGauge(maxDepth, "none", Number.POSITIVE_INFINITY).take(text);
+    return false;
+  } catch (error) {
+    if (error instanceof JsonExcess) return true;
+    throw error;
+  }
+}
+
+/**
+ * Looks at a text before it is read, in whatever pieces it comes: what is nested too deeply cannot be written again, and what has too many
+ * values stops the process. Knows nothing else of JSON; what is none is for the parser to refuse.
  */
 export class JsonGauge {
   readonly #maxDepth: number;
-  readonly #isStream: boolean;
+  readonly #breaks: Breaks;
+  readonly #maxValues: number;
   #depth = 0;
   #values = 0;
   #isText = false;
@@ -22,14 +46,15 @@ export class JsonGauge {
   /** The last two bytes; what stands before the first one is a line that has ended. */
   #tail: readonly [number, number] = [LF, LF];
 
-  /** @param isStream whether it is an event stream: then a blank line ends a message */
-  constructor(maxDepth: number, isStream = false) {
+  constructor(maxDepth: number, breaks: Breaks = "lines", maxValues = MAX_VALUES) {
     this.#maxDepth = maxDepth;
-    this.#isStream = isStream;
+    this.#breaks = breaks;
+    this.#maxValues = maxValues;
   }
 
-  /** How many lines end in the chunk. @throws UpstreamFailure that says what there is too much of */
+  /** How many lines end in the chunk. @throws JsonExcess that says what there is too much of */
   take(chunk: Uint8Array): number {
+    const [breaks, maxDepth, maxValues] = [this.#breaks, this.#maxDepth, this.#maxValues];
     let lines = 0;
     let [depth, values, isText, isEscaped] = [this.#depth, this.#values, this.#isText, this.#isEscaped];
     for (let at = 0; at < chunk.length; at += 1) {
@@ -38,9 +63,9 @@ export class JsonGauge {
         isEscaped = false;
       } else if (kind === BREAK) {
         lines += 1;
-        // No text of JSON goes beyond a line.
-        isText = isEscaped = false;
-        if (this.#isStream && this.#endsMessage(chunk, at)) depth = values = 0;
+        isEscaped = false;
+        if (breaks !== "none") isText = false;
+        if (breaks === "events" && this.#endsMessage(chunk, at)) depth = values = 0;
       } else if (isText) {
         if (kind === QUOTED && !isEscaped) isText = false;
         isEscaped = kind === ESCAPE && !isEscaped;
@@ -51,7 +76,7 @@ export class JsonGauge {
       } else if (kind !== ESCAPE) {
         values += 1;
         if (kind === OPEN) depth += 1;
-        if (values > MAX_VALUES || depth > this.#maxDepth) throw this.#excess(depth);
+        if (values > maxValues || depth > maxDepth) throw this.#excess(depth);
       }
     }
     [this.#depth, this.#values, this.#isText, this.#isEscaped] = [depth, values, isText, isEscaped];
@@ -70,12 +95,12 @@ export class JsonGauge {
     return chunk[at] ?? this.#tail[at + 2] ?? 0;
   }
 
-  #excess(depth: number): UpstreamFailure {
-    const message =
+  #excess(depth: number): JsonExcess {
+    return new JsonExcess(
       depth > this.#maxDepth
-        ? `The server's answer is nested deeper than ${this.#maxDepth} levels (limits.maxDepth)`
-        : `The server's answer has more than ${MAX_VALUES} values`;
-    return new UpstreamFailure(message, { mayHaveRun: true });
+        ? `is nested deeper than ${this.#maxDepth} levels (limits.maxDepth)`
+        : `has more than ${this.#maxValues} values`,
+    );
   }
 }
 
