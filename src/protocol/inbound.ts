@@ -21,7 +21,11 @@ export function idOf(message: unknown): RequestId | null {
   return isAnswer ? null : message.id;
 }
 
-/** Whether a message says in its `_meta` that it is of 2026-07-28 or later (2026-07-28, Versioning §Terminology). */
+/**
+ * Whether a message says in its `_meta` that it is of 2026-07-28 or later (2026-07-28, Versioning §Terminology).
+ * `classifyInboundRequest` of the SDK does not serve: it checks the whole body by its schemas, in which arguments cannot stay text, and
+ * refuses where the gateway passes on.
+ */
 export function claimsModern(message: unknown): boolean {
   const meta = isObject(message) && isObject(message.params) ? message.params._meta : undefined;
   return isObject(meta) && CLAIMS.some((key) => Object.hasOwn(meta, key));

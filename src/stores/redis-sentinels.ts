@@ -5,6 +5,9 @@ import { clientOptions, type RedisOptions } from "./redis-options.ts";
 /**
  * The master that the sentinels know now by this name: the first sentinel that knows one is believed, as Redis's guidelines for clients
  * have it. Rejects with what the last of them said.
+ *
+ * `createSentinel` of the client library does not serve: it moves to another master by itself and sends again what failed there, so that the
+ * gateway could not cut off the old master first and would not know whether a command ran once.
  */
 export async function masterOf(options: RedisOptions, name: string, signal: AbortSignal): Promise<RedisHost> {
   let fault: unknown;

@@ -9,7 +9,10 @@ export interface Challenge {
   readonly scopes: readonly string[];
 }
 
-/** The challenge as the value of the header (RFC 6750 §3). */
+/**
+ * The challenge as the value of the header (RFC 6750 §3). `bearerAuthChallengeResponse` of the SDK does not serve: it names an error where
+ * there was no token, has no challenge for 400, and puts an OAuth error in the body, where clients of MCP expect one of JSON-RPC.
+ */
 export function bearerChallenge({ error, description, resourceMetadata, scopes }: Challenge): string {
   const params = {
     error,

@@ -47,7 +47,11 @@ export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer
   readonly checkHost: Guard;
 }
 
-/** The documents from which clients learn where tokens for a route are to be had (RFC 9728 §3). Anybody may read them. */
+/**
+ * The documents from which clients learn where tokens for a route are to be had (RFC 9728 §3). Anybody may read them.
+ * `oauthMetadataResponse` of the SDK does not serve: it throws at an issuer over http, writes the resource anew as a URL (with `/` for a
+ * bare origin), knows neither `bearer_methods_supported` nor a lifetime, and checks no host.
+ */
 export function resourceDocuments(options: ResourceDocumentsOptions): Documents {
   const { issuer, scopes, publicUrl, checkHost } = options;
   const paths = new Map([...options.paths].map((path) => [`${WELL_KNOWN}${path === "/" ? "" : path}`, path]));

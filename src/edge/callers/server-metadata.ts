@@ -22,7 +22,8 @@ const CONNECTING_MS = 5_000;
  * Finds out whose tokens a server takes, in the order of 2025-11-25, Authorization §Protected Resource Metadata Discovery: its protected
  * resource metadata (RFC 9728) at the well-known addresses, then where its challenge says that they are; and where a server has none, as
  * those of 2025-03-26, the authorization server metadata at its own origin. Everything is asked of the origin that the configuration
- * names, without credentials: behind a gateway the server's documents name the gateway's address.
+ * names, without credentials: behind a gateway the server's documents name the gateway's address. `discoverOAuthProtectedResourceMetadata` of
+ * the SDK does not serve: its errors do not tell a server that has no such document from one that gave no answer.
  * @returns undefined when the server says nothing of it
  * @throws Error when there was no answer
  */
