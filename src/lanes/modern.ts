@@ -61,7 +61,7 @@ async function answerChecked(exchange: Omit<Exchange, "envelope">): Promise<void
   await lane({ ...exchange, envelope });
 }
 
-/** What we do not know, the server may: extensions have methods of their own (design: law 7). */
+/** What we do not know, the server may: extensions have methods of their own and pass untouched. */
 function laneOf(method: string): Lane {
   const known = Object.hasOwn(LANES, method) ? LANES[method] : undefined;
   if (known !== undefined) return known;

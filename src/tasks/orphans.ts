@@ -59,7 +59,7 @@ const LOST =
 
 /**
  * Tasks whose owner has died. Whoever sees one goes on with its call, if there is a way to; else it ends, saying that what
- * became of the work is not known (design: law 5).
+ * became of the work is not known (a call that may have run is never sent again).
  */
 export class Orphans {
   readonly #options: OrphansOptions;

@@ -109,7 +109,7 @@ export class Sending {
         const isLost = isForgotten(toFailure(error));
         lease.release(isDone ? "quiet" : isLost ? "lost" : "doubtful");
         if (error instanceof RpcError || error instanceof StoreUnavailable) throw error;
-        // The server has forgotten a session that was idle, and so has not looked at the request: law 5 allows another try.
+        // The server has forgotten a session that was idle, and has not looked at the request, so sending it again is safe.
         const failure = toFailure(error);
         if (!lease.isReused || !isForgotten(failure) || this.#sender.over() !== undefined) throw failure;
       } finally {

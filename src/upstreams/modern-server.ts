@@ -112,7 +112,7 @@ export class ModernServer {
     const response = await this.#post(owner, asking, headers);
     if (tool === undefined || !("error" in response) || response.error.code !== HEADER_MISMATCH)
       return response;
-    // The tool's schema may have changed. What was refused for its headers has not run: law 5 allows another try
+    // The tool's schema may have changed. A call that was refused for its headers has not run, so sending it again is safe
     // (Streamable HTTP §Client Behavior).
     this.toolsOf(owner).invalidate();
     const others = await mirror();
