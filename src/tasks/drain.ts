@@ -35,6 +35,11 @@ export class Drain {
     this.#clock = options.clock ?? (() => performance.now());
   }
 
+  /** How many tasks are polled whose end has not been fetched. */
+  get polled(): number {
+    return this.#polled.size;
+  }
+
   /** Aborted when nobody waits for running calls any longer. */
   get over(): AbortSignal {
     return this.#over.signal;
@@ -57,11 +62,14 @@ export class Drain {
 
   /** A client was told to ask for a task again after so long. */
   told(id: TaskId, intervalMs: number): void {
+    const now = this.#clock();
     this.#polled.delete(id);
-    this.#polled.set(id, this.#clock() + 2 * intervalMs);
-    if (this.#polled.size <= MAX_POLLED) return;
-    const [oldest] = this.#polled.keys();
-    if (oldest !== undefined) this.#polled.delete(oldest);
+    this.#polled.set(id, now + 2 * intervalMs);
+    for (const [oldest, until] of this.#polled) {
+      // Who does not come back has its end from another gateway, or never will.
+      if (until > now && this.#polled.size <= MAX_POLLED) return;
+      this.#polled.delete(oldest);
+    }
   }
 
   /** A client has how a task ended. */

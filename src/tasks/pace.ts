@@ -1,4 +1,3 @@
-import { Recent } from "../ops/recent.ts";
 import { rpc } from "../protocol/errors.ts";
 import { Tally } from "../quotas/counter.ts";
 import type { TaskId } from "../stores/task-store.ts";
@@ -26,7 +25,7 @@ const MAX_SLOWED = { perCaller: 2_500, total: 10_000 };
 interface Pace {
   /** Whose task it is: nobody else is ever told of it. */
   readonly caller: string;
-  intervalMs: number;
+  readonly intervalMs: number;
   /** When the next poll would be due, if they came as fast as they may. */
   due: number;
 }
@@ -39,7 +38,8 @@ interface Pace {
 export class PollPace {
   readonly #options: PollPaceOptions;
   readonly #clock: () => number;
-  readonly #paces = new Recent<TaskId, Pace>(MAX_PACES);
+  /** In the order in which they were told last. */
+  readonly #paces = new Map<TaskId, Pace>();
   readonly #slowed = new Tally();
   /** How to answer those who wait. */
   readonly #waiting = new Set<() => void>();
@@ -53,6 +53,11 @@ export class PollPace {
   /** How many polls wait. */
   get slowed(): number {
     return this.#waiting.size;
+  }
+
+  /** Of how many tasks it is known how they are polled. */
+  get size(): number {
+    return this.#paces.size;
   }
 
   /**
@@ -82,9 +87,16 @@ export class PollPace {
 
   /** Takes note of how often the caller, whose task it is, was told to poll. */
   told(id: TaskId, { caller }: Claimant, intervalMs: number): void {
-    const pace = this.#paces.get(id);
-    if (pace === undefined) this.#paces.set(id, { caller, intervalMs, due: this.#clock() });
-    else pace.intervalMs = intervalMs;
+    const now = this.#clock();
+    const due = Math.max(now, this.#paces.get(id)?.due ?? now);
+    this.#paces.delete(id);
+    this.#paces.set(id, { caller, intervalMs, due });
+    for (const [oldest, pace] of this.#paces) {
+      // Whoever has not polled for two intervals has as many polls at once as one who never did.
+      const isIdle = pace.due + 2 * pace.intervalMs < now;
+      if (!isIdle && this.#paces.size <= MAX_PACES) return;
+      this.#paces.delete(oldest);
+    }
   }
 
   /** Lets everybody through: a gateway that stops waits for nobody who only waits for it. */

@@ -70,6 +70,15 @@ test.for(["gone", "over", "late"] as const)(
   },
 );
 
+test("a task whose client does not come back is forgotten", () => {
+  const { drain, time } = drained();
+  for (let task = 0; task < 100; task += 1) drain.told(`${task}`, 500);
+  expect(drain.polled).toBe(100);
+  time.now = 1_000;
+  drain.told("another", 500);
+  expect(drain.polled).toBe(1);
+});
+
 test("so many tasks are remembered, and no more", async () => {
   const { drain } = drained();
   for (let task = 0; task < 50_000; task += 1) drain.told(`${task}`, 60_000);

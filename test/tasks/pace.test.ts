@@ -102,6 +102,20 @@ test("nobody waits for longer than one answer may take, however long the interva
   await expect.poll(() => pace.slowed).toBe(0);
 });
 
+test("a task that nobody polls any more is forgotten", () => {
+  const { pace, time, letThrough } = paced();
+  for (let task = 0; task < 100; task += 1) pace.told(`${task}`, ADA, 1_000);
+  pace.told("t", ADA, 1_000);
+  expect(letThrough(30)).toBe(30);
+  time.now += 2_500;
+  pace.told("another", ADA, 1_000);
+  // The one that was polled so often is not idle yet.
+  expect(pace.size).toBe(2);
+  time.now += 4_000;
+  pace.told("another", ADA, 1_000);
+  expect(pace.size).toBe(1);
+});
+
 test("one poll each of as many tasks as a caller may have can wait", async () => {
   const { pace, change } = paced();
   const polls = Array.from({ length: 2_000 }, (_, task) => {

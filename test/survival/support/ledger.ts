@@ -54,7 +54,7 @@ export class Ledger {
   /** How often a client was told to try again, or lost its connection, by reason. */
   readonly retries = new Map<string, number>();
   readonly #forgotten = new Map<string, number>();
-  readonly #conditions = new Conditions(() => this.toString(), 20_000);
+  readonly #conditions = new Conditions(() => this.toString());
   readonly #deadlineMs: number;
   #calls = 0;
   #kills = 0;
