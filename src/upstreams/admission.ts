@@ -12,7 +12,7 @@ export interface AdmissionOptions extends BerthsOptions {
   readonly hasProcesses: boolean;
 }
 
-/** The only way to new sessions with a server: each has a berth until its wire is closed, whoever opened it. */
+/** The only way to open a session with a server. Each session occupies a berth until its wire is closed, whoever opened it. */
 export class Admission {
   readonly #wires: Wires;
   readonly #berths: Berths;
@@ -27,12 +27,11 @@ export class Admission {
   }
 
   /**
-   * Makes something of a new wire, as soon as there is a berth for it, or gives what `wait.instead` has. The wire is closed
-   * when `use` fails.
+   * Runs `use` on a new wire as soon as a berth is free, or returns what `wait.instead` gives. Closes the wire when `use` fails.
    * @throws UpstreamFailure, and whatever `use` throws
    */
   async open<T>(headers: Headers, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
-    // Nobody is made to leave for a process that will not be started.
+    // Before taking a berth: no session is ended to make room for a process that will not be started.
     this.#restarts?.check();
     const start = (berthed: Use<T>) => this.#wires.open(headers, berthed);
     return this.#begin(
@@ -43,7 +42,7 @@ export class Admission {
     );
   }
 
-  /** The same in a session that another process of ours has opened: the server has room for it already, but here it counts. */
+  /** Like `open`, in a session that another replica opened: the server has room for it already, but it occupies a berth here. */
   rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
     return this.#begin((berthed) => this.#wires.rejoin(headers, joined, berthed), use, wait);
   }
@@ -51,7 +50,7 @@ export class Admission {
   async #begin<T>(start: (berthed: Use<T>) => Promise<T>, use: Use<T>, wait: BerthWait<T>): Promise<T> {
     const berth = await this.#berths.take(wait);
     if ("instead" in berth) return berth.instead;
-    // One wire may be tried after the other, and both have the berth.
+    // `start` may try two wires in turn (`transport: auto`); both occupy this one berth.
     let users = 1;
     const drop = () => {
       users -= 1;
@@ -72,12 +71,12 @@ export class Admission {
     }
   }
 
-  /** To be called when a session is of no use any more to whoever has it. */
+  /** Call this when a session has become idle: it may be ended to make room for waiting calls. */
   review(): void {
     this.#berths.review();
   }
 
-  /** Settles when every wire is closed, also those on which a session is being opened. */
+  /** Settles when every wire is closed, including those on which a session is still being opened. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#berths.close();
@@ -96,7 +95,7 @@ export class Admission {
   }
 }
 
-/** A wire whose `close` calls `onClosed` when it is done, and not before: then its berth is somebody else's. Once for all who close it. */
+/** Makes `wire.close` call `onClosed` once, and only when closing is done: until then nobody else may have the wire's berth. */
 function sayingWhenClosed(wire: Wire, onClosed: (wire: Wire) => void): Wire {
   const close = wire.close.bind(wire);
   let closing: Promise<void> | undefined;

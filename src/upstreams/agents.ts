@@ -3,31 +3,30 @@ import { Recent } from "../ops/recent.ts";
 import { guardedConnector } from "./guarded-connections.ts";
 import { partitionOf } from "./partition.ts";
 
-/** Connections to servers, for sessions to share. */
+/** Pools of connections to servers, shared by sessions. */
 export interface UpstreamAgents {
   /**
-   * The agent for a new session.
-   * @param headers the caller's own: nobody with others is given the same agent
+   * Returns the agent for a new session.
+   * @param headers the caller's own headers; callers with different headers never share an agent
    */
   next(headers?: Readonly<Record<string, string>>): Dispatcher;
   destroy(): Promise<void>;
 }
 
 /**
- * An agent looks at all its connections to find one that is free: thousands of calls had better not share one. Callers that are told
- * apart have fewer calls each.
+ * The number of agents for a partition. An agent searches all its connections for a free one, so thousands of calls should not share one
+ * agent. Identified callers have fewer calls each.
  */
 const AGENTS = { shared: 32, ofCaller: 4 } as const;
-/** Partitions whose agents are remembered; the connections of the others end when nobody uses them. */
+/** How many partitions keep their agents. Agents of evicted partitions close their connections when no session uses them. */
 const MAX_PARTITIONS = 256;
 
 /**
- * Connections without time-outs between bytes: undici's defaults would end every tool that is silent for 300 s; each call
- * has its own deadline instead.
+ * Agents without time-outs between bytes: undici's defaults would end a tool call that is silent for 300 s; each call has its own deadline.
  */
 export function upstreamAgents(): UpstreamAgents {
   const partitions = new Recent<string, Dispatcher[]>(MAX_PARTITIONS);
-  /** Those that have connections, or are about to. */
+  /** Agents that have connections, or are about to. */
   const live = new Set<Dispatcher>();
   let turn = 0;
   return {

@@ -5,14 +5,15 @@ import { type Incoming, readIncoming, readWhole, UnusableAnswer } from "./unusab
 type Answer = Exclude<Incoming, undefined>;
 
 /**
- * Gets answers past the SDK's transports, which drop what does not fit their schemas and do not say what it was: the transport is given
- * another answer in place of each, under an id by which the real one is found again.
+ * Gets answers past the SDK's transports, which drop messages that do not fit their schemas without saying what they dropped. The
+ * transport
+ * reads a placeholder in place of each answer; the placeholder's id leads back to the real answer.
  */
 export class AnswersPast {
   readonly #kept = new Map<string, Answer>();
   #last = 0;
 
-  /** What the transport is to read of an event, and may be the event itself. */
+  /** Returns the event that the transport shall read: with placeholders for its answers, or unchanged. */
   event(event: Buffer): Buffer {
     const { event: name, data } = readEvent(event);
     if (name !== "message" || data === undefined || data === "") return event;
@@ -22,19 +23,19 @@ export class AnswersPast {
     return Buffer.concat([withData(event, first), Buffer.from(others.map(toEvent).join(""))]);
   }
 
-  /** What the transport is to read of a text that has to have an answer in it: a message or several. */
+  /** Returns what the transport shall read of a body that has to contain an answer: one message, or an array of several. */
   whole(text: string): unknown {
     const replaced = this.#replaced(text, readWhole(text)).map(parseJson);
     return replaced.length === 1 ? replaced[0] : replaced;
   }
 
-  /** What was meant with a message that the transport has read. */
+  /** Returns the real answer for a placeholder that the transport has read, and any other message unchanged. */
   real(message: JsonRpcMessage): Answer {
     if ("method" in message || typeof message.id !== "string") return message;
     const { id } = message;
     const real = this.#kept.get(id);
     if (real === undefined) return message;
-    // They come in their order: what stands before it was lost with the stream that it came on.
+    // Answers arrive in order: those kept before this one were lost with the stream that carried them.
     for (const key of this.#kept.keys()) {
       this.#kept.delete(key);
       if (key === id) break;

@@ -3,30 +3,30 @@ import { stopping, UpstreamFailure } from "./failure.ts";
 import { type Patience, WaitingLine } from "./waiting-line.ts";
 
 export interface BerthWait<Other> extends Patience {
-  /** Asked when it is one's turn: what will do in place of a berth, if there is such a thing by now. */
+  /** Called when it is this waiter's turn: returns something that serves in place of a berth, if there is any by now. */
   readonly instead?: () => Other | undefined;
 }
 
-/** A berth with how to leave it, or what was found instead. */
+/** A berth with the function that frees it, or what `instead` gave. */
 export type Berth<Other> = { readonly leave: () => void } | { readonly instead: Other };
 
 export interface BerthsOptions {
   readonly max: number;
   /** Where `max` comes from: `maxSessions: 8`. */
   readonly setting: string;
-  /** Begins to end something that has a berth and is of no use at the moment, and settles when it is gone. Undefined: all is of use. */
+  /** Begins to end an idle session and settles when it is gone. Undefined: no session is idle. */
   readonly makeRoom: () => Promise<void> | undefined;
 }
 
-/** Whoever comes when so many wait is refused: each of them is a request that somebody has open. */
+/** More waiters than this are refused: each is a request that a client holds open. */
 const MAX_WAITING = 10_000;
 
-/** The places that a server has for sessions, whoever they are for: first come, first served. */
+/** The berths of a server: the number of sessions it may have, for any caller, first come, first served. */
 export class Berths {
   readonly #options: BerthsOptions;
   readonly #line = new WaitingLine<() => boolean, (() => void) | undefined>();
   #taken = 0;
-  /** How many are about to leave to make room. */
+  /** How many sessions are being ended to make room. */
   #leaving = 0;
   #isClosed = false;
 
@@ -35,7 +35,7 @@ export class Berths {
   }
 
   /**
-   * A berth as soon as one is free. With a patience of 0 it is one that is free now, and nobody is made to leave for it.
+   * Takes a berth as soon as one is free. With a patience of 0, only a berth that is free now: no session is ended for it.
    * @throws UpstreamFailure when it takes too long, or too many wait
    */
   async take<Other>(wait: BerthWait<Other> = {}): Promise<Berth<Other>> {
@@ -57,7 +57,7 @@ export class Berths {
     return leave === undefined ? { instead: found.other as Other } : { leave };
   }
 
-  /** Serves whoever can be served: to be called when something has become of no use, or of use to somebody else. */
+  /** Serves the waiters that can be served. Call this when a session has become idle, or usable for another caller. */
   review(): void {
     for (const { who: hasOther, admit } of this.#line) {
       if (hasOther()) admit(undefined);
@@ -75,7 +75,7 @@ export class Berths {
     }
   }
 
-  /** Refuses whoever waits, and whoever comes. */
+  /** Refuses those that wait, and all later ones. */
   close(): void {
     this.#isClosed = true;
     for (const { refuse } of this.#line) refuse(stopping());
@@ -92,7 +92,7 @@ export class Berths {
 
 function full(setting: string, detail: string): UpstreamFailure {
   const message = `The server has as many sessions as it may have (${setting}), and all are in use`;
-  // What a server would say itself that has too much to do.
+  // The status with which an overloaded server would answer itself.
   const facts = { mayHaveRun: false, status: 503 };
   return new UpstreamFailure(detail === "" ? message : `${message}: ${detail}`, facts);
 }

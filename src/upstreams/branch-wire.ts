@@ -10,9 +10,9 @@ import type { Lease } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
 import type { Asking, AskListener, Wire } from "./wire.ts";
 
-/** Who waits for the answer to a request: one of the two is called, once. */
+/** Waits for the answer to a request: exactly one of the two methods is called, once. */
 export interface AnswerListener {
-  /** Should it throw, `onFailure` is called after all. */
+  /** If it throws, `onFailure` is called as well. */
   onAnswer(answer: JsonRpcResponse): void;
   /** No answer can come any more. */
   onFailure(failure: UpstreamFailure): void;
@@ -20,15 +20,15 @@ export interface AnswerListener {
 
 export interface TrunkOptions {
   readonly wire: Wire;
-  /** What the server says that is no answer. */
+  /** Receives the server's requests and notifications. */
   readonly onMessage: (message: JsonRpcRequest | JsonRpcNotification) => void;
-  /** The server does not know the session any longer, or is gone. What was asked fails right after. */
+  /** The server has forgotten the session, or is gone. Open requests fail right after. */
   readonly onLost: () => void;
 }
 
 /**
- * The wire of a session that a client opened itself, and in which calls are made on its behalf: the client's requests go out under
- * its own ids, those of a call on a branch, under ids that cannot be the client's. Answers find their way back by the id.
+ * The wire of a session that a client opened itself, and in which the gateway makes calls on its behalf. The client's requests keep their
+ * own ids; those of a call go out on a branch, under ids that the client cannot use. Answers find their request by the id.
  */
 export class TrunkWire {
   readonly #wire: Wire;
@@ -42,7 +42,7 @@ export class TrunkWire {
         if ("method" in message) onMessage(message);
         else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
       } catch (error) {
-        // JSON can be nested more deeply than it can be written, and nobody else is to suffer for it.
+        // JSON can be parsed at depths at which it cannot be written; one such message must not break the session.
         wire.onGarbage(toFailure(error));
         if ("method" in message && "id" in message) void this.tell(untold(message.id));
       }
@@ -57,17 +57,17 @@ export class TrunkWire {
     this.#wire.setProtocolVersion(version);
   }
 
-  /** Passes the client's word on that it is ready. @throws UpstreamFailure */
+  /** Forwards the client's `notifications/initialized`. @throws UpstreamFailure */
   initialized(notification: JsonRpcNotification): Promise<void> {
     return this.#wire.initialized(notification);
   }
 
-  /** Sends a notification or an answer. Should it be lost, nobody waits for it: never rejects. */
+  /** Sends a notification or an answer. Never rejects: nobody waits for either, so a loss is only reported to `onGarbage`. */
   tell(message: JsonRpcMessage): Promise<void> {
     return this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
   }
 
-  /** Sends a request under its own id. Returns how to stop waiting: then neither of the two is called. */
+  /** Sends a request under its own id. Returns a function that stops waiting; after that the listener hears nothing. */
   ask(request: JsonRpcRequest, { onAnswer, onFailure }: AnswerListener): () => void {
     let isOver = false;
     const stop = () => {
@@ -94,7 +94,7 @@ export class TrunkWire {
     return stop;
   }
 
-  /** The session, for one call of somebody else's: to be released without being ended. */
+  /** Lends the session to one call of the gateway's; releasing the lease does not end the session. */
   join(holder: SessionHolder): Lease {
     const branch = new BranchWire(this.#wire, this.#waiting);
     this.#branches.add(branch);
@@ -116,7 +116,7 @@ export class TrunkWire {
   }
 }
 
-/** What a call in somebody else's session needs of its wire. Hears the answers to its own requests, and nothing else. */
+/** The wire of one call in a client's session. Receives the answers to its own requests and nothing else. */
 class BranchWire implements Wire {
   onMessage: Wire["onMessage"] = () => {};
   onGarbage: Wire["onGarbage"] = () => {};
@@ -137,7 +137,7 @@ class BranchWire implements Wire {
 
   ask(request: JsonRpcRequest, { headers, onAccepted = () => {} }: AskListener = {}): Asking {
     this.#waiting.set(request.id, (answer) => this.onMessage(answer));
-    // The session ends with its client's end here, so nobody else can pick anything up in it.
+    // Without `onEvent`: the session ends with the client's end in this replica, so no other replica can resume a request in it.
     const asking = this.#wire.ask(request, headers === undefined ? { onAccepted } : { headers, onAccepted });
     const stop = () => {
       this.#stops.delete(stop);
@@ -148,7 +148,7 @@ class BranchWire implements Wire {
     return { ended: asking.ended, stop };
   }
 
-  /** Both have been done by the client. */
+  /** The client did both itself. */
   setProtocolVersion(): void {}
   async initialized(): Promise<void> {}
 

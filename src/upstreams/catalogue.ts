@@ -4,19 +4,18 @@ import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jso
 
 type Ask = (method: string, params: JsonObject) => Promise<JsonRpcResponse>;
 
-/** A server that changes its tools without saying so is believed again after this long. */
+/** How long the list is trusted: a server may change its tools without a notification. */
 const MAX_AGE_MS = 60_000;
-/** Callers of tools that do not exist do not make us ask more often than this. */
+/** The shortest time between two lists, so that calls of unknown tools do not cause one each. */
 const MIN_AGE_MS = 1_000;
-/** A call waits no longer than this for the list. */
+/** How long a call waits for the list. */
 const PATIENCE_MS = 2_000;
 const MAX_PAGES = 100;
-/** Nobody calls so many: a server that lists more has lost count, and what is kept of them is kept for every caller. */
+/** More than anybody calls: the server would be listing without end, and the entries are kept for every caller. */
 const MAX_TOOLS = 20_000;
 
 type Tools = ReadonlyMap<string, KnownTool>;
 
-/** What is kept of a tool. */
 interface KnownTool {
   readonly headerParams: readonly HeaderParam[];
   readonly isRepeatable: boolean;
@@ -29,8 +28,8 @@ interface Snapshot {
 }
 
 /**
- * What the gateway has to know of a server's tools before it calls one: whether it is listed, which arguments are mirrored in headers,
- * and whether a call may be made twice.
+ * What the gateway needs to know of a server's tools before it calls one: whether the tool is listed, which arguments are mirrored in
+ * headers, and whether a call may be repeated.
  */
 export class ToolCatalogue {
   readonly #ask: Ask;
@@ -41,16 +40,17 @@ export class ToolCatalogue {
   }
 
   /**
-   * The mirrored parameters of a tool; none when the server does not list it, which the call itself will show. `isDoubted`:
-   * what was said before did not fit, and the tool may have changed.
+   * The parameters of a tool that are mirrored in headers; none when the server does not list the tool, as the call itself will show.
+   * `isDoubted`: earlier parameters did not fit, so the tool may have changed and a list older than `MIN_AGE_MS` is read again.
    */
   async headerParams(tool: string, isDoubted = false): Promise<readonly HeaderParam[]> {
     return (await this.#find(tool, isDoubted))?.headerParams ?? [];
   }
 
   /**
-   * Whether calling a tool a second time does no more than calling it once, by what the server says of it (Tools §Annotations). Not when
-   * it says nothing, does not list the tool, or takes too long.
+   * Whether a second call of the tool does no more than one, according to its annotations (Tools §Annotations). False when it has none,
+   * when
+   * the server does not list the tool, or takes too long to.
    */
   async isRepeatable(tool: string): Promise<boolean> {
     return (await this.#find(tool))?.isRepeatable ?? false;
@@ -60,19 +60,19 @@ export class ToolCatalogue {
     return (await this.#find(tool)) !== undefined;
   }
 
-  /** The server has said that its tools have changed. */
+  /** Call this when the server announces that its tools have changed. */
   invalidate(): void {
     this.#snapshot = undefined;
   }
 
   async #find(tool: string, isDoubted = false): Promise<KnownTool | undefined> {
     const known = (await this.#soon(isDoubted ? MIN_AGE_MS : MAX_AGE_MS)).get(tool);
-    // A list that is not there yet is not one that lacks the tool.
+    // While the list is still loading, a missing tool proves nothing.
     const isLate = this.#snapshot?.isListed === false;
     return known ?? (isLate ? undefined : (await this.#soon(MIN_AGE_MS)).get(tool));
   }
 
-  /** What is known, or nothing when the server takes too long: its list must not cost a call its handle. */
+  /** The tools, or none after `PATIENCE_MS`: a slow list must not keep a call from getting its task. */
   async #soon(maxAgeMs: number): Promise<Tools> {
     const tools = this.#tools(maxAgeMs);
     if (this.#snapshot?.isListed) return tools;
@@ -109,7 +109,7 @@ export class ToolCatalogue {
           tools.set(tool.name, knownOf(tool));
       }
       const { nextCursor } = response.result;
-      // Another page that is the same page would be read until nobody may read any more.
+      // A repeated cursor would read the same page up to `MAX_PAGES` times.
       if (typeof nextCursor !== "string" || nextCursor === cursor || tools.size >= MAX_TOOLS) break;
       cursor = nextCursor;
     }

@@ -18,12 +18,12 @@ interface Asked {
   readonly fail: (failure: UpstreamFailure) => void;
 }
 
-/** Of so many requests it is remembered that they are over: what is said to them late, or twice, is no answer to another. */
+/** How many finished requests are remembered, so that a late or repeated answer to one is not taken for the answer to another. */
 const MAX_REMEMBERED = 1_000;
 
 /**
- * A wire on which no request waits for an answer that has come already, in a form that cannot be used: what can only be the answer to a
- * request ends it. Answers go on under the id of the request, also where the server made a text of the number.
+ * A wire that fails a request whose answer has arrived in an unusable form, instead of letting it wait: an answer that can only belong to
+ * that request ends it. Answers are passed on under the request's id, even if the server turned the number into a string.
  */
 export class CheckedWire implements Wire {
   onMessage: Wire["onMessage"] = () => {};
@@ -32,7 +32,7 @@ export class CheckedWire implements Wire {
 
   readonly #wire: TransportWire;
   readonly #log: Logger;
-  /** The requests that have no answer yet. */
+  /** Requests that have no answer yet. */
   readonly #asked = new Map<RequestId, Asked>();
   readonly #over = new Set<RequestId>();
 
@@ -106,7 +106,7 @@ export class CheckedWire implements Wire {
     this.#stray(id, stream, why);
   }
 
-  /** An answer to no request that is under way by its id. */
+  /** Handles an answer whose id belongs to no open request. */
   #stray(id: RequestId | undefined, stream: Stream, why: string): void {
     const meant = this.#meant(id, stream);
     if (meant === undefined)
@@ -114,14 +114,14 @@ export class CheckedWire implements Wire {
     this.#fail(meant, id === undefined ? why : `its id is ${shown(id)}, expected ${shown(meant)}`);
   }
 
-  /** The only request that it can be about. */
+  /** The only open request that the answer can belong to. */
   #meant(id: RequestId | undefined, stream: Stream): RequestId | undefined {
     if (stream === "aside") return undefined;
     if (stream !== "shared") {
       const { answerTo, isResumed = false } = stream;
       return this.#asked.has(answerTo) && !(isResumed && id !== undefined) ? answerTo : undefined;
     }
-    // What was asked before is answered late, or twice; and some servers tell all sessions what is one session's.
+    // The id may be that of a finished request (a late or repeated answer), and some servers send one session's answers to all sessions.
     if (id !== undefined && [id, numberIn(id) ?? id].some((one) => this.#over.has(one) || wasGiven(one)))
       return undefined;
     const [only, ...others] = this.#asked.keys();

@@ -1,10 +1,10 @@
 import type { Writable } from "node:stream";
 import { UpstreamFailure } from "./failure.ts";
 
-/** What may wait to be read, the message that is written next not counted. */
+/** How many bytes may wait for the process to read them, not counting the next message. */
 const MAX_WAITING_BYTES = 1_048_576;
 
-/** The input of a process, which it may read late or never. */
+/** The standard input of a process that may read it late or never. */
 export class ChildInput {
   readonly #stream: Writable;
   readonly #patienceMs: number;
@@ -16,7 +16,7 @@ export class ChildInput {
   }
 
   /**
-   * Settles when the line is in the pipe, which does not mean that it has been read.
+   * Writes a line. Settles when it is in the pipe, which does not mean that the process has read it.
    * @throws UpstreamFailure when the process does not read, and the stream's own error when the pipe is broken
    */
   write(line: string): Promise<void> {
@@ -26,7 +26,7 @@ export class ChildInput {
       return Promise.reject(new UpstreamFailure(message, { mayHaveRun: false }));
     }
     return new Promise((resolve, reject) => {
-      // It cannot be taken back: should the process read it later, it will act upon it.
+      // The line cannot be taken back: if the process reads it later, it will act on it.
       const giveUp = () => {
         const message = `The server has not read what it was sent within ${this.#patienceMs} ms`;
         reject(new UpstreamFailure(message, { mayHaveRun: true }));

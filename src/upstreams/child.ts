@@ -12,16 +12,16 @@ import { StderrLog } from "./stderr-log.ts";
 export interface ChildOptions {
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the few variables that any program needs; nothing else of our own environment is passed on. */
+  /** Added to the few variables that any program needs; the child gets nothing else of the gateway's environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** The server's own. */
+  /** The server's logger. */
   readonly log: Logger;
-  /** How long it may take to end by itself when its input has ended; half a second unless given. */
+  /** How long the process may take to exit after its input ended; 500 ms unless given. */
   readonly goodbyeMs?: number;
-  /** How long it may take to end after SIGTERM; 5 s unless given. */
+  /** How long the process may take to exit after SIGTERM; 5 s unless given. */
   readonly killGraceMs?: number;
-  /** How long it may leave a message unread that does not fit into the pipe; a minute unless given. */
+  /** How long the process may leave a message unread that does not fit into the pipe; a minute unless given. */
   readonly readPatienceMs?: number;
 }
 
@@ -32,17 +32,17 @@ export interface Exit {
 
 const KILL_GRACE_MS = 5_000;
 const READ_PATIENCE_MS = 60_000;
-/** For the end of its input (2025-11-25, Lifecycle §Shutdown). */
+/** How long the process may take to exit after the end of its input (2025-11-25, Lifecycle §Shutdown). */
 const GOODBYE_MS = 500;
-/** How long what it has written may take to arrive when it has exited: somebody else may hold the other end. */
+/** How long to read its output after it has exited: another process may hold the other end open. */
 const DRAIN_MS = 500;
 
-/** A server's process, the leader of a group of its own. */
+/** A server's process, which leads a process group of its own. */
 export class Child {
   readonly pid: number;
   readonly input: ChildInput;
   readonly output: Readable;
-  /** Tells how the process ended, when all it wrote has been read. Never rejects. */
+  /** Resolves with how the process ended, once all its output has been read. Never rejects. */
   readonly exited: Promise<Exit>;
   readonly #group: ProcessGroup;
   readonly #stderr: StderrLog;
@@ -53,7 +53,7 @@ export class Child {
   readonly #left: Promise<Exit>;
   #ending: Promise<void> | undefined;
 
-  /** Starts it, without a shell. @throws Error which says in plain words why it does not start */
+  /** Starts the process, without a shell. @throws Error whose message says in plain words why it does not start */
   static async start(options: ChildOptions): Promise<Child> {
     const { command, args, env, cwd } = options;
     try {
@@ -84,7 +84,7 @@ export class Child {
     this.#stderr = new StderrLog(this.#log, undefined, Object.values(options.env));
     this.input = new ChildInput(child.stdin, readPatienceMs ?? READ_PATIENCE_MS);
     this.output = child.stdout;
-    // Whoever writes is told of an error himself, and after one on the other streams they close.
+    // The writer gets its own error from `write`, and the other streams close after one.
     for (const stream of child.stdio) stream?.on("error", () => {});
     child.stderr.on("data", (chunk: Buffer) => this.#stderr.take(chunk));
     const closed = once(child, "close");
@@ -94,7 +94,7 @@ export class Child {
       void this.end();
       await within(DRAIN_MS, closed);
       this.#stderr.end();
-      // Only of one that failed: what a server says last is then about itself, and not about somebody's call.
+      // Only if it failed: then its last words are about itself, and not about some call.
       const stderr = exit.code === 0 ? [] : this.#stderr.lastLines;
       if (!isExpected)
         this.#log.warn(stderr.length === 0 ? exit : { ...exit, stderr }, "the server has exited");
@@ -102,14 +102,15 @@ export class Child {
     });
   }
 
-  /** The last of its stderr that may say why it exited. */
+  /** The last lines of stderr that may say why the process exited. */
   get lastWords(): string | undefined {
     return this.#stderr.lastWords;
   }
 
   /**
-   * Ends the process and its group, and settles when nobody of them is left: its input ends, then SIGTERM, then SIGKILL.
-   * What its leader leaves behind is ended the same way. Never rejects.
+   * Ends the process and its group, and settles when all of them are gone: closes its input, then SIGTERM, then SIGKILL. Ends processes
+   * that
+   * the leader left behind in the same way. Never rejects.
    */
   end(): Promise<void> {
     this.#ending ??= this.#end();

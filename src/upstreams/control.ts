@@ -9,26 +9,27 @@ import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
 
-/** How long the server may take for a list, a completion or a subscription, unless it is said otherwise. Most clients wait for 60 s. */
+/** How long the server may take for a list, a completion or a subscription, unless configured. Most clients wait for 60 s. */
 const ANSWER_TIMEOUT_MS = 50_000;
-/** How long any of that may wait until the server has room for the session. */
+/** How long such a request may wait until the server has room for the session. */
 const PATIENCE_MS = 60_000;
 const MAX_REOPEN_DELAY_MS = 30_000;
 const LIST_CHANGES = ["tools", "prompts", "resources"] as const;
 
-/** A resource that is followed for those who listen. */
+/** A resource subscription, shared by all listeners. */
 interface Subscription {
   users: number;
-  /** What the server said to the last `resources/subscribe` or `resources/unsubscribe`. */
+  /** The server's answer to the last `resources/subscribe` or `resources/unsubscribe`. */
   answered: Promise<JsonRpcResponse>;
 }
 
 /**
- * The session on which a caller's lists, completions and subscriptions are answered. It is shared, so that nothing the
- * server asks on it can be anybody's; and it is opened again when the server forgets it, since all of this may be repeated.
+ * The shared session for one caller's lists, completions and subscriptions. As it is shared, the gateway cannot tell whom a question of
+ * the
+ * server on it is for; as all of these requests may be repeated, the gateway opens it again when the server forgets it.
  */
 export class ControlSession implements SessionHolder {
-  /** What is known of the server's tools, as this caller sees them. */
+  /** The server's tools, as this caller sees them. */
   readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
   readonly #source: SessionSource;
   readonly #onIdle: () => void;
@@ -36,20 +37,20 @@ export class ControlSession implements SessionHolder {
   readonly #listeners = new Set<ChangeListener>();
   readonly #subscriptions = new Map<string, Subscription>();
   #reopening: NodeJS.Timeout | undefined;
-  /** The one that was used last. */
+  /** The session that was used last. */
   #session: Session | undefined;
-  /** The one whose changes are heard. */
+  /** The session whose changes the gateway hears. */
   #heard: Session | undefined;
   #stopHearing = () => {};
-  /** How many are using the session at the moment, or wait for it. */
+  /** How many requests use the session at the moment, or wait for it. */
   #users = 0;
   #isClosed = false;
-  /** When it was last of use, in milliseconds since the epoch. */
+  /** When it was last used, in milliseconds since the epoch. */
   lastUsed = Date.now();
 
   /**
-   * `source` is given whom it is for, and what to call when the server has forgotten its session; `onIdle` is called when
-   * nobody uses it any more.
+   * @param source makes the source of the session, from its holder and a function to call when the server has forgotten the session
+   * @param onIdle called when the last request that used the session ends
    */
   constructor(
     source: (holder: SessionHolder, onLost: () => void) => SessionSource,
@@ -75,8 +76,9 @@ export class ControlSession implements SessionHolder {
   }
 
   /**
-   * Begins to end the session in favour of others, if nobody uses it, and settles when it is gone. It is opened again when it
-   * is needed, or when there is room and somebody listens.
+   * Begins to end the session to make room for others if no request uses it, and settles when it is gone. It is opened again when a
+   * request
+   * needs it, or when the server has room and somebody listens.
    */
   giveUp(): Promise<void> | undefined {
     if (this.isBusy) return undefined;
@@ -86,7 +88,7 @@ export class ControlSession implements SessionHolder {
   }
 
   /**
-   * Asks something that may be asked twice.
+   * Sends a request that may be sent twice: once more if the server has forgotten the session.
    * @throws UpstreamFailure
    */
   async ask(
@@ -98,7 +100,7 @@ export class ControlSession implements SessionHolder {
     const attempt = () =>
       this.#use((session) =>
         answerInTime(session, { method, params, how, ms: this.#answerTimeoutMs }).catch((error: unknown) => {
-          // Somebody else may have found out first that the session is gone, and have ended it under us.
+          // Another request may have found out first that the session is gone, and ended it under this one.
           isGone = !session.isUsable || isForgotten(toFailure(error));
           if (isGone) void session.close();
           throw error;
@@ -110,7 +112,7 @@ export class ControlSession implements SessionHolder {
     });
   }
 
-  /** Hears what changes on the server, until the returned function is called. */
+  /** Calls the listener with the server's notifications until the returned function is called. */
   listen(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     if (this.#session !== undefined) this.#attend(this.#session);
@@ -122,7 +124,7 @@ export class ControlSession implements SessionHolder {
     };
   }
 
-  /** Subscribes to a resource, once for all who want it. @throws UpstreamFailure */
+  /** Subscribes to a resource, with one request to the server for all subscribers. @throws UpstreamFailure */
   async subscribe(uri: string): Promise<JsonRpcResponse> {
     const subscription = this.#subscriptions.get(uri) ?? { users: 0, answered: UNASKED };
     this.#subscriptions.set(uri, subscription);
@@ -136,7 +138,7 @@ export class ControlSession implements SessionHolder {
     return response;
   }
 
-  /** Nothing is told about the resource any more when the last who wanted it has left. */
+  /** Unsubscribes at the server when the last subscriber leaves. */
   async unsubscribe(uri: string): Promise<void> {
     const subscription = this.#subscriptions.get(uri);
     if (subscription === undefined) return;
@@ -146,7 +148,7 @@ export class ControlSession implements SessionHolder {
     if (subscription.users === 0) this.#subscriptions.delete(uri);
   }
 
-  /** Nothing that the server asks here can be anybody's, but it may ask everybody. */
+  /** The gateway cannot tell whom a question on this session is for, but the server may ask any caller elsewhere. */
   readonly cannotAnswer = true;
 
   onRequest(): void {}
@@ -186,7 +188,7 @@ export class ControlSession implements SessionHolder {
     this.#stopHearing = session.hearChanges();
   }
 
-  /** Whoever listens must not be left waiting on a session that is gone. */
+  /** Opens the session again while somebody listens: no notification would come on one that is gone. */
   #reopen(attempt: number): void {
     if (this.#isClosed || !this.isListenedTo) return;
     const delay = Math.min(1_000 * 2 ** attempt, MAX_REOPEN_DELAY_MS);
@@ -196,9 +198,9 @@ export class ControlSession implements SessionHolder {
     }, delay);
   }
 
-  /** What changed meanwhile is not known, so everything may have. */
+  /** Changes in the meantime are unknown, so it reports all lists and resources as changed. */
   async #resubscribe(): Promise<void> {
-    // Those who ask for something come first: a listener takes only what nobody has.
+    // Patience 0: requests come first, a listener only takes room that nobody waits for.
     const { capabilities } = await this.#use((session) => session.server, 0);
     const wanted = [...this.#subscriptions].filter(([, { users }]) => users > 0).map(([uri]) => uri);
     for (const uri of wanted) await this.ask("resources/subscribe", { uri });
@@ -213,7 +215,7 @@ export class ControlSession implements SessionHolder {
       this.onNotification({ jsonrpc: "2.0", ...notification });
   }
 
-  /** One after the other: the server must not hear that a resource is wanted before it hears that it was not. */
+  /** Sends them one after the other: the server must not receive a new subscribe before the unsubscribe that precedes it. */
   #next(subscription: Subscription, method: string, uri: string): void {
     subscription.answered = subscription.answered.catch(() => {}).then(() => this.ask(method, { uri }));
   }
@@ -233,7 +235,7 @@ interface Question {
   readonly ms: number;
 }
 
-/** The answer, unless the server says nothing for so long. */
+/** The answer, unless the server neither answers nor reports progress for `ms`. @throws UpstreamFailure */
 async function answerInTime(
   session: Session,
   { method, params, how, ms }: Question,
@@ -254,12 +256,12 @@ async function answerInTime(
     return await Promise.race([request.response, refused]);
   } finally {
     silence.stop();
-    // It may still come, or fail to: nobody waits for it.
+    // The answer may still come or fail; nobody waits for it.
     request.response.catch(() => {});
   }
 }
 
-/** Servers say with 404 that they do not know a session, and some with 400 (2025-11-25, Transports §Session Management). */
+/** Whether the server has forgotten the session: servers say so with 404, some with 400 (2025-11-25, Transports §Session Management). */
 export function isForgotten({ facts: { status, rpcError } }: UpstreamFailure): boolean {
   return (status === 404 || status === 400) && (rpcError === undefined || isTransportError(rpcError));
 }

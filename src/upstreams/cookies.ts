@@ -2,35 +2,35 @@ interface StoredCookie {
   readonly name: string;
   readonly value: string;
   readonly path: string;
-  /** The cookie's `Domain`. Absent: it is for the host alone that set it. */
+  /** The cookie's `Domain`. Absent: only for the host that set it. */
   readonly domain: string | undefined;
   readonly isSecure: boolean;
-  /** Milliseconds since the epoch. Absent: it stays as long as the session. */
+  /** Milliseconds since the epoch. Absent: until the session ends. */
   readonly expiresAt: number | undefined;
 }
 
-/** More than a balancer and a login need; the cookie that was set first goes first. */
+/** More than a load balancer and a login need; beyond that, the cookie that was set first is dropped first. */
 const MAX_COOKIES = 50;
-/** What the names and values of all cookies may have together: Node and most servers refuse 16 KiB of headers. */
+/** Limit for all names and values together: Node and most servers refuse 16 KiB of headers. */
 const MAX_CHARS = 8_192;
-/** One that is longer need not be kept (§6.1). */
+/** A client need not keep longer cookies (§6.1). */
 const MAX_COOKIE_CHARS = 4_096;
-/** The last that a `Date` can tell. */
+/** The largest time that a `Date` can hold. */
 const LAST_TIME = 8_640_000_000_000_000;
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * The cookies of one session with a server (RFC 6265 §5): load balancers keep a session on one node by them. They go to the origin
- * that set them and nowhere else, and no two sessions share any.
+ * The cookies of one session with a server (RFC 6265 §5), by which load balancers keep a session on one node. They go only to the origin
+ * that set them, and no two sessions share any.
  */
 export class CookieJar {
   readonly #origin: string;
   readonly #clock: () => number;
-  /** By name, domain and path; the one that was set first comes first. */
+  /** By name, domain and path; in the order in which they were set first. */
   readonly #cookies = new Map<string, StoredCookie>();
 
   /**
-   * @param url of the server; cookies from and for other origins are ignored
+   * @param url the server's; cookies from and for other origins are ignored
    * @param clock milliseconds since the epoch
    */
   constructor(url: URL, clock: () => number = Date.now) {
@@ -38,7 +38,7 @@ export class CookieJar {
     this.#clock = clock;
   }
 
-  /** Keeps what an answer sets, and drops what it takes back (§5.3). @param setCookies the values of `Set-Cookie` */
+  /** Stores the cookies that a response sets, and removes those that it expires (§5.3). @param setCookies the values of `Set-Cookie` */
   take(url: URL, setCookies: readonly string[]): void {
     if (url.origin !== this.#origin) return;
     for (const text of setCookies) {
@@ -54,8 +54,9 @@ export class CookieJar {
   }
 
   /**
-   * The headers of a request, with the cookies that belong there (§5.4). Of two cookies of a name the server's own is sent, and not that
-   * which a configured or forwarded `Cookie` header has.
+   * Adds the cookies that fit to the headers of a request (§5.4). A cookie of the server's replaces one of the same name in a configured
+   * or
+   * forwarded `Cookie` header.
    * @param headers names in lower case
    */
   addTo(headers: Readonly<Record<string, string>>, url: URL): Readonly<Record<string, string>> {
@@ -73,7 +74,7 @@ export class CookieJar {
     return this.#cookies.size === 0 ? undefined : [...this.#cookies.values()].map(toSetCookie);
   }
 
-  /** Those with longer paths come first (§5.4, step 2). */
+  /** Longer paths come first (§5.4, step 2). */
   #fitting(url: URL): readonly StoredCookie[] {
     this.#expire();
     return [...this.#cookies.values()]
@@ -100,13 +101,14 @@ export class CookieJar {
 }
 
 /**
- * (§5.2.) `undefined` when it is no cookie, or none that the origin may set. Not undici's `parseCookie`, which ignores a negative `Max-Age`, by
- * which cookies are taken back, and takes a path that does not begin with a slash for `/`.
+ * Parses `Set-Cookie` (§5.2). `undefined` when it is no cookie, or none that the origin may set. Not undici's `parseCookie`, which
+ * ignores a
+ * negative `Max-Age`, by which servers remove cookies, and reads a path that does not begin with a slash as `/`.
  */
 function read(text: string, url: URL, now: number): StoredCookie | undefined {
   const [pair = "", ...rest] = text.split(";");
   const [name, value] = halves(pair);
-  // Of an attribute that is there more than once the last one counts.
+  // The last one counts if an attribute is repeated.
   const attributes = new Map(
     rest.map((attribute) => halves(attribute)).map(([key, said]) => [key.toLowerCase(), said]),
   );
@@ -122,7 +124,7 @@ function read(text: string, url: URL, now: number): StoredCookie | undefined {
   return { name, value, path, domain, isSecure, expiresAt };
 }
 
-/** `Max-Age` wins over `Expires`, and what is neither a number nor a date counts for nothing (§5.2.1, §5.2.2, §5.3 step 3). */
+/** `Max-Age` wins over `Expires`; a value that is neither a number nor a date is ignored (§5.2.1, §5.2.2, §5.3 step 3). */
 function expiry(maxAge: string | undefined, expires: string | undefined, now: number): number | undefined {
   if (maxAge !== undefined && /^-?\d+$/.test(maxAge))
     return Math.min(now + Number(maxAge) * 1_000, LAST_TIME);
@@ -130,13 +132,13 @@ function expiry(maxAge: string | undefined, expires: string | undefined, now: nu
   return Number.isNaN(at) ? undefined : at;
 }
 
-/** What stands before and behind the first `=`, without the white space round them. */
+/** The trimmed texts before and after the first `=`. */
 function halves(text: string): readonly [string, string] {
   const at = text.indexOf("=");
   return at === -1 ? [text.trim(), ""] : [text.slice(0, at).trim(), text.slice(at + 1).trim()];
 }
 
-/** (§5.1.3.) An address has no subdomains. */
+/** §5.1.3; an IP address has no subdomains. */
 function matchesDomain(host: string, domain: string): boolean {
   return host === domain || (host.endsWith(`.${domain}`) && !/^[\d.]+$/.test(host));
 }

@@ -2,7 +2,7 @@ import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import { UpstreamFailure } from "./failure.ts";
 
-/** What the server said of itself in answer to `initialize`. */
+/** The server's description of itself in its answer to `initialize`. */
 export interface ServerDescription {
   readonly protocolVersion: string;
   readonly capabilities: JsonObject;
@@ -10,10 +10,12 @@ export interface ServerDescription {
   readonly instructions?: string;
 }
 
-/** It is kept, and told to every client. */
+/** The gateway keeps the description and sends it to every client. */
 const MAX_DESCRIPTION_LENGTH = 1_048_576;
 
-/** Reads the answer to `initialize`. @throws UpstreamFailure when it is none, or of a version that we do not speak */
+/**
+ * Reads the result of `initialize`. @throws UpstreamFailure when it is too long, or its protocol version is none that the gateway speaks
+ */
 export function readDescription(result: JsonObject): ServerDescription {
   const { protocolVersion, capabilities, serverInfo, instructions } = result;
   if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion)) {

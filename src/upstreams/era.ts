@@ -11,13 +11,13 @@ export interface EraOptions {
   readonly clock?: () => number;
 }
 
-/** A server may become another one: its era is looked at again after this long. */
+/** A server may be replaced by another: its era is probed again after this long. */
 const MAX_AGE_MS = 300_000;
-/** A server that cannot be reached, or that is doubted, is not asked more often than this. */
+/** The shortest time between two probes of a server that cannot be reached, or whose era is in doubt. */
 const MIN_AGE_MS = 1_000;
-/** How long a doubt may keep others waiting. */
+/** How long other requests wait for a recheck. */
 const DOUBT_MS = 500;
-/** Of how many callers it is remembered what they were told. */
+/** For how many callers a verdict is remembered. */
 const MAX_CALLERS = 1_000;
 
 interface Found {
@@ -25,44 +25,47 @@ interface Found {
   readonly at: number;
 }
 
-/** What is known of the server by those who ask with the same headers. */
+/** What callers with the same headers have learned of the server. */
 interface Told {
   readonly known?: Found | undefined;
-  /** The last time that nothing was found out. */
+  /** The last probe that found out nothing. */
   readonly failed?: Found | undefined;
 }
 
 /**
- * Of which era a server is (2026-07-28, Versioning §Backward Compatibility). That it is modern is proven to everybody at once; that
- * it is not may be due to whoever asked, whose login it did not like, and is remembered for them alone. What is old is used while
- * it is looked at again.
+ * Finds out which era a server is of (2026-07-28, Versioning §Backward Compatibility). One modern answer proves the era for every caller.
+ * Any
+ * other answer may be due to the asking caller's credential, so it is remembered for that caller alone. An old verdict stays in use while
+ * the server is probed again.
  */
 export class Era {
   readonly #options: Required<EraOptions>;
   #proof: Found | undefined;
-  /** By the headers that they ask with, the last to be told at the end. */
+  /** By the callers' headers, the most recent verdict last. */
   readonly #told = new Map<string, Told>();
   readonly #probes = new Map<string, Promise<Verdict>>();
-  /** There while an answer that did not fit what was known is being looked into. */
+  /** Pending while the server is probed again after an answer that did not fit its era. */
   #doubt: Promise<void> | undefined;
 
   constructor({ probe, clock = () => performance.now() }: EraOptions) {
     this.#options = { probe, clock };
   }
 
-  /** The verdict; at once when there is one. `headers` are those of whoever wants to know. */
+  /** The verdict: at once when there is one, otherwise after a probe. @param headers the asking caller's */
   verdict(headers: Headers): Verdict | Promise<Verdict> {
     return this.#doubt === undefined
       ? this.#verdict(headers)
       : this.#doubt.then(() => this.#verdict(headers));
   }
 
-  /** What is known without asking, to everybody. */
+  /** The verdict that holds for every caller, without a probe. */
   get known(): Verdict | undefined {
     return this.#proof?.verdict;
   }
 
-  /** The server answered as a modern one would not: whoever asks from now on waits a little until it was looked at again. */
+  /**
+   * Call this when the server answered as no modern server does: until it has been probed again, new requests wait for at most `DOUBT_MS`.
+   */
   doubt(headers: Headers): void {
     const isLookedAt = this.#doubt !== undefined || this.#probes.has(keyOf(headers));
     if (isLookedAt || this.#proof === undefined || this.#age(this.#proof) <= MIN_AGE_MS) return;
@@ -80,11 +83,11 @@ export class Era {
     }
     if (!mayAsk) return failed.verdict;
     const probe = this.#probe(headers);
-    // Whoever kept us waiting once may do so again, and most servers that do are legacy ones.
+    // A server whose probe timed out once may do so again, and most such servers are legacy ones: do not wait for this probe.
     return failed?.verdict.era === "unknown" && failed.verdict.isLate ? failed.verdict : probe;
   }
 
-  /** Asks the server, once for all who ask at the same time in the same way. Resolves with what is then known. */
+  /** Probes the server, once for all that ask at the same time with the same headers. Resolves with what is then known. */
   #probe(headers: Headers): Promise<Verdict> {
     const key = keyOf(headers);
     const present = this.#probes.get(key);
@@ -106,15 +109,15 @@ export class Era {
       return verdict;
     }
     if (verdict.era !== "unknown") {
-      // It may have become another server for everybody: the next to ask finds out.
+      // The server may have been replaced for every caller: the next caller's probe finds out.
       this.#proof = undefined;
       this.#remember(key, { known: found });
       return verdict;
     }
-    // A login that it takes may tell more: nothing is remembered of a refusal.
+    // Do not remember a refused credential: the next probe may carry a valid one.
     if (!wantsLogin(verdict.failure))
       this.#remember(key, { known: this.#told.get(key)?.known, failed: found });
-    // A server that is away for a moment is not another server.
+    // A server that is unreachable for a moment has not changed its era.
     return known?.verdict ?? verdict;
   }
 
@@ -130,7 +133,7 @@ export class Era {
   }
 }
 
-/** Credentials are part of it, so it is for maps and never for logs. */
+/** The key contains credentials: use it in maps, never in logs. */
 function keyOf(headers: Headers): string {
   return JSON.stringify(headers);
 }

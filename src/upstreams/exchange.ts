@@ -9,14 +9,14 @@ import { StreamEnd } from "./stream-end.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
 import type { AskListener, EventPlace, RequestStream } from "./wire.ts";
 
-/** What the requests of one session have in common. */
+/** What the requests of one session share. */
 export interface ExchangeContext {
   readonly fetch: UpstreamFetch;
-  /** A new transport in the session, whose messages go to `receive`. */
+  /** Makes a new transport in the session, whose messages go to `receive`. */
   readonly transport: (fetch: FetchLike, reconnecting: Reconnecting) => StreamableHTTPClientTransport;
-  /** Takes what came on the stream of the request with that id. */
+  /** Takes a message from the stream of one request. */
   readonly receive: (message: JsonRpcMessage | UnusableAnswer, stream: RequestStream) => void;
-  /** Whether the server has a stream open on which it could answer anything. */
+  /** Whether a stream is open on which the server could send an answer outside the request's own. */
   readonly isListening: () => boolean;
   readonly placeOf: (lastEventId: string) => EventPlace;
 }
@@ -24,13 +24,13 @@ export interface ExchangeContext {
 /** How a transport reconnects a stream that was cut. */
 export interface Reconnecting {
   readonly options: typeof RESUMING;
-  /** Told that another try is due after `delayMs`. Returns how to call it off. */
+  /** Called when another attempt is due after `delayMs`. Returns a function that calls it off. */
   readonly scheduler: (reconnect: () => void, delayMs: number) => () => void;
 }
 
 const MAX_EVENT_ID_LENGTH = 2_048;
 
-/** What is known of the events of one request: which the last one was, and whether the answer was among them. */
+/** Tracks the events of one request: the last event id, and whether the answer has arrived. */
 export class EventLog {
   readonly #context: ExchangeContext;
   readonly #answerTo: RequestId;
@@ -38,7 +38,7 @@ export class EventLog {
   #isAnswered = false;
   lastEventId: string | undefined;
   isResumed = false;
-  /** To be given to `fetch`. */
+  /** Pass this to `fetch`. */
   readonly answers = new AnswersPast();
 
   constructor(context: ExchangeContext, answerTo: RequestId, listener: AskListener) {
@@ -47,27 +47,27 @@ export class EventLog {
     this.#onEvent = listener.onEvent;
   }
 
-  /** To be given every message that arrives on the request's stream. */
+  /** Call this with every message that arrives on the request's stream. */
   readonly receive = (message: JSONRPCMessage): void => {
     const real = this.answers.real(message as JsonRpcMessage);
     if (real instanceof UnusableAnswer || isAnswerTo(real, this.#answerTo)) this.#isAnswered = true;
     this.#context.receive(real, { answerTo: this.#answerTo, isResumed: this.isResumed });
   };
 
-  /** To be given every event id. The transport tells it right before the event's message. */
+  /** Call this with every event id; the transport reports the id right before the event's message. */
   readonly note = (id: string): void => {
-    // It is written down with every checkpoint, and no server takes a longer one back in a header.
+    // Every checkpoint stores the id, and no server accepts a longer one in a header.
     if (id.length > MAX_EVENT_ID_LENGTH) return;
     this.lastEventId = id;
     if (this.#onEvent === undefined) return;
-    // An event's effect comes before its id, and whoever goes on after the answer would wait for it in vain.
+    // Report the id after the event's message took effect. Do not report it after the answer: whoever resumed behind that would wait in vain.
     queueMicrotask(() => {
       if (!this.#isAnswered) this.#onEvent?.(this.#context.placeOf(id));
     });
   };
 }
 
-/** One request, sent on a transport of its own, to know when nothing more can come of it. */
+/** One request, sent on a transport of its own, so that its end shows that nothing more can arrive for it. */
 export class Exchange {
   readonly #context: ExchangeContext;
   readonly #request: JsonRpcRequest;
@@ -109,15 +109,14 @@ export class Exchange {
     }
   }
 
-  /** What the transport needs to know of the request. */
   get #stub(): JSONRPCMessage {
     const { jsonrpc, id, method } = this.#request;
     return { jsonrpc, id, method };
   }
 
-  /** A server closes the stream when it has answered; to cut it off at once would cost the connection every time. */
+  /** A server closes the stream after its answer; cutting it off at once would cost the connection every time. */
   stop(): void {
-    // What it says after its answer belongs to no call, and must not be taken for the next one's.
+    // Messages after the answer belong to no call, and must not be taken for the next one's.
     this.#transport.onmessage = () => {};
     if (!this.#isOver) this.#lastOrders = setTimeout(() => void this.#transport.close(), STREAM_GRACE_MS);
   }
@@ -136,16 +135,16 @@ export class Exchange {
       answers,
     };
     return async (url, init) => {
-      // The transport forgets where it was when a resumed stream is cut before its first event.
+      // The transport forgets the last event id when a resumed stream is cut before its first event.
       const { lastEventId } = this.#log;
       if (init?.method === "GET") this.#log.isResumed = true;
       if (init?.method === "GET" && lastEventId !== undefined)
         (init.headers as Headers).set("last-event-id", lastEventId);
       if (init?.method === "POST") addMissing(init.headers as Headers, this.#listener.headers);
-      // The transport would write the arguments anew, of which only the text is there.
+      // The transport would serialize the arguments again, which the request carries as text only.
       const sent = init?.method === "POST" ? { ...init, body: messageText(this.#request) } : init;
       const response = await this.#context.fetch(url, sent, expected).catch((error: unknown) => {
-        // What refuses to resume a stream once will refuse it again: the answer is lost.
+        // A server that refuses to resume a stream will refuse again: the answer is lost.
         if (init?.method === "GET" && isRefusal(error)) this.#stream.end(lost(error));
         throw error;
       });
@@ -156,7 +155,7 @@ export class Exchange {
   }
 }
 
-/** What the configuration sets, or the caller's credentials consist of, is there already, and stands. */
+/** Headers that are set by the configuration or carry the caller's credentials win. */
 function addMissing(headers: Headers, own: AskListener["headers"] = {}): void {
   for (const [name, value] of Object.entries(own)) if (!headers.has(name)) headers.set(name, value);
 }

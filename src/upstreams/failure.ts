@@ -7,18 +7,18 @@ import type { JsonRpcError } from "../protocol/jsonrpc.ts";
 export interface FailureFacts {
   /** Whether the server may have begun the work: then the request must never be sent again. */
   readonly mayHaveRun: boolean;
-  /** The HTTP status the server refused with, if it did. */
+  /** The HTTP status with which the server refused, if it did. */
   readonly status?: number;
-  /** How the server wants callers to identify themselves, with a 401 or 403. */
+  /** The `WWW-Authenticate` header of a 401 or 403: how callers are to identify themselves. */
   readonly wwwAuthenticate?: string;
   /** The JSON-RPC error in the body of a refusal. */
   readonly rpcError?: JsonRpcError;
-  /** False when the server's process could not be started, or ended or was silent before it was of any use. */
+  /** False when the server's process could not be started, or exited or stayed silent before the session was ready. */
   readonly hasStarted?: false;
   readonly cause?: unknown;
 }
 
-/** The server gave no JSON-RPC answer to a request. The message says what happened, in words a client may be told. */
+/** The server gave no JSON-RPC answer to a request. The message says what happened, in words that a client may see. */
 export class UpstreamFailure extends Error {
   override name = "UpstreamFailure";
   readonly facts: FailureFacts;
@@ -29,17 +29,17 @@ export class UpstreamFailure extends Error {
   }
 }
 
-/** Whether the server refused for the sake of who asks (RFC 9110 §15.5.2, §15.5.4), and not for what was asked. */
+/** Whether the server refused the caller (RFC 9110 §15.5.2, §15.5.4), and not the request. */
 export function wantsLogin({ facts: { status } }: UpstreamFailure): boolean {
   return status === 401 || status === 403;
 }
 
-/** A stream ended on which the answer was to come. */
+/** The stream that was to carry the answer ended without it. */
 export function unanswered(): UpstreamFailure {
   return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });
 }
 
-/** The server answered, and what it said is of no use. `why` is the rest of a sentence: `its id is null`. */
+/** The server's answer is unusable. `why` completes a sentence: `its id is null`. */
 export function unusableAnswer(why: string): UpstreamFailure {
   return new UpstreamFailure(`The server's answer cannot be used: ${why}`, {
     mayHaveRun: true,
@@ -51,7 +51,7 @@ export function isUnusable({ facts: { cause } }: UpstreamFailure): boolean {
   return cause instanceof SyntaxError;
 }
 
-/** Has the operator know of it, who cannot see it otherwise. */
+/** Logs the unusable answer for the operator, who would not see it otherwise. */
 export function warnOfUnusable(log: Logger, method: string, why: string): void {
   seldom(log).say(
     "warn",
@@ -60,7 +60,7 @@ export function warnOfUnusable(log: Logger, method: string, why: string): void {
   );
 }
 
-/** What is wrong with an answer, without the server's own texts: the client is told them, and a log is for others to read. */
+/** The fault of an answer without the server's own texts: the client gets those, but others read the log. */
 function withoutItsWords(why: string): string {
   const [what = ""] = why.split("; it says: ", 1);
   const first = what.indexOf('"');
@@ -74,24 +74,24 @@ export function late(method: string, ms: number): UpstreamFailure {
   return new UpstreamFailure(`The server did not answer ${method} within ${ms} ms`, { mayHaveRun: true });
 }
 
-/** The server did not do in time what it has to do before it is of use. */
+/** The server was too slow at something that it has to do before it can be used. */
 export function slowToStart(what: string, ms: number): UpstreamFailure {
   const message = `The server did not ${what} within ${ms} ms (startTimeout)`;
   return new UpstreamFailure(message, { mayHaveRun: false, hasStarted: false });
 }
 
-/** Whatever went wrong while the session opened, the call that wanted it has not been sent, and nobody answered it. */
+/** A failure to open a session, as a failure of the call that wanted it: the call was not sent, and no `rpcError` is an answer to it. */
 export function beforeTheCall({ message, facts }: UpstreamFailure): UpstreamFailure {
   const { rpcError: _, ...others } = facts;
   return new UpstreamFailure(message, { ...others, mayHaveRun: false });
 }
 
-/** What is sent to a server when the gateway is about to stop is not sent. */
+/** The gateway is stopping and did not send the request. */
 export function stopping(): UpstreamFailure {
   return new UpstreamFailure("The gateway is stopping", { mayHaveRun: false });
 }
 
-/** No bytes of the request can have reached the server. */
+/** Codes of errors before any byte of the request can have reached the server. */
 const NEVER_CONNECTED = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -99,7 +99,7 @@ const NEVER_CONNECTED = new Set([
   "EHOSTUNREACH",
   "ENETUNREACH",
   "UND_ERR_CONNECT_TIMEOUT",
-  // The server's certificate is judged before anything is sent.
+  // The certificate is checked before anything is sent.
   "CERT_CHAIN_TOO_LONG",
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
@@ -118,7 +118,7 @@ const NEVER_CONNECTED = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** Any error of the transport as an `UpstreamFailure`. */
+/** Turns any error of the transport into an `UpstreamFailure`. */
 export function toFailure(caught: unknown): UpstreamFailure {
   for (let error = caught; error instanceof Error; error = error.cause) {
     if (error instanceof UpstreamFailure) return error;
@@ -157,7 +157,7 @@ export function toFailure(caught: unknown): UpstreamFailure {
   });
 }
 
-/** Whether a connection, or a process, could not be begun because this process, or the machine, may not have more files open. */
+/** Whether a connection or a process could not be started because this process, or the machine, has no file descriptor left. */
 export function isOutOfDescriptors(error: Error): boolean {
   if (error instanceof AggregateError && error.errors.length > 0)
     return error.errors.every(isOutOfDescriptors);
@@ -165,7 +165,7 @@ export function isOutOfDescriptors(error: Error): boolean {
   return code === "EMFILE" || code === "ENFILE";
 }
 
-/** A connection that was open can be too late as well, with the same code. */
+/** Whether connecting timed out. An open connection can time out with the same code, so the system call decides. */
 function isLateConnection(error: Error): boolean {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (error instanceof AggregateError) return error.errors.every(isLateConnection);

@@ -3,19 +3,19 @@ import { stopping, UpstreamFailure } from "./failure.ts";
 import { type Patience, WaitingLine } from "./waiting-line.ts";
 
 export interface FairSharesOptions {
-  /** How many sessions the server may have. */
+  /** The number of sessions that the server may have. */
   readonly max: number;
   /** Where `max` comes from: `maxSessions: 8`. */
   readonly setting: string;
 }
 
-/** So many uses of one caller may wait: each of them is a request that somebody has open. */
+/** How many calls of one caller may wait: each is a request that the client holds open. */
 const MAX_WAITING = 1_000;
 
-/** Who wants to use a session. */
+/** The caller that wants to use a session. */
 export interface Sharer {
   readonly caller: string;
-  /** Whether the caller is told apart from others. */
+  /** Whether the caller is identified. */
   readonly isIdentified: boolean;
 }
 
@@ -25,20 +25,19 @@ interface Caller {
 }
 
 /**
- * Who may use the sessions that a server may have. Calls never have all of them: one is kept for lists, unless there is only one. A caller
- * takes another session for calls only while at least half as many as it has are left to others. Whoever waits is served in turns, one
- * caller after the other, however many calls each of them has. Callers that are not told apart are one of them, and may have all until
- * somebody comes who is told apart: a share would only slow the users of a gateway that knows none. Serving one takes time linear in
- * `max` at the most.
+ * Shares the sessions of a server among callers. Calls never have all of them: one is kept for lists, unless there is only one. A caller
+ * gets another session for calls only while at least half as many as it has are left to others. Waiting callers take turns, however many
+ * calls each has waiting. Unidentified callers count as one caller, which may have all sessions until an identified one comes: a share
+ * would only slow the users of a gateway that identifies nobody. Serving one call takes time linear in `max` at most.
  */
 export class FairShares {
   readonly #max: number;
   readonly #setting: string;
   readonly #callers = new Map<string, Caller>();
-  /** Those that wait, in the order in which it is their turn. */
+  /** The waiting callers, in the order of their turns. */
   readonly #turns = new Set<string>();
   #used = 0;
-  /** Whether anybody has come who is told apart from others. */
+  /** Whether an identified caller has come. */
   #knowsOthers = false;
   #isClosed = false;
 
@@ -48,8 +47,8 @@ export class FairShares {
   }
 
   /**
-   * The right to use one more session for a call, as soon as it is the caller's turn. Returns how to give it back.
-   * @throws UpstreamFailure when the caller loses patience, or has too many waiting
+   * Grants one more session for a call, as soon as it is the caller's turn. Returns a function that gives it back.
+   * @throws UpstreamFailure when the caller loses patience, or has too many calls waiting
    */
   async take({ caller, isIdentified }: Sharer, patience: Patience = {}): Promise<() => void> {
     if (this.#isClosed) throw stopping();
@@ -68,7 +67,7 @@ export class FairShares {
     }
   }
 
-  /** Refuses whoever waits, and whoever comes. */
+  /** Refuses the waiting calls, and all later ones. */
   close(): void {
     this.#isClosed = true;
     for (const { waiting } of this.#callers.values()) for (const { refuse } of waiting) refuse(stopping());
@@ -90,7 +89,7 @@ export class FairShares {
     });
   }
 
-  /** Those that have their share already are passed over: there are no more of them than sessions. */
+  /** Passes over callers that have their share already: there are no more of them than sessions. */
   #serve(): void {
     for (const caller of this.#turns) {
       if (this.#used >= this.#max) return;
@@ -100,7 +99,7 @@ export class FairShares {
       else if (this.#mayTake(own)) {
         this.#turns.delete(caller);
         next.admit(this.#give(caller, own));
-        // Behind all others; this loop comes to it again.
+        // To the end of the turns; this loop reaches it again.
         if (own.waiting.size > 0) this.#turns.add(caller);
       }
     }

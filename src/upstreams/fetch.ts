@@ -14,30 +14,30 @@ import { MAX_REDIRECTS, redirectTarget } from "./redirect.ts";
 
 export interface UpstreamFetchOptions {
   readonly dispatcher: Dispatcher;
-  /** How long a JSON answer, or one event of a stream, may be. */
+  /** The largest JSON answer, or event of a stream. */
   readonly maxMessageBytes: number;
-  /** How deep it may be nested; 128 unless it is said otherwise. */
+  /** How deep an answer may be nested; 128 unless given. */
   readonly maxDepth?: number | undefined;
-  /** Of the session. Absent: what the server sets is not kept. */
+  /** The session's cookies. Absent: cookies that the server sets are dropped. */
   readonly cookies?: CookieJar | undefined;
 }
 
-/** What the sender of a request knows of the answer, and wants to know of it. */
+/** What the sender of a request knows of the answer, and how it hears of it. */
 export interface Expected {
   readonly answerTo: RequestId;
-  /** The server has taken the request, whenever it will answer. */
+  /** Called when the server has accepted the request, however late it answers. */
   onAccepted(): void;
-  /** Hears of a stream that was given up because it carried too much: the transport only sees it break. */
+  /** Called when a stream is given up for exceeding a limit: the transport only sees that it breaks. */
   onOverflow(failure: UpstreamFailure): void;
-  /** For a reader that drops answers which do not fit its schemas: what it is given in place of each. */
+  /** For the SDK's transports, which drop answers that do not fit their schemas: provides placeholders for them. */
   readonly answers?: AnswersPast;
 }
 
 export type UpstreamFetch = (url: string | URL, init?: RequestInit, expected?: Expected) => Promise<Response>;
 
 /**
- * The `fetch` that the SDK's transports are given: bounded in memory, unbounded in time, and with refusals as
- * `UpstreamFailure`s that keep what the server said.
+ * The `fetch` for the SDK's transports: bounded in memory, unbounded in time. It throws refusals as `UpstreamFailure`s with the server's
+ * words.
  */
 export function upstreamFetch({
   dispatcher,
@@ -46,19 +46,19 @@ export function upstreamFetch({
   cookies,
 }: UpstreamFetchOptions): UpstreamFetch {
   return async (url, init, expected) => {
-    // All requests of a session have one signal, and a server may ask so much at once that there are many of them.
+    // All requests of a session share one signal, and a server may ask so much at once that there are many of them.
     if (init?.signal) setMaxListeners(0, init.signal);
     const response = await ask(dispatcher, new URL(url), init, cookies).catch((error: unknown) =>
       Promise.reject(toFailure(error)),
     );
     const { statusCode: status, headers, body } = response;
-    // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
+    // Destroying a body emits an error on it, and an error without a listener would end the process.
     body.on("error", () => {});
     if (headers["content-encoding"] !== undefined && headers["content-encoding"] !== "identity") {
       body.destroy();
       throw new UpstreamFailure("The server compressed an answer that was to be plain", { mayHaveRun: true });
     }
-    // 405 is how a server says that it has no stream to listen to (2025-11-25, Transports §Listening for Messages).
+    // With 405 the server says that it has no stream to listen to (2025-11-25, Transports §Listening for Messages).
     if (status >= 400 && !(status === 405 && init?.method === "GET")) {
       throw await refusal(response, { maxMessageBytes, maxDepth }, new Headers(init?.headers));
     }
@@ -88,7 +88,7 @@ export function upstreamFetch({
       const { done, value } = await chunks.next();
       return done || value === undefined ? undefined : take(value);
     };
-    // A stream to listen to need not begin with anything; one that answers does.
+    // A stream to listen to may stay silent; one that carries an answer does not.
     const first = init?.method === "POST" ? await read() : undefined;
     const answer = first && expected && quickAnswer(first.bytes, expected);
     if (answer !== undefined) {
@@ -109,8 +109,9 @@ export function upstreamFetch({
 }
 
 /**
- * Sends a request, and sends it once more where the server did not take it but wants it sent to another path of its own (`redirectTarget`).
- * What leads elsewhere is for the caller to see.
+ * Sends a request, and sends it again where the server redirects it without having taken it (`redirectTarget`), to another path on the
+ * same
+ * origin only. Returns any other redirect to the caller.
  */
 async function ask(
   dispatcher: Dispatcher,
@@ -118,7 +119,7 @@ async function ask(
   init: RequestInit | undefined,
   cookies: CookieJar | undefined,
 ): Promise<Dispatcher.ResponseData> {
-  // What comes compressed could grow without a limit.
+  // A compressed answer could grow without a limit.
   const sent = { ...Object.fromEntries(new Headers(init?.headers)), "accept-encoding": "identity" };
   let target = first;
   for (let redirects = 0; ; redirects += 1) {
@@ -140,10 +141,10 @@ async function ask(
   }
 }
 
-/** A reader that is a few turns behind is no reason to let the server wait; one that does not read at all is. */
+/** A reader that is a few turns behind should not slow the server down; one that does not read at all should. */
 const MAX_BEHIND_BYTES = 1_048_576;
 const NULL_BODY = new Set([204, 205, 304]);
-/** As much of a refusal in words as is worth keeping; one in JSON may be an answer, with data that the client is to have. */
+/** How much to keep of a refusal in words; one in JSON may be an answer, with data for the client. */
 const MAX_REFUSAL_BYTES = 16_384;
 
 async function refusal(
@@ -153,14 +154,14 @@ async function refusal(
 ): Promise<UpstreamFailure> {
   const maxMessageBytes = isJson(headers["content-type"]) ? limits.maxMessageBytes : MAX_REFUSAL_BYTES;
   const whole = await text(body, new MessageLimit({ ...limits, maxMessageBytes }, false)).catch(() => "");
-  // Servers repeat what they do not like of a request, and what a refusal says may be told to others.
+  // Servers repeat what they dislike about a request, and others than its sender may read the refusal.
   const said = masked(whole, secretsIn(sent));
   const rpcError = readRpcError(said);
   const wwwAuthenticate = flat(headers)["www-authenticate"];
   const detail =
     rpcError?.message ?? (isHtml(headers["content-type"]) ? "an HTML page" : said.slice(0, 200).trim());
   return new UpstreamFailure(`The server answered HTTP ${status}${detail === "" ? "" : `: ${detail}`}`, {
-    // A 4xx says that the request was not acted upon; a 5xx says nothing.
+    // With a 4xx the server did not act on the request; a 5xx says nothing about that.
     mayHaveRun: status >= 500,
     status,
     ...(rpcError === undefined ? {} : { rpcError }),
@@ -173,7 +174,7 @@ interface MessageLimits {
   readonly maxDepth: number;
 }
 
-/** Counts what one message needs, and refuses when it is too much. */
+/** Counts the bytes and the depth of one message, and throws when either exceeds its limit. */
 class MessageLimit {
   readonly #maxBytes: number;
   readonly #isStream: boolean;
@@ -186,9 +187,9 @@ class MessageLimit {
     this.#gauge = new JsonGauge(maxDepth, isStream ? "events" : "lines");
   }
 
-  /** How many lines end in the chunk. @throws UpstreamFailure */
+  /** Returns how many lines end in the chunk. @throws UpstreamFailure */
   take(chunk: Buffer): number {
-    // A blank line ends an event; one that is cut in two by the network only makes the count stricter.
+    // A blank line ends an event; missing one that the network cut in two only makes the count stricter.
     const boundary = this.#isStream ? Math.max(chunk.lastIndexOf("\n\n"), chunk.lastIndexOf("\n\r\n")) : -1;
     this.#bytes = boundary === -1 ? this.#bytes + chunk.length : chunk.length - boundary;
     if (this.#bytes > this.#maxBytes) {
@@ -214,8 +215,9 @@ async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit):
 }
 
 /**
- * The answer of a stream whose first bytes are the answer and nothing else, as with most calls: then it need not become a
- * chain of web streams, which would be most of the cost of a quick call. `undefined`: this is for the transport to read.
+ * The answer of a stream whose first bytes are the whole answer and nothing else, as with most calls: a chain of web streams for it would
+ * be
+ * most of the cost of a quick call. `undefined`: the transport has to read the stream.
  */
 function quickAnswer(chunk: Buffer, { answerTo }: Expected): string | undefined {
   if (chunk.length > MAX_QUICK_BYTES || !chunk.subarray(-2).equals(BLANK_LINE)) return undefined;
@@ -226,24 +228,24 @@ function quickAnswer(chunk: Buffer, { answerTo }: Expected): string | undefined 
   return isAnswerTo(parseJson(event.data), answerTo) ? event.data : undefined;
 }
 
-/** Only the end is left to come. To read it keeps the connection; a server that does not come to it loses that. */
+/** Reads the rest of a stream after its answer, which keeps the connection; a server that does not end the stream in time loses it. */
 async function readToEnd(chunks: Chunks, body: Dispatcher.ResponseData["body"]): Promise<void> {
   const timer = setTimeout(() => body.destroy(), STREAM_GRACE_MS);
   try {
     while (!(await chunks.next()).done);
   } catch {
-    // The answer is here: how the stream ends is of no interest.
+    // The answer is here; how the stream ends does not matter.
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** How long a server may take to close a stream on which it has answered. */
+/** How long a server may take to close a stream after its answer. */
 export const STREAM_GRACE_MS = 1_000;
 const MAX_QUICK_BYTES = 65_536;
 const BLANK_LINE = Buffer.from("\n\n");
 
-/** As much of a `Response` as the transport looks at in a JSON answer. */
+/** The part of a `Response` that the transport reads of a JSON answer. */
 function lightResponse(
   status: number,
   headers: Record<string, string>,
@@ -259,13 +261,13 @@ type Chunks = AsyncIterator<Buffer, void>;
 
 interface Piece {
   readonly bytes: Buffer;
-  /** How many of them end here. */
+  /** How many lines end in `bytes`. */
   readonly lines: number;
 }
 
 type Read = () => Promise<Piece | undefined>;
 
-/** The body as a web stream that is read no faster than it is consumed. */
+/** The body as a web stream, read no faster than its consumer reads. */
 function bounded(
   slices: AsyncGenerator<Buffer, void>,
   body: Dispatcher.ResponseData["body"],
@@ -284,8 +286,9 @@ function bounded(
 }
 
 /**
- * As it came, but for what has many events in few bytes: to read those takes a thousand times as long as to receive them, and others have
- * their turn in between.
+ * The chunks as they came, except that a chunk of many short lines is cut into slices: parsing such lines takes a thousand times as long
+ * as
+ * receiving them, and other work gets its turn in between.
  */
 async function* handedOver(first: Piece | undefined, read: Read): AsyncGenerator<Buffer, void> {
   for (let piece = first ?? (await read()); piece !== undefined; piece = await read()) {
@@ -298,7 +301,7 @@ async function* handedOver(first: Piece | undefined, read: Read): AsyncGenerator
   }
 }
 
-/** The same, one whole event after the other, with other answers in place of those that it has. */
+/** The same slices, regrouped into whole events, with placeholders for the answers in them. */
 async function* replaced(
   slices: AsyncGenerator<Buffer, void>,
   answers: AnswersPast,
@@ -313,7 +316,7 @@ async function* replaced(
   if (rest.length > 0) yield rest;
 }
 
-/** So many are read at a stretch. */
+/** How many lines are parsed at a stretch. */
 const MAX_LINES = 128;
 
 function flat(headers: Dispatcher.ResponseData["headers"]): Record<string, string> {

@@ -3,11 +3,12 @@ import { buildConnector } from "undici";
 import { isOutOfDescriptors } from "./failure.ts";
 
 /**
- * Makes connections whose end cannot end the process. While nobody reads an answer undici's parser pauses, and until version 8, which
- * needs a newer Node, it asserts in listeners of the socket, where nobody can catch it, that it does not when the connection ends. Here
- * the end waits until the answer is read; what cannot wait breaks the answer, and whoever wanted that is told so.
+ * Makes connections whose end cannot crash the process. While nobody reads an answer, undici's parser pauses; until version 8, which
+ * needs a
+ * newer Node, it asserts in socket listeners, where no caller can catch it, that it is not paused when the connection ends. Here the end
+ * waits until the answer is read; an end that cannot wait breaks the answer, with an error for its reader.
  * @param timeoutMs how long connecting may take
- * @param connect makes a connection; absent: as undici does
+ * @param connect makes a connection; undici's connector unless given
  */
 export function guardedConnector(
   timeoutMs: number,
@@ -28,7 +29,7 @@ export function guardedConnector(
   };
 }
 
-/** That the gateway has no file descriptor left is no answer of the server: whoever wants to reach it waits until another is closed. */
+/** How long to wait for a free file descriptor: that the gateway has none left is no answer of the server. */
 const DESCRIPTOR_WAIT_MS = 5_000;
 const RETRY_MS = 100;
 
@@ -42,16 +43,16 @@ function guard(socket: Socket): void {
       if (event === "end") return keepBack(socket);
       const broken = new Error("the connection ended before the answer was read", { cause: error });
       if (event !== "close") return socket.destroy(broken).destroyed;
-      // It is too late to destroy it: after an error nobody asks whether the answer is complete.
+      // Too late to destroy the socket: after an error undici does not check whether the answer is complete.
       emit("error", broken);
       return emit("close", ...args);
     }
   };
 }
 
-/** Ends the connection once more when its bytes are asked for again, which is the first thing that a parser does that goes on. */
+/** Emits the end again at the next `read`, which is what undici's parser calls first when it resumes. */
 function keepBack(socket: Socket): true {
-  // A socket that has ended would close itself, and with it what is still to be read.
+  // Without this the ended socket would close itself, and drop what is still to be read.
   socket.allowHalfOpen = true;
   const read = socket.read;
   socket.read = (size?: number) => {
@@ -64,7 +65,7 @@ function keepBack(socket: Socket): true {
   return true;
 }
 
-/** A reset is taken for the end of an answer without a length, on the same way to the assertion; it is an error like any other. */
+/** Renames ECONNRESET: undici takes it for the end of an answer without a length, on the way to the same assertion. */
 function renamed(error: unknown): unknown {
   const isReset = error instanceof Error && (error as NodeJS.ErrnoException).code === "ECONNRESET";
   return isReset

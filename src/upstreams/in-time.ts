@@ -1,8 +1,8 @@
 import type { UpstreamFailure } from "./failure.ts";
 
 /**
- * The answer to a request, if it comes within `ms`.
- * @throws UpstreamFailure, made by `late` when it does not
+ * Resolves with the answer to a request, if it comes within `ms`.
+ * @throws UpstreamFailure, made by `late`, when it does not
  */
 export async function inTime<T>(ms: number, answer: Promise<T>, late: () => UpstreamFailure): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -13,7 +13,7 @@ export async function inTime<T>(ms: number, answer: Promise<T>, late: () => Upst
     return await Promise.race([answer, timeout]);
   } finally {
     clearTimeout(timer);
-    // It may still come, or fail to: nobody waits for it.
+    // The answer may still come or fail; nobody waits for it.
     answer.catch(() => {});
   }
 }

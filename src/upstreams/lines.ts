@@ -1,15 +1,16 @@
 /** A line without its break. */
 export interface Line {
   readonly bytes: Buffer;
-  /** It is longer than a line may be, and this is its beginning. */
+  /** Whether the line is too long; then `bytes` is its beginning. */
   readonly isCut: boolean;
 }
 
 const LF = 0x0a;
 
 /**
- * Cuts bytes into lines, in time linear to their number whatever pieces they come in: a piece is searched once, and put
- * together with others once. Holds no more than `maxLineBytes` and the piece it was given last.
+ * Cuts bytes into lines, in time linear to their number however they are chunked: each chunk is searched once, and joined with others
+ * once.
+ * Holds no more than `maxLineBytes` and the last chunk.
  */
 export class LineSplitter {
   readonly #maxLineBytes: number;
@@ -21,7 +22,7 @@ export class LineSplitter {
     this.#maxLineBytes = maxLineBytes;
   }
 
-  /** The lines that are complete now. One that is too long comes as soon as it is, and its remainder not at all. */
+  /** Returns the lines that are complete now. A line that is too long comes as soon as it is, and its remainder never. */
   push(chunk: Buffer): readonly Line[] {
     const lines: Line[] = [];
     let start = 0;
@@ -36,12 +37,12 @@ export class LineSplitter {
     return lines;
   }
 
-  /** The last line, if it never came to its break. */
+  /** Returns the last line, if its line break never came. */
   rest(): readonly Line[] {
     return this.#heldBytes === 0 ? [] : this.#complete();
   }
 
-  /** Holds a part of a line, and gives what is too long of it. */
+  /** Holds a part of a line; returns the beginning of the line once it is too long. */
   #take(part: Buffer): readonly Line[] {
     if (this.#isSkipping || part.length === 0) return [];
     this.#held.push(part);

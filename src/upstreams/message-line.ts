@@ -2,13 +2,17 @@ import { isObject, isRequestId, type JsonRpcMessage, parseJson } from "../protoc
 import { messageText } from "../protocol/raw-json.ts";
 import { type Incoming, readIncoming, UnusableAnswer } from "./unusable-answer.ts";
 
-/** What a line of a server's output says (2025-11-25, Transports §stdio). */
+/** Reads one line of a server's output (2025-11-25, Transports §stdio). */
 export function readMessages(line: Buffer): readonly Incoming[] {
   if (beginsAs(line, MESSAGE)) return readIncoming(line.toString("utf8"));
   return [beginsAs(line, SPREAD) ? SPREAD_OUT : undefined];
 }
 
-/** What there is to say instead of a message that is not passed on: to whoever asked for it, or back to the server that asks. */
+/**
+ * Makes the error to send in place of a message that the gateway does not pass on: `answer` for the sender of the request that it
+ * answers,
+ * `refusal` for the server, if it is a request of the server's.
+ */
 export function excuse(
   line: Buffer,
   why: string,
@@ -21,23 +25,23 @@ export function excuse(
   return { refusal: { jsonrpc: "2.0", id: value.id, error: untold } };
 }
 
-/** Who writes more blanks than that before a message writes no messages. */
+/** A line that begins with more blanks than this is taken for no message. */
 const MAX_INDENT = 1_024;
 
-/** A message as the line that it is sent as. Between the parts of a text that came from a client a line break is space like any other. */
+/** Writes a message as one line. In the parts of it that a client wrote, line breaks between tokens are space like any other. */
 export function toLine(message: JsonRpcMessage): string {
   return `${messageText(message).replaceAll("\n", " ").replaceAll("\r", " ")}\n`;
 }
 
 const MESSAGE = /^(?:\u00ef\u00bb\u00bf)?\s*[{[]/;
-/** A line out of the middle of a message that is written over several. */
+/** A line from the middle of a message that spans several lines. */
 const SPREAD = /^\s*"jsonrpc"\s*:/;
 const SPREAD_OUT = new UnusableAnswer(
   undefined,
   "it is written over several lines, and a message must be one line",
 );
 
-/** A server that writes a log to its output writes a lot of it, and an error for every line is dear. */
+/** Looks at the beginning only: a server that logs to its output logs a lot, and parsing every line would be expensive. */
 function beginsAs(line: Buffer, pattern: RegExp): boolean {
   return pattern.test(line.toString("latin1", 0, MAX_INDENT));
 }

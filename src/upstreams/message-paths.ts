@@ -1,9 +1,9 @@
 import { Recent } from "../ops/recent.ts";
 
-/** A server has one; some have one for each session. */
+/** Most servers have one path; some have one for each session. */
 const MAX_PATHS = 256;
 
-/** The paths that a server of HTTP+SSE wants messages posted to, as it has said on its streams (2024-11-05, Transports §HTTP with SSE). */
+/** The paths to which an HTTP+SSE server wants messages posted, as its streams have announced (2024-11-05, Transports §HTTP with SSE). */
 export class MessagePaths {
   readonly #paths = new Recent<string, true>(MAX_PATHS);
 

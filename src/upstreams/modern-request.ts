@@ -16,19 +16,20 @@ import { readIncoming, readWhole, shown, UnusableAnswer } from "./unusable-answe
 
 export interface ModernRequestOptions {
   readonly url: URL;
-  /** Names in lower case. Those that mirror the body are added, and win. */
+  /** Names in lower case. Headers that mirror the body are added, and win. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
-  /** Closes the stream when it is aborted, which is how a request is cancelled (Streamable HTTP §Cancellation). */
+  /** Aborting it closes the stream, which cancels the request (Streamable HTTP §Cancellation). */
   readonly signal: AbortSignal;
   onNotification?(notification: JsonRpcNotification): void;
-  /** The server has not refused the request. */
+  /** Called when the server has not refused the request. */
   onAccepted?(): void;
 }
 
 /**
- * Sends one request of 2026-07-28 over Streamable HTTP: a POST of its own, and all that the server says to it. A JSON-RPC error
- * is an answer whatever its HTTP status, unless the server wants a login.
+ * Sends one request of 2026-07-28 over Streamable HTTP, as a POST of its own, and returns the server's answer. A JSON-RPC error is an
+ * answer
+ * whatever its HTTP status, unless the server wants a login.
  * @throws UpstreamFailure when there is no answer, or none can come any more
  */
 export async function askModern(
@@ -68,7 +69,7 @@ async function readText(response: Response): Promise<string> {
   throw new UpstreamFailure(`The server answered HTTP ${status}`, { mayHaveRun: false, status });
 }
 
-/** Reads messages until the answer is among them; what comes behind it is of no interest, but its end keeps the connection. */
+/** Reads messages until the answer comes. Ignores what follows it, but reads to the end to keep the connection. */
 async function readStream(
   body: ReadableStream<Uint8Array>,
   request: JsonRpcRequest,
@@ -104,13 +105,13 @@ async function readToEnd(reader: ReadableStreamDefaultReader<Uint8Array>): Promi
   try {
     while (!(await reader.read()).done);
   } catch {
-    // The answer is here: how the stream ends is of no interest.
+    // The answer is here; how the stream ends does not matter.
   } finally {
     clearTimeout(patience);
   }
 }
 
-/** @throws UpstreamFailure when there is no answer to the request in it */
+/** @throws UpstreamFailure when the text contains no answer to the request */
 function readAnswer(text: string, { id }: JsonRpcRequest): JsonRpcResponse {
   let fault: string | undefined;
   for (const part of readWhole(text)) {
@@ -123,7 +124,7 @@ function readAnswer(text: string, { id }: JsonRpcRequest): JsonRpcResponse {
   throw unusableAnswer(fault ?? "it has neither a result nor an error");
 }
 
-/** The answer under the id of the request, or why it is none. */
+/** The answer under the id of the request, or why it is not one. */
 function answerIn(
   answer: JsonRpcResponse,
   id: RequestId,
@@ -132,7 +133,7 @@ function answerIn(
   return ["error" in answer ? { jsonrpc: "2.0", id, error: answer.error } : { ...answer, id }, undefined];
 }
 
-/** The server must not ask anything on a stream any more (Streamable HTTP §Receiving Messages). */
+/** On a stream of this revision the server must not send requests (Streamable HTTP §Receiving Messages). */
 function isNotification(message: JsonRpcRequest | JsonRpcNotification): message is JsonRpcNotification {
   return (
     !("id" in message && message.id !== undefined) &&

@@ -16,12 +16,12 @@ import { hasTasks, type ModernDescription } from "./probe.ts";
 import { nextRequestId } from "./request-ids.ts";
 import type { SessionHolder } from "./session.ts";
 
-/** Whose request it is. */
+/** The caller that a request is for. */
 export interface ModernOwner {
   readonly caller: string;
-  /** The caller's own headers that are passed on. */
+  /** The caller's own headers that the gateway passes on. */
   readonly headers: Readonly<Record<string, string>>;
-  /** What the caller declared. */
+  /** The capabilities that the client declared. */
   readonly capabilities: JsonObject;
 }
 
@@ -29,39 +29,39 @@ export interface ModernServerOptions {
   readonly url: URL;
   /** The configured headers, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The connections for another request. */
+  /** Returns the agent for another request. */
   readonly nextDispatcher: (headers: Readonly<Record<string, string>>) => Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
   readonly description: () => ModernDescription;
-  /** The server answered as one of an older revision would. */
+  /** Called when the server answered as one of an older revision would. */
   readonly onDoubt: (headers: Readonly<Record<string, string>>) => void;
   readonly log: Logger;
 }
 
-/** One request of a client's, for the server to answer. */
+/** One request of a client's that the server shall answer. */
 export interface ModernAsking {
   readonly id: RequestId;
   readonly method: string;
   readonly params: JsonObject;
-  /** Headers that the client's request came with and that go along, if they are not computed anew. */
+  /** Headers of the client's request that are passed on, unless the gateway computes them itself. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Of the call that the request is a part of. Absent: what the server sets is not kept. */
+  /** The cookies of the call that the request belongs to. Absent: cookies that the server sets are dropped. */
   readonly cookies?: CookieJar;
-  /** Closes the stream when it is aborted, which cancels the request. */
+  /** Aborting it closes the stream, which cancels the request. */
   readonly signal: AbortSignal;
   onNotification(notification: JsonRpcNotification): void;
   onAccepted?(): void;
 }
 
-/** How long the server may take for its list of tools. */
+/** How long the server may take to list its tools. */
 const LIST_TIMEOUT_MS = 60_000;
 const MAX_CATALOGUES = 256;
 const HEADER_MISMATCH = -32020;
 const MISSING_CAPABILITY = -32021;
 
-/** A server that speaks 2026-07-28 itself: it has no sessions, and every request is a POST of its own. */
+/** A server that speaks 2026-07-28 itself: no sessions, and every request is a POST of its own. */
 export class ModernServer {
   readonly #options: ModernServerOptions;
   readonly #sessions = new Set<ModernSession>();
@@ -72,19 +72,19 @@ export class ModernServer {
     this.#options = options;
   }
 
-  /** Who it is, as far as it says so. */
+  /** The server's name and version, if it gives them. */
   get serverInfo(): JsonObject | undefined {
     return this.#options.description().serverInfo;
   }
 
-  /** Whether it makes tasks itself. */
+  /** Whether the server creates tasks itself. */
   get hasTasks(): boolean {
     return hasTasks(this.#options.description());
   }
 
-  /** What a call needs in place of a session. `headers`: those of the client's request that go along. */
+  /** Returns what a call uses in place of a session. @param headers those of the client's request that are passed on */
   lease(owner: ModernOwner, headers: Readonly<Record<string, string>>, holder: SessionHolder): Lease {
-    // The rounds of a call had better come to the same node of the server.
+    // The cookies keep all rounds of a call on the same node of the server.
     const cookies = new CookieJar(this.#options.url);
     const session = new ModernSession({
       send: (method, params, listener) => this.ask(owner, { ...listener, method, params, headers, cookies }),
@@ -99,8 +99,8 @@ export class ModernServer {
   }
 
   /**
-   * Asks the server, and waits for its answer for as long as the signal lets it.
-   * @throws UpstreamFailure when there is none
+   * Sends a request and waits for its answer until the signal is aborted.
+   * @throws UpstreamFailure when there is no answer
    */
   async ask(owner: ModernOwner, asking: ModernAsking): Promise<JsonRpcResponse> {
     const { method, params } = asking;
@@ -120,12 +120,12 @@ export class ModernServer {
     return isSame ? response : this.#post(owner, { ...asking, id: nextRequestId() }, others);
   }
 
-  /** An answer was seen that no modern server gives. */
+  /** Call this when an answer was seen that no modern server gives. */
   doubt(headers: Readonly<Record<string, string>>): void {
     this.#options.onDoubt(headers);
   }
 
-  /** Gives up all that is under way. */
+  /** Aborts all open requests. */
   close(): void {
     const failure = new UpstreamFailure("The gateway is stopping", { mayHaveRun: true });
     for (const session of this.#sessions) session.close();
@@ -172,11 +172,11 @@ export class ModernServer {
     }
   }
 
-  /** Its tools, which may depend on who asks, and on what they declare. */
+  /** The server's tools, which may depend on the caller and on what the client declares. */
   toolsOf(owner: ModernOwner): ToolCatalogue {
     const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities]);
     const catalogue = this.#catalogues.get(key) ?? new ToolCatalogue((...list) => this.#list(owner, ...list));
-    // The one that was used last is the last to go.
+    // The most recently used one is evicted last.
     this.#catalogues.delete(key);
     this.#catalogues.set(key, catalogue);
     const [oldest] = this.#catalogues.keys();
@@ -196,14 +196,14 @@ export class ModernServer {
   }
 }
 
-/** A modern server says in every result of which kind it is (2026-07-28, Overview §Responses); an older one never does. */
+/** Whether no modern server gives this answer: a modern one names its kind in every result (2026-07-28, Overview §Responses). */
 function isOfOlderRevision(response: JsonRpcResponse): boolean {
   return "result" in response
     ? response.result.resultType === undefined
     : isObject(response.error) && response.error.code <= -32000 && response.error.code >= -32019;
 }
 
-/** A server that had no tasks has them now, and wants its clients to know them. */
+/** Whether the server, which had no tasks, has them now and requires clients that know them. */
 function wantsTasks(response: JsonRpcResponse): boolean {
   const data =
     "error" in response && response.error.code === MISSING_CAPABILITY ? response.error.data : undefined;
@@ -211,7 +211,7 @@ function wantsTasks(response: JsonRpcResponse): boolean {
   return isObject(required) && declaresTasks(required);
 }
 
-/** How a server refuses that has no such endpoint, or wants a session first. */
+/** The statuses of a server that has no such endpoint, or requires a session first. */
 function isOfAnother({ facts: { status } }: UpstreamFailure): boolean {
   return status === 400 || status === 404 || status === 405 || status === 406;
 }

@@ -31,18 +31,19 @@ export type SendModern = (
   },
 ) => Promise<JsonRpcResponse>;
 
-/** A server that is never content is given up, and so is one that asks for more than anybody would answer. */
+/** A server that asks again and again is given up, and so is one that asks more at once than anybody would answer. */
 const MAX_ROUNDS = 1_000;
 const MAX_QUESTIONS = 100;
-/** It goes back with every round, and a client would have to send it as well. */
+/** Every round carries the state back, and a client would have to send it as well. */
 const MAX_STATE_LENGTH = 1_048_576;
-/** How long to wait before a request is made again for which nobody had to be asked: at first, and at the most. */
+/** How long to wait before the next round when the server asked nothing: at first, and at most. */
 const RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
 
 /**
- * What a call has in place of a session where there are none: what the server asks in its results becomes requests of
- * the server, and their answers another round of the same request (2026-07-28, MRTR §Basic Workflow).
+ * What a call uses in place of a session where the server has none. It turns the server's questions in a result into requests of the
+ * server,
+ * and their answers into another round of the same request (2026-07-28, MRTR §Basic Workflow).
  */
 export class ModernSession implements CallSession {
   readonly #send: SendModern;
@@ -71,18 +72,18 @@ export class ModernSession implements CallSession {
     this.#questions.get(id)?.(answer);
   }
 
-  /** 2026-07-28 has no notification for a server to act on. */
+  /** 2026-07-28 has no notification that a server would act on. */
   notify(): void {}
 
-  /** Everything that belongs to a request comes on its own stream. */
+  /** Everything that belongs to a request arrives on its own stream. */
   hear(): boolean {
     return false;
   }
 
-  /** Every request says it itself. */
+  /** Every request names its log level itself. */
   async setLogLevel(): Promise<void> {}
 
-  /** Gives up what is still under way. */
+  /** Aborts the requests that are still open. */
   close(): void {
     for (const stopped of this.#open) stopped.abort(cancelled("the session was closed"));
   }
@@ -98,7 +99,7 @@ export class ModernSession implements CallSession {
     let retryMs = RETRY_MS;
     for (let count = 0; count < MAX_ROUNDS; count += 1) {
       const response = await this.#ask(method, round, listener, signal);
-      // Whoever is not told of the Tasks extension has nothing to do with the server's tasks (Tasks §Capability Negotiation).
+      // A server that was not told of the Tasks extension must not answer with a task (Tasks §Capability Negotiation).
       if ("result" in response && response.result.resultType === "task") throw untold();
       if ("error" in response || response.result.resultType !== "input_required") return response;
       const { inputRequests, requestState } = response.result;
@@ -119,7 +120,7 @@ export class ModernSession implements CallSession {
     throw unusable(`it did so ${MAX_ROUNDS} times`);
   }
 
-  /** Every round is a request of its own, with an id and a progress token of its own. */
+  /** Sends one round: a request of its own, with its own id and progress token. */
   #ask(
     method: string,
     params: JsonObject,
@@ -136,7 +137,7 @@ export class ModernSession implements CallSession {
     return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted });
   }
 
-  /** Asks the holder everything, and resolves when all of it is answered. */
+  /** Passes all questions to the holder, and resolves when all are answered. */
   async #answers(questions: readonly Question[], signal: AbortSignal): Promise<JsonObject> {
     const answers: (readonly [string, unknown])[] = [];
     await Promise.all(
@@ -169,7 +170,7 @@ export class ModernSession implements CallSession {
 }
 
 interface Question {
-  /** The server's own name for it. */
+  /** The server's own name for the question. */
   readonly key: string;
   readonly request: JsonObject & { readonly method: string; readonly params?: JsonObject };
 }

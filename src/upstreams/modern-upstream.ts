@@ -10,7 +10,7 @@ export interface ModernUpstreamOptions {
   readonly url: URL;
   /** The configured headers, names in lower case. */
   readonly headers: Headers;
-  /** @param headers the caller's own */
+  /** @param headers the caller's own headers */
   readonly nextDispatcher: (headers: Headers) => Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly maxMessageBytes: number;
@@ -18,7 +18,7 @@ export interface ModernUpstreamOptions {
   readonly log: Logger;
 }
 
-/** A server over Streamable HTTP that may be of 2026-07-28. */
+/** A server over Streamable HTTP that may speak 2026-07-28. */
 export class ModernUpstream {
   readonly #probe: (headers: Headers) => Promise<Verdict>;
   readonly #era: Era;
@@ -37,22 +37,23 @@ export class ModernUpstream {
     });
   }
 
-  /** The server, if it is known to speak the revision. */
+  /** The server, if the gateway knows that it speaks the revision. */
   get known(): ModernServer | undefined {
     const { known } = this.#era;
     return known === undefined ? undefined : this.#serverOf(known);
   }
 
-  /** The same, and if nothing is known it is asked first. At once when something is. Never rejects. */
+  /** Like `known`, but probes the server first if its era is unknown; returns at once otherwise. Never rejects. */
   find(headers: Headers): ModernServer | undefined | Promise<ModernServer | undefined> {
     const verdict = this.#era.verdict(headers);
     return "then" in verdict ? verdict.then((late) => this.#serverOf(late)) : this.#serverOf(verdict);
   }
 
   /**
-   * Asks the server what it is with these headers, whatever is known. Resolves with whether it said so: a refusal that is none of
-   * a credential's makes it look like a server of another revision.
-   * @throws UpstreamFailure when it does not take them, or does not say
+   * Probes the server with these headers, whatever is known. Resolves with whether it answered as a modern server: a refusal other than
+   * of a
+   * credential makes it look like a server of another revision.
+   * @throws UpstreamFailure when it refuses the headers, or gives no verdict
    */
   async accepts(headers: Headers): Promise<boolean> {
     const verdict = await this.#probe(headers);

@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { namesOneRequest } from "../protocol/request-headers.ts";
 
 /**
- * Names the partition of a request, of which the others never use its connections: a digest of everything that a server may tell its
- * callers apart by. A header that we do not know may be a credential, so only those that are known to be none are left out.
+ * Names the partition of a request; partitions never share connections. The name is a digest of every header by which a server may tell
+ * its
+ * callers apart: an unknown header may be a credential, so only headers known to be none are left out.
  * @param rawHeaders names and values in turn
- * @returns the empty text where there is nothing to tell anybody apart by
+ * @returns the empty string when no header tells callers apart
  */
 export function partitionOf(rawHeaders: readonly string[]): string {
   const telling: string[] = [];

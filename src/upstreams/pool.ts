@@ -1,40 +1,41 @@
 import type { BerthWait } from "./berths.ts";
 import type { CallSession, ResumingSession, Session, SessionHolder } from "./session.ts";
 
-/** Somebody for whom a session is opened, and how. Equal keys may use each other's, one after the other. */
+/** For whom a session is opened, and how. Users with equal keys may use each other's sessions, one after the other. */
 export interface SessionUser {
   readonly key: string;
-  /** Who takes turns with others; absent: everybody with the key. */
+  /** The caller that takes turns with others. Absent: all users with the key count as one. */
   readonly caller?: string;
-  /** Waits until the server has room for it; `onLost` is called when the server has forgotten it. @throws UpstreamFailure */
+  /** Opens a session as soon as the server has room for it; calls `onLost` when the server has forgotten it. @throws UpstreamFailure */
   readonly open: (holder: SessionHolder, wait: BerthWait<Session>, onLost?: () => void) => Promise<Session>;
 }
 
 /** The right to use a session alone, until it is released. */
 export interface Lease {
   readonly session: CallSession;
-  /** Whether somebody used it before: then the server may have forgotten it meanwhile. */
+  /** Whether another call used the session before: then the server may have forgotten it meanwhile. */
   readonly isReused: boolean;
-  /** Gives the session back, or ends it when it is not known to be quiet. */
+  /** Gives the session back, or ends it unless it is known to be quiet. */
   release(state: LeaseEnd): void;
 }
 
 /**
- * What becomes of a session when its lease ends. `doubtful`: the server may still be busy with the call; `lost`: it does not know the session
- * any more; `left`: somebody else goes on with it, and the server is told nothing.
+ * The state of a session when its lease ends. `doubtful`: the server may still be busy with the call; `lost`: the server has forgotten
+ * the
+ * session; `left`: another replica continues in it, and the gateway does not tell the server anything.
  */
 export type LeaseEnd = "quiet" | "doubtful" | "lost" | "left";
 
-/** A session in which another process has sent a request. */
+/** A lease of a session in which another replica has sent a request. */
 export interface RejoinedLease extends Lease {
   readonly session: ResumingSession;
 }
 
 export interface PoolOptions {
   readonly idleMs: number;
-  /** How many sessions a server is made to keep for nothing. 0: none is used twice. */
+  /** How many idle sessions to keep. 0: no session is used twice. */
   readonly maxIdle: number;
-  /** Called when a session is idle that was not before. */
+  /** Called when a session becomes idle. */
   readonly onIdle?: () => void;
 }
 
@@ -47,7 +48,7 @@ interface Idle {
 /** The sessions that calls use, each for one call at a time. */
 export class SessionPool {
   readonly #options: PoolOptions;
-  /** The one that was used last is at the end, and is used next: the rest may grow old and go. */
+  /** The session that was used last is at the end and is used next, so that the others can expire. */
   #idle: Idle[] = [];
   readonly #leased = new Set<Session>();
   #isClosed = false;
@@ -57,8 +58,8 @@ export class SessionPool {
   }
 
   /**
-   * An idle session of the user's, or a new one.
-   * @param signal aborted, with the failure that says why, when it is not wanted any more: then no session is opened
+   * Leases an idle session of the user's, or a new one.
+   * @param signal aborted, with the failure that says why, when the call does not want it any more: then no session is opened
    * @throws UpstreamFailure when none can be opened
    */
   async lease({ key, open }: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
@@ -76,20 +77,20 @@ export class SessionPool {
     return { session, isReused: session === idle, release };
   }
 
-  /** Begins to end the session that is of the least use, if there is an idle one, and settles when it is gone. */
+  /** Begins to end the least useful idle session, if there is one, and settles when it is gone. */
   giveUp(): Promise<void> | undefined {
     const lost = this.#idle.findIndex(({ session }) => !session.isUsable);
     const [idle] = this.#idle.splice(Math.max(lost, 0), 1);
     return idle?.session.close();
   }
 
-  /** Leaves a session to somebody else, who is to end it. */
+  /** Gives a session up without ending it: its new owner ends it. */
   forsake(session: Session): void {
     this.#leased.delete(session);
     this.#idle = this.#idle.filter((idle) => idle.session !== session);
   }
 
-  /** Ends what has been idle for too long, or what the server has forgotten. */
+  /** Ends idle sessions that are too old, or that the server has forgotten. @param now in milliseconds since the epoch */
   sweep(now: number): void {
     const isFresh = ({ session, since }: Idle) => session.isUsable && now - since < this.#options.idleMs;
     for (const idle of this.#idle) if (!isFresh(idle)) void idle.session.close();

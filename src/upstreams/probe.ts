@@ -6,7 +6,7 @@ import { type UpstreamFetch, upstreamFetch } from "./fetch.ts";
 import { askModern } from "./modern-request.ts";
 import { nextRequestId } from "./request-ids.ts";
 
-/** What a modern server said of itself in answer to `server/discover`. */
+/** A modern server's description of itself in its answer to `server/discover`. */
 export interface ModernDescription {
   readonly supportedVersions: readonly string[];
   readonly capabilities: JsonObject;
@@ -14,18 +14,18 @@ export interface ModernDescription {
   readonly instructions?: string;
 }
 
-/** Of which era a server is, and a server is not known to be of any until it has said so. */
+/** The era of a server, which is unknown until the server has shown it. */
 export type Verdict =
-  /** It speaks the revision that the gateway speaks. */
+  /** The server speaks the gateway's revision. */
   | { readonly era: "modern"; readonly description: ModernDescription }
-  /** It is modern, but speaks other revisions only. */
+  /** The server is modern, but speaks other revisions only. */
   | { readonly era: "other"; readonly supportedVersions: readonly string[] }
   | { readonly era: "legacy" }
   | { readonly era: "unknown"; readonly failure: UpstreamFailure; readonly isLate: boolean };
 
 export interface ProbeOptions {
   readonly url: URL;
-  /** The configured headers, and the caller's own that are passed on. Names in lower case. */
+  /** The configured headers, and the caller's own that the gateway passes on. Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly dispatcher: Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
@@ -34,12 +34,12 @@ export interface ProbeOptions {
 
 const TIMEOUT_MS = 5_000;
 const MAX_ANSWER_BYTES = 1_048_576;
-/** Refusals that say nothing of what the server speaks: it wants a login, is busy, or is not there. */
+/** Refusals that say nothing about the era: the server wants a login, is busy, or is absent. */
 const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 425, 429]);
 
 /**
- * Asks a server of Streamable HTTP of which era it is (2026-07-28, Streamable HTTP §Backward Compatibility): only a recognised
- * modern answer proves a modern server. Never rejects.
+ * Finds out the era of a Streamable HTTP server (2026-07-28, Streamable HTTP §Backward Compatibility): only a recognised modern answer
+ * proves a modern server. Never rejects.
  */
 export async function probe(options: ProbeOptions): Promise<Verdict> {
   const { url, headers, dispatcher, clientInfo, timeoutMs = TIMEOUT_MS } = options;
@@ -63,12 +63,12 @@ export async function probe(options: ProbeOptions): Promise<Verdict> {
   }
 }
 
-/** Whether a server makes tasks itself (Tasks §Capability Negotiation). */
+/** Whether a server creates tasks itself (Tasks §Capability Negotiation). */
 export function hasTasks({ capabilities }: ModernDescription): boolean {
   return declaresTasks(capabilities);
 }
 
-/** Reads a `DiscoverResult`; `undefined` when it is none (2026-07-28, Discovery). */
+/** Reads a `DiscoverResult` (2026-07-28, Discovery). `undefined` when it is none. */
 export function readDiscoverResult(result: JsonObject): ModernDescription | undefined {
   const { supportedVersions, capabilities, instructions, _meta } = result;
   if (!isStrings(supportedVersions) || !isObject(capabilities)) return undefined;
@@ -81,7 +81,7 @@ export function readDiscoverResult(result: JsonObject): ModernDescription | unde
   };
 }
 
-/** A server that is busy or away may say so in JSON-RPC: that is no answer to the question. */
+/** Drops the JSON-RPC error of refusals that say nothing about the era: a busy or absent server may refuse in JSON-RPC too. */
 function decisive(fetch: UpstreamFetch): UpstreamFetch {
   return (...request) =>
     fetch(...request).catch((error: unknown) => {
@@ -106,7 +106,7 @@ function judge(response: JsonRpcResponse): Verdict {
     : { era: "other", supportedVersions };
 }
 
-/** The three errors that only a modern server knows (2026-07-28, Overview §Error Codes). */
+/** Recognises the three errors that only a modern server sends (2026-07-28, Overview §Error Codes). */
 function judgeError({ code, data }: JsonRpcError): Verdict {
   const { supported, requiredCapabilities } = isObject(data) ? data : {};
   if (code === -32022 && isStrings(supported)) return { era: "other", supportedVersions: supported };
@@ -115,11 +115,11 @@ function judgeError({ code, data }: JsonRpcError): Verdict {
   return { era: "legacy" };
 }
 
-/** It is modern, and keeps to itself what else it is. */
+/** A modern server that did not describe itself. */
 const UNDESCRIBED: ModernDescription = { supportedVersions: [MODERN_VERSION], capabilities: {} };
 
 function judgeFailure(failure: UpstreamFailure): Verdict {
-  // What is no JSON-RPC at all was at least an answer.
+  // A server that answers without JSON-RPC has at least answered.
   const isNonsense = failure.facts.cause instanceof SyntaxError;
   return isDecisive(failure) || isNonsense ? { era: "legacy" } : { era: "unknown", failure, isLate: false };
 }

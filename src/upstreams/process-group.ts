@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** There is no event for the end of a process that is not our own child. */
+/** Polling interval: Node has no event for the end of a process that is not its own child. */
 const LOOK_AGAIN_MS = 20;
-/** What has been killed is gone once somebody has reaped it: for a grandchild, the system's first process. */
+/** How long a killed process may take to be gone: its parent has to reap it, and for a grandchild that is the system's first process. */
 const REAP_MS = 3_000;
 
 const HAS_GROUPS = process.platform !== "win32";
 
-/** The groups that have to go with this process, however it ends. */
+/** The groups to kill when this process exits, however it ends. */
 const running = new Set<ProcessGroup>();
 
 /**
- * A process that leads a group of its own, and whatever it starts that does not leave the group. Should this process exit,
- * by an exception or otherwise, before the group has ended, the group is killed.
- *
+ * A process that leads its own group, and all its descendants that stay in the group. If this process exits, by an exception or
+ * otherwise,
+ * before the group has ended, it kills the group.
  * Windows has no groups; there it is the leader alone.
  */
 export class ProcessGroup {
@@ -27,9 +27,10 @@ export class ProcessGroup {
   }
 
   /**
-   * Ends the group: SIGTERM, and SIGKILL for whoever is still there after `graceMs`. To be called once: the number may be
-   * somebody else's when the group is gone.
-   * @returns whether nobody is left, not even unreaped
+   * Ends the group: SIGTERM, and after `graceMs` SIGKILL for the processes that are still there. Call it once: when the group is gone,
+   * its
+   * number may belong to other processes.
+   * @returns whether no process is left, not even an unreaped one
    */
   async end(graceMs: number): Promise<boolean> {
     this.signal("SIGTERM");
@@ -43,12 +44,12 @@ export class ProcessGroup {
     return isGone;
   }
 
-  /** Signals every process of the group; 0 only looks. Says whether there is any. */
+  /** Signals every process of the group; 0 only checks. Returns whether there is any. */
   signal(signal: NodeJS.Signals | 0): boolean {
     try {
       return process.kill(this.#target, signal);
     } catch (error) {
-      // Who may not be signalled (EPERM) is there all the same.
+      // A process that may not be signalled (EPERM) still exists.
       return (error as NodeJS.ErrnoException).code !== "ESRCH";
     }
   }

@@ -1,11 +1,12 @@
-/** How often one request is sent on. */
+/** How many redirects the gateway follows for one request. */
 export const MAX_REDIRECTS = 5;
 
 /**
- * Where a server wants a request that it did not take. To send it there sends nothing twice: 307 and 308 say so (RFC 9110 §15.4.8,
- * §15.4.9), and 301 and 302 are what many routers answer where a slash at the end of a path is missing, or one too many, or the scheme or
- * the host is another one. Clients would change the method of a POST, or ask the gateway for the same once more.
- * @param from where it was sent
+ * Where a server wants a request that it did not take. Following sends nothing twice: 307 and 308 say so (RFC 9110 §15.4.8, §15.4.9), and
+ * many routers answer 301 or 302 when a slash at the end of the path is missing or superfluous, or the scheme or the host differs.
+ * Clients
+ * would change the method of a POST, or send the same request to the gateway again.
+ * @param from where the request was sent
  * @returns undefined for any other answer
  */
 export function redirectTarget(status: number, location: unknown, from: URL): URL | undefined {
@@ -23,13 +24,13 @@ export function redirectTarget(status: number, location: unknown, from: URL): UR
   }
 }
 
-/** Whether it is the same path, but not the same address. */
+/** Whether the paths are the same but for the slash, and the addresses differ. */
 function isSameButForSlash(target: URL, from: URL): boolean {
   const isPath = withoutSlash(target.pathname) === withoutSlash(from.pathname);
   return isPath && (target.pathname !== from.pathname || target.origin !== from.origin);
 }
 
-/** A path without the slash at its end, which many servers take for the same. */
+/** Removes the slash at the end of a path: many servers treat both paths alike. */
 export function withoutSlash(path: string): string {
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }

@@ -10,8 +10,8 @@ interface FailedStart {
 }
 
 /**
- * Starts a server's processes, but not again at once what has just failed to start: after each failure in a row the pause
- * is twice as long, and whoever asks meanwhile is told what was wrong.
+ * Starts a server's processes, with a pause after a failed start that doubles with each failure in a row. Requests during the pause fail
+ * with the reason of the last failure.
  */
 export class Restarts {
   readonly #now: () => number;
@@ -32,7 +32,7 @@ export class Restarts {
     throw new UpstreamFailure(message, { ...failure.facts, mayHaveRun: false });
   }
 
-  /** Does what starts a process, unless there is a pause. @throws UpstreamFailure, and whatever `start` throws */
+  /** Runs `start`, unless there is a pause. @throws UpstreamFailure, and whatever `start` throws */
   async attempt<T>(start: () => Promise<T>): Promise<T> {
     this.check();
     const before = this.#failures;
@@ -41,7 +41,7 @@ export class Restarts {
       this.#failed = undefined;
       return started;
     } catch (error) {
-      // Of several that were under way at the same time, only the first to fail tells something new.
+      // Of several concurrent starts, only the first failure counts.
       if (this.#failures === before) this.#note(toFailure(error));
       throw error;
     }

@@ -13,23 +13,24 @@ import {
 } from "./reconnecting.ts";
 import type { AskListener } from "./wire.ts";
 
-/** A stream on which nothing at all comes for so long is opened once more: some servers lose one that is opened too early. */
+/** A stream that stays silent from its beginning for this long is opened again: some servers lose one that is opened too early. */
 const SILENCE_MS = 5_000;
-/** How often a server that cannot be reached, or is out of order, is tried again. */
+/** How often in a row to try a server that cannot be reached, or is out of order. */
 const MAX_FAILURES = 3;
-/** How the transport reconnects is none of its own affair here. */
+/** The transport reports when to reconnect, and never reconnects by itself. */
 const TELLING = { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY };
 
 /**
- * The rest of a request that was sent on another connection: what the server has said since an event, and what it is going to say
- * (2025-11-25, Transports §Resumability and Redelivery).
+ * Listens for the rest of a request that another connection sent: what the server has said since an event, and what it will say
+ * (2025-11-25,
+ * Transports §Resumability and Redelivery).
  */
 export class ResumedExchange {
   readonly #context: ExchangeContext;
   readonly #answerTo: RequestId;
   readonly #listener: AskListener;
   readonly #log: EventLog;
-  /** Ends what is waited for at the moment. */
+  /** Ends the present wait. */
   #interrupt: (failure?: UpstreamFailure) => void = () => {};
   #transport: StreamableHTTPClientTransport | undefined;
   #isOver = false;
@@ -43,10 +44,7 @@ export class ResumedExchange {
     this.#log.isResumed = true;
   }
 
-  /**
-   * Listens until it is stopped, on one connection after the other.
-   * @throws UpstreamFailure when the server refuses, or cannot be reached several times in a row
-   */
+  /** Listens until it is stopped, on one connection after another. */
   async listen(): Promise<void> {
     let isPatient = false;
     let failures = 0;
@@ -81,8 +79,9 @@ export class ResumedExchange {
   }
 
   /**
-   * Listens on one connection until it ends, or is silent from its beginning unless one is patient. Resolves with how long to wait
-   * before the next, in milliseconds. @throws UpstreamFailure
+   * Listens on one connection until it ends, or until it has been silent from its beginning for `SILENCE_MS`, unless `isPatient`.
+   * Resolves with
+   * how long to wait before the next connection, in milliseconds. @throws UpstreamFailure
    */
   async #connection(isPatient: boolean): Promise<number> {
     let timer: NodeJS.Timeout | undefined;
@@ -101,7 +100,7 @@ export class ResumedExchange {
         return () => {};
       };
       const onBytes = () => clearTimeout(timer);
-      // The transport says when, unless something else was answered on the stream: then it takes that for the last word.
+      // The transport reports when to reconnect, unless another answer came on the stream, which it takes for the last message.
       const onEnd = () => endAfter(MIN_RECONNECT_DELAY_MS, 0);
       const fetch = this.#fetcher({ onOpen, onBytes, onEnd });
       this.#open(this.#context.transport(fetch, { options: TELLING, scheduler })).catch(reject);
@@ -153,7 +152,7 @@ export class ResumedExchange {
 
 interface StreamListener {
   onBytes(): void;
-  /** It has ended, or was cut. */
+  /** The stream has ended, or was cut. */
   onEnd(): void;
 }
 
@@ -183,7 +182,7 @@ function watched(
   );
 }
 
-/** Says only why: that the answer could not be picked up is for whoever wanted it to say. */
+/** The message gives the cause only; the caller adds that the answer could not be resumed. */
 function unresumed(cause: UpstreamFailure): UpstreamFailure {
   const { status, wwwAuthenticate } = cause.facts;
   return new UpstreamFailure(cause.message, {

@@ -19,19 +19,19 @@ import { nextRequestId } from "./request-ids.ts";
 import type { AskedSession, StrayQuestions } from "./stray-questions.ts";
 import { type Asking, type AskListener, type EventPlace, nothingToResume, type Wire } from "./wire.ts";
 
-/** What a call needs of a session, of whatever revision. */
+/** What a call needs of a session, in any revision. */
 export interface CallSession {
-  /** Sends a request. Progress is asked for, under the token in the params if there is one, and told to `listener`. */
+  /** Sends a request and asks for progress, under the token in the params if there is one; progress goes to `listener`. */
   request(method: string, params: JsonObject | undefined, listener?: RequestListener): UpstreamRequest;
   notify(method: string, params?: JsonObject): void;
-  /** Answers what the server asked. Settles when the server has the answer, or cannot be given it. Never rejects. */
+  /** Answers a question of the server's. Settles when the server has the answer, or cannot get it. Never rejects. */
   respond(id: RequestId, answer: RequestAnswer): Promise<void>;
   /**
-   * Takes what the server sent elsewhere, but means for a request of this session. Says whether it was: progress is, where
-   * somebody here waits for it.
+   * Takes a message that the server sent elsewhere, but means for a request of this session. Returns whether it was for one: progress is
+   * only if a request here waits for it.
    */
   hear(message: JsonRpcMessage): boolean;
-  /** Asks for log messages from `level` on, where the server logs at all. Never rejects. */
+  /** Asks the server for log messages from `level` on, if it logs at all. Never rejects. */
   setLogLevel(level: string): Promise<void>;
 }
 
@@ -39,39 +39,39 @@ export type RequestAnswer =
   | { readonly result: JsonObject }
   | { readonly error: { readonly code: number; readonly message: string } };
 
-/** Whoever uses the session at the moment: what the server sends of its own accord goes there. */
+/** The present user of a session: receives the server's requests and notifications. */
 export interface SessionHolder {
   /**
-   * To be answered on `session`, which may not have been handed out yet. `key`: what the server itself calls its question,
-   * if it has a name for it (2026-07-28, MRTR).
+   * A request of the server's. Answer it on `session`, which may not have been handed out yet. `key`: the server's own name for its
+   * question, if it has one (2026-07-28, MRTR).
    */
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void;
-  /** Whether it has nobody whom it could ask: then `onRequest` is not called where others may answer instead. */
+  /** Whether the holder has nobody to ask: then `onRequest` is not called where others may answer instead. */
   readonly cannotAnswer?: boolean;
   onNotification(notification: JsonRpcNotification): void;
 }
 
-/** A progress notification without its token: what the specification knows of it, and whatever else there is. */
+/** The params of a progress notification without the token, unknown members included. */
 export type Progress = JsonObject & { readonly progress: number };
 
-/** Where somebody else could go on waiting for the answer to a request. */
+/** Where another replica can resume waiting for the answer to a request. */
 export interface RequestPlace extends EventPlace {
   readonly requestId: RequestId;
   readonly progressToken: RequestId;
 }
 
-/** What can be heard of a request, apart from its answer. */
+/** What a request reports, apart from its answer. */
 export interface RequestListener {
-  /** Headers that go along with this request only, where the transport has any. Names in lower case. */
+  /** Headers for this request only, where the transport has any. Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
   onProgress?(progress: Progress): void;
-  /** The server has taken it: from here on it answers, or the stream breaks. */
+  /** The server has accepted the request: from now on it answers, or the stream breaks. */
   onAccepted?(): void;
-  /** There is a place, or a later one, where somebody else could pick the request up: what came before it has been told. */
+  /** There is a new place from which another replica could resume the request: everything before it has been reported. */
   onPlace?(place: RequestPlace): void;
 }
 
-/** A session in which somebody else has sent a request. */
+/** A session in which another replica, or a client, has sent a request. */
 export interface ResumingSession extends CallSession {
   /** Waits for the answer to a request that was sent elsewhere, from that place on. */
   resume(place: RequestPlace, listener?: RequestListener): UpstreamRequest;
@@ -82,31 +82,31 @@ export interface UpstreamRequest {
   readonly id: RequestId;
   /** @throws UpstreamFailure when no answer can come any more */
   readonly response: Promise<JsonRpcResponse>;
-  /** Tells the server that the answer is not wanted. It may come all the same. */
+  /** Tells the server that the answer is not wanted. The answer may still come. */
   cancel(reason: string): void;
 }
 
 export interface SessionOptions {
   readonly wire: Wire;
   readonly clientInfo: { readonly name: string; readonly version: string };
-  /** Declared to the server exactly so. */
+  /** The capabilities to declare to the server, unchanged. */
   readonly capabilities: JsonObject;
-  /** Already told what the server sends while the session opens: it may ask at once. */
+  /** Receives the server's messages even while the session opens: the server may ask at once. */
   readonly holder: SessionHolder | undefined;
   readonly onGarbage: (error: Error) => void;
-  /** Gives the one description that all sessions share which were told the same. */
+  /** Returns one shared object for equal descriptions. */
   readonly share: (description: ServerDescription) => ServerDescription;
-  /** The server has forgotten the session. Not called after `close`. */
+  /** Called when the server has forgotten the session; not after `close`. */
   readonly onLost?: () => void;
-  /** Takes what the server asks while nobody in the session can answer; absent: it is refused at once. */
+  /** Takes the server's questions while nobody in the session can answer. Absent: they are refused at once. */
   readonly strays?: StrayQuestions | undefined;
-  /** How long the server may take to answer `initialize`, and to take note that this is done. */
+  /** How long the server may take to answer `initialize`, and then to accept `notifications/initialized`. */
   readonly startTimeoutMs: number;
 }
 
-/** What is needed to use a session that somebody else has opened. */
+/** Options for a session that another replica or a client has opened. */
 export type JoinOptions = Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "strays"> & {
-  /** Keeps our ids apart from those of whoever opened it; one of its own unless given. */
+  /** Keeps the gateway's ids apart from the opener's; a unique prefix unless given. */
   readonly idPrefix?: string;
 };
 
@@ -117,14 +117,14 @@ interface Pending {
   onProgress(progress: Progress): void;
 }
 
-/** A call waits no longer than this for its log messages. */
+/** How long a call waits until the server has set its log level. */
 const LOG_LEVEL_PATIENCE_MS = 2_000;
-/** How long a server may take to say something of a request that was cancelled. */
+/** How long a server may take to answer a request that was cancelled. */
 const CANCEL_PATIENCE_MS = 5_000;
-/** A server that pings without end would have us open a connection for every answer. */
+/** How many answers may be on their way: a server that pings without end would have the gateway open a connection for each. */
 const MAX_TELLING = 256;
 
-/** A legacy MCP session: who asked what, and to whom what the server sends belongs. */
+/** A legacy MCP session: knows which request an answer or a progress notification belongs to, and who receives the server's messages. */
 export class Session implements ResumingSession, AskedSession {
   readonly #wire: Wire;
   readonly #strays: StrayQuestions | undefined;
@@ -137,13 +137,13 @@ export class Session implements ResumingSession, AskedSession {
   #isClosed = false;
   #isLost = false;
   #onClosed = () => {};
-  /** Resolves when it has been closed here. */
+  /** Resolves when `close` is called. */
   readonly closed = new Promise<void>((resolve) => {
     this.#onClosed = resolve;
   });
 
   /**
-   * Opens a session: `initialize`, `notifications/initialized`, and the stream that the server pushes on.
+   * Opens a session: `initialize`, `notifications/initialized`, and the stream on which the server sends its own messages.
    * @throws UpstreamFailure
    */
   static async open(options: SessionOptions): Promise<Session> {
@@ -157,7 +157,7 @@ export class Session implements ResumingSession, AskedSession {
     }
   }
 
-  /** A session that somebody else opened, and will end: closing it here ends only what was sent from here. */
+  /** Joins a session that another replica or a client opened and will end: closing it here ends only the requests that were sent here. */
   static join(options: JoinOptions): Session {
     return new Session({ idPrefix: `taskgate-${randomUUID()}-`, ...options });
   }
@@ -190,7 +190,7 @@ export class Session implements ResumingSession, AskedSession {
     return this.#description;
   }
 
-  /** Whether another request may be sent on it. */
+  /** Whether the session can take another request. */
   get isUsable(): boolean {
     return !this.#isClosed && !this.#isLost;
   }
@@ -205,15 +205,12 @@ export class Session implements ResumingSession, AskedSession {
     void this.respond(id, { error: { code: -32601, message } });
   }
 
-  /**
-   * Hears of changes also where the server has no sessions, and so perhaps room for one listener only. Returns how to say that nobody
-   * wants to know any more.
-   */
+  /** Also receives changes from a server without sessions, which may have room for one listener only. Returns a function that stops it. */
   hearChanges(): () => void {
     return this.#wire.hearChanges?.() ?? (() => {});
   }
 
-  /** Hands the session over. Without a holder, what the server asks is refused, unless others may answer it. */
+  /** Hands the session over to another holder. Without one, questions of the server are refused, unless others may answer them. */
   attach(holder: SessionHolder | undefined): void {
     this.#holder = holder;
   }
@@ -260,12 +257,12 @@ export class Session implements ResumingSession, AskedSession {
     this.#logLevel = level;
     const { response, cancel } = this.request("logging/setLevel", { level });
     await within(LOG_LEVEL_PATIENCE_MS, response).catch(() => {});
-    // An answer that comes later, or not at all, is of no interest.
+    // A late or missing answer does not matter.
     response.catch(() => {});
     cancel("it takes too long");
   }
 
-  /** Ends the session, or leaves it to somebody else; what is still waiting for an answer gets none. Never rejects. */
+  /** Ends the session, or leaves it to another replica; rejects requests that still wait. Never rejects. */
   async close(state?: "left"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -276,7 +273,7 @@ export class Session implements ResumingSession, AskedSession {
     await this.#wire.close(state);
   }
 
-  /** Waits for the answer to a request, for which `ask` begins to listen. */
+  /** Waits for the answer to a request; `ask` begins to listen for it. */
   #await(
     id: RequestId,
     progressToken: unknown,
@@ -284,7 +281,7 @@ export class Session implements ResumingSession, AskedSession {
     ask: (hears: AskListener) => Asking,
   ): UpstreamRequest {
     const onEvent = (place: EventPlace) => {
-      // The client's own token is passed on, whatever it is.
+      // The client's own token is passed on, whatever its type, but only a valid one can be resumed.
       if (isRequestId(progressToken)) onPlace?.({ ...place, requestId: id, progressToken });
     };
     const own = headers === undefined ? {} : { headers };
@@ -362,7 +359,7 @@ export class Session implements ResumingSession, AskedSession {
     return pending !== undefined;
   }
 
-  /** A server that does not come to rest would keep a stream open for nothing, as long as others use the session. */
+  /** Rejects a cancelled request that the server does not answer: its stream would stay open as long as others use the session. */
   #cancel(id: RequestId, reason: string): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
@@ -370,7 +367,7 @@ export class Session implements ResumingSession, AskedSession {
     setTimeout(() => pending.reject(unanswered()), CANCEL_PATIENCE_MS).unref();
   }
 
-  /** A message that nobody waits for: should it be lost, the request it belongs to fails by itself. */
+  /** Sends a message that nobody waits for: if it is lost, the request that it belongs to fails by itself. */
   async #tell(message: JsonRpcMessage): Promise<void> {
     if (this.#isClosed) return;
     if (this.#telling >= MAX_TELLING)

@@ -6,55 +6,57 @@ import type { Session, SessionHolder } from "./session.ts";
 import type { SessionSource } from "./source.ts";
 import { type Patience, patiently, WaitingLine } from "./waiting-line.ts";
 
-/** How long a server that has ended with its session may take to be there again. */
+/** How long a server that exited with its session may take to be back. */
 const RESTART_MS = 5_000;
 const LOOK_AGAIN_MS = 250;
 
-/** The session that there is. */
+/** The present session. */
 interface Present {
   readonly key: string;
   readonly session: Promise<Session>;
-  /** Aborted when nobody wants it any more: then it is not opened, unless that has begun. */
+  /** Aborted when no request wants the session any more: then it is not opened, unless opening has begun. */
   readonly unwanted: AbortController;
   listener: Listener | undefined;
 }
 
-/** Who hears what the server sends while no call has the session, and that there is no such session any more. */
+/** Receives what the server sends while no call has the session, and hears when the session is gone. */
 interface Listener {
   readonly holder: SessionHolder;
   readonly onLost: () => void;
 }
 
-/** Those of one caller who wait for the session with the same key. */
+/** The requests of one caller that wait for the session with the same key. */
 interface Line {
   readonly calls: WaitingLine<void, void>;
   readonly others: WaitingLine<void, void>;
 }
 
 /**
- * The only session of a server that cannot have two: some keep one protocol object for all. Everything goes over it, one
- * call at a time; whoever needs it with other credentials or capabilities waits until nobody uses it, and then has it
- * replaced. Callers take turns: in a turn one call is made, however many wait, and whatever else waits for the same session.
+ * The only session of a server that cannot have two: some keep one protocol object for all clients. Everything goes over it, one call at
+ * a
+ * time. A request with other credentials or capabilities waits until the session is free, and then has it replaced. Callers take turns:
+ * one
+ * turn serves one call, however many wait, and everything other than calls that waits for the same session.
  */
 export class Solo {
-  /** Whether the session is kept whatever happens, because the server would not take another one after its end. */
+  /** Whether the session is never ended, because the server would not take another one afterwards. */
   readonly #isKept: boolean;
   #present: Present | undefined;
-  /** What uses the session at the moment: at most one call, and any number of lists with the same key. */
+  /** How many requests use the session: at most one call, and any number of others with the same key. */
   #users = 0;
-  /** What its users have in common; the session itself may still be the last one's. */
+  /** The key that its users share; the session itself may still be the previous key's. */
   #key = "";
   #call: SessionHolder | undefined;
   #hasCall = false;
-  /** Whether a call uses the session that began before the session was adopted. */
+  /** Whether a call that began before the session was adopted still uses it. */
   #isLent = false;
-  /** Those that wait, by caller and key, in the order in which it is their turn. */
+  /** The waiting requests by caller and key, in the order of their turns. */
   readonly #turns = new Map<string, Map<string, Line>>();
   readonly #onIdle: () => void;
   #isClosed = false;
 
   /**
-   * @param onIdle called when nobody uses the session any more
+   * @param onIdle called when no request uses the session any more
    * @param isKept whether the session is never ended in favour of another
    */
   constructor(onIdle: () => void = () => {}, isKept = false) {
@@ -63,8 +65,8 @@ export class Solo {
   }
 
   /**
-   * Takes over a session that there is.
-   * @param free settles when the call is over that uses it. Absent: none does
+   * Takes over an open session.
+   * @param free settles when the call that uses it is over. Absent: no call uses it
    */
   adopt(key: string, session: Session, free?: Promise<void>): void {
     const opened = Promise.resolve(session);
@@ -80,8 +82,8 @@ export class Solo {
   }
 
   /**
-   * The session for one call.
-   * @param signal aborted, with the failure that says why, when it is not wanted any more
+   * Leases the session for one call.
+   * @param signal aborted, with the failure that says why, when the call does not want it any more
    * @throws UpstreamFailure
    */
   async lease(user: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
@@ -111,7 +113,7 @@ export class Solo {
     }
   }
 
-  /** What changes at the server is news to whoever listens, and a call has the only session that tells of it. */
+  /** Passes a call's notifications to the listener too: the call has the only session on which the server announces changes. */
   #shared(call: SessionHolder): SessionHolder {
     return {
       onRequest: (request, session) => call.onRequest(request, session),
@@ -123,8 +125,9 @@ export class Solo {
   }
 
   /**
-   * The session for everything that is no call; `holder` hears of changes as long as the session is its own, and `onLost` is
-   * called when the server has forgotten it, or a client's own took its place, whoever had opened it.
+   * The source of the session for everything other than calls. `holder` receives changes as long as the session is its own. `onLost` is
+   * called
+   * when the server has forgotten the session, or when it was ended to make room for a client's own, whichever request had opened it.
    */
   source(user: SessionUser, holder: SessionHolder, onLost: () => void): SessionSource {
     const listener: Listener = { holder, onLost };
@@ -147,7 +150,7 @@ export class Solo {
     };
   }
 
-  /** Begins to end the session, if nobody uses it, and settles when it is gone. */
+  /** Begins to end the session if no request uses it, and settles when it is gone. */
   giveUp(): Promise<void> | undefined {
     if (this.#users > 0 || this.#isKept) return undefined;
     const present = this.#present;
@@ -169,7 +172,7 @@ export class Solo {
     await session?.close();
   }
 
-  /** Waits for its turn. Whoever would use the session beside a call does not: that delays nobody. */
+  /** Waits for the request's turn. A request that can use the session beside the present call does not wait: that delays nobody. */
   async #enter({ key, caller = key }: SessionUser, isCall: boolean, patience: Patience): Promise<void> {
     if (this.#isKept) await this.#refuseOthers(key);
     if (!isCall && this.#hasCall && this.#key === key) return this.#admit(key, isCall);
@@ -181,13 +184,13 @@ export class Solo {
     try {
       await admitted;
     } catch (error) {
-      // Somebody who has lost patience may have been in the way of others.
+      // The request that lost patience may have blocked others.
       this.#serve();
       throw error;
     }
   }
 
-  /** @throws UpstreamFailure at once, to whom no turn would be of use, because the session is another's and is never ended */
+  /** @throws UpstreamFailure at once if the session has another key and is never ended: no turn would help */
   async #refuseOthers(key: string): Promise<void> {
     const present = this.#present;
     if (present === undefined || present.key === key) return;
@@ -208,7 +211,7 @@ export class Solo {
     if (this.#users === 0) this.#onIdle();
   }
 
-  /** Lets those have the session whose turn it is, while it is free for them. */
+  /** Serves the requests whose turn it is, while the session is free for them. */
   #serve(): void {
     for (const [caller, lines] of this.#turns) {
       for (const [key, line] of lines) {
@@ -218,7 +221,7 @@ export class Solo {
         }
         if (this.#users > 0 && (this.#hasCall || key !== this.#key)) return;
         this.#take(key, line);
-        // Behind all others; these loops come to it again.
+        // To the end of the turns; these loops reach it again.
         lines.delete(key);
         if (line.calls.size > 0) lines.set(key, line);
         break;
@@ -228,7 +231,7 @@ export class Solo {
     }
   }
 
-  /** One turn. */
+  /** Serves one turn. */
   #take(key: string, { calls, others }: Line): void {
     const [call] = calls;
     if (call !== undefined) this.#admit(key, true);
@@ -246,9 +249,9 @@ export class Solo {
     const session = found && (await patiently(found, patience, busy));
     if (present !== undefined && present.key === user.key && session?.isUsable) return session;
     if (this.#isKept && session?.isUsable) throw anothersSession();
-    // Others with the same key may have replaced it while we looked.
+    // Another request with the same key may have replaced it during the wait.
     if (this.#present === present) {
-      // Whoever loses patience leaves it to the next.
+      // If this request loses patience, the next one may use the session.
       const unwanted = new AbortController();
       const { signal } = unwanted;
       const onLost = () => next.listener?.onLost();
@@ -261,8 +264,8 @@ export class Solo {
   }
 
   /**
-   * The server has to have forgotten the old one before it will take a new one, and may notice its end a little later. Some end with their
-   * only session, and then somebody has to start them again.
+   * Ends the old session before opening a new one, and retries: the server may notice the end a little later, or exit with its only
+   * session until something restarts it.
    */
   async #replace(
     old: Session | undefined,
@@ -284,7 +287,7 @@ export class Solo {
   }
 }
 
-/** Whether nobody answered at all. */
+/** Whether nothing answered at all. */
 function isUnreachable({ facts: { status, hasStarted } }: UpstreamFailure): boolean {
   return status === undefined && hasStarted !== false;
 }

@@ -2,20 +2,20 @@ import { stopping } from "./failure.ts";
 import { OnlyOneSession } from "./one-session.ts";
 import type { Session } from "./session.ts";
 
-/** Where a control session gets its session from. */
+/** Provides the session of a control session. */
 export interface SessionSource {
   /**
-   * Does something on a session that is open and usable, opening one if need be.
-   * @param patienceMs how long it may take until the server has room for a session
+   * Runs `work` on an open and usable session, opening one if needed.
+   * @param patienceMs how long to wait until the server has room for a session
    * @throws UpstreamFailure when there is none, and whatever `work` throws
    */
   use<T>(work: (session: Session) => T | Promise<T>, patienceMs: number): Promise<T>;
-  /** Begins to end a session that nobody else has, and settles when it is gone. The next `use` opens another. */
+  /** Begins to end the session if nobody else uses it, and settles when it is gone. The next `use` opens another. */
   giveUp(): Promise<void> | undefined;
   close(): Promise<void>;
 }
 
-/** A session for one user's own use, opened when it is needed and again when it is gone. */
+/** A session for one user alone, opened when it is needed and again when it is gone. */
 export class OwnSession implements SessionSource {
   readonly #open: (patienceMs: number) => Promise<Session>;
   #session: Promise<Session> | undefined;
@@ -49,7 +49,7 @@ export class OwnSession implements SessionSource {
     const present = this.#session;
     const session = await present?.catch(() => undefined);
     if (session?.isUsable) return session;
-    // Somebody else may have replaced it while we looked.
+    // Another request may have replaced it during the wait.
     if (this.#session === present) this.#session = undefined;
     void session?.close();
     this.#session ??= this.#open(patienceMs);
@@ -57,12 +57,12 @@ export class OwnSession implements SessionSource {
   }
 }
 
-/** A session of one's own, until the server turns out to have one for all only. */
+/** A session for one user alone, until the server turns out to allow one session for all only. */
 export class EitherSession implements SessionSource {
   readonly #shared: () => SessionSource | undefined;
   readonly #own: SessionSource;
 
-  /** @param shared the session for all, if it has come to that */
+  /** @param shared the source of the session for all, once there is one */
   constructor(shared: () => SessionSource | undefined, own: SessionSource) {
     this.#shared = shared;
     this.#own = own;
@@ -74,14 +74,14 @@ export class EitherSession implements SessionSource {
     try {
       return await this.#own.use(work, patienceMs);
     } catch (error) {
-      // The session was refused, so no work was begun.
+      // The server refused the session, so `work` has not begun.
       const instead = error instanceof OnlyOneSession ? this.#shared() : undefined;
       if (instead === undefined) throw error;
       return instead.use(work, patienceMs);
     }
   }
 
-  /** One's own may have become the one for all. */
+  /** The user's own session may have become the one for all. */
   giveUp(): Promise<void> | undefined {
     return (this.#shared() ?? this.#own).giveUp();
   }

@@ -11,22 +11,23 @@ import { UnusableAnswer } from "./unusable-answer.ts";
 import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./wire.ts";
 
 export interface SseOptions {
-  /** Of the event stream; where messages are posted to is the server's to say, on the same origin. */
+  /** The URL of the event stream; the server says where to post messages, on the same origin. */
   readonly url: URL;
-  /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
+  /** Headers for every request: the configured ones, and those that carry the caller's credentials. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
-  /** How long the server may take to say where messages are posted to, and later to take note of the initialization; 10 s. */
+  /** How long the server may take to name its endpoint for messages, and later to accept `notifications/initialized`; 10 s unless given. */
   readonly openingMs?: number;
-  /** Hears of the path that messages are posted to, each time. */
+  /** Called with the path of each POST. */
   readonly onPost?: (path: string) => void;
 }
 
 const OPENING_MS = 10_000;
 
 /**
- * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE), on the SDK's transport. The session lives as long as one
- * event stream that everything arrives on, and cannot be picked up.
+ * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE), on the SDK's transport. The session lives as long as its one event
+ * stream,
+ * on which everything arrives, and cannot be resumed.
  */
 export class SseWire implements TransportWire {
   onMessage: TransportWire["onMessage"] = () => {};
@@ -34,18 +35,18 @@ export class SseWire implements TransportWire {
   onGarbage: TransportWire["onGarbage"] = () => {};
   onLost: TransportWire["onLost"] = () => {};
 
-  /** The headers of the message that is being sent: the transport knows those of the session only. */
+  /** Headers of the message that is being sent: the transport knows those of the session only. */
   readonly #own = new AsyncLocalStorage<AskListener["headers"]>();
   readonly #transport: SSEClientTransport;
   readonly #fetch: UpstreamFetch;
   readonly #answers = new AnswersPast();
   readonly #openingMs: number;
   readonly #onPost: (path: string) => void;
-  /** Aborted when nothing can arrive any more, with the failure that says why. */
+  /** Aborted, with the failure that says why, when nothing can arrive any more. */
   readonly #life = new AbortController();
-  /** What to call with the failure of each request that is under way. */
+  /** How to fail each open request. */
   readonly #asked = new Set<(failure: UpstreamFailure) => void>();
-  /** What is being sent, by what the transport takes it for. */
+  /** Texts that are being sent, by the stub that the transport sends for each. */
   readonly #texts = new Map<string, string>();
   #lastSent = 0;
   #opening: Promise<void> | undefined;
@@ -57,7 +58,7 @@ export class SseWire implements TransportWire {
     this.#onPost = onPost;
     this.#openingMs = openingMs;
     this.#fetch = fetch;
-    // Everything that is being sent listens to it.
+    // Every message that is being sent listens to the signal.
     setMaxListeners(0, this.#life.signal);
     this.#transport = new SSEClientTransport(url, {
       requestInit: { headers: { ...headers } },
@@ -69,7 +70,7 @@ export class SseWire implements TransportWire {
       else this.onMessage(real);
     };
     this.#transport.onerror = (error) => this.#complain(error);
-    // Left to itself, the transport closes only when it was sent elsewhere with its messages, and has just complained.
+    // By itself the transport closes only when the server named an endpoint on another origin, and it has just reported that as an error.
     this.#transport.onclose = () => this.#break(misled(this.#complaint));
   }
 
@@ -90,7 +91,7 @@ export class SseWire implements TransportWire {
         this.#asked.delete(reject);
         resolve();
       };
-      // The answer may overtake the acknowledgement, which then is of no interest.
+      // The answer may overtake the acknowledgement, which then does not matter.
       this.#own
         .run(headers, () => this.#send(request))
         .then(() => this.#asked.has(reject) && onAccepted(), reject);
@@ -113,7 +114,7 @@ export class SseWire implements TransportWire {
     if (signal.aborted) throw unsent(signal.reason as UpstreamFailure);
     this.#opening ??= this.#open();
     await this.#opening;
-    // The transport would write anew what is text already: it is told as much as names the message, and the text takes that one's place.
+    // The transport would serialize text again: it gets a stub that names the message, and `#request` replaces the stub by the text.
     const text = messageText(message);
     this.#lastSent += 1;
     const name: JSONRPCMessage = { jsonrpc: "2.0", method: `message ${this.#lastSent}` };
@@ -127,7 +128,7 @@ export class SseWire implements TransportWire {
       .finally(() => this.#texts.delete(body));
   }
 
-  /** Waits for the event that says where messages are posted to. Rejects with whatever ends the session before. */
+  /** Waits for the event that names the endpoint for messages. Rejects with the failure that ends the session before. */
   async #open(): Promise<void> {
     const { signal } = this.#life;
     const tooLate = () => this.#break(late("name its endpoint for messages", this.#openingMs));
@@ -143,7 +144,7 @@ export class SseWire implements TransportWire {
   }
 
   async #request(url: string | URL, given: RequestInit | undefined): Promise<Response> {
-    // The transport's own signals do not reach a stream that it has given up itself.
+    // The transport's own signal does not reach a stream that the transport has given up.
     const init = { ...given, signal: this.#life.signal };
     if (init.method === "POST") {
       this.#onPost(new URL(url).pathname);
@@ -167,17 +168,17 @@ export class SseWire implements TransportWire {
   #complain(error: Error): void {
     this.#complaint = error;
     if (error instanceof SseError) this.#break(dropped(error, this.#isInitialized));
-    // What became of a message is told to whoever sent it.
+    // The sender of a message hears of its failure.
     else if (!(error instanceof UpstreamFailure)) this.onGarbage(error);
   }
 
-  /** The transport would connect once more, and to a new session that nobody has initialized: the first failure is the last. */
+  /** Ends the session at the first failure: the transport would reconnect, to a new session that nobody has initialized. */
   #break(failure: UpstreamFailure): void {
     if (this.#life.signal.aborted) return;
-    // Before the requests fail, so that whoever may ask again does so elsewhere.
+    // Before the requests fail, so that those that may be repeated go to another session.
     if (this.#isInitialized) this.onLost();
     this.#end(this.#isInitialized ? failure : unsent(failure));
-    // Only after its complaint does the transport set the timer for the next connection.
+    // The transport sets the timer for its next connection only after it has reported the error.
     queueMicrotask(() => void this.#transport.close());
   }
 
@@ -188,7 +189,7 @@ export class SseWire implements TransportWire {
   }
 }
 
-/** @throws UpstreamFailure when it is something else. Where the server has moved to is for the transport to see. */
+/** Returns an event stream, or a redirect, which the transport handles. @throws UpstreamFailure for anything else */
 function asEventStream(response: Response): Response {
   const { status, headers } = response;
   const type = headers.get("content-type") ?? "nothing";
@@ -218,7 +219,7 @@ function late(what: string, ms: number): UpstreamFailure {
   return new UpstreamFailure(message, { mayHaveRun: false });
 }
 
-/** The same for a message that was not sent any more. */
+/** The same failure, for a message that was not sent. */
 function unsent({ message, facts }: UpstreamFailure): UpstreamFailure {
   return new UpstreamFailure(message, { ...facts, mayHaveRun: false });
 }

@@ -7,13 +7,13 @@ const MAX_LINE_BYTES = 4_096;
 const MAX_LINES_A_SECOND = 100;
 const MAX_LAST_WORDS = 200;
 
-/** What is told of a server that came to its end: enough for the place and the reason. */
+/** How many lines to report about a server that exited: enough for the place and the reason. */
 const MAX_LAST_LINES = 5;
 
 /**
- * What a server writes to stderr, put into the log line by line. That it is written there says nothing of its weight
- * (2025-11-25, Transports §stdio), and many servers write every request there: so it is written at `debug` only. Of a flood the
- * first lines of each second are kept, and the others counted.
+ * Logs a server's stderr line by line, at `debug` only: stderr says nothing about severity (2025-11-25, Transports §stdio), and many
+ * servers
+ * write every request there. In a flood it logs the first lines of each second, and counts the others.
  */
 export class StderrLog {
   readonly #log: Logger;
@@ -26,7 +26,7 @@ export class StderrLog {
 
   /**
    * @param now in milliseconds; only differences count
-   * @param secrets what the server was given in confidence, and is not repeated
+   * @param secrets values to mask, which the server was given in confidence
    */
   constructor(log: Logger, now: () => number = () => performance.now(), secrets: readonly string[] = []) {
     this.#log = log;
@@ -34,12 +34,12 @@ export class StderrLog {
     this.#secrets = secrets;
   }
 
-  /** The last line that may say why the server came to its end, without colours and of a length to be passed on. */
+  /** The last line that may say why the server exited, without colours and short enough to pass on. */
   get lastWords(): string | undefined {
     return this.#lastLines.at(-1);
   }
 
-  /** The last of those lines, in their order. */
+  /** The last such lines, in their order. */
   get lastLines(): readonly string[] {
     return this.#lastLines;
   }
@@ -48,7 +48,7 @@ export class StderrLog {
     for (const { bytes, isCut } of this.#lines.push(chunk)) this.#say(bytes, isCut);
   }
 
-  /** Nothing more will come. */
+  /** Call this when nothing more will come. */
   end(): void {
     for (const { bytes, isCut } of this.#lines.rest()) this.#say(bytes, isCut);
     this.#admitGap();
@@ -81,7 +81,7 @@ export class StderrLog {
   }
 }
 
-/** What says why: neither a stack frame or a bracket, nor what Node prints after everything. */
+/** Whether the line may say why: not a stack frame, a bracket, or what Node prints after everything else. */
 function isTelling(text: string): boolean {
   return /^\S/.test(text) && /\p{L}/u.test(text) && !text.startsWith("Node.js v");
 }

@@ -9,26 +9,26 @@ import { UnusableAnswer } from "./unusable-answer.ts";
 import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./wire.ts";
 
 export type StdioOptions = ChildOptions & {
-  /** How long one message of the server may be. */
+  /** The largest message of the server, in bytes. */
   readonly maxMessageBytes: number;
-  /** How deep it may be nested; 128 unless it is said otherwise. */
+  /** How deep a message may be nested; 128 unless given. */
   readonly maxDepth?: number | undefined;
 };
 
-/** A server that closes one of its streams is usually about to exit, which says more. */
+/** How long to wait for the exit of a server that closed one of its streams: the exit says more. */
 const HANG_UP_MS = 1_000;
 const MAX_QUOTED_CHARS = 200;
-/** Nobody reads more of them. */
+/** How many lines that are no messages are reported; nobody reads more. */
 const MAX_COMPLAINTS = 100;
-/** How long the process may be busy with what a server writes, at a stretch. */
+/** How long the gateway may work on a server's output at a stretch. */
 const MAX_STRETCH_MS = 10;
-/** So much can be read safely, whatever it is, to see whose message it was to be. */
+/** A line of this size can be parsed safely, whatever it contains, to see which request the message belongs to. */
 const MAX_EXCUSED_BYTES = 1_048_576;
 const NEVER_STARTED: FailureFacts = { mayHaveRun: false, hasStarted: false };
 
 /**
- * A session with a process of its own, over its standard streams (2024-11-05 to 2025-11-25, Transports §stdio). Everything
- * arrives on one stream, so that a request's own stream ends only with the session.
+ * A session with a process of its own, over its standard streams (2024-11-05 to 2025-11-25, Transports §stdio). Everything arrives on one
+ * stream, so a request's own stream ends only with the session.
  */
 export class StdioWire implements TransportWire {
   onMessage: TransportWire["onMessage"] = () => {};
@@ -39,16 +39,16 @@ export class StdioWire implements TransportWire {
   readonly #options: StdioOptions;
   readonly #child: Promise<Child>;
   readonly #lines: LineSplitter;
-  /** What to call with the failure of each request that is under way. */
+  /** How to fail each open request. */
   readonly #asked = new Set<(failure: UpstreamFailure) => void>();
   #isInitialized = false;
   /** How many lines were no messages. */
   #skipped = 0;
   #isClosed = false;
-  /** How the session came to its end, if it did so by itself. */
+  /** How the session ended, if it ended by itself. */
   #ending: Ending | undefined;
 
-  /** Starts the process. Should that fail, whatever is sent says so. */
+  /** Starts the process. If that fails, every message that is sent rejects with the reason. */
   constructor(options: StdioOptions) {
     this.#options = options;
     this.#lines = new LineSplitter(options.maxMessageBytes);
@@ -95,7 +95,7 @@ export class StdioWire implements TransportWire {
       const begun = performance.now();
       this.#read(child, chunk);
       if (performance.now() - begun < MAX_STRETCH_MS) return;
-      // Others have their turn before what comes next, however fast the server writes.
+      // Give other work a turn, however fast the server writes.
       child.output.pause();
       setImmediate(() => child.output.resume());
     });
@@ -123,7 +123,7 @@ export class StdioWire implements TransportWire {
     for (const { bytes, isCut } of this.#lines.push(chunk)) {
       if (this.#isClosed || this.#ending !== undefined) return;
       if (isCut) {
-        // Its remainder may be anything, and nothing tells where the next message begins.
+        // The rest of the line may be anything, and nothing tells where the next message begins.
         this.#end(child, { what: `sent more than ${this.#options.maxMessageBytes} bytes in one line` });
       } else if (bytes.some(isNoSpace)) {
         this.#receive(child, bytes);
@@ -144,7 +144,7 @@ export class StdioWire implements TransportWire {
     }
   }
 
-  /** What there is too much of is not passed on; whoever waits for it is told. */
+  /** Drops a message that exceeds a limit, and sends an error to whoever waits for it. */
   #refuse(child: Child, line: Buffer, failure: UpstreamFailure): void {
     if (line.length > MAX_EXCUSED_BYTES)
       return void this.#end(child, { what: `sent too much: ${failure.message}` });
@@ -154,14 +154,14 @@ export class StdioWire implements TransportWire {
     if (refusal !== undefined) this.tell(refusal).catch((error: unknown) => this.onGarbage(toFailure(error)));
   }
 
-  /** Servers greet on stdout, against the specification, and mean no harm. */
+  /** Skips a line that is no message: some servers greet on stdout, against the specification, and mean no harm. */
   #skip(line: Buffer): void {
     this.#skipped += 1;
     if (this.#skipped > MAX_COMPLAINTS) return;
     const text = line.toString("utf8", 0, MAX_QUOTED_CHARS);
     this.onGarbage(new Error(`expected a JSON-RPC message on stdout, got ${JSON.stringify(text)}`));
     if (this.#skipped > 1) return;
-    // A greeting is for everybody; but it may be a request that the server repeats, with somebody's arguments.
+    // Log the text at `debug` only: the line may be a request that the server repeats, with a caller's arguments.
     const said = "the server writes what is no message to stdout; it is ignored";
     this.#options.log.warn({ bytes: line.length }, said);
     this.#options.log.debug({ stdout: text }, said);
@@ -172,13 +172,13 @@ export class StdioWire implements TransportWire {
     return this.#end(child, { what });
   }
 
-  /** The first ending is the one that counts, and is what it gives. */
+  /** Ends the session. The first ending counts, and is returned. */
   #end(child: Child, ending: Ending): Ending {
     if (this.#ending !== undefined) return this.#ending;
     this.#ending = ending;
     void child.end();
     if (this.#isClosed) return ending;
-    // Before the requests fail, so that whoever may ask again does so elsewhere.
+    // Before the requests fail, so that those that may be repeated go to another session.
     if (this.#isInitialized) this.onLost();
     const failure = this.#isInitialized
       ? new UpstreamFailure(said(ending, " in the middle of the call"), { mayHaveRun: true })

@@ -1,10 +1,10 @@
 import type { JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
 import { isSameId } from "../protocol/jsonrpc.ts";
 
-/** What a session tells of itself while a question of the server waits in it. */
+/** What a question that waits in a session needs to know of the session. */
 export interface AskedSession {
   readonly isUsable: boolean;
-  /** The request of ours in it that has waited longest for its answer. */
+  /** The gateway's request in the session that has waited longest for its answer. */
   readonly oldestRequest: RequestId | undefined;
   /** Answers the question with an error. */
   refuse(question: JsonRpcRequest): void;
@@ -13,29 +13,30 @@ export interface AskedSession {
 export interface StrayQuestionsOptions {
   /** Whether a call or a client's session is under way at the server. */
   readonly isInUse: () => boolean;
-  /** How long a question waits that nobody here can be asked: a client that knows the server without us may answer it. */
+  /** How long a question waits if the gateway has no client to ask: a client that reaches the server without the gateway may answer it. */
   readonly graceMs?: number;
-  /** How long a request of the session's own may wait with a question: then the server waits for the answer to that. */
+  /** How long a request of the session may wait beside a question: then the server seems to wait for the answer to the question first. */
   readonly ownGraceMs?: number;
 }
 
 const GRACE_MS = 60_000;
 const OWN_GRACE_MS = 2_000;
 const LOOK_MS = 250;
-/** More are refused at once: a server that asks without end is not to fill our memory. */
+/** More questions are refused at once: a server that asks without end must not fill the gateway's memory. */
 const MAX_WAITING = 256;
 
 interface Stray {
   readonly question: JsonRpcRequest;
   readonly session: AskedSession;
   readonly since: number;
-  /** The request that has waited with it, and since when. */
+  /** The request that has waited beside the question, and since when. */
   blocked: { readonly id: RequestId; readonly since: number } | undefined;
 }
 
 /**
- * Questions of the server in sessions that have no call. There are servers that ask all sessions what one of them is to answer, and take
- * the first answer: to refuse at once would be to answer in the place of a client that is still thinking.
+ * Questions of the server in sessions without a call. Some servers ask all sessions what one of them shall answer, and take the first
+ * answer:
+ * refusing at once would answer in the place of a client that is still thinking.
  */
 export class StrayQuestions {
   readonly #options: Required<StrayQuestionsOptions>;
@@ -52,7 +53,7 @@ export class StrayQuestions {
     this.#looking ??= setInterval(() => this.#look(performance.now()), LOOK_MS).unref();
   }
 
-  /** The server does not want to know any longer. */
+  /** Call this when the server cancels its question. */
   withdraw(id: unknown, session: AskedSession): void {
     for (const stray of this.#waiting)
       if (stray.session === session && isSameId(id, stray.question.id)) this.#waiting.delete(stray);

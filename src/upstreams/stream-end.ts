@@ -1,6 +1,6 @@
 import type { UpstreamFailure } from "./failure.ts";
 
-/** The end of a stream, which somebody may or may not wait for. */
+/** The end of a stream, as a promise that need not be awaited. */
 export class StreamEnd {
   readonly ended: Promise<void>;
   end: (failure?: UpstreamFailure) => void = () => {};

@@ -26,28 +26,28 @@ import {
 
 export interface StreamableHttpOptions {
   readonly url: URL;
-  /** Sent with every request: those of the configuration, and those the caller's credentials consist of. */
+  /** Headers for every request: the configured ones, and those that carry the caller's credentials. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: UpstreamFetch;
-  /** Which `fetch` keeps. Absent: they are not ours to keep. */
+  /** The cookies that `fetch` keeps. Absent: the client keeps its own. */
   readonly cookies?: CookieJar;
-  /** A session that is open already. */
+  /** A session that is open already. Absent: `initialize` opens one. */
   readonly joined?: JoinedSession;
-  /** Whether that session was opened by a gateway, and so is ours to listen to and to end. Absent: it is a client's own. */
+  /** Whether a gateway opened that session, so that the wire listens in it and ends it. Absent: it is a client's own. */
   readonly isOurs?: boolean;
 }
 
-/** The stream that the server pushes on is wanted as long as the session is. */
+/** The stream for the server's own messages is kept open as long as the session. */
 const LISTENING: Reconnecting = {
   options: { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY },
   scheduler: reconnectLater,
 };
-/** A server may keep the head of its stream back until it has an event: then listening has begun all the same. */
+/** A server may hold back the response headers of its stream until it has an event: after this time, listening counts as begun. */
 const LISTEN_DEADLINE_MS = 1_000;
-/** A server that does not answer the end of a session is left without a word. */
+/** How long to wait for the server's answer to the end of a session. */
 const GOODBYE_MS = 1_000;
 
-/** Streamable HTTP as of 2025-03-26 to 2025-11-25, over the SDK's transport: one of them for each request. */
+/** Streamable HTTP of 2025-03-26 to 2025-11-25, with one SDK transport for each request. */
 export class StreamableHttpWire implements TransportWire, PickUp {
   onMessage: TransportWire["onMessage"] = () => {};
   onUnusable: TransportWire["onUnusable"] = () => {};
@@ -55,22 +55,22 @@ export class StreamableHttpWire implements TransportWire, PickUp {
   onLost: TransportWire["onLost"] = () => {};
 
   readonly #options: StreamableHttpOptions;
-  /** Carries the session itself: `initialize`, notifications, answers, and the stream that the server pushes on. */
+  /** Carries the session itself: `initialize`, notifications, answers, and the stream for the server's own messages. */
   readonly #main: StreamableHTTPClientTransport;
   readonly #exchanges = new Set<Exchange | ResumedExchange>();
   #version: string | undefined;
   #isListening = false;
-  /** While somebody wants to hear of changes in what is no session. */
+  /** Set while somebody wants to hear of changes from a server without sessions. */
   #hearing: AbortController | undefined;
   #isClosed = false;
-  /** What the server said to the last message that was sent on the main transport. */
+  /** The server's response to the last message on the main transport. */
   #last = { status: 0, isStream: false };
   #onListening = () => {};
   #endHandshake = () => {};
   #endListening = () => {};
   #handshaking: Expected | undefined;
   #isInHandshake = false;
-  /** Those that come on the main transport. */
+  /** Answers on the main transport. */
   readonly #answers = new AnswersPast();
   readonly #listening: Expected = {
     answerTo: "",
@@ -79,7 +79,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
     answers: this.#answers,
   };
 
-  // Shared by all transports: thousands of calls may be waiting on one of their own.
+  // Shared by all transports: thousands of calls may wait, each on its own transport.
   readonly #requestInit: RequestInit;
   readonly #complain = (error: Error) => this.onGarbage(error);
   readonly #context: ExchangeContext;
@@ -133,7 +133,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
   initialized(notification = INITIALIZED): Promise<void> {
     return this.#untilListening(async () => {
       await this.tell(notification);
-      // The transport opens the stream by itself when this is acknowledged with 202, but not after another 2xx.
+      // The transport opens the stream by itself after a 202, but not after another 2xx.
       if (this.#last.status !== 202) this.#main.resumeStream("").catch(() => {});
     });
   }
@@ -142,7 +142,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
     if (this.#isOurs && !this.#isClosed) await this.#untilListening(async () => void this.#listenAgain());
   }
 
-  /** In a session of its own it listens as long as that is open. */
+  /** With a session id the wire listens anyway, as long as the session is open. */
   hearChanges(): () => void {
     if (this.#hasRoom || this.#isClosed) return () => {};
     const listening = new AbortController();
@@ -168,14 +168,15 @@ export class StreamableHttpWire implements TransportWire, PickUp {
   }
 
   /**
-   * Whether the server can have another stream to push on. Without sessions it may have one for everybody, which is not for the gateway to
-   * take from its clients, unless somebody wants to hear of changes.
+   * Whether the server has room for another stream for its own messages. Without sessions it may have one for all clients, which the
+   * gateway
+   * must not take from them unless somebody wants to hear of changes.
    */
   get #hasRoom(): boolean {
     return this.#main.sessionId !== undefined || this.#hearing?.signal.aborted === false;
   }
 
-  /** As others can speak in it. */
+  /** The session as another replica can join it. */
   get #session(): JoinedSession {
     const { sessionId } = this.#main;
     const cookies = this.#options.cookies?.toSetCookies();
@@ -196,7 +197,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
     clearTimeout(deadline);
   }
 
-  /** As soon as the server lets go of the stream that another process had. */
+  /** Listens as soon as the server gives up the stream that another replica had. */
   async #listenAgain(): Promise<void> {
     const { ended, end } = new StreamEnd();
     this.#endListening = end;
@@ -216,7 +217,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
     clearTimeout(patience);
   }
 
-  /** `initialize` gives the main transport the session that all others share. */
+  /** Sends `initialize` on the main transport, which thereby gets the session that all others share. */
   #handshake(request: JsonRpcRequest): Asking {
     const stream = new StreamEnd();
     this.#endHandshake = () => stream.end();

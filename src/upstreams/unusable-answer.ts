@@ -7,13 +7,13 @@ import {
   type RequestId,
 } from "../protocol/jsonrpc.ts";
 
-/** What can only be an answer to a request, but cannot be used as one. */
+/** A message that can only be an answer, but is unusable as one. */
 export class UnusableAnswer {
-  /** The id that it names, if it names one. */
+  /** The id that the answer names, if any. */
   readonly id: RequestId | undefined;
-  /** What is wrong with it, as the rest of a sentence: `its id is null`. */
+  /** What is wrong with the answer, completing a sentence: `its id is null`. */
   readonly why: string;
-  /** Whether it may be a line of a log, where logs come on the same stream and no request with its id is under way. */
+  /** Whether it may be a line of a log, if logs come on the same stream and no open request has its id. */
   readonly isDoubtful: boolean;
 
   constructor(id: RequestId | undefined, why: string, isDoubtful = false) {
@@ -23,10 +23,10 @@ export class UnusableAnswer {
   }
 }
 
-/** `undefined` stands for what is neither a message nor an answer: a greeting, or a notification without a method. */
+/** `undefined` stands for something that is neither a message nor an answer: a greeting, or a notification without a method. */
 export type Incoming = JsonRpcMessage | UnusableAnswer | undefined;
 
-/** What a server sent as one text: a message, or the messages of a batch (2025-03-26). Unknown members are kept. */
+/** Reads a text from a server: one message, or the messages of a batch (2025-03-26). Keeps unknown members. */
 export function readIncoming(text: string): readonly Incoming[] {
   // Some programs begin their output with a byte order mark.
   const json = text.startsWith("\ufeff") ? text.slice(1) : text;
@@ -40,7 +40,7 @@ export function readIncoming(text: string): readonly Incoming[] {
   return parts.map(readPart);
 }
 
-/** The same for a text that has to have an answer in it, for nothing else will come. */
+/** Like `readIncoming`, for a text that must contain an answer, because nothing else will come. */
 export function readWhole(text: string): readonly (JsonRpcMessage | UnusableAnswer)[] {
   const parts = readIncoming(text);
   if (parts.length === 0) return [new UnusableAnswer(undefined, "it is an empty batch")];
@@ -52,18 +52,18 @@ function faultOfText(text: string): string {
   return isJson(text) ? "it is no JSON-RPC message" : "it is not JSON";
 }
 
-/** Whether a value is one message. */
+/** Whether a value is a JSON-RPC message. */
 export function isMessage(value: unknown): value is JsonRpcMessage {
   if (!isObject(value) || value.jsonrpc !== "2.0") return false;
   const { id, method } = value;
-  // One whose method is no name is not an answer either: others would take it for a request.
+  // A message whose method is no string is not an answer either: others would take it for a request.
   if (method !== undefined) return typeof method === "string" && (id === undefined || isRequestId(id));
   if (isJsonRpcError(value.error)) return id === undefined || isRequestId(id);
-  // With an error beside it that is none, nobody could tell which of the two is meant.
+  // With an invalid error beside the result, nobody could tell which of the two is meant.
   return isRequestId(id) && isObject(value.result) && value.error === undefined;
 }
 
-/** How a value is named in an error: without what may be long, or somebody's. */
+/** Shows a value in an error message, without contents that may be long or confidential. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (value === null || typeof value === "number" || typeof value === "boolean") return String(value);
@@ -81,7 +81,7 @@ function readPart(value: unknown): Incoming {
   return new UnusableAnswer(id, faultOf(value), kind === "doubtful");
 }
 
-/** What a message with these members can be. Programs write logs of objects as well. */
+/** What a message with these members can be. Programs log objects as well. */
 function kindOf(has: (name: string) => boolean, isNamed: boolean): "answer" | "doubtful" | "other" {
   const hasOutcome = has("result") || has("error");
   if (has("method") && !(hasOutcome && (!isNamed || has("id")))) return "other";
@@ -109,7 +109,7 @@ function faultOfError(error: unknown): string {
   return `its error's message is ${shown(error.message)}, expected a string`;
 }
 
-/** The server's own words for what went wrong, which help more than what is wrong with their shape. */
+/** Quotes the server's own error message, which helps more than the fault in its shape. */
 function saying(error: unknown): string {
   const words = isObject(error) ? error.message : error;
   if (typeof words !== "string" || words === "") return "";
@@ -118,7 +118,7 @@ function saying(error: unknown): string {
 
 const MAX_WORDS = 200;
 
-/** What is no JSON, as far as it can be read all the same: NaN is most often why. */
+/** Reads invalid JSON as far as possible; most often the cause is NaN. */
 function readBroken(text: string): Incoming {
   const { members, word } = outlineOf(text.slice(0, MAX_OUTLINED));
   const kind = kindOf((name) => members.has(name), members.get("method")?.startsWith('"') ?? false);
@@ -145,13 +145,13 @@ function isJson(text: string): boolean {
   }
 }
 
-/** What comes later is not looked at: others have to wait meanwhile. */
+/** How many characters to look at: other work waits meanwhile. */
 const MAX_OUTLINED = 262_144;
 
 interface Outline {
-  /** The members of the object, or of the first one in an array; with their text where that is a text, a number or a word. */
+  /** The members of the object, or of the first object in an array, each with its text if that is a string, a number or a word. */
   readonly members: ReadonlyMap<string, string>;
-  /** The first word that other languages have for what JSON has no word for. */
+  /** The first word that only other languages know, such as `NaN`. */
   readonly word: string | undefined;
 }
 
@@ -170,7 +170,7 @@ const FOREIGN = new Set([
 const MAX_WORD = 32;
 const DELIMITERS = new Set('"{}[],: \t\r\n');
 
-/** Looks at every character once. */
+/** Finds the members of a text that need not be valid JSON. Looks at every character once. */
 function outlineOf(text: string): Outline {
   const members = new Map<string, string>();
   let word: string | undefined;
@@ -210,7 +210,7 @@ function outlineOf(text: string): Outline {
   return { members, word };
 }
 
-/** As long as an id may be, with its quotes. */
+/** The longest id, with its quotes. */
 const MAX_MEMBER = 1_026;
 
 function endOfText(text: string, start: number): number {

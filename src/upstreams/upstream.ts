@@ -19,30 +19,30 @@ import { StrayQuestions } from "./stray-questions.ts";
 import type { JoinedSession, Wire } from "./wire.ts";
 import { Wires, type WiresOptions } from "./wires.ts";
 
-/** For whom a session is: no two callers, credentials or declarations ever share one. */
+/** Whom a session is for: callers never share one, nor do different credentials or declared capabilities. */
 export interface SessionOwner {
   readonly caller: string;
-  /** Whether the caller is told apart from others. Absent: no. */
+  /** Whether the caller is identified. Absent: no. */
   readonly isIdentified?: boolean;
-  /** The caller's own headers that are passed on. */
+  /** The caller's own headers that the gateway passes on. */
   readonly headers: Readonly<Record<string, string>>;
-  /** As declared to the server; equal declarations are equal objects. */
+  /** As declared to the server; equal declarations are the same object. */
   readonly capabilities: JsonObject;
 }
 
-/** A session between a client and the server, in which the gateway sends a request of the client's on its behalf. */
+/** A client's own session with the server, in which the gateway sends a request on the client's behalf. */
 export interface ClientSession extends JoinedSession {
   /** The client's own headers, credentials among them. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A session in which a request was sent that is to be gone on with. */
+/** A session in which an earlier replica sent a request that this one resumes. */
 export interface RejoinedSession {
-  /** As the checkpoint has it. */
+  /** The session as the checkpoint recorded it. */
   readonly session: JoinedSession;
-  /** The caller's own headers that are passed on. */
+  /** The caller's own headers that the gateway passes on. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether a client opened it; else a gateway did. */
+  /** Whether a client opened the session; otherwise a gateway did. */
   readonly isClients: boolean;
 }
 
@@ -55,41 +55,41 @@ interface Opened {
   readonly opening: Promise<Session>;
 }
 
-/** To log in again costs a server over HTTP more than to remember. */
+/** Opening a session again costs an HTTP server more than keeping it. */
 const MIN_LONG_IDLE_MS = 300_000;
 const SWEEP_MS = { min: 100, max: 15_000 } as const;
-/** How long a client that opens a session of its own waits until the server has room for it. */
+/** How long a client that opens its own session waits until the server has room for it. */
 const PAIR_PATIENCE_MS = 10_000;
-/** Sessions that a server is made to keep for nothing, and callers that we are made to remember. */
+/** Limits for idle sessions at the server, and for callers that the gateway remembers. */
 const MAX_IDLE_SESSIONS = 256;
 const MAX_CONTROL_SESSIONS = 256;
 
-/** One server behind the gateway: its sessions, kept apart by owner. */
+/** One server behind the gateway, and its sessions, separate for each owner. */
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #wires: Wires;
   readonly #admission: Admission;
   readonly #pool: SessionPool;
-  /** There where the server can have one session only, as the configuration says, or the server itself. */
+  /** Present if the server can have one session only, according to the configuration or to the server itself. */
   #solo: Solo | undefined;
-  /** Whether it was the server that said so. */
+  /** Whether the server said so, and not the configuration. */
   #hasSaidSo = false;
-  /** Those that were opened here and are usable, or being opened. */
+  /** Sessions that this gateway opened and that are usable, or being opened. */
   readonly #opened = new Set<Opened>();
-  /** When the calls are over that have sessions of the pool. */
+  /** For each session of the pool that a call has: settles when the call is over. */
   readonly #lent = new Map<CallSession, Promise<void>>();
-  /** Absent where calls may have as many sessions as they like, or there is one for everything. */
+  /** Absent if calls may have any number of sessions, or share one. */
   readonly #shares: FairShares | undefined;
   readonly #controls = new Map<string, ControlSession>();
   readonly #sweeper: NodeJS.Timeout;
-  /** What the server last said of itself; most sessions are told the same, instructions and all. */
+  /** The server's last description of itself; most sessions get the same one, instructions included. */
   #description: ServerDescription | undefined;
   readonly #joined = new Set<Session>();
-  /** Calls, and sessions and requests of clients, that are under way: what the server asks may be for them. */
+  /** Open calls, and open sessions and requests of clients: the server's questions may be for them. */
   readonly #uses = new Set<symbol>();
-  /** Over stdio a session is a process, and what that asks is nobody else's. */
+  /** Absent over stdio, where a session is a process whose questions are for nobody else. */
   readonly #strays: StrayQuestions | undefined;
-  /** There where the server may turn out to speak 2026-07-28 itself. */
+  /** Present if the server may turn out to speak 2026-07-28 itself. */
   readonly #modern: ModernUpstream | undefined;
 
   constructor(options: UpstreamOptions) {
@@ -121,14 +121,14 @@ export class Upstream {
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
   }
 
-  /** The server's name and version, as it last said them. */
+  /** The server's name and version, from its last description. */
   get serverInfo(): JsonObject | undefined {
     return this.#modern?.known?.serverInfo ?? this.#description?.serverInfo;
   }
 
   /**
-   * The server, if it speaks 2026-07-28 itself; asked if that is not known, and at once if it is. Never rejects.
-   * @param headers the caller's own that are passed on
+   * The server, if it speaks 2026-07-28 itself; probed first if its era is unknown, otherwise at once. Never rejects.
+   * @param headers the caller's own that the gateway passes on
    */
   modern(
     headers: Readonly<Record<string, string>>,
@@ -137,14 +137,14 @@ export class Upstream {
   }
 
   /**
-   * Finds out whether the server takes a caller's headers: a session is opened with them, and ended; one that speaks 2026-07-28 is
-   * asked what it is.
-   * @throws UpstreamFailure when it does not, or gives no answer
+   * Checks whether the server accepts a caller's headers: opens a session with them and ends it, or probes a server that speaks
+   * 2026-07-28.
+   * @throws UpstreamFailure when the server refuses them, or gives no answer
    */
   async accepts(headers: Readonly<Record<string, string>>): Promise<void> {
     if ((await this.modern(headers)) !== undefined && (await this.#modern?.accepts(headers))) return;
     const owner = { caller: "", headers, capabilities: {} };
-    // There is one session for everybody, which is opened anew for other headers. It may have been before they were revoked.
+    // Ping on the one session for everybody, which is opened again for other headers. It may have been opened before these were revoked.
     if (this.#solo !== undefined) return void (await this.control(owner).ask("ping"));
     try {
       const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
@@ -155,18 +155,18 @@ export class Upstream {
     }
   }
 
-  /** What the server last said of itself, to whomever. */
+  /** The server's last description of itself, to any caller. */
   get description(): ServerDescription | undefined {
     return this.#description;
   }
 
   /**
-   * A session for one call. What the server sends on it goes to `holder` until it is released.
-   * @param signal aborted, with the failure that says why, when it is not wanted any more
+   * Leases a session for one call. `holder` receives what the server sends on it until it is released.
+   * @param signal aborted, with the failure that says why, when the call does not want it any more
    * @throws UpstreamFailure
    */
   async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
-    // A call that waits for its share is not at the server yet.
+    // `use` comes after the share: a call that waits for its share is not at the server yet.
     const giveBack = await this.#shares?.take(sharerOf(owner), { signal });
     const use = this.use();
     const over = () => {
@@ -206,8 +206,9 @@ export class Upstream {
   }
 
   /**
-   * Says that a call, or a client's session or request, is under way at the server; what is returned, that it is over. Meanwhile nothing that
-   * the server asks is answered in the client's place.
+   * Marks the beginning of a call, or of a client's session or request, at the server; the returned function marks its end. In between,
+   * the
+   * gateway does not answer questions of the server in the client's place.
    */
   use(): () => void {
     const use = Symbol();
@@ -215,7 +216,7 @@ export class Upstream {
     return () => void this.#uses.delete(use);
   }
 
-  /** The client's own session, for one call: to be released without being ended. */
+  /** Joins the client's own session for one call; releasing the lease does not end the session. */
   join({ headers, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
     const wire = this.#wires.join(headers, joined);
     const session = Session.join({ wire, holder, onGarbage: this.#onGarbage });
@@ -230,10 +231,11 @@ export class Upstream {
   }
 
   /**
-   * A session in which another process has sent a request, to go on with that. A client's own is joined and not ended; one of the
-   * gateway's is listened to again, counts for `maxSessions`, and is ended when it is released, unless it is left to somebody else.
-   * @param signal aborted, with the failure that says why, when it is not wanted any more
-   * @throws UpstreamFailure when the server has no room, or its transport knows nothing of the kind
+   * Joins a session in which another replica has sent a request, to resume that. A client's own session is not ended on release. In a
+   * gateway's
+   * session this one listens again; the session counts towards `maxSessions`, and ends on release unless it is left to another replica.
+   * @param signal aborted, with the failure that says why, when the call does not want it any more
+   * @throws UpstreamFailure when the server has no room, or its transport cannot resume
    */
   async rejoin(
     { session, headers, isClients }: RejoinedSession,
@@ -262,26 +264,27 @@ export class Upstream {
     return { session: rejoined, isReused: false, release };
   }
 
-  /** How long a session of no use is kept that is not for one call alone: somebody's lists, or a client's own. */
+  /** How long to keep an idle session that is not for one call alone: a caller's control session, or a client's own. */
   get longIdleMs(): number {
     const { idleTimeoutMs, transport } = this.#options.config;
     return transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_LONG_IDLE_MS);
   }
 
-  /** Whether clients of Streamable HTTP can be forwarded to the server as they are. */
+  /** Whether the gateway can forward clients of Streamable HTTP to the server unchanged. */
   get isStreamable(): boolean {
     return this.#wires.isStreamable;
   }
 
-  /** Where the server wants the messages of HTTP+SSE posted, as far as it has said so. */
+  /** The paths to which the server wants HTTP+SSE messages posted, as far as it has announced them. */
   get messagePaths(): MessagePaths {
     return this.#wires.messagePaths;
   }
 
   /**
-   * A wire for a session that a client opens itself, message by message: `use` sends the client's `initialize` over it, and the
-   * wire is closed if that fails, or is not answered within `startTimeout`. Whatever transport the server speaks. The session
-   * counts for `maxSessions` until the wire is closed.
+   * Opens a wire for a session that a client opens itself, over whichever transport the server speaks. `use` sends the client's
+   * `initialize`; if
+   * that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions` until the wire is
+   * closed.
    * @throws UpstreamFailure, and whatever `use` throws
    */
   pair<T>(headers: Readonly<Record<string, string>>, use: (wire: Wire) => Promise<T>): Promise<T> {
@@ -294,25 +297,27 @@ export class Upstream {
     return this.#admission.open(headers, useInTime, { patienceMs: PAIR_PATIENCE_MS });
   }
 
-  /** The same, and if it has not been asked yet it is, as a client without capabilities. @throws UpstreamFailure */
+  /**
+   * Like `description`, but asks the server if it has not described itself yet, as a client without capabilities. @throws UpstreamFailure
+   */
   async describe(owner: Omit<SessionOwner, "capabilities">): Promise<ServerDescription> {
     return this.#description ?? this.control({ ...owner, capabilities: {} }).describe();
   }
 
-  /** Takes note of what the server answered a client's own `initialize`; what is no such answer is ignored. */
+  /** Learns the description from the server's answer to a client's own `initialize`; ignores anything else. */
   learn(result: JsonObject): void {
     try {
       this.#share(readDescription(result));
     } catch {
-      // The client is told the same, and is in a better position to complain.
+      // The client gets the same answer, and is better placed to complain.
     }
   }
 
-  /** The session for everything that is no call. */
+  /** The control session of an owner: for everything other than calls. */
   control(owner: SessionOwner): ControlSession {
     const key = keyOf(owner);
     const control = this.#controls.get(key) ?? this.#newControl(owner);
-    // The one that was used last is the last to go.
+    // The most recently used one is evicted last.
     this.#controls.delete(key);
     this.#controls.set(key, control);
     if (this.#controls.size > MAX_CONTROL_SESSIONS) this.#evict(control);
@@ -335,7 +340,7 @@ export class Upstream {
   }
 
   #userFor(owner: SessionOwner): SessionUser {
-    // All that may use a session that is not opened anew for each have to make do with what the first of them declared.
+    // Requests that share a session which is not opened again for each must accept the capabilities that the first of them declared.
     const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {} } : owner);
     return { key, caller: owner.caller, open: (...how) => this.#open(owner, ...how) };
   }
@@ -387,8 +392,9 @@ export class Upstream {
   }
 
   /**
-   * The server refuses to have a second session. From here on everything goes over the one that it has of ours, which is kept, where the
-   * server would not take another after its end, or else opened anew for other callers.
+   * Handles the refusal of a second session: from now on everything goes over the gateway's present one. It is kept if the server would
+   * not take
+   * another after it; otherwise it is replaced for other callers.
    */
   async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
     const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;
@@ -408,7 +414,7 @@ export class Upstream {
     return new OnlyOneSession(refusal.message, refusal.facts);
   }
 
-  /** Hears of what the server sent that is no message, or did not take. */
+  /** Logs what the server sent that is no message, and messages that it refused. */
   readonly #onGarbage = (error: Error): void =>
     this.#options.log.debug(
       { err: error },
@@ -428,13 +434,13 @@ export class Upstream {
     }
   }
 
-  /** Ends another than that which is about to be used. When somebody listens on every one of them there is one more. */
+  /** Ends a spare control session other than `wanted`. If all the others are in use, there is one more than the limit. */
   #evict(wanted: ControlSession): void {
     const spare = [...this.#controls].find(([, control]) => control !== wanted && isSpare(control));
     if (spare !== undefined) this.#end(...spare);
   }
 
-  /** Those that somebody listens on come last: what changes before they are opened again is told late. */
+  /** Ends those with listeners last: changes until they are opened again are reported late. */
   #giveUpControl(): Promise<void> | undefined {
     const controls = [...this.#controls.values()];
     const inOrder = [...controls.filter(isSpare), ...controls.filter(({ isListenedTo }) => isListenedTo)];
@@ -445,7 +451,7 @@ export class Upstream {
     return undefined;
   }
 
-  /** Hears that a session is of no use any more to whoever has it. */
+  /** Called when a session has become idle. */
   readonly #onIdle = (): void => this.#admission.review();
 
   #end(key: string, control: ControlSession): void {
@@ -454,7 +460,7 @@ export class Upstream {
   }
 }
 
-/** The first of them that can be used, as soon as it is open; undefined when none can. */
+/** The first usable session, as soon as it is open; undefined when none is. */
 async function firstUsable(those: readonly Opened[]) {
   const usable = async ({ owner, opening }: Opened) => {
     const session = await opening;
@@ -480,14 +486,14 @@ function sharerOf({ caller, isIdentified = false }: SessionOwner): Sharer {
   return { caller, isIdentified };
 }
 
-/** Equal owners have equal keys. Credentials are part of it, so it is for maps and never for logs. */
+/** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
 function keyOf({ caller, headers, capabilities }: SessionOwner): string {
   return JSON.stringify([caller, headers, capabilities]);
 }
 
 /**
- * What 2026-07-28 defines of HTTP is Streamable HTTP. It has no sessions: a server that can have one only is a legacy one, and
- * may take the question of what it is for the beginning of that session.
+ * 2026-07-28 defines Streamable HTTP only, without sessions. A server that can have one session only is a legacy one, and may take the
+ * probe for the beginning of that session.
  */
 function mayBeModern({ config, agents, ...options }: UpstreamOptions): ModernUpstream | undefined {
   if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")

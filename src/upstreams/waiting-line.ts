@@ -1,6 +1,6 @@
 import type { UpstreamFailure } from "./failure.ts";
 
-/** Somebody in a line. */
+/** A waiter in a line. */
 export interface Waiting<Who, Given> {
   readonly who: Who;
   admit(given: Given): void;
@@ -8,13 +8,13 @@ export interface Waiting<Who, Given> {
 }
 
 export interface Patience {
-  /** How long one waits, if it is not for as long as it takes. */
+  /** How long to wait; without limit unless given. */
   readonly patienceMs?: number | undefined;
-  /** Aborted, with the failure that says why, when one does not want it any more. */
+  /** Aborted, with the failure that says why, when the waiter gives up. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What is promised, unless one loses patience before. @throws UpstreamFailure, made by `late` when it took too long */
+/** Awaits a promise with patience. @throws UpstreamFailure, made by `late`, when it takes too long */
 export function patiently<T>(
   promised: Promise<T>,
   patience: Patience,
@@ -26,7 +26,7 @@ export function patiently<T>(
   return waited;
 }
 
-/** Those who wait for something, in the order they came. Whoever loses patience is gone at once, however long the line. */
+/** The waiters for something, in the order they came. One that loses patience leaves at once, however long the line. */
 export class WaitingLine<Who, Given> {
   readonly #waiting = new Set<Waiting<Who, Given>>();
 
@@ -39,8 +39,8 @@ export class WaitingLine<Who, Given> {
   }
 
   /**
-   * Settles when somebody admits or refuses them, or they lose patience.
-   * @throws UpstreamFailure, made by `late` when it took too long
+   * Joins the line. Settles when the waiter is admitted or refused, or loses patience.
+   * @throws UpstreamFailure, made by `late`, when it takes too long
    */
   join(who: Who, { patienceMs, signal }: Patience, late: () => UpstreamFailure): Promise<Given> {
     if (signal?.aborted) return Promise.reject(signal.reason);

@@ -2,113 +2,108 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId } f
 import { UpstreamFailure } from "./failure.ts";
 import type { UnusableAnswer } from "./unusable-answer.ts";
 
-/** A request's own stream. */
+/** The stream of one request. */
 export interface Asking {
-  /** Resolves when nothing more can arrive on it. Rejects with an `UpstreamFailure`. */
+  /** Resolves when nothing more can arrive on the stream. Rejects with an `UpstreamFailure`. */
   readonly ended: Promise<void>;
-  /** Nobody listens any longer. */
+  /** Stops listening. */
   stop(): void;
 }
 
-/** A session of Streamable HTTP, as somebody else can speak in it too. Its id is absent where the server has no sessions. */
+/** What it takes to join a session of Streamable HTTP. The id is absent if the server has no sessions. */
 export interface JoinedSession {
   readonly id?: string;
   readonly protocolVersion: string;
-  /** Those that the server has set in a session of ours, as values of `Set-Cookie`. May be credentials. */
+  /** The cookies that the server has set in a gateway's session, as values of `Set-Cookie`. May be credentials. */
   readonly cookies?: readonly string[];
 }
 
-/** What there is to resume where the wire has no `pickUp`. */
+/** The result of resuming on a wire without `pickUp`: a failure. */
 export function nothingToResume(): Asking {
   const message = "This connection knows no way to ask for what was said before";
   return { ended: Promise.reject(new UpstreamFailure(message, { mayHaveRun: true })), stop: () => {} };
 }
 
-/** A place in what the server has said on a request's own stream (2025-11-25, Transports §Resumability and Redelivery). */
+/** A position in a request's own stream (2025-11-25, Transports §Resumability and Redelivery). */
 export interface EventPlace {
   readonly session: JoinedSession;
   readonly lastEventId: string;
 }
 
-/** What can be heard of a request's own stream, apart from its messages. None may throw. */
+/** What a request's own stream reports, apart from its messages. None of these may throw. */
 export interface AskListener {
-  /** Headers that go along with this request only, where the transport has any. Names in lower case. */
+  /** Headers for this request only, where the transport has any. Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The server has not refused the request. */
+  /** Called when the server has not refused the request. */
   onAccepted?(): void;
   /**
-   * What came up to here need not come again: called after the message of that event, if it had one, and never for the answer itself. Not
-   * called by a wire or for a server with which nothing can be picked up.
+   * Called with a place from which the stream can be resumed: after the message of that event, if it had one, and never for the answer
+   * itself.
+   * Not called if the wire or the server cannot resume.
    */
   onEvent?(place: EventPlace): void;
 }
 
-/** What it takes to go on with a request that another process has sent. */
+/** Resumes requests that another replica has sent. */
 export interface PickUp {
   /**
-   * Listens again to what the server sends unasked in the session. Settles when that has begun, or when there is no need to wait for it;
-   * a server that has no such stream, or refuses it, is no failure.
+   * Listens again to the server's own messages in the session. Settles when listening has begun, or need not be waited for; a server that
+   * has
+   * no such stream, or refuses it, is no failure.
    */
   listen(): Promise<void>;
-  /** Waits for the answer to the request of that id, on the stream that goes on after the event. */
+  /** Waits for the answer to the request with that id, on the stream that continues after the event. */
   resume(answerTo: RequestId, lastEventId: string, listener?: AskListener): Asking;
 }
 
-/**
- * What carries one session's messages. A wire knows no JSON-RPC semantics: who asked what, and which answer belongs to
- * which request, is the session's business.
- */
+/** Carries the messages of one session. A wire does not interpret JSON-RPC: the session knows which answer belongs to which request. */
 export interface Wire {
-  /** Called with everything that arrives, on whichever stream. Set before anything is sent. */
+  /** Called with every message, on any stream. Set it before sending anything. */
   onMessage: (message: JsonRpcMessage) => void;
-  /** Called with what arrived but could not be read as a message; the stream goes on. */
+  /** Called when something arrived that is no message; the stream goes on. */
   onGarbage: (error: Error) => void;
-  /** Called when the server says that it does not know the session any longer. */
+  /** Called when the server says that it has forgotten the session. */
   onLost: () => void;
   /** Sends a notification or an answer. @throws UpstreamFailure */
   tell(message: JsonRpcMessage): Promise<void>;
   /** Sends a request, and listens on the stream that it opens. */
   ask(request: JsonRpcRequest, listener?: AskListener): Asking;
-  /** Absent where the server cannot be asked for what it has said before. */
+  /** Absent if the server cannot repeat what it has said before. */
   readonly pickUp?: PickUp | undefined;
-  /** To be called with the version that was negotiated, before anything but `initialize` is sent. */
+  /** Call this with the negotiated version, before sending anything but `initialize`. */
   setProtocolVersion(version: string): void;
-  /**
-   * Sends `notifications/initialized`, in a client's own words if there are any, and is ready for what the server sends unasked
-   * when it settles.
-   */
+  /** Sends `notifications/initialized`, or the client's own if given. Once it settles, the wire receives the server's own messages. */
   initialized(notification?: JsonRpcNotification): Promise<void>;
   /**
-   * Listens to what the server sends unasked, where that is not done anyway. Returns how to stop. Absent where everything arrives on one
-   * stream.
+   * Listens to the server's own messages, if the wire does not do so anyway. Returns a function that stops it. Absent if everything
+   * arrives on one stream.
    */
   hearChanges?(): () => void;
   /**
-   * Ends the session on the server where there is one, and everything that is still open. Never rejects. `left`: the session is
-   * somebody else's now, and the server is told nothing.
+   * Ends the session on the server, if there is one, and everything that is still open. Never rejects. `left`: another replica has the
+   * session now, and the server is told nothing.
    */
   close(state?: "left"): Promise<void>;
 }
 
 /**
- * On which stream something came: on that of one request, `aside` from those on which requests are answered, or on the one that all
- * requests share.
+ * The stream that carried a message: that of one request, `aside` (one on which no request is answered), or the one that all requests share.
  */
 export type Stream = RequestStream | "aside" | "shared";
 
 export interface RequestStream {
   readonly answerTo: RequestId;
-  /** Whether it was resumed: there are servers that say again on it what was meant for other requests. */
+  /** Whether the stream was resumed: on such a stream some servers repeat messages for other requests. */
   readonly isResumed?: boolean;
 }
 
-/** A wire as a transport makes it, which knows of no request what it is about. */
+/** A wire as a transport makes it, which does not know what its requests are about. */
 export interface TransportWire extends Wire {
   /** @param stream shared unless given */
   onMessage: (message: JsonRpcMessage, stream?: Stream) => void;
-  /** Called with what can only be an answer, but cannot be used as one. */
+  /** Called with a message that can only be an answer, but is unusable as one. */
   onUnusable: (answer: UnusableAnswer, stream?: Stream) => void;
 }
 
-/** What there is to say where nobody says more. */
+/** The notification to send unless a client sends its own. */
 export const INITIALIZED: JsonRpcNotification = { jsonrpc: "2.0", method: "notifications/initialized" };

@@ -15,28 +15,28 @@ import type { JoinedSession, TransportWire, Wire } from "./wire.ts";
 export interface WiresOptions {
   readonly config: UpstreamConfig;
   readonly agents: UpstreamAgents;
-  /** How long one message of the server may be. */
+  /** The largest message of the server, in bytes. */
   readonly maxMessageBytes: number;
-  /** How deep it may be nested; 128 unless it is said otherwise. */
+  /** How deep a message may be nested; 128 unless given. */
   readonly maxDepth?: number | undefined;
   readonly log: Logger;
 }
 
 type Headers = Readonly<Record<string, string>>;
-/** Makes something of a wire. Closes it when that fails. */
+/** Uses a wire, and closes it when that fails. */
 export type Use<T> = (wire: Wire) => Promise<T>;
 
-/** How a server of older revisions says that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
+/** Statuses that show that a server of older revisions speaks no Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
 const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
-/** How long a stream that is only guessed to be one of HTTP+SSE has to prove it. */
+/** How long a server that is only guessed to speak HTTP+SSE has to prove it. */
 const GUESS_MS = 2_000;
 
-/** The wires to one server, over whichever transport it speaks. */
+/** Makes the wires to one server, over the transport that it speaks. */
 export class Wires {
   readonly #options: WiresOptions;
-  /** Where a server of HTTP+SSE wants messages posted. */
+  /** The paths to which an HTTP+SSE server wants messages posted. */
   readonly messagePaths = new MessagePaths();
-  /** A server that was found to speak HTTP+SSE is not asked for the other again, until that fails. */
+  /** Set when the server was found to speak HTTP+SSE: Streamable HTTP is not tried again until that fails. */
   #isSse = false;
 
   constructor(options: WiresOptions) {
@@ -44,15 +44,16 @@ export class Wires {
   }
 
   /**
-   * Whether clients of Streamable HTTP can be forwarded to the server as they are. One that is to be found out is believed to
-   * speak it until it has turned out not to.
+   * Whether the gateway can forward clients of Streamable HTTP to the server unchanged. With `auto`, yes until the server has turned out
+   * not
+   * to speak it.
    */
   get isStreamable(): boolean {
     const { transport } = this.#options.config;
     return transport === "streamable-http" || (transport === "auto" && !this.#isSse);
   }
 
-  /** Goes on with a session that another process of ours has opened. @throws UpstreamFailure */
+  /** Continues a session that another replica has opened. @throws UpstreamFailure */
   async rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>): Promise<T> {
     if (!this.isStreamable) throw notStreamable();
     return use(this.#streamable(headers, joined));
@@ -73,7 +74,9 @@ export class Wires {
     }
   }
 
-  /** A wire to a session that a client has opened over Streamable HTTP: its cookies are the client's to keep, and among its headers. */
+  /**
+   * A wire to a session that a client has opened over Streamable HTTP. The client keeps its own cookies and sends them among its headers.
+   */
   join(headers: Headers, joined: JoinedSession): Wire {
     return this.#checked(new StreamableHttpWire({ ...this.#http(headers), joined }));
   }
@@ -84,11 +87,11 @@ export class Wires {
     } catch (error) {
       if (!SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) throw error;
       const opened = await use(this.#sse(headers, GUESS_MS)).catch((other: unknown) => {
-        // It does speak the older transport, with those who say who they are, or with one only.
+        // The server does speak the older transport, but wants a login or has its only session already.
         if (wantsLogin(toFailure(other)) || saysOneSession(toFailure(other))) throw other;
         return undefined;
       });
-      // What it said at first tells more, if it does not speak the older transport either.
+      // If the server does not speak the older transport either, its first answer says more.
       if (opened === undefined) throw error;
       this.#isSse = true;
       return opened;
@@ -99,13 +102,13 @@ export class Wires {
     try {
       return await use(this.#sse(headers));
     } catch (error) {
-      // The server may have become another one meanwhile; what is down or wants a login has not.
+      // The server may have been replaced meanwhile; one that is down or wants a login has not.
       if (SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) this.#isSse = false;
       throw error;
     }
   }
 
-  /** @param rejoined what another process of ours has opened */
+  /** @param rejoined a session that another replica has opened */
   #streamable(headers: Headers, rejoined?: JoinedSession): Wire {
     const cookies = this.#jar();
     const session = rejoined === undefined ? {} : { joined: rejoined, isOurs: true };
