@@ -1,55 +1,51 @@
 import type { Nudge } from "./task-store.ts";
 
 /**
- * What a task store needs of a key-value store. Single keys only, no transactions and no scripts, so that one process's
- * map, a directory on disk and any server that can set a key if it is absent all qualify.
+ * What a task store needs from a key-value store: single keys, no transactions, no scripts. A map in one process, a directory on
+ * disk and any server that can set a key if it is absent all qualify.
  *
- * Values are plain objects that survive JSON. Every `ttlMs` is a positive integer, counted from the write; a key may outlive it,
- * never the other way round. Every method rejects with `StoreUnavailable`, also after `close`, and then nothing is known.
+ * Values are plain objects that survive JSON. Every `ttlMs` is a positive integer, counted from the write; a key may outlive it but
+ * never expires earlier. Every method can reject with `StoreUnavailable`, always after `close`; a write may then have been made or not.
  */
 export interface Backend {
   /** Whether other processes may use the same store at the same time. */
   readonly isShared: boolean;
-  /** Whether writes are taken, as far as that is known without trying. Absent: they are. */
+  /** Whether the store accepts writes, as far as the backend knows without trying. Absent: it does. */
   readonly isWritable?: boolean;
-  /** One round trip. Answers in the order of the keys; `undefined` where there is nothing. */
+  /** Reads in one round trip. Resolves with the values in the order of the keys, `undefined` for a missing key. */
   getMany(keys: readonly string[]): Promise<readonly unknown[]>;
-  /** Resolves once the value is durable; its entries are before it is. For keys with one writer. */
+  /** Writes a key that has one writer. Resolves once the value is durable; the entries become durable before it. */
   set(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<void>;
   /**
-   * Sets the key if it is absent and resolves, once that is durable, with what stands: `value` or what was there before.
-   * Repeating it is harmless, so a lost reply is too. Entries are durable before their value, and may be written for a value that
-   * does not stand.
+   * Sets the key if it is absent. Resolves, once that is durable, with the stored value: `value` or an earlier one. The caller may
+   * repeat a claim, so a lost reply does no harm. Entries become durable before the value, and may be written even if the claim fails.
    */
   claim(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<unknown>;
-  /** The members of a list that come after `after`, in order, at most `limit`. Some may have outlived their time. */
+  /** The members of a list after `after`, in order, at most `limit`. Some may be past their `ttlMs`. */
   list(list: string, after: string, limit: number): Promise<readonly string[]>;
-  /** Takes a member out of a list; no member is no error. */
+  /** Removes a member from a list; a missing member is no error. */
   unlist(list: string, member: string): Promise<void>;
-  /** Tells every watcher, in this process and in any other on the same store. Best effort. */
+  /** Sends the nudge to every watcher, in this process and in others on the same store. Best effort. */
   publish(nudge: Nudge): void;
-  /**
-   * Hears what is published, and `missed` whenever something may have been published that was not heard. Returns how to stop.
-   */
+  /** Calls `listener` with every nudge, and with `missed` whenever a nudge may have been lost. Returns a function that stops it. */
   watch(listener: (nudge: Nudge) => void): () => void;
-  /** Lets what has begun finish, then refuses everything. */
+  /** Lets running operations finish and rejects new ones. */
   close(): Promise<void>;
 }
 
 /**
- * A place in a list. A list is in the order of the bytes of its members; name and members are made of the letters of base64url.
- * Writing a member again changes nothing but its time, which is counted from the last write. A member may outlive its time,
- * never the other way round.
+ * A member of a list. Lists are ordered by the bytes of their members; list names and members consist of base64url characters.
+ * Writing a member again only restarts its `ttlMs`. A member may outlive its `ttlMs` but never expires earlier.
  *
- * Where keys are ordered, a member is a key that begins with the name of its list. In Redis a list is two sorted sets. In one
- * all scores are 0, which keeps the members in order (`ZADD`; `ZRANGE` with `BYLEX` and `LIMIT`). In the other the score is the end
- * of a member's time, an hour added because clocks differ, so that some of those who add one can take out of both what is over
- * (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). First the score, then the member, then the value: should it end in between, there is a
- * member without a value, which goes in its time.
+ * Where keys are ordered, a member is a key that begins with the name of its list. In Redis a list is two sorted sets. In one all
+ * scores are 0, which keeps the members in order (`ZADD`; `ZRANGE` with `BYLEX` and `LIMIT`). In the other the score is the time at
+ * which the member expires, plus an hour because clocks differ; every few additions the writer removes expired members from both
+ * (`ZRANGEBYSCORE` with `LIMIT`, `ZREM`). The order is score, member, value: a crash in between leaves a member without a value,
+ * which expires in time.
  *
- * Both keys stay longer than their members, and twice as long as whoever adds one needs (`PEXPIRE` with `NX`, then `GT`), so that
- * it need not be done with each. An empty word is in both for as long: a sorted set without members would be gone, and the next
- * one without an end.
+ * Both keys outlive their members. The writer gives them twice the time that it needs (`PEXPIRE` with `NX`, then `GT`), so that it
+ * need not renew it with every member. Both sets also hold an empty string: Redis deletes an empty sorted set, and the next one would
+ * have no expiry.
  */
 export interface ListEntry {
   readonly list: string;

@@ -29,34 +29,33 @@ import {
 export interface CellStoreOptions extends StoreOptions {
   readonly url: string;
   readonly backend: Backend;
-  /** As `TaskStore` has them; absent: it lasts, and is not sealed. */
+  /** As in `TaskStore`; absent: lasting, and not sealed. */
   readonly isLasting?: boolean;
   readonly isSealed?: boolean;
-  /** How much of this process's memory it takes; absent: none. */
+  /** As in `TaskStore`; absent: 0. */
   readonly heldBytes?: () => number;
-  /** As `TaskStore` has it; absent: never. */
+  /** As in `TaskStore`; absent: 0. */
   readonly jumpedSince?: (at: number) => number;
-  /** What has to end before the backend is closed. */
+  /** `close` awaits this before it closes the backend. */
   readonly closing?: () => Promise<void>;
 }
 
 /**
- * A task store of cells over a backend.
+ * A task store that keeps each task in several cells of a backend.
  *
- * `task:<id>` is written by the owner alone. `end:<id>` is write-once and holds the outcome together with the record as it was
- * when the task ended, so that a finished task stays as it is and stays readable, whatever becomes of `task:<id>`.
- * `in:<id>:<key>` is write-once: the answer to a question of the server.
+ * Only the owner writes `task:<id>`. `end:<id>` is write-once and holds the outcome with the record as it was when the task ended, so
+ * that a finished task stays unchanged and readable, whatever becomes of `task:<id>`. `in:<id>:<key>` is write-once: the client's
+ * answer to a question of the server.
  *
- * `own:<id>:<n>` is write-once and says who is the owner in turn n; the turns follow each other without a gap. Each has a record
- * of its own, `task:<id>:<n>`, so that a former owner who does not know it yet overwrites nothing. Turn 0, the creator's, has the
- * record without a number.
+ * `own:<id>:<n>` is write-once and names the replica that made the nth takeover; n has no gaps. Each takeover has a record of its own,
+ * `task:<id>:<n>`, so that a former owner that does not know of it yet overwrites nothing. The creator's record has no number.
  *
- * `recipe:<id>` holds what it takes to make the call again, and `told:<id>` is there once the client knows the task.
+ * `recipe:<id>` holds what a replica needs to make the call again; `told:<id>` exists once the client knows the task.
  *
- * `secret` is write-once: what callers are named with who have nothing but a credential.
+ * `secret` is write-once: the key that names callers who have only a credential.
  *
- * A listed task has an entry in its caller's list, and one that has not ended has one in its owner's (`replicas.ts`), written
- * along with the cells. It says nothing but that there is such a task, so that anybody may write it.
+ * A listed task has an entry in its caller's list, an unfinished one also in its owner's list (`replicas.ts`), written along with the
+ * cells. An entry says only that the task exists, so any replica may write it.
  */
 export class CellStore implements TaskStore {
   readonly url: string;
@@ -124,7 +123,7 @@ export class CellStore implements TaskStore {
       inputRequests: task.inputRequests ?? {},
     };
     const lifetime = lifetimeMs(task.terms);
-    // Long enough for all changes within one lifetime, so that those need not write it again.
+    // The entries last for all changes within one lifetime, so that `update` need not write them again.
     const entries = this.#entries(record, keyTtlMs(2 * lifetime));
     await this.#put(record, recipe, entries);
     return record;
@@ -139,7 +138,7 @@ export class CellStore implements TaskStore {
     ])) as [TaskRecord?, EndCell?, TurnCell?];
     if (end) return this.#isOver(end.outcome.endedAt, end.task.terms.ttlMs) ? undefined : end;
     if (first !== undefined && reader !== undefined && !isOwnedBy(first, reader)) return { task: first };
-    // The first owner's record is not written any more, once another has the task, and may be gone before that ends.
+    // After a takeover nobody writes the creator's record any more; it may expire before the task ends.
     const task = taken ? await this.#lastTurn(id, first, taken) : first;
     if (!task || this.#isOver(task.updatedAt, lifetimeMs(task.terms))) return undefined;
     return { task: await this.#withoutAnswered(task) };
@@ -155,7 +154,7 @@ export class CellStore implements TaskStore {
   }
 
   async update(task: TaskRecord, { recipe, ...change }: Change): Promise<TaskRecord> {
-    // A clock may be set back; the time of the last change may not.
+    // Somebody may set the clock back; `updatedAt` must not go back.
     const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
     const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
     const record: TaskRecord = { ...task, ...changes, updatedAt };
@@ -186,7 +185,7 @@ export class CellStore implements TaskStore {
     const ttl = keyTtlMs(2 * lifetime);
     const entries = this.#replicas.entriesOf(task.id, ttl);
     const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl, entries)) as TurnCell;
-    // It may be ours from a try before, of which we have not heard that it succeeded.
+    // The standing takeover may be our own: an earlier attempt whose reply was lost.
     if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent) return undefined;
     const updatedAt = Math.max(this.#clock(), task.updatedAt);
     const record: TaskRecord = { ...inTurn(task, turn, standing), updatedAt };
@@ -196,18 +195,18 @@ export class CellStore implements TaskStore {
   }
 
   async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
-    // What is of use only as long as the call runs is not kept with its result.
+    // Only a running call needs these two.
     const { checkpoint: _checkpoint, isUnsent: _isUnsent, ...rest } = task;
     const mine: EndCell = { task: { ...rest, inputRequests: {} }, outcome };
-    // From now on no longer than the task can be read: lists are not to be full of what has gone.
+    // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
     const entry = listEntry(task, keyTtlMs(stay));
     const ttl = keyTtlMs(lifetimeMs(task.terms));
     const entries = entry === undefined ? [] : [entry];
     const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries)) as EndCell;
-    // Also by those who came late: the first may have died between its write and its nudge.
+    // Latecomers publish it too: the first may have died between its write and its nudge.
     this.#backend.publish({ kind: "ended", id: task.id });
-    // Should it stay there, somebody looks at a task once that has ended.
+    // If this fails, a replica that looks for orphans once reads a task that has ended.
     if (this.isLasting && task.owner === this.me) void this.#replicas.forget(task.id).catch(() => {});
     return standing.outcome;
   }
@@ -257,7 +256,7 @@ export class CellStore implements TaskStore {
   async secret(): Promise<Buffer> {
     const drawn: SecretCell = { key: randomBytes(32).toString("base64") };
     const standing = (await this.#backend.claim(SECRET_KEY, drawn, SECRET_TTL_MS)) as SecretCell;
-    // The same again, for another span: whoever writes it, it stays what it is.
+    // Renews the expiry; every replica writes the same value.
     await this.#backend.set(SECRET_KEY, standing, SECRET_TTL_MS);
     return Buffer.from(standing.key, "base64");
   }
@@ -276,12 +275,12 @@ export class CellStore implements TaskStore {
     await this.#backend.close();
   }
 
-  /** Whether something that stays for so long after `at` has gone. */
+  /** Whether something that expires `staysMs` after `at` has expired. */
   #isOver(at: number, staysMs: number): boolean {
     return this.#clock() > at + staysMs + this.jumpedSince(at);
   }
 
-  /** Together, or what it takes to make the call first. */
+  /** Writes both cells. The recipe may become durable first. */
   async #put(
     record: TaskRecord,
     recipe: CallRecipe | undefined,
@@ -296,7 +295,7 @@ export class CellStore implements TaskStore {
     ]);
   }
 
-  /** The record as the owner of the last turn has it; `undefined` when there is none of any turn. */
+  /** The record after the last takeover; `undefined` when the store has none of any owner. */
   async #lastTurn(
     id: TaskId,
     first: TaskRecord | undefined,
@@ -307,7 +306,7 @@ export class CellStore implements TaskStore {
     for (let turn = 1; standing !== undefined; turn += 1) {
       const keys = [taskKey({ id, turn }), turnKey(id, turn + 1)];
       const [record, next] = (await this.#backend.getMany(keys)) as [TaskRecord?, TurnCell?];
-      // Without a record yet, it is as the owner before left it.
+      // An owner that has not written a record yet has that of the owner before.
       task = record ?? (task && inTurn(task, turn, standing));
       standing = next;
     }
@@ -336,7 +335,7 @@ export class CellStore implements TaskStore {
 
 interface TurnCell {
   readonly owner: ReplicaId;
-  /** As the record has it. */
+  /** As in `NewTask`. */
   readonly isUnsent?: boolean;
 }
 
@@ -346,15 +345,15 @@ interface EndCell {
 }
 
 interface SecretCell {
-  /** In base64. */
+  /** base64 */
   readonly key: string;
 }
 
 const SECRET_KEY = "secret";
-/** Longer than any task can be kept, from the last start of a gateway on. */
+/** Longer than the store can keep any task, counted from the last start of a gateway. */
 const SECRET_TTL_MS = 2 * 366 * 86_400_000;
 const ID_BYTES = 18;
-/** Randomness for many ids is fetched at once: asking for so little each time costs ten times as much. */
+/** Fetches random bytes for many ids at once: fetching them for each id costs ten times as much. */
 const pool = { bytes: Buffer.alloc(0), used: 0 };
 
 function randomId(): TaskId {
@@ -366,7 +365,7 @@ function randomId(): TaskId {
   return pool.bytes.toString("base64url", pool.used - ID_BYTES, pool.used);
 }
 
-/** Anything else never came from here: it does not reach the backend, whatever its length and its colons. */
+/** No gateway made any other id: an id with colons or of any length must not reach the backend. */
 function isTaskId(id: string): boolean {
   return /^[\w-]{1,128}$/.test(id);
 }
@@ -384,12 +383,12 @@ const turnKey = (id: TaskId, turn: number) => `own:${id}:${turn}`;
 const endKey = (id: TaskId) => `end:${id}`;
 const answerKey = (id: TaskId, key: string) => `in:${id}:${key}`;
 
-/** How long an unfinished task can matter after its owner last wrote: a run to the limit, and the stay after that. */
+/** How long an unfinished task can matter after its owner's last write: the longest run, then the time that a finished task stays. */
 function lifetimeMs(terms: TaskTerms): number {
   return terms.maxRuntimeMs + terms.ttlMs;
 }
 
-/** A minute more than the task, so that our own clock decides when it is gone. */
+/** Keys live a minute longer than the task, so that the gateway's clock decides when the task expires. */
 function keyTtlMs(taskMs: number): number {
   return Math.ceil(taskMs) + 60_000;
 }

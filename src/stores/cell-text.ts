@@ -1,6 +1,6 @@
 import { isObject } from "../protocol/jsonrpc.ts";
 
-/** What is stored of a cell: the cell, and for whoever judges that by his own clock, when it expires. */
+/** A cell as stored, with its expiry for a reader that judges it by its own clock. */
 export interface StoredCell<T = unknown> {
   readonly value?: T;
   /** Milliseconds since the epoch. */
@@ -8,28 +8,28 @@ export interface StoredCell<T = unknown> {
 }
 
 /**
- * A cell as text. It is JSON, but for the result of a task, `outcome.result`, which is JSON text already: that comes as it is behind
- * a newline, after the rest. JSON without white space has no newline of its own, so that the first one is where the result begins.
- * To put it into a string of the JSON would be to escape it, and to unescape it with every read, which takes longer than all the rest.
+ * A cell as text: JSON without white space, except for a task's result (`outcome.result`), which is JSON text already and follows
+ * unchanged after a newline. The JSON before it contains no newline, so the first one marks the result. Putting the result into a JSON
+ * string would mean escaping it, and unescaping it with every read, which takes longer than all the rest.
  */
 export function cellText(cell: unknown): string {
   const [rest, result] = withoutResult(cell);
   return joined(JSON.stringify(rest), result);
 }
 
-/** The cell that has this text: its result is what was given, character for character. @throws SyntaxError when there is none */
+/** The cell of a text from `cellText`, with its result character for character. @throws SyntaxError for any other text */
 export function cellOf(text: string): unknown {
   const [json, result] = parted(text);
   return withResult(JSON.parse(json), result);
 }
 
-/** The same for a cell with what Keyv keeps beside it. */
+/** Like `cellText`, for a cell with the expiry that Keyv keeps beside it. */
 export function storedText({ value, expires }: StoredCell): string {
   const [rest, result] = withoutResult(value);
   return joined(JSON.stringify({ value: rest, expires }), result);
 }
 
-/** @throws SyntaxError when it is none of those texts */
+/** The opposite of `storedText`. @throws SyntaxError for any other text */
 export function storedOf<T>(text: string): StoredCell<T> {
   const [json, result] = parted(text);
   const stored: unknown = JSON.parse(json);
@@ -43,12 +43,12 @@ const NEWLINE = "\n";
 function withoutResult(cell: unknown): readonly [rest: unknown, result?: string] {
   if (!hasOutcome(cell)) return [cell];
   const { result, ...outcome } = cell.outcome;
-  // Half of a surrogate pair has no bytes in UTF-8: it survives only when it is escaped.
+  // A lone surrogate has no bytes in UTF-8: it survives only escaped.
   if (typeof result !== "string" || !isWellFormed(result)) return [cell];
   return [{ ...cell, outcome }, result];
 }
 
-/** `rest` has just been parsed, and nobody else has it. */
+/** Changes `rest`, which was just parsed and which nobody else uses. */
 function withResult(rest: unknown, result: string | undefined): unknown {
   if (result === undefined) return rest;
   if (!hasOutcome(rest)) throw new SyntaxError("a result without an outcome");
@@ -56,7 +56,7 @@ function withResult(rest: unknown, result: string | undefined): unknown {
   return rest;
 }
 
-/** A method of ES2024, which the compiler does not know of and every Node that we run on has. */
+/** A method of ES2024 that every Node we support has and the compiler's library does not declare. */
 function isWellFormed(text: string): boolean {
   return (text as string & { isWellFormed(): boolean }).isWellFormed();
 }

@@ -1,28 +1,28 @@
-/** One change of one key; a text of `undefined` removes it. */
+/** One change of one key; a `text` of `undefined` removes the key. */
 export interface Write {
   readonly key: string;
   readonly text: string | undefined;
 }
 
 /**
- * Gathers the writes that arrive while others are on their way to the disk, and hands them over together: the disk is asked to
- * sync once for all of them, and one thread of Node's small pool waits for it, not all four.
+ * Gathers the writes that arrive while others are on their way to the disk, and commits them together: the disk syncs once for all of
+ * them, and one thread of Node's small pool waits for it, not all four.
  *
- * Writes are committed in the order of the calls, those of one call all or none.
+ * Commits writes in the order of the calls, and those of one call all or none.
  */
 export class GroupCommit {
   readonly #commit: (writes: readonly Write[]) => Promise<void>;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
-  /** `commit` makes all the writes durable or none. */
+  /** `commit` must make all writes durable or none. */
   constructor(commit: (writes: readonly Write[]) => Promise<void>) {
     this.#commit = commit;
   }
 
   /**
-   * Resolves once the writes, and all that were given before them, are settled and these are durable.
-   * Rejects with what `commit` rejected with. No writes at all: waits for those given before.
+   * Resolves once these writes are durable and all earlier ones are settled. Rejects with the reason of `commit`. An empty array waits
+   * for the earlier writes.
    */
   write(writes: readonly Write[]): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -32,7 +32,7 @@ export class GroupCommit {
   }
 
   async #drain(): Promise<void> {
-    // What is called in the same turn of the event loop goes together from the first.
+    // The first group, too, takes all calls of one turn of the event loop.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const group = this.#nextGroup();
@@ -62,6 +62,6 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Bounds for one group, so that a large one does not hold up the rest nor double the memory it takes. One call always fits. */
+/** Bounds of one group, so that a large one does not delay the rest or double its memory. One call always fits. */
 const MAX_CALLS = 1_000;
 const MAX_CHARACTERS = 8_000_000;

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, type KeyObject, randomBytes } from "node:crypto";
 import { cellOf, cellText } from "./cell-text.ts";
 
-/** A value as it is stored, all in base64url: which key opens it, what was drawn for it alone, the ciphertext and its tag. */
+/** An encrypted value, all in base64url: the id of its key, random bytes of its own (salt and nonce), the ciphertext with its tag. */
 export interface SealedValue {
   readonly kid: string;
   readonly iv: string;
@@ -15,9 +15,9 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const KEY_ID_BYTES = 9;
 
-/** The keys of a store: the first one seals, every one opens. */
+/** The keys of a store: the first one encrypts, each of them decrypts. */
 export class Keyring {
-  /** Names the first key. Says nothing of the key itself, and is the same wherever that is used. */
+  /** The id of the first key: derived from the key, the same in every gateway, and it reveals nothing about the key. */
   readonly current: string;
   readonly #first: KeyObject;
   readonly #keys: ReadonlyMap<string, KeyObject>;
@@ -37,9 +37,9 @@ export class Keyring {
   }
 
   /**
-   * Encrypts a cell with AES-256-GCM, under a key that is derived for this value alone: with nonces of 96 bits one key
-   * must not be used for more than some four billion values, which a busy store writes in a few weeks.
-   * @param name opens it again, and nothing else does
+   * Encrypts a cell with AES-256-GCM, under a key derived for this value alone: with 96-bit nonces one key must not encrypt more than
+   * some four billion values, which a busy store writes in a few weeks.
+   * @param name the cell's key; `open` needs the same
    */
   seal(name: string, value: object): SealedValue {
     const iv = randomBytes(SALT_BYTES + NONCE_BYTES);
@@ -55,7 +55,7 @@ export class Keyring {
     };
   }
 
-  /** @throws when it was sealed with a key that is not here or under another name, or is not as it was sealed */
+  /** Decrypts a cell. @throws when its key is not in this keyring, its name differs, or somebody has changed the value */
   open(name: string, { kid, ...sealed }: SealedValue): unknown {
     const key = this.#keys.get(kid);
     if (key === undefined) throw new Error("no such key");
@@ -68,7 +68,7 @@ export class Keyring {
   }
 }
 
-/** No other value of ours has these members and no others. */
+/** No other value of the store has exactly these members. */
 export function isSealed(value: unknown): value is SealedValue {
   if (typeof value !== "object" || value === null || Object.keys(value).length !== 3) return false;
   const { kid, iv, data } = value as Partial<Record<string, unknown>>;
@@ -80,7 +80,7 @@ function idOf(key: KeyObject): string {
   return id.toString("base64url", 0, KEY_ID_BYTES);
 }
 
-/** The salt has a length that the text for the id has not, so that no value's key is what the id shows a part of. */
+/** The salt differs in length from the text that `idOf` hashes, so that a key id never reveals part of a value's key. */
 function derived(key: KeyObject, iv: Buffer): Buffer {
   return createHmac("sha256", key).update(iv.subarray(0, SALT_BYTES)).digest();
 }

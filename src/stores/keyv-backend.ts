@@ -5,16 +5,16 @@ import { listedKey } from "./listed-keys.ts";
 import { type Nudge, StoreUnavailable } from "./task-store.ts";
 import { Watchers } from "./watchers.ts";
 
-/** What Keyv asks of a storage adapter, and order, of which it knows nothing. Keys and texts; a ttl is a positive integer. */
+/** What Keyv needs from a storage adapter, plus ordered keys, which Keyv lacks. Values are texts; a ttl is a positive integer. */
 export interface KeyvStorage {
-  /** As the backend has it. */
+  /** As in `Backend`. */
   readonly isWritable?: boolean;
   get(key: string): Awaitable<string | undefined>;
   getMany(keys: readonly string[]): Awaitable<(string | undefined)[]>;
-  /** Those after a listed key in its list, in order, at most `limit`; whether there is such a key does not matter. */
+  /** The keys after a listed key in its list, in order, at most `limit`; the key itself need not exist. */
   keysAfter(key: string, limit: number): Awaitable<readonly string[]>;
   set(key: string, text: string, ttlMs: number): Awaitable<void>;
-  /** Together, where that is possible. */
+  /** Writes the entries together, where the storage can. */
   setMany(entries: readonly KeyvEntry[]): Awaitable<boolean[]>;
   delete(key: string): Awaitable<boolean>;
   clear(): Awaitable<void>;
@@ -22,14 +22,14 @@ export interface KeyvStorage {
 }
 type Awaitable<T> = T | Promise<T>;
 
-/** A key to set, in Keyv's words: `value` is text, `ttl` is in milliseconds. */
+/** A key to set, in Keyv's names: `value` is text, `ttl` is in milliseconds. */
 export interface KeyvEntry {
   readonly key: string;
   readonly value: string;
   readonly ttl: number;
 }
 
-/** A backend over Keyv for storage that nobody but this process writes to. */
+/** A backend over Keyv for storage that only this process writes to. */
 export class KeyvBackend implements Backend {
   readonly isShared = false;
   readonly #url: string;
@@ -37,23 +37,23 @@ export class KeyvBackend implements Backend {
   readonly #keyv: Keyv;
   readonly #claims = new Map<string, Promise<unknown>>();
   readonly #watchers = new Watchers();
-  /** A count and not a set, whose tables would outlive what they held. */
+  /** A count instead of a set, whose tables would outlive their contents. */
   #running = 0;
   #onIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  /** `url` names the store in messages. */
+  /** @param url names the store in messages */
   constructor(url: string, storage: KeyvStorage) {
     this.#url = url;
     this.#storage = storage;
     this.#keyv = new Keyv({
       store: storage,
-      // Its defaults answer a failed write with `true` and a failed read with "not found".
+      // By default Keyv answers a failed write with `true` and a failed read with "not found".
       throwOnErrors: true,
       emitErrors: false,
       namespace: "",
-      // Its own pair walks every value twice; ours are plain JSON, with a result as it is.
-      // Without the time at which a cell expires, which Keyv would judge by the wall clock: the storage does, by its own.
+      // Keyv's own pair walks every value twice; ours are plain JSON, with the result unchanged. We leave out the expiry, which Keyv would
+      // judge by the wall clock: the storage judges it by its own.
       serialize: ({ value }) => storedText({ value }),
       deserialize: (text: string) => ({ value: storedOf(text).value as never }),
     });
@@ -127,7 +127,7 @@ export class KeyvBackend implements Backend {
     if (!isTaken) throw new Error("the storage refused the value");
   }
 
-  /** Keyv has no compare-and-set: between its get and its set nobody else may claim the same key. */
+  /** Runs claims of one key one after another: Keyv has no compare-and-set. */
   async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#claims.get(key);
     const mine = before ? before.then(work, work) : work();
@@ -145,7 +145,7 @@ export class KeyvBackend implements Backend {
     try {
       return await work();
     } catch (cause) {
-      // Keys stay out of the message: a task id can be all that a caller has to show for its task.
+      // The message contains no key: a task id can be all that protects a caller's task.
       throw new StoreUnavailable(`store ${this.#url}: could not ${what}`, { cause });
     } finally {
       this.#running -= 1;

@@ -3,20 +3,20 @@ import { steadyNow } from "../ops/clock.ts";
 import { stepInWords, TOLERATED_STEP_MS, tellClockSteps, uptimeMs } from "../ops/wall-clock.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 
-/** As much of a machine as it takes to tell how much time has passed, whatever its clock says. */
+/** What tells how much time has passed on a machine, whatever its wall clock says. */
 export interface Machine {
   readonly uptimeMs: () => number;
-  /** Differs from one start of the machine to the next. `undefined`: the machine does not say. */
+  /** Identifies one start of the machine. `undefined`: the machine does not say. */
   readonly bootId: string | undefined;
 }
 
-/** The clock was set ahead at that time by that much, so that what was written before is younger than it looks. Milliseconds. */
+/** Somebody set the clock ahead by `byMs` at `at`, so values written before are younger than they look. Milliseconds. */
 interface Jump {
   readonly at: number;
   readonly byMs: number;
 }
 
-/** What the clocks said together. */
+/** What the clocks said at one moment. */
 interface Reading {
   readonly now: number;
   readonly wall: number;
@@ -25,21 +25,21 @@ interface Reading {
 }
 
 export interface LevelClockOptions {
-  /** What `write` was last given, by any process. */
+  /** The text that a process last passed to `write`. */
   readonly written: string | undefined;
   readonly warn: (message: string) => void;
   readonly machine?: Machine | undefined;
 }
 
-/** Where the system of Linux says which start of the machine it is. */
+/** Where Linux identifies the start of the machine. */
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const WRITE_EVERY_MS = 60_000;
 const MAX_JUMPS = 100;
 
 /**
- * The time of a store that one process after the other uses. Each process takes the wall clock once, when it begins; between two of them the clock may
- * have been set. How much time has really passed the machine says, which counts since its start. Where it was started anew, the clock is
- * believed, but for what it was off by when the process before took it.
+ * The clock of a store that one process after another uses. Each process reads the wall clock once, when it begins; somebody may set the
+ * clock between two processes. The machine's uptime tells how much time has really passed. After a restart of the machine we trust the
+ * wall clock, corrected by how far the process before was off from it.
  *
  * A clock that was set back keeps everything longer, by as much.
  */
@@ -55,7 +55,7 @@ export class LevelClock {
     const before = parse(written);
     const stepMs = before === undefined ? 0 : this.#stepSince(before.reading);
     const jumps = before?.jumps ?? [];
-    // What was written before the clock was set ahead has a time before the step; what is written from now on has one behind it.
+    // Values from before the step have earlier times than `at`, values from now on have later ones.
     const jump = { at: this.now() - stepMs, byMs: stepMs };
     this.#jumps = stepMs > 0 ? merged([...jumps, jump]) : jumps;
     if (stepMs !== 0)
@@ -73,17 +73,20 @@ export class LevelClock {
     return steadyNow();
   }
 
-  /** By how much the clock has been set ahead since something was written at that time. Milliseconds. */
+  /** By how many milliseconds somebody has set the clock ahead since `writtenAt`. */
   jumpedSince(writtenAt: number): number {
     return this.#jumps.reduce((sum, { at, byMs }) => (writtenAt <= at ? sum + byMs : sum), 0);
   }
 
-  /** From now on the next process knows what time it was. `write` keeps a text beside the tasks. @throws what `write` does, the first time */
+  /**
+   * Records the time for the next process, now and every minute. `write` stores a text beside the tasks.
+   * @throws what the first `write` throws
+   */
   async begin(write: (text: string) => Promise<void>): Promise<void> {
     const writeNow = () => write(JSON.stringify({ ...this.#read(), jumps: this.#jumps }));
     await writeNow();
     this.#timer = setInterval(() => {
-      // A store that is away is told the next time.
+      // If the store fails, the next write will do.
       this.#writing = writeNow().catch(() => {});
     }, WRITE_EVERY_MS).unref();
   }
@@ -99,7 +102,7 @@ export class LevelClock {
     return { now: this.now(), wall: Date.now(), uptimeMs: passed(), bootId };
   }
 
-  /** By how much the clock is ahead of what it should be now; 0: so little that it does not matter. */
+  /** By how many milliseconds the clock is ahead of (or, negative, behind) the right time; 0 when within the tolerance. */
   #stepSince(before: Reading): number {
     const now = this.#read();
     const isSameStart = before.bootId === now.bootId && now.uptimeMs >= before.uptimeMs;
@@ -109,20 +112,20 @@ export class LevelClock {
   }
 }
 
-/** Of the machine that this process runs on. */
+/** The machine that this process runs on. */
 export async function thisMachine(): Promise<Machine> {
   const bootId = await readFile(BOOT_ID, "utf8").catch(() => undefined);
   return { uptimeMs, bootId: bootId?.trim() };
 }
 
-/** The oldest as one, should there be too many: what was written before the first is then kept longer. */
+/** Merges the two oldest jumps if there are too many: values from between them then stay longer. */
 function merged(jumps: readonly Jump[]): readonly Jump[] {
   const [first, second, ...rest] = jumps;
   if (jumps.length <= MAX_JUMPS || first === undefined || second === undefined) return jumps;
   return [{ at: second.at, byMs: first.byMs + second.byMs }, ...rest];
 }
 
-/** `undefined`: nothing that can be understood. Then the clock is believed. */
+/** `undefined`: no text, or an unreadable one; we then trust the clock. */
 function parse(
   text: string | undefined,
 ): { readonly reading: Reading; readonly jumps: readonly Jump[] } | undefined {

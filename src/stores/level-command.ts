@@ -14,14 +14,14 @@ export type StoreAction = (typeof STORE_ACTIONS)[number];
 export interface StoreStreams {
   readonly input: Readable;
   readonly output: Writable;
-  /** Says something to whoever runs the command, and nothing to a program that reads the output. */
+  /** Writes a line for the operator that a program reading `output` does not get. */
   readonly say: (line: string) => void;
 }
 
 /**
- * Does something with the directory of a `level:` store that no gateway uses. Gives the exit code: 0, or 1 when something is damaged that is
- * still there, or was left out of an export.
- * @throws an `Error` that says why nothing was done
+ * Runs an action on the directory of a `level:` store that no gateway uses. Resolves with the exit code: 0, or 1 when `check` finds damage
+ * or `export` leaves damaged values out.
+ * @throws an `Error` that says why it did nothing
  */
 export async function runStore(action: StoreAction, path: string, streams: StoreStreams): Promise<number> {
   switch (action) {
@@ -62,7 +62,7 @@ async function repair(path: string, { output }: StoreStreams): Promise<number> {
 
 const FORMAT = "mcp-taskgate-store";
 
-/** A line of JSON for each cell, between a first line that says what this is and a last one that says how many there are. */
+/** Writes a line of JSON for each cell, after a first line that names the format and before a last one with the number of cells. */
 async function exportStore(path: string, { output, say }: StoreStreams): Promise<number> {
   return await withRescued(path, async (db, report) => {
     const write = async (line: object) => {
@@ -84,7 +84,7 @@ async function exportStore(path: string, { output, say }: StoreStreams): Promise
 
 const CELLS_AT_ONCE = 200;
 
-/** Into a directory without a store. Nothing of it can be used before all of it is there. */
+/** Imports into an empty or new directory. Keeps nothing of an import that fails. */
 async function importStore(path: string, { input, output }: StoreStreams): Promise<number> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   if ((await readdir(path)).length > 0)
@@ -145,13 +145,13 @@ function parsed(line: string, number: number): Readonly<Record<string, unknown>>
   try {
     said = JSON.parse(line);
   } catch {
-    // What the line says may be anybody's secret.
+    // The error does not quote the line, which may contain a secret.
   }
   if (!isObject(said)) throw new Error(`line ${number}: must be a JSON object`);
   return said;
 }
 
-/** Settles when more can be written; rejects when nobody reads any more. */
+/** Resolves when the output accepts more; rejects when its reader is gone. */
 async function drained(output: Writable): Promise<void> {
   const over = new AbortController();
   try {

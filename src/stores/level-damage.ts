@@ -2,15 +2,15 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type LevelLog, readLevelLog } from "./level-log.ts";
 
-/** What was found in a directory of LevelDB before LevelDB opens it, which would drop without a word what it cannot read. */
+/** Findings in a LevelDB directory before LevelDB opens it, which would silently drop what it cannot read. */
 export interface LevelFindings {
-  /** What is damaged or missing, a text for each; with any of them some of what was acknowledged is not there any more. */
+  /** One text for each damaged or missing thing; any of them means that acknowledged writes are lost. */
   readonly damage: readonly string[];
-  /** What does not say that anything was lost. */
+  /** One text for each finding that need not mean a loss. */
   readonly doubts: readonly string[];
 }
 
-/** Reads the small files only: the manifest and the logs, some megabytes. A directory that is not there or empty has no damage. */
+/** Reads only the manifest and the logs, some megabytes. A missing or empty directory has no damage. */
 export async function findDamage(path: string): Promise<LevelFindings> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
@@ -79,7 +79,7 @@ async function logFindings(path: string, name: string): Promise<LevelFindings> {
   };
 }
 
-/** Which tables there have to be, with their sizes, and which log is the first that matters; `undefined`: it is no manifest. */
+/** The tables that must exist, with their sizes, and the first log that matters; `undefined`: the edits are not those of a manifest. */
 function versionOf(edits: LevelLog["records"]) {
   const tables = new Map<number, number>();
   let log = 0;
@@ -122,7 +122,7 @@ function versionOf(edits: LevelLog["records"]) {
   return { tables, log };
 }
 
-/** The fields of a version edit: numbers of variable length, and texts after their length. */
+/** The fields of a version edit: varint numbers, and texts preceded by their length. */
 class Fields {
   readonly #bytes: Buffer;
   #at = 0;

@@ -1,14 +1,13 @@
 /**
- * What stands in a log of LevelDB (`*.log`, `MANIFEST-*`): blocks of 32 KiB, filled with records in fragments. LevelDB itself drops what it
- * cannot read of a log without a word, and takes a log that ends in the middle for one that was being written: only whoever looks
- * before it does can tell damage from that.
+ * The contents of a LevelDB log (`*.log`, `MANIFEST-*`): blocks of 32 KiB, filled with records in fragments. LevelDB silently drops what it
+ * cannot read of a log, and takes a truncated log for an interrupted write: only a look before LevelDB opens it can tell damage from that.
  */
 export interface LevelLog {
-  /** Whole records, in their order. */
+  /** The whole records, in order. */
   readonly records: readonly Buffer[];
-  /** How many bytes could not be read although what comes after them can: they were written, and are damaged. */
+  /** How many unreadable bytes have readable ones after them: they were written, and are damaged. */
   readonly damagedBytes: number;
-  /** How many bytes at the end could not be read: usually a write that was under way when its process or machine ended. */
+  /** How many bytes at the end are unreadable: usually a write that was under way when its process or machine stopped. */
   readonly tornBytes: number;
 }
 
@@ -26,7 +25,7 @@ export function readLevelLog(bytes: Buffer): LevelLog {
       const fragment = fragmentAt(bytes, at, end);
       if (fragment === "nothing") break;
       if (fragment === undefined) {
-        // Where the next fragment begins is not known before the next block.
+        // The next known beginning of a fragment is the next block.
         drop();
         unread += end - at;
         break;
@@ -56,7 +55,7 @@ const BLOCK_BYTES = 32_768;
 const HEADER_BYTES = 7;
 const [FULL, FIRST, MIDDLE, LAST] = [1, 2, 3, 4];
 
-/** `"nothing"`: the rest of the block was reserved and never written; `undefined`: it cannot be read. */
+/** `"nothing"`: LevelDB reserved the rest of the block and never wrote it; `undefined`: the fragment is unreadable. */
 function fragmentAt(bytes: Buffer, at: number, end: number) {
   const [checksum, length, type] = [bytes.readUInt32LE(at), bytes.readUInt16LE(at + 4), bytes[at + 6] ?? 0];
   if (type === 0 && length === 0) return "nothing";
@@ -73,19 +72,19 @@ const CASTAGNOLI = Uint32Array.from({ length: 256 }, (_, byte) => {
   return rest;
 });
 
-/** Node has no CRC-32C, only the other one. */
+/** CRC-32C; Node has only CRC-32. */
 function crc32c(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of bytes) crc = (CASTAGNOLI[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** As LevelDB keeps a checksum. */
+/** A checksum as LevelDB stores it. */
 function masked(crc: number): number {
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }
 
-/** A log of these records, as `readLevelLog` reads it. */
+/** A log that contains these records: the opposite of `readLevelLog`. */
 export function levelLogOf(records: readonly Uint8Array[]): Buffer {
   const parts: Uint8Array[] = [];
   let room = BLOCK_BYTES;

@@ -8,22 +8,22 @@ import { levelLogOf, readLevelLog } from "./level-log.ts";
 import { dueKey, keyOfValue, textOfValue, timesOf, valueKey } from "./level-storage.ts";
 import type { Operation } from "./level-writes.ts";
 
-/** What is in the directory of a `level:` store. */
+/** What the directory of a `level:` store contains. */
 export interface LevelReport {
-  /** What is damaged or missing; nothing: the store can be used as it is. */
+  /** One text for each damaged or missing thing; empty: a gateway can use the store as it is. */
   readonly damage: readonly string[];
-  /** Tasks whose outcome can be read. */
+  /** Tasks with a readable outcome. */
   readonly finished: number;
-  /** Tasks without an outcome. Of a damaged store they are left out: they may have ended, and nobody knows how. */
+  /** Tasks without an outcome. A rescue drops them: they may have ended, and nobody knows how. */
   readonly unfinished: number;
-  /** Values that are not what was written, and are left out. */
+  /** Damaged values, which a rescue drops. */
   readonly unreadable: number;
 }
 
 /**
- * Has a look at a store that nobody uses, or at what can be rescued of it: a copy, in a folder inside its own directory, whose tables take no
- * room of their own. The directory itself stays as it is.
- * @throws an `Error` that says why when there is no store, it is in use, or nothing at all can be read
+ * Calls `use` with a copy of a store that no gateway uses; of a damaged store the copy contains what can be rescued. The copy is in a folder
+ * inside the store's directory, and its tables take no extra room. The store's own files stay as they are.
+ * @throws an `Error` that says why when there is no store, a gateway uses it, or nothing in it is readable
  */
 export async function withRescued<T>(
   path: string,
@@ -55,7 +55,7 @@ export async function withRescued<T>(
 }
 
 /**
- * Puts what can be rescued in the place of a damaged store. Gives what was found, and where the files are that were there before;
+ * Replaces a damaged store by what can be rescued of it. Resolves with the report and the folder that keeps the former files;
  * `undefined`: there was nothing to repair.
  */
 export async function repairStore(path: string): Promise<{ report: LevelReport; kept: string | undefined }> {
@@ -65,7 +65,7 @@ export async function repairStore(path: string): Promise<{ report: LevelReport; 
     const kept = join(path, `damaged-${new Date().toISOString().replace(/[:.]/g, "-")}`);
     await copyStore(path, kept);
     const [before, after] = [await filesOf(path), await filesOf(copy)];
-    // Until the very last step a start would find a log or CURRENT missing, and refuse.
+    // Until the last step a starting gateway would find a log or CURRENT missing, and refuse.
     for (const name of before.filter((file) => file.endsWith(".log"))) await rm(join(path, name));
     for (const name of after.filter((file) => file !== "CURRENT"))
       await rename(join(copy, name), join(path, name));
@@ -76,7 +76,7 @@ export async function repairStore(path: string): Promise<{ report: LevelReport; 
   });
 }
 
-/** The cells of a store, each with its key, when it expires (milliseconds since the epoch) and its text. */
+/** The cells of a store, each with its key, its expiry (milliseconds since the epoch) and its text. */
 export async function* cellsOf(
   db: ClassicLevel,
 ): AsyncGenerator<{ key: string; expiresAt: number; text: string }> {
@@ -93,10 +93,10 @@ const TASK = /^(?:task|end|own|recipe|told|in):([\w-]+)/;
 interface Read {
   readonly db: ClassicLevel;
   readonly finished: ReadonlySet<string>;
-  /** All tasks of which there is anything. */
+  /** All tasks that any key mentions. */
   readonly known: ReadonlySet<string>;
   readonly unreadableKeys: readonly string[];
-  /** Why reading ended before the end. */
+  /** Why reading stopped before the end. */
   readonly stopped: string | undefined;
 }
 
@@ -129,7 +129,7 @@ async function checkIsStore(path: string): Promise<void> {
   if ((await filesOf(path)).length === 0) throw new Error(`${path}: there is no store`);
 }
 
-/** The lock of LevelDB is on the file itself, by whatever name it is opened. */
+/** Runs `work` under the store's lock. LevelDB locks the file itself, so opening a hard link of it in another folder does. */
 async function inLock<T>(path: string, folder: string, work: () => Promise<T>): Promise<T> {
   const holder = join(folder, "lock");
   await mkdir(holder);
@@ -153,7 +153,7 @@ async function copyStore(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
   for (const name of await filesOf(from)) {
     const [source, target] = [join(from, name), join(to, name)];
-    // LevelDB never changes a table; where links cannot be had, a copy does as well.
+    // LevelDB never changes a table, so a hard link will do; if the file system has none, we copy.
     const isTable = /\.(?:ldb|sst)$/.test(name);
     const isLinked =
       isTable &&
@@ -169,7 +169,7 @@ async function filesOf(path: string): Promise<string[]> {
   return (await readdir(path)).filter((name) => FILES.test(name)).sort();
 }
 
-/** Has LevelDB rebuild what it can from the tables and logs, of which it gets nothing but the records that are whole. */
+/** Rewrites the logs with only their whole records, then lets LevelDB rebuild what it can from tables and logs. */
 async function mend(path: string): Promise<void> {
   for (const name of (await filesOf(path)).filter((file) => file.endsWith(".log"))) {
     const { records } = readLevelLog(await readFile(join(path, name)));
@@ -178,7 +178,7 @@ async function mend(path: string): Promise<void> {
   await ClassicLevel.repair(path);
 }
 
-/** Opens a store and reads every value of it. */
+/** Opens a store and reads every value. */
 async function openAndRead(path: string): Promise<Read> {
   const db = new ClassicLevel(path);
   const [finished, known] = [new Set<string>(), new Set<string>()];
@@ -209,9 +209,8 @@ function isReadable(value: string): boolean {
 }
 
 /**
- * Removes what cannot be read, and every task without an outcome: it may have ended, or its call may have been sent, and what said so is
- * among what was lost. Nobody is to be told that it failed, and nobody is to send it again. Then every value that is left gets its
- * place among what expires.
+ * Removes unreadable values and every task without an outcome: the task may have ended, or its call may have been sent, and the record of
+ * that may be lost. So no gateway may report it as failed or send the call again. Every remaining value gets a new expiry entry.
  */
 async function leaveOut({ db, finished, unreadableKeys }: Read): Promise<void> {
   const isUnreadable = new Set(unreadableKeys);

@@ -9,18 +9,19 @@ import type { StoreOptions } from "./options.ts";
 import { startSweeping } from "./sweep.ts";
 
 export interface LevelStorageOptions extends StoreOptions {
-  /** By how much the clock has been set ahead since then. Milliseconds. */
+  /** By how many milliseconds somebody has set the clock ahead since `writtenAt`. */
   readonly jumpedSince?: ((writtenAt: number) => number) | undefined;
 }
 
 /**
  * LevelDB for Keyv. Every write is on the disk when its promise resolves.
  *
- * `v:<key>` holds `<expiresAt>;<checksum>;<writtenAt>:<text>`, the checksum (CRC-32 of the text, hexadecimal) because LevelDB reads tables without
- * looking at its own: a damaged result is not read as another one. Values of 0.1.0 have none, and those that were imported no time at which they
- * were written. `x:<minute>:<key>` says that the key may have expired by that minute: the sweep walks
- * what is due, not the whole store. A key that was written again has an entry for every minute it was written in; the
- * older ones are found to be outdated when they come due.
+ * `v:<key>` holds `<expiresAt>;<checksum>;<writtenAt>:<text>`. The checksum (CRC-32 of the text, hexadecimal) is there because LevelDB does
+ * not verify its own when it reads tables: without it a damaged result would read as another one. Values of 0.1.0 have no checksum,
+ * imported values no `writtenAt`.
+ *
+ * `x:<minute>:<key>` says that the key may have expired by that minute, so that the sweep reads only due keys and not the whole store. Each
+ * write adds an entry for its expiry's minute; when an older entry comes due, the sweep finds that the value has not expired.
  */
 export class LevelStorage implements KeyvStorage {
   readonly #db: ClassicLevel;
@@ -31,7 +32,7 @@ export class LevelStorage implements KeyvStorage {
   readonly #stopSweeping: () => Promise<void>;
   #writtenDuringSweep: Set<string> | undefined;
 
-  /** Takes over an open database: `disconnect` closes it. */
+  /** Takes an open database; `disconnect` closes it. */
   constructor(db: ClassicLevel, options: LevelStorageOptions = {}) {
     const { clock = steadyNow, sweepEveryMs = 60_000, warn, jumpedSince = () => 0 } = options;
     this.#db = db;
@@ -74,7 +75,7 @@ export class LevelStorage implements KeyvStorage {
     return true;
   }
 
-  /** Writes something that is no cell, and stays. */
+  /** Writes a text that is no cell and never expires. */
   keep(name: string, text: string): Promise<void> {
     return this.#commits.write([{ key: name, text }]);
   }
@@ -90,7 +91,7 @@ export class LevelStorage implements KeyvStorage {
     await this.#db.close();
   }
 
-  /** Removes what has expired, a bounded number of keys at a time. One sweep at a time. */
+  /** Removes expired keys, a bounded number at a time. Callers run one sweep at a time. */
   async sweep(signal?: AbortSignal): Promise<void> {
     const minute = Math.floor(this.#clock() / 60_000);
     while (!signal?.aborted && (await this.#removeDue(minute)) > 0);
@@ -106,19 +107,19 @@ export class LevelStorage implements KeyvStorage {
     ];
   }
 
-  /** Returns how many keys were due. */
+  /** Resolves with how many keys were due. */
   async #removeDue(minute: number): Promise<number> {
     const rewritten = new Set<string>();
     this.#writtenDuringSweep = rewritten;
     try {
-      // Writes on their way are not among `rewritten`: they have to land before anything is looked at.
+      // `rewritten` does not contain writes that are already under way: they must land before the sweep reads.
       await this.#commits.write([]);
       const due = await this.#db
         .keys({ gte: "x:", lt: dueKey((minute + 1) * 60_000, ""), limit: KEYS_A_BATCH })
         .all();
       const { expired, later } = await this.#expired(new Set(due.map(keyOfDue)));
-      // Nothing may be awaited between this look at what was rewritten and the call that removes the rest.
-      // Entries can go in any case: what was rewritten has a new one, which comes due later.
+      // No `await` between this look at `rewritten` and the write that removes the rest. The due entries can go in any case: a rewritten
+      // key has a new one, which comes due later.
       const gone = [...expired.filter((key) => !rewritten.has(key)).map(valueKey), ...due];
       await this.#commits.write([
         ...gone.map((key) => ({ key, text: undefined })),
@@ -130,11 +131,11 @@ export class LevelStorage implements KeyvStorage {
     }
   }
 
-  /** Of the keys: those whose time is over, and entries for those that look like it only because the clock was set ahead. */
+  /** The keys that have expired, and new entries for those that only look expired because somebody set the clock ahead. */
   async #expired(keys: ReadonlySet<string>): Promise<{ expired: string[]; later: string[] }> {
     const [expired, later]: [string[], string[]] = [[], []];
     for (const key of keys) {
-      // One at a time and as bytes: a value may be many megabytes, and only its first few bytes are of interest.
+      // One at a time and as bytes: a value may be many megabytes, and only its first few bytes matter.
       const value = await this.#db.get<string, Uint8Array>(valueKey(key), { valueEncoding: "view" });
       if (value === undefined) continue;
       const { expiresAt, writtenAt = Number.NEGATIVE_INFINITY } = timesOf(value);
@@ -153,7 +154,7 @@ function operation({ key, text }: Write): Operation {
   return text === undefined ? { type: "del", key } : { type: "put", key, value: text };
 }
 
-/** What LevelDB has of a key of ours. */
+/** The keys in LevelDB of a cell's value and of its expiry. */
 export const valueKey = (key: string) => `v:${key}`;
 export const keyOfValue = (value: string) => value.slice("v:".length);
 export const dueKey = (expiresAt: number, key: string) =>
@@ -165,7 +166,7 @@ export function storedValue(text: string, expiresAt: number, writtenAt?: number)
   return `${expiresAt};${crc32(text).toString(16)}${times}:${text}`;
 }
 
-/** @throws when it is not what was written */
+/** The text of a stored value. @throws when the value is damaged */
 export function textOfValue(value: string): string {
   const end = value.indexOf(":");
   const [, checksum] = value.slice(0, end).split(";");
@@ -179,7 +180,7 @@ function textOf(value: string | undefined): string | undefined {
   return value === undefined ? undefined : textOfValue(value);
 }
 
-/** When a value expires, `NaN` when that cannot be read, and when it was written, if that is known. */
+/** The times in a stored value: `expiresAt` is `NaN` when it is unreadable, `writtenAt` absent when it is not recorded. */
 export function timesOf(value: Uint8Array): {
   readonly expiresAt: number;
   readonly writtenAt: number | undefined;
@@ -192,5 +193,5 @@ export function timesOf(value: Uint8Array): {
   };
 }
 
-/** Of the times and the checksum, with room for every date that there is. */
+/** Room for both times and the checksum, whatever the dates. */
 const HEAD_BYTES = 64;

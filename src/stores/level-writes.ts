@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClassicLevel } from "classic-level";
 
-/** What a batch of LevelDB is made of. */
+/** One operation of a LevelDB batch. */
 export type Operation =
   | { readonly type: "put"; readonly key: string; readonly value: string }
   | { readonly type: "del"; readonly key: string };
 
 const PAUSE_MS = 250;
-/** So much has to be free, beside what the logs take once more as a table. */
+/** So much must be free, in addition to the size of the logs, which LevelDB writes once more as a table. */
 const ROOM_BYTES = 262_144;
-/** After this long less will do: the room that is needed is only guessed. */
+/** After this time `ROOM_BYTES` alone will do: the size of the table is only a guess. */
 const PATIENCE_MS = 3_000;
 const WARN_EVERY_MS = 10_000;
 const PROBE_BYTES = 65_536;
@@ -19,17 +19,17 @@ const PROBE_BYTES = 65_536;
 /**
  * The writes to a LevelDB database. Each is on the disk when its promise resolves.
  *
- * After one that failed LevelDB refuses all others until it is opened anew (a full disk, a damaged table, no descriptor left), and where it
- * does not, its log may end in half a record, behind which a later one could not be read again. So nothing is written after a failure
- * before the database was closed and opened. That is tried every quarter of a second, but not before the disk takes a file again:
- * until then the database stays open and can be read.
+ * After a failed write (a full disk, a damaged table, no descriptor left) LevelDB refuses all others until it is opened anew; where it does
+ * not, its log may end in half a record, and it could not read a later one back. So after a failure this class writes nothing before it has
+ * closed and reopened the database. It tries that every quarter of a second, but only once the disk accepts a file again: until then the
+ * database stays open and readable.
  */
 export class LevelWrites {
   readonly #db: ClassicLevel;
   readonly #warn: (message: string) => void;
   readonly #closing = new AbortController();
   #failure: { readonly error: unknown; readonly since: number } | undefined;
-  /** When a failure was last told, and whether its end has yet to be told: one that comes again and again is told now and then. */
+  /** When we last warned of a failure, and whether a message about its end is due: repeated failures get a warning only now and then. */
   #warnedAt = Number.NEGATIVE_INFINITY;
   #isEndDue = false;
   #triedAt = Number.NEGATIVE_INFINITY;
@@ -41,12 +41,12 @@ export class LevelWrites {
     this.#warn = warn;
   }
 
-  /** Whether the last write was taken, or the database has been opened anew since. */
+  /** Whether the last write succeeded, or the database was reopened since. */
   get isWritable(): boolean {
     return this.#failure === undefined;
   }
 
-  /** All or none. After a failure: once the database is open again; rejects when the next attempt at that fails. */
+  /** Writes all or none. After a failure it first reopens the database, and rejects when that attempt fails. */
   async commit(operations: readonly Operation[]): Promise<void> {
     if (this.#failure !== undefined) await this.#tryOnce();
     try {
@@ -57,7 +57,7 @@ export class LevelWrites {
     }
   }
 
-  /** No attempt is made any more; settles when none is under way. */
+  /** Stops reopening. Resolves when no attempt is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#recovery;
@@ -84,7 +84,7 @@ export class LevelWrites {
     this.#warn(`takes no writes (${reasonOf(error)}); opening it again${advice}`);
   }
 
-  /** Also when nobody wants to write anything: whoever looks whether the store works is to be told. */
+  /** Reopens even when nobody writes, so that `isWritable` tells health checks the truth. */
   async #recover(): Promise<void> {
     while (this.#failure !== undefined && !this.#closing.signal.aborted)
       await this.#tryOnce().catch(() => {});
@@ -112,7 +112,7 @@ export class LevelWrites {
     this.#isEndDue = false;
   }
 
-  /** Rejects when the directory takes no new file. */
+  /** Rejects when the disk is too full, or the directory accepts no new file. */
   async #checkRoom(isPatient: boolean): Promise<void> {
     const { location } = this.#db;
     const logs = (await readdir(location)).filter((name) => name.endsWith(".log"));
@@ -129,7 +129,7 @@ export class LevelWrites {
   }
 }
 
-/** Whether LevelDB itself has said so: anything else never reached it. */
+/** Whether LevelDB itself failed: a write with any other error never reached it. */
 function isOfLevel(error: unknown): boolean {
   const code = codeOf(error);
   return code.startsWith("LEVEL_") && code !== "LEVEL_DATABASE_NOT_OPEN";

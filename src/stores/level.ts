@@ -10,11 +10,10 @@ import { sealedOrPlain } from "./sealed.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /**
- * Opens a store in a directory of its own, relative to the working directory; creates the directory when it is missing,
- * for its owner only.
- * One process at a time: the lock goes with the process, however it ends.
+ * Opens a store in a directory of its own, relative to the working directory; creates a missing directory, with access for its owner only.
+ * One process at a time can open it; its lock ends with the process, however that ends.
  *
- * Rejects with an `Error` that names the url and what is wrong, and has what the system said as its cause.
+ * Rejects with an `Error` that names the url and says what is wrong, with the system's error as its cause.
  */
 export async function openLevelStore(
   url: string,
@@ -25,7 +24,7 @@ export async function openLevelStore(
   const db = await openDirectory(path, warn).catch((cause: unknown) => {
     throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
   });
-  // Who brings a clock along knows what time it is.
+  // A caller that brings its own clock answers for it.
   const time = options.clock === undefined ? await openClock(db, warn) : undefined;
   const timed = time && {
     clock: () => time.now(),
@@ -49,7 +48,7 @@ export async function openLevelStore(
   }
 }
 
-/** No key of a cell, or of when one expires. */
+/** Differs from the keys of cells (`v:`) and of their expiries (`x:`). */
 const CLOCK = "clock";
 
 async function openClock(db: ClassicLevel, warn: (message: string) => void): Promise<LevelClock> {
@@ -59,7 +58,7 @@ async function openClock(db: ClassicLevel, warn: (message: string) => void): Pro
 async function openDirectory(path: string, warn: (message: string) => void): Promise<ClassicLevel> {
   const fault = await makePrivate(path);
   if (fault !== undefined) warn(fault);
-  // Before LevelDB is let near it, which drops without a word what it cannot read, and begins anew where it finds no beginning.
+  // Before LevelDB opens the directory: it silently drops what it cannot read, and creates a new database where it finds no CURRENT.
   const { damage, doubts } = await findDamage(path);
   if (damage.length > 0) throw new Damaged(damage.join("; "));
   for (const doubt of doubts) warn(doubt);
@@ -69,7 +68,7 @@ async function openDirectory(path: string, warn: (message: string) => void): Pro
   return db;
 }
 
-/** A directory that is not opened as it is. */
+/** A damaged directory, which the gateway does not open. */
 class Damaged extends Error {
   readonly code = "LEVEL_CORRUPTION";
 }
@@ -92,7 +91,7 @@ function explain(error: unknown, path: string): string {
   return `could not be opened (${message})`;
 }
 
-/** LevelDB's own word is the cause of a general "Database failed to open". */
+/** LevelDB's own error is the cause of a general "Database failed to open". */
 function innermost(error: unknown): { readonly code?: unknown; readonly message: string } {
   if (!(error instanceof Error)) return { message: String(error) };
   return error.cause instanceof Error ? innermost(error.cause) : error;

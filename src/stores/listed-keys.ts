@@ -1,16 +1,16 @@
 const LISTED = "list:";
 
-/** A key of a member of a list; members have no colons. */
+/** The key of a list's member; members have no colons. */
 export function listedKey(list: string, member: string): string {
   return `${LISTED}${list}:${member}`;
 }
 
-/** What the keys of a list begin with, for one of them; `undefined` for a key that is in no list. */
+/** The prefix that all keys of the key's list share; `undefined` for a key that is in no list. */
 export function listPrefix(key: string): string | undefined {
   return key.startsWith(LISTED) ? key.slice(0, key.lastIndexOf(":") + 1) : undefined;
 }
 
-/** The keys of lists, in order, for a storage that has no order of its own. Other keys leave no trace. */
+/** The ordered keys of lists, for a storage without order. Ignores other keys. */
 export class ListedKeys {
   readonly #lists = new Map<string, OrderedKeys>();
 
@@ -22,7 +22,7 @@ export class ListedKeys {
     list.add(key);
   }
 
-  /** Takes out a key that was added. */
+  /** Removes a key, which must have been added. */
   delete(key: string): void {
     const prefix = listPrefix(key);
     if (prefix === undefined) return;
@@ -31,7 +31,7 @@ export class ListedKeys {
     if (list?.isEmpty) this.#lists.delete(prefix);
   }
 
-  /** Of the list that `key` would be in: the keys after it, at most `limit`. */
+  /** The keys after `key` in its list, at most `limit`; `key` itself need not be there. */
   after(key: string, limit: number): string[] {
     return this.#lists.get(listPrefix(key) ?? "")?.after(key, limit) ?? [];
   }
@@ -42,8 +42,8 @@ export class ListedKeys {
 }
 
 /**
- * Made for keys that come nearly in order. What goes is only marked at first: to close the gap for each would be to move all
- * that stand behind it, every time.
+ * A sorted array, for keys that arrive nearly in order. `delete` at first only marks a key: closing the gap each time would move every
+ * key behind it.
  */
 class OrderedKeys {
   #keys: string[] = [];
@@ -87,5 +87,5 @@ class OrderedKeys {
   }
 }
 
-/** One in eight: a page passes over no more than that, and each that goes has cost eight looks once the gaps are closed. */
+/** One key in eight: a page skips no more than that, and closing the gaps costs eight looks per deleted key. */
 const MAX_GONE_SHARE = 8;

@@ -9,7 +9,7 @@ import type { StoreOptions } from "./options.ts";
 import { startSweeping } from "./sweep.ts";
 import type { TaskStore } from "./task-store.ts";
 
-/** Opens `memory:`, a store that is gone with the process. */
+/** Opens `memory:`, a store that ends with the process. */
 export function openMemoryStore(url: string, options: MemoryOptions = {}): Promise<TaskStore> {
   const storage = new MemoryStorage(options);
   const backend = new KeyvBackend(url, storage);
@@ -26,16 +26,16 @@ export function openMemoryStore(url: string, options: MemoryOptions = {}): Promi
 }
 
 export interface MemoryOptions extends StoreOptions {
-  /** How many bytes are the most before only what is small is taken; absent: three eighths of what the heap may have. */
+  /** Above so many bytes the store accepts only small texts; absent: three eighths of the heap's limit. */
   readonly maxBytes?: number;
 }
 
-/** What every cell takes beside its key and its text, more or less: its place in the map, its time, and the heads of two strings. */
+/** About what a cell takes beside its key and text: the map entry, the expiry, and the headers of two strings. */
 const CELL_BYTES = 256;
-/** Of what is told to a client of a task that has ended, nothing needs to be larger. */
+/** Enough for anything that the gateway has to tell a client about a task's end. */
 const SMALL_BYTES = 4_096;
 
-/** A map for Keyv that also forgets what nobody reads again: Keyv notices that a key has expired only when it is read. */
+/** A map for Keyv that also removes expired keys that nobody reads: Keyv notices an expiry only when it reads the key. */
 export class MemoryStorage implements KeyvStorage {
   readonly #texts = new Map<string, MemoryCell>();
   readonly #listed = new ListedKeys();
@@ -55,7 +55,7 @@ export class MemoryStorage implements KeyvStorage {
     return this.#texts.size;
   }
 
-  /** How much memory it takes, more or less. */
+  /** About how many bytes of memory the cells take. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -72,7 +72,7 @@ export class MemoryStorage implements KeyvStorage {
     return this.#listed.after(key, limit);
   }
 
-  /** @throws RangeError when there is no room for a text of this size: that is said of one task before the heap ends for all */
+  /** @throws RangeError when there is no room for a text of this size: one task fails, instead of the process for lack of heap */
   set(key: string, text: string, ttlMs: number): void {
     const before = this.#texts.get(key);
     const bytes = CELL_BYTES + key.length + Buffer.byteLength(text);
@@ -109,10 +109,10 @@ export class MemoryStorage implements KeyvStorage {
     this.clear();
   }
 
-  /** Removes what has expired, a bounded number of keys at a stretch. */
+  /** Removes expired keys, a bounded number at a stretch. */
   async sweep(signal?: AbortSignal): Promise<void> {
     let looked = 0;
-    // A map may be changed while it is walked, also between two stretches.
+    // Other code may change the map during the iteration.
     for (const [key, { expiresAt }] of this.#texts) {
       if (expiresAt <= this.#clock()) this.delete(key);
       if (++looked % KEYS_AT_A_STRETCH === 0) await setImmediate();

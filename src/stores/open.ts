@@ -5,10 +5,10 @@ import type { StoreOptions } from "./options.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /**
- * Opens the task store that `url` names, as `parseStoreUrl` has it; a directory (`level:PATH`, relative to the working directory) is
- * created when it is missing.
+ * Opens the task store that `url` names, in the forms of `parseStoreUrl`. Creates a missing directory (`level:PATH`, relative to the
+ * working directory).
  *
- * Rejects with an `Error` that names the url without credentials and what is wrong with it.
+ * Rejects with an `Error` that names the url without credentials and says what is wrong.
  */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<TaskStore> {
   const address = addressOf(url);
@@ -18,7 +18,7 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     case "level":
       return openLevelStore(url, address.path, options);
     case "redis": {
-      // A quarter of the time to start, for those who need it only.
+      // Loading this takes a quarter of the start, so only gateways that use Redis do.
       const { openRedisStore } = await import("./redis.ts");
       return openRedisStore(address, options);
     }
@@ -29,7 +29,7 @@ function addressOf(url: string): StoreAddress {
   try {
     return parseStoreUrl(url);
   } catch (error) {
-    // Of a url that is none nothing is repeated but its scheme: the rest may be a password.
+    // The message repeats only the scheme of a malformed url: the rest may be a password.
     const scheme = url.slice(0, url.indexOf(":") + 1);
     const got = scheme === "" ? "no scheme" : scheme + (url === scheme ? "" : "…");
     throw new Error(`store: ${(error as Error).message}, got ${got}`);

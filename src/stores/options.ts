@@ -1,38 +1,38 @@
 import type { KeyObject } from "node:crypto";
 import type { TaskId } from "./task-store.ts";
 
-/** How long a replica is taken to be alive unless something else is said. */
+/** The default `leaseMs`. */
 export const DEFAULT_LEASE_MS = 15_000;
 
-/** What a store takes beside its url. All of it has a default. */
+/** What a store takes beside its url. Every option has a default. */
 export interface StoreOptions {
   /** Milliseconds since the epoch. Judges every expiry. */
   readonly clock?: (() => number) | undefined;
-  /** 128 bits or more of randomness in the letters of base64url, at most 128 of them. */
+  /** Returns 128 or more random bits in at most 128 base64url characters. */
   readonly newId?: (() => TaskId) | undefined;
-  /** How long a replica is taken to be alive after it was last heard of, where there can be others. Milliseconds. */
+  /** On a shared store: how long a replica counts as alive after its last heartbeat. Milliseconds. */
   readonly leaseMs?: number | undefined;
-  /** How often expired keys are looked for. Milliseconds. */
+  /** How often the store looks for expired keys. Milliseconds. */
   readonly sweepEveryMs?: number | undefined;
-  /** How long a server may take to answer, and to be connected to. Milliseconds. */
+  /** How long the store's server may take to accept a connection, and to answer. Milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** What every key on a server begins with; no braces. */
+  /** The prefix of every key on a server, without braces. */
   readonly prefix?: string | undefined;
   readonly tls?: StoreTls | undefined;
-  /** Encrypts what lasts: the first key writes, all are read. Absent: it is kept as it is. */
+  /** Encrypts a lasting store: the first key writes, all keys read. Absent: no encryption. */
   readonly encryptionKeys?: readonly KeyObject[] | undefined;
-  /** With keys: whether what is not encrypted is read all the same, for the time of a migration. */
+  /** With keys: whether the store also reads values that are not encrypted, during a migration. */
   readonly acceptsPlaintext?: boolean | undefined;
-  /** Is told what the store should be like and is not. */
+  /** Gets a sentence about each thing that the operator should know or mend. */
   readonly warn?: ((message: string) => void) | undefined;
 }
 
-/** How to trust a server, and to be trusted by it. Certificates and keys as PEM. */
+/** How gateway and server authenticate each other. Certificates and keys as PEM. */
 export interface StoreTls {
-  /** Who may have signed the server's certificate, instead of those whom Node trusts. */
+  /** The authorities that may have signed the server's certificate, instead of those that Node trusts. */
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
-  /** The name that the certificate has to be for; absent: that of the url. */
+  /** The name that the server's certificate must be valid for; absent: the host of the url. */
   readonly servername?: string | undefined;
 }

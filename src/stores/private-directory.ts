@@ -1,17 +1,17 @@
 import { chmod, mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What others than the owner may do. */
+/** The permissions of users other than the owner. */
 const OTHERS = 0o077;
-/** The files of a LevelDB. What else is in the directory is somebody else's. */
+/** LevelDB's files. Any other file in the directory is not ours. */
 const OWN_FILE = /^(?:CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:log|ldb|sst|dbtmp))$/;
 
 /**
- * Makes a directory one that only its owner can look into: it may hold anybody's arguments and results, and the ids that open tasks.
- * One that was there before, wider, is tightened if it is ours. That of another user, such as a container's volume, is left as it is.
+ * Creates a directory that only its owner can read: it may hold any caller's arguments and results, and the ids that open tasks.
+ * Tightens an existing directory if this user owns it; leaves one of another user, such as a container's volume, as it is.
  *
- * @returns what has to be told about it; undefined when there is nothing
- * @throws when it cannot be created or looked at
+ * @returns a warning for the operator; `undefined` when there is none
+ * @throws when it cannot create or stat the directory
  */
 export async function makePrivate(path: string): Promise<string | undefined> {
   await mkdir(path, { recursive: true, mode: 0o700 });
@@ -29,11 +29,11 @@ export async function makePrivate(path: string): Promise<string | undefined> {
   return `its directory is open to other users (mode ${octal}) and its permissions cannot be changed; they may be able to read tasks`;
 }
 
-/** The same for the database's own files: those of an earlier run, and those that were just made. Never rejects. */
+/** Makes LevelDB's files private, those of earlier runs and new ones. Never rejects. */
 export async function makeFilesPrivate(path: string): Promise<void> {
   if (process.getuid === undefined) return;
   const names = await readdir(path).catch(() => []);
   const own = names.filter((name) => OWN_FILE.test(name)).map((name) => join(path, name));
-  // One may be gone by now, or another user's.
+  // A file may be gone by now, or belong to another user.
   await Promise.allSettled(own.map((file) => chmod(file, 0o600)));
 }

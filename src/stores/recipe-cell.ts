@@ -3,12 +3,12 @@ import { paramsText, readParams } from "../protocol/raw-json.ts";
 import type { CallRecipe } from "./task-store.ts";
 
 /**
- * A recipe as it is stored. The params are one string: whoever reads it does not make a tree of the arguments, of which a store may have
- * many. Gateways before 0.2 had `params` here; to one of them this is a recipe without params, of a call that is never sent again.
+ * A recipe as stored. The params are one string, so that a reader need not parse the arguments into objects. Gateways before 0.2 stored
+ * `params`; they take this for a recipe without params, of a call that nobody may send again.
  */
 interface RecipeCell extends Omit<CallRecipe, "params"> {
   readonly paramsText?: string;
-  /** Of a gateway before 0.2. */
+  /** From a gateway before 0.2. */
   readonly params?: JsonObject;
 }
 
@@ -16,13 +16,13 @@ export function recipeCell({ params, ...rest }: CallRecipe): RecipeCell {
   return params === undefined ? rest : { ...rest, paramsText: paramsText(params) };
 }
 
-/** @throws SyntaxError when it is no recipe */
+/** The opposite of `recipeCell`. @throws SyntaxError when it is no recipe */
 export function recipeOf({ paramsText: text, params, ...rest }: RecipeCell): CallRecipe {
   if (text !== undefined) return { ...rest, params: readParams(text) };
   return params === undefined ? rest : { ...rest, params: withText(params) };
 }
 
-/** How many bytes of a recipe its client's part takes. */
+/** How many bytes of a recipe come from the client: params and answers. */
 export function recipeBytes({ params = {}, answers = {} }: CallRecipe): number {
   return Buffer.byteLength(paramsText(params)) + Buffer.byteLength(toJson(answers));
 }

@@ -12,11 +12,11 @@ import { type Nudge, StoreUnavailable } from "./task-store.ts";
 export interface RedisBackendOptions {
   /** Names the store in messages: its url without credentials. */
   readonly name: string;
-  /** Called again for every connection. */
+  /** The backend calls this for every new connection. */
   readonly connect: Connect;
   readonly timeoutMs: number;
   readonly prefix: string;
-  /** How often watchers are told that they may have missed something. Milliseconds. */
+  /** How often watchers get a `missed` nudge. Milliseconds. */
   readonly missedEveryMs: number;
   readonly clock: () => number;
 }
@@ -24,8 +24,8 @@ export interface RedisBackendOptions {
 const CLAIM_TRIES = 3;
 
 /**
- * A backend over Redis or Valkey, which any number of processes can share. A value is one key, written as Keyv writes it; a list is
- * two sorted sets. Every operation has a deadline of its own, whatever the client thinks of its connection.
+ * A backend over Redis or Valkey, which any number of processes can share. A value is one key in Keyv's format; a list is two sorted sets.
+ * Every operation has a deadline of its own, whatever the client library thinks of its connection.
  */
 export class RedisBackend implements Backend {
   readonly isShared = true;
@@ -37,7 +37,7 @@ export class RedisBackend implements Backend {
   readonly #nudges: RedisNudges;
   #closed: Promise<void> | undefined;
 
-  /** Rejects with what the first connection failed with; nothing is left open then. */
+  /** Rejects with the error of the first connection, and leaves nothing open. */
   static async open(options: RedisBackendOptions): Promise<RedisBackend> {
     const backend = new RedisBackend(options);
     try {
@@ -87,7 +87,7 @@ export class RedisBackend implements Backend {
         for (let attempt = 0; attempt < CLAIM_TRIES; attempt++) {
           if ((await connection.send(name, command)) !== null) return value;
           const [standing] = await connection.keyv.getMany<unknown>([name]);
-          // Otherwise it has gone just now, and the place is free again.
+          // Otherwise the key expired between SET NX and GET: try again.
           if (standing !== undefined) return standing;
         }
         throw new Error("what stood there was gone each time");
@@ -117,7 +117,7 @@ export class RedisBackend implements Backend {
   }
 
   async #finish(): Promise<void> {
-    // None takes longer than its deadline.
+    // No operation takes longer than its deadline.
     await this.#operations.finish();
     await Promise.all([this.#nudges.close(), this.#link.close()]);
   }
@@ -126,7 +126,7 @@ export class RedisBackend implements Backend {
     return redisKey(this.#prefix, key);
   }
 
-  /** Writes a value once its entries are there. One server takes commands in their order, so that nobody has to wait for that. */
+  /** Writes a value after its entries. A single server runs commands in order, so only a cluster needs the wait. */
   async #after<T>(
     entries: readonly ListEntry[],
     connection: RedisConnection,

@@ -1,12 +1,12 @@
 import { steadyNow } from "../ops/clock.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 
-/** What nobody notices, and what measuring it over a slow network may be wrong by. */
+/** A difference that nobody notices, and by which a measurement over a slow network may be wrong. */
 const TOLERATED_MS = 2_000;
 
 /**
- * The time of all gateways on one Redis: that of this process, set right where the clock of its machine differs from that of Redis. The end
- * of a task is written by one gateway and judged by others, and what Redis keeps it forgets by its own clock.
+ * The common clock of all gateways on one Redis: this process's clock, corrected when its machine's clock differs from that of Redis. One
+ * gateway writes a task's times and others judge them, and Redis expires keys by its own clock.
  */
 export class RedisClock {
   #offsetMs = 0;
@@ -15,7 +15,7 @@ export class RedisClock {
     return steadyNow() + this.#offsetMs;
   }
 
-  /** Compares the clocks. Says what the operator should know; `undefined`: nothing new, or Redis does not let us ask. */
+  /** Compares the clocks. Resolves with a message for the operator; `undefined`: nothing new, or Redis does not let us ask. */
   async compare({ ask }: Pick<RedisConnection, "ask">): Promise<string | undefined> {
     const askedAt = performance.now();
     const time = await ask("TIME").catch(() => undefined);

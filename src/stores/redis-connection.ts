@@ -6,36 +6,36 @@ import { keyvOverCluster, keyvOverServer } from "./redis-keyv.ts";
 import { clientOptions, type RedisOptions } from "./redis-options.ts";
 import { masterOf } from "./redis-sentinels.ts";
 
-/** One connection to one server, or those to the nodes of a cluster. Once it is lost, it stays so. */
+/** A connection to one server, or to the nodes of a cluster. A lost connection stays lost. */
 export interface RedisConnection {
-  /** For what Keyv can do. Keys are the whole keys. */
+  /** Keyv over this connection. Its keys include the prefix. */
   readonly keyv: Keyv;
   /** Whether commands on different keys may go to different servers. */
   readonly isCluster: boolean;
-  /** Settles when it is of no use any more, with the reason. In a cluster one lost node is enough. */
+  /** Resolves with the reason when the connection is lost. In a cluster one lost node is enough. */
   readonly lost: Promise<Error>;
-  /** How the server tells it from others, in the words of `CLIENT KILL`; empty when it did not say, and in a cluster. */
+  /** Identifies the connection at the server, as arguments of `CLIENT KILL`; empty when the server does not say, and in a cluster. */
   readonly identity: readonly string[];
   /**
-   * Sends a command on a key, or on several of one slot, and gives the reply as it came. It is given as words: the client's own
-   * methods for commands cost more than sending them. What is sent in one turn of the event loop is sent together.
+   * Sends a command on a key, or on several of one slot, and resolves with the raw reply. The command is an array of words: the client
+   * library's methods cost more than the sending. The client library sends the commands of one turn of the event loop together.
    */
   send(key: string, command: readonly string[]): Promise<unknown>;
-  /** Sends a command that has no key, in a cluster to one of the masters. */
+  /** Sends a command without a key, in a cluster to one of the masters. */
   ask(...command: string[]): Promise<unknown>;
-  /** Resolves once what is published in the channel is heard. */
+  /** Resolves once the server has subscribed `listener` to the channel. */
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
-  /** Gives up at once: what is under way is rejected. Twice is once. */
+  /** Closes at once and rejects what is under way. Repeating it is harmless. */
   destroy(): void;
 }
 
 /**
- * Connects to what `address` says; in the case of sentinels to the master that they know now.
+ * Connects to `address`; with sentinels, to the master that they name now.
  *
- * `before` is a connection whose place it takes. The server is told to forget it: what is still on its way there would be done after
- * what is sent from now on, and an old record would overwrite a new one.
+ * `before` is the connection that this one replaces. We let the server kill it: it might run commands that are still under way there
+ * after new ones, and an old record would overwrite a new one.
  *
- * Rejects with what was wrong after `timeoutMs` at the latest, and when `signal` aborts; nothing is left open then.
+ * Rejects with what is wrong within `timeoutMs`, or when `signal` aborts, and leaves nothing open.
  */
 export async function connectRedis(
   options: RedisOptions,
@@ -49,11 +49,11 @@ export async function connectRedis(
   signal.addEventListener("abort", giveUp, { once: true });
   const late = () => end.abort(new Error(`no answer within ${timeoutMs} ms`));
   let lateSoon: NodeJS.Immediate | undefined;
-  // Should this very process have been paused, the answer may be here, and is read before it is given up.
+  // If this process was paused, the answer may already be here: read it before giving up.
   const timer = setTimeout(() => {
     lateSoon = setImmediate(late);
   }, timeoutMs);
-  // Each socket listens to it as long as it is open: one for each node of a cluster, and those that ask the way.
+  // Every open socket listens to the signal: one for each node of a cluster, and those to sentinels.
   setMaxListeners(0, end.signal);
   try {
     return await unless(end.signal, open(options, end, before?.identity));
@@ -94,7 +94,7 @@ async function openServer(
     socket: { ...socket, ...host },
   });
   const lost = new Promise<Error>((resolve) => client.on("error", resolve));
-  // What is no Redis is heard of here only: the answer that the client waits for never comes.
+  // A peer that is no Redis shows only as this error: `connect` waits for a reply that never comes.
   const failed = lost.then((error) => Promise.reject(error));
   const connection = {
     keyv: keyvOverServer(client as RedisClientType),
@@ -109,7 +109,7 @@ async function openServer(
   try {
     await Promise.race([client.connect(), failed]);
     await checkRole(connection, options.address);
-    // An access list may forbid either.
+    // The server's ACL may forbid either command.
     if (before.length > 0) await connection.ask("CLIENT", "KILL", ...before).catch(() => undefined);
     const info = await connection.ask("CLIENT", "INFO").catch(() => undefined);
     return { ...connection, identity: identityIn(String(info)) };
@@ -125,7 +125,7 @@ async function openCluster(options: RedisOptions, end: AbortController): Promise
   const cluster = createCluster({
     rootNodes: address.hosts.map((host) => ({ socket: host })) as never,
     defaults: defaults as never,
-    // A node that is away is no reason to do without the others.
+    // One unreachable node must not keep us from the others.
     minimizeConnections: true,
   });
   let fault: Error | undefined;
@@ -139,7 +139,7 @@ async function openCluster(options: RedisOptions, end: AbortController): Promise
     await cluster.connect();
   } catch (error) {
     destroyAll([cluster]);
-    // It says only that it has tried all hosts.
+    // The client library's own error says only that it has tried all hosts.
     throw fault ?? error;
   }
   return {
@@ -156,13 +156,13 @@ async function openCluster(options: RedisOptions, end: AbortController): Promise
     },
     destroy: () => {
       const nodes = [...cluster.masters, cluster.pubSubNode].map((node) => node?.client);
-      // It stops at the first that objects to being destroyed, because it has lost its connection already.
+      // The nodes first: `destroy` of the cluster stops at the first node that throws because its connection is already lost.
       destroyAll([...(nodes as (Destroyable | undefined)[]), cluster], end);
     },
   };
 }
 
-/** A server that still loads its data refuses, and so does, for a while, a master that is none any more. */
+/** Rejects for a server that is still loading its data, and for a former master that sentinels still name for a while. */
 async function checkRole({ ask }: Pick<RedisConnection, "ask">, { layout }: RedisAddress): Promise<void> {
   await ask("PING");
   if (layout === "single") return;
@@ -171,7 +171,7 @@ async function checkRole({ ask }: Pick<RedisConnection, "ask">, { layout }: Redi
     throw new Error("the sentinels name a server that is not the master");
 }
 
-/** Both, because after a failover another server may have given the same number to somebody else. */
+/** Both id and address, because after a failover the new server may use the same id for another client. */
 function identityIn(info: string): readonly string[] {
   const [, id, address] = /\bid=(\d+) addr=(\S+)/.exec(info) ?? [];
   return id === undefined || address === undefined ? [] : ["ID", id, "ADDR", address];
@@ -181,7 +181,7 @@ interface Destroyable {
   destroy(): void;
 }
 
-/** Clears the timers of clients, and rejects what they have under way; whoever has lost its connection already objects in the end. */
+/** Clears the clients' timers and rejects what they have under way. A client whose connection is already lost throws after that. */
 function destroyAll(clients: readonly (Destroyable | undefined)[], end?: AbortController): void {
   for (const client of clients) {
     try {

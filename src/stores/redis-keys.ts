@@ -1,6 +1,6 @@
 /**
- * The key of a cell in Redis. In a cluster a key's slot is that of what stands between its first braces: all cells of one task, whose
- * keys have its id after their first colon, are in one slot, so that they can be read together.
+ * The key of a cell in Redis. In a cluster the text between the first braces determines a key's slot: all cells of one task, whose keys
+ * have its id after the first colon, are in one slot, so that one command can read them together.
  *
  * `task:ID`, `own:ID:1` and `in:ID:KEY` become `task:{ID}`, `own:{ID}:1` and `in:{ID}:KEY`, each after the prefix, which has no braces.
  */
@@ -11,7 +11,7 @@ export function redisKey(prefix: string, key: string): string {
   return `${prefix}${key.slice(0, begin)}{${key.slice(begin, end)}}${key.slice(end)}`;
 }
 
-/** The two sorted sets of a list, which are in one slot: its members in order, and the same by the end of their time. */
+/** The keys of a list's two sorted sets, in one slot: its members in order, and its members by expiry. */
 export function redisListKeys(
   prefix: string,
   list: string,
@@ -19,7 +19,7 @@ export function redisListKeys(
   return { members: `${prefix}list:{${list}}`, ends: `${prefix}ends:{${list}}` };
 }
 
-/** The channel on which replicas tell each other of changes. */
+/** The channel for nudges between replicas. */
 export function redisChannel(prefix: string): string {
   return `${prefix}nudges`;
 }

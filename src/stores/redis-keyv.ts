@@ -2,19 +2,19 @@ import KeyvRedis, { type RedisClientType, type RedisClusterType } from "@keyv/re
 import { Keyv } from "keyv";
 import { type StoredCell, storedOf, storedText } from "./cell-text.ts";
 
-/** Keyv over a client of one server, which is connected already. Keys are the whole keys. */
+/** Keyv over a connected client of one server. Its keys include the prefix. */
 export function keyvOverServer(client: RedisClientType): Keyv {
   return keyvOver(new ServerStorage(client));
 }
 
-/** The same over a client of a cluster. */
+/** Keyv over a connected client of a cluster. Its keys include the prefix. */
 export function keyvOverCluster(cluster: RedisClusterType): Keyv {
   return keyvOver(new OpenStorage(cluster));
 }
 
 /**
- * A value as Keyv reads it. Without the time at which it expires: Keyv would judge that by the clock of this machine, and remove what
- * another replica's clock says is still good. Redis judges it by its own.
+ * A value in Keyv's format, without its expiry: Keyv would judge that by this machine's clock and remove values that are still valid by
+ * another replica's. Redis expires them by its own clock.
  */
 export function redisText({ value }: StoredCell): string {
   return storedText({ value });
@@ -24,7 +24,7 @@ function keyvOver(storage: OpenStorage): Keyv {
   storage.on("error", () => {});
   return new Keyv({
     store: storage as never,
-    // Its defaults answer a failed write with `true` and a failed read with "not found".
+    // By default Keyv answers a failed write with `true` and a failed read with "not found".
     throwOnErrors: true,
     emitErrors: false,
     namespace: "",
@@ -39,13 +39,13 @@ class OpenStorage extends KeyvRedis<unknown> {
     super(client as RedisClientType, { throwOnErrors: true, throwOnConnectError: true });
   }
 
-  /** Connecting is not its business: a client that was lost would be opened once more, behind everybody's back. */
+  /** Keyv's own version would reconnect a lost client, unknown to `RedisLink`. */
   override async getClient() {
     return this.client;
   }
 }
 
-/** What is done with every request takes the short way: a third of the time of a read would be spent between here and the client. */
+/** Sends the frequent commands itself: KeyvRedis's own way to the client takes a third of the time of a read. */
 class ServerStorage extends OpenStorage {
   readonly #client: RedisClientType;
 
@@ -56,7 +56,7 @@ class ServerStorage extends OpenStorage {
 
   override async getMany<U>(keys: string[]): Promise<(U | undefined)[]> {
     const texts = (await this.#client.sendCommand(["MGET", ...keys])) as readonly (string | null)[];
-    // Keyv leaves what is no text as it is, and would wait for each of them in turn.
+    // Parsed here: Keyv would await each text in turn, and leaves values that are no text as they are.
     return texts.map((text) => (text === null ? undefined : (storedOf(text) as U)));
   }
 

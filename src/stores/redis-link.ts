@@ -2,26 +2,25 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { RedisConnection } from "./redis-connection.ts";
 
 /**
- * Makes a connection, which may be to take the place of one before. Rejects, leaving nothing open, within a bounded time and when the
- * signal aborts.
+ * Makes a connection, which may replace `before`. Rejects within a bounded time, or when the signal aborts, and leaves nothing open.
  */
 export type Connect = (signal: AbortSignal, before?: RedisConnection) => Promise<RedisConnection>;
 
 export interface RedisLinkOptions {
   readonly connect: Connect;
-  /** How long what is under way on a connection that has been replaced still gets. Milliseconds. */
+  /** How long operations on a replaced connection may still run. Milliseconds. */
   readonly timeoutMs: number;
-  /** Is called whenever a connection has taken the place of one that was lost. */
+  /** Called after a new connection has replaced a lost one. */
   readonly onRenewed?: () => void;
 }
 
 const FIRST_DELAY_MS = 50;
-/** A store that is back is to be used again within a second, by those who wait for it as well. */
+/** A store that is back must be in use again within a second, also for callers that are waiting for it. */
 const MAX_DELAY_MS = 250;
 
 /**
- * Keeps a connection: one that is lost is replaced by a new one, with bounded delays between the attempts and for as long as it takes.
- * Until then the old one stays, and rejects what it cannot do: in a cluster that may be less than everything.
+ * Keeps a connection. Replaces a lost one, with bounded delays between attempts and for as long as it takes. Until then the old one
+ * stays and rejects what it cannot do: in a cluster that may be only some commands.
  */
 export class RedisLink {
   readonly #options: RedisLinkOptions;
@@ -35,20 +34,20 @@ export class RedisLink {
     this.#options = options;
   }
 
-  /** Rejects when the first attempt does. */
+  /** Connects. Makes one attempt, and rejects when it fails. */
   async open(): Promise<RedisConnection> {
     const connection = await this.#options.connect(this.#closing.signal);
     this.#use(connection);
     return connection;
   }
 
-  /** The one to use. @throws when there has been none, or there will be none any more */
+  /** The connection to use. @throws before `open` and after `close` */
   get current(): RedisConnection {
     if (this.#current === undefined || this.#closing.signal.aborted) throw new Error("not connected");
     return this.#current;
   }
 
-  /** Says that a connection is of no use. Repeating it is harmless. */
+  /** Replaces a useless connection. Repeating it is harmless. */
   renew(connection: RedisConnection): void {
     if (connection !== this.#current || this.#closing.signal.aborted) return;
     this.#renewing ??= this.#renew().finally(() => {
@@ -56,7 +55,7 @@ export class RedisLink {
     });
   }
 
-  /** Gives up everything at once, whatever is under way. */
+  /** Destroys all connections at once, whatever is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#renewing;
@@ -70,12 +69,12 @@ export class RedisLink {
 
   async #renew(): Promise<void> {
     const { signal } = this.#closing;
-    // Should a new one be lost at once, again and again, that is no reason to try without a pause.
+    // If new connections are lost at once, we still pause between attempts.
     let waitMs = performance.now() - this.#renewedAt > 2 * MAX_DELAY_MS ? FIRST_DELAY_MS : MAX_DELAY_MS;
     while (!signal.aborted) {
       await delay(waitMs, undefined, { signal }).catch(() => {});
       waitMs = Math.min(2 * waitMs, MAX_DELAY_MS);
-      // Whoever needs the store meanwhile is told why it cannot be had.
+      // Callers that need the store meanwhile get their own error.
       const next = await this.#options.connect(signal, this.#current).catch(() => undefined);
       if (next === undefined) continue;
       this.#renewedAt = performance.now();
@@ -89,7 +88,7 @@ export class RedisLink {
   #use(connection: RedisConnection): void {
     this.#current = connection;
     void connection.lost.then(() => {
-      // Not within the renewal that made it, which would be taken for the one that is wanted.
+      // Only after the renewal that made this connection: `renew` would take that one for its own.
       void Promise.resolve(this.#renewing).then(() => this.renew(connection));
     });
   }

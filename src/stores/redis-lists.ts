@@ -2,39 +2,39 @@ import type { ListEntry } from "./backend.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { redisListKeys } from "./redis-keys.ts";
 
-/** Members stay so much longer than their time, for replicas whose clocks differ. */
+/** Members stay so much longer than their `ttlMs`, because the clocks of replicas differ. */
 const GRACE_MS = 3_600_000;
-/** What is over is taken out by those who add: by one in so many, and more at a time than has been added meanwhile. */
+/** One addition in so many also removes expired members, up to `MAX_REMOVED`: more than were added meanwhile. */
 const ADDED_A_LOOK = 8;
 const MAX_REMOVED = 64;
-/** Lists of which it is remembered how long they stay. */
+/** How many lists a connection's entry in `#remembered` can hold. */
 const MAX_REMEMBERED = 10_000;
-/** Before every member. With it a list is never empty, so that its keys, once they have an end, are not made anew without one. */
+/** Sorts before every member. It keeps a list from being empty, so that Redis does not delete its keys and recreate them without expiry. */
 const ANCHOR = "";
 
-/** What is known of a list as it is on a connection's server. */
+/** What this process knows of a list on a connection's server. */
 interface Remembered {
-  /** Its keys stay at least until then, by the clock of `performance`. */
+  /** The list's keys stay at least until then, by `performance.now()`. */
   staysUntil: number;
   added: number;
 }
 
-/** The lists of a Redis backend: `ListEntry` says what they are made of. */
+/** The lists of a Redis backend, in the format that `ListEntry` describes. */
 export class RedisLists {
   readonly #prefix: string;
   readonly #clock: () => number;
-  /** Goes with the connection: what comes after it may be a server that knows less. */
+  /** By connection, because the next one may lead to a server that lacks some of the data. */
   readonly #remembered = new WeakMap<RedisConnection, Map<string, Remembered>>();
 
-  /** `clock` is in milliseconds since the epoch. */
+  /** @param clock milliseconds since the epoch */
   constructor(prefix: string, clock: () => number) {
     this.#prefix = prefix;
     this.#clock = clock;
   }
 
   /**
-   * Puts a member into a list. Its commands are sent in this order before this returns, and what is sent after it comes after them:
-   * should it end in between, there is a time without a member, or a member without a value.
+   * Adds a member to a list. It sends its commands in this order before it returns, so that the caller's next command comes after them:
+   * a crash in between leaves an expiry without a member, or a member without a value.
    */
   async add(connection: RedisConnection, { list, member, ttlMs }: ListEntry): Promise<void> {
     const { members, ends } = redisListKeys(this.#prefix, list);
@@ -50,12 +50,12 @@ export class RedisLists {
       ]);
       return;
     }
-    // Long enough for those who come soon, so that they need not do it again.
+    // Long enough that the additions that follow need not renew it.
     const longMs = String(2 * stayMs);
     await Promise.all([
       connection.send(ends, ["ZADD", ends, "+inf", ANCHOR, score, member]),
       connection.send(members, ["ZADD", members, "0", ANCHOR, "0", member]),
-      // A key that does not expire yet counts as one that never does, which `GT` does not shorten.
+      // `NX` first: `GT` takes a key without expiry for one that never expires, and does not shorten that.
       ...[ends, members].flatMap((key) =>
         ["NX", "GT"].map((when) => connection.send(key, ["PEXPIRE", key, longMs, when])),
       ),
@@ -63,7 +63,7 @@ export class RedisLists {
     known.staysUntil = now + 2 * stayMs;
   }
 
-  /** Takes members out. First from the order, so that what is left when it ends in between is found again by its time. */
+  /** Removes members. First from the ordered set: after a crash in between, `#removeOver` finds the rest again by expiry. */
   async remove(connection: RedisConnection, list: string, gone: readonly string[]): Promise<void> {
     const { members, ends } = redisListKeys(this.#prefix, list);
     await Promise.all([
@@ -81,12 +81,12 @@ export class RedisLists {
   ): Promise<readonly string[]> {
     const { members } = redisListKeys(this.#prefix, list);
     const page = ["BYLEX", "LIMIT", "0", String(limit)];
-    // After an empty word comes everything but the anchor.
+    // After an empty string comes everything but the anchor.
     const found = await connection.send(members, ["ZRANGE", members, `(${after}`, "+", ...page]);
     return found as readonly string[];
   }
 
-  /** Takes out members whose time is over. Who comes next finds again what is still there. */
+  /** Removes expired members. The next call finds again what this one misses. */
   async #removeOver(connection: RedisConnection, list: string): Promise<void> {
     const { ends } = redisListKeys(this.#prefix, list);
     const first = ["LIMIT", "0", String(MAX_REMOVED)];

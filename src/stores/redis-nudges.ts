@@ -9,29 +9,29 @@ import { Watchers } from "./watchers.ts";
 export interface RedisNudgesOptions {
   readonly prefix: string;
   readonly timeoutMs: number;
-  /** How often to take it that something was missed. Milliseconds. */
+  /** How often to assume that a nudge was missed. Milliseconds. */
   readonly everyMs: number;
-  /** Makes a connection of its own, to subscribe on. */
+  /** Makes a separate connection for the subscription. */
   readonly connect: Connect;
-  /** Sends a message to all subscribers, this one among them. */
+  /** Sends a message to all subscribers, including this one. */
   readonly send: (channel: string, message: string) => Promise<unknown>;
 }
 
-/** What is on its way at a time. What comes on top is not sent: the others look by themselves, a little later. */
+/** Messages under way at a time. We do not send any beyond that: other replicas look at the store a little later anyway. */
 const MAX_UNDER_WAY = 1_000;
 const MAX_MESSAGE = 1_000;
 
 /**
- * Nudges of this replica and of others. Those of this one are told here at once, whatever the server does, and not again when they come
- * back.
+ * Nudges of this replica and of others. Watchers get this replica's own at once, whatever the server does, and not again when they come
+ * back from the server.
  *
- * A message is lost when its server ends, and nobody hears of that. So every `everyMs` all who watch are told that something may have
- * been missed, and a message to this very replica shows whether the subscription still works: it is made anew when it does not.
+ * A message is lost when its server stops, and nobody notices. So every `everyMs` all watchers get `missed`, and a message of this replica
+ * to itself shows whether the subscription still works; if it does not come back, the replica subscribes anew.
  */
 export class RedisNudges {
   readonly #options: RedisNudgesOptions;
   readonly #me = randomBytes(9).toString("base64url");
-  /** What every message of this replica ends with. */
+  /** The end of every message of this replica. */
   readonly #signature = `"from":"${this.#me}"}`;
   readonly #channel: string;
   readonly #watchers = new Watchers();
@@ -50,7 +50,7 @@ export class RedisNudges {
     });
   }
 
-  /** Rejects when the first subscription fails; nothing is left open then. */
+  /** Subscribes. Rejects when that fails, and leaves nothing open. */
   async open(): Promise<void> {
     await this.#link.open();
     this.#timer = setInterval(() => this.#lookAfter(), this.#options.everyMs).unref();
@@ -113,7 +113,7 @@ export class RedisNudges {
 
   #hear(text: string): void {
     if (text.length > MAX_MESSAGE) return;
-    // Most are our own where there are few replicas: those need no parsing.
+    // With few replicas most messages are our own; those need no parsing.
     if (text.endsWith(this.#signature)) {
       this.#isEchoDue = false;
       return;
@@ -122,7 +122,7 @@ export class RedisNudges {
     if (message !== undefined) this.#tell(message);
   }
 
-  /** Anybody can write into a channel: what is not a nudge is nobody's business here. */
+  /** Ignores messages that are no nudges: any client of the Redis can publish into the channel. */
   #tell({ kind, id, replica }: Readonly<Record<string, unknown>>): void {
     switch (kind) {
       case "changed":

@@ -8,10 +8,10 @@ export interface RedisOperationsOptions {
   readonly timeoutMs: number;
 }
 
-/** Operations under way at a time. Beyond that the server is too slow, and who comes is told so at once. */
+/** Operations under way at a time. Beyond that the server is too slow, and `run` rejects at once. */
 const MAX_UNDER_WAY = 20_000;
 
-/** When something was last heard on a connection, an error among them. By the clock of `performance`. */
+/** When the last reply, possibly an error, came on a connection. By `performance.now()`. */
 interface Heard {
   at: number;
 }
@@ -25,17 +25,17 @@ interface Operation {
 }
 
 /**
- * What is done over a link. Every operation has a deadline of its own, whatever the client thinks of its connection, and a connection
- * on which nothing comes back is made anew.
+ * Runs operations over a link. Every operation has a deadline of its own, whatever the client library thinks of its connection; a
+ * connection without replies is replaced.
  *
- * What is under way is counted, and not kept in a set: the tables of one to which is added all the time outlive what they held, and
- * to collect that took a third of the time of a read.
+ * Counts what is under way instead of keeping a set: the tables of a set that keeps changing outlive their contents, and collecting them
+ * took a third of the time of a read.
  */
 export class RedisOperations {
   readonly #link: RedisLink;
   readonly #timeoutMs: number;
   readonly #heard = new WeakMap<RedisConnection, Heard>();
-  /** Those that go on, given up or not, and those that somebody waits for. */
+  /** Operations still running, given up or not, and those whose caller still waits. */
   #underWay = 0;
   #awaited = 0;
   #onIdle: (() => void) | undefined;
@@ -45,7 +45,7 @@ export class RedisOperations {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Gives what `work` gives. Rejects with what was wrong, after `timeoutMs` at the latest. */
+  /** Resolves with the result of `work`. Rejects with its error, or after `timeoutMs`. */
   run<T>(work: (connection: RedisConnection) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#underWay >= MAX_UNDER_WAY)
@@ -56,7 +56,7 @@ export class RedisOperations {
       const working = work(connection);
       this.#underWay += 1;
       this.#awaited += 1;
-      // Should this very process have been paused, the answer may be here, and is read before it is given up.
+      // If this process was paused, the answer may already be here: read it before giving up.
       const timer = setTimeout(() => setImmediate(() => this.#giveUp(operation)), this.#timeoutMs);
       working.then(
         (result) => {
@@ -74,7 +74,7 @@ export class RedisOperations {
     });
   }
 
-  /** Resolves when nothing is under way any more, or has been given up. Nothing may begin after this. */
+  /** Resolves when every operation has ended or been given up. The caller must not start one after this. */
   async finish(): Promise<void> {
     if (this.#awaited === 0) return;
     await new Promise<void>((resolve) => {
@@ -99,7 +99,7 @@ export class RedisOperations {
   #giveUp(operation: Operation): void {
     if (!operation.isAwaited) return;
     const { connection, heard, begunAt, reject } = operation;
-    // Others may have been answered meanwhile: then it is only slow.
+    // If other operations got replies meanwhile, the connection is only slow.
     if (heard.at < begunAt) this.#link.renew(connection);
     reject(new Error(`no answer within ${this.#timeoutMs} ms`));
     this.#awaitNoMore(operation);

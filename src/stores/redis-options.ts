@@ -3,22 +3,22 @@ import type { StoreTls } from "./options.ts";
 
 export interface RedisOptions {
   readonly address: RedisAddress;
-  /** For everything that a server may take time for. */
+  /** For connecting, and for each operation. Milliseconds. */
   readonly timeoutMs: number;
   readonly tls?: StoreTls | undefined;
 }
 
 /**
- * What a client of these hosts takes. It never connects a second time by itself, so that every way in which a connection can become
- * useless is answered in one place, by a new one.
+ * The client library's options for these hosts. The client never reconnects by itself: whatever makes a connection useless, `RedisLink`
+ * replaces it.
  */
 export function clientOptions({ address, timeoutMs, tls }: RedisOptions, signal: AbortSignal) {
   const common = {
     connectTimeout: timeoutMs,
-    // For a connection on which nothing moves. On one that is in use the deadline of an operation notices first.
+    // For idle connections. On one in use the deadline of an operation passes first.
     socketTimeout: 3 * timeoutMs,
     reconnectStrategy: false as const,
-    // Destroys every socket, also one that is only just being connected, which `destroy` of the client leaves open.
+    // Destroys every socket, including one that is still connecting, which the client's `destroy` leaves open.
     signal,
   };
   return {
@@ -30,7 +30,7 @@ export function clientOptions({ address, timeoutMs, tls }: RedisOptions, signal:
   };
 }
 
-/** More than this is not waiting, it is failing. */
+/** A longer queue means that the server has failed. */
 const MAX_COMMANDS = 100_000;
 
 function withoutUndefined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

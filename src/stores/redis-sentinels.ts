@@ -3,10 +3,10 @@ import type { RedisHost } from "../store-url.ts";
 import { clientOptions, type RedisOptions } from "./redis-options.ts";
 
 /**
- * The master that the sentinels know now by this name: the first sentinel that knows one is believed, as Redis's guidelines for clients
- * have it. Rejects with what the last of them said.
+ * The master that the sentinels now know by this name. Trusts the first sentinel that knows one, as Redis's guidelines for clients say.
+ * Rejects with the error of the last sentinel.
  *
- * `createSentinel` of the client library does not serve: it moves to another master by itself and sends again what failed there, so that the
+ * `createSentinel` of the client library does not serve: it moves to another master by itself and sends failed commands again, so that the
  * gateway could not cut off the old master first and would not know whether a command ran once.
  */
 export async function masterOf(options: RedisOptions, name: string, signal: AbortSignal): Promise<RedisHost> {
@@ -31,7 +31,7 @@ async function askSentinel(
   try {
     return await masterAt(options, sentinel, name, signal, false);
   } catch (error) {
-    // The credentials are those of the master. Sentinels may have none, and then they refuse any.
+    // The credentials are the master's. Sentinels without credentials reject any.
     const needsThem = error instanceof Error && error.message.startsWith("NOAUTH");
     if (!needsThem || options.address.password === undefined) throw error;
     return masterAt(options, sentinel, name, signal, true);
@@ -49,7 +49,7 @@ async function masterAt(
   const credentials = isKnown
     ? { ...(username === undefined ? {} : { username }), password: password ?? "" }
     : {};
-  // A sentinel that is away is not to use up the time of the others.
+  // An unreachable sentinel must not use up the time of the others.
   const connectTimeout = Math.ceil(options.timeoutMs / (options.address.hosts.length + 1));
   const client = createClient({
     ...rest,

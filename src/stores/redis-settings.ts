@@ -1,9 +1,9 @@
 import type { RedisConnection } from "./redis-connection.ts";
 
-/** The first that knows `PEXPIRE` with `GT`. Every Valkey does, and says that it is 7.2. */
+/** The first version with `PEXPIRE … GT`. Every Valkey has it, and reports version 7.2. */
 const MIN_VERSION = 7;
 
-/** What is wrong with the server's version; `undefined` when nothing is, or when it does not let us ask. */
+/** What is wrong with the server's version; `undefined` when nothing is, or when the server does not let us ask. */
 export async function versionFault(connection: RedisConnection): Promise<string | undefined> {
   const info = await asked(connection, "INFO", "server");
   const version = /^redis_version:(\d+)\S*/m.exec(String(info ?? ""));
@@ -11,7 +11,7 @@ export async function versionFault(connection: RedisConnection): Promise<string 
   return `must be Redis ${MIN_VERSION} or later, or Valkey, got ${version[0].slice("redis_version:".length)}`;
 }
 
-/** What of the server's settings can cost tasks, one sentence each. What it does not let us ask is no doubt. */
+/** The server settings that can lose tasks, one sentence each. Skips settings that the server does not let us read. */
 export async function doubtsAbout(connection: RedisConnection): Promise<readonly string[]> {
   const [policy, aof, sync, role] = await Promise.all([
     setting(connection, "maxmemory-policy"),
@@ -42,7 +42,7 @@ async function setting(connection: RedisConnection, name: string): Promise<strin
   return Array.isArray(pair) && typeof pair[1] === "string" ? pair[1] : undefined;
 }
 
-/** Access lists and hosted servers forbid some of this. */
+/** The reply, or `undefined` on an error: ACLs and hosted servers forbid some of these commands. */
 function asked(connection: RedisConnection, ...command: string[]): Promise<unknown> {
   return connection.ask(...command).catch(() => undefined);
 }

@@ -12,14 +12,14 @@ import type { TaskStore } from "./task-store.ts";
 
 export const DEFAULT_TIMEOUT_MS = 2_000;
 export const DEFAULT_PREFIX = "taskgate:";
-/** Watchers look by themselves so often within a lease. */
+/** How many times per lease watchers look at the store without a nudge. */
 const LOOKS_A_LEASE = 3;
 
 /**
- * Opens a store in a Redis or Valkey that any number of gateways can share; `address` as `parseStoreUrl` gives it. It has to be reachable
- * now; later it may go and come back.
+ * Opens a store in a Redis or Valkey that any number of gateways can share; `address` comes from `parseStoreUrl`. The server must be
+ * reachable now; later it may go and come back.
  *
- * Rejects with an `Error` that names the store without credentials and says what is wrong; nothing is left open then.
+ * Rejects with an `Error` that names the store without credentials and says what is wrong, and leaves nothing open.
  */
 export async function openRedisStore(address: RedisAddress, options: StoreOptions = {}): Promise<TaskStore> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, prefix = DEFAULT_PREFIX, tls, warn = () => {} } = options;
@@ -31,7 +31,7 @@ export async function openRedisStore(address: RedisAddress, options: StoreOption
   /** The first connection shows what kind of server it is. */
   const connect: Connect = async (signal, before) => {
     const connection = await connectRedis({ address, timeoutMs, tls }, signal, before);
-    // A connection that has come back is not to wait for it: its server may hang again.
+    // A renewed connection does not wait for the comparison: its server may hang again.
     const compared = shared.compare(connection).then((difference) => {
       if (difference !== undefined) warn(`store ${name}: ${difference}`);
     });

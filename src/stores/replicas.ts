@@ -4,31 +4,30 @@ import type { ReplicaId, TaskId } from "./task-store.ts";
 export interface ReplicasOptions {
   readonly backend: Backend;
   readonly me: ReplicaId;
-  /** How long a replica is taken to be alive after its last heartbeat. Milliseconds. */
+  /** How long others take a replica to be alive after its last heartbeat. Milliseconds. */
   readonly leaseMs: number;
 }
 
-/** A replica beats so often within one lease. */
+/** Heartbeats per lease. */
 const BEATS_A_LEASE = 3;
 const RETRY_MS = 1_000;
-/** How long somebody who was just seen alive need not be looked for again. */
+/** How long a replica that this one saw alive needs no second look. */
 const CERTAIN_MS = 500;
-/** Longer than anything that a replica may leave behind. */
+/** Longer than any task that a replica may leave behind. */
 const REMEMBERED_MS = 400 * 86_400_000;
-/** How long it can be read that a replica has left. After that, that it is not there says the same, to those who may judge. */
+/** How long a stopped replica's cell says so. After that its absence says the same to a replica that may judge (`#mayJudge`). */
 const LEFT_MS = 86_400_000;
 const REPLICAS = "replicas";
 const PAGE = 500;
-/** How many tasks of the dead are looked after at the same time: what a thousand of them cost is waiting for the store. */
+/** How many orphans are visited at the same time: a thousand of them cost mostly waiting for the store. */
 const AT_A_TIME = 16;
 
-/** Shows a task that a replica which is gone has left. */
+/** Gets an orphan; resolves with whether the task no longer belongs to `owner`. */
 type Visit = (id: TaskId, owner: ReplicaId) => Promise<boolean>;
 
 /**
- * Which gateways there are on a store, and which tasks each of them had not ended yet. `replica:<id>` is there as long as a
- * replica is: it expires by itself when nobody renews it. On a store of one process there is nothing to renew, because whoever
- * else was here is gone.
+ * The replicas on a store, and the unfinished tasks of each. `replica:<id>` exists as long as the replica renews it with heartbeats. A
+ * store of one process needs no heartbeats: every other replica that used it has died.
  */
 export class Replicas {
   readonly #backend: Backend;
@@ -37,7 +36,7 @@ export class Replicas {
   readonly #seenAlive = new Map<ReplicaId, number>();
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> = Promise.resolve();
-  /** When this replica was last known to be heard, and from when on it may say of others that they are not. */
+  /** When this replica began its last successful heartbeat, and from when on it may declare others dead. */
   #beatAt = Number.NEGATIVE_INFINITY;
   #mayJudgeAt = Number.NEGATIVE_INFINITY;
   #hasLeft = false;
@@ -48,15 +47,15 @@ export class Replicas {
     this.#leaseMs = leaseMs;
   }
 
-  /** Enters the list, and stays in it. @throws StoreUnavailable */
+  /** Enters this replica in the list and, on a shared store, starts its heartbeats. @throws StoreUnavailable */
   async enter(): Promise<void> {
     await this.#beat();
-    // Who is paused meanwhile is gone for the others by the time it goes on.
+    // If the process was paused during the first heartbeat, the others already take this replica to be dead.
     if (this.#backend.isShared && !this.holdsLease) await this.#beat();
     if (this.#backend.isShared) this.#beatAgain(true);
   }
 
-  /** Whether everybody takes this replica to be alive. */
+  /** Whether every other replica takes this one to be alive. */
   get holdsLease(): boolean {
     return performance.now() - this.#beatAt <= this.#leaseMs;
   }
@@ -67,7 +66,7 @@ export class Replicas {
     return performance.now() - seenAt < CERTAIN_MS || this.#looksAlive(replica);
   }
 
-  /** Whether no other replica was heard within its lease: whoever comes to this one's clients finds nobody else. @throws StoreUnavailable */
+  /** Whether no other replica sent a heartbeat within its lease: this replica's clients have no other to turn to. @throws StoreUnavailable */
   async isAlone(): Promise<boolean> {
     if (!this.#backend.isShared) return true;
     for await (const replica of this.#members(REPLICAS)) {
@@ -78,14 +77,15 @@ export class Replicas {
     return true;
   }
 
-  /** Takes a hint that a replica may not be there any more. */
+  /** Takes a hint that a replica may have stopped. */
   hasGone(replica: ReplicaId): void {
     this.#seenAlive.delete(replica);
   }
 
   /**
-   * The entries that a task of this replica has as long as it has not ended. Who was not heard for long, because it was paused for example,
-   * may have been taken out of the list of replicas; should it die before it beats again, nobody would look for its tasks.
+   * The entries of an unfinished task of this replica. If the last heartbeat is old, because the process was paused for example, another
+   * replica may have removed this one from the list of replicas; the entries then restore it, because otherwise nobody would look for its
+   * tasks if it died before the next heartbeat.
    */
   entriesOf(id: TaskId, ttlMs: number): readonly ListEntry[] {
     const entry = { list: tasksOf(this.#me), member: id, ttlMs };
@@ -93,22 +93,22 @@ export class Replicas {
     return isListed ? [entry] : [this.#entry(), entry];
   }
 
-  /** Nobody has to look after the task any more. */
+  /** Removes a finished task from this replica's list. */
   forget(id: TaskId): Promise<void> {
     return this.#backend.unlist(tasksOf(this.#me), id);
   }
 
-  /** Shows the tasks that replicas which are gone have left, a few at a time, until `visit` says that it has looked after them. */
+  /** Calls `visit` with the tasks of dead replicas, `AT_A_TIME` at once, and drops each task for which it resolves with `true`. */
   async orphans(visit: Visit): Promise<void> {
     for await (const replica of this.#members(REPLICAS)) {
       if (await this.#looksAlive(replica)) continue;
       const isEmpty = await this.#show(replica, visit);
-      // Should it come back, after a pause for example, it enters again.
+      // A replica that was only paused enters the list again.
       if (isEmpty) await this.#backend.unlist(REPLICAS, replica);
     }
   }
 
-  /** Is taken to be gone from now on. @throws StoreUnavailable */
+  /** Tells the others that this replica has stopped. @throws StoreUnavailable */
   async leave(): Promise<void> {
     await this.#stop();
     const gone: ReplicaCell = { hasLeft: true };
@@ -120,12 +120,12 @@ export class Replicas {
     await this.#stop();
   }
 
-  /** Whether there was nothing left to show. */
+  /** Resolves with whether the replica had no tasks left. */
   async #show(replica: ReplicaId, visit: Visit): Promise<boolean> {
     const tasks = this.#members(tasksOf(replica));
     let isEmpty = true;
     const walk = async () => {
-      // All walk through the same list: each takes what comes next. Should one fail, that is the end of it.
+      // All walks share one iterator: each takes the next task. If one walk fails, `#show` rejects.
       for await (const id of tasks) {
         isEmpty = false;
         if (await visit(id, replica)) await this.#backend.unlist(tasksOf(replica), id);
@@ -144,7 +144,7 @@ export class Replicas {
     const [cell, mine] = (await this.#backend.getMany(keys)) as [ReplicaCell?, ReplicaCell?];
     if (cell?.hasLeft) return false;
     if (cell !== undefined) return this.#sawAlive(replica);
-    // A store that has forgotten us may have forgotten anybody: it was lost or the whole machine stood still, clocks and all.
+    // A store without our own cell may have lost anybody's: it lost its data, or the whole machine stood still, clocks and all.
     if (mine === undefined) this.#judgeLater();
     return !this.#mayJudge();
   }
@@ -158,13 +158,13 @@ export class Replicas {
   #beatAgain(wasHeard: boolean): void {
     if (this.#hasLeft) return;
     const everyMs = this.#leaseMs / BEATS_A_LEASE;
-    // Counted from when it was begun: a heartbeat that took long, because the process was paused, is followed by the next one at once.
+    // Counted from the beginning of the last heartbeat: after one that took long, because the process was paused, the next follows at once.
     const dueMs = Math.max(everyMs / 10, this.#beatAt + everyMs - performance.now());
     this.#timer = setTimeout(
       () => {
         this.#beating = this.#beat().then(
           () => this.#beatAgain(true),
-          // Should the store be away, whoever needs it is told so.
+          // Callers that need the store get the error themselves.
           () => this.#beatAgain(false),
         );
       },
@@ -175,12 +175,12 @@ export class Replicas {
   async #beat(): Promise<void> {
     const cell: ReplicaCell = {};
     const begunAt = performance.now();
-    // Every time: somebody who took us to be gone may have taken us out of the list since.
+    // With every heartbeat: a replica that took us to be dead may have removed us from the list.
     const entry = this.#entry();
     try {
       const [before] = await this.#backend.getMany([replicaKey(this.#me)]);
-      // Nobody may have been heard for a while, because the store was away or has lost what it knew, or because this very process
-      // was paused: then the others get a lease to be heard again, and so they do from a replica that is new.
+      // Our cell is missing: we are new, the store was unreachable or lost its data, or this process was paused. Other replicas may have
+      // been cut off as well, so they get one lease to send a heartbeat before we declare any of them dead.
       if (before === undefined) this.#judgeLater();
       await this.#backend.set(replicaKey(this.#me), cell, Math.ceil(this.#leaseMs), [entry]);
     } catch (error) {

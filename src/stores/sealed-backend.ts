@@ -6,23 +6,23 @@ export interface SealedBackendOptions {
   /** Names the store in messages. */
   readonly url: string;
   readonly backend: Backend;
-  /** Absent: values are written as they are, and those that somebody else has sealed are refused. */
+  /** Absent: the backend writes plain values and rejects sealed ones. */
   readonly keyring?: Keyring | undefined;
-  /** Whether, with a keyring, values that are not encrypted are read all the same. */
+  /** With a keyring: whether the backend also reads values that are not encrypted. */
   readonly acceptsPlaintext?: boolean | undefined;
 }
 
 /**
- * A backend whose values nobody can read who has not got the key. Each is encrypted whole, and opens only under the name
- * that it was written under, which is additional authenticated data. Names and members of lists are no secrets and stay as they are.
+ * A backend whose values only the holder of a key can read. It encrypts each value whole; a value opens only under the key name that it
+ * was written under, which is additional authenticated data. Key names and list members are no secrets and stay plain.
  *
- * It keeps values from being read and from being made up, not from being removed or replaced by what stood under the same name before:
- * whoever can write to the store can do that. With a keyring a value that is not encrypted is not believed, whatever it is, unless
- * `acceptsPlaintext`: somebody without a key may have put it there, a call for example that would be sent with the operator's headers.
- * Members of lists and nudges are hints: what they point to is a value, which has to open.
+ * It protects values from being read and forged. It does not keep a writer to the store from removing a value or restoring an older one
+ * of the same name. With a keyring it rejects every value that is not encrypted, unless `acceptsPlaintext`: somebody without a key may
+ * have written it, for example a call that the gateway would send with the operator's headers. List members and nudges are hints: they
+ * point to values, which have to open.
  *
- * Encrypting is synchronous work, some milliseconds for each megabyte, and adds a third to the size of a value; `maxResultBytes`
- * is the limit of both. Rejects with `UnreadableValue` when a value cannot be opened, and says why.
+ * Encryption is synchronous, takes some milliseconds per megabyte and adds a third to a value's size; `maxResultBytes` bounds both.
+ * Rejects with `UnreadableValue`, and the reason, when a value does not open.
  */
 export class SealedBackend implements Backend {
   readonly #url: string;
@@ -62,7 +62,7 @@ export class SealedBackend implements Backend {
   ): Promise<unknown> {
     const mine = this.#sealed(key, value);
     const standing = await this.#backend.claim(key, mine, ttlMs, entries);
-    // What was drawn for a value tells it from every other.
+    // The random `iv` identifies a value.
     const isMine = standing === mine || (isSealed(standing) && isSealed(mine) && standing.iv === mine.iv);
     return isMine ? value : this.#opened(key, standing);
   }
@@ -92,7 +92,7 @@ export class SealedBackend implements Backend {
     try {
       return this.#keyring.seal(key, value);
     } catch (cause) {
-      // A text can be too long for one string once it is encrypted.
+      // An encrypted text can be too long for one string.
       throw new StoreUnavailable(`store ${this.#url}: a value could not be encrypted`, { cause });
     }
   }
@@ -119,9 +119,9 @@ export class SealedBackend implements Backend {
       : "which is none of the encryptionKeys";
   }
 
-  /** The cause is left out: what is said of a text that is no JSON quotes it. */
+  /** Without the cause: the message of a JSON error quotes the text. */
   #unreadable({ kid }: SealedValue, why: string): UnreadableValue {
-    // Whoever can write to the store may have put anything there.
+    // Any writer to the store may have chosen this text.
     const name = KEY_ID.test(kid) ? kid : "of no name";
     return new UnreadableValue(`store ${this.#url}: a value is encrypted with key ${name}, ${why}`);
   }

@@ -4,18 +4,17 @@ import { isSealed, Keyring, type SealedValue } from "./keyring.ts";
 import type { StoreOptions } from "./options.ts";
 import { SealedBackend, type SealedBackendOptions } from "./sealed-backend.ts";
 
-/** Says with which key a store is sealed, so that a wrong one shows at the start and not when the first task is read. */
+/** Records the store's encryption key, so that a wrong key fails at start and not with the first read of a task. */
 const CHECK = "check:encryption";
-/** Longer than anything else stays there: ten years, counted from the first start with a key. */
+/** Longer than any other value stays: ten years, counted from the first start with a key. */
 const CHECK_TTL_MS = 3650 * 86_400_000;
 
 /**
- * Puts encryption before a backend that outlasts the process, if there are keys: the first key writes, all keys read. Without keys
- * values are written as they are, and what somebody else has encrypted is refused. With keys what is not encrypted is refused, unless
- * `acceptsPlaintext`.
+ * Wraps a backend that outlasts the process. With keys it encrypts: the first key writes, all keys read, and it rejects values that are
+ * not encrypted, unless `acceptsPlaintext`. Without keys it writes plain values and rejects encrypted ones.
  *
- * Rejects with an `Error` that names the url when no key fits what is stored, or there is none though the store is encrypted; with
- * `StoreUnavailable` when the store did not answer. The backend is closed then.
+ * Rejects with an `Error` that names the url when none of the keys opens the store, or there are no keys though the store is encrypted;
+ * with `StoreUnavailable` when the store does not answer. It closes the backend then.
  */
 export async function sealedOrPlain(
   backend: Backend,
@@ -53,7 +52,7 @@ async function openSealed(
   const mine = keyring.seal(CHECK, {});
   const standing = await backend.claim(CHECK, mine, CHECK_TTL_MS);
   if (isSealed(standing)) checkKeys(keyring, standing, url);
-  // From now on this is the key to have, and the one before can be dropped when nothing is left that it has encrypted.
+  // Records the new first key: the operator can drop the former one when no value is left that it encrypted.
   if (!isSealed(standing) || standing.kid !== keyring.current) await backend.set(CHECK, mine, CHECK_TTL_MS);
   return sealed;
 }

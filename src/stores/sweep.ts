@@ -1,6 +1,6 @@
 /**
- * Runs `sweep` every `everyMs`, never twice at a time and without keeping the process alive.
- * `sweep` stops early when its signal aborts. Returns how to stop: resolves when no sweep is running any more.
+ * Runs `sweep` every `everyMs`, never twice at a time and without keeping the process alive. `sweep` must stop early when its signal
+ * aborts. Returns a function that stops the sweeps and resolves when none is running any more.
  */
 export function startSweeping(
   everyMs: number,
@@ -9,7 +9,7 @@ export function startSweeping(
   const stop = new AbortController();
   let running: Promise<unknown> | undefined;
   const timer = setInterval(() => {
-    // A sweep that failed is tried again; the reads and writes on the same storage tell what is wrong with it.
+    // The next sweep tries again; reads and writes on the same storage report what is wrong with it.
     running ??= sweep(stop.signal)
       .catch(() => {})
       .finally(() => {

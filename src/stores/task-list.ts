@@ -4,7 +4,7 @@ import type { Backend, ListEntry } from "./backend.ts";
 import type { PageRequest, TaskId, TaskOwner, TaskPage, TaskRecord, TaskView } from "./task-store.ts";
 
 /**
- * The place of a listed task in the list of its owner's: by age, and by id among those of one millisecond. It never changes.
+ * A listed task's entry in the list of its owner's tasks: ordered by creation, then by id within one millisecond. It never changes.
  * `undefined` for a task that is not listed.
  */
 export function listEntry(task: TaskRecord, ttlMs: number): ListEntry | undefined {
@@ -14,8 +14,8 @@ export function listEntry(task: TaskRecord, ttlMs: number): ListEntry | undefine
 }
 
 /**
- * A page of an owner's list: `TaskStore.list`. `read` gives a task as it is now, `undefined` when it has gone.
- * The members that it looks at, and the text of the results that it reads, are bounded.
+ * Reads a page for `TaskStore.list`. `read` resolves with a task as it is now, `undefined` when it has gone. Both the members and the
+ * text of results that it reads are bounded.
  */
 export async function readPage(
   backend: Backend,
@@ -32,7 +32,7 @@ export async function readPage(
   const tasks: TaskView[] = [];
   let room = MAX_PAGE_CHARACTERS;
   for (const [index, member] of members.entries()) {
-    // One at a time: a finished task comes with its result, and that may be many megabytes.
+    // One at a time: a finished task comes with its result, which may be many megabytes.
     const view = await read(member.slice(AGE_DIGITS));
     if (view === undefined) continue;
     tasks.push(view);
@@ -44,16 +44,16 @@ export async function readPage(
   return last === undefined ? { tasks } : { tasks, nextCursor: cursorAt(list, last) };
 }
 
-/** Enough for every date that JavaScript knows. */
+/** Enough for every date in JavaScript. */
 const AGE_DIGITS = 16;
 const CURSOR = /^(\d{16}[\w-]{1,128})\.[\w-]{16}$/;
 const CHECK_LENGTH = 16;
-/** A page looks at so many members more than it may hold tasks: some stay a little longer than their tasks. */
+/** `readPage` reads so many members beyond the page's limit: some outlive their tasks a little. */
 const SPARE_MEMBERS = 100;
-/** A page ends early once it has so much text of results and errors. */
+/** A page ends early once its results and errors have so much text. */
 const MAX_PAGE_CHARACTERS = 4_000_000;
 
-/** A digest: callers and routes are named by arbitrary strings of any length. */
+/** A digest, because the names of callers and routes are arbitrary strings of any length. */
 function listOf({ route, caller }: TaskOwner): string {
   return digest(JSON.stringify([route, caller]));
 }
@@ -63,9 +63,9 @@ function cursorAt(list: string, member: string): string {
 }
 
 /**
- * The member that a cursor stands for; `undefined` when it was not made for this list.
+ * The member that a cursor stands for; `undefined` when the cursor is not of this list.
  *
- * The check tells mistakes from cursors. It is no secret: who computes one himself sees a part of his own list.
+ * The check finds mistakes. It is no secret: a caller that computes one sees only a part of its own list.
  */
 function memberAt(list: string, cursor: string): string | undefined {
   const member = CURSOR.exec(cursor)?.[1];

@@ -1,12 +1,12 @@
 import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 
-/** 128 bits or more of randomness in plain ASCII: it is the only key to an anonymous caller's task. */
+/** 128 or more random bits in plain ASCII: the id is all that protects an anonymous caller's task. */
 export type TaskId = string;
-/** One run of one gateway process; new at every start, so that an owner that died is never mistaken for its successor. */
+/** One run of one gateway process; new at every start, so that nobody mistakes a successor for an owner that died. */
 export type ReplicaId = string;
 
 /**
- * What a server asked of the client in the middle of a call, exactly as it asked: each generation of clients has its own view,
+ * A request of the server to the client during a call, exactly as the server sent it. Each generation of clients has its own view,
  * which leaves out what that generation does not know.
  */
 export interface InputRequest extends JsonObject {
@@ -14,176 +14,175 @@ export interface InputRequest extends JsonObject {
   readonly params?: JsonObject;
 }
 
-/** What the client said to it: like any JSON-RPC response, it may be an error. */
+/** The client's answer to an `InputRequest`: like any JSON-RPC response, it may be an error. */
 export type InputAnswer = { readonly result: JsonObject } | { readonly error: JsonRpcError };
 
-/** The limits that the policy granted when the call began. All in milliseconds. */
+/** The limits that the policy grants a call when it begins. All in milliseconds. */
 export interface TaskTerms {
-  /** How long the task stays once it has ended. */
+  /** How long the store keeps the task after its end. */
   readonly ttlMs: number;
   readonly pollIntervalMs: number;
   readonly maxPollIntervalMs: number;
-  /** How long the upstream call may run before it is cancelled. */
+  /** How long the call may run before the gateway cancels it. */
   readonly maxRuntimeMs: number;
 }
 
-/** What is known when a task is created. */
+/** What the gateway knows of a task when it creates it. */
 export interface NewTask {
   readonly route: string;
-  /** Names the caller the task belongs to. */
+  /** Names the caller that owns the task. */
   readonly caller: string;
   readonly tool: string;
   readonly terms: TaskTerms;
   readonly statusMessage?: string;
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
-  /** Whether the owner's tasks can be listed: only where callers are told apart. Absent: no. */
+  /** Whether `tasks/list` shows the task: only where the gateway can tell callers apart. Absent: no. */
   readonly isListed?: boolean;
-  /** Kept apart from the record, because it never changes and can be large. Absent: none is kept. */
+  /** Stored apart from the record, because it can be large and never changes. Absent: the store keeps none. */
   readonly recipe?: CallRecipe;
   readonly checkpoint?: Checkpoint;
   /**
-   * Whether the call has certainly not been sent: then whoever owns the task may send it, after taking it over once more with
-   * `adopt`, so that nobody else sends it as well. Absent: it may have run.
+   * Whether the call has certainly not been sent. The owner may then send it, after taking the task over once more with `adopt`, so
+   * that no other replica sends it as well. Absent: the call may have run.
    */
   readonly isUnsent?: boolean;
   /** Absent when the call cannot have further rounds. */
   readonly rounds?: Rounds;
 }
 
-/** By which the further rounds of a call are known (2026-07-28, MRTR §Server Requirements). */
+/** What identifies the further rounds of a call (2026-07-28, MRTR §Server Requirements). */
 export interface Rounds {
-  /** Names the request, its caller and its arguments. */
+  /** Identifies the request, its caller and its arguments. */
   readonly request: string;
-  /** Signs the states that the client is given. */
+  /** Signs the request states that the gateway gives the client. */
   readonly key: string;
 }
 
-/** What it takes, apart from what the server knows, to make a call or to pick it up where somebody else had to leave it. */
+/** What a replica needs, apart from what the server knows, to make a call or to resume one of another replica. */
 export interface CallRecipe {
   readonly method: string;
-  /** As the server gets them. Absent when the call is never to be sent again. */
+  /** As the server gets them. Absent when no replica may ever send the call again. */
   readonly params?: JsonObject;
-  /** What the client declared. Absent: the session is the client's own, and questions are between the two of them. */
+  /** What the client declared. Absent: the call runs in the client's own session, where the server asks the client itself. */
   readonly capabilities?: JsonObject;
-  /** The caller's own headers that are passed on. May be credentials: kept only where nobody can read them. */
+  /** The caller's headers that the gateway forwards. They may be credentials: only a sealed store may keep them. */
   readonly headers: Readonly<Record<string, string>>;
   readonly logLevel?: string;
-  /** Answers that came with the request, to questions that the server has yet to ask. */
+  /** Answers that came with the request, for questions that the server has not asked yet. */
   readonly answers?: JsonObject;
-  /** The client's own session with the server, in which the call is made; absent: one of the gateway's. */
+  /** The client's own session with the server, in which the gateway makes the call; absent: one of the gateway's sessions. */
   readonly joined?: { readonly id?: string; readonly protocolVersion: string };
   /** Whether the server speaks 2026-07-28 itself. Absent: no. */
   readonly isModern?: boolean;
-  /** Whether the call may be sent again though it may have run (`onLoss: retry`). Absent: no. */
+  /** Whether a replica may send the call again although it may have run (`onLoss: retry`). Absent: no. */
   readonly mayRepeat?: boolean;
 }
 
 /**
- * Where somebody else can pick up a call that is under way at a server which keeps the events of its streams (2025-11-25,
- * Transports §Resumability and Redelivery). What came before `lastEventId` is in the record already.
+ * Where another replica can resume a running call, if the server keeps the events of its streams (2025-11-25, Transports
+ * §Resumability and Redelivery). The record already contains everything before `lastEventId`.
  */
 export interface Checkpoint {
-  /** The session of the call; its id is absent where the server has no sessions. */
+  /** The session of the call; without an id when the server has no sessions. */
   readonly session: {
     readonly id?: string;
     readonly protocolVersion: string;
-    /** What keeps it at one node of the server, and may be a credential: kept only where nobody can read it. */
+    /** They keep the session at one node of the server, and may be credentials: only a sealed store may keep them. */
     readonly cookies?: readonly string[];
   };
-  /** Under which the server knows the request, and under which it tells its progress. */
+  /** The ids that the server knows: of the request, and for its progress notifications. */
   readonly requestId: RequestId;
   readonly progressToken: RequestId;
-  /** The last event that arrived on the request's own stream. */
+  /** The last event on the request's own stream. */
   readonly lastEventId: string;
-  /** The server's own ids of the questions that are open, by key. */
+  /** The server's ids of the open questions, by key. */
   readonly asked: Readonly<Record<string, RequestId>>;
-  /** Every key that the call has used: none is used twice. */
+  /** Every key that the call has used: it uses none twice. */
   readonly usedKeys: readonly string[];
 }
 
-/** The `task:<id>` cell. Written by the owner only. */
+/** The `task:<id>` cell. Only the owner writes it. */
 export interface TaskRecord extends Omit<NewTask, "recipe"> {
   readonly id: TaskId;
   readonly owner: ReplicaId;
-  /** How often the task has been adopted; absent: never. */
+  /** How many times replicas have taken over the task; absent: never. */
   readonly turn?: number;
-  /** Milliseconds since the epoch, by the clock of the owner. */
+  /** Milliseconds since the epoch, by the owner's clock. */
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** Questions of the server that nobody has answered yet; any makes the task `input_required`. */
+  /** The server's unanswered questions; with any, the task is `input_required`. */
   readonly inputRequests: Readonly<Record<string, InputRequest>>;
 }
 
-/** A task that has changed hands so often is not going to end well, and every time makes it slower to read. */
+/** After so many takeovers a task is not going to succeed, and each makes it slower to read. */
 export const MAX_TURNS = 32;
 
-/** What the owner may change in its record, or keep beside it. Absent: as it was; `undefined` is not a change. */
+/** What the owner may change in its record or beside it. An absent or `undefined` member stays as it was. */
 export type Change = Partial<
   Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "recipe" | "isUnsent">
 >;
 
 /**
- * How a task ended: a closed list. `lost` is an ending that nobody saw, because the gateway that ran the call stopped.
- * A tool result with `isError` is `completed`; each generation of clients gets its own view of that.
+ * How a task ended. `lost`: nobody saw the end, because the gateway that ran the call stopped. A tool result with `isError` is
+ * `completed`; each generation of clients gets its own view of that.
  */
 export type Outcome =
   | {
       readonly kind: "completed";
       readonly endedAt: number;
       readonly result: JsonText;
-      /** What the tool said when it called its own result an error (`isError`); 2025-11-25 shows such a task as failed. */
+      /** The tool's message when its result has `isError`; 2025-11-25 shows such a task as failed. */
       readonly failure?: string;
     }
   | {
       readonly kind: "failed";
       readonly endedAt: number;
       readonly error: JsonRpcError;
-      /** Whether it is the gateway's own error: then its code needs no translation for anybody. */
+      /** Whether the gateway itself made the error: its code then needs no translation for any client. */
       readonly isOurs?: boolean;
-      /** Whether the server that made it speaks 2026-07-28 itself: then the code means what it means there. */
+      /** Whether a server that speaks 2026-07-28 made the error: its code then has the meaning of that revision. */
       readonly isModern?: boolean;
     }
   | { readonly kind: "cancelled"; readonly endedAt: number; readonly reason?: string }
   | { readonly kind: "lost"; readonly endedAt: number; readonly reason: string };
 
 /**
- * A task as any replica sees it: the owner's record and, once it has ended, what stands. From then on the record is the one that
- * the task ended with, without questions, whatever its owner still writes.
+ * A task as any replica sees it: the owner's record and, once the task has ended, its outcome. The record is then the one that the
+ * task ended with, without questions, whatever its owner still writes.
  */
 export interface TaskView {
   readonly task: TaskRecord;
   readonly outcome?: Outcome;
 }
 
-/** Whose tasks: one caller's on one route. Both may be any string. */
+/** Who owns a task: one caller on one route. Both may be any string. */
 export interface TaskOwner {
   readonly route: string;
   readonly caller: string;
 }
 
-/** Whether a task is somebody's. */
 export function isOwnedBy({ route, caller }: TaskRecord, owner: TaskOwner): boolean {
   return route === owner.route && caller === owner.caller;
 }
 
-/** Which part of a list is wanted. */
+/** Which part of a list to read. */
 export interface PageRequest {
-  /** What the page before gave; absent for the first. */
+  /** The `nextCursor` of the page before; absent for the first page. */
   readonly cursor?: string | undefined;
-  /** The most tasks that a page may hold; 1 or more. */
+  /** The most tasks a page may hold; 1 or more. */
   readonly limit: number;
 }
 
-/** A part of the list of a caller's tasks. */
+/** A part of the list of one caller's tasks. */
 export interface TaskPage {
   readonly tasks: readonly TaskView[];
-  /** There if and only if more may follow. */
+  /** Present if and only if more tasks may follow. */
   readonly nextCursor?: string;
 }
 
 /**
- * A hint to look at the store. Losing one costs time, never correctness. `left`: a replica has let go of its tasks. `missed`:
- * anything may have happened unheard.
+ * A hint to look at the store. Losing one costs time, never correctness. `left`: a stopping replica has given up its tasks.
+ * `missed`: any nudges may have been lost.
  */
 export type Nudge =
   | { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId }
@@ -191,105 +190,102 @@ export type Nudge =
   | { readonly kind: "missed" };
 
 /**
- * Where tasks live. Two rules make it safe without transactions: one key has one writer or is written once,
- * and whoever writes a write-once key is told what stands.
+ * Where tasks live. Two rules make it safe without transactions: a key either has one writer or is written once, and a writer of a
+ * write-once key gets the value that the store holds.
  *
- * Every method rejects with `StoreUnavailable` when the store did not answer, and then nothing is known.
+ * Every method rejects with `StoreUnavailable` when the store does not answer; a write may then have been made or not.
  */
 export interface TaskStore {
-  /** The url it was opened with, credentials left out. */
+  /** The store's url, without credentials. */
   readonly url: string;
   readonly me: ReplicaId;
-  /** Whether what it keeps outlasts this process. */
+  /** Whether tasks outlast this process. */
   readonly isLasting: boolean;
-  /** Whether nobody who sees the store's contents can read them: only then may they contain credentials. */
+  /** Whether the store encrypts its values: only then may they contain credentials. */
   readonly isSealed: boolean;
-  /** How many bytes of this process's memory it takes, more or less. Absent: none to speak of. */
+  /** About how many bytes of this process's memory the store takes. Absent: hardly any. */
   readonly heldBytes?: number;
-  /** Whether it takes writes, as far as that is known without trying: of a store on this machine it is. */
+  /** Whether the store accepts writes, as far as known without trying; only a store on this machine knows. */
   readonly isWritable: boolean;
   /**
-   * Whether nobody else can have taken over the tasks of this replica: it was heard within its lease, or there is nobody else. That a
-   * client has cancelled one elsewhere may not have been heard all the same.
+   * Whether no other replica can have taken over this replica's tasks: its last heartbeat is younger than its lease, or the store has no
+   * other replicas. A client may still have cancelled a task at another replica without this one knowing yet.
    */
   readonly holdsLease: boolean;
-  /** Milliseconds since the epoch, by the clock by which tasks end: the same for all who use the store, more or less. Absent: that of the process. */
+  /** Milliseconds since the epoch, by the clock that expires tasks: about the same for all users of the store. Absent: the process's clock. */
   now?(): number;
-  /** By how much that clock has been set ahead, and is not to be believed, since it said `at`. Milliseconds. Absent: not at all. */
+  /** By how many milliseconds somebody has set that clock ahead since it said `at`: this time has not really passed. Absent: 0. */
   jumpedSince?(at: number): number;
   newId(): TaskId;
-  /**
-   * Resolves once the record is durable, and its place in the list of its owner's tasks if it has one. To repeat it with the same id
-   * is harmless.
-   */
+  /** Resolves once the record and, for a listed task, its list entry are durable. Repeating it with the same id is harmless. */
   create(task: NewTask, id?: TaskId): Promise<TaskRecord>;
   /**
-   * `undefined`: unknown or expired. Answered questions are left out of `inputRequests`.
-   * @param reader who wants it: of a task that is not theirs no more may be read than that, so that it takes as long as one that
-   * is not there
+   * Reads a task, with only unanswered questions in `inputRequests`. `undefined`: unknown or expired.
+   * @param reader who asks: for another owner's task the store may read no more than that, so that it takes as long as for an unknown
+   * task
    */
   read(id: TaskId, reader?: TaskOwner): Promise<TaskView | undefined>;
-  /** How a task ended, also when it is over and `read` knows nothing of it any more; `undefined`: it has not ended, or that has gone. */
+  /** How a task ended, even when it has expired for `read`; `undefined`: it has not ended, or the store has dropped its outcome. */
   ending(id: TaskId): Promise<Outcome | undefined>;
   /**
-   * The listed tasks of one caller on one route that can still be read, oldest first (2025-11-25, Tasks §Task Listing).
-   * `undefined` when the cursor is none that a page of this list gave; that its task has gone does it no harm.
+   * The listed tasks of one caller on one route that `read` still finds, oldest first (2025-11-25, Tasks §Task Listing). `undefined` when
+   * the cursor does not come from a page of this list; a cursor stays valid when its task has gone.
    *
-   * A page can hold fewer tasks than the limit, or none, and have a cursor all the same: the work for one is bounded. Tasks
-   * that are created while somebody pages come at the end, or not at all when the clock was set back.
+   * A page can hold fewer tasks than the limit, or none, and still have a cursor: the work per page is bounded. Tasks that are created
+   * while a client pages come at the end, or not at all when the clock was set back.
    */
   list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined>;
   /**
-   * Writes a record again that the store has forgotten, because it was emptied or has lost what was written last; by the owner only. Should
-   * somebody else have the task by now, nothing changes.
+   * Writes a record again that the store has lost, because somebody emptied it or it lost its latest writes. Only the owner may call
+   * this. Changes nothing if another replica owns the task by now.
    */
   restore(task: TaskRecord, recipe: CallRecipe | undefined): Promise<void>;
-  /** Called by the owner only, one call at a time for a task. Resolves with the record as it now is. */
+  /** Only the owner may call this, one call at a time for a task. Resolves with the record as it now is. */
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
   /**
-   * Takes a task over from its owner, which may be this replica: whoever comes first does, and from then on what another owner
-   * writes into its record is not seen any more. `isUnsent` as in `NewTask`: absent when the call is about to be sent.
-   * `undefined`: somebody else has taken it over since `task` was read, or that has happened `MAX_TURNS` times.
+   * Takes a task over from its owner, which may be this replica. The first replica wins; nobody sees what a former owner still writes.
+   * `isUnsent` as in `NewTask`: absent when the call is about to be sent. `undefined`: another replica has taken the task over since
+   * `task` was read, or replicas have taken it over `MAX_TURNS` times.
    */
   adopt(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
-  /** The first outcome stands; everyone gets the one that does. */
+  /** Ends a task. The first outcome wins; every caller gets that one. */
   end(task: TaskRecord, outcome: Outcome): Promise<Outcome>;
-  /** The first answer to a key stands. */
+  /** Records the client's answer to a question. The first answer to a key wins. */
   answer(task: TaskRecord, key: string, answer: InputAnswer): Promise<void>;
-  /** Those that there are, by key. */
+  /** The recorded answers to these questions, by key. */
   answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, InputAnswer>>;
   /**
-   * Whether a replica may still be running its calls. A replica that could not reach the store itself a while ago takes everybody
-   * to be alive: it cannot know.
+   * Whether a replica may still be running its calls. `true` for every replica while this one could not itself reach the store a
+   * short time ago: then it cannot know.
    */
   isAlive(replica: ReplicaId): Promise<boolean>;
-  /** Whether no other gateway is known to use the store now. */
+  /** Whether this replica knows of no other gateway that uses the store now. */
   isAlone(): Promise<boolean>;
-  /** What it takes to make the call of a task; `undefined` when nothing was kept. */
+  /** What a replica needs to make the task's call again; `undefined` when the store keeps nothing. */
   recipe(id: TaskId): Promise<CallRecipe | undefined>;
-  /** Notes that the client knows the task by its id, once and for all. */
+  /** Records that the client knows the task's id. */
   tell(task: TaskRecord): Promise<void>;
   isTold(id: TaskId): Promise<boolean>;
   /**
-   * Shows tasks that had not ended when their owner died, a few at a time; each may have ended meanwhile. `visit` says
-   * whether the task is no longer that owner's: then it is not shown again.
+   * Calls `visit` with tasks that had not ended when their owner died, a few at a time; each may have ended meanwhile. `visit` resolves
+   * with whether the task no longer belongs to that owner; the store then never shows it again.
    */
   orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void>;
-  /** 32 random bytes, the same for all who use the store, for as long as it keeps tasks: a key for what has to be named without being told. */
+  /** 32 random bytes, the same for all users of the store for as long as it keeps tasks: a key for names that must not reveal what they name. */
   secret(): Promise<Buffer>;
-  /** Lets go of all tasks that are left: from now on anybody may adopt them. Nothing else may be written after that. */
+  /** Gives up all remaining tasks: other replicas may take them over at once. The caller must write nothing afterwards. */
   leave(): Promise<void>;
-  /** Calls back on changes of any task, by this replica or another. Returns how to stop. */
+  /** Calls `listener` when this or another replica changes any task. Returns a function that stops it. */
   watch(listener: (nudge: Nudge) => void): () => void;
   close(): Promise<void>;
 }
 
-/** The store did not take or give a value; whether a write was made is not known. */
+/** The store did not accept or return a value; a write may have been made or not. */
 export class StoreUnavailable extends Error {
   override name = "StoreUnavailable";
 }
 
-/** The store answers, but with a value that cannot be read or is not believed: waiting makes it no better. */
+/** The store answered with a value that the gateway cannot read or does not trust: trying again does not help. */
 export class UnreadableValue extends StoreUnavailable {
   override name = "UnreadableValue";
 }

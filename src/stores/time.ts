@@ -1,12 +1,12 @@
 import { steadyNow } from "../ops/clock.ts";
 import type { TaskStore } from "./task-store.ts";
 
-/** The clock by which the tasks of a store end, in milliseconds since the epoch. */
+/** The clock by which a store's tasks expire. Milliseconds since the epoch. */
 export function timeOf(store: Pick<TaskStore, "now">): () => number {
   return () => store.now?.() ?? steadyNow();
 }
 
-/** How long ago a time of the store was, clocks that were set left out. Milliseconds. */
+/** How long ago a time of the store was, without the steps of a clock that somebody set. Milliseconds. */
 export function agoOf(store: Pick<TaskStore, "now" | "jumpedSince">): (at: number) => number {
   const now = timeOf(store);
   return (at) => now() - at - (store.jumpedSince?.(at) ?? 0);

@@ -1,12 +1,12 @@
 import type { Nudge } from "./task-store.ts";
 
-/** Those in this process who want to hear of changes. */
+/** The listeners for nudges in this process. */
 export class Watchers {
   readonly #listeners = new Set<(nudge: Nudge) => void>();
 
-  /** Returns how to stop. */
+  /** Returns a function that removes the listener. */
   add(listener: (nudge: Nudge) => void): () => void {
-    // Its own function for every call, so that one listener given twice is stopped once at a time.
+    // One function per call, so that a listener that was added twice is removed once at a time.
     const registered = (nudge: Nudge) => listener(nudge);
     this.#listeners.add(registered);
     return () => this.#listeners.delete(registered);
@@ -17,7 +17,7 @@ export class Watchers {
       try {
         listener(nudge);
       } catch (error) {
-        // Neither the other listeners nor the write that is already durable may suffer from it.
+        // A fault of one listener must not harm the other listeners, nor fail the write, which is already durable.
         process.emitWarning(error instanceof Error ? error : String(error));
       }
     }
