@@ -2,7 +2,7 @@ import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Environment } from "./environment.ts";
 import { misuse, misuseOfStdio, sayOfFlag } from "./flag-problems.ts";
 import { type FlagName, type Flags, itemsOf, NAME, serverFlags, textsOf } from "./flags.ts";
-import { type Loaded, loadDocument, readConfig } from "./load.ts";
+import { type Loaded, loadSource, readConfig } from "./load.ts";
 import { ConfigError, type Problem } from "./problems.ts";
 import { narrowed, readStdioConfig } from "./stdio.ts";
 import { COMMAND_SETTINGS, COMMAND_TRANSPORT, URL_SETTINGS } from "./upstream-settings.ts";
@@ -39,12 +39,15 @@ async function configOf(
   { chosen, read }: Reading,
 ): Promise<Loaded> {
   if (faults.length > 0 && flags.config !== undefined) throw new ConfigError(faults);
+  const source = typeof flags.config === "string" ? await loadSource(flags.config) : undefined;
   const { document, server } =
-    typeof flags.config === "string"
-      ? overridden(chosen(await loadDocument(flags.config)), flags)
-      : { document: documentOf(flags), server: NAME };
+    source === undefined
+      ? { document: documentOf(flags), server: NAME }
+      : overridden(chosen(source.document), flags);
   const say = (problem: Problem) => sayOfFlag(problem, flags, server);
-  const { config, problems, warnings } = judge(document, read);
+  const { config, problems, warnings } = judge(document, (each) =>
+    source === undefined ? read(each) : source.located(() => read(each)),
+  );
   const known = new Set(faults.map(({ path }) => path));
   const all = [...faults, ...problems.map(say).filter(({ path }) => !known.has(path))];
   if (config === undefined || all.length > 0) throw new ConfigError(all, warnings.map(say));

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { LineCounter, parseDocument } from "yaml";
+import { type ParseError, parse as parseJson, printParseErrorCode } from "jsonc-parser";
+import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { withoutAnnotations } from "./annotations.ts";
 import type { Config } from "./config.ts";
 import { conflicts } from "./conflicts.ts";
@@ -16,17 +17,44 @@ export interface Loaded {
 
 /** Reads a YAML or JSON file. Every reason why it cannot be used is in the `ConfigError` that is thrown. */
 export async function loadConfig(file: string, env: Environment = process.env): Promise<Loaded> {
-  return readConfig(await loadDocument(file), env);
+  const { document, located } = await loadSource(file);
+  return located(() => readConfig(document, env));
 }
 
-/** What a file holds, before it is judged. @throws ConfigError when it cannot be read or parsed */
-export async function loadDocument(file: string): Promise<unknown> {
-  return parseText(await read(file));
+/** What a file holds, before it is judged, and where. */
+export interface Source {
+  readonly document: unknown;
+  /** Does what judges the document: problems and warnings then name their lines, and come in the file's order. */
+  located<T extends Loaded>(judge: () => T): T;
+}
+
+/** @throws ConfigError when the file cannot be read or parsed */
+export async function loadSource(file: string): Promise<Source> {
+  const text = await read(file);
+  if (file.toLowerCase().endsWith(".json")) checkJson(text);
+  const { document, lineOf } = parseText(text);
+  const inOrder = (problems: readonly Problem[]) =>
+    problems.map((problem) => withLine(problem, lineOf)).sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  const located: Source["located"] = (judge) => {
+    try {
+      const judged = judge();
+      return { ...judged, warnings: inOrder(judged.warnings) };
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      throw new ConfigError(inOrder(error.problems), inOrder(error.warnings));
+    }
+  };
+  return { document, located };
+}
+
+function withLine(problem: Problem, lineOf: (path: string) => number | undefined): Problem {
+  const line = problem.path === "" ? undefined : lineOf(problem.path);
+  return line === undefined ? problem : { ...problem, line };
 }
 
 /** The configuration in the text of a file. JSON is YAML, so one parser gives both their line numbers. */
 export function parseConfig(text: string, env: Environment): Loaded {
-  return readConfig(parseText(text), env);
+  return readConfig(parseText(text).document, env);
 }
 
 /** The same for a document that is parsed already: the shape of the file, `${ENV}` still in it. */
@@ -51,7 +79,27 @@ async function read(file: string): Promise<string> {
   }
 }
 
-function parseText(text: string): unknown {
+/** Says in JSON's words what keeps the text of a JSON file from being JSON; the parser for both says it in YAML's. */
+function checkJson(text: string): void {
+  const errors: ParseError[] = [];
+  parseJson(text, errors, { disallowComments: true, allowTrailingComma: false });
+  if (errors.length === 0) return;
+  throw new ConfigError(
+    // What follows the first is mostly its consequence.
+    errors.slice(0, 1).map(({ error, offset }) => {
+      const before = text.slice(0, offset).split("\n");
+      const what = printParseErrorCode(error)
+        .replace(/(?<=[a-z])(?=[A-Z])/g, " ")
+        .toLowerCase();
+      return {
+        path: "",
+        message: `line ${before.length}, column ${(before.at(-1) ?? "").length + 1}: is not JSON: ${what}`,
+      };
+    }),
+  );
+}
+
+function parseText(text: string): Pick<Source, "document"> & { lineOf(path: string): number | undefined } {
   const lineCounter = new LineCounter();
   // Pretty errors quote the line, which may hold a secret. `<<: *anchor` is of YAML 1.1, and what anchors are mostly used for.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, merge: true });
@@ -60,8 +108,9 @@ function parseText(text: string): unknown {
     return { path: "", message: `line ${line}, column ${col}: ${withoutSource(message)}` };
   });
   if (faults.length > 0) throw new ConfigError(faults);
+  const lineOf = (path: string) => lineIn(document, lineCounter, keysOf(path));
   try {
-    return document.toJS();
+    return { document: document.toJS(), lineOf };
   } catch (cause) {
     // An alias without an anchor, or aliases that would expand without end, show only here.
     throw new ConfigError([{ path: "", message: cause instanceof Error ? cause.message : String(cause) }]);
@@ -71,4 +120,29 @@ function parseText(text: string): unknown {
 /** Some messages end with the text that was not understood. */
 function withoutSource(message: string): string {
   return message.replace(/: ".*$/s, "");
+}
+
+/** The keys of a path as `formatPath` writes it. */
+function keysOf(path: string): readonly string[] {
+  return [...path.matchAll(/\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.[\]]+)/g)].map(([, quoted, index, name]) =>
+    quoted === undefined ? (index ?? name ?? "") : String(JSON.parse(`"${quoted}"`)),
+  );
+}
+
+/** The line of what a path leads to; where that is missing, of the section that it is missing from. */
+function lineIn(document: Document, counter: LineCounter, keys: readonly string[]): number | undefined {
+  let node: unknown = document.contents;
+  let offset = isNode(node) ? node.range?.[0] : undefined;
+  for (const key of keys) {
+    const next = isMap(node)
+      ? node.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === key)
+      : isSeq(node)
+        ? node.items[Number(key)]
+        : undefined;
+    if (next === undefined) break;
+    const start = isPair(next) ? next.key : next;
+    offset = (isNode(start) ? start.range?.[0] : undefined) ?? offset;
+    node = isPair(next) ? next.value : next;
+  }
+  return keys.length === 0 || offset === undefined ? undefined : counter.linePos(offset).line;
 }

@@ -5,6 +5,8 @@ export interface Problem {
   /** As one would write it: `servers.reports.tools[0].mode`. Empty where it concerns the whole file. */
   readonly path: string;
   readonly message: string;
+  /** Of the file, where it is known. */
+  readonly line?: number;
 }
 
 export type Path = readonly PropertyKey[];
@@ -25,9 +27,10 @@ export class ConfigError extends Error {
 /** A configuration file that is not there, or that the gateway may not read. */
 export class UnreadableFile extends ConfigError {}
 
-/** `path: message`, or the message alone. */
-export function problemLine({ path, message }: Problem): string {
-  return path === "" ? message : `${path}: ${message}`;
+/** `path: message (line 4)`, without what is not known. */
+export function problemLine({ path, message, line }: Problem): string {
+  const where = line === undefined ? "" : ` (line ${line})`;
+  return `${path === "" ? message : `${path}: ${message}`}${where}`;
 }
 
 export function formatPath(path: Path): string {

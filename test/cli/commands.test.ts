@@ -56,8 +56,8 @@ test("check tells what is wrong with a server that is started, but no value of i
   expect(await run(["check", "--config", file], { KEY: "secret" })).toEqual({
     code: 1,
     stdout: [
-      "error: servers.a.upstream.env.KEY: must be text without null characters, in quotes where it looks like a number",
-      "error: servers.a.upstream.env.B: must be text without null characters, in quotes where it looks like a number",
+      "error: servers.a.upstream.env.KEY: must be text without null characters, in quotes where it looks like a number (line 1)",
+      "error: servers.a.upstream.env.B: must be text without null characters, in quotes where it looks like a number (line 1)",
       "2 errors\n",
     ].join("\n"),
     stderr: "",
@@ -70,7 +70,8 @@ test("check tells warnings, and they are no errors", async () => {
   const file = await fileWith("a.json", text);
   expect(await run(["check", "--config", file], { B: "http://b/" })).toEqual({
     code: 0,
-    stdout: "warning: store.url: memory: loses every task when the gateway stops\nok: 2 servers, 1 warning\n",
+    stdout:
+      "warning: store.url: memory: loses every task when the gateway stops (line 1)\nok: 2 servers, 1 warning\n",
     stderr: "",
   });
 });
@@ -85,10 +86,10 @@ servers: { a: { upstream: { url: "ftp://x" }, tasks: { mode: "$\{MODE}" } } }
   expect(await run(["check", "--config", file])).toEqual({
     code: 1,
     stdout: [
-      "error: servers.a.tasks.mode: the environment variable MODE is not set",
-      'error: servers.a.upstream.url: must be http or https, got "ftp://x"',
-      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers",
-      "warning: store.url: memory: loses every task when the gateway stops",
+      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers (line 3)",
+      "error: servers.a.tasks.mode: the environment variable MODE is not set (line 4)",
+      'error: servers.a.upstream.url: must be http or https, got "ftp://x" (line 4)',
+      "warning: store.url: memory: loses every task when the gateway stops (line 2)",
       "3 errors, 1 warning\n",
     ].join("\n"),
     stderr: "",
@@ -192,8 +193,8 @@ test("serve does not start with a bad file", async () => {
     code: 2,
     stdout: "",
     stderr: [
-      "error: servers: must name at least one server, got a mapping",
-      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers\n",
+      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers (line 1)",
+      "error: servers: must name at least one server, got a mapping (line 2)\n",
     ].join("\n"),
   });
 });

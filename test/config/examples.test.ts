@@ -4,7 +4,7 @@ import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { jsonSchema } from "../../src/config/json-schema.ts";
-import { loadConfig, loadDocument, parseConfig } from "../../src/config/load.ts";
+import { loadConfig, loadSource, parseConfig } from "../../src/config/load.ts";
 
 const directory = fileURLToPath(new URL("../../config/", import.meta.url));
 
@@ -39,7 +39,8 @@ test.each(Object.entries(examples))("%s is a file that serves", async (file, [en
 const validate = new AjvJsonSchemaValidator().getValidator(jsonSchema());
 
 test.each(Object.keys(examples))("an editor accepts %s", async (file) => {
-  expect(validate(await loadDocument(`${directory}${file}`))).toMatchObject({ valid: true });
+  const { document } = await loadSource(`${directory}${file}`);
+  expect(validate(document)).toMatchObject({ valid: true });
 });
 
 const root = fileURLToPath(new URL("../../", import.meta.url));

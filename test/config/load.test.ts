@@ -2,10 +2,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { resolveLimits } from "../../src/config/limit-settings.ts";
 import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
+import { fileWith } from "../cli/process.ts";
 
 const MINIMAL = "servers: { reports: { upstream: { url: 'http://127.0.0.1:3001/mcp' } } }";
 
@@ -323,3 +324,35 @@ function only(text: string) {
   if (server === undefined) throw new Error("no server");
   return server;
 }
+
+describe("problems of a file", () => {
+  test.each([
+    [
+      "listen:\n  prot: 1\nservers:\n  a:\n    upstream: {}\n",
+      [
+        ["listen.prot", 2],
+        ["servers.a.upstream", 5],
+      ],
+    ],
+    ["servers:\n  a.b:\n    upstream:\n      url: ftp://x\n", [['servers["a.b"].upstream.url', 4]]],
+    [
+      "servers:\n  a:\n    upstream: { url: 'http://a/' }\n    tools:\n      - match: x\n      - mode: no\n",
+      [
+        ["servers.a.tools[1].match", 6],
+        ["servers.a.tools[1].mode", 6],
+      ],
+    ],
+    ["store: { url: 'memory:' }\n", [["servers", 1]]],
+  ] as const)("come with their lines, in its order: %j", async (text, expected) => {
+    const problems = await loadConfig(await fileWith("a.yaml", text), {}).then(
+      () => [],
+      (error: ConfigError) => error.problems,
+    );
+    expect(problems.map(({ path, line }) => [path, line])).toEqual(expected);
+  });
+
+  test("are told in the words of JSON where it is JSON", async () => {
+    const file = await fileWith("a.json", '{ "servers": {\n  "a": { "upstream": { url: "http://a/" } } } }');
+    await expect(loadConfig(file, {})).rejects.toThrow("line 2, column 24: is not JSON: invalid symbol");
+  });
+});
