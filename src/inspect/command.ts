@@ -5,8 +5,7 @@ import { failureLines } from "../config/report.ts";
 import { createLog } from "../ops/log.ts";
 import { oneLine } from "../ops/one-line.ts";
 import { within } from "../ops/within.ts";
-import type { Facts } from "./facts.ts";
-import { type Inspection, readInspection } from "./flags.ts";
+import { readInspection } from "./flags.ts";
 import { inspect } from "./inspect.ts";
 import { report } from "./report.ts";
 import { suggest } from "./suggestion.ts";
@@ -60,19 +59,19 @@ async function inspected(
 ): Promise<Outcome> {
   const begun = performance.now();
   let asked = "";
+  const onAsk = (method: string) => {
+    asked = method;
+  };
   const say = () => {
     const seconds = Math.round((performance.now() - begun) / 1_000);
     progress?.say(`still inspecting after ${seconds} s: waiting for the answer to ${asked}`);
   };
   const ticker = progress && setInterval(say, progress.everyMs);
-  const onAsk = (method: string) => {
-    asked = method;
-  };
   try {
-    const inspection = await readInspection(flags, env);
-    const { config, timeoutMs, call } = inspection;
+    const { config, upstream, isJson, timeoutMs, call } = await readInspection(flags, env);
     const facts = await inspect(config, { timeoutMs, signal, log: createLog("silent"), onAsk, call });
-    return { text: told(facts, inspection), complaints: [], code: 0 };
+    const text = isJson ? `${JSON.stringify(facts, null, 2)}\n` : suggest(facts, upstream, report(facts));
+    return { text, complaints: [], code: 0 };
   } catch (error) {
     const hints = error instanceof Unfit ? error.hints.map((hint) => `       ${hint}`) : [];
     const isMisuse = error instanceof ConfigError || error instanceof Misuse;
@@ -81,8 +80,4 @@ async function inspected(
   } finally {
     clearInterval(ticker);
   }
-}
-
-function told(facts: Facts, { isJson, upstream }: Inspection): string {
-  return isJson ? `${JSON.stringify(facts, null, 2)}\n` : suggest(facts, upstream, report(facts));
 }

@@ -5,6 +5,7 @@ import { duration } from "../config/fields.ts";
 import { configOfFlags, upstreamOfFlags } from "../config/flag-config.ts";
 import { type Flags, serveFlags } from "../config/flags.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
+import { shortened } from "../ops/one-line.ts";
 import { isObject, type JsonObject, parseJson } from "../protocol/jsonrpc.ts";
 import type { Wanted } from "./survey.ts";
 
@@ -63,9 +64,9 @@ async function upstreamConfig(
   env: Environment,
   problems: Problem[],
 ): Promise<UpstreamConfig | undefined> {
-  if ((given.upstream === undefined) === (given["--"] === undefined)) {
-    const message =
-      given.upstream === undefined ? "is needed" : "is one server, and the command behind -- another";
+  const [hasUrl, hasCommand] = [given.upstream !== undefined, given["--"] !== undefined];
+  if (hasUrl === hasCommand) {
+    const message = hasUrl ? "is one server, and the command behind -- another" : "is needed";
     problems.push({ path: "URL", message: `${message}: give a URL, or -- COMMAND` });
     return undefined;
   }
@@ -74,9 +75,8 @@ async function upstreamConfig(
     return config.servers[0]?.upstream;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    problems.push(
-      ...error.problems.map(({ path, message }) => ({ path: path === "--upstream" ? "URL" : path, message })),
-    );
+    for (const { path, message } of error.problems)
+      problems.push({ path: path === "--upstream" ? "URL" : path, message });
     return undefined;
   }
 }
@@ -99,13 +99,9 @@ function wanted(flags: Flags, problems: Problem[]): Wanted | undefined {
   const args = typeof json === "string" ? parseJson(json) : undefined;
   if (typeof tool !== "string") problems.push({ path: "--call", message: "is given more than once" });
   if (!isObject(args))
-    problems.push({ path: "--args", message: `must be a JSON object, got ${quoted(json)}` });
+    problems.push({
+      path: "--args",
+      message: `must be a JSON object, got ${typeof json === "string" ? shortened(json, 60) : "several"}`,
+    });
   return typeof tool === "string" && isObject(args) ? { tool, args, timeoutMs } : undefined;
-}
-
-const MAX_QUOTED_CHARS = 60;
-
-function quoted(given: unknown): string {
-  if (typeof given !== "string") return "several";
-  return given.length > MAX_QUOTED_CHARS ? `${given.slice(0, MAX_QUOTED_CHARS)}…` : given;
 }

@@ -1,44 +1,69 @@
-import { Document, isCollection, isMap, isScalar } from "yaml";
+import { Document, isMap, isScalar } from "yaml";
+import { defaults } from "../config/schema.ts";
+import { parseDuration } from "../config/units.ts";
 import { oneLine } from "../ops/one-line.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
-import type { Facts } from "./facts.ts";
-import { type SuggestedRule, suggestRules } from "./rules.ts";
+import type { CallFacts, Facts, ToolFacts } from "./facts.ts";
+
+/** A rule of the file, with the reason for it. */
+export interface SuggestedRule {
+  readonly match: string;
+  readonly mode: "auto" | "always" | "required";
+  readonly waitFor?: string;
+  readonly reason: string;
+}
 
 /** Names whose paths belong to the gateway. */
 const TAKEN: readonly string[] = ["health", "metrics"];
 const MAX_NAME_CHARS = 64;
+/** A process that has taken so long may take longer than the half minute that it is given. */
+const SLOW_START_MS = 10_000;
+/** How long a call may take to be answered directly. */
+const WAIT_FOR_MS = parseDuration(defaults.tasks.waitFor) ?? 0;
+/** An answer that comes so soon is better waited for than polled for. */
+const WORTH_WAITING_MS = 5_000;
+/** Most clients that know no tasks give a call up after a minute. */
+const TOO_LONG_MS = 50_000;
+const SECRETS = `a secret is better taken from the environment, as $\{NAME}`;
 
 /**
- * The configuration file that the facts speak for, with the report as comments before it.
+ * The configuration file that the facts speak for, without what holds anyway, and with the report as comments before it.
  * @param upstream where the server is, as it was given: variables of the environment are not filled in
  */
 export function suggest(facts: Facts, upstream: JsonObject, report: readonly string[]): string {
+  const { transport, legacy } = facts;
   const name = nameOf(facts);
-  const rules = suggestRules(facts).filter(differs);
+  const { verdict = "works" } = legacy?.secondSession ?? {};
+  const { startMs = 0 } = legacy ?? {};
+  const rules = suggestRules(facts).filter(({ mode, waitFor }) => mode !== "auto" || waitFor !== undefined);
   const server = {
-    upstream: { ...given(upstream), ...transportOf(facts), ...sessionsOf(facts), ...startTimeoutOf(facts) },
+    upstream: {
+      ...given(upstream),
+      ...(transport === "stdio" ? {} : { transport }),
+      ...(verdict === "works" ? {} : { sessions: "single" }),
+      ...(startMs < SLOW_START_MS ? {} : { startTimeout: `${Math.ceil((startMs * 3) / 1_000)}s` }),
+    },
     ...(rules.length === 0 ? {} : { tools: rules.map(({ reason: _, ...rule }) => rule) }),
   };
   const document = new Document({ servers: { [name]: server } });
   document.commentBefore = report.map(commented).join("\n");
-  if (hasPlainHeader(upstream)) explain(document, ["servers", name, "upstream"], "headers", SECRETS);
-  explain(document, ["servers", name, "upstream"], "sessions", "it takes one session at a time");
-  explain(
-    document,
-    ["servers", name, "upstream"],
-    "startTimeout",
-    "it starts slowly: three times what it took",
-  );
-  rules.forEach((rule, index) => {
-    explainRule(document, ["servers", name, "tools", index], rule);
+  const explain = (setting: string, reason: string) => {
+    const section = document.getIn(["servers", name, "upstream"], true);
+    const key = isMap(section)
+      ? section.items.map((pair) => pair.key).find((found) => isScalar(found) && found.value === setting)
+      : undefined;
+    if (isScalar(key)) key.commentBefore = commented(reason);
+  };
+  if (hasPlainHeader(upstream)) explain("headers", SECRETS);
+  explain("sessions", "it takes one session at a time");
+  explain("startTimeout", "it starts slowly: three times what it took");
+  rules.forEach(({ reason }, index) => {
+    const rule = document.getIn(["servers", name, "tools", index], true);
+    if (!isMap(rule)) return;
+    rule.commentBefore = commented(reason);
+    rule.flow = true;
   });
   return document.toString({ lineWidth: 0 });
-}
-
-const SECRETS = `a secret is better taken from the environment, as $\{NAME}`;
-
-function hasPlainHeader({ headers }: JsonObject): boolean {
-  return isObject(headers) && Object.values(headers).some((value) => !String(value).includes(`$\{`));
 }
 
 /** A name for the server, of its own: `example-servers/everything` is called `everything`. */
@@ -54,9 +79,57 @@ export function nameOf({ server }: Facts): string {
   return TAKEN.includes(name) ? `${name}-server` : name;
 }
 
-/** Whether a rule says anything that does not hold for every tool anyway. */
-function differs({ mode, waitFor }: SuggestedRule): boolean {
-  return mode !== "auto" || waitFor !== undefined;
+/**
+ * Rules for the call that was measured, and for what tools say of themselves. Without either a tool has none: nothing is guessed from names
+ * or descriptions.
+ */
+export function suggestRules(facts: Facts): readonly SuggestedRule[] {
+  if (hasOwnTasks(facts)) return [];
+  const { listed, call } = facts;
+  const measured = call === undefined ? [] : measuredRule(call);
+  const known = new Set(measured.map(({ match }) => match));
+  return [...measured, ...listed.tools.flatMap(annotatedRule).filter(({ match }) => !known.has(match))];
+}
+
+/** Whether calls become tasks of the server's own. Over stdio it is spoken to as a legacy server, which has none. */
+export function hasOwnTasks({ modern, transport }: Facts): boolean {
+  return modern?.hasTasks === true && transport !== "stdio";
+}
+
+function measuredRule({ tool, endedMs, end, questions }: CallFacts): readonly SuggestedRule[] {
+  const match = exactly(tool);
+  if (end.kind === "late") {
+    const reason = `not done after ${Math.round(endedMs / 1_000)} s: clients without tasks are told so at once`;
+    return [{ match, mode: "required", reason }];
+  }
+  // What failed, or waited for nobody to answer, does not say how long a call takes.
+  if (end.kind !== "result" || end.isError || questions.length > 0) return [];
+  const rule = (mode: "auto" | "required", why: string) => {
+    return { match, mode, reason: `one call took ${endedMs} ms: ${why}` };
+  };
+  if (endedMs > TOO_LONG_MS) return [rule("required", "most clients without tasks give up after a minute")];
+  if (endedMs <= WAIT_FOR_MS) return [rule("auto", "it is answered directly")];
+  if (endedMs > WORTH_WAITING_MS) return [rule("auto", "it is a task for clients that know them")];
+  const waitFor = `${Math.ceil((endedMs * 2) / 1_000)}s`;
+  return [{ ...rule("auto", "twice that is waited for before it becomes a task"), waitFor }];
+}
+
+function annotatedRule({ name, ...says }: ToolFacts): readonly SuggestedRule[] {
+  const match = exactly(name);
+  if (says.readOnlyHint === true) return [{ match, mode: "auto", reason: "says that it only reads" }];
+  if (says.destructiveHint !== true || says.idempotentHint === true) return [];
+  const reason =
+    "says that it destroys and may not be repeated: from the start a task, whose outcome can be looked up";
+  return [{ match, mode: "always", reason }];
+}
+
+/** A glob for this name and no other. */
+function exactly(name: string): string {
+  return name.replace(/[\\*?[\]{}()!+@|]/g, "\\$&");
+}
+
+function hasPlainHeader({ headers }: JsonObject): boolean {
+  return isObject(headers) && Object.values(headers).some((value) => !String(value).includes(`$\{`));
 }
 
 /** Empty lists and mappings are what holds anyway. */
@@ -64,44 +137,6 @@ function given(upstream: JsonObject): JsonObject {
   const isEmpty = (value: unknown) =>
     value === undefined || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
   return Object.fromEntries(Object.entries(upstream).filter(([, value]) => !isEmpty(value)));
-}
-
-/** What is started by a command has no other. */
-function transportOf({ transport }: Facts): JsonObject {
-  return transport === "stdio" ? {} : { transport };
-}
-
-function sessionsOf({ legacy }: Facts): JsonObject {
-  const verdict = legacy?.secondSession?.verdict;
-  return verdict === undefined || verdict === "works" ? {} : { sessions: "single" };
-}
-
-/** A process that has taken so long may take longer than the half minute that it is given. */
-const SLOW_START_MS = 10_000;
-
-function startTimeoutOf({ legacy }: Facts): JsonObject {
-  const { startMs = 0 } = legacy ?? {};
-  return startMs < SLOW_START_MS ? {} : { startTimeout: `${Math.ceil((startMs * 3) / 1_000)}s` };
-}
-
-/** Says why a setting is what it is, where it is there. */
-function explain(document: Document, path: readonly string[], setting: string, reason: string): void {
-  const section = document.getIn(path, true);
-  const key = isMap(section)
-    ? section.items.map((pair) => pair.key).find((found) => isScalar(found) && found.value === setting)
-    : undefined;
-  if (isScalar(key)) key.commentBefore = commented(reason);
-}
-
-function explainRule(
-  document: Document,
-  path: readonly (string | number)[],
-  { reason }: SuggestedRule,
-): void {
-  const rule = document.getIn(path, true);
-  if (!isCollection(rule)) return;
-  rule.commentBefore = commented(reason);
-  rule.flow = true;
 }
 
 function commented(line: string): string {

@@ -1,5 +1,6 @@
+import { shortened } from "../ops/one-line.ts";
 import { headerParams } from "../protocol/headers.ts";
-import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonRpcRequest, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import { late } from "../upstreams/failure.ts";
 import {
@@ -7,6 +8,7 @@ import {
   type Client,
   EVERYTHING,
   type LegacyClient,
+  type Listener,
   refusalOf,
   type Sessions,
 } from "./clients.ts";
@@ -210,37 +212,36 @@ const MAX_TEXT_CHARS = 200;
 
 /** Makes the call, turns down what the server asks meanwhile, and keeps what it says and when. Never rejects. */
 async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promise<CallFacts> {
+  const times: Partial<Record<"acceptedMs" | "firstWordMs", number>> = {};
   const questions: Question[] = [];
   let progress: CallFacts["progress"] = { count: 0 };
-  let acceptedMs: number | undefined;
-  let firstWordMs: number | undefined;
   let sentAt = performance.now();
   const now = () => Math.round(performance.now() - sentAt);
   const heard = () => {
-    firstWordMs ??= now();
+    times.firstWordMs ??= now();
   };
-  const note = (method: string, params: unknown, answer: string) => {
-    const message = isObject(params) && typeof params.message === "string" ? params.message : undefined;
-    const said = message === undefined ? {} : { message: shortened(message) };
+  const note = ({ method, params }: Asked, answer: string) => {
+    const { message } = isObject(params) ? params : {};
+    const said = typeof message === "string" ? { message: shortened(message, MAX_TEXT_CHARS) } : {};
     if (questions.length < MAX_QUESTIONS) questions.push({ method, ...said, answer, afterMs: now() });
   };
-  const listener = {
+  const listener: Listener = {
     onSent: () => {
       sentAt = performance.now();
     },
     onAccepted: () => {
-      acceptedMs ??= now();
+      times.acceptedMs ??= now();
     },
-    onProgress: ({ message }: JsonObject) => {
+    onProgress: ({ message }) => {
       heard();
-      const last = typeof message === "string" ? { last: shortened(message) } : {};
+      const last = typeof message === "string" ? { last: shortened(message, MAX_TEXT_CHARS) } : {};
       progress = { count: progress.count + 1, ...last };
     },
     onNotification: heard,
-    onRequest: ({ method, params }: { readonly method: string; readonly params?: JsonObject }) => {
+    onRequest: (request) => {
       heard();
-      const { said, answer } = refusalOf(method);
-      note(method, params, said);
+      const { said, answer } = refusalOf(request.method);
+      note(request, said);
       return answer;
     },
   };
@@ -248,7 +249,7 @@ async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promi
     (response) => {
       heard();
       // Whether a call goes on that asks in its result is the client's affair (2026-07-28, Multi Round-Trip Requests).
-      for (const { method, params } of questionsIn(response)) note(method, params, "left unanswered");
+      for (const question of questionsIn(response)) note(question, "left unanswered");
       return endOf(response);
     },
     (error: unknown): CallEnd => {
@@ -256,28 +257,27 @@ async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promi
       return isLate ? { kind: "late" } : { kind: "failed", message: wordsOf(error) };
     },
   );
-  return {
-    tool,
-    ...(acceptedMs === undefined ? {} : { acceptedMs }),
-    ...(firstWordMs === undefined ? {} : { firstWordMs }),
-    progress,
-    questions,
-    endedMs: now(),
-    end,
-  };
+  return { tool, ...times, progress, questions, endedMs: now(), end };
 }
 
-function questionsIn(response: JsonRpcResponse) {
+/** What the server asks, in a request or in a result. */
+type Asked = Pick<JsonRpcRequest, "method"> & { readonly params?: unknown };
+
+function questionsIn(response: JsonRpcResponse): readonly Asked[] {
   const { resultType, inputRequests: asked } = "result" in response ? response.result : {};
-  return Object.values(resultType === "input_required" && isObject(asked) ? asked : {}).filter(
-    (each): each is JsonObject & { readonly method: string } =>
-      isObject(each) && typeof each.method === "string",
+  if (resultType !== "input_required" || !isObject(asked)) return [];
+  return Object.values(asked).filter(
+    (each): each is JsonObject & Asked => isObject(each) && typeof each.method === "string",
   );
 }
 
 function endOf(response: JsonRpcResponse): CallEnd {
   if ("error" in response)
-    return { kind: "error", code: response.error.code, message: shortened(response.error.message) };
+    return {
+      kind: "error",
+      code: response.error.code,
+      message: shortened(response.error.message, MAX_TEXT_CHARS),
+    };
   const { result } = response;
   if (result.resultType === "task") return { kind: "task" };
   if (result.resultType === "input_required") return { kind: "asks" };
@@ -287,10 +287,6 @@ function endOf(response: JsonRpcResponse): CallEnd {
     kind: "result",
     bytes: Buffer.byteLength(JSON.stringify(result)),
     isError: result.isError === true,
-    ...(text === undefined ? {} : { text: shortened(text) }),
+    ...(text === undefined ? {} : { text: shortened(text, MAX_TEXT_CHARS) }),
   };
-}
-
-function shortened(text: string): string {
-  return text.length > MAX_TEXT_CHARS ? `${text.slice(0, MAX_TEXT_CHARS)}…` : text;
 }

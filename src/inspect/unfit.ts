@@ -1,3 +1,4 @@
+import { shortened } from "../ops/one-line.ts";
 import { isObject, parseJson } from "../protocol/jsonrpc.ts";
 import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
@@ -160,8 +161,7 @@ function titleOf(page: string): string {
 const MAX_QUOTED_CHARS = 100;
 
 function quoted(text: string): string {
-  const line = text.replace(/\s+/g, " ");
-  return JSON.stringify(line.length > MAX_QUOTED_CHARS ? `${line.slice(0, MAX_QUOTED_CHARS)}…` : line);
+  return JSON.stringify(shortened(text.replace(/\s+/g, " "), MAX_QUOTED_CHARS));
 }
 
 function patience(reason: string): readonly string[] {

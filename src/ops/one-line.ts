@@ -3,6 +3,11 @@ export function oneLine(line: string): string {
   return line.replace(/\p{Cc}+/gu, " ");
 }
 
+/** The beginning of a text that is longer than this, with a mark where it was cut; any other text as it is. */
+export function shortened(text: string, maxChars: number): string {
+  return text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
+}
+
 /** Escaped, they do nothing to a terminal, hide nothing from a reader, and are still there to be seen. */
 const UNSEEN = /[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
 

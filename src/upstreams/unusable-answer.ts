@@ -1,3 +1,4 @@
+import { shortened } from "../ops/one-line.ts";
 import { isJsonRpcError } from "../protocol/errors.ts";
 import {
   isObject,
@@ -65,7 +66,7 @@ export function isMessage(value: unknown): value is JsonRpcMessage {
 
 /** Shows a value in an error message, without contents that may be long or confidential. */
 export function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "string") return JSON.stringify(shortened(value, 40));
   if (value === null || typeof value === "number" || typeof value === "boolean") return String(value);
   return Array.isArray(value) ? "an array" : value === undefined ? "missing" : "an object";
 }
@@ -113,7 +114,7 @@ function faultOfError(error: unknown): string {
 function saying(error: unknown): string {
   const words = isObject(error) ? error.message : error;
   if (typeof words !== "string" || words === "") return "";
-  return `; it says: ${words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words}`;
+  return `; it says: ${shortened(words, MAX_WORDS)}`;
 }
 
 const MAX_WORDS = 200;

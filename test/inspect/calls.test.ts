@@ -131,6 +131,27 @@ test("a modern server that asks is not answered", async () => {
   });
 });
 
+test("a call of a modern server that takes too long is told as such", async () => {
+  const url = await served(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const { id, method } = JSON.parse(Buffer.concat(chunks).toString());
+    if (method === "tools/call") return;
+    const result = {
+      resultType: "complete",
+      supportedVersions: ["2026-07-28"],
+      capabilities: { tools: {} },
+      tools: [{ name: "slow", inputSchema: { type: "object" } }],
+    };
+    const isKnown = method === "server/discover" || method === "tools/list";
+    const answer = isKnown ? { result } : { error: { code: -32601, message: "Method not found" } };
+    response.writeHead(isKnown ? 200 : 404, { "content-type": "application/json" });
+    response.end(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
+  });
+  const { call } = await factsOf(url, { call: "slow", "call-timeout": "300ms" });
+  expect(call?.end).toEqual({ kind: "late" });
+});
+
 test("a call over stdio is measured, and its duration is in the file", async () => {
   const command = [process.execPath, everything("2025.12.18", "stdio")];
   const flags = { call: "longRunningOperation", args: '{"duration":1,"steps":2}' };

@@ -4,8 +4,7 @@ import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
 import type { CallFacts, Facts, LegacyFacts, ToolFacts } from "../../src/inspect/facts.ts";
 import { report } from "../../src/inspect/report.ts";
-import { suggestRules } from "../../src/inspect/rules.ts";
-import { nameOf, suggest } from "../../src/inspect/suggestion.ts";
+import { nameOf, suggest, suggestRules } from "../../src/inspect/suggestion.ts";
 import { policyOf } from "../../src/tasks/policy.ts";
 
 const LEGACY: LegacyFacts = { protocolVersion: "2025-06-18", versions: [], answersPing: true };
