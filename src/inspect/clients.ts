@@ -16,7 +16,7 @@ import { VERSION } from "../version.ts";
 import type { Description } from "./facts.ts";
 
 export const CLIENT_INFO = { name: "mcp-taskgate", version: VERSION } as const;
-/** Everything that a server may ask a client for. */
+/** Everything for which a server may ask a client. */
 export const EVERYTHING: JsonObject = { elicitation: { form: {}, url: {} }, roots: {}, sampling: {} };
 
 export interface ClientOptions {
@@ -52,7 +52,7 @@ export interface Client {
 
 export interface LegacyClient extends Client {
   readonly protocolVersion: string;
-  /** Asks a server without sessions for the stream that it pushes on. */
+  /** Opens the stream for a server's own messages, also at a server without sessions. */
   hearChanges(): void;
 }
 
@@ -212,7 +212,7 @@ export function modernClient(
   };
 }
 
-/** Nobody is there to be asked: each kind of request is turned down in its own way. */
+/** Refuses a request of the server's, each kind in its own way: `inspect` has nobody to ask. `said` names the refusal for the report. */
 export function refusalOf(method: string): { readonly said: string; readonly answer: RequestAnswer } {
   switch (method) {
     case "elicitation/create":

@@ -11,9 +11,9 @@ import { report } from "./report.ts";
 import { suggest } from "./suggestion.ts";
 import { Misuse, Unfit } from "./unfit.ts";
 
-/** What the command has to say, and how it ends: 1 when there is no server to stand in front of, 2 for bad flags. */
+/** The outcome of the command. Exit code 1: there is no server that the gateway could serve; 2: bad flags. */
 export interface Outcome {
-  /** For standard output: a configuration file whose comments tell what was found, or the facts as JSON. */
+  /** For standard output: a configuration file with the findings as comments, or the facts as JSON. */
   readonly text: string;
   /** For standard error. */
   readonly complaints: readonly string[];
@@ -23,16 +23,16 @@ export interface Outcome {
 const INTERRUPTED = 130;
 const UNFIT = 1;
 const UNUSABLE = 2;
-/** Sessions are ended within that; the end of this process ends whatever processes are left. */
+/** How long ending the sessions may take; processes that are left end with this process. */
 const GOODBYE_MS = 1_000;
 
-/** How to say that the command still works: `say` is called with a line for people each `everyMs`. */
+/** Reports that the command still works: calls `say` with a line for people every `everyMs`. */
 export interface Progress {
   readonly everyMs: number;
   say(line: string): void;
 }
 
-/** Runs `inspect` with these flags, until it is done or `stopped`. Never rejects. */
+/** Runs `inspect` with these flags until it is done or `stopped` settles. Never rejects. */
 export async function runInspect(
   flags: Flags,
   env: Environment,
@@ -46,7 +46,7 @@ export async function runInspect(
     await within(GOODBYE_MS, work);
     return { text: "", complaints: ["error: interrupted"], code: INTERRUPTED };
   });
-  // What ends because it was interrupted fails, but that says nothing of the server.
+  // An interrupted inspection fails, which says nothing about the server.
   const done = work.then((outcome) => (stop.signal.aborted ? interrupted : outcome));
   return Promise.race([done, interrupted]);
 }

@@ -1,26 +1,26 @@
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 
-/** What was found out about a server: what it said and what it did, and nothing that is guessed. */
+/** What `inspect` found out about a server: what the server said and did, without guesses. */
 export interface Facts {
   /** The URL without its query, or the command. */
   readonly target: string;
   readonly transport: FoundTransport;
   readonly server: Description;
-  /** Present where it speaks 2026-07-28: the versions that it says it supports. */
+  /** Present if the server speaks 2026-07-28: the versions that it says it supports. */
   readonly modern?: { readonly versions: readonly string[]; readonly hasTasks: boolean };
-  /** Present where it answers `initialize`. */
+  /** Present if the server answers `initialize`. */
   readonly legacy?: LegacyFacts;
   readonly listed: ListFacts;
-  /** Tools that are there only for clients which declare what servers may ask for, and only for those which do not. */
+  /** Tools listed only for clients that declare everything a server may ask for, and only for clients that declare nothing. */
   readonly declared?: { readonly more: readonly string[]; readonly less: readonly string[] };
   readonly call?: CallFacts;
-  /** What else there is to know, in sentences. */
+  /** Further findings, in sentences. */
   readonly remarks: readonly string[];
 }
 
 export type FoundTransport = "streamable-http" | "sse" | "stdio";
 
-/** What a server says of itself, in either era. */
+/** A server's description of itself, in either era. */
 export interface Description {
   readonly name?: string;
   readonly version?: string;
@@ -29,7 +29,7 @@ export interface Description {
 }
 
 export interface LegacyFacts {
-  /** What `initialize` agreed upon when it was asked for the newest version. */
+  /** The version that `initialize` agreed on when asked for the newest. */
   readonly protocolVersion: string;
   readonly versions: readonly VersionFacts[];
   readonly answersPing: boolean;
@@ -37,37 +37,37 @@ export interface LegacyFacts {
   readonly startMs?: number;
   /** Over Streamable HTTP only. */
   readonly http?: HttpFacts;
-  /** Absent: it was not tried. */
+  /** Absent: not tried. */
   readonly secondSession?: SecondSession;
 }
 
-/** What became of `initialize` with one version. */
+/** The outcome of `initialize` with one version. */
 export interface VersionFacts {
   readonly asked: string;
-  /** The same, if it accepts it. */
+  /** The same version, if the server accepts it. */
   readonly answered?: string;
   readonly refusal?: string;
-  /** There was no answer at all. */
+  /** No answer came. */
   readonly isLost?: boolean;
 }
 
 export interface SecondSession {
-  /** `fatal`: a second was refused, and after that there was no other to be had either. */
+  /** `fatal`: the server refused a second session, and any other after that. */
   readonly verdict: "works" | "refused" | "ends the first" | "fatal";
   readonly reason?: string;
 }
 
 export interface HttpFacts {
-  /** How it answers a request: as JSON, or as an event stream. */
+  /** Whether the server answers a request as JSON or as an event stream. */
   readonly answersAs: "json" | "stream";
   readonly hasSessions: boolean;
   /** The status for a request of a session that does not exist. */
   readonly unknownSession?: number;
-  /** What it answers to GET; `undefined` when it keeps the head of the answer back. */
+  /** The response to GET. No `status`: the server sent no response headers in time. */
   readonly get: { readonly status?: number; readonly isStream: boolean };
-  /** The status of the end of a session. */
+  /** The status of the DELETE that ends a session. */
   readonly delete?: number;
-  /** Whether events have ids, so that a stream that was cut can be taken up again. */
+  /** Whether events have ids, so that a stream that was cut can be resumed. */
   readonly eventIds: { readonly post: boolean; readonly get: boolean };
   readonly retryMs?: number;
 }
@@ -77,11 +77,11 @@ export interface ListFacts {
   readonly resources?: number;
   readonly resourceTemplates?: number;
   readonly prompts?: number;
-  /** What could not be listed, and why. */
+  /** Lists that failed, and why. */
   readonly problems: readonly string[];
 }
 
-/** A tool with what it says of itself; absent where it says nothing. */
+/** A tool and its annotations; absent where it has none. */
 export interface ToolFacts {
   readonly name: string;
   readonly readOnlyHint?: boolean;
@@ -93,12 +93,12 @@ export interface ToolFacts {
   readonly headerParams?: number | "invalid";
 }
 
-/** One call, and what it took; times are milliseconds since it was sent. */
+/** One measured call; times are milliseconds since it was sent. */
 export interface CallFacts {
   readonly tool: string;
-  /** Until the server had taken it: over HTTP, the head of the answer. */
+  /** Until the server accepted the call: over HTTP, the response headers. */
   readonly acceptedMs?: number;
-  /** Until the first word about it, which may be the answer. */
+  /** Until the first message about the call, which may be the answer. */
   readonly firstWordMs?: number;
   readonly progress: { readonly count: number; readonly last?: string };
   readonly questions: readonly Question[];
@@ -106,7 +106,7 @@ export interface CallFacts {
   readonly end: CallEnd;
 }
 
-/** What the server asked in the course of a call, and how it was turned down. */
+/** A question of the server during a call, and how `inspect` refused it. */
 export interface Question {
   readonly method: string;
   readonly message?: string;

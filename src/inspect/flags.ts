@@ -32,17 +32,17 @@ export function inspectFlags(parser: Argv): Argv {
     });
 }
 
-/** What is to be inspected, and how. */
+/** What to inspect, and how. */
 export interface Inspection {
   readonly config: UpstreamConfig;
-  /** The same as it would stand in a file: variables of the environment are not filled in. */
+  /** The same as a file would have it: environment variables are not filled in. */
   readonly upstream: JsonObject;
   readonly timeoutMs: number;
   readonly call?: Wanted;
   readonly isJson: boolean;
 }
 
-/** Reads the flags of `inspect`. @throws ConfigError with everything that is wrong with them */
+/** Reads the flags of `inspect`. @throws ConfigError with all problems */
 export async function readInspection(flags: Flags, env: Environment): Promise<Inspection> {
   const problems: Problem[] = [];
   const given = { upstream: flags.url, header: flags.header, "--": flags["--"] };

@@ -37,7 +37,7 @@ export interface InspectOptions extends Omit<ClientOptions, "agents"> {
 type Options = InspectOptions & ClientOptions;
 
 /**
- * Asks a server what it is, through `upstreams/`, and looks at how it answers. Leaves neither a session nor a process behind.
+ * Asks a server for its facts, through `upstreams/`, and observes its answers. Leaves neither a session nor a process behind.
  * @throws Unfit when there is no server to inspect, Misuse when the call cannot be made
  */
 export async function inspect(config: UpstreamConfig, given: InspectOptions): Promise<Facts> {
@@ -52,10 +52,10 @@ export async function inspect(config: UpstreamConfig, given: InspectOptions): Pr
   }
 }
 
-/** How a server says that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
+/** The statuses by which a server shows that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
 const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
 
-/** Asks in both eras, in the older one first: old servers take the first request for the beginning of their only session. */
+/** Tries both eras, the older one first: old servers take the first request for the beginning of their only session. */
 async function inspectUrl(config: HttpUpstreamConfig, options: Options): Promise<Facts> {
   const { url, headers } = config;
   const target = shown(url);
@@ -98,7 +98,7 @@ async function inspectUrl(config: HttpUpstreamConfig, options: Options): Promise
     await Promise.all([opener.close(), sessions.close()]);
   }
 
-  /** A modern server has sessions for its older clients only, so that it need not be known how it takes several. */
+  /** A server of both eras has sessions for its older clients only, so how it takes several does not matter. */
   async function besideModern(first: LegacyClient) {
     const { unknown, remarks } = await look(first);
     const pings = await answersPing(first);
@@ -107,7 +107,7 @@ async function inspectUrl(config: HttpUpstreamConfig, options: Options): Promise
     return { legacy: { ...versions, answersPing: pings, http: traffic.facts(unknown) }, remarks };
   }
 
-  /** Tries what else there is to HTTP: the stream that the server pushes on, and a session that it does not know. */
+  /** Tries the rest of HTTP: the stream for the server's own messages, and a session that does not exist. */
   async function look(first: LegacyClient) {
     if (traffic.last("GET") === undefined) first.hearChanges();
     await within(LISTEN_MS, traffic.listening);
@@ -124,10 +124,10 @@ async function inspectUrl(config: HttpUpstreamConfig, options: Options): Promise
   }
 }
 
-/** A server may keep the head of its stream back until it has something to say. */
+/** A server may hold back the response headers of its stream until it has an event. */
 const LISTEN_MS = 1_000;
 
-/** The tools of a server of both eras are those that the gateway's modern clients see. */
+/** For a server of both eras, reports the tools that the gateway's modern clients see. */
 async function surveyModern(config: HttpUpstreamConfig, said: ModernDescription, options: Options) {
   const plain = modernClient(config, said, {}, options);
   const found = await survey(
@@ -162,7 +162,7 @@ async function inspectSse(config: HttpUpstreamConfig, hello: Exchange | undefine
 
 const PAGE = { patienceMs: 1_000, maxBytes: 65_536 } as const;
 
-/** What a browser would be shown. */
+/** What a browser would show. */
 async function page({ url, headers }: HttpUpstreamConfig, { agents, signal }: Options) {
   const traffic = new Traffic(agents);
   const request = {
@@ -180,7 +180,7 @@ async function page({ url, headers }: HttpUpstreamConfig, { agents, signal }: Op
   return traffic.last("GET");
 }
 
-/** Where servers usually are, if there is one. */
+/** Looks for a server at the usual paths. */
 async function elsewhere(config: HttpUpstreamConfig, options: Options): Promise<readonly URL[]> {
   const found: URL[] = [];
   for (const path of ["/mcp", "/sse"]) {
@@ -195,7 +195,7 @@ async function elsewhere(config: HttpUpstreamConfig, options: Options): Promise<
   return found;
 }
 
-/** Many servers never answer a method that they do not know. */
+/** Many servers never answer an unknown method. */
 const DISCOVER_MS = 5_000;
 const OLDER_WAY = "Over stdio this version of the gateway speaks to it as to a legacy server.";
 
@@ -231,7 +231,7 @@ async function inspectCommand(config: StdioUpstreamConfig, options: Options): Pr
   }
 }
 
-/** Only a well-formed answer makes a modern server (2026-07-28, stdio §Backward Compatibility). */
+/** The server's answer to `server/discover`; only a well-formed one proves a modern server (2026-07-28, stdio §Backward Compatibility). */
 async function discovered(sessions: Sessions, timeoutMs: number): Promise<ModernDescription | undefined> {
   const _meta = envelopeOf(CLIENT_INFO, {});
   const response = await sessions.once("server/discover", { _meta }, timeoutMs).catch(() => undefined);

@@ -5,7 +5,7 @@ import { oneLine } from "../ops/one-line.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { CallFacts, Facts, ToolFacts } from "./facts.ts";
 
-/** A rule of the file, with the reason for it. */
+/** A rule of the configuration file, with the reason for it. */
 export interface SuggestedRule {
   readonly match: string;
   readonly mode: "auto" | "always" | "required";
@@ -13,22 +13,22 @@ export interface SuggestedRule {
   readonly reason: string;
 }
 
-/** Names whose paths belong to the gateway. */
+/** Names whose paths the gateway uses itself. */
 const TAKEN: readonly string[] = ["health", "metrics"];
 const MAX_NAME_CHARS = 64;
-/** A process that has taken so long may take longer than the half minute that it is given. */
+/** A process that took this long to start may take longer than the default half minute. */
 const SLOW_START_MS = 10_000;
 /** How long a call may take to be answered directly. */
 const WAIT_FOR_MS = parseDuration(defaults.tasks.waitFor) ?? 0;
-/** An answer that comes so soon is better waited for than polled for. */
+/** An answer that comes this soon is better waited for than polled for. */
 const WORTH_WAITING_MS = 5_000;
-/** Most clients that know no tasks give a call up after a minute. */
+/** Most clients without tasks give a call up after a minute. */
 const TOO_LONG_MS = 50_000;
 const SECRETS = `a secret is better taken from the environment, as $\{NAME}`;
 
 /**
- * The configuration file that the facts speak for, without what holds anyway, and with the report as comments before it.
- * @param upstream where the server is, as it was given: variables of the environment are not filled in
+ * Writes the configuration file that the facts suggest, with the report as comments before it.
+ * @param upstream the upstream as given by flags: environment variables are not filled in
  */
 export function suggest(facts: Facts, upstream: JsonObject, report: readonly string[]): string {
   const { transport, legacy } = facts;
@@ -66,7 +66,7 @@ export function suggest(facts: Facts, upstream: JsonObject, report: readonly str
   return document.toString({ lineWidth: 0 });
 }
 
-/** A name for the server, of its own: `example-servers/everything` is called `everything`. */
+/** Derives a name from the server's own: `example-servers/everything` becomes `everything`. */
 export function nameOf({ server }: Facts): string {
   const last = (server.name ?? "").split("/").at(-1) ?? "";
   let name = last
@@ -80,7 +80,7 @@ export function nameOf({ server }: Facts): string {
 }
 
 /**
- * Rules for the call that was measured, and for what tools say of themselves. Without either a tool has none: nothing is guessed from names
+ * Suggests rules from the measured call and from the tools' annotations. A tool with neither gets no rule: nothing is guessed from names
  * or descriptions.
  */
 export function suggestRules(facts: Facts): readonly SuggestedRule[] {
@@ -91,7 +91,7 @@ export function suggestRules(facts: Facts): readonly SuggestedRule[] {
   return [...measured, ...listed.tools.flatMap(annotatedRule).filter(({ match }) => !known.has(match))];
 }
 
-/** Whether calls become tasks of the server's own. Over stdio it is spoken to as a legacy server, which has none. */
+/** Whether calls become the server's own tasks. Over stdio the gateway speaks to it as to a legacy server, which has none. */
 export function hasOwnTasks({ modern, transport }: Facts): boolean {
   return modern?.hasTasks === true && transport !== "stdio";
 }
@@ -102,7 +102,7 @@ function measuredRule({ tool, endedMs, end, questions }: CallFacts): readonly Su
     const reason = `not done after ${Math.round(endedMs / 1_000)} s: clients without tasks are told so at once`;
     return [{ match, mode: "required", reason }];
   }
-  // What failed, or waited for nobody to answer, does not say how long a call takes.
+  // A call that failed, or waited for answers to questions, does not show how long a call takes.
   if (end.kind !== "result" || end.isError || questions.length > 0) return [];
   const rule = (mode: "auto" | "required", why: string) => {
     return { match, mode, reason: `one call took ${endedMs} ms: ${why}` };
@@ -132,7 +132,7 @@ function hasPlainHeader({ headers }: JsonObject): boolean {
   return isObject(headers) && Object.values(headers).some((value) => !String(value).includes(`$\{`));
 }
 
-/** Empty lists and mappings are what holds anyway. */
+/** Drops empty lists and mappings, which are the defaults. */
 function given(upstream: JsonObject): JsonObject {
   const isEmpty = (value: unknown) =>
     value === undefined || (typeof value === "object" && Object.keys(value ?? {}).length === 0);

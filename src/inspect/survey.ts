@@ -36,7 +36,7 @@ export type Survey = Pick<Facts, "listed" | "declared" | "call">;
 
 /**
  * Compares what the server lists for a client that declares nothing (`listed`) with what it lists for `caller`, which declares everything,
- * and makes the wanted call. Without a `caller` there is nothing to compare.
+ * and makes the wanted call. Without a `caller` it compares nothing.
  * @throws Misuse when the call cannot be made
  */
 export async function survey(
@@ -64,13 +64,13 @@ export async function survey(
   return { ...found, call: await measure(caller, wanted) };
 }
 
-/** The tools as they are listed, absent where they cannot be listed, and the facts of all lists. */
+/** The tools as listed, absent if they cannot be listed, and the facts of all lists. */
 export interface Listed {
   readonly tools?: readonly JsonObject[];
   readonly facts: ListFacts;
 }
 
-/** Lists everything that the server says it has. A list that fails becomes a problem among the facts. */
+/** Lists everything that the server declares. A list that fails becomes a problem in the facts. */
 export async function listAll(client: Client): Promise<Listed> {
   const problems: string[] = [];
   const { capabilities } = client.description;
@@ -100,7 +100,7 @@ async function toolsOf(client: Client): Promise<readonly JsonObject[]> {
 }
 
 const isNamed = ({ name }: JsonObject) => typeof name === "string";
-/** A server that never comes to the end of a list is not followed further. */
+/** How many pages to follow: a list may never end. */
 const MAX_PAGES = 100;
 const MAX_ITEMS = 100_000;
 
@@ -136,7 +136,7 @@ function toolFacts({ name, annotations, execution, inputSchema }: JsonObject): T
   };
 }
 
-/** A server that has answered pings does not take longer over one, unless something has happened to the session. */
+/** How long a ping may take; longer means that something has happened to the session. */
 const PING_MS = 5_000;
 
 export async function answersPing(client: Client): Promise<boolean> {
@@ -145,8 +145,8 @@ export async function answersPing(client: Client): Promise<boolean> {
 }
 
 /**
- * What a legacy server lists, how it takes a second session, the wanted call, and the versions that it accepts, in the order in which least
- * is lost when it takes no more sessions. Ends the first session.
+ * Finds out what a legacy server lists, how it takes a second session, how the wanted call goes, and which versions it accepts: in the order
+ * that loses least if the server takes no more sessions. Ends the first session.
  * @throws Misuse when the call cannot be made
  */
 export async function surveyLegacy(
@@ -162,7 +162,7 @@ export async function surveyLegacy(
   return { legacy: { ...(await versionsOf(first, sessions)), answersPing: pings, secondSession }, ...found };
 }
 
-/** Opens a session that declares everything while the first is still open, and ends the first. No `caller`: the server takes no other. */
+/** Opens a session that declares everything while the first is open, and ends the first. No `caller`: the server takes no other session. */
 async function openSecond(
   first: Client,
   sessions: Sessions,
@@ -183,7 +183,7 @@ async function openSecond(
   }
 }
 
-/** Asks with every version but the newest, which the first session was opened with, until the server takes no more sessions. */
+/** Tries every version but the newest, which the first session used, until the server takes no more sessions. */
 export async function versionsOf({ protocolVersion }: LegacyClient, sessions: Sessions) {
   const versions: VersionFacts[] = [{ asked: LATEST_LEGACY_VERSION, answered: protocolVersion }];
   for (const asked of LEGACY_VERSIONS.filter((version) => version !== LATEST_LEGACY_VERSION)) {
@@ -206,11 +206,11 @@ async function negotiate(asked: string, sessions: Sessions): Promise<VersionFact
   }
 }
 
-/** More questions and longer texts say nothing more. */
+/** More questions and longer texts add nothing. */
 const MAX_QUESTIONS = 20;
 const MAX_TEXT_CHARS = 200;
 
-/** Makes the call, turns down what the server asks meanwhile, and keeps what it says and when. Never rejects. */
+/** Makes the call, refuses the server's questions, and records what the server says and when. Never rejects. */
 async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promise<CallFacts> {
   const times: Partial<Record<"acceptedMs" | "firstWordMs", number>> = {};
   const questions: Question[] = [];
@@ -248,7 +248,8 @@ async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promi
   const end = await client.ask("tools/call", { name: tool, arguments: args }, timeoutMs, listener).then(
     (response) => {
       heard();
-      // Whether a call goes on that asks in its result is the client's affair (2026-07-28, Multi Round-Trip Requests).
+      // `inspect` leaves questions in a result unanswered: only a client can continue such a call (2026-07-28, Multi Round-Trip
+      // Requests).
       for (const question of questionsIn(response)) note(question, "left unanswered");
       return endOf(response);
     },

@@ -8,10 +8,10 @@ import type { HttpFacts } from "./facts.ts";
 
 const MAX_TEXT_CHARS = 65_536;
 
-/** One HTTP request of `upstreams/`, and what its answer tells of the server. */
+/** One HTTP request of `upstreams/`, and what its response shows of the server. */
 export class Exchange {
   readonly method: string;
-  /** `undefined` until the head of the answer is there. */
+  /** `undefined` until the response headers arrive. */
   status: number | undefined;
   headers: IncomingHttpHeaders = {};
   isEnded = false;
@@ -41,7 +41,7 @@ export class Exchange {
     return isEventStream(this.header("content-type"));
   }
 
-  /** The JSON-RPC answer, under whatever id: refusals have the id `null`. */
+  /** The JSON-RPC answer, under any id: refusals have the id `null`. */
   get answer(): JsonRpcResponse | undefined {
     const whole = this.#answer ?? parseJson(this.text);
     return isAnswer(whole) ? whole : undefined;
@@ -59,15 +59,15 @@ export class Exchange {
   }
 }
 
-/** Enough to know what the events of a stream are like. */
+/** Enough to know what the stream's events look like. */
 const MAX_EVENTS = 100;
 
-/** Connections that keep what is said on them. */
+/** Agents that record all requests and responses. */
 export class Traffic {
   readonly exchanges: Exchange[] = [];
   readonly agents: UpstreamAgents;
   #onListening = () => {};
-  /** Resolves with the head of the first answer to a GET. */
+  /** Resolves when the response headers of the first GET arrive. */
   readonly listening = new Promise<void>((resolve) => {
     this.#onListening = resolve;
   });
@@ -81,7 +81,7 @@ export class Traffic {
     this.agents = { ...agents, next: () => dispatcher };
   }
 
-  /** The exchange that was answered with a JSON-RPC message first, or else the last POST. */
+  /** The first exchange with a JSON-RPC answer, or else the last POST. */
   get hello(): Exchange | undefined {
     return this.exchanges.find(({ answer }) => answer !== undefined) ?? this.last("POST");
   }
@@ -90,7 +90,7 @@ export class Traffic {
     return this.exchanges.findLast((exchange) => exchange.method === method);
   }
 
-  /** What is known of the session so far. `unknown`: the answer to a request in a session that does not exist. */
+  /** The facts of the session so far. @param unknown the request in a session that does not exist */
   facts(unknown?: Exchange): HttpFacts {
     const posts = this.exchanges.filter(({ method, status }) => method === "POST" && status !== 202);
     const get = this.exchanges.find(({ method }) => method === "GET");

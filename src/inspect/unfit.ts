@@ -5,7 +5,7 @@ import { MODERN_VERSION } from "../protocol/modern.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import type { Exchange } from "./traffic.ts";
 
-/** There is nothing to stand in front of. The message says what was found, and each hint what can be done. */
+/** There is no server that the gateway could serve. The message says what was found, and each hint what the user can do. */
 export class Unfit extends Error {
   override name = "Unfit";
   readonly hints: readonly string[];
@@ -16,7 +16,7 @@ export class Unfit extends Error {
   }
 }
 
-/** What was asked for does not go with this server, e.g. a tool that it does not have. */
+/** The flags do not fit this server, e.g. name a tool that it does not have. */
 export class Misuse extends Error {
   override name = "Misuse";
 }
@@ -27,7 +27,7 @@ interface Reason {
   readonly hint?: string;
 }
 
-/** Of the codes and messages that Node, OpenSSL and undici have for it. */
+/** Matched against the codes and messages of Node, OpenSSL and undici. */
 const REASONS: readonly Reason[] = [
   {
     matches: /ECONNREFUSED/,
@@ -59,7 +59,7 @@ const REASONS: readonly Reason[] = [
   },
 ];
 
-/** @returns why no request to a URL was answered, to be thrown */
+/** @returns an error to throw that says why a URL answered no request */
 export function unreachable(url: URL, failure: UpstreamFailure): Unfit {
   const known = codesOf(failure);
   const reason = REASONS.find(({ matches }) => matches.test(known));
@@ -100,9 +100,9 @@ export function login(url: URL, status: number | undefined, challenge: string | 
 
 /**
  * @param hello the answer to `initialize`
- * @param page what GET was answered with
- * @param servers URLs of the same host at which there is a server
- * @returns why an answer is not one of an MCP server, to be thrown
+ * @param page the response to GET
+ * @param servers URLs on the same host that are MCP servers
+ * @returns an error to throw that says why an answer is not an MCP server's
  */
 export function noServer(
   url: URL,
@@ -148,7 +148,7 @@ function bodyOf(exchange: Exchange): string {
   return `JSON with the fields ${Object.keys(value).slice(0, 8).join(", ") || "(none)"}`;
 }
 
-/** What stands between the first `<title>` and the next tag, in quotes; empty when there is none. */
+/** The text between the first `<title>` and the next tag, in quotes; empty when there is none. */
 function titleOf(page: string): string {
   const tag = page.search(/<title[\s>]/i);
   const start = tag === -1 ? -1 : page.indexOf(">", tag);
@@ -168,17 +168,17 @@ function patience(reason: string): readonly string[] {
   return /did not answer/.test(reason) ? ["--timeout gives it more time."] : [];
 }
 
-/** A URL without what may be a secret. */
+/** A URL without user, password, query and fragment, which may be secrets. */
 export function shown({ origin, pathname }: URL): string {
   return `${origin}${pathname}`;
 }
 
-/** What went wrong, in words for people. What `upstreams/` calls `startTimeout` is `--timeout` here. */
+/** An error in words for people. The `startTimeout` of `upstreams/` is `--timeout` here. */
 export function wordsOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/ \(startTimeout\)$/, "");
 }
 
-/** The first code in a chain of causes, which says more than the others. */
+/** The first code in the chain of causes; it says more than the later ones. */
 function codesOf(failure: UpstreamFailure): string {
   for (let error: unknown = failure; error instanceof Error; error = error.cause) {
     const { code } = error as NodeJS.ErrnoException;
