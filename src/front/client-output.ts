@@ -1,19 +1,19 @@
 import type { Writable } from "node:stream";
 import type { JsonText } from "../protocol/jsonrpc.ts";
 
-/** A client that leaves more than this unread is not listened to either, so that it gets no further answers to read. */
+/** While a client leaves more than this unread, the gateway does not read from it either, so that no further answers pile up. */
 const MAX_UNREAD_BYTES = 64 * 1_048_576;
 
-/** Where one client reads: a stream of lines, each of them one message (2026-07-28, stdio). */
+/** The stream that one client reads: lines, each of them one message (2026-07-28, stdio). */
 export class ClientOutput {
-  /** Settles when nothing more can be written, because nobody reads any longer. */
+  /** Settles when the client no longer reads, so that nothing more can be written. */
   readonly broken: Promise<void>;
   readonly #stream: Writable;
 
   constructor(stream: Writable) {
     this.#stream = stream;
     this.broken = new Promise((resolve) => {
-      // For as long as the stream lives: every later write fails again.
+      // `on`, not `once`: every later write fails again.
       stream.on("error", () => resolve()).once("close", resolve);
     });
   }
@@ -22,12 +22,12 @@ export class ClientOutput {
     return this.#stream.writableLength > MAX_UNREAD_BYTES;
   }
 
-  /** Writes a message, which the client reads in its own time. `onTaken` is called when it is in the pipe, or never can be. */
+  /** Writes a message, which the client reads when it likes. Calls `onTaken` when the message is in the pipe, or never can be. */
   write(message: JsonText, onTaken?: () => void): void {
     this.#stream.write(`${onOneLine(message)}\n`, onTaken);
   }
 
-  /** Resolves when a client that reads slowly has caught up. */
+  /** Resolves when a slow client has caught up. */
   drained(): Promise<void> {
     const stream = this.#stream;
     if (!stream.writableNeedDrain || stream.destroyed) return Promise.resolve();
@@ -40,7 +40,7 @@ export class ClientOutput {
     });
   }
 
-  /** Resolves when all of it is in the pipe, or never can be. */
+  /** Resolves when everything written is in the pipe, or never can be. */
   flushed(): Promise<void> {
     return new Promise((resolve) => {
       this.#stream.write("", () => resolve());
@@ -48,17 +48,17 @@ export class ClientOutput {
   }
 }
 
-/** What one sender may have written that is not in the pipe yet; then it gets rid of no more. */
+/** How many characters of one sender may wait for the pipe; beyond that, its messages are dropped. */
 const MAX_BEHIND_CHARS = 1_048_576;
 
 export interface TellerOptions {
   /** 1 MiB unless given. */
   readonly maxBehindChars?: number;
-  /** Called when the client has read all that was written, if something could not be told meanwhile. */
+  /** Called when the client has read everything, if messages were dropped meanwhile. */
   readonly onCaughtUp?: () => void;
 }
 
-/** One of those who write what a client may miss: each is measured by what it has written itself, as all share one stream. */
+/** Writes messages that a client may miss. All tellers share one stream, so each is limited by what it has written itself. */
 export class Teller {
   readonly #output: ClientOutput;
   readonly #options: TellerOptions;
@@ -70,7 +70,7 @@ export class Teller {
     this.#options = options;
   }
 
-  /** Says whether it was sent, or will be. */
+  /** Returns whether the message was sent, or will be. */
   tell(message: JsonText): boolean {
     const { maxBehindChars = MAX_BEHIND_CHARS } = this.#options;
     this.#hasMissed ||= this.#behind > maxBehindChars;
@@ -88,7 +88,7 @@ export class Teller {
   }
 }
 
-/** Between the parts of a JSON text a line break is space like any other, and within them there is none. */
+/** A line break between JSON tokens is space like any other, and within a token there is none. */
 function onOneLine(message: JsonText): string {
   return /[\r\n]/.test(message) ? message.replace(/[\r\n]+/g, " ") : message;
 }

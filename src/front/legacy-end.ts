@@ -11,20 +11,20 @@ export interface LegacyEndOptions {
   readonly route: Route;
   readonly caller: Caller;
   readonly output: ClientOutput;
-  /** Called when a request has got its answer, or never will. */
+  /** Called when a request has its answer, or never will. */
   readonly onAnswered: () => void;
-  /** Called when the session is over although the client is still there: the server has gone, or did not take it. */
+  /** Called when the session is over but the client is still there: the server has gone, or did not accept the session. */
   readonly onOver: () => void;
 }
 
-/** Of a session nothing should be missed, so there is more room than for the notifications of one request. */
+/** A client should miss nothing of its session, so the limit is higher than for the notifications of one request. */
 const MAX_BEHIND_CHARS = 16 * 1_048_576;
 
-/** The one session that a client of an older revision has over stdio (2025-11-25, Transports §stdio). */
+/** The one session of a client of an older revision over stdio (2025-11-25, Transports §stdio). */
 export class LegacyEnd implements ClientEnd {
   readonly #options: LegacyEndOptions;
   readonly #pair: PairedSession;
-  /** How to let go of the memory that each takes. */
+  /** For each unanswered request, how to release the memory that it holds. */
   readonly #unanswered = new Map<RequestId, () => void>();
   readonly #teller: Teller;
   #isLeft = false;
@@ -37,12 +37,11 @@ export class LegacyEnd implements ClientEnd {
     this.#pair = new PairedSession({ route, caller, id: randomUUID(), client: this });
   }
 
-  /** Whether the client waits for an answer. */
   get isWaiting(): boolean {
     return this.#unanswered.size > 0;
   }
 
-  /** Takes what the client sent, in its order. */
+  /** Takes the client's messages, in the order in which it sent them. */
   receive(message: JsonRpcMessage, held: SharedBytes): void {
     if ("method" in message && "id" in message && !this.#unanswered.has(message.id))
       this.#unanswered.set(message.id, held.share());
@@ -54,7 +53,7 @@ export class LegacyEnd implements ClientEnd {
     return this.#teller.tell(message);
   }
 
-  /** Everything is said on one stream. */
+  /** Everything goes over one stream. */
   isReached(): boolean {
     return true;
   }
@@ -72,20 +71,20 @@ export class LegacyEnd implements ClientEnd {
     if (!this.#isLeft) this.#options.onOver();
   }
 
-  /** The client has gone: calls that have become tasks may end. */
+  /** Call this when the client has gone: calls that have become tasks may finish. */
   retire(): void {
     this.#isLeft = true;
     this.#forget();
     this.#pair.retire();
   }
 
-  /** Settles when nothing of the session is left at the server. */
+  /** Ends the session. Settles when nothing of it is left at the server. */
   end(): Promise<void> {
     this.#isLeft = true;
     return this.#pair.close();
   }
 
-  /** None of them is going to be answered. */
+  /** No unanswered request will get an answer. */
   #forget(): void {
     for (const letGo of this.#unanswered.values()) letGo();
     this.#unanswered.clear();

@@ -7,13 +7,13 @@ import { type ClientOutput, Teller } from "./client-output.ts";
 export interface LineReplyOptions {
   readonly id: RequestId;
   readonly output: ClientOutput;
-  /** Whether it is a stream to listen on, whose end has to be told twice. */
+  /** Whether the request is `subscriptions/listen`, whose end takes two messages. */
   readonly isSubscription: boolean;
-  /** Called once: with its answer, or without one, the request is over and its id may be used again. */
+  /** Called once, when the request is over, with or without an answer, and its id may be used again. */
   readonly onOver: () => void;
 }
 
-/** The answer to one request over a stream that all of them share (2026-07-28, stdio §Receiving Messages). */
+/** The answer to one request, on the stream that all requests share (2026-07-28, stdio §Receiving Messages). */
 export class LineReply implements Reply {
   readonly readsStreams = true;
   readonly #options: LineReplyOptions;
@@ -34,7 +34,8 @@ export class LineReply implements Reply {
     const { id, output, isSubscription } = this.#options;
     if (this.#isOver) return;
     this.#end(resultMessage(id, result));
-    // The result says that the end is a good one, and this that it is the end (2026-07-28, Cancellation, Subscriptions §Cancellation).
+    // The result says that the subscription ended well, this notification that it ended (2026-07-28, Cancellation, Subscriptions
+    // §Cancellation).
     if (isSubscription) output.write(cancelled(id));
   }
 
@@ -54,17 +55,17 @@ export class LineReply implements Reply {
     this.#over();
   }
 
-  /** The stream is open. */
+  /** The stream is open already. */
   open(): void {}
 
-  /** Nothing stands between the two ends of a pipe that might give up on it. */
+  /** A pipe has no intermediary that could time out. */
   keepAlive(): void {}
 
   drained(): Promise<void> {
     return this.#options.output.drained();
   }
 
-  /** The client does not want it any longer, and hears no more of it (2026-07-28, stdio §Cancellation). */
+  /** The client cancelled the request, and gets no further message about it (2026-07-28, stdio §Cancellation). */
   cancel(reason: Error): void {
     if (this.#isOver) return;
     this.#over();

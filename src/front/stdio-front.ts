@@ -19,31 +19,31 @@ import { LineReply } from "./line-reply.ts";
 
 export interface StdioFrontOptions {
   readonly route: Route;
-  /** Where the client writes, and where it reads. */
+  /** The streams that the client writes to and reads from. */
   readonly input: Readable;
   readonly output: Writable;
-  /** Whether the tasks of this client are the only ones there are, so that they may be listed. */
+  /** Whether this client's tasks are the only ones, so that it may list them. */
   readonly isAlone: boolean;
-  /** How long one message of the client may be. */
+  /** The largest message of the client, in bytes. */
   readonly maxLineBytes: number;
-  /** How deep its objects and arrays may be nested. */
+  /** How deep the message's objects and arrays may be nested. */
   readonly maxDepth: number;
 }
 
-/** How long what has been said may take to be in the pipe. */
+/** How long the last messages may take to get into the pipe. */
 const GOODBYE_MS = 1_000;
-/** Requests of 2026-07-28 that one client may have open at one time, streams to listen on among them. */
+/** How many requests of 2026-07-28 one client may have open at one time, subscriptions included. */
 const MAX_OPEN = 1_000;
 
 /**
- * Serves the one client at the other end of two streams, in either generation or in both: a request that says that it is of
- * 2026-07-28 is, and everything else belongs to the session that the client opens with `initialize` (2026-07-28, stdio;
- * 2025-11-25, Transports §stdio; Versioning §Backward Compatibility).
+ * Serves the one client at the other end of two streams, in either era or in both: a request that names 2026-07-28 is of that revision, and
+ * everything else belongs to the session that the client opens with `initialize` (2026-07-28, stdio; 2025-11-25, Transports §stdio;
+ * Versioning §Backward Compatibility).
  */
 export class StdioFront {
   /** Settles when the client has closed its end of one of the streams. */
   readonly clientLeft: Promise<void>;
-  /** Settles when the session that the client had opened is over, because the server has gone or does not take it. */
+  /** Settles when the client's session is over because the server has gone or does not accept it. */
   readonly serverLeft: Promise<void>;
   readonly #options: StdioFrontOptions;
   readonly #caller: Caller;
@@ -58,12 +58,12 @@ export class StdioFront {
   constructor(options: StdioFrontOptions) {
     const { input, output, maxLineBytes, isAlone } = options;
     this.#options = options;
-    // Named like everybody over HTTP, so that a task can be had either way.
+    // The same key as anonymous callers over HTTP, so that a task is reachable either way.
     this.#caller = { key: "anonymous", headers: {}, isIdentified: isAlone };
     this.#output = new ClientOutput(output);
     this.#lines = new LineSplitter(maxLineBytes);
     const ended = new Promise<void>((resolve) => {
-      // What is not complete when it ends is no message.
+      // An incomplete last line is no message.
       for (const event of ["end", "close", "error"]) input.on(event, resolve);
     });
     this.clientLeft = Promise.race([ended, this.#output.broken]).then(() => this.#hangUp());
@@ -78,7 +78,7 @@ export class StdioFront {
     return this.#isIdle ? Promise.resolve() : new Promise((resolve) => this.#waiting.add(resolve));
   }
 
-  /** Hears nothing more of the client, and settles when it has been told everything that there was to say. */
+  /** Stops reading, and settles when everything has been written and the legacy session has ended. */
   async close(): Promise<void> {
     this.#options.input.off("data", this.#read).pause();
     await Promise.all([this.#legacy?.end(), within(GOODBYE_MS, this.#output.flushed())]);
@@ -137,13 +137,13 @@ export class StdioFront {
       refusal = error;
     }
     held.add(bytes);
-    // Of clients of 2025-03-26 a line may be several messages.
+    // A line of a 2025-03-26 client may be a batch.
     const isBatch = Array.isArray(message) && message.length > 0 && this.#legacy !== undefined;
     for (const part of isBatch ? message : [message]) this.#receive(part, held, refusal);
     held.release();
   }
 
-  /** `refusal`: why no request is taken now. What answers one, or takes one back, makes room. */
+  /** @param refusal why requests are refused now, if they are. Answers and cancellations are still taken: they free memory */
   #receive(message: unknown, held: SharedBytes, refusal: unknown): void {
     try {
       if (this.#isCancelled(message)) return;
@@ -156,14 +156,14 @@ export class StdioFront {
         throw refusal;
       if (claimsModern(message)) this.#answer(message, held);
       else if (isMessage(message)) this.#relay(message, held);
-      // Says what is wrong with it.
+      // Throws with what is wrong.
       else readMessage(message);
     } catch (error) {
       this.#refuse(idOf(message), error, message);
     }
   }
 
-  /** Whether the message is the client's word that it does not want an answer of ours any longer. */
+  /** Cancels the open request that the message names. Returns whether it was such a cancellation. */
   #isCancelled(message: unknown): boolean {
     if (!isObject(message) || message.method !== "notifications/cancelled") return false;
     const { requestId, reason } = isObject(message.params) ? message.params : {};
@@ -174,9 +174,9 @@ export class StdioFront {
 
   #answer(message: unknown, held: SharedBytes): void {
     const { id, method, params = {} } = readMessage(message);
-    // What else a client may notify of is of no use to a server (2026-07-28).
+    // A server has no use for other notifications of a client (2026-07-28).
     if (id === undefined) return;
-    // Its answer would be taken for that to the other one, and so would an error.
+    // The client would take its answer, or an error under its id, for the answer to the open request.
     if (this.#open.has(id)) return this.#refuse(null, rpc.invalidRequest(`id ${toJson(id)} is in use`));
     if (this.#open.size >= MAX_OPEN) throw rpc.internal(`Too many requests: ${MAX_OPEN} are open`);
     const reply = new LineReply({
@@ -204,12 +204,12 @@ export class StdioFront {
     this.#waiting.clear();
   };
 
-  /** A message of a client of an older revision. */
+  /** Handles a message of a client of an older revision. */
   #relay(message: JsonRpcMessage, held: SharedBytes): void {
     if ("method" in message && message.method === "initialize") this.#legacy ??= this.#openLegacy();
     if (this.#legacy !== undefined) return this.#legacy.receive(message, held);
     if (!("method" in message) || !("id" in message)) return;
-    // A client may ask whether anybody is there at any time (2025-11-25, Lifecycle §Initialization).
+    // A client may ping before it initializes (2025-11-25, Lifecycle §Initialization).
     if (message.method === "ping") return this.#output.write(resultMessage(message.id, toJson({})));
     throw rpc.invalidMeta("params._meta is required, or initialize before anything else");
   }
@@ -228,7 +228,7 @@ export class StdioFront {
     this.#output.write(errorMessage(id, toAnswer(error, this.#options.route.log, message)));
   }
 
-  /** Nobody waits for an answer any longer. */
+  /** The client has gone and waits for no answer. */
   #hangUp(): void {
     this.#options.input.off("data", this.#read);
     for (const reply of [...this.#open.values()]) reply.cancel(new Error("the client has gone"));
