@@ -4,11 +4,11 @@ import { loggableDetails } from "./one-line.ts";
 
 export interface AuditOptions {
   readonly log: Logger;
-  /** Callers are named by a hash under this key, which is the same for the same caller. Absent: as they are. */
+  /** The lines name a caller by a hash with this key, always the same for one caller. Absent: by its plain name. */
   readonly callerKey?: Buffer;
 }
 
-/** Whose task it is, and where. */
+/** The task that a line is about. */
 export interface Audited {
   readonly id: string;
   readonly route: string;
@@ -16,54 +16,54 @@ export interface Audited {
   readonly tool: string;
 }
 
-/** A request that got nothing. What is not known of it is left out. */
+/** A refused request. Fields that the gateway does not know are absent. */
 export interface Refused {
   readonly route: string;
   readonly caller?: string | undefined;
   readonly method?: string | undefined;
-  /** The task that it was about, whoever's it is, and whether there is one at all. */
+  /** The id in the request, whether or not such a task exists and the caller owns it. */
   readonly task?: string | undefined;
-  /** Of the answer: HTTP's, and that of its JSON-RPC error. */
+  /** Of the answer: the HTTP status, and the code of the JSON-RPC error. */
   readonly status?: number | undefined;
   readonly code?: number | undefined;
   readonly reason: RefusalReason;
-  /** Which limit it was, as the configuration calls it. */
+  /** The limit that was reached, as the configuration names it. */
   readonly limit?: string | undefined;
 }
 
 export type RefusalReason =
-  /** There is no such task, or not any more. */
+  /** The task does not exist, or has gone. */
   | "unknown task"
-  /** There is, and it is somebody else's; the answer does not say so. */
+  /** The task belongs to another caller; the answer does not say so. */
   | "foreign task"
-  /** A `requestState` that was not made for this caller and this request. */
+  /** A `requestState` that the gateway did not make for this caller and this request. */
   | "foreign state"
   | "no valid credential"
   | "forbidden"
   | "limit";
 
-/** Twice what the name of a tool should have (Tools §Tool Names). */
+/** Twice the recommended length of a tool's name (Tools §Tool Names). */
 const MAX_CHARS = 256;
 
 /**
- * Who did what to which task, a line of the log for each (`log.audit`):
+ * Writes a log line for each thing that somebody does to a task (`log.audit`):
  *
  * | `audit`     | when                                              | beside `caller`, `route`, `tool` and `task`            |
  * | ----------- | ------------------------------------------------- | ------------------------------------------------------ |
- * | `created`   | a task is durable                                 | `held`: the client may never be told of it             |
- * | `read`      | its state or its result goes to a client          | `method`: how it was asked for; `tasks` for a list     |
- * | `answered`  | answers to its server's questions were taken      | `answers`: how many                                    |
+ * | `created`   | a task is durable                                 | `held`: the client may never learn of it               |
+ * | `read`      | a client gets its state or its result             | `method`: of the request; `tasks` for a list           |
+ * | `answered`  | a client answered its server's questions          | `answers`: how many                                    |
  * | `cancelled` | a client cancelled it                             |                                                        |
- * | `adopted`   | another gateway than its first goes on with it    |                                                        |
- * | `ended`     | its ending is durable                             | `kind`: completed, failed, cancelled or lost           |
- * | `refused`   | a request got nothing; see `RefusalReason`        | `status`, `code`, `method`, `reason`, `limit`; no `tool` |
+ * | `adopted`   | another gateway took it over                      |                                                        |
+ * | `ended`     | its outcome is durable                            | `kind`: completed, failed, cancelled or lost           |
+ * | `refused`   | the gateway refused a request (`RefusalReason`)   | `status`, `code`, `method`, `reason`, `limit`; no `tool` |
  *
- * Never with arguments, results, questions, answers, headers or credentials. The lines are written whatever the level of the log,
- * since whoever wants them wants all of them.
+ * The lines never contain arguments, results, questions, answers, headers or credentials. They ignore the level of the log: an operator
+ * who wants them wants all of them.
  *
- * What a client chooses, such as the name of a tool, is cut after `MAX_CHARS` characters, and control characters are escaped.
+ * Texts that a client chooses, such as the name of a tool, are cut after `MAX_CHARS` characters, with control characters escaped.
  *
- * A task is named as `taskName` names it: the id itself is the only key to a task where callers are not told apart, and a log has
+ * The lines name a task by `taskName`: where the gateway cannot tell callers apart, the id is all that protects a task, and a log has
  * more readers than the store.
  */
 export class Audit {
@@ -79,7 +79,7 @@ export class Audit {
     this.#say("created", task, isHeld ? { held: true } : {});
   }
 
-  /** @param method what the task was read by, as the specification calls it */
+  /** @param method the method of the specification that read the task */
   read(task: Audited, method: string): void {
     this.#say("read", task, { method });
   }
@@ -123,14 +123,14 @@ export class Audit {
 
   #nameOf(caller: string): string {
     if (this.#callerKey === undefined) return caller;
-    // Apart from whatever else is made with the same key.
+    // The prefix separates these names from other uses of the key.
     return createHmac("sha256", this.#callerKey).update(`audit\n${caller}`).digest("base64url").slice(0, 22);
   }
 }
 
 /**
- * A task's name in the log: the first 16 hexadecimal digits of the SHA-256 of its id, from which nobody finds the id. Whoever has
- * the id finds the lines: `printf %s "$id" | sha256sum | cut -c1-16`.
+ * A task's name in the log: the first 16 hexadecimal digits of the SHA-256 of its id. Nobody finds the id from the name, but an operator
+ * with the id finds the lines: `printf %s "$id" | sha256sum | cut -c1-16`.
  */
 export function taskName(id: string): string {
   return createHash("sha256").update(id).digest("hex").slice(0, 16);

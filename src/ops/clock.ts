@@ -1,8 +1,8 @@
 const ORIGIN = Date.now() - performance.now();
 
 /**
- * Milliseconds since the epoch by the wall clock as it was when the process began, and from then on by a clock that does not jump: whoever sets the
- * machine's clock ends nobody's task.
+ * Milliseconds since the epoch: the wall clock at the start of the process, plus a monotonic clock. Setting the machine's clock expires no
+ * task.
  */
 export function steadyNow(): number {
   return Math.floor(ORIGIN + performance.now());

@@ -2,12 +2,12 @@ import type { Writable } from "node:stream";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 import { loggable, loggableDetails } from "./one-line.ts";
 
-/** Of one text in a line; a line of a server's standard error has as many. */
+/** Per text in a line: enough for a line of a server's standard error. */
 const MAX_CHARS = 4_200;
 
 /**
- * Logs JSON lines: to standard error unless told otherwise, so that standard output stays free for what the command prints.
- * Texts in them are bounded, and control characters escaped, whoever chose them.
+ * Creates a logger of JSON lines, by default to standard error, so that standard output stays free for what the command prints. It bounds
+ * every text and escapes control characters, whoever chose them.
  */
 export function createLog(level: string, to: DestinationStream = logStream()): Logger {
   return pino(
@@ -26,15 +26,15 @@ export function createLog(level: string, to: DestinationStream = logStream()): L
   );
 }
 
-/** Standard error, written to at once: a line is there when the process ends. */
+/** Standard error, written synchronously, so that no line is lost when the process ends. */
 export function logStream(): DestinationStream {
   return destination({ fd: 2, sync: true });
 }
 
-/** What may wait to be read. */
+/** How much may wait for the reader. */
 const MAX_WAITING_BYTES = 1_048_576;
 
-/** Drops what a reader does not read, and waits for nobody: whoever starts a program may leave its standard error unread. */
+/** Drops lines instead of waiting for a slow reader: a parent process may leave our standard error unread. */
 export function lossy(stream: Writable): DestinationStream {
   stream.on("error", () => {});
   return {

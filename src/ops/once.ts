@@ -1,4 +1,4 @@
-/** A function that does `work` when it is first called, and nothing after that: what was taken is given back once. */
+/** A function that does `work` on its first call only, so that a caller gives back once what it took. */
 export function once(work: () => void): () => void {
   let isDone = false;
   return () => {

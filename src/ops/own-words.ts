@@ -2,20 +2,20 @@ import type { Logger } from "pino";
 import { loggable } from "./one-line.ts";
 
 /**
- * A logger that tells of an error (`err`) what it is, where it was and what the gateway says of it, and nothing else: the words of a
- * server, a text that could not be read, or the options of a request may have credentials in them, or what a task is about.
+ * A logger that writes of an error (`err`) and its causes only type, code, stack and the gateway's own message: a server's words, an
+ * unreadable text or the options of a request may contain credentials or the contents of a task.
  */
 export function inOwnWords(log: Logger): Logger {
   return log.child({}, { serializers: { err: told } });
 }
 
-/** Of one message. */
+/** Per message. */
 const MAX_CHARS = 2_000;
-/** Deep enough for whatever has a reason to be told. */
+/** Deep enough for every chain of causes that matters. */
 const MAX_CAUSES = 5;
-/** Their messages repeat what they complain of. */
+/** Errors whose messages quote their input. */
 const QUOTING = new Set(["SyntaxError", "ZodError", "HTTPParserError", "SdkError"]);
-/** Messages of failures say what happened, and after a colon what somebody else said to it. */
+/** Errors whose messages continue, after a colon, with the words of a server or library. */
 const REPEATING = new Set(["UpstreamFailure", "RpcError", "ProtocolError"]);
 
 interface Told {
@@ -30,7 +30,7 @@ function told(thrown: unknown, depth = 0): Told {
   if (!(thrown instanceof Error)) return { type: typeof thrown };
   const { name, message, stack, cause } = thrown;
   const { code } = thrown as NodeJS.ErrnoException;
-  // The first lines of a stack are the message once more.
+  // The first lines of a stack repeat the message.
   const frames = (stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
   return {
     type: name,
@@ -41,7 +41,7 @@ function told(thrown: unknown, depth = 0): Told {
   };
 }
 
-/** Messages that say what was expected end with what came instead. */
+/** A message without foreign words. One that says what was expected ends with what came instead (`got …`). */
 function ownPart(name: string, message: string): string {
   const ours = REPEATING.has(name) ? message.replace(/:[\s\S]*$/, "") : message;
   return loggable(ours.replace(/,? got ["{[][\s\S]*$/, ""), MAX_CHARS);

@@ -2,13 +2,13 @@ import { Writable } from "node:stream";
 import type { DestinationStream } from "pino";
 import { build } from "pino-pretty";
 
-/** Fields that the message names, in this order: what it is about. */
+/** The fields that a message begins with, in this order: its subject. */
 const SUBJECTS = ["setting", "server", "task"] as const;
 
-/** Turns the JSON lines of the log into lines that a person reads: `12:30:01 WARN  store.url: memory: loses every task …`. */
+/** Turns the JSON lines of the log into lines for people: `12:30:01 WARN  store.url: memory: loses every task …`. */
 export function prettyLines(to: DestinationStream, hasColours: boolean): DestinationStream {
   const destination = new Writable({
-    // The lines are texts; nobody waits for them to be written.
+    // Keeps the lines strings.
     decodeStrings: false,
     write(line: string, _encoding, done) {
       to.write(line);

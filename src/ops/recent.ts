@@ -1,14 +1,14 @@
 /**
- * The values that were set or asked for last, so many and no more. Those that were wanted since half of them came are certainly there; of
- * the others whole halves are forgotten at once. To ask for one of the newer half changes nothing: a map that is written to with
- * every request leaves more behind for the garbage collector than the request itself.
+ * A map of at most `max` recently used values, in two halves. When the newer half is full, it becomes the older one, and the values of the
+ * former older half are dropped. Getting a value of the newer half writes nothing: a map that every request writes to leaves more garbage
+ * than the request itself.
  */
 export class Recent<Key, Value> {
   readonly #maxHalf: number;
   #newer = new Map<Key, Value>();
   #older = new Map<Key, Value>();
 
-  /** @param max one at least */
+  /** @param max 1 or more */
   constructor(max: number) {
     this.#maxHalf = Math.max(1, Math.floor(max / 2));
   }

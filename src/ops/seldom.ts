@@ -3,13 +3,13 @@ import type { Logger } from "pino";
 const EVERY_MS = 1_000;
 
 /**
- * A logger for what a thousand requests a second may have to say at once: the same message is written once a second at most, and the
- * next line with it says how many were left out since (`leftOut`).
+ * A logger for messages that a thousand requests a second may cause: writes each message at most once a second, and its next line says how
+ * many it left out since (`leftOut`).
  */
 export class SeldomLog {
   readonly #log: Logger;
   readonly #now: () => number;
-  /** By message: texts of the program, of which there are few. */
+  /** By message; messages are constants of the program, so there are few. */
   readonly #said = new Map<string, { readonly at: number; leftOut: number }>();
 
   /** @param now milliseconds that never go back */
@@ -18,7 +18,7 @@ export class SeldomLog {
     this.#now = now;
   }
 
-  /** @param message a constant: what varies belongs to the details */
+  /** @param message a constant: what varies belongs in the details */
   say(level: "warn" | "error", details: object, message: string): void {
     const now = this.#now();
     const last = this.#said.get(message);
@@ -34,7 +34,7 @@ export class SeldomLog {
 
 const SELDOM = new WeakMap<Logger, SeldomLog>();
 
-/** The same one for a logger every time, so that all who use it are counted together. */
+/** The one `SeldomLog` of a logger, so that all its users share the limit. */
 export function seldom(log: Logger): SeldomLog {
   const known = SELDOM.get(log);
   if (known !== undefined) return known;

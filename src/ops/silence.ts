@@ -1,4 +1,4 @@
-/** Acts when nothing has been heard for some time. It begins with `listen`, and every `heard` begins it anew. */
+/** Calls `onSilent` when the other side has sent nothing for `ms`. `listen` starts the time, and every `heard` restarts it. */
 export class Silence {
   readonly #ms: number;
   readonly #onSilent: () => void;
@@ -9,17 +9,17 @@ export class Silence {
     this.#onSilent = onSilent;
   }
 
-  /** To be called when something is waited for, unless that is so already. */
+  /** Starts waiting, unless already waiting. */
   listen(): void {
     this.#timer ??= setTimeout(this.#onSilent, this.#ms);
   }
 
-  /** Something was heard, if anything is waited for. */
+  /** Restarts the time, if waiting. */
   heard(): void {
     this.#timer?.refresh();
   }
 
-  /** Nothing is waited for any more, or for now. */
+  /** Stops waiting; `listen` may start it again. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -1,20 +1,20 @@
 import { uptime } from "node:os";
 
-/** What nobody notices, and what a clock that is kept right by small steps may be off by. */
+/** A step that nobody notices, and that a clock synchronised by small steps may be off by. */
 export const TOLERATED_STEP_MS = 2_000;
 const LOOK_EVERY_MS = 10_000;
 
-/** How long the machine has been running, also while it slept. Milliseconds. */
+/** How long the machine has been running, including sleep. Milliseconds. */
 export function uptimeMs(): number {
   return uptime() * 1_000;
 }
 
-/** By how much, and in which direction, a clock was set. `ms`: positive is ahead. */
+/** A clock's step in words. @param ms positive is ahead */
 export function stepInWords(ms: number): string {
   return `set ${ms > 0 ? "ahead" : "back"} by ${Math.round(Math.abs(ms) / 1_000)} s`;
 }
 
-/** Says once for each time when somebody sets the clock of the machine while this process runs. Returns how to stop. */
+/** Calls `tell` once for each time that somebody sets the machine's clock while this process runs. Returns a function that stops it. */
 export function tellClockSteps(
   tell: (message: string) => void,
   { everyMs = LOOK_EVERY_MS }: { readonly everyMs?: number } = {},

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Waits for `work`, but no longer than `ms`. Rejects as `work` does. */
+/** Waits for `work`, but no longer than `ms`. Rejects if `work` rejects by then. */
 export async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const timer = new AbortController();
   try {

@@ -1,19 +1,19 @@
 import type { RateLimit } from "../config/config.ts";
 
 /**
- * A rate, as so many at once and then so many in the time. In whole numbers, so that nothing is gained or lost by asking often: a
- * token is as many parts as its time has milliseconds, and every millisecond brings as many parts as the time brings tokens.
+ * A token bucket: `atOnce` requests at once, then the rate. It counts in whole numbers, so that frequent questions lose or gain nothing: a
+ * token is `perMs` parts, and every millisecond adds `count` parts.
  */
 export class Bucket {
   readonly #limit: RateLimit;
   readonly #fullParts: number;
-  /** Below zero while some have been let in who wait for their turn. */
+  /** Negative while requests that took tokens in advance still wait. */
   #parts: number;
   #at: number;
 
   /**
    * @param now whole milliseconds that never go back
-   * @param atOnce how many may come at once; one at least
+   * @param atOnce how many requests may come at once; 1 or more
    */
   constructor(limit: RateLimit, now: number, atOnce: number = limit.count) {
     this.#limit = limit;
@@ -22,14 +22,14 @@ export class Bucket {
     this.#at = now;
   }
 
-  /** In how many milliseconds there are so many, after all who have been let in before; 0: now. */
+  /** In how many milliseconds the bucket will have so many tokens, after those already taken in advance; 0: now. */
   delayMs(tokens: number, now: number): number {
     this.#fill(now);
     const missing = tokens * this.#limit.perMs - this.#parts;
     return missing <= 0 ? 0 : Math.ceil(missing / this.#limit.count);
   }
 
-  /** Takes so many, of which some may yet have to come: whoever takes them waits for as long as `delayMs` said. */
+  /** Takes so many tokens, some possibly in advance: the caller must wait for as long as `delayMs` said. */
   take(tokens: number, now: number): void {
     this.#fill(now);
     this.#parts -= tokens * this.#limit.perMs;
@@ -37,7 +37,7 @@ export class Bucket {
 
   #fill(now: number): void {
     const { count } = this.#limit;
-    // Not more milliseconds than it takes to be full, so that the product stays a safe integer.
+    // At most the milliseconds until the bucket is full, so that the product stays a safe integer.
     const elapsed = Math.min(now - this.#at, Math.ceil((this.#fullParts - this.#parts) / count));
     this.#parts = Math.min(this.#fullParts, this.#parts + Math.max(0, elapsed) * count);
     this.#at = Math.max(this.#at, now);

@@ -8,31 +8,31 @@ export interface BytesOptions {
   readonly limits: Pick<LimitsConfig, Scope>;
   /** Milliseconds that never go back. */
   readonly clock: () => number;
-  /** How much of the memory of this process the task store takes; 0 where the store is somewhere else. */
+  /** How many bytes of this process's memory the task store takes. Absent: 0, the store is elsewhere. */
   readonly stored?: (() => number) | undefined;
 }
 
 /**
- * Requests up to this size have a part of `limits.total.bytes` to themselves, and come before larger ones that are not complete: whoever
- * sends as much as there is room for keeps nobody from asking after a task.
+ * Requests up to this size have a reserved part of `limits.total.bytes`, and displace larger incomplete ones: a caller that fills the
+ * memory cannot keep others from polling a task.
  */
 export const SMALL_BYTES = 65_536;
 const RESERVED = 1 / 8;
-/** How long a large request may take to arrive when another one needs its room. */
+/** How long a request has to arrive before a large one may displace it. */
 const MIN_ARRIVAL_MS = 2_000;
-/** Among how many of the oldest one is looked for that can be given up. */
+/** How many of the oldest incomplete requests are examined for one to give up. */
 const MAX_LOOKS = 64;
 
 /**
- * How many bytes this process holds of what clients sent, and of what it has to tell them: from their arrival until nothing holds them any
- * more, against one limit for all and one for each caller.
+ * Counts the bytes of requests and answers that this process holds, from their arrival until nothing holds them any more, against one
+ * limit in total and one for each caller.
  */
 export class Bytes {
   readonly #options: BytesOptions;
   readonly #held: Counter;
-  /** Bodies that are not complete, the oldest first: since when, and how to give one up. */
+  /** Incomplete bodies, the oldest first: since when, and how to give one up. */
   readonly #incomplete = new Map<HeldBytes, Incomplete>();
-  /** Of the total, what small requests hold. */
+  /** How much of the total small requests hold. */
   #small = 0;
 
   constructor(options: BytesOptions) {
@@ -40,36 +40,36 @@ export class Bytes {
     this.#held = new Counter({ perCaller: options.limits.perCaller.bytes });
   }
 
-  /** How many are held in all. */
+  /** How many bytes the process holds. */
   get total(): number {
     return this.#held.total;
   }
 
-  /** How many of a caller's are held. */
+  /** How many bytes it holds of one caller; 0 for an unidentified one. */
   of(party: Party): number {
     return this.#held.of(party);
   }
 
-  /** For a request of the party's, of which nothing has arrived yet. */
+  /** Begins to count a request of which nothing has arrived yet. */
   hold(party: Party): HeldBytes {
     return new HeldBytes(this, party);
   }
 
-  /** Counts what is there already, whether or not there is room. Returns how to say that it has gone, of which only the first time counts. */
+  /** Counts bytes that already exist, even without room. Returns a function that releases them; only its first call counts. */
   add(party: Party, bytes: number): () => void {
     const held = this.hold(party);
     held.add(bytes);
     return () => held.release();
   }
 
-  /** @throws RpcError when a large request of the party's would be refused, naming the limit */
+  /** @throws RpcError, naming the limit, when there is no room for a large request of this caller */
   check(party: Party): void {
     const reached = this.#reachedBy(party, SMALL_BYTES, false);
     if (reached !== undefined) throw refusalOf(reached);
   }
 
   /**
-   * Makes room for more of a request, if need be by giving up others that are not complete.
+   * Makes room for more bytes of a request, if need be by giving up other incomplete requests.
    * @throws RpcError, HTTP 429 or 503, naming the limit
    */
   makeRoom(held: HeldBytes, bytes: number): void {
@@ -87,7 +87,7 @@ export class Bytes {
     this.#small += smallBytes;
   }
 
-  /** A request is not complete: until that is called which is returned, it may be given up for others. */
+  /** Marks a request as incomplete: others may displace it until the caller calls the returned function. */
   arriving(held: HeldBytes, giveUp: (refusal: RpcError) => void): () => void {
     this.#incomplete.set(held, { since: this.#options.clock(), giveUp });
     return () => void this.#incomplete.delete(held);
@@ -105,7 +105,7 @@ export class Bytes {
     return hasRoom ? undefined : { scope: "total", max };
   }
 
-  /** Says whether another one was given up: the oldest, unless it is as small, or has had little time. */
+  /** Gives up the oldest incomplete request that has had its time or, for a small one, is large. Returns whether it gave one up. */
   #giveUpFor(held: HeldBytes, isSmall: boolean, reached: Reached): boolean {
     const now = this.#options.clock();
     let looks = MAX_LOOKS;
@@ -113,7 +113,7 @@ export class Bytes {
       looks -= 1;
       if (looks < 0) return false;
       const mayGo = now - since >= MIN_ARRIVAL_MS;
-      // Those behind it have had even less time.
+      // The requests behind it have had even less time.
       if (!mayGo && !isSmall) return false;
       if (other === held || other.bytes === 0 || (!mayGo && other.bytes <= SMALL_BYTES)) continue;
       this.#incomplete.delete(other);
@@ -130,9 +130,9 @@ interface Incomplete {
   readonly giveUp: (refusal: RpcError) => void;
 }
 
-/** Several that hold the same bytes: they are counted once, and until the last one has let go. */
+/** Bytes with several holders: counted once, until the last holder releases them. */
 export interface SharedBytes {
-  /** Somebody else holds them as well. Returns how to let go, of which only the first time counts. */
+  /** Adds a holder. Returns a function that releases its hold; only the first call counts. */
   share(): () => void;
 }
 
@@ -156,23 +156,23 @@ export class HeldBytes implements SharedBytes {
     return this.#party;
   }
 
-  /** @throws RpcError, HTTP 429 or 503, when there is no room for so many more, naming the limit */
+  /** Makes room for so many more bytes. @throws RpcError, HTTP 429 or 503, naming the limit, when there is none */
   expect(bytes: number): void {
     this.#ledger.makeRoom(this, bytes);
   }
 
-  /** So many more have arrived. @throws as `expect` does; then they are not counted */
+  /** Counts so many more bytes that arrived. @throws as `expect` does; then it does not count them */
   grow(bytes: number): void {
     this.expect(bytes);
     this.add(bytes);
   }
 
-  /** The same for what is there already, whether or not there is room. */
+  /** Counts bytes that already exist, even without room. */
   add(bytes: number): void {
     this.#count(bytes);
   }
 
-  /** It is known now whose they are. */
+  /** Moves the bytes to the caller, once the gateway knows who it is. */
   assign(party: Party): void {
     const { bytes } = this;
     this.#count(-bytes);
@@ -180,7 +180,7 @@ export class HeldBytes implements SharedBytes {
     this.#count(bytes);
   }
 
-  /** More are to come: see `Bytes.arriving`. */
+  /** Marks the request as incomplete: see `Bytes.arriving`. */
   arriving(giveUp: (refusal: RpcError) => void): () => void {
     return this.#ledger.arriving(this, giveUp);
   }
@@ -190,7 +190,7 @@ export class HeldBytes implements SharedBytes {
     return once(() => this.#letGo());
   }
 
-  /** Whoever held them first lets go. Only the first time counts. */
+  /** Releases the first holder's hold. Only the first call counts. */
   readonly release = once(() => this.#letGo());
 
   #letGo(): void {
@@ -201,7 +201,7 @@ export class HeldBytes implements SharedBytes {
   }
 
   #count(bytes: number): void {
-    // Given up, or done with: what is still on its way is dropped.
+    // Released: bytes that still arrive are dropped.
     if (this.#holders < 0) return;
     const before = smallPart(this.#bytes);
     this.#bytes += bytes;

@@ -1,11 +1,11 @@
-/** Whose the things are that are counted. */
+/** The caller for whom something is counted. */
 export interface Party {
   readonly caller: string;
-  /** Whether the caller is told apart from others: only then has it a share of its own. */
+  /** Whether the gateway can tell the caller from others: only then do `perCaller` limits apply to it. */
   readonly isIdentified: boolean;
 }
 
-/** Each caller by itself, or all of them together. */
+/** Whether a limit applies to each caller alone, or to all together. */
 export type Scope = "perCaller" | "total";
 
 /** A limit that has been reached. */
@@ -14,7 +14,7 @@ export interface Reached {
   readonly max: number;
 }
 
-/** How much of something each caller has taken, and all of them together. */
+/** Counts how much of something each caller and all callers together have taken. */
 export class Counter {
   readonly #limits: Readonly<Partial<Record<Scope, number | undefined>>>;
   readonly #perCaller = new Tally();
@@ -28,12 +28,12 @@ export class Counter {
     return this.#total;
   }
 
-  /** How much a caller has taken; 0 for one that is not told apart. */
+  /** How much a caller has taken; 0 for an unidentified one. */
   of({ caller, isIdentified }: Party): number {
     return isIdentified ? this.#perCaller.of(caller) : 0;
   }
 
-  /** The limit, the caller's own before that of all, that `amount` more would exceed; `undefined` when there is none. */
+  /** The limit that `amount` more would exceed, the caller's own before the total; `undefined` when none. */
   reachedBy(party: Party, amount = 1): Reached | undefined {
     const { perCaller, total } = this.#limits;
     if (party.isIdentified && perCaller !== undefined && this.of(party) + amount > perCaller)
@@ -41,18 +41,18 @@ export class Counter {
     return total !== undefined && this.#total + amount > total ? { scope: "total", max: total } : undefined;
   }
 
-  /** Counts, whether or not there is a limit; `amount` may be negative. */
+  /** Counts even beyond a limit; `amount` may be negative. */
   add({ caller, isIdentified }: Party, amount: number): void {
     if (isIdentified) this.#perCaller.add(caller, amount);
     this.#total += amount;
   }
 }
 
-/** How much each has taken of something. Whoever has taken nothing costs nothing. */
+/** Counts amounts by key. A key whose amount is 0 takes no memory. */
 export class Tally {
   readonly #taken = new Map<string, number>();
 
-  /** How many have taken anything. */
+  /** How many keys have an amount above 0. */
   get size(): number {
     return this.#taken.size;
   }

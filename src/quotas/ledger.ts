@@ -8,27 +8,27 @@ export interface LedgerOptions {
   readonly clock: () => number;
 }
 
-/** What was stored together, as far as it goes away together. */
+/** The stored bytes that expire together. */
 interface Page {
   readonly endsAt: number;
   readonly entries: Map<string, { readonly party: Party; bytes: number }>;
 }
 
 const MIN_PAGE_MS = 1_000;
-/** The grid is at least as fine as this, or half of it: nothing is counted for more than an eighth longer than it is kept. */
+/** With 8 to 16 pages per lifetime the ledger counts nothing for more than an eighth longer than the store keeps it. */
 const PAGES_IN_A_LIFE = 16;
-/** Of how many parties it is known what goes away when; what the others store is only counted in total. */
+/** How many entries (callers by page) the ledger keeps; beyond that it counts only the total. */
 const MAX_ENTRIES = 200_000;
 const OTHERS: Party = { caller: "", isIdentified: false };
 
 /**
- * How many bytes of arguments and results this process has stored that have not expired yet. Other gateways with the same store have ledgers of
- * their own, and what was stored before this process began is not counted: to know of it, all of the store would have to be read.
+ * Counts the bytes of arguments and results that this process has stored and that have not expired. Other gateways on the same store have
+ * ledgers of their own. It does not count what the store held before this process began: that would mean reading the whole store.
  */
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #stored: Counter;
-  /** By when they end. Few: what is kept for long ends on a coarser grid. */
+  /** By expiry. There are few: long lifetimes end on a coarser grid. */
   readonly #pages = new Map<number, Page>();
   #entries = 0;
   #nextEnd = Number.POSITIVE_INFINITY;
@@ -39,13 +39,13 @@ export class Ledger {
     this.#stored = new Counter({ perCaller: perCaller.storedBytes, total: total.storedBytes });
   }
 
-  /** How many bytes are counted in all. */
+  /** How many bytes all callers have stored. */
   get bytes(): number {
     this.#turn();
     return this.#stored.total;
   }
 
-  /** @throws RpcError when there is no room for another result, naming the limit */
+  /** @throws RpcError, naming the limit, when there is no room for another result */
   check(party: Party): void {
     this.#turn();
     const reached = this.#stored.reachedBy(party);
@@ -54,7 +54,7 @@ export class Ledger {
     throw limitReached(reached, "storedBytes", inMs);
   }
 
-  /** Counts what was stored, for as long as it is kept. */
+  /** Counts stored bytes for `keptForMs`. */
   note(party: Party, bytes: number, keptForMs: number): void {
     this.#turn();
     const page = this.#page(keptForMs);
@@ -80,7 +80,7 @@ export class Ledger {
     return page;
   }
 
-  /** Strikes out what has expired. */
+  /** Drops expired pages. */
   #turn(): void {
     const now = this.#options.clock();
     if (now < this.#nextEnd) return;

@@ -9,27 +9,27 @@ import { limitReached } from "./refusal.ts";
 export interface QuotasOptions {
   /** Whole milliseconds that never go back. */
   readonly clock?: () => number;
-  /** How long a request that comes too fast may be made to wait. */
+  /** How long the gateway may delay a request that comes too fast. */
   readonly patienceMs?: number;
   /**
-   * How long a poll may be made to wait instead: then it is not refused, because clients give a task up at the first refusal. Absent, or less
-   * than what others wait: polls are as other requests.
+   * How long the gateway may delay a poll instead; it then refuses none, because clients give up a task at the first refusal. Absent, or
+   * less than `patienceMs`: polls are treated like other requests.
    */
   readonly maxWaitMs?: number;
-  /** How much of the memory of this process the task store takes: that is held as well. Absent: none. */
+  /** How many bytes of this process's memory the task store takes: they count as held. Absent: none. */
   readonly storeBytes?: () => number;
 }
 
 const PATIENCE_MS = 1_000;
-/** How much of the rate for polls is told to clients: the rest is for answers, cancellations and clocks that run fast. */
+/** The part of the poll rate that poll intervals use: the rest is for answers, cancellations and clocks that run fast. */
 const TOLD_SHARE = 0.8;
 
-/** What has places that are taken and given back, and the setting that says how many there are. */
+/** What has places that callers take and give back, and the setting with their number. */
 const PLACES = {
   tasks: "tasks",
-  /** Calls that wait for their turn. */
+  /** Calls that wait for a slot at the server. */
   queued: "tasks",
-  /** Calls that wait for their client to come back with answers. */
+  /** Calls that wait for their client's answers. */
   held: "tasks",
   streams: "streams",
   sessions: "sessions",
@@ -37,14 +37,14 @@ const PLACES = {
 
 export type Placed = keyof typeof PLACES;
 
-/** What callers and all together may use at one time, and how fast: nobody's share is used up by somebody else. */
+/** The limits on what each caller, and all together, may use at one time and how fast: no caller uses up another's share. */
 export class Quotas {
   readonly #places: Readonly<Record<Placed, Counter>>;
   readonly #rates: Readonly<Record<Rated, Rates>>;
   readonly #ledger: Ledger;
   readonly #holdsStore: boolean;
   readonly #limits: Pick<LimitsConfig, Scope>;
-  /** What is held in memory of requests and answers. */
+  /** The bytes of requests and answers in memory. */
   readonly bytes: Bytes;
 
   constructor(limits: Pick<LimitsConfig, Scope>, options: QuotasOptions = {}) {
@@ -76,15 +76,15 @@ export class Quotas {
   }
 
   /**
-   * Takes a place of the party's, and one of all. Returns how to give it back, of which only the first time counts.
-   * @throws RpcError when there is none left, naming the limit; then nothing was taken
+   * Takes a place of the caller's and one of the total. Returns a function that gives both back; only its first call counts.
+   * @throws RpcError, naming the limit, when none is left; then it takes nothing
    */
   take(what: Placed, party: Party): () => void {
     this.check(what, party);
     return this.add(what, party);
   }
 
-  /** The same for what is there already, and is counted whether or not there is a place left. */
+  /** Like `take`, for something that already exists: it counts even when no place is left. */
   add(what: Placed, party: Party): () => void {
     const places = this.#places[what];
     places.add(party, 1);
@@ -97,38 +97,38 @@ export class Quotas {
     if (reached !== undefined) throw limitReached(reached, PLACES[what]);
   }
 
-  /** How many places are taken in all. */
+  /** How many places all callers have taken. */
   taken(what: Placed): number {
     return this.#places[what].total;
   }
 
-  /** @throws RpcError when no more may be stored */
+  /** @throws RpcError when the caller may store no more */
   checkStored(party: Party): void {
     this.#ledger.check(party);
     if (this.#holdsStore) this.bytes.check(party);
   }
 
-  /** Counts what was stored of arguments and results, for as long as it is kept. */
+  /** Counts stored bytes of arguments and results for `keptForMs`. */
   noteStored(party: Party, bytes: number, keptForMs: number): void {
     this.#ledger.note(party, bytes, keptForMs);
   }
 
-  /** How many bytes are stored in all, as far as is known. */
+  /** How many bytes are stored in total, as far as this process knows. */
   get storedBytes(): number {
     return this.#ledger.bytes;
   }
 
   /**
-   * Lets so many requests through as fast as the caller's rate allows. `undefined`: at once; else resolves when it is their turn.
-   * @throws RpcError, HTTP 429, at once or after a while
+   * Lets `count` requests pass as fast as the caller's rate allows. `undefined`: at once; otherwise resolves when they may pass.
+   * @throws RpcError, HTTP 429, at once or after a wait
    */
   pass(what: Rated, party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
     return this.#rates[what].pass(party, waiter, count);
   }
 
   /**
-   * How often each of a party's tasks may be polled so that all of them together keep within the rate; the more tasks there are, the
-   * less often. Milliseconds.
+   * The poll interval at which all of a caller's tasks together stay within its rate: the more tasks, the longer. Milliseconds; 0 without
+   * a rate.
    */
   pollIntervalMs(party: Party): number {
     const rate = this.#limits.perCaller.polls;
@@ -136,7 +136,7 @@ export class Quotas {
     return Math.ceil((this.#places.tasks.of(party) * rate.perMs) / (rate.count * TOLD_SHARE));
   }
 
-  /** How many requests wait to be let through. */
+  /** How many requests wait to pass. */
   waiting(what: Rated): number {
     return this.#rates[what].waiting;
   }

@@ -6,45 +6,45 @@ import { Bucket } from "./bucket.ts";
 import { type Party, Tally } from "./counter.ts";
 import { tooOften } from "./refusal.ts";
 
-/** What has a rate: calls of tools, and requests about tasks. */
+/** What has a rate: tool calls, and requests about tasks. */
 export type Rated = "calls" | "polls";
 
 export interface RatesOptions {
-  /** Of each caller. Absent: as often as it likes. */
+  /** Per caller. Absent: no limit. */
   readonly rate: RateLimit | undefined;
   /** Whole milliseconds that never go back. */
   readonly clock: () => number;
-  /** How long a request may be made to wait before it is let through, or refused. */
+  /** How long a request may wait before it passes or is refused. */
   readonly patienceMs: number;
-  /** Whether one that would have to wait for longer is let through all the same, and never refused. Absent: no. */
+  /** Whether a request that would have to wait for longer passes after `patienceMs` instead of being refused. Absent: no. */
   readonly isLenient?: boolean;
 }
 
 /**
- * What part of a rate may come at once; the rest of it waits its turn. What one caller does in one moment keeps all others waiting for
- * as long: with all of it at once the slowest of their answers took seven times as long, with a fifth a quarter longer.
+ * Burst as a fraction of the rate. A burst of one caller delays all others: a full burst made their slowest answers 7× slower, one fifth
+ * made them 1.25× slower.
  */
 const AT_ONCE = 1 / 5;
-/** Whose buckets are kept: those of a caller that is forgotten are full again. */
+/** How many callers' buckets are kept. A caller whose bucket is dropped starts with a full one. */
 const MAX_CALLERS = 10_000;
-/** Requests that wait have their bodies in memory. */
+/** Bounded, because the bodies of waiting requests are in memory. */
 const MAX_WAITING = {
   strict: { perCaller: 256, total: 4_096 },
   /** Polls are small, and a caller may have one under way for each of its tasks. */
   lenient: { perCaller: 2_500, total: 10_000 },
 };
 
-/** Whoever waits. */
+/** The client behind a waiting request. */
 export interface Waiter {
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborts when the client no longer waits for the answer. */
   readonly gone: AbortSignal;
 }
 
 /**
- * Lets requests of one kind through no faster than the rate of their caller allows. One that comes a little too fast waits its turn,
- * and one that is to be refused waits as well, so that a client which sends the next one as soon as it has an answer is slowed down
- * and keeps nobody busy; but only so many wait. Where it is lenient, none is refused but for want of room to wait: what is let through
- * early is as much as can wait, in the time that it may wait.
+ * Lets requests of one kind pass no faster than the rate of their caller. A request that comes a little too fast waits for its turn. One
+ * that will be refused waits as well, to slow down clients that send the next request as soon as they have an answer. The number of
+ * waiting requests is bounded. A lenient rate refuses requests only when no more may wait: it lets as many pass early as may wait,
+ * per `patienceMs`.
  */
 export class Rates {
   readonly #what: Rated;
@@ -57,14 +57,14 @@ export class Rates {
     this.#options = options;
   }
 
-  /** How many wait. */
+  /** How many requests wait. */
   get waiting(): number {
     return this.#waiting.of(EVERYBODY);
   }
 
   /**
-   * Lets so many requests through together. `undefined`: at once; else resolves when it is their turn.
-   * @throws RpcError, HTTP 429, at once or after a while
+   * Lets `count` requests pass together. `undefined`: at once; otherwise resolves when they may pass.
+   * @throws RpcError, HTTP 429, at once or after a wait
    */
   pass({ caller, isIdentified }: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
     const { clock, rate, patienceMs, isLenient = false } = this.#options;
@@ -76,7 +76,7 @@ export class Rates {
     if (delayMs > patienceMs) {
       if (isLenient) return this.#wait(caller, waiter, { ms: patienceMs, count });
       const refusal = tooOften(this.#what, rate, delayMs);
-      // Not all for as long: they would come back together, again and again.
+      // With jitter: refused clients would otherwise come back together, again and again.
       const ms = Math.ceil(patienceMs * (1 - Math.random() / 2));
       return this.#wait(caller, waiter, { ms, count, refusal });
     }
@@ -105,7 +105,7 @@ export class Rates {
     } finally {
       for (const key of keys) this.#waiting.add(key, -count);
     }
-    // Nothing is to be begun for a client that has gone. Nobody hears of it.
+    // The gateway starts nothing for a client that has gone; nobody gets this error.
     if (gone.aborted) throw rpc.internal("The client has gone");
     if (refusal !== undefined) throw refusal;
   }
@@ -115,7 +115,7 @@ interface Waiting {
   readonly ms: number;
   /** How many requests wait together. */
   readonly count: number;
-  /** What comes of it; absent: they are let through. */
+  /** The error after the wait; absent: the requests pass. */
   readonly refusal?: RpcError;
 }
 

@@ -2,13 +2,12 @@ import type { RateLimit } from "../config/config.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import type { Reached } from "./counter.ts";
 
-/** Long enough not to be a burden, and short enough for something to have ended. */
+/** Long enough for retries to be no burden; by then something has probably ended. */
 const RETRY_AFTER_MS = 1_000;
 
 /**
- * There is no more of something. A caller that has had its own share is told so with 429 (RFC 6585 §4): to ask another gateway in
- * its place would be no better. What all have used up together is the gateway's own lack, and a load balancer may well know another one
- * that has some left: 503 (RFC 9110 §15.6.4).
+ * The error for a limit that is reached. 429 (RFC 6585 §4) for a caller that has used up its own share: another gateway would not help.
+ * 503 (RFC 9110 §15.6.4) when all callers together have used up what this gateway has: a load balancer may know another with some left.
  */
 export function limitReached(
   { scope, max }: Reached,
@@ -20,10 +19,10 @@ export function limitReached(
   return rpc.limitExceeded({ limit, max, httpStatus: scope === "perCaller" ? 429 : 503, retryAfterMs });
 }
 
-/** A setting that is a number of things. Of the last three, callers have shares that are no settings of their own. */
+/** A setting that is a number of things. A caller's share of the last three is derived, not a setting. */
 export type CountedSetting = "tasks" | "bytes" | "streams" | "sessions" | "storedBytes";
 
-/** A caller's requests come too often: not to send them so often is all that helps. */
+/** The error for a caller that sends requests too often: only slowing down helps. */
 export function tooOften(what: "calls" | "polls", rate: RateLimit, retryAfterMs: number): RpcError {
   const limit = `limits.perCaller.${what}`;
   return rpc.limitExceeded({ limit, max: rateText(rate), httpStatus: 429, retryAfterMs });
