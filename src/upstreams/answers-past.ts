@@ -5,8 +5,7 @@ import { type Incoming, readIncoming, readWhole, UnusableAnswer } from "./unusab
 type Answer = Exclude<Incoming, undefined>;
 
 /**
- * Gets answers past the SDK's transports, which drop messages that do not fit their schemas without saying what they dropped. The
- * transport
+ * Gets answers past the SDK's transports, which drop messages that do not fit their schemas without saying what they dropped. The transport
  * reads a placeholder in place of each answer; the placeholder's id leads back to the real answer.
  */
 export class AnswersPast {

@@ -21,7 +21,7 @@ export interface BerthsOptions {
 /** More waiters than this are refused: each is a request that a client holds open. */
 const MAX_WAITING = 10_000;
 
-/** The berths of a server: the number of sessions it may have, for any caller, first come, first served. */
+/** The berths of a server. A berth is the right to have one session there, for any caller: first come, first served. */
 export class Berths {
   readonly #options: BerthsOptions;
   readonly #line = new WaitingLine<() => boolean, (() => void) | undefined>();

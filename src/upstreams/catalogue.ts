@@ -48,8 +48,7 @@ export class ToolCatalogue {
   }
 
   /**
-   * Whether a second call of the tool does no more than one, according to its annotations (Tools §Annotations). False when it has none,
-   * when
+   * Whether a second call of the tool does no more than one, according to its annotations (Tools §Annotations). False when it has none, when
    * the server does not list the tool, or takes too long to.
    */
   async isRepeatable(tool: string): Promise<boolean> {

@@ -108,8 +108,7 @@ export class Child {
   }
 
   /**
-   * Ends the process and its group, and settles when all of them are gone: closes its input, then SIGTERM, then SIGKILL. Ends processes
-   * that
+   * Ends the process and its group, and settles when all of them are gone: closes its input, then SIGTERM, then SIGKILL. Ends processes that
    * the leader left behind in the same way. Never rejects.
    */
   end(): Promise<void> {

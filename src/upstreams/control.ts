@@ -24,8 +24,7 @@ interface Subscription {
 }
 
 /**
- * The shared session for one caller's lists, completions and subscriptions. As it is shared, the gateway cannot tell whom a question of
- * the
+ * The shared session for one caller's lists, completions and subscriptions. As it is shared, the gateway cannot tell whom a question of the
  * server on it is for; as all of these requests may be repeated, the gateway opens it again when the server forgets it.
  */
 export class ControlSession implements SessionHolder {
@@ -76,8 +75,7 @@ export class ControlSession implements SessionHolder {
   }
 
   /**
-   * Begins to end the session to make room for others if no request uses it, and settles when it is gone. It is opened again when a
-   * request
+   * Begins to end the session to make room for others if no request uses it, and settles when it is gone. It is opened again when a request
    * needs it, or when the server has room and somebody listens.
    */
   giveUp(): Promise<void> | undefined {

@@ -54,8 +54,7 @@ export class CookieJar {
   }
 
   /**
-   * Adds the cookies that fit to the headers of a request (§5.4). A cookie of the server's replaces one of the same name in a configured
-   * or
+   * Adds the cookies that fit to the headers of a request (§5.4). A cookie of the server's replaces one of the same name in a configured or
    * forwarded `Cookie` header.
    * @param headers names in lower case
    */
@@ -101,8 +100,7 @@ export class CookieJar {
 }
 
 /**
- * Parses `Set-Cookie` (§5.2). `undefined` when it is no cookie, or none that the origin may set. Not undici's `parseCookie`, which
- * ignores a
+ * Parses `Set-Cookie` (§5.2). `undefined` when it is no cookie, or none that the origin may set. Not undici's `parseCookie`, which ignores a
  * negative `Max-Age`, by which servers remove cookies, and reads a path that does not begin with a slash as `/`.
  */
 function read(text: string, url: URL, now: number): StoredCookie | undefined {

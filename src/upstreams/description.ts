@@ -14,7 +14,8 @@ export interface ServerDescription {
 const MAX_DESCRIPTION_LENGTH = 1_048_576;
 
 /**
- * Reads the result of `initialize`. @throws UpstreamFailure when it is too long, or its protocol version is none that the gateway speaks
+ * Reads the result of `initialize`.
+ * @throws UpstreamFailure when it is too long, or names a protocol version that the gateway does not speak
  */
 export function readDescription(result: JsonObject): ServerDescription {
   const { protocolVersion, capabilities, serverInfo, instructions } = result;

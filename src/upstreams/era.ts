@@ -34,9 +34,8 @@ interface Told {
 
 /**
  * Finds out which era a server is of (2026-07-28, Versioning §Backward Compatibility). One modern answer proves the era for every caller.
- * Any
- * other answer may be due to the asking caller's credential, so it is remembered for that caller alone. An old verdict stays in use while
- * the server is probed again.
+ * Any other answer may be due to the asking caller's credential, so it is remembered for that caller alone. An old verdict stays in use
+ * while the server is probed again.
  */
 export class Era {
   readonly #options: Required<EraOptions>;

@@ -109,8 +109,7 @@ export function upstreamFetch({
 }
 
 /**
- * Sends a request, and sends it again where the server redirects it without having taken it (`redirectTarget`), to another path on the
- * same
+ * Sends a request, and sends it again where the server redirects it without having taken it (`redirectTarget`), to another path on the same
  * origin only. Returns any other redirect to the caller.
  */
 async function ask(
@@ -215,8 +214,7 @@ async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit):
 }
 
 /**
- * The answer of a stream whose first bytes are the whole answer and nothing else, as with most calls: a chain of web streams for it would
- * be
+ * The answer of a stream whose first bytes are the whole answer and nothing else, as with most calls: a chain of web streams for it would be
  * most of the cost of a quick call. `undefined`: the transport has to read the stream.
  */
 function quickAnswer(chunk: Buffer, { answerTo }: Expected): string | undefined {
@@ -286,8 +284,7 @@ function bounded(
 }
 
 /**
- * The chunks as they came, except that a chunk of many short lines is cut into slices: parsing such lines takes a thousand times as long
- * as
+ * The chunks as they came, except that a chunk of many short lines is cut into slices: parsing such lines takes a thousand times as long as
  * receiving them, and other work gets its turn in between.
  */
 async function* handedOver(first: Piece | undefined, read: Read): AsyncGenerator<Buffer, void> {

@@ -3,10 +3,9 @@ import { buildConnector } from "undici";
 import { isOutOfDescriptors } from "./failure.ts";
 
 /**
- * Makes connections whose end cannot crash the process. While nobody reads an answer, undici's parser pauses; until version 8, which
- * needs a
- * newer Node, it asserts in socket listeners, where no caller can catch it, that it is not paused when the connection ends. Here the end
- * waits until the answer is read; an end that cannot wait breaks the answer, with an error for its reader.
+ * Makes connections whose end cannot crash the process. While nobody reads an answer, undici's parser pauses. Until version 8, which needs a
+ * newer Node, undici asserts in socket listeners, where no caller can catch it, that the parser is not paused when the connection ends. Here
+ * the end waits until the answer is read; an end that cannot wait breaks the answer, with an error for its reader.
  * @param timeoutMs how long connecting may take
  * @param connect makes a connection; undici's connector unless given
  */

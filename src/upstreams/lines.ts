@@ -8,8 +8,7 @@ export interface Line {
 const LF = 0x0a;
 
 /**
- * Cuts bytes into lines, in time linear to their number however they are chunked: each chunk is searched once, and joined with others
- * once.
+ * Cuts bytes into lines, in time linear to their number however they are chunked: each chunk is searched once, and joined with others once.
  * Holds no more than `maxLineBytes` and the last chunk.
  */
 export class LineSplitter {

@@ -9,8 +9,7 @@ export function readMessages(line: Buffer): readonly Incoming[] {
 }
 
 /**
- * Makes the error to send in place of a message that the gateway does not pass on: `answer` for the sender of the request that it
- * answers,
+ * Makes the error to send in place of a message that the gateway does not pass on: `answer` for the sender of the request that it answers,
  * `refusal` for the server, if it is a request of the server's.
  */
 export function excuse(

@@ -27,8 +27,7 @@ export interface ModernRequestOptions {
 }
 
 /**
- * Sends one request of 2026-07-28 over Streamable HTTP, as a POST of its own, and returns the server's answer. A JSON-RPC error is an
- * answer
+ * Sends one request of 2026-07-28 over Streamable HTTP, as a POST of its own, and returns the server's answer. A JSON-RPC error is an answer
  * whatever its HTTP status, unless the server wants a login.
  * @throws UpstreamFailure when there is no answer, or none can come any more
  */

@@ -41,8 +41,7 @@ const RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
 
 /**
- * What a call uses in place of a session where the server has none. It turns the server's questions in a result into requests of the
- * server,
+ * What a call uses in place of a session where the server has none. It turns the server's questions in a result into requests of the server,
  * and their answers into another round of the same request (2026-07-28, MRTR §Basic Workflow).
  */
 export class ModernSession implements CallSession {

@@ -50,8 +50,7 @@ export class ModernUpstream {
   }
 
   /**
-   * Probes the server with these headers, whatever is known. Resolves with whether it answered as a modern server: a refusal other than
-   * of a
+   * Probes the server with these headers, whatever is known. Resolves with whether it answered as a modern server: a refusal other than of a
    * credential makes it look like a server of another revision.
    * @throws UpstreamFailure when it refuses the headers, or gives no verdict
    */

@@ -1,10 +1,9 @@
 import { UpstreamFailure } from "./failure.ts";
 
 /**
- * How servers of the TypeScript SDK say that they have a session already and can have no other: one with one Streamable HTTP transport
- * for all
- * clients (400, since 1.10), which takes no other session even after the first has ended; and one with one protocol object for all (500,
- * since 1.26), which does.
+ * How servers of the TypeScript SDK say that they have a session already and can have no other. A server with one Streamable HTTP transport
+ * for all clients (400, since 1.10) takes no other session even after the first has ended; one with one protocol object for all (500, since
+ * 1.26) does.
  */
 const FOR_GOOD = /\balready initialized\b/i;
 const FOR_NOW = /\balready connected to a transport\b/i;

@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import { namesOneRequest } from "../protocol/request-headers.ts";
 
 /**
- * Names the partition of a request; partitions never share connections. The name is a digest of every header by which a server may tell
- * its
+ * Names the partition of a request; partitions never share connections. The name is a digest of every header by which a server may tell its
  * callers apart: an unknown header may be a credential, so only headers known to be none are left out.
  * @param rawHeaders names and values in turn
  * @returns the empty string when no header tells callers apart

@@ -20,8 +20,7 @@ export interface Lease {
 }
 
 /**
- * The state of a session when its lease ends. `doubtful`: the server may still be busy with the call; `lost`: the server has forgotten
- * the
+ * The state of a session when its lease ends. `doubtful`: the server may still be busy with the call; `lost`: the server has forgotten the
  * session; `left`: another replica continues in it, and the gateway does not tell the server anything.
  */
 export type LeaseEnd = "quiet" | "doubtful" | "lost" | "left";

@@ -11,10 +11,8 @@ const HAS_GROUPS = process.platform !== "win32";
 const running = new Set<ProcessGroup>();
 
 /**
- * A process that leads its own group, and all its descendants that stay in the group. If this process exits, by an exception or
- * otherwise,
- * before the group has ended, it kills the group.
- * Windows has no groups; there it is the leader alone.
+ * A process that leads its own group, and all its descendants that stay in the group. If this process exits, by an exception or otherwise,
+ * before the group has ended, it kills the group. On Windows, which has no groups, it is the leader alone.
  */
 export class ProcessGroup {
   readonly #target: number;
@@ -27,8 +25,7 @@ export class ProcessGroup {
   }
 
   /**
-   * Ends the group: SIGTERM, and after `graceMs` SIGKILL for the processes that are still there. Call it once: when the group is gone,
-   * its
+   * Ends the group: SIGTERM, and after `graceMs` SIGKILL for the processes that are still there. Call it once: when the group is gone, its
    * number may belong to other processes.
    * @returns whether no process is left, not even an unreaped one
    */

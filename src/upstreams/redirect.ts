@@ -3,8 +3,7 @@ export const MAX_REDIRECTS = 5;
 
 /**
  * Where a server wants a request that it did not take. Following sends nothing twice: 307 and 308 say so (RFC 9110 §15.4.8, §15.4.9), and
- * many routers answer 301 or 302 when a slash at the end of the path is missing or superfluous, or the scheme or the host differs.
- * Clients
+ * many routers answer 301 or 302 when a slash at the end of the path is missing or superfluous, or the scheme or the host differs. Clients
  * would change the method of a POST, or send the same request to the gateway again.
  * @param from where the request was sent
  * @returns undefined for any other answer

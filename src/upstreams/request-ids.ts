@@ -8,8 +8,7 @@ const MAX_FIRST_ID = 900_000_000;
 const MAX_ID = 999_999_999;
 
 /**
- * Returns an id for a request to a server, or for its progress: unique in this process across all sessions, and probably different from
- * the
+ * Returns an id for a request to a server, or for its progress: unique in this process across all sessions, and probably different from the
  * ids of other replicas and of forwarded clients. Some servers know requests by the id alone, across all sessions, and send the answer to
  * the last one who asked. Never 0: some servers do not cancel a request with a falsy id.
  */

@@ -21,8 +21,7 @@ const MAX_FAILURES = 3;
 const TELLING = { ...RESUMING, maxRetries: Number.POSITIVE_INFINITY };
 
 /**
- * Listens for the rest of a request that another connection sent: what the server has said since an event, and what it will say
- * (2025-11-25,
+ * Listens for the rest of a request that another connection sent: what the server has said since an event, and what it will say (2025-11-25,
  * Transports §Resumability and Redelivery).
  */
 export class ResumedExchange {
@@ -79,9 +78,8 @@ export class ResumedExchange {
   }
 
   /**
-   * Listens on one connection until it ends, or until it has been silent from its beginning for `SILENCE_MS`, unless `isPatient`.
-   * Resolves with
-   * how long to wait before the next connection, in milliseconds. @throws UpstreamFailure
+   * Listens on one connection until it ends, or until it has been silent from its beginning for `SILENCE_MS`, unless `isPatient`. Resolves
+   * with how long to wait before the next connection, in milliseconds. @throws UpstreamFailure
    */
   async #connection(isPatient: boolean): Promise<number> {
     let timer: NodeJS.Timeout | undefined;

@@ -262,7 +262,7 @@ export class Session implements ResumingSession, AskedSession {
     cancel("it takes too long");
   }
 
-  /** Ends the session, or leaves it to another replica; rejects requests that still wait. Never rejects. */
+  /** Ends the session, or leaves it to another replica; requests that still wait fail. Never rejects. */
   async close(state?: "left"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

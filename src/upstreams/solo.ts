@@ -32,10 +32,8 @@ interface Line {
 }
 
 /**
- * The only session of a server that cannot have two: some keep one protocol object for all clients. Everything goes over it, one call at
- * a
- * time. A request with other credentials or capabilities waits until the session is free, and then has it replaced. Callers take turns:
- * one
+ * The only session of a server that cannot have two: some keep one protocol object for all clients. Everything goes over it, one call at a
+ * time. A request with other credentials or capabilities waits until the session is free, and then has it replaced. Callers take turns: one
  * turn serves one call, however many wait, and everything other than calls that waits for the same session.
  */
 export class Solo {
@@ -126,8 +124,7 @@ export class Solo {
 
   /**
    * The source of the session for everything other than calls. `holder` receives changes as long as the session is its own. `onLost` is
-   * called
-   * when the server has forgotten the session, or when it was ended to make room for a client's own, whichever request had opened it.
+   * called when the server has forgotten the session, or when it was ended to make room for a client's own, whichever request had opened it.
    */
   source(user: SessionUser, holder: SessionHolder, onLost: () => void): SessionSource {
     const listener: Listener = { holder, onLost };

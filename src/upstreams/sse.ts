@@ -26,8 +26,7 @@ const OPENING_MS = 10_000;
 
 /**
  * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE), on the SDK's transport. The session lives as long as its one event
- * stream,
- * on which everything arrives, and cannot be resumed.
+ * stream, on which everything arrives, and cannot be resumed.
  */
 export class SseWire implements TransportWire {
   onMessage: TransportWire["onMessage"] = () => {};

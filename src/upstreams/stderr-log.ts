@@ -11,8 +11,7 @@ const MAX_LAST_WORDS = 200;
 const MAX_LAST_LINES = 5;
 
 /**
- * Logs a server's stderr line by line, at `debug` only: stderr says nothing about severity (2025-11-25, Transports §stdio), and many
- * servers
+ * Logs a server's stderr line by line, at `debug` only: stderr says nothing about severity (2025-11-25, Transports §stdio), and many servers
  * write every request there. In a flood it logs the first lines of each second, and counts the others.
  */
 export class StderrLog {

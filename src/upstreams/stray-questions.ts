@@ -35,8 +35,7 @@ interface Stray {
 
 /**
  * Questions of the server in sessions without a call. Some servers ask all sessions what one of them shall answer, and take the first
- * answer:
- * refusing at once would answer in the place of a client that is still thinking.
+ * answer: refusing at once would answer in the place of a client that is still thinking.
  */
 export class StrayQuestions {
   readonly #options: Required<StrayQuestionsOptions>;

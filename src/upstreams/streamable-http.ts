@@ -168,8 +168,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
   }
 
   /**
-   * Whether the server has room for another stream for its own messages. Without sessions it may have one for all clients, which the
-   * gateway
+   * Whether the server has room for another stream for its own messages. Without sessions it may have one for all clients, which the gateway
    * must not take from them unless somebody wants to hear of changes.
    */
   get #hasRoom(): boolean {

@@ -26,7 +26,7 @@ export interface SessionOwner {
   readonly isIdentified?: boolean;
   /** The caller's own headers that the gateway passes on. */
   readonly headers: Readonly<Record<string, string>>;
-  /** As declared to the server; equal declarations are the same object. */
+  /** As declared to the server; equal declarations have equal JSON. */
   readonly capabilities: JsonObject;
 }
 
@@ -206,8 +206,7 @@ export class Upstream {
   }
 
   /**
-   * Marks the beginning of a call, or of a client's session or request, at the server; the returned function marks its end. In between,
-   * the
+   * Marks the beginning of a call, or of a client's session or request, at the server; the returned function marks its end. In between, the
    * gateway does not answer questions of the server in the client's place.
    */
   use(): () => void {
@@ -232,8 +231,8 @@ export class Upstream {
 
   /**
    * Joins a session in which another replica has sent a request, to resume that. A client's own session is not ended on release. In a
-   * gateway's
-   * session this one listens again; the session counts towards `maxSessions`, and ends on release unless it is left to another replica.
+   * gateway's session this one listens again; the session counts towards `maxSessions`, and ends on release unless it is left to another
+   * replica.
    * @param signal aborted, with the failure that says why, when the call does not want it any more
    * @throws UpstreamFailure when the server has no room, or its transport cannot resume
    */
@@ -282,9 +281,8 @@ export class Upstream {
 
   /**
    * Opens a wire for a session that a client opens itself, over whichever transport the server speaks. `use` sends the client's
-   * `initialize`; if
-   * that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions` until the wire is
-   * closed.
+   * `initialize`; if that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions`
+   * until the wire is closed.
    * @throws UpstreamFailure, and whatever `use` throws
    */
   pair<T>(headers: Readonly<Record<string, string>>, use: (wire: Wire) => Promise<T>): Promise<T> {
@@ -392,9 +390,8 @@ export class Upstream {
   }
 
   /**
-   * Handles the refusal of a second session: from now on everything goes over the gateway's present one. It is kept if the server would
-   * not take
-   * another after it; otherwise it is replaced for other callers.
+   * Handles the refusal of a second session: from now on everything goes over the gateway's present one. It is kept if the server would not
+   * take another after it; otherwise it is replaced for other callers.
    */
   async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
     const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;

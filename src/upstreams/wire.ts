@@ -38,8 +38,7 @@ export interface AskListener {
   onAccepted?(): void;
   /**
    * Called with a place from which the stream can be resumed: after the message of that event, if it had one, and never for the answer
-   * itself.
-   * Not called if the wire or the server cannot resume.
+   * itself. Not called if the wire or the server cannot resume.
    */
   onEvent?(place: EventPlace): void;
 }
@@ -48,8 +47,7 @@ export interface AskListener {
 export interface PickUp {
   /**
    * Listens again to the server's own messages in the session. Settles when listening has begun, or need not be waited for; a server that
-   * has
-   * no such stream, or refuses it, is no failure.
+   * has no such stream, or refuses it, is no failure.
    */
   listen(): Promise<void>;
   /** Waits for the answer to the request with that id, on the stream that continues after the event. */

@@ -44,8 +44,7 @@ export class Wires {
   }
 
   /**
-   * Whether the gateway can forward clients of Streamable HTTP to the server unchanged. With `auto`, yes until the server has turned out
-   * not
+   * Whether the gateway can forward clients of Streamable HTTP to the server unchanged. With `auto`, yes until the server has turned out not
    * to speak it.
    */
   get isStreamable(): boolean {
