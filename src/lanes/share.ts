@@ -6,7 +6,7 @@ import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
 import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf, waiterOf } from "./lane.ts";
 
-/** What a request takes of the share of its caller, of its route and of all together. */
+/** What a request takes of the share of its caller, and of what there is for all together. */
 
 /** How much one subscription may be about. */
 export const MAX_SUBJECTS = 1_000;
