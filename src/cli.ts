@@ -198,8 +198,16 @@ function readyLines({ routes, adminUrl }: Gateway): readonly string[] {
       return [name, `${url} → ${upstream}`, description, store, ...also].join("  ");
     }),
     ...(adminUrl === undefined ? [] : [`admin  ${adminUrl}`]),
+    ...routes
+      .filter(isElsewhere)
+      .map(({ name, upstream }) => `hint  mcp-taskgate inspect ${upstream} looks for ${name}`),
     "ready: connect clients to the addresses before the arrows; Ctrl-C stops the gateway",
   ];
+}
+
+/** Whether something answers there that is no MCP server; `inspect` tries the usual paths. */
+function isElsewhere({ description }: Gateway["routes"][number]): boolean {
+  return /^unreachable: .* HTTP 40[45]\b/.test(description);
 }
 
 /** What it prints is a file for `serve`, with what was found as comments. */

@@ -108,6 +108,17 @@ servers:
   expect(code).toBe(0);
 });
 
+test("a server that is not at this path is looked for with inspect", async () => {
+  const server = createServer((_, response) => response.writeHead(404).end()).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const lost = `http://127.0.0.1:${(server.address() as AddressInfo).port}/nowhere`;
+  const gateway = launch(["--upstream", lost, "--port", "0", "--store", "memory:"]);
+  expect(await gateway.printed(/^hint {2}(.*)$/m)).toBe(`mcp-taskgate inspect ${lost} looks for default`);
+  gateway.signal("SIGTERM");
+  expect((await gateway.finished).code).toBe(0);
+});
+
 test("a signal while a server is asked what it is stops the gateway at once, with 0", async () => {
   const silent = await silentServer();
   const gateway = launch(["--upstream", silent.url, "--port", "0", "--store", "memory:"]);
