@@ -97,20 +97,6 @@ export function checkSingle({ headers, rawHeaders }: IncomingMessage): void {
 }
 
 /**
- * Whether a browser asks what it may send, and nothing else is said with it. It never says with that who is calling (Fetch, §CORS
- * protocol and credentials), and there is no body to it.
- */
-export function isBarePreflight({ method, headers }: IncomingMessage): boolean {
-  return (
-    method === "OPTIONS" &&
-    headers.origin !== undefined &&
-    headers["access-control-request-method"] !== undefined &&
-    headers["transfer-encoding"] === undefined &&
-    (headers["content-length"] ?? "0") === "0"
-  );
-}
-
-/**
  * Answers a browser that asks before it sends: the origin has been checked by then, and what an allowed page may send is for the operator
  * to say (`listen.allowedOrigins`), whatever the server thinks of pages.
  */

@@ -4,7 +4,6 @@ import { rpc } from "../protocol/errors.ts";
 import { MAX_BATCH } from "../protocol/legacy.ts";
 import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
 import type { HeldBytes } from "../quotas/bytes.ts";
-import type { Accepts } from "./outbound.ts";
 
 /** A body, and what it says. */
 export interface Body {
@@ -39,27 +38,6 @@ export function readBody(bytes: Buffer, held: HeldBytes, maxDepth?: number): Bod
     case "tooManyElements":
       throw rpc.batchTooLong(MAX_BATCH);
   }
-}
-
-/** @throws 415 */
-export function checkContentType({ headers }: IncomingMessage): void {
-  const contentType = headers["content-type"] ?? "";
-  if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
-}
-
-const JSON_RANGE = /(?:^|,)\s*(?:application\/(?:json|\*)|\*\/\*)\s*(?:;|,|$)/i;
-const STREAM_RANGE = /(?:^|,)\s*(?:text\/(?:event-stream|\*)|\*\/\*)\s*(?:;|,|$)/i;
-
-/** What the client can read; all of it when it does not say. */
-export function readAccept(accept: string | undefined): Accepts {
-  if (accept === undefined) return { json: true, stream: true };
-  return { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
-}
-
-/** @throws HTTP 406 when the client can read nothing that we have */
-export function checkAcceptable(accept: string | undefined): void {
-  const { json, stream } = readAccept(accept);
-  if (!json && !stream) throw rpc.notAcceptable("application/json or text/event-stream");
 }
 
 /**

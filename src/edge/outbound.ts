@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { beatsBy } from "../lanes/beat.ts";
 import type { Reply } from "../lanes/lane.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
-import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
+import { type Accepts, EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import type { Party } from "../quotas/counter.ts";
@@ -20,11 +20,6 @@ export interface ReplyOptions {
   readonly unsent?: Unsent;
   /** Whose answer it is. */
   readonly party?: Party;
-}
-
-export interface Accepts {
-  readonly json: boolean;
-  readonly stream: boolean;
 }
 
 /** A client that is this far behind gets no more progress until it has caught up; answers are never dropped. */

@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import type { Readable, Writable } from "node:stream";
 import { toAnswer } from "../lanes/caught.ts";
-import { type Caller, partyOf, type Route } from "../lanes/lane.ts";
+import { classifyModern } from "../lanes/classify.ts";
+import { type Asked, type Caller, partyOf, type Route } from "../lanes/lane.ts";
 import { answerModern } from "../lanes/modern.ts";
 import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
@@ -189,13 +190,25 @@ export class StdioFront {
     const { route } = this.#options;
     this.#running += 1;
     const letGo = held.share();
-    void answerModern({ route, caller: this.#caller, headers: undefined, id, method, params, reply, held })
+    void this.#answerModern({ id, method, params }, reply, held)
       .catch((error: unknown) => reply.error(toAnswer(error, route.log, message)))
       .finally(() => {
         letGo();
         this.#running -= 1;
         this.#checkIdle();
       });
+  }
+
+  async #answerModern(
+    request: Pick<Asked, "id" | "method" | "params">,
+    reply: LineReply,
+    held: SharedBytes,
+  ): Promise<void> {
+    const { route } = this.#options;
+    const caller = this.#caller;
+    const server = await route.upstream.modern(caller.headers);
+    const what = classifyModern(request, { modern: server, policy: route.policy });
+    await answerModern({ route, caller, headers: undefined, ...request, reply, held, server }, what);
   }
 
   readonly #checkIdle = (): void => {

@@ -34,12 +34,12 @@ export function clientSession(
 }
 
 /** Whether a request is of a session that negotiated tasks: its clients say so in each (2025-11-25, Transports). */
-export function speaksTasks({ headers }: IncomingMessage): boolean {
+export function speaksTasks({ headers }: Pick<IncomingMessage, "headers">): boolean {
   return headers["mcp-protocol-version"] === TASKS_2025;
 }
 
 /** `undefined` where the server has no sessions, or the client has none yet. */
-export function sessionIdOf({ headers }: IncomingMessage): string | undefined {
+export function sessionIdOf({ headers }: Pick<IncomingMessage, "headers">): string | undefined {
   const id = headers["mcp-session-id"];
   return Array.isArray(id) ? id[0] : id;
 }

@@ -110,8 +110,8 @@ export interface Exchange {
   readonly server?: ModernServer | undefined;
 }
 
-/** The same before anything was checked, and before it is known of which era the server is. */
-export type Asked = Omit<Exchange, "envelope" | "server">;
+/** The same before anything was checked. */
+export type Asked = Omit<Exchange, "envelope">;
 
 /** A request over HTTP as it came, to be forwarded as such: nothing of it has been checked. */
 export interface HttpExchange {

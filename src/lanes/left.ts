@@ -1,40 +1,21 @@
 import { fromModernServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
-import { declaresTasks, META, resultMessage, withTasks } from "../protocol/modern.ts";
-import { isOurState } from "../tasks/held.ts";
+import { META, resultMessage, withTasks } from "../protocol/modern.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
+import type { Subject } from "./classify.ts";
 import { forward, forwardDiscover } from "./forward.ts";
 import { type Asked, partyOf, senderOf, waiterOf } from "./lane.ts";
-import { MAX_SUBJECTS } from "./share.ts";
 
-/**
- * Whether a request is left to a server that speaks 2026-07-28 itself: all are, but for what has to do with tasks. A server
- * that makes tasks itself is never given others; tasks of ours, made before it did, can be asked for all the same.
- */
-export async function isLeftTo(server: ModernServer, asked: Asked): Promise<boolean> {
-  const { method, params, route } = asked;
-  const { requestState } = params;
-  switch (method) {
-    case "tools/call":
-    case "prompts/get":
-    case "resources/read":
-      // A server with tasks may be a gateway like this one, and its states look like ours.
-      if (isOurState(requestState))
-        return server.hasTasks && !(await route.held.isOurs(requestState, waiterOf(asked)));
-      return method !== "tools/call" || server.hasTasks || !mayBecomeTask(asked);
-    case "tasks/get":
-    case "tasks/update":
-    case "tasks/cancel":
-      return server.hasTasks && !(await isOurs(asked, params.taskId));
-    case "subscriptions/listen": {
-      const taskIds = isObject(params.notifications) ? params.notifications.taskIds : undefined;
-      if (taskIds === undefined) return true;
-      return server.hasTasks && !(await anyIsOurs(asked, taskIds));
-    }
-    default:
-      return true;
+/** Whether something is the gateway's that a modern server would be asked about. @throws StoreUnavailable */
+export async function isOurs(asked: Asked, subject: Subject): Promise<boolean> {
+  const { engine, held } = asked.route;
+  const waiter = waiterOf(asked);
+  if ("requestState" in subject) return held.isOurs(subject.requestState, waiter);
+  for (const taskId of subject.taskIds) {
+    if ((await engine.find(taskId, senderOf(asked), waiter)) !== undefined) return true;
   }
+  return false;
 }
 
 /** Hands a request on to the server, and its answer to the client, untouched but for the mention of tasks. */
@@ -60,28 +41,6 @@ async function passAlong(server: ModernServer, asked: Asked): Promise<void> {
 }
 
 const REFUSALS: ReadonlySet<number> = new Set([400, 404, 405, 406]);
-
-/** Whether the policy would make a task of the call, or refuse it for want of one. */
-function mayBecomeTask(asked: Asked): boolean {
-  const { name } = asked.params;
-  if (typeof name !== "string") return false;
-  const { mode } = asked.route.policy(name);
-  return mode === "required" || (mode !== "never" && declaresTasks(declaredBy(asked) ?? {}));
-}
-
-async function isOurs(asked: Asked, taskId: unknown): Promise<boolean> {
-  if (typeof taskId !== "string") return false;
-  return (await asked.route.engine.find(taskId, senderOf(asked), waiterOf(asked))) !== undefined;
-}
-
-async function anyIsOurs(asked: Asked, taskIds: unknown): Promise<boolean> {
-  // More than can be listened to, or no list at all, the server may refuse.
-  if (!Array.isArray(taskIds) || taskIds.length > MAX_SUBJECTS) return false;
-  for (const taskId of taskIds) {
-    if (await isOurs(asked, taskId)) return true;
-  }
-  return false;
-}
 
 function isSubscription({ method }: Asked): boolean {
   return method === "subscriptions/listen";

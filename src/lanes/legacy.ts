@@ -1,8 +1,9 @@
 import { rpc } from "../protocol/errors.ts";
-import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
+import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
 import { sessionKey } from "./backchannels.ts";
-import { clientSession, sessionIdOf, speaksTasks } from "./client-session.ts";
+import { isTaskMethod, type LegacyForm } from "./classify.ts";
+import { clientSession, sessionIdOf } from "./client-session.ts";
 import {
   forward,
   forwardCall,
@@ -20,23 +21,25 @@ import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
  * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
  * body says is looked at, and forwarded as it came.
  */
-export async function answerLegacy(exchange: HttpExchange): Promise<void> {
-  const { request, message } = exchange;
-  if (request.method === "GET") return forwardStream(exchange);
+export async function answerLegacy(exchange: HttpExchange, form: LegacyForm): Promise<void> {
+  if (form === "stream") return forwardStream(exchange);
   const admission = admit(exchange);
   if (admission !== undefined) await admission;
-  // Batches of 2025-03-26 are arrays, and older than any task.
-  if (request.method !== "POST" || !isObject(message)) return forward(exchange);
-  const { method, id, params } = message;
-  if (method === undefined) return answered(exchange, message);
-  if (method === "notifications/cancelled") return takeBack(exchange, params);
-  // A server that takes such a call would answer it, but no policy would have been asked.
-  if (method === "tools/call" && !isRequestId(id))
-    throw rpc.invalidRequest(
-      "the id of a tools/call must be an integer, or a text of at most 1024 characters",
-    );
-  if (typeof method !== "string" || !isRequestId(id)) return forward(exchange);
-  return answerRequest(asRequest(exchange, id, method, isObject(params) ? params : {}));
+  const message = isObject(exchange.message) ? exchange.message : {};
+  switch (form) {
+    case "answer":
+      return answered(exchange, message);
+    case "cancellation":
+      return takeBack(exchange, message.params);
+    case "initialize":
+      return forwardInitialize(asRequest(exchange, message));
+    case "call":
+      return forwardCall(asRequest(exchange, message));
+    case "tasks":
+      return answerAboutTasks(asRequest(exchange, message));
+    case "other":
+      return forward(exchange);
+  }
 }
 
 /**
@@ -66,24 +69,27 @@ function isCall(message: unknown): boolean {
   return isObject(message) && message.method === "tools/call";
 }
 
-/** Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here. */
+/**
+ * Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here.
+ * @throws -32600 for a call without an id: a server that takes it would answer it, but no policy would have been asked
+ */
 function asRequest(
   { route, caller, server, request, response, path, query, mount, body, message, reply, held }: HttpExchange,
-  id: RequestId,
-  method: string,
-  params: JsonObject,
+  { id, method, params }: JsonObject,
 ): HttpRequest {
+  if (!isRequestId(id))
+    throw rpc.invalidRequest(
+      "the id of a tools/call must be an integer, or a text of at most 1024 characters",
+    );
   const http = { route, caller, server, request, response, path, query, mount, body, message, reply, held };
-  return { ...http, id, method, params };
+  return { ...http, id, method: String(method), params: isObject(params) ? params : {} };
 }
 
-async function answerRequest(exchange: HttpRequest): Promise<void> {
-  const { method, params, request } = exchange;
-  if (method === "initialize") return forwardInitialize(exchange);
-  const lane = speaksTasks(request) && Object.hasOwn(LANES_2025, method) ? LANES_2025[method] : undefined;
+async function answerAboutTasks(exchange: HttpRequest): Promise<void> {
+  const { method, params } = exchange;
   const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
-  if (lane !== undefined && !(await isLeftToServer(exchange, taskId, waiterOf(exchange))))
-    return lane(inSession(exchange));
+  if (isTaskMethod(method) && !(await isLeftToServer(exchange, taskId, waiterOf(exchange))))
+    return LANES_2025[method](inSession(exchange));
   return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
 }
 

@@ -10,9 +10,10 @@ import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
+import { MAX_SUBJECTS } from "./classify.ts";
 import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta } from "./lane.ts";
 import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
-import { lookedUp, MAX_SUBJECTS } from "./share.ts";
+import { lookedUp } from "./share.ts";
 
 /**
  * How long a task that was there may be missing before its stream ends: longer than it takes a gateway to notice that the store has lost

@@ -3,8 +3,9 @@ import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts"
 import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
 import { discover, list, listTools, relay } from "./bridge.ts";
 import { callTool, getPrompt, readResource } from "./calls.ts";
-import type { Asked, Exchange, Lane } from "./lane.ts";
-import { isLeftTo, pass } from "./left.ts";
+import type { ModernClass } from "./classify.ts";
+import type { Asked, Lane } from "./lane.ts";
+import { isOurs, pass } from "./left.ts";
 import { listen } from "./listen.ts";
 import { admitted } from "./share.ts";
 import { cancelTask, getTask, updateTask } from "./tasks.ts";
@@ -34,19 +35,20 @@ const GONE =
  * Answers a modern request. A server that speaks the revision itself does so, before anything is checked: nothing that we do
  * not know is refused, and what is wrong the server says. What has to do with tasks stays ours all the same.
  */
-export async function answerModern(asked: Asked): Promise<void> {
+export async function answerModern(asked: Asked, what: ModernClass): Promise<void> {
   const turn = admitted(asked, asked);
   if (turn !== undefined) await turn;
-  const server = await asked.route.upstream.modern(asked.caller.headers);
-  if (server !== undefined && (await isLeftTo(server, asked))) return pass(server, asked);
-  return answerChecked({ ...asked, server });
+  const { server } = asked;
+  const isPassed = server !== undefined && what.is === "passThrough";
+  if (isPassed && !(what.unlessOurs && (await isOurs(asked, what.unlessOurs)))) return pass(server, asked);
+  return answerChecked(asked);
 }
 
 /**
  * Answers a request ourselves. The checks come in the order that the specification's codes imply: envelope, version,
  * headers, method, capability; a lane checks the rest (2026-07-28, Streamable HTTP §Server Validation).
  */
-async function answerChecked(exchange: Omit<Exchange, "envelope">): Promise<void> {
+async function answerChecked(exchange: Asked): Promise<void> {
   const { headers, method, params } = exchange;
   const envelope = readEnvelope(params);
   if (headers !== undefined) checkVersionHeader(headers, envelope.protocolVersion);

@@ -4,6 +4,7 @@ import { resultMessage } from "../protocol/modern.ts";
 import { withTaskSupport } from "./amended.ts";
 import type { SessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
+import { isTaskMethod } from "./classify.ts";
 import type { ClientEnd } from "./client-end.ts";
 import { type Caller, type Route, waiterOf } from "./lane.ts";
 import { bytesOf } from "./message-bytes.ts";
@@ -48,9 +49,8 @@ export class PairedTasks {
 
   /** Answers a request that has to do with tasks, or has it answered; says whether it is one. */
   take(message: JsonRpcRequest): boolean {
-    const lane = Object.hasOwn(LANES_2025, message.method) ? LANES_2025[message.method] : undefined;
-    if (!this.#areKnown || lane === undefined) return false;
-    void this.#answer(lane, message);
+    if (!this.#areKnown || !isTaskMethod(message.method)) return false;
+    void this.#answer(LANES_2025[message.method], message);
     return true;
   }
 

@@ -4,12 +4,10 @@ import type { TaskView } from "../stores/task-store.ts";
 import type { Call, CallOptions } from "../tasks/call.ts";
 import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
+import { MAX_SUBJECTS } from "./classify.ts";
 import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf, waiterOf } from "./lane.ts";
 
 /** What a request takes of the share of its caller, and of what there is for all together. */
-
-/** How much one subscription may be about. */
-export const MAX_SUBJECTS = 1_000;
 
 type Sharer = Pick<Exchange, "caller" | "route">;
 

@@ -9,6 +9,7 @@ import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import type { TaskSupport } from "./amended.ts";
+import type { TaskMethod } from "./classify.ts";
 import {
   beginnerOf,
   type Caller,
@@ -34,7 +35,7 @@ const SAYS_NOTHING_SECRET =
   /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
 
 /** What of 2025-11-25 the gateway answers, or has a part in. */
-export const LANES_2025: Readonly<Record<string, (request: SessionRequest) => Promise<void>>> = {
+export const LANES_2025: Readonly<Record<TaskMethod, (request: SessionRequest) => Promise<void>>> = {
   "tools/list": (request) => request.passToolList((tool) => taskSupport(request.route, tool)),
   "tools/call": callTool,
   "tasks/get": getTask,

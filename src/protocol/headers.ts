@@ -243,3 +243,29 @@ function valueAt(args: unknown, path: readonly string[]): unknown {
   }
   return value;
 }
+
+/** What a client can read. */
+export interface Accepts {
+  readonly json: boolean;
+  readonly stream: boolean;
+}
+
+const JSON_RANGE = /(?:^|,)\s*(?:application\/(?:json|\*)|\*\/\*)\s*(?:;|,|$)/i;
+const STREAM_RANGE = /(?:^|,)\s*(?:text\/(?:event-stream|\*)|\*\/\*)\s*(?:;|,|$)/i;
+
+/** All of it when the client does not say. */
+export function readAccept(accept: string | undefined): Accepts {
+  if (accept === undefined) return { json: true, stream: true };
+  return { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
+}
+
+/** @throws HTTP 406 when the client can read nothing that we have */
+export function checkAcceptable(accept: string | undefined): void {
+  const { json, stream } = readAccept(accept);
+  if (!json && !stream) throw rpc.notAcceptable("application/json or text/event-stream");
+}
+
+/** @throws 415 */
+export function checkContentType(contentType = ""): void {
+  if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
+}

@@ -1,6 +1,6 @@
 import { request } from "undici";
 import { describe, expect, test } from "vitest";
-import { checkAcceptable, readAccept } from "../../src/edge/inbound.ts";
+import { checkAcceptable, readAccept } from "../../src/protocol/headers.ts";
 import type { Script } from "../support/scripted-server.ts";
 import { served } from "./served.ts";
 

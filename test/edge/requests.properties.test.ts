@@ -4,11 +4,11 @@ import type { IncomingMessage } from "node:http";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkSingle } from "../../src/edge/guards.ts";
-import { checkAcceptable, readAccept } from "../../src/edge/inbound.ts";
 import { isEndpoint, siteFinder } from "../../src/edge/sites.ts";
 import { answerHeaders, requestHeaders } from "../../src/lanes/forwarded-headers.ts";
 import type { Route } from "../../src/lanes/lane.ts";
 import { RpcError } from "../../src/protocol/errors.ts";
+import { checkAcceptable, readAccept } from "../../src/protocol/headers.ts";
 
 describe("a path", () => {
   const segment = fc.constantFrom(
