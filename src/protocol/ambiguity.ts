@@ -1,8 +1,8 @@
 import { isObject, type JsonObject } from "./jsonrpc.ts";
 
-/** Members by which a message is told what it is, and who has to do with it. */
+/** The members that decide what a message is and who handles it. */
 const MESSAGE_MEMBERS = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
-/** The same of the params that the protocol's own methods have. */
+/** The deciding members of the params of the protocol's own methods. */
 const PARAMS_MEMBERS = new Set([
   "_meta",
   "arguments",
@@ -15,26 +15,26 @@ const PARAMS_MEMBERS = new Set([
   "taskId",
   "uri",
 ]);
-/** A vendor's method may have params that are called as it likes. */
+/** The protocol's own methods; a vendor's method may name its params as it likes. */
 const OF_THE_PROTOCOL =
   /^(?:completion|elicitation|initialize|logging|notifications|prompts|resources|roots|sampling|server|subscriptions|tasks|tools)(?:\/|$)/;
-/** What these hold is between a client and a server; everything else in a message is for the gateway to decide by. */
+/** Members whose contents concern only client and server; the gateway decides by everything else in a message. */
 const DATA = { ofMessage: new Set(["result", "error"]), ofParams: new Set(["arguments", "inputResponses"]) };
-/** Far more than any message has apart from those. */
+/** Far more members than any message has outside of its data. */
 const MAX_MEMBERS = 10_000;
 
 /**
- * Finds a member of a message that two readers may read differently, so that a server would do something else than what was checked here:
- * one that is there twice (some take the first), one whose name differs from that of a known member only by what some readers
- * overlook (case, and everything from a NUL on), and `__proto__`, through which some copies inherit members. Arguments of tools are
- * not looked into: they are checked by nobody but the server.
+ * Finds a member of a message that gateway and server may read differently, so that the server would do something else than the gateway
+ * checked: a repeated member (some readers take the first), a name that differs from a known one only by what some readers ignore (case,
+ * and everything from a NUL on), and `__proto__`, through which some copies inherit members. It skips the arguments of tools: only the
+ * server checks them.
  *
- * Such a message is refused, and not written again as it was read here: no program that writes JSON from an object makes one, and to write
- * it again would change its numbers.
+ * The gateway refuses such a message instead of rewriting it: no program that writes JSON from an object makes one, and rewriting would
+ * change its numbers.
  *
  * @param json the text of the message, or batch, which must be valid JSON
  * @param message what the text says
- * @returns what is wrong, for the client; `undefined` for a message that can be read in one way only
+ * @returns what is wrong, for the client; `undefined` for a message with only one reading
  */
 export function ambiguityIn(json: string, message: unknown): string | undefined {
   const messages = Array.isArray(message) ? message : [message];
@@ -72,11 +72,11 @@ function oddKey(object: JsonObject, known: ReadonlySet<string>): string | undefi
   return undefined;
 }
 
-/** What a reader that overlooks case, or ends a name at a NUL, takes a name for; `undefined` for what is too long to be a known one. */
+/** The known name that a reader which ignores case, or ends names at a NUL, takes this one for; `undefined`: none. */
 function foldedName(key: string): string | undefined {
   const [name = ""] = key.split("\0", 1);
   if (name.length > MAX_NAME_CHARS) return undefined;
-  // To upper case first: there are letters with another lower case form, such as the long s.
+  // Upper case first, for letters with another lower case form, such as the long s.
   const folded = name.toUpperCase().toLowerCase();
   return [...MESSAGE_MEMBERS, ...PARAMS_MEMBERS].find((known) => known.toLowerCase() === folded);
 }
@@ -87,22 +87,22 @@ function quote(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
-/** An object or array that is open; made once for each depth, since there may be a million of them after each other. */
+/** An open object or array; one per depth is reused, because a text may have a million of them one after another. */
 interface Level {
   isObject: boolean;
   isMessage: boolean;
-  /** Which of its members' values are passed over. */
+  /** The members whose values the scan skips. */
   data: ReadonlySet<string>;
-  /** The names so far, if there are any. */
+  /** The names so far, if any. */
   names: Set<string> | undefined;
 }
 
-/** One look at the text; data are passed over. */
+/** Finds a repeated member in one pass over the text; skips data. */
 function repeatedMember(json: string, isBatch: boolean): string | undefined {
   const levels: Level[] = [];
   let depth = 0;
   let level: Level | undefined;
-  /** The member whose value comes next, and whether that is passed over. */
+  /** The member whose value comes next, and whether to skip that value. */
   let name = "";
   let isData = false;
   let members = 0;
@@ -154,21 +154,21 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** Where the closing quotation mark of a text is that begins here. */
+/** The index of the quotation mark that closes the string at `start`. */
 function endOfText(json: string, start: number): number {
   let end = json.indexOf('"', start + 1);
   while (end !== -1 && isEscaped(json, start, end)) end = json.indexOf('"', end + 1);
   return end === -1 ? json.length : end;
 }
 
-/** Whether an odd number of backslashes stands before a character of the text that begins at `start`. */
+/** Whether an odd number of backslashes precedes the character at `at` in the string at `start`. */
 function isEscaped(json: string, start: number, at: number): boolean {
   let first = at;
   while (first - 1 > start && json.charCodeAt(first - 1) === BACKSLASH) first -= 1;
   return (at - first) % 2 === 1;
 }
 
-/** Where the object or array ends that begins here. */
+/** The index of the bracket that closes the object or array at `start`. */
 function endOfValue(json: string, start: number): number {
   let depth = 0;
   for (let at = start; at < json.length; at++) {

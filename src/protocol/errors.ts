@@ -1,7 +1,7 @@
 import { isObject, type JsonRpcError } from "./jsonrpc.ts";
 import type { ClientCapabilities } from "./modern.ts";
 
-/** An error for the client, with the HTTP status that 2026-07-28 wants for it (Streamable HTTP §Server Validation). */
+/** An error for the client, with the HTTP status that 2026-07-28 requires (Streamable HTTP §Server Validation). */
 export class RpcError extends Error {
   override name = "RpcError";
   readonly code: number;
@@ -23,7 +23,7 @@ export class RpcError extends Error {
   }
 }
 
-/** Every answer that is an error, by name, so that a code is spelled once. */
+/** Every error answer by name, so that a code is spelled once. */
 export const rpc = {
   parseError: (detail: string) => error(-32700, `Parse error: ${detail}`, 400),
   invalidRequest: (detail: string) => error(-32600, `Invalid request: ${detail}`, 400),
@@ -31,7 +31,7 @@ export const rpc = {
     error(-32600, `Invalid request: a batch must have 1 to ${max} messages, got ${messages}`, 400),
   batchTooLong: (max: number) =>
     error(-32600, `Invalid request: a batch must have 1 to ${max} messages, got more`, 400),
-  /** Of arguments there may be more: they are not looked at. */
+  /** Arguments may have more values: the gateway does not parse them. */
   tooManyValues: (max: number) =>
     error(-32600, `Invalid request: there are more than ${max} values outside of params.arguments`, 400),
   methodNotFound: (method: string) => error(-32601, `Method not found: ${cut(method)}`, 404),
@@ -49,7 +49,7 @@ export const rpc = {
   taskIsOver: (status: unknown) =>
     error(-32602, `Cannot cancel task: already in terminal status '${status}'`),
   tasksNotListed: () => error(-32601, "Method not found: tasks/list, since callers are not told apart here"),
-  /** Tasks that were there, and that a client listens to. */
+  /** Tasks that existed, and that a client subscribed to. */
   tasksGone: (taskIds: readonly string[]) =>
     error(-32602, "Failed to retrieve task: there is no such task any more", 200, { taskIds }),
   unknownTask: () => error(-32602, "Failed to retrieve task: no such task"),
@@ -60,39 +60,39 @@ export const rpc = {
   tooManyCalls: (running: number, waiting: number) =>
     error(-32603, `Too many calls: ${running} are running and ${waiting} are waiting (maxQueued)`),
   /**
-   * What is refused by a gateway that is about to stop has not been begun: to send it again is safe, and a load balancer may do
-   * so (RFC 9110 §15.6.4).
+   * For a request that the gateway did not begin because it is about to stop: a client or load balancer may safely send it again
+   * (RFC 9110 §15.6.4).
    */
   stopping: () => tryAgain("The gateway is stopping; try again", 503),
-  /** What was begun and has no answer yet. */
+  /** For a request that the gateway began and the server has not answered. */
   stopped: () =>
     error(
       -32603,
       "The gateway is stopping, and the server has not answered; whether the work was done is not known",
     ),
-  /** The server said all that it had to say, and the answer was not among it. */
+  /** The server ended its stream without the answer. */
   unanswered: () =>
     error(
       -32603,
       "The server ended its event stream without an answer; whether the work was done is not known",
     ),
-  /** A session of the gateway's own that has ended, or never was (2025-11-25, Transports §Session Management). */
+  /** A gateway session that has ended or never existed (2025-11-25, Transports §Session Management). */
   unknownSession: () => error(-32001, "Session not found", 404),
   sessionOver: () => error(-32603, "The session is over: the server has gone, or the client has ended it"),
-  /** Something is used up, or comes too often; `limit` is the setting's path, and `max` its value. */
+  /** Something is used up or comes too often; `limit` is the setting's path, `max` its value. */
   limitExceeded: ({ limit, max, httpStatus, retryAfterMs }: LimitExceeded) =>
     tryAgain(`Limit exceeded: ${limit} is ${max}; try again later`, httpStatus, {
       retryAfterMs,
       data: { limit, max },
     }),
-  /** The answer is there, and stays: what others have not read yet is all that the gateway can hold. */
+  /** The answer exists and stays in the store, but answers that other clients have not read fill the gateway's memory. */
   answersUnread: () => tryAgain("Too much of what was answered has not been read; try again", 503),
-  /** The store gave no answer: nothing is known, and asking again is right. */
+  /** The store did not answer: the gateway knows nothing of the task, and the client may ask again. */
   storeUnavailable: () => tryAgain("The task store is not available; try again", 503),
 
   /**
-   * The server refused, or gave no answer. Its wish for credentials is passed on as it is (Authorization §Error Handling),
-   * and so is the error that it refused with, unless that is one of the transport's own.
+   * The server refused, or did not answer. The client gets the server's authorization challenge unchanged (Authorization §Error Handling),
+   * and the server's error, unless it is one of the transport's own.
    */
   upstreamFailed: (message: string, { status, wwwAuthenticate, rpcError }: Refusal) => {
     if (status === 401 || status === 403) {
@@ -104,24 +104,24 @@ export const rpc = {
       : fromServer(rpcError);
   },
 
-  /** The server refused before anything was done: told as the server told it. */
+  /** The server refused before doing anything: the client gets its status, challenge and error unchanged. */
   refused: (message: string, { status = 502, wwwAuthenticate, rpcError }: Refusal) =>
     new RpcError(
       rpcError ?? { code: -32603, message },
       status,
       wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate },
     ),
-  /** Tasks belong to callers who say who they are (RFC 9110 §15.5.2). */
+  /** The caller must identify itself, because tasks belong to callers (RFC 9110 §15.5.2). */
   credentialMissing: () =>
     new RpcError({ code: -32600, message: "Unauthorized: a credential is required (Authorization)" }, 401, {
       "WWW-Authenticate": "Bearer",
     }),
-  /** What is wrong with a token, and how to come by one that is right (RFC 6750 §3). */
+  /** What is wrong with a token, and how to get a valid one (RFC 6750 §3). */
   challenged: (httpStatus: 400 | 401 | 403, detail: string, challenge: string) =>
     new RpcError({ code: -32600, message: `${DENIED[httpStatus]}: ${detail}` }, httpStatus, {
       "WWW-Authenticate": challenge,
     }),
-  /** No challenge goes with it: there is nothing that a client could answer one with. */
+  /** Without a challenge: a client could not answer one. */
   callerUnnamed: (header: string) =>
     error(-32600, `Unauthorized: the proxy names no caller (the header ${header} is missing or empty)`, 401),
   untrustedProxy: (address = "an unknown address") =>
@@ -131,10 +131,10 @@ export const rpc = {
       403,
     ),
   keysUnavailable: () => tryAgain("The keys that tokens are verified with are not available; try again", 503),
-  /** Nobody says that the credential is wrong, and nobody that it is right. */
+  /** The gateway could neither confirm nor reject the credential. */
   credentialUnconfirmed: (why: string) =>
     tryAgain(`The server could not be asked about the credential: ${why}`, 503),
-  /** Nothing came from the server that could be passed on. */
+  /** The server sent nothing that the gateway could forward. */
   badGateway: (message: string) => error(-32603, message, 502),
 
   headerMismatch: (name: string, found: { header: string | undefined; body: string }) =>
@@ -200,21 +200,21 @@ interface LimitExceeded {
 
 const DENIED = { 400: "Invalid request", 401: "Unauthorized", 403: "Forbidden" } as const;
 
-/** What is known of a refusal. */
+/** A server's refusal. */
 interface Refusal {
   readonly status?: number;
   readonly wwwAuthenticate?: string;
   readonly rpcError?: JsonRpcError;
 }
 
-/** Long enough for many clients not to be a burden, and short enough for a person not to mind. */
+/** Long enough that many clients are no burden, short enough that a person does not mind. */
 const RETRY_AFTER_MS = 1_000;
 const RESERVED = { first: -32099, last: -32020 };
 const RESOURCE_NOT_FOUND = -32002;
 
 /**
- * An error of a legacy server, as a modern client may see it: -32002 became -32602, and a code out of the range that
- * 2026-07-28 reserves for itself would be read as something else, so it travels in `data` (Overview §Error Codes).
+ * A legacy server's error for a modern client: -32002 becomes -32602. A code in the range that 2026-07-28 reserves would mean something
+ * else there, so the whole error goes into `data` (Overview §Error Codes).
  */
 export function toModernError(upstream: JsonRpcError): JsonRpcError {
   if (upstream.code === RESOURCE_NOT_FOUND) return { ...upstream, code: -32602 };
@@ -224,17 +224,17 @@ export function toModernError(upstream: JsonRpcError): JsonRpcError {
   return upstream;
 }
 
-/** An error that the server answered with, for a modern client; only "method not found" has a status of its own. */
+/** A legacy server's error as an answer to a modern client; only "method not found" has an HTTP status of its own. */
 export function fromServer(upstream: JsonRpcError): RpcError {
   return new RpcError(toModernError(upstream), upstream.code === -32601 ? 404 : 200);
 }
 
-/** An error of a server that speaks 2026-07-28 itself: as it is, under the status that goes with it. */
+/** The error of a server that speaks 2026-07-28, unchanged, with the HTTP status of its code. */
 export function fromModernServer(upstream: JsonRpcError): RpcError {
   return new RpcError(upstream, STATUSES[upstream.code] ?? 200);
 }
 
-/** Codes that have an HTTP status of their own (2026-07-28, Streamable HTTP §Server Validation). */
+/** The HTTP statuses of error codes (2026-07-28, Streamable HTTP §Server Validation). */
 const STATUSES: Readonly<Record<number, number>> = {
   [-32700]: 400,
   [-32600]: 400,
@@ -244,20 +244,19 @@ const STATUSES: Readonly<Record<number, number>> = {
   [-32022]: 400,
 };
 
-/** Any caught value as an error for the client. What we did not foresee says nothing about our insides. */
+/** Any caught value as an error for the client. An unforeseen one becomes "Internal error" and reveals nothing. */
 export function toRpcError(caught: unknown): RpcError {
   return caught instanceof RpcError ? caught : rpc.internal("Internal error");
 }
 
 /**
- * Whether an error is the transport's word rather than the server's: that a session is unknown, for one. SDKs use the
- * codes that JSON-RPC leaves to implementations for it, or "invalid request".
+ * Whether the server's transport made an error rather than the server itself, for example for an unknown session. SDKs use JSON-RPC's
+ * implementation-defined codes for that, or "invalid request".
  */
 export function isTransportError({ code }: JsonRpcError): boolean {
   return (code >= -32019 && code <= -32000) || code === -32600 || code === -32700;
 }
 
-/** Whether a value is a JSON-RPC error object. */
 export function isJsonRpcError(value: unknown): value is JsonRpcError {
   return isObject(value) && Number.isInteger(value.code) && typeof value.message === "string";
 }
@@ -266,7 +265,7 @@ function error(code: number, message: string, httpStatus = 200, data?: unknown):
   return new RpcError(data === undefined ? { code, message } : { code, message, data }, httpStatus);
 }
 
-/** Nothing is wrong with the request. `Retry-After` goes with a status that has a use for it (RFC 9110 §10.2.3). */
+/** An error that is not the request's fault. Has `Retry-After` with every status but 200 (RFC 9110 §10.2.3). */
 function tryAgain(
   message: string,
   httpStatus = 200,
@@ -287,7 +286,7 @@ function quote(text: string): string {
   return JSON.stringify(cut(text));
 }
 
-/** What is told back of a client's own words: nobody needs all of a name that has a million letters. */
+/** Bounds a client's text that an error quotes. */
 function cut(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -1,7 +1,6 @@
 /**
- * Event streams as bytes (HTML Standard, Server-sent events §Parsing an event stream): a line ends in LF,
- * CRLF or CR, a blank line ends an event, a byte order mark may stand before everything, and the network cuts
- * where it likes.
+ * Event streams as bytes (HTML Standard, Server-sent events §Parsing an event stream): a line ends in LF, CRLF or CR, a blank line ends an
+ * event, a byte order mark may begin the stream, and chunks may end anywhere.
  */
 
 const LF = 0x0a;
@@ -11,24 +10,23 @@ const COLON = 0x3a;
 const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const MARK_TAIL = 0xefbbbf;
 
-/** What stands before the first byte, as far as the next one is concerned: a line that has ended. */
+/** The start of the stream counts as the end of a line. */
 const START_TAIL = (LF << 8) | LF;
 
 /**
- * Follows the bytes of an event stream, and knows whether they stand between two events: only there may
- * something be put in. Looks at the last three bytes of a chunk and keeps two numbers.
+ * Follows the bytes of an event stream and knows whether it is between two events: only there may the gateway insert something. Reads only
+ * the last three bytes of a chunk and keeps two numbers.
  */
 export class EventBoundary {
   /** The last three bytes. */
   #tail = START_TAIL;
-  /** How many bytes there have been, as long as they may be those of a byte order mark. */
+  /** How many bytes came so far, up to the length of a byte order mark. */
   #headBytes = 0;
 
   /**
-   * True at the very start, and after the blank line of an event. When the network cuts a blank CRLF in two,
-   * it is true in between as well: the LF that follows is then a blank line of its own, which means nothing.
-   * (What is put in at the very start comes before a byte order mark, which then spoils the first event's first
-   * line: where the server may send one, wait for its first bytes.)
+   * True at the start, and after the blank line of an event. Also true inside a blank CRLF that the network cuts in two: the LF that
+   * follows is then a blank line of its own, which means nothing. (An insertion at the very start precedes a byte order mark, which then
+   * spoils the first event's first line: where the server may send one, wait for its first bytes.)
    */
   get isBetweenEvents(): boolean {
     const [first, before, last] = [this.#tail >> 16, (this.#tail >> 8) & 0xff, this.#tail & 0xff];
@@ -52,8 +50,8 @@ export class EventBoundary {
 }
 
 /**
- * Cuts an event stream into whole events. Not a byte is changed, lost or moved: the pieces and the rest, one
- * after the other, are the stream. It never holds more than `maxEventBytes` and the chunk it was given last.
+ * Cuts an event stream into whole events, byte for byte: the pieces and the rest, in order, are the stream. It never holds more than
+ * `maxEventBytes` and the latest chunk.
  */
 export class EventSplitter {
   readonly #maxEventBytes: number;
@@ -63,21 +61,20 @@ export class EventSplitter {
   #isFirst = true;
   #isOverrun = false;
 
-  /** @param maxEventBytes how long an event may be, its blank line included */
+  /** @param maxEventBytes the longest event, including its blank line */
   constructor(maxEventBytes: number) {
     this.#maxEventBytes = maxEventBytes;
   }
 
-  /** Whether there was an event that is too large: from there on the stream is no longer cut. */
+  /** Whether an event was too large: from there on the splitter no longer cuts the stream. */
   get isOverrun(): boolean {
     return this.#isOverrun;
   }
 
   /**
-   * The events that are complete now, each with its blank line, and more of them if they come in one chunk.
-   * What comes later of blank lines is a piece of its own, as is a byte order mark. An event larger than the
-   * limit, and everything after it, comes as the pieces it arrives in; the first of these is longer than the
-   * limit, and no event is.
+   * Takes a chunk and returns the events that it completes, each with its blank line, and further blank lines if the same chunk has them.
+   * Later blank lines are a piece of their own, as is a byte order mark. An event above the limit, and everything after it, is returned as
+   * it arrives; the first such piece is longer than the limit, as no event is.
    */
   push(chunk: Buffer): readonly Buffer[] {
     if (this.#isOverrun) return [chunk];
@@ -85,7 +82,7 @@ export class EventSplitter {
     let start = 0;
     let seen = 0;
     for (const at of breaksIn(chunk)) {
-      // Only the last of several breaks ends an event: blank lines too many go with it, and the LF of a CRLF.
+      // Only the last of several breaks ends an event, so that extra blank lines, and the LF of a CRLF, stay with it.
       if (isBreak(chunk[at + 1])) continue;
       this.#boundary.take(chunk.subarray(seen, at + 1));
       seen = at + 1;
@@ -100,7 +97,7 @@ export class EventSplitter {
     return this.#isOverrun ? [...events, this.rest()] : events;
   }
 
-  /** The bytes of the event that is not complete, handed over: nothing is held any more. */
+  /** Returns the bytes of the incomplete event and forgets them. */
   rest(): Buffer {
     const rest = Buffer.concat(this.#held);
     this.#held = [];
@@ -115,7 +112,7 @@ export class EventSplitter {
     this.#heldBytes = 0;
     const isMarked = this.#isFirst && event.subarray(0, MARK.length).equals(MARK);
     this.#isFirst = false;
-    // The mark is the stream's, not the first event's: in an event it would be part of a field's name.
+    // The mark belongs to the stream: in an event it would be part of a field's name.
     return isMarked ? [event.subarray(0, MARK.length), event.subarray(MARK.length)] : [event];
   }
 
@@ -126,15 +123,15 @@ export class EventSplitter {
   }
 }
 
-/** What an event says. Without `data` it is none for whoever listens: a comment, or a blank line. */
+/** The fields of an event. Without `data` clients ignore it: it is a comment or a blank line. */
 export interface EventFields {
-  /** `message` unless it is named. */
+  /** `message` unless the event has a name. */
   readonly event: string;
   readonly data: string | undefined;
   readonly id: string | undefined;
 }
 
-/** Reads one event, as the splitter gives it. Bytes that are no UTF-8 become U+FFFD. */
+/** Reads one event from the splitter. Invalid UTF-8 becomes U+FFFD. */
 export function readEvent(event: Buffer): EventFields {
   const data: string[] = [];
   let name = "";
@@ -149,13 +146,12 @@ export function readEvent(event: Buffer): EventFields {
 }
 
 /**
- * The same event with other data, where the last line of its data was; every other line (id, retry, event,
- * comments) stays, and line ends are the event's own. A line break in the data begins a new line, and is read
- * as LF.
+ * The event with other data, in place of its last data line; every other line (id, retry, event, comments) stays, and line ends are the
+ * event's own. A line break in the data begins a new data line; the reader gets it as LF.
  */
 export function withData(event: Buffer, data: string): Buffer {
   const lines = [...linesIn(event)];
-  // Not the first: between a line that ends in CR and a blank line that is an LF, there has to stay one.
+  // Not the first data line: a line must stay between one that ends in CR and a blank line that is an LF.
   const place = lines.findLast(isData) ?? lines.find(({ start, end }) => start === end);
   const parts = lines.flatMap((line) => [
     ...(line === place ? [dataInPlaceOf(line, event, data)] : []),
@@ -164,7 +160,7 @@ export function withData(event: Buffer, data: string): Buffer {
   return Buffer.concat([...parts, event.subarray(lines.at(-1)?.next ?? 0)]);
 }
 
-/** One message as an event of its own. A line break in the data begins a new line, and is read as LF. */
+/** One message as an event. A line break in the data begins a new data line; the reader gets it as LF. */
 export function toEvent(data: string): string {
   return `event: message\n${dataLines(data, "\n", false)}\n`;
 }
@@ -174,7 +170,7 @@ function dataInPlaceOf(line: Line, event: Buffer, data: string): Buffer {
   return Buffer.from(dataLines(data, lineEnd, event[line.valueStart - 1] === COLON));
 }
 
-/** @param isTight without the space after the colon, unless a value that begins with one needs it */
+/** @param isTight whether to omit the space after the colon, where the value does not begin with one */
 function dataLines(data: string, lineEnd: string, isTight: boolean): string {
   const lines = data.split(/\r\n|\r|\n/);
   return lines.map((line) => `data:${isTight && !line.startsWith(" ") ? "" : " "}${line}${lineEnd}`).join("");
@@ -185,7 +181,7 @@ interface Line {
   readonly field: string;
   readonly start: number;
   readonly valueStart: number;
-  /** Where its break begins. */
+  /** Where the line's break begins. */
   readonly end: number;
   /** Where the next line begins. */
   readonly next: number;
@@ -195,7 +191,7 @@ function isData({ field }: Line): boolean {
   return field === "data";
 }
 
-/** Every line that has its break. */
+/** Every line that ends with a break. */
 function* linesIn(event: Buffer): Generator<Line> {
   let start = 0;
   for (const at of breaksIn(event)) {
@@ -211,7 +207,7 @@ function* linesIn(event: Buffer): Generator<Line> {
   }
 }
 
-/** Where the LFs and CRs are, in order. Two native searches, so that a long line costs next to nothing. */
+/** The indexes of all LFs and CRs, in order. Two native searches, so that a long line costs next to nothing. */
 function* breaksIn(bytes: Buffer): Generator<number> {
   let lf = bytes.indexOf(LF);
   let cr = bytes.indexOf(CR);
@@ -226,7 +222,7 @@ function* breaksIn(bytes: Buffer): Generator<number> {
   }
 }
 
-/** Whether the break here goes on with the next byte. */
+/** Whether the byte at `at` is the CR of a CRLF. */
 function isFirstHalf(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === CR && bytes[at + 1] === LF;
 }

@@ -1,16 +1,16 @@
 import { rpc } from "./errors.ts";
 import { isObject, type JsonObject, RawJson } from "./jsonrpc.ts";
 
-/** The head of an answer that is a stream of server-sent events. */
+/** The headers of an event stream. */
 export const EVENT_STREAM_HEADERS = {
   "Content-Type": "text/event-stream",
   "Cache-Control": "no-cache, no-transform",
   "X-Accel-Buffering": "no",
 };
-/** A comment: nobody hears of it, and nothing on the way takes the connection for a dead one. */
+/** A comment, which clients ignore; it keeps intermediaries from taking the connection for dead. */
 export const KEEP_ALIVE = ":\n\n";
 
-/** Whether an answer is such a stream, by its content type. */
+/** Whether a content type is that of an event stream. */
 export function isEventStream(contentType: string | undefined): boolean {
   return contentType !== undefined && /^text\/event-stream\s*(?:;|$)/i.test(contentType);
 }
@@ -18,7 +18,7 @@ export function isEventStream(contentType: string | undefined): boolean {
 /** Headers as node:http gives them: names in lower case. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Where the body keeps what `Mcp-Name` mirrors (Streamable HTTP §Standard Request Headers; Tasks §Routing Headers). */
+/** The member of params that `Mcp-Name` mirrors (Streamable HTTP §Standard Request Headers; Tasks §Routing Headers). */
 const NAME_FIELDS: Readonly<Record<string, string>> = {
   "tools/call": "name",
   "prompts/get": "name",
@@ -29,7 +29,7 @@ const NAME_FIELDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Checks that `MCP-Protocol-Version` says what the body says.
+ * Checks that `MCP-Protocol-Version` matches the body.
  * @throws -32020 HeaderMismatch
  */
 export function checkVersionHeader(headers: Headers, bodyVersion: string): void {
@@ -49,7 +49,7 @@ export function checkRoutingHeaders(headers: Headers, method: string, params: Js
   if (typeof name === "string") checkMirrored(headers, "Mcp-Name", name);
 }
 
-/** The headers that mirror a request's method and, where the method has one, its name (Streamable HTTP §Standard Request Headers). */
+/** The headers that mirror a request's method and, where it has one, its name (Streamable HTTP §Standard Request Headers). */
 export function routingHeaders(method: string, params: JsonObject | undefined): Record<string, string> {
   const field = Object.hasOwn(NAME_FIELDS, method) ? NAME_FIELDS[method] : undefined;
   const name = field === undefined ? undefined : params?.[field];
@@ -59,7 +59,7 @@ export function routingHeaders(method: string, params: JsonObject | undefined): 
   };
 }
 
-/** A tool parameter that is mirrored in a header: the name after `Mcp-Param-`, and where its value stands. */
+/** A tool parameter that a header mirrors: the name after `Mcp-Param-`, and the path of its value in the arguments. */
 export interface HeaderParam {
   readonly header: string;
   readonly path: readonly string[];
@@ -70,8 +70,8 @@ const ANNOTATION = "x-mcp-header";
 const MIRRORED_TYPES: readonly unknown[] = ["string", "integer", "boolean"];
 
 /**
- * Finds the `x-mcp-header` annotations of an input schema, reached by `properties` only.
- * `undefined`: one of them breaks the rules, so that none can be relied on (Streamable HTTP §Schema Extension).
+ * The `x-mcp-header` annotations of an input schema, reached by `properties` only. `undefined`: one of them breaks the rules, so that none
+ * is reliable (Streamable HTTP §Schema Extension).
  */
 export function headerParams(inputSchema: unknown): readonly HeaderParam[] | undefined {
   const found = new Map<string, HeaderParam>();
@@ -95,7 +95,7 @@ export function headerParams(inputSchema: unknown): readonly HeaderParam[] | und
   return !isObject(inputSchema) || isValid(inputSchema, []) ? [...found.values()] : undefined;
 }
 
-/** Keywords whose members are named by the author, and keywords that hold data: a name there is no annotation. */
+/** Keywords whose members the author names, and keywords that hold data: a name there is no annotation. */
 const MAPS: readonly string[] = [
   "properties",
   "patternProperties",
@@ -105,7 +105,7 @@ const MAPS: readonly string[] = [
 ];
 const DATA: readonly string[] = ["default", "const", "enum", "examples"];
 
-/** Whether an annotation stands anywhere in a part of a schema. */
+/** Whether a part of a schema contains an annotation anywhere. */
 function isAnnotated(part: unknown): boolean {
   if (Array.isArray(part)) return part.some(isAnnotated);
   if (!isObject(part)) return false;
@@ -121,7 +121,7 @@ function isAnnotated(part: unknown): boolean {
 }
 
 /**
- * Checks `Mcp-Param-*` against the arguments: present in the body means required in the headers, and the other way round.
+ * Checks `Mcp-Param-*` against the arguments: a value must be in both, with the same value, or in neither.
  * @throws -32020 HeaderMismatch
  */
 export function checkParamHeaders(headers: Headers, params: readonly HeaderParam[], args: unknown): void {
@@ -140,7 +140,7 @@ export function checkParamHeaders(headers: Headers, params: readonly HeaderParam
   }
 }
 
-/** The headers that mirror a call's arguments, names in lower case. What is not there, or null, has none. */
+/** The headers that mirror a call's arguments, names in lower case. Absent and null arguments have none. */
 export function paramHeaders(params: readonly HeaderParam[], args: unknown): Record<string, string> {
   const given = params.length > 0 ? parsed(args) : undefined;
   const present = params.flatMap(({ header, path }) => {
@@ -151,7 +151,7 @@ export function paramHeaders(params: readonly HeaderParam[], args: unknown): Rec
   return Object.fromEntries(present);
 }
 
-/** The mirrored arguments among a client's headers, whatever tool they are for: who does not know them hands them on. */
+/** All `Mcp-Param-*` headers of a client, to forward where the gateway does not know the tool's schema. */
 export function givenParamHeaders(headers: Headers): Record<string, string> {
   const given = Object.keys(headers).filter((name) => name.startsWith(PARAM_PREFIX));
   return Object.fromEntries(given.map((name) => [name, single(headers, name) ?? ""]));
@@ -170,8 +170,7 @@ const DECIMAL = /^-?\d+(?:\.\d+)?$/;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * The value of a mirrored header, out of its base64 sentinel if it has one (Streamable HTTP §Value Encoding).
- * `undefined`: not decodable.
+ * The value of a mirrored header, decoded from its base64 sentinel if it has one (Streamable HTTP §Value Encoding). `undefined`: invalid.
  */
 export function decodeHeaderValue(text: string): string | undefined {
   const encoded = SENTINEL.exec(text)?.[1];
@@ -190,7 +189,7 @@ function checkMirrored(headers: Headers, name: string, body: string): void {
   if (decoded !== body) throw rpc.headerMismatch(name, { header: decoded, body });
 }
 
-/** Integers are compared as numbers: `42.0` and `42` are the same (Streamable HTTP §Server Validation). */
+/** Compares integers as numbers: `42.0` and `42` are the same (Streamable HTTP §Server Validation). */
 function checkNumber(headers: Headers, name: string, body: number): void {
   const decoded = mirrored(headers, name, String(body));
   if (!DECIMAL.test(decoded) || Number(decoded) !== body) {
@@ -206,14 +205,14 @@ function mirrored(headers: Headers, name: string, body: string): string {
   return decoded;
 }
 
-/** One value without the white space round it, which is no part of it (RFC 9110 §5.5). */
+/** A header's value without surrounding white space, which is no part of it (RFC 9110 §5.5). */
 function single(headers: Headers, name: string): string | undefined {
   const value = headers[name];
   if (value === undefined) return undefined;
   return trimmed(typeof value === "string" ? value : value.join(", "));
 }
 
-/** By hand: a regular expression for the blanks at the end tries every blank as the first of them. */
+/** A loop, because a regular expression for trailing blanks takes quadratic time: it tries every blank as the first. */
 function trimmed(text: string): string {
   let [start, end] = [0, text.length];
   while (start < end && isBlank(text[start])) start += 1;

@@ -11,8 +11,8 @@ export interface Inbound {
 }
 
 /**
- * The id of a message, whatever else is wrong with it: errors are to carry it. That of an answer is none of the client's,
- * who might take the error for the answer to a request of its own.
+ * The id for the error about a message, however malformed the message is. `null` for a response: its id is not one of the client's, which
+ * could take the error for the response to its own request.
  */
 export function idOf(message: unknown): RequestId | null {
   if (!isObject(message) || !isRequestId(message.id)) return null;
@@ -22,9 +22,9 @@ export function idOf(message: unknown): RequestId | null {
 }
 
 /**
- * Whether a message says in its `_meta` that it is of 2026-07-28 or later (2026-07-28, Versioning §Terminology).
+ * Whether a message claims in its `_meta` to be of 2026-07-28 or later (2026-07-28, Versioning §Terminology).
  * `classifyInboundRequest` of the SDK does not serve: it checks the whole body by its schemas, in which arguments cannot stay text, and
- * refuses where the gateway passes on.
+ * refuses what the gateway forwards.
  */
 export function claimsModern(message: unknown): boolean {
   const meta = isObject(message) && isObject(message.params) ? message.params._meta : undefined;
@@ -32,7 +32,7 @@ export function claimsModern(message: unknown): boolean {
 }
 
 /**
- * The shape of a message: one request or notification, no batch and no answer.
+ * Reads a message, which must be one request or notification: no batch, no response.
  * @throws -32600
  */
 export function readMessage(message: unknown): Inbound {

@@ -1,25 +1,25 @@
-/** How deep JSON may be nested unless it is set (`limits.maxDepth`). */
+/** The default of `limits.maxDepth`: how deep JSON may be nested. */
 export const MAX_DEPTH = 128;
 /**
- * As many values as there are in the largest results that mean anything. Twenty million empty objects fit into a message of 64 MB, take
- * 1.5 GB when they are read, and nobody else is served for the half minute that it lasts.
+ * As many values as the largest meaningful results have. Twenty million empty objects fit into a message of 64 MB; parsing them takes
+ * 1.5 GB, and the gateway serves nobody else for half a minute.
  */
 export const MAX_VALUES = 2_000_000;
 
-/** There is too much of something in a text. The message is the rest of a sentence: `is nested deeper than 128 levels`. */
+/** A text exceeds a limit. The message completes a sentence: `is nested deeper than 128 levels`. */
 export class JsonExcess extends Error {
   override name = "JsonExcess";
 }
 
 /**
- * What a line break means in a text: the end of a line of JSON, in which no string goes on; beyond that the end of a message, if the line is
- * blank (an event stream); or nothing, because other readers may let strings go on.
+ * What a line break means in a text. `lines`: the end of a line of JSON, and of any string in it. `events`: the same, and a blank line ends
+ * a message (event stream). `none`: nothing, because other readers may continue strings across it.
  */
 export type Breaks = "lines" | "events" | "none";
 
 /**
- * Whether objects and arrays of a text that is no JSON might be nested deeper than this: what another reader may take for JSON can
- * otherwise be read without a stack running out.
+ * Whether objects and arrays in a text that is not valid JSON may be nested deeper than `maxDepth`. If not, another reader that takes the
+ * text for JSON can read it without running out of stack.
  */
 export function mayBeDeeperThan(text: Uint8Array, maxDepth: number): boolean {
   try {
@@ -32,8 +32,8 @@ export function mayBeDeeperThan(text: Uint8Array, maxDepth: number): boolean {
 }
 
 /**
- * Looks at a text before it is read, in whatever pieces it comes: what is nested too deeply cannot be written again, and what has too many
- * values stops the process. Knows nothing else of JSON; what is none is for the parser to refuse.
+ * Checks a text before it is parsed, in whatever chunks it comes: JSON nested too deeply cannot be written again, and too many values stop
+ * the process. It knows nothing else of JSON; the parser refuses text that is not valid.
  */
 export class JsonGauge {
   readonly #maxDepth: number;
@@ -43,7 +43,7 @@ export class JsonGauge {
   #values = 0;
   #isText = false;
   #isEscaped = false;
-  /** The last two bytes; what stands before the first one is a line that has ended. */
+  /** The last two bytes; the start counts as the end of a line. */
   #tail: readonly [number, number] = [LF, LF];
 
   constructor(maxDepth: number, breaks: Breaks = "lines", maxValues = MAX_VALUES) {
@@ -52,7 +52,7 @@ export class JsonGauge {
     this.#maxValues = maxValues;
   }
 
-  /** How many lines end in the chunk. @throws JsonExcess that says what there is too much of */
+  /** Checks a chunk and returns how many line breaks it has. @throws JsonExcess when the text exceeds a limit */
   take(chunk: Uint8Array): number {
     const [breaks, maxDepth, maxValues] = [this.#breaks, this.#maxDepth, this.#maxValues];
     let lines = 0;
@@ -84,7 +84,7 @@ export class JsonGauge {
     return lines;
   }
 
-  /** Whether the line is blank that ends here. Of a CRLF the LF ends what its CR has ended already. */
+  /** Whether the line that ends here is blank. The LF of a CRLF belongs to the CR before it. */
   #endsMessage(chunk: Uint8Array, at: number): boolean {
     const before = this.#byteAt(chunk, at - 1);
     const isRest = chunk[at] === LF && before === CR;

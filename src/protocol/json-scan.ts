@@ -1,4 +1,4 @@
-/** Where a value stands in a text: from its first byte to the one behind its last. */
+/** The place of a value in a text: from its first byte to the one after its last. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
@@ -7,36 +7,36 @@ export interface ByteRange {
 export interface ScanLimits {
   /** How deep objects and arrays may be nested. */
   readonly maxDepth: number;
-  /** How many elements of an array at the top are of interest. */
+  /** How many elements of a top-level array to return. */
   readonly maxElements: number;
 }
 
-/** What a text is, as far as that can be told without making anything of it: a closed list. */
+/** What a text is, as far as the scanner can tell without parsing it. */
 export type Scanned =
-  /** One value that is no array. `values` counts what is left to parse when all of `bulky` is left out. */
+  /** One value that is no array. `values` counts the values outside of `bulky`, which remain to be parsed. */
   | { readonly kind: "value"; readonly bulky: readonly ByteRange[]; readonly values: number }
-  /** An array; of its elements, as many as are of interest. */
+  /** An array, with at most `maxElements` of its elements. */
   | { readonly kind: "array"; readonly elements: readonly ByteRange[]; readonly hasMore: boolean }
   | { readonly kind: "tooDeep" }
   | { readonly kind: "invalid" };
 
 /**
- * Objects and arrays with more values than that are bulky: V8 takes 25 bytes and more for each byte of `[{},{},…]`. More than any
- * message has outside of a tool's arguments.
+ * Objects and arrays with more values are bulky: V8 takes 25 bytes and more for each byte of `[{},{},…]`. No message has so many outside of
+ * a tool's arguments.
  */
 export const BULKY_VALUES = 4_096;
 
 /**
- * Looks at a JSON text without making anything of it: each byte is looked at once, and memory does not grow with the text. Says whether it
- * is JSON (RFC 8259), and what of a message is to stay text: `params.arguments` if it is an object, and whatever is bulky among the
- * members of the message and of its `params`.
+ * Scans a JSON text without parsing it: it reads each byte once, and its memory does not grow with the text. Returns whether the text is
+ * JSON (RFC 8259), and which values of a message must stay text: `params.arguments` if it is an object, and bulky members of the message
+ * and of its `params`.
  * @param bytes valid UTF-8
  */
 export function scanJson(bytes: Uint8Array, { maxDepth, maxElements }: ScanLimits): Scanned {
   const isArray: boolean[] = [];
   const bulky: ByteRange[] = [];
   const elements: ByteRange[] = [];
-  // Of the value at depth 1 or 2 that is being read: where it began, and how many values there were before.
+  // For the current value at depths 1 and 2: where it began, and how many values came before it.
   const began = { start: [0, 0, 0], values: [0, 0, 0] };
   let expected: Expected = VALUE;
   let depth = 0;
@@ -149,7 +149,7 @@ const WORDS = new Map(["true", "false", "null"].map((word) => [word.charCodeAt(0
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 const UNICODE_ESCAPE = 0x75;
 
-/** All of these give the place behind what begins at `at`, or -1 when that is no such thing. */
+/** This and the next two return the index after the value that begins at `at`, or -1 when there is no such value. */
 function scalarEnd(bytes: Uint8Array, at: number, first: number): number {
   if (first === QUOTE) return stringEnd(bytes, at);
   const word = WORDS.get(first);

@@ -3,7 +3,7 @@
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export type JsonObject = { readonly [key: string]: unknown };
 
-/** A value that has been serialised already, so that it can be spliced into an answer without parsing it again. */
+/** A serialised value, which the gateway can put into an answer without parsing it. */
 export type JsonText = string & { readonly __json: unique symbol };
 
 export type RequestId = string | number;
@@ -34,8 +34,8 @@ export type JsonRpcResponse =
 export type JsonRpcMessage = JsonRpcRequest | JsonRpcNotification | JsonRpcResponse;
 
 /**
- * JSON that stays the text it came in: of some megabytes of `[{},{},…]` a tree takes 25 times as much memory. To nobody is it an object
- * whose members could be read, and it is written as it came.
+ * JSON that stays the text in which it came: parsed, some megabytes of `[{},{},…]` take 25 times as much memory. `isObject` is false for it,
+ * so no code reads its members, and `messageText` writes it as it came.
  */
 export class RawJson {
   readonly text: string;
@@ -49,12 +49,12 @@ export class RawJson {
     return this.text.startsWith("{");
   }
 
-  /** What it says. To be let go of at once. */
+  /** Parses the text. Callers must not keep the value. */
   parse(): unknown {
     return JSON.parse(this.text);
   }
 
-  /** For whoever writes it in another way than `messageText` does. */
+  /** For code that serialises it otherwise than by `messageText`. */
   toJSON(): unknown {
     return this.parse();
   }
@@ -64,14 +64,14 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof RawJson);
 }
 
-/** Whether it is the text of an object, or one that has been parsed. */
+/** Whether a value is an object, parsed or as text. */
 export function saysObject(value: unknown): boolean {
   return value instanceof RawJson ? value.isObject : isObject(value);
 }
 
 /**
- * A string or an integer, as exact as it was sent; `0` and `""` are ids like any other. One that is longer than any program makes
- * is none: ids are kept, and said again with every message of a stream.
+ * A string, or an integer that JavaScript represents exactly; `0` and `""` are ids like any other. Rejects strings longer than any program
+ * makes: the gateway keeps ids and repeats them with every message of a stream.
  */
 export function isRequestId(value: unknown): value is RequestId {
   return typeof value === "string" ? value.length <= MAX_ID_CHARS : Number.isSafeInteger(value);
@@ -79,7 +79,7 @@ export function isRequestId(value: unknown): value is RequestId {
 
 const MAX_ID_CHARS = 1_024;
 
-/** What a text says; `undefined` when it is no JSON. */
+/** The value of a JSON text; `undefined` when it is not valid. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -89,14 +89,14 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * Whether what the other side says is an id, or a progress token, of ours: a text that spells our number is our number. There are
- * servers that keep ids as texts, and every official SDK takes that from them.
+ * Whether the other side's id, or progress token, is one of ours: a string that spells our number counts. Some servers keep ids as strings,
+ * and every official SDK accepts that.
  */
 export function isSameId(said: unknown, ours: unknown): boolean {
   return said === ours || (typeof ours === "number" && ours === numberIn(said));
 }
 
-/** The number that a text spells: `7`, `7.0`. */
+/** The integer that a string spells (`7`, `7.0`); `undefined` for any other value. */
 export function numberIn(text: unknown): number | undefined {
   if (typeof text !== "string" || text === "" || text.length > MAX_NUMBER_CHARS) return undefined;
   const number = Number(text);
@@ -105,12 +105,12 @@ export function numberIn(text: unknown): number | undefined {
 
 const MAX_NUMBER_CHARS = 32;
 
-/** Whether a message is the answer to a request of ours, and no request of the other side's that has the same id. */
+/** Whether a message is the response to our request, and not a request of the other side with the same id. */
 export function isAnswerTo(message: unknown, id: RequestId): message is JsonObject {
   return isObject(message) && message.method === undefined && isSameId(message.id, id);
 }
 
-/** An object's text with more members, before those that it has. */
+/** An object's text with more members before its own. */
 export function withFirstMembers(object: JsonText, members: readonly string[]): JsonText {
   if (members.length === 0) return object;
   return `{${members.join(",")}${object === "{}" ? "}" : `,${object.slice(1)}`}` as JsonText;

@@ -10,18 +10,18 @@ export const LEGACY_VERSIONS: readonly string[] = [
   "2024-10-07",
 ];
 export const LATEST_LEGACY_VERSION = "2025-11-25";
-/** The first revision with tasks, and the last with a handshake. */
+/** The first revision with tasks, and the last with an `initialize` handshake. */
 export const TASKS_2025 = "2025-11-25";
 
-/** How many messages a batch of 2025-03-26 may have, which sets no limit itself: each gets an answer of its own. */
+/** How many messages a batch may have. 2025-03-26 sets no limit, but each message gets an answer of its own. */
 export const MAX_BATCH = 100;
 
-/** A legacy server's way to ask for a URL elicitation before it begins (2025-11-25, Elicitation §URL Mode). */
+/** A legacy server's error code that asks for a URL elicitation before it begins (2025-11-25, Elicitation §URL Mode). */
 export const URL_ELICITATION_REQUIRED = -32042;
 
 /**
- * What a modern caller declared, as a legacy session declares it: the same, without tasks (the gateway's own affair) and
- * without promises that the gateway cannot keep. Equal declarations give equal objects, key order included.
+ * A modern caller's capabilities as a legacy session declares them: without tasks, which the gateway handles itself, and without promises
+ * that the gateway cannot keep. Equal declarations give equal objects, including the key order.
  */
 export function legacyCapabilities({
   tasks: _,
@@ -33,9 +33,9 @@ export function legacyCapabilities({
   const { [TASKS_EXTENSION]: _ours, ...others } = isObject(extensions) ? extensions : {};
   return sorted({
     ...rest,
-    // A modern request has no way to say later that the list has changed.
+    // Without `listChanged`: a modern request cannot say later that the list has changed.
     ...(isObject(roots) ? { roots: {} } : {}),
-    // An empty object has meant form mode since there was only one (2026-07-28, Elicitation §Capabilities).
+    // An empty object means form mode, once the only one (2026-07-28, Elicitation §Capabilities).
     ...(isObject(elicitation)
       ? { elicitation: Object.keys(elicitation).length === 0 ? { form: {} } : elicitation }
       : {}),
@@ -50,15 +50,15 @@ const ENVELOPE_KEYS: readonly string[] = [
   META.logLevel,
   "progressToken",
 ];
-/** Fields of a modern request that a legacy server does not know and that were meant for us. */
+/** Fields of a modern request that are for the gateway and that a legacy server does not know. */
 const OURS: readonly string[] = ["inputResponses", "requestState", "task"];
 
-/** The params of a modern call as a legacy server gets them: without the envelope, and with all that we do not know. */
+/** The params of a modern call for a legacy server: without the envelope and the gateway's own fields, with all unknown ones. */
 export function legacyParams(params: JsonObject): JsonObject {
   return omit(withoutEnvelope(params), OURS);
 }
 
-/** The params of a request that is not ours to understand, without the envelope. */
+/** The params of a request that the gateway only forwards, without the envelope. */
 export function withoutEnvelope(params: JsonObject): JsonObject {
   if (!isObject(params._meta)) return params;
   const meta = omit(params._meta, ENVELOPE_KEYS);
@@ -66,8 +66,8 @@ export function withoutEnvelope(params: JsonObject): JsonObject {
 }
 
 /**
- * A legacy server's result as a modern client may see it. What it calls the result's type means nothing in its revision, and would have
- * the client answer questions that nobody has checked, or ask after a task that there is not.
+ * A legacy server's result for a modern client, without a `resultType` other than `complete`. The field means nothing in the server's
+ * revision, and would make the client answer questions that the gateway has not checked, or poll a task that does not exist.
  */
 export function ofNoType(result: JsonObject): JsonObject {
   return result.resultType === undefined || result.resultType === "complete"
@@ -75,7 +75,7 @@ export function ofNoType(result: JsonObject): JsonObject {
     : omit(result, ["resultType"]);
 }
 
-/** Something a server may ask the client for, and the capability the client has to declare for it. */
+/** The capability that a client must declare for a request of the server; `undefined`: none. */
 export function requiredCapability(
   method: string,
   params: JsonObject | undefined,
@@ -92,7 +92,7 @@ export function requiredCapability(
   }
 }
 
-/** Whether `declared`, as a session declares it, contains everything in `required`. */
+/** Whether a session's declared capabilities contain everything in `required`. */
 export function isDeclared(declared: unknown, required: unknown): boolean {
   if (!isObject(required)) return true;
   if (!isObject(declared)) return false;

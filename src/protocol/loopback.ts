@@ -6,7 +6,7 @@ export function isLoopback(host: string): boolean {
     name.endsWith(".localhost") ||
     name === "::1" ||
     /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/.test(name) ||
-    // An IPv4 address of loopback as a URL has it within IPv6 (RFC 4291 §2.5.5.2).
+    // An IPv4 loopback address mapped into IPv6, as a URL spells it (RFC 4291 §2.5.5.2).
     /^::ffff:7f[\da-f]{2}:[\da-f]{1,4}$/.test(name)
   );
 }

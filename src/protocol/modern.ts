@@ -44,7 +44,7 @@ export interface ClientCapabilities extends JsonObject {
 
 const CAPABILITIES = ["elicitation", "sampling", "roots", "extensions", "experimental"] as const;
 
-/** What every modern request says about its sender, out of `params._meta` (2026-07-28, Overview §_meta). */
+/** What every modern request says about its sender in `params._meta` (2026-07-28, Overview §_meta). */
 export interface Envelope {
   readonly protocolVersion: string;
   readonly capabilities: ClientCapabilities;
@@ -87,7 +87,7 @@ export function readEnvelope(params: JsonObject | undefined): Envelope {
   };
 }
 
-/** What a client says of itself with every request, as the `_meta` of its params. */
+/** The `_meta` with which a client describes itself in every request. */
 export function envelopeOf(clientInfo: JsonObject, capabilities: JsonObject): JsonObject {
   return {
     [META.protocolVersion]: MODERN_VERSION,
@@ -96,7 +96,7 @@ export function envelopeOf(clientInfo: JsonObject, capabilities: JsonObject): Js
   };
 }
 
-/** What a server that makes no tasks itself is said to have (Tasks §Capability Negotiation). */
+/** A server's capabilities plus the Tasks extension, which the gateway provides (Tasks §Capability Negotiation). */
 export function withTasks(capabilities: JsonObject): JsonObject {
   const { extensions } = capabilities;
   return {
@@ -110,8 +110,8 @@ export function declaresTasks(capabilities: ClientCapabilities): boolean {
 }
 
 /**
- * The params of a call that the gateway makes of a server that speaks the revision itself: as the client sent them, without its
- * progress token, which is for the client's own request, and without the Tasks extension, which is the gateway's affair.
+ * The params of a gateway's call to a modern server: the client's, without its progress token, which belongs to the client's own request,
+ * and without the Tasks extension, which the gateway handles itself.
  */
 export function callParams(params: JsonObject): JsonObject {
   const { progressToken: _, ...meta } = isObject(params._meta) ? params._meta : {};
@@ -123,23 +123,23 @@ export function callParams(params: JsonObject): JsonObject {
   return { ...params, _meta: { ...meta, [META.clientCapabilities]: capabilities } };
 }
 
-/** Whether a log message of `level` is at or above what the request asked for (2026-07-28, Logging §Per-request log level). */
+/** Whether a log message is at or above the level that the request asked for (2026-07-28, Logging §Per-request log level). */
 export function isLogged(level: unknown, wanted: LogLevel | undefined): boolean {
   if (wanted === undefined) return false;
   return !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted);
 }
 
-/** What identifies the server in every result. */
+/** Identifies the server in every result. */
 export type ServerInfo = JsonObject;
 
-/** Adds what 2026-07-28 wants in every result: `resultType` and who answered (Overview §Per-response protocol fields). */
+/** Adds what 2026-07-28 requires in every result: `resultType` and the server's info (Overview §Per-response protocol fields). */
 export function modernResult(result: JsonObject, serverInfo: ServerInfo | undefined): JsonObject {
   const { [META.relatedTask]: _legacy, ...meta } = isObject(result._meta) ? result._meta : {};
   const identified = serverInfo === undefined ? meta : { [META.serverInfo]: serverInfo, ...meta };
   return { resultType: "complete", ...result, _meta: identified };
 }
 
-/** Hints for a result that may be cached (2026-07-28, Caching). Never `public`: a caller's credential may be behind it. */
+/** Adds cache hints to a result (2026-07-28, Caching). Never `public`: the result may depend on the caller's credential. */
 export function withCacheHints(result: JsonObject): JsonObject {
   const { ttlMs } = result;
   const isFresh = Number.isSafeInteger(ttlMs) && Number(ttlMs) > 0;
@@ -151,7 +151,7 @@ export function resultMessage(id: JsonRpcRequest["id"], result: JsonText): JsonT
   return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}` as JsonText;
 }
 
-/** The text of a JSON-RPC error response; `null` only when the id could not be read. */
+/** The text of a JSON-RPC error response; the id is `null` only when the request's id is unreadable. */
 export function errorMessage(id: JsonRpcRequest["id"] | null, error: unknown): JsonText {
   return toJson({ jsonrpc: "2.0", id, error });
 }

@@ -2,23 +2,23 @@ import { mayBeDeeperThan } from "./json-gauge.ts";
 import { type ByteRange, scanJson } from "./json-scan.ts";
 import { isObject, type JsonObject, type JsonText, RawJson, toJson } from "./jsonrpc.ts";
 
-/** A text that has been read. */
+/** The result of `readJson`. */
 export type ReadJson =
   | {
       readonly kind: "json";
-      /** One value, or all elements of an array, in which what is bulky is `RawJson`. */
+      /** One value, or all elements of an array; bulky values are `RawJson`. */
       readonly value: unknown;
-      /** How many values have been made, which is what it takes in memory apart from its text. */
+      /** How many values were parsed: a measure of the memory that they take apart from the text. */
       readonly values: number;
     }
   | { readonly kind: "invalid" | "tooDeep" | "tooManyValues" | "tooManyElements" };
 
-/** How many values a message may have apart from what stays text. */
+/** How many parsed values a message may have; values that stay text do not count. */
 export const MAX_PARSED_VALUES = 16_384;
 
 /**
- * Reads a JSON text as far as a decision needs it: arguments of tools stay the text that they came in, and so does whatever has too many
- * values to be made for everybody who sends it.
+ * Parses a JSON text as far as the gateway's decisions need it: arguments of tools stay text, and so do values that are too bulky to parse
+ * for every client that sends them.
  * @param bytes valid UTF-8
  * @param maxElements how many messages a batch may have
  */
@@ -37,7 +37,7 @@ export function readJson(bytes: Buffer, maxDepth: number, maxElements: number): 
   }
 }
 
-/** The object that a text of our own was made of: params, as `paramsText` writes them. @throws SyntaxError */
+/** The opposite of `paramsText`. @throws SyntaxError when the text is not that of params */
 export function readParams(text: string): JsonObject {
   const message = readJson(Buffer.from(`{"params":${text}}`), Number.MAX_SAFE_INTEGER, 0);
   const params = message.kind === "json" && isObject(message.value) ? message.value.params : undefined;
@@ -45,13 +45,13 @@ export function readParams(text: string): JsonObject {
   return params;
 }
 
-/** The text of params, in which what is text already stands as it is. */
+/** Serialises params; `RawJson` values stay as they are. */
 export function paramsText(params: JsonObject): JsonText {
   const texts: string[] = [];
   return restored(toJson(marked(params, texts)), texts);
 }
 
-/** The text of a message, in which what is text already stands as it is: byte for byte as it came. */
+/** Serialises a message; `RawJson` values stay byte for byte as they came. */
 export function messageText(message: object): JsonText {
   const { params } = message as { readonly params?: unknown };
   const texts: string[] = [];
@@ -60,7 +60,7 @@ export function messageText(message: object): JsonText {
   return restored(toJson(inner === params ? shown : { ...shown, params: inner }), texts);
 }
 
-/** Stands for a text that is put in afterwards. Nobody outside of this process can know it, and so nobody else can have sent it. */
+/** A placeholder for a text that is inserted afterwards. It is random, so that no message from outside can contain it. */
 const MARK = `${crypto.randomUUID()}:`;
 
 function readElements(bytes: Buffer, elements: readonly ByteRange[], maxDepth: number): ReadJson {
@@ -68,7 +68,7 @@ function readElements(bytes: Buffer, elements: readonly ByteRange[], maxDepth: n
   let values = 0;
   for (const { start, end } of elements) {
     const element = readJson(bytes.subarray(start, end), maxDepth, 0);
-    // An array in an array is no message, whatever there is in it.
+    // An array in an array is no message, whatever it contains.
     if (element.kind === "tooManyElements") read.push([]);
     else if (element.kind === "json") {
       read.push(element.value);
@@ -97,7 +97,7 @@ function parseAround(bytes: Buffer, bulky: readonly ByteRange[]): unknown {
   return message;
 }
 
-/** `object` has just been parsed, and nobody else has it. */
+/** Replaces placeholders in `object`, which was just parsed and which nobody else uses. */
 function putBack(object: unknown, rawOf: (mark: string) => RawJson): void {
   if (!isObject(object)) return;
   for (const key of Object.keys(object)) {
@@ -108,7 +108,7 @@ function putBack(object: unknown, rawOf: (mark: string) => RawJson): void {
   }
 }
 
-/** The same object while there is nothing in it that is text. */
+/** A copy with placeholders for `RawJson` members; `object` itself when it has none. */
 function marked(object: JsonObject, texts: string[]): JsonObject {
   let shown: Record<string, unknown> | undefined;
   for (const key of Object.keys(object)) {
@@ -121,7 +121,7 @@ function marked(object: JsonObject, texts: string[]): JsonObject {
   return shown ?? object;
 }
 
-/** In one pass, since there may be many. */
+/** Replaces all placeholders in one pass, because there may be many. */
 function restored(json: JsonText, texts: readonly string[]): JsonText {
   if (texts.length === 0) return json;
   const parts: string[] = [];

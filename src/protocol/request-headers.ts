@@ -1,9 +1,9 @@
 import type { Headers } from "./headers.ts";
 import { isObject, type JsonObject } from "./jsonrpc.ts";
 
-/** W3C Trace Context and Baggage: also the names that they have in `_meta` (2026-07-28, Overview §_meta). */
+/** The headers of W3C Trace Context and Baggage; they have the same names in `_meta` (2026-07-28, Overview §_meta). */
 const TRACE_CONTEXT = ["traceparent", "tracestate", "baggage"] as const;
-/** Names, and families of names, of headers that frameworks, proxies and tracers make anew for each request. */
+/** Names, and families of names, of headers that frameworks, proxies and tracers generate for each request. */
 const NAMES_ONE_REQUEST: readonly RegExp[] = [
   /^(?:traceparent|tracestate|baggage|b3|uber-trace-id|sentry-trace|cf-ray|x-amz-cf-id)$/,
   /^(?:elastic-apm-traceparent|newrelic|grpc-trace-bin|x-ot-span-context)$/,
@@ -14,7 +14,7 @@ const NAMES_ONE_REQUEST: readonly RegExp[] = [
 ];
 
 /**
- * Whether a header is another one in each request: then it goes with the request, and says nothing of who sends it.
+ * Whether a header's value differs with each request: then it belongs to the request and does not identify the caller.
  * @param name in lower case
  */
 export function namesOneRequest(name: string): boolean {
@@ -22,9 +22,9 @@ export function namesOneRequest(name: string): boolean {
 }
 
 /**
- * The headers of a client's request that go along with that request only: the trace context, and whatever else of the kind is to be
- * forwarded. Names in lower case.
- * @param forwarded the names that the configuration says are passed on
+ * The headers of a client's request that belong to this request only: the trace context, and forwarded headers for which `namesOneRequest`
+ * is true. Names in lower case.
+ * @param forwarded the names of the headers that the configuration forwards
  */
 export function requestHeaders(
   headers: Headers,
@@ -39,8 +39,8 @@ export function requestHeaders(
 }
 
 /**
- * Params with the trace context of the headers in `_meta`, for servers that see no headers. What the client has put there stays, and is not
- * mixed with anything else: a `tracestate` belongs to its `traceparent`.
+ * Params with the headers' trace context in `_meta`, for servers that see no headers. A trace context that the client put there stays
+ * unmixed: a `tracestate` belongs to its `traceparent`.
  */
 export function withTraceContext(params: JsonObject, headers: Readonly<Record<string, string>>): JsonObject {
   const meta = isObject(params._meta) ? params._meta : {};
