@@ -3,8 +3,9 @@ import type { Socket } from "node:net";
 import { beat } from "../lanes/beat.ts";
 
 /**
- * When it is looked whether a client still reads, in milliseconds after its FIN: at once, then after 1, 3, 9 and so on. The write that
- * fails is the one after the reset, which takes as long as the client is far away.
+ * When it is looked whether a client still reads, in milliseconds after its FIN: at once, twice, since a client on the same machine may have
+ * come again already for what it has left; then after 1, 4, 13 and so on. The write that fails is the one after the reset, which takes as
+ * long as the client is far away.
  */
 const SPREAD = 3;
 
@@ -55,6 +56,9 @@ function probe(
   const look = () => {
     timer = setTimeout(look, pauseMs);
     pauseMs = Math.min(SPREAD * pauseMs, longestPauseMs);
+    lookOnce();
+  };
+  const lookOnce = () => {
     // The others wait for it (RFC 9112 §9.3.2).
     const current = [...responses].find((response) => response.socket === socket);
     // What is on its way to the client tells as much.
@@ -65,8 +69,12 @@ function probe(
     else if (isLate) socket.destroy();
     written = socket.bytesWritten;
   };
-  socket.once("close", () => clearTimeout(timer));
-  look();
+  const first = setImmediate(look);
+  socket.once("close", () => {
+    clearImmediate(first);
+    clearTimeout(timer);
+  });
+  lookOnce();
 }
 
 /** @param isLate whether an answer may become a stream for it, which has a status of 200 and no other */
