@@ -2,24 +2,24 @@ import { z } from "zod";
 import { parseStoreUrl, STORE_URLS } from "../store-url.ts";
 import { text } from "./fields.ts";
 
-/** Labels between dots, or an address of IPv6 in brackets. */
+/** Labels separated by dots, or an IPv6 address in brackets. */
 const HOST_NAME =
   /^(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])$/i;
 
-/** The name of a server: it is part of paths, log lines and metrics. */
+/** The name of a server, which becomes part of paths, log lines and metrics. */
 export function serverName() {
   const expected = "must be a name of up to 64 letters, digits, dots, dashes and underscores";
-  // Without a flag, which the JSON Schema would lose.
+  // Without regex flags, which the JSON Schema would lose.
   return z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, { error: expected });
 }
 
-/** Where a server is mounted. */
+/** The path at which the gateway mounts a server. */
 export function mountPath() {
   const expected = "a path such as /reports/mcp: segments of unreserved characters, no slash at the end";
   return text(expected, isMountPath).meta({ values: "path" });
 }
 
-/** The endpoint of a server, as a URL that `fetch` takes. */
+/** The endpoint of a server: an http or https URL without credentials and fragment. */
 export function httpUrl() {
   return z
     .string({ error: "must be http or https" })
@@ -32,7 +32,7 @@ export function httpUrl() {
     .meta({ values: "URL" });
 }
 
-/** A host name as it stands in a `Host` header, without the port; in lower case. */
+/** A host name as in a `Host` header, without the port; in lower case. */
 export function hostName() {
   return text("a host name without scheme, port or wildcard", (given) => HOST_NAME.test(given))
     .transform((given) => given.toLowerCase())
@@ -44,7 +44,7 @@ export function origin() {
   return text("an origin such as https://app.example, without a path", isOrigin).meta({ values: "origin" });
 }
 
-/** Where tasks are kept. */
+/** The url of the task store. */
 export function storeUrl() {
   return z
     .string({ error: STORE_URLS })
@@ -77,7 +77,7 @@ function isMountPath(path: string): boolean {
   return path === "/" || (before === "" && segments.every(isSegment) && segments.length > 0);
 }
 
-/** Other schemes than http have an opaque origin for `URL`, yet editors and browser extensions send them. */
+/** `URL` gives schemes other than http an opaque origin, yet editors and browser extensions send such origins. */
 function isOrigin(given: string): boolean {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") return url.origin === given;

@@ -2,9 +2,9 @@ import { isObject } from "../protocol/jsonrpc.ts";
 import { type SettingSchema, settingSchema } from "./json-schema.ts";
 
 /**
- * The document without what is not for the gateway: `$schema` at the top, by which an editor finds the schema, and in every
- * section the keys that begin with `x-`, where anchors are kept and other programs find what is theirs. Nothing in them is
- * judged, a reference to an unset variable included. The names of servers, headers and variables are no such keys.
+ * The document without the parts that are not for the gateway: the top-level `$schema`, by which an editor finds the schema, and in every
+ * section the keys that begin with `x-`, which hold anchors and the data of other programs. The gateway checks nothing in them, not even
+ * references to variables. Names of servers, headers and variables may begin with `x-`; they stay.
  */
 export function withoutAnnotations(document: unknown): unknown {
   if (!isObject(document)) return document;
@@ -12,7 +12,7 @@ export function withoutAnnotations(document: unknown): unknown {
   return withoutExtensions(settings, settingSchema());
 }
 
-/** Goes no deeper than the schema, because a document may refer to itself. */
+/** Recurses no deeper than the schema, because a document may refer to itself. */
 function withoutExtensions(value: unknown, schema: SettingSchema): unknown {
   const { properties, additionalProperties, items } = schema;
   if (Array.isArray(value))

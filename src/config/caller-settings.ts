@@ -83,7 +83,7 @@ function resolveIssuer(given: NonNullable<CallersFile["jwt"]>): TrustedIssuer {
   return { issuer, audience, clockToleranceMs, ...(jwks === undefined ? {} : { jwks }) };
 }
 
-/** What of the section contradicts itself, or lacks what it needs. */
+/** Settings of the section that contradict each other, or that are missing. */
 export function callerConflicts(document: unknown): readonly Problem[] {
   const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
   const given = (...path: Path) => valueAt(document, ["callers", ...path]);
@@ -112,7 +112,7 @@ export function callerConflicts(document: unknown): readonly Problem[] {
   ];
 }
 
-/** What of the section works, but may not be meant. */
+/** Settings of the section that work but may be a mistake. */
 export function callerWarnings(document: unknown): readonly Problem[] {
   const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
   const unused = [
@@ -125,11 +125,11 @@ export function callerWarnings(document: unknown): readonly Problem[] {
   const idle = unused
     .filter(isIdle)
     .map(([path, [mode]]) => problem(path, `has no effect without identify: ${mode}`));
-  // What is below a section without an effect need not be said.
+  // A section without effect needs no warnings for its settings.
   return idle.filter(({ path }) => !idle.some((above) => path.startsWith(`${above.path}.`)));
 }
 
-/** The ways in which the server judges credentials. */
+/** The values of `identify` with which the server judges credentials. */
 const BY_CREDENTIAL: ReadonlySet<string> = new Set(["auto", "authorization"]);
 
 function isNoUrl(issuer: unknown): boolean {

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { list, text } from "./fields.ts";
 
-/** What a process is started with. A null character ends a text for the system, which takes none that has one. */
+/** The settings that start a process. The operating system accepts no text with a null character, which would end it. */
 
-/** The program, by its path or by a name that is looked for in `PATH`. */
+/** The program, by its path or by a name to look up in `PATH`. */
 export function program() {
   return text("a program to start", (given) => given !== "" && hasNoNull(given));
 }
@@ -16,7 +16,7 @@ export function directory() {
   return text("a directory", (given) => given !== "" && hasNoNull(given)).meta({ values: "path" });
 }
 
-/** Environment variables by name with their values. No message says a value: they are secrets. */
+/** Environment variables by name. No message quotes a value: values are secrets. */
 export function variables() {
   const expected = "must be the name of a variable: letters, digits and underscores, no digit first";
   const name = z.string({ error: expected }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: expected });
@@ -25,7 +25,7 @@ export function variables() {
     .meta({ values: "mapping" });
 }
 
-/** A number in a file is no text, which people do not think of. */
+/** The message mentions quotes because people forget that an unquoted number in a file is no text. */
 function word() {
   return text("text without null characters, in quotes where it looks like a number", hasNoNull);
 }

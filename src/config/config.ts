@@ -1,17 +1,17 @@
 import type { KeyObject } from "node:crypto";
 
 /**
- * The configuration after everything is decided: no text to parse, no default to look up, units in the names.
- * The rest of the program sees these types and never the file they came from.
+ * The resolved configuration: no text left to parse, every default filled in, units in the names. The rest of the program sees only these
+ * types, never the file.
  */
 export interface Config {
   readonly listen: ListenConfig;
-  /** Health and metrics; nothing listens there unless it is given. */
+  /** The listener for health and metrics. Absent: none. */
   readonly admin?: { readonly host: string; readonly port: number };
   readonly store: {
-    /** As `parseStoreUrl` takes it; may contain a password. */
+    /** In a form of `parseStoreUrl`; may contain a password. */
     readonly url: string;
-    /** These four are for servers that several gateways share. */
+    /** This and the next three apply to servers that several gateways share. */
     readonly leaseMs: number;
     readonly timeoutMs: number;
     readonly prefix: string;
@@ -22,9 +22,9 @@ export interface Config {
       readonly key?: string;
       readonly servername?: string;
     };
-    /** Of 32 bytes each; the first one writes. Absent: what is stored is not encrypted. */
+    /** Keys of 32 bytes; the first one encrypts. Absent: no encryption. */
     readonly encryptionKeys?: readonly KeyObject[];
-    /** With keys: whether what is not encrypted is believed. */
+    /** With keys: whether the gateway also trusts values that are not encrypted. */
     readonly acceptsPlaintext?: boolean;
   };
   readonly callers: CallersConfig;
@@ -41,11 +41,11 @@ export interface ListenConfig {
   readonly allowedHosts?: readonly string[];
   /** Origins as a browser sends them, e.g. `https://app.example`. */
   readonly allowedOrigins: readonly string[];
-  /** The origin by which clients know the gateway. Absent: the one that their requests are addressed to. */
+  /** The origin at which clients find the gateway. Absent: the one that their requests are addressed to. */
   readonly publicUrl?: string;
 }
 
-/** How callers are told apart. */
+/** How the gateway tells callers apart. */
 export type CallersConfig =
   | AnonymousCallersConfig
   | CredentialCallersConfig
@@ -53,23 +53,23 @@ export type CallersConfig =
   | JwtCallersConfig;
 
 interface BehindProxies {
-  /** Addresses and networks (`10.0.0.0/8`, `::1`) from which what proxies say in headers is believed. Absent: none. */
+  /** Addresses and networks (`10.0.0.0/8`, `::1`) of proxies whose headers the gateway trusts. Absent: none. */
   readonly trustedProxies?: readonly string[];
 }
 
-/** Callers are not told apart. */
+/** The gateway does not tell callers apart. */
 export interface AnonymousCallersConfig extends BehindProxies {
   readonly identify: "anonymous";
 }
 
-/** Callers are told apart by the credential that the server takes. */
+/** The gateway tells callers apart by the credential that the server accepts. */
 export interface CredentialCallersConfig extends BehindProxies {
   readonly identify: "auto" | "authorization";
-  /** Whose tokens name their subject, whatever the server's metadata say. */
+  /** The gateway trusts the subject in this issuer's tokens, whatever the server's metadata say. */
   readonly jwt?: TrustedIssuer;
 }
 
-/** Callers are named by a proxy. */
+/** A trusted proxy names callers. */
 export interface HeaderCallersConfig {
   readonly identify: "header";
   /** In lower case. */
@@ -78,16 +78,16 @@ export interface HeaderCallersConfig {
   readonly trustedProxies: readonly string[];
 }
 
-/** Callers have tokens that the gateway itself verifies. */
+/** Callers send tokens that the gateway itself verifies. */
 export interface JwtCallersConfig extends TrustedIssuer, BehindProxies {
   readonly identify: "jwt";
   readonly scopes: readonly string[];
 }
 
-/** Who issues tokens that the gateway verifies. */
+/** The issuer of tokens that the gateway verifies. */
 export interface TrustedIssuer {
   readonly issuer: string;
-  /** One of these; not empty. */
+  /** A token's `aud` must be one of these; not empty. */
   readonly audience: readonly string[];
   /** Absent: the issuer's metadata say where its keys are. */
   readonly jwks?: URL;
@@ -98,7 +98,7 @@ export interface LogConfig {
   readonly level: string;
   /** `auto`: pretty on a terminal, JSON elsewhere. */
   readonly format: "auto" | "pretty" | "json";
-  /** Whether there is a line for whatever is done with a task. */
+  /** Whether the gateway logs a line for everything that is done with a task (`Audit`). */
   readonly isAudited: boolean;
   /** Whether lines name callers by a hash. */
   readonly hashesCallers: boolean;
@@ -108,31 +108,31 @@ export interface LimitsConfig {
   readonly maxBodyBytes: number;
   /** How deep JSON may be nested, from clients and servers alike. */
   readonly maxDepth: number;
-  /** Of a request's headers together. */
+  /** Of all headers of a request together. */
   readonly maxHeaderBytes: number;
   /** Sockets of the listener. */
   readonly maxConnections: number;
-  /** Of all finished results together that the store did not take. */
+  /** Of all finished results together that the store has not accepted yet. */
   readonly maxUnwrittenBytes: number;
   readonly keepAliveMs: number;
   readonly drainTimeoutMs: number;
-  /** How long a request about a task may be kept waiting for its answer. */
+  /** How long a request about a task may wait for its answer. */
   readonly maxWaitMs: number;
-  /** How long nobody may be there while the gateway is started anew. */
+  /** How long a restart of the gateway takes. */
   readonly restartGapMs: number;
   readonly total: TotalLimits;
-  /** Holds for callers that are told apart: the others would share one caller's share. */
+  /** For identified callers only: unidentified ones count as one caller, and would have to share its limits. */
   readonly perCaller: CallerLimits;
 }
 
-/** How much of everything there may be. Absent: as much as there is. */
+/** Absent: no limit. */
 export interface TotalLimits {
-  /** Tasks under way; also as many calls that wait for their turn, and as many that wait for answers of their client. */
+  /** Unfinished tasks; also as many calls that wait for a slot, and as many that wait for their client's answers. */
   readonly tasks?: number;
   readonly streams?: number;
   readonly sessions?: number;
   readonly storedBytes?: number;
-  /** Held in memory: of requests until nothing needs them, and of answers until they are taken. */
+  /** In memory: of requests until nothing needs them, and of answers until clients have read them. */
   readonly bytes?: number;
 }
 
@@ -141,7 +141,7 @@ export interface CallerLimits extends TotalLimits {
   readonly polls?: RateLimit;
 }
 
-/** So many at once, and then so many in the time. */
+/** `count` requests per `perMs` milliseconds. */
 export interface RateLimit {
   readonly count: number;
   readonly perMs: number;
@@ -149,12 +149,12 @@ export interface RateLimit {
 
 export interface ServerConfig {
   readonly name: string;
-  /** Begins with a slash and is no other server's. */
+  /** Begins with a slash and belongs to no other server. */
   readonly path: string;
   /** Other paths of the same route: `/mcp` when this is the only server. */
   readonly aliases: readonly string[];
   readonly upstream: UpstreamConfig;
-  /** What holds for tools that no rule matches. */
+  /** The policy for tools that no rule matches. */
   readonly tasks: ToolPolicy;
   /** The first match wins; every rule is complete. */
   readonly tools: readonly ToolRule[];
@@ -166,35 +166,35 @@ export type UpstreamConfig = HttpUpstreamConfig | StdioUpstreamConfig;
 
 interface SessionsConfig {
   readonly sessions: "lease" | "per-call" | "single";
-  /** Of all callers together. With `single` it is 1, whatever this says. Absent: as many as are needed. */
+  /** Of all callers together. With `single` it is 1, whatever this says. Absent: no limit. */
   readonly maxSessions?: number;
   readonly idleTimeoutMs: number;
   readonly startTimeoutMs: number;
 }
 
-/** A server that listens at an address. */
+/** A server at a URL. */
 export interface HttpUpstreamConfig extends SessionsConfig {
-  /** `sse` is HTTP+SSE of 2024-11-05; `auto` has to find out. */
+  /** `sse` is HTTP+SSE of 2024-11-05; with `auto` the gateway finds out. */
   readonly transport: "auto" | "streamable-http" | "sse";
   readonly url: URL;
   /** Names in lower case, so that they replace forwarded ones. Secrets live here: never log them. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether those go with requests for other paths of the server as well. Absent: no. */
+  /** Whether the gateway sends `headers` with requests for other paths of the server as well. Absent: no. */
   readonly headersEverywhere?: boolean;
   /** Names in lower case. */
   readonly forwardHeaders: readonly string[];
 }
 
-/** A server that is started by a command and spoken to over its standard streams: every session is a process. */
+/** A server that the gateway starts with a command and speaks to over its standard streams: every session is a process. */
 export interface StdioUpstreamConfig extends SessionsConfig {
   readonly transport: "stdio";
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the few variables that a server gets anyway. Secrets live here: never log them. */
+  /** Added to the few variables that every server gets. Secrets live here: never log them. */
   readonly env: Readonly<Record<string, string>>;
-  /** Relative to the working directory of the gateway, which it is unless given. */
+  /** Relative to the gateway's working directory, which is the default. */
   readonly cwd?: string;
-  /** None ever: a process gets no headers. */
+  /** Always empty: a process gets no headers. */
   readonly forwardHeaders: readonly never[];
 }
 
@@ -209,9 +209,9 @@ export interface ToolPolicy {
   readonly maxRuntimeMs: number;
   readonly maxResultBytes: number;
   readonly onLoss: "fail" | "retry";
-  /** Whether `retry` also holds for tools of which the server does not say that they may be called twice. */
+  /** Whether `retry` also applies to tools that the server does not declare safe to call twice. */
   readonly isUnsafe: boolean;
-  /** What a client of 2025-11-25 may tell the model while the task runs. */
+  /** What a 2025-11-25 client may tell the model while the task runs. */
   readonly immediateResponse?: string;
 }
 

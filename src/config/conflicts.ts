@@ -6,12 +6,11 @@ import { storeConflicts } from "./store-settings.ts";
 import { parseDuration } from "./units.ts";
 import { upstreamConflicts } from "./upstream-conflicts.ts";
 
-/** Paths the gateway keeps for itself, with everything below them. */
+/** Paths that belong to the gateway, with everything below them. */
 const RESERVED = ["/.well-known", "/health", "/metrics"];
 
 /**
- * Settings that contradict each other, which no single setting can know. Looks at the document whether or not the
- * schema accepts all of it, so that one run reports everything.
+ * Settings that contradict each other. Checks the document even if the schema rejects some of it, so that one run reports everything.
  */
 export function conflicts(document: unknown): readonly Problem[] {
   return [
@@ -61,7 +60,7 @@ function repeatedHeaders(document: unknown, path: Path): readonly Problem[] {
     .map((name) => conflict([...path, name], "is given twice, because upper and lower case are the same"));
 }
 
-/** Only within one section: an inherited interval gives way instead. */
+/** Compares only intervals of one section: `resolve` adjusts inherited ones. */
 function pollOrder(document: unknown, path: Path): readonly Problem[] {
   const first = parseDuration(textAt(document, [...path, "pollInterval"]) ?? "");
   const last = parseDuration(textAt(document, [...path, "maxPollInterval"]) ?? "");

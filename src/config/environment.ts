@@ -8,8 +8,8 @@ export interface Substituted {
 }
 
 /**
- * Puts the environment into every text of a document: `${NAME}` becomes the variable's value, `$${` a plain `${`.
- * Values are put in once: what comes from a variable is not looked at again. A text with a problem stays as it is.
+ * Replaces references in every text of a document: `${NAME}` becomes the variable's value, `$${` a plain `${`. It does not replace
+ * references inside the values of variables. A text with a problem stays as it is.
  */
 export function substituteEnvironment(document: unknown, env: Environment): Substituted {
   const problems: Problem[] = [];
@@ -25,7 +25,7 @@ export function substituteEnvironment(document: unknown, env: Environment): Subs
     if (Array.isArray(node)) return node.map((item, index) => visit(item, [...path, index], inside));
     return Object.fromEntries(
       Object.entries(node).flatMap(([key, item]) => {
-        // Nothing after this notices the key that objects inherit, so that it would be ignored in silence.
+        // No later step notices this key, so the gateway would silently ignore it.
         if (key === "__proto__")
           problems.push({ path: formatPath([...path, key]), message: "is not a setting" });
         return key === "__proto__" ? [] : [[key, visit(item, [...path, key], inside)]];

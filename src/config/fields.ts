@@ -2,8 +2,8 @@ import { z } from "zod";
 import { durationPattern, orReference, parseDuration, parseSize, sizePattern } from "./units.ts";
 
 /**
- * The kinds of settings. Every message says only what was expected: what was given is added where problems are
- * collected, because only there it is known whether the text came from the environment or is a secret.
+ * The kinds of settings. Every message says only what was expected; `schemaProblems` adds what was given, because only it knows whether the
+ * text came from the environment or is a secret.
  */
 
 /** A mapping with exactly these keys. */
@@ -16,14 +16,13 @@ export function section<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
-/** A setting that may be left out. The default is told here for the documentation, and filled in by the resolver. */
+/** An optional setting. `preset` documents the default, which the resolver fills in. */
 export function setting<Field extends z.ZodType>(field: Field, description: string, preset?: unknown) {
   return field.exactOptional().meta({ description, ...(preset === undefined ? {} : { preset }) });
 }
 
 /**
- * Text with a unit, as milliseconds. The default bound is the largest round one below 2^31 ms, beyond which a Node
- * timer fires at once.
+ * Text with a unit, as milliseconds. The default bound is the largest round one below 2^31 ms; a longer Node timer fires at once.
  */
 export function duration({ min = "1ms", max = "24d" }: { min?: string; max?: string } = {}) {
   const expected = 'must be a duration with a unit such as "250ms", "1h" or "2d"';
@@ -33,7 +32,7 @@ export function duration({ min = "1ms", max = "24d" }: { min?: string; max?: str
   });
 }
 
-/** Text with a unit, as bytes. Below 512mb unless told, because what is bounded is held as one string and V8's end there. */
+/** Text with a unit, as bytes. By default below 512mb, V8's limit for a string: most bounded values are one string. */
 export function size({ max = "511mb" }: { max?: string } = {}) {
   const expected = 'must be a size with a unit such as "64kb" or "32mb"';
   return quantity({ parse: parseSize, expected, min: "1b", max }).meta({
@@ -59,7 +58,7 @@ function quantity(kind: {
   });
 }
 
-/** A whole number; its decimal text is taken too, since that is what `${PORT}` becomes. */
+/** A whole number, or its decimal text, because `${PORT}` becomes a text. */
 export function integer(min: number, max: number) {
   const range = `a whole number from ${min} to ${max}`;
   return z
@@ -79,7 +78,7 @@ export function integer(min: number, max: number) {
     });
 }
 
-/** Yes or no; their texts are taken too, since that is what `${RETRY}` becomes. */
+/** A boolean, or its text, because `${RETRY}` becomes a text. */
 export function flag() {
   return z
     .unknown()
@@ -106,7 +105,6 @@ export function text(expected: string, accepts: (text: string) => boolean = (giv
   return z.string({ error }).refine(accepts, { error });
 }
 
-/** A list of such things. */
 export function list<Item extends z.ZodType>(item: Item) {
   return z.array(item, { error: "must be a list" });
 }

@@ -8,8 +8,8 @@ import { narrowed, readStdioConfig } from "./stdio.ts";
 import { COMMAND_SETTINGS, COMMAND_TRANSPORT, URL_SETTINGS } from "./upstream-settings.ts";
 
 /**
- * The configuration that flags ask for: a file with what they override of it, or the settings in the flags themselves. They go the way
- * of the file, so that both are judged alike; what is wrong is then said of the flag.
+ * The configuration from flags: a file whose settings they override, or the settings of the flags alone. Flags become a document like that
+ * of a file, so that the same checks apply; problems then name the flag.
  * @throws ConfigError
  */
 export function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
@@ -19,7 +19,7 @@ export function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
   });
 }
 
-/** The same for `stdio`, with one server. @throws ConfigError */
+/** The configuration from flags for `stdio`, with one server. @throws ConfigError */
 export function configOfStdioFlags(flags: Flags, env: Environment): Promise<Loaded> {
   return configOf(flags, misuseOfStdio(flags), {
     chosen: (document) => narrowed(document, flags.server),
@@ -28,7 +28,7 @@ export function configOfStdioFlags(flags: Flags, env: Environment): Promise<Load
 }
 
 interface Reading {
-  /** What of a file is used at all. */
+  /** The part of a file's document to use. */
   readonly chosen: (document: unknown) => unknown;
   readonly read: (document: unknown) => Loaded;
 }
@@ -63,7 +63,7 @@ function judge(document: unknown, read: Reading["read"]) {
   }
 }
 
-/** The document that a file with the same settings would hold. */
+/** The document of a file with the same settings. */
 function documentOf(flags: Flags): unknown {
   const upstream = flags["--"] === undefined ? { url: flags.upstream } : {};
   const server = { path: "/mcp", upstream, tasks: {}, tools: [] };
@@ -71,8 +71,8 @@ function documentOf(flags: Flags): unknown {
 }
 
 /**
- * The file with what flags say in place of what it says, and the name of the server that they are about: the only one.
- * @throws ConfigError where there are several, and a flag is about one
+ * The document with the flags' settings in place of its own, and the name of the only server.
+ * @throws ConfigError when a flag is about one server and the file has several
  */
 function overridden(
   document: unknown,
@@ -89,14 +89,14 @@ function overridden(
       })),
     );
   }
-  // What is no mapping is for the schema to refuse.
+  // The schema rejects a document that is no mapping.
   if (!isObject(document)) return { document, server: name };
   const server = servers[name];
   const changed = own.length > 0 && isObject(server) ? { servers: { [name]: serverOf(server, flags) } } : {};
   return { document: { ...commonOf(document, flags), ...changed }, server: name };
 }
 
-/** What is about no server in particular. */
+/** The document with the flags that are about no particular server. */
 function commonOf(document: JsonObject, flags: Flags): JsonObject {
   return {
     ...document,
@@ -119,12 +119,12 @@ function serverOf(server: JsonObject, flags: Flags): JsonObject {
   };
 }
 
-/** Where the server is, as a file would say it: references to the environment are left as they are. */
+/** The flags' `upstream` section as in a file, with unresolved references to the environment. */
 export function upstreamOfFlags(flags: Flags): JsonObject {
   return upstreamOf({}, flags);
 }
 
-/** Whoever says that the server is elsewhere does not mean what only goes with where it was. */
+/** A flag that moves the server to a URL or a command drops the file's settings that fit only the other kind. */
 function upstreamOf(upstream: JsonObject, flags: Flags): JsonObject {
   if (flags["--"] !== undefined) {
     const words = commandOf(textsOf(flags["--"]));
@@ -157,7 +157,7 @@ function addressOf(upstream: JsonObject, flags: Flags): JsonObject {
   };
 }
 
-/** Names of headers are the same in upper and lower case. */
+/** Replaces headers without regard to case. */
 function withHeaders(given: unknown, headers: readonly (readonly [string, string])[]): unknown {
   if (given !== undefined && !isObject(given)) return given;
   const names = new Set(headers.map(([name]) => name.toLowerCase()));
@@ -165,7 +165,7 @@ function withHeaders(given: unknown, headers: readonly (readonly [string, string
   return Object.fromEntries([...others, ...headers]);
 }
 
-/** The shell has put its variables in already: what still looks like a reference is meant for the command. */
+/** Escapes references: the shell has already expanded its variables, so what still looks like one is meant for the command. */
 function commandOf(words: readonly string[]) {
   const [command, ...args] = words.map((word) => word.replaceAll("${", () => "$${"));
   return { command, args };
@@ -176,19 +176,19 @@ function headerOf(header: string): readonly [string, string] {
   return [header.slice(0, colon).trim(), header.slice(colon + 1).trim()];
 }
 
-/** The last equals sign, because a glob may have one and a mode has none. */
+/** Splits at the last equals sign: a glob may contain one, a mode does not. */
 function ruleOf(rule: string) {
   const equals = rule.lastIndexOf("=");
   return { match: rule.slice(0, equals), mode: rule.slice(equals + 1) };
 }
 
-/** The section with some of its settings replaced; what is there and no mapping is for the schema to refuse. */
+/** The section with some of its settings replaced; empty when the schema will reject the section because it is no mapping. */
 function section(document: JsonObject, name: string, settings: JsonObject): JsonObject {
   const { [name]: given = {} } = document;
   return Object.keys(settings).length > 0 && isObject(given) ? { [name]: { ...given, ...settings } } : {};
 }
 
-/** What a flag says, under its name in the file, if it is given. */
+/** A flag's value under its name in the file; empty when the flag is not given. */
 function some(flags: Flags, flag: FlagName, key: string = flag): JsonObject {
   return flags[flag] === undefined ? {} : { [key]: flags[flag] };
 }

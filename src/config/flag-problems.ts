@@ -13,7 +13,7 @@ import type { Problem } from "./problems.ts";
 const OF_URL: readonly FlagName[] = ["upstream", "header", "forward-header"];
 const REPEATED = "is given more than once";
 
-/** What can be wrong with flags as such, before it is asked what they say. */
+/** Problems of the flags themselves, whatever their values mean. */
 export function misuse(flags: Flags): readonly Problem[] {
   const names = Object.keys(serveFlags) as FlagName[];
   const given = names.filter((name) => flags[name] !== undefined);
@@ -26,7 +26,7 @@ export function misuse(flags: Flags): readonly Problem[] {
   ];
 }
 
-/** The same for `stdio`. */
+/** Problems of the flags of `stdio` themselves. */
 export function misuseOfStdio(flags: Flags): readonly Problem[] {
   const useless = HTTP_FLAGS.filter((name) => flags[name] !== undefined).map((name) => `--${name}`);
   return [
@@ -37,9 +37,9 @@ export function misuseOfStdio(flags: Flags): readonly Problem[] {
 }
 
 /**
- * The problem as seen by somebody who wrote flags: what a flag said is said of the flag. What no flag said keeps the path of the
- * file, in which lists begin behind what flags have put in front of them.
- * @param server whom the flags are about
+ * A problem for an operator who wrote flags: it names the flag if a flag gave the setting. Otherwise it keeps its path in the file, with
+ * list indexes reduced by the items that flags put in front.
+ * @param server the name of the server that the flags are about
  */
 export function sayOfFlag(problem: Problem, flags: Flags, server: string): Problem {
   const { path, message } = problem;
@@ -49,7 +49,7 @@ export function sayOfFlag(problem: Problem, flags: Flags, server: string): Probl
   if (found === undefined) return problem;
   const [flag, setting] = found;
   const name = flag.slice("--".length);
-  // Without a file there is nobody else to say it, and that it is missing is to be said of the flag as well.
+  // Without a file only the flag can give the setting, so a problem about a missing one names the flag as well.
   if (flags[flag === "--" ? flag : name] === undefined && flags.config !== undefined) return problem;
   const rest = path.slice(setting.length);
   const [item, index] = /^\[(\d+)\]/.exec(rest) ?? [];
@@ -81,7 +81,7 @@ function malformedTools(rules: readonly string[]): readonly Problem[] {
     .map((rule) => ({ path: "--tool", message: `must look like GLOB=MODE, got ${JSON.stringify(rule)}` }));
 }
 
-/** What is not understood is not repeated: half of it is a secret. */
+/** The messages do not quote a malformed header: half of it is a secret. */
 function malformedHeaders(headers: readonly string[]): readonly Problem[] {
   const names = headers.map((header) => /^([^:]+):/.exec(header)?.[1]);
   return names.flatMap((name, index) => {
@@ -90,7 +90,7 @@ function malformedHeaders(headers: readonly string[]): readonly Problem[] {
   });
 }
 
-/** A file, a URL or a command is needed; a URL and a command cannot both be had. */
+/** Flags must name a file, a URL or a command, and not both a URL and a command. */
 function contradictions(given: readonly FlagName[], hasCommand: boolean): readonly Problem[] {
   if (hasCommand) return besidesCommand(given);
   return given.includes("upstream") || given.includes("config")

@@ -2,7 +2,7 @@ import type { Options } from "yargs";
 import { formatPath } from "./problems.ts";
 import { defaults } from "./schema.ts";
 
-/** What yargs makes of the flags: a text, or a list of them where one is given several times. */
+/** The flags as yargs parses them: a text, or a list of texts for a repeated flag. */
 export type Flags = Readonly<Record<string, unknown>>;
 
 const option = (describe: string, more: Options = {}): Options => ({
@@ -13,10 +13,10 @@ const option = (describe: string, more: Options = {}): Options => ({
 });
 const several: Options = { array: true };
 
-/** Where tasks are kept when a client starts the gateway: clients do so twice at a time, and a directory belongs to one process. */
+/** The default store of `stdio`: clients start the gateway twice at a time, and a directory belongs to one process. */
 export const STDIO_STORE = "memory:";
 
-/** The flags of `serve`. Their values stay texts, because the schema of the file judges them. */
+/** The flags of `serve`. Their values stay texts, because the file's schema checks them. */
 export const serveFlags = {
   config: option("YAML or JSON file with all settings; other flags override it"),
   upstream: option("URL of the MCP server to stand in front of; for one to be started, end with -- COMMAND"),
@@ -38,10 +38,10 @@ export const serveFlags = {
   log: option(`pretty or json: how log lines look [default: pretty on a terminal]`),
 } satisfies Record<string, Options>;
 
-/** Of these, those that are about clients who come over HTTP. */
+/** The flags of `serve` that are about HTTP clients. */
 export const HTTP_FLAGS = ["forward-header", "port", "host", "path", "admin-port"] as const;
 
-/** The flags of `stdio`; those that make no sense there are known all the same, so that they can be refused by name. */
+/** The flags of `stdio`, including those that make no sense there, so that the gateway can refuse them by name. */
 export const stdioFlags = {
   ...serveFlags,
   ...hidden(HTTP_FLAGS),
@@ -55,7 +55,7 @@ export type FlagName = keyof typeof serveFlags;
 /** The name of the one server that flags describe without a file. */
 export const NAME = "default";
 
-/** Where the file has what a flag says, whatever the servers are. */
+/** The flags' settings in the file that are not below a server. */
 const SETTINGS = {
   port: ["listen", "port"],
   host: ["listen", "host"],
@@ -64,7 +64,7 @@ const SETTINGS = {
   log: ["log", "format"],
 } as const;
 
-/** The same below a server. */
+/** The flags' settings in the file below a server. */
 const SERVER_SETTINGS = {
   upstream: ["upstream", "url"],
   header: ["upstream", "headers"],
@@ -75,7 +75,7 @@ const SERVER_SETTINGS = {
   tool: ["tools"],
 } as const;
 
-/** Where the file has what the flags say, as in messages, when they are about the server of this name; and what stands behind `--`. */
+/** Each flag with its setting's path as in messages, for the server of this name; `--` is the command. */
 export function settingsOf(server: string): readonly (readonly [flag: string, setting: string])[] {
   const own = Object.entries({ ...SERVER_SETTINGS, "": ["upstream", "command"] });
   return [
@@ -84,7 +84,7 @@ export function settingsOf(server: string): readonly (readonly [flag: string, se
   ];
 }
 
-/** The flags that are given of those that are about a server, and where the file has what they say below it. */
+/** The given flags that are about a server, each with its setting's path below the server. */
 export function serverFlags(flags: Flags): readonly (readonly [flag: string, setting: string])[] {
   const all = Object.entries(SERVER_SETTINGS).map(([name, path]) => [name, path.join(".")] as const);
   const given = all.filter(([name]) => flags[name] !== undefined);
@@ -92,17 +92,17 @@ export function serverFlags(flags: Flags): readonly (readonly [flag: string, set
   return [...given, ...command].map(([name, setting]) => [`--${name}`, setting]);
 }
 
-/** The texts of a flag that may be given several times. */
+/** The values of a flag that may be repeated. */
 export function textsOf(value: unknown): readonly string[] {
   return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === "string");
 }
 
-/** Those of them that become a list of the document, in its order. */
+/** The values of a flag that become items of a list in the document, in order. */
 export function itemsOf(name: string, flags: Flags): readonly string[] {
   return textsOf(flags[name]).filter((text) => name !== "tool" || looksLikeRule(text));
 }
 
-/** A glob, an equals sign, and a mode that is yet to be judged. */
+/** Whether a text is a glob, an equals sign and a mode; the schema checks the mode. */
 export function looksLikeRule(text: string): boolean {
   return /^.+=/s.test(text);
 }

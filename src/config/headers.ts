@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { list } from "./fields.ts";
 
-/** Without a flag, which the JSON Schema would lose: RFC 9110 §5.6.2 (token) and §5.5 (field values without control characters). */
+/** RFC 9110 §5.6.2 (token) and §5.5 (field values without control characters). No regex flags, which the JSON Schema would lose. */
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]+$/;
 
-/** What the gateway or the HTTP connection decides; a fixed or forwarded value would break the exchange. */
+/** Headers that the gateway or the HTTP connection sets; a fixed or forwarded value would break the exchange. */
 const OWN = new Set([
   "accept",
   "accept-encoding",
@@ -26,7 +26,7 @@ const OWN = new Set([
   "upgrade",
 ]);
 
-/** Headers by name with their values. No message says a value: they are secrets. */
+/** Headers by name. No message quotes a value: values are secrets. */
 export function staticHeaders() {
   const value = z
     .string({ error: "must be text" })

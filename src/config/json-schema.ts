@@ -2,20 +2,20 @@ import { z } from "zod";
 import { fileSchema } from "./schema.ts";
 import { REFERENCE } from "./units.ts";
 
-/** As much of JSON Schema as describes a setting, with what its table in the manual needs besides. */
+/** The part of JSON Schema that describes a setting, plus what the manual's tables need. */
 export interface SettingSchema {
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: unknown;
   readonly enum?: readonly string[];
-  /** What may be given, in words. */
+  /** The accepted values, in words. */
   readonly values?: string;
   readonly properties?: Readonly<Record<string, SettingSchema>>;
   readonly additionalProperties?: false | SettingSchema;
   readonly items?: SettingSchema;
 }
 
-/** JSON Schema (2020-12) of the configuration file, for editors: it accepts what the gateway may accept. */
+/** The JSON Schema (2020-12) of the configuration file, for editors: it accepts everything that the gateway may accept. */
 export function jsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(fileSchema, {
     io: "input",
@@ -30,7 +30,7 @@ export function jsonSchema(): Record<string, unknown> {
   return { ...schema, properties, title: "Configuration of mcp-taskgate" };
 }
 
-/** The same with `values` kept, and nothing but settings. */
+/** The schema of the settings alone, with `values`. */
 export function settingSchema(): SettingSchema {
   const schema = z.toJSONSchema(fileSchema, {
     io: "input",
@@ -40,8 +40,8 @@ export function settingSchema(): SettingSchema {
 }
 
 /**
- * Zod leaves `default` out of the input schema of everything it transforms, because its defaults belong to the
- * output. Ours are texts of the file, so that they travel under another name.
+ * Zod omits `default` from the input schema of everything it transforms, because its defaults belong to the output. Ours are texts of the
+ * file, so they travel as `preset`.
  */
 function presetAsDefault(schema: Record<string, unknown>): void {
   if (schema.preset === undefined) return;
@@ -49,12 +49,12 @@ function presetAsDefault(schema: Record<string, unknown>): void {
   delete schema.preset;
 }
 
-/** Keys that `withoutAnnotations` leaves out. */
+/** Allows the keys that `withoutAnnotations` removes. */
 function allowAnnotations(schema: Record<string, unknown>): void {
   if (schema.properties !== undefined) schema.patternProperties = { "^x-": {} };
 }
 
-/** One of a few words may come from the environment, and only the gateway knows which. */
+/** Also allows a reference to the environment in place of one of a few words: only the gateway knows its value. */
 function allowReference(schema: Record<string, unknown>): void {
   if (schema.enum === undefined) return;
   schema.anyOf = [{ enum: schema.enum }, { pattern: REFERENCE }];

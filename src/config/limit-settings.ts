@@ -6,8 +6,8 @@ import { type Problem, textAt, valueAt } from "./problems.ts";
 import { orReference, parseRate, parseSize } from "./units.ts";
 
 /**
- * The defaults protect a gateway of one process, and are out of the way of whoever does not misuse it. One caller, who may have 64 calls
- * running and 1,000 waiting on a server, leaves room for many others.
+ * The defaults protect a gateway of one process and do not get in the way of normal use. One caller, which may have 64 running and 1,000
+ * waiting calls at a server, leaves room for many others.
  */
 export const limitDefaults = {
   maxBody: "4mb",
@@ -119,10 +119,10 @@ export const limitsSection = section({
 
 type LimitsFile = z.output<typeof limitsSection>;
 
-/** One caller's share of streams and sessions, of which there are so many in all. */
+/** One caller's share of `total` streams or sessions. */
 const shareOf = (total: number) => Math.min(total, Math.max(100, Math.floor(total / 50)));
 
-/** Fills in the defaults, those of each section by themselves, and what follows from others. */
+/** Fills in the defaults of each section, and the values that are derived from other settings. */
 export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
   const preset = limitsSection.required().parse(limitDefaults);
   const limits = { ...preset, ...given };
@@ -154,7 +154,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
   };
 }
 
-/** What of the section works, but may not be meant. */
+/** Settings of the section that work but may be a mistake. */
 export function limitWarnings(document: unknown): readonly Problem[] {
   const isGiven = valueAt(document, ["limits", "perCaller"]) !== undefined;
   const isIdle = isGiven && textAt(document, ["callers", "identify"]) === "anonymous";
@@ -163,7 +163,7 @@ export function limitWarnings(document: unknown): readonly Problem[] {
     : [];
 }
 
-/** One body has to find room, together with what is made of it, or none of that size would ever be taken. */
+/** `bytes` must have room for a body of `maxBody` with what is made of it, or the gateway could never accept one of that size. */
 export function limitConflicts(document: unknown): readonly Problem[] {
   const sizeAt = (...path: readonly string[]) => parseSize(textAt(document, ["limits", ...path]) ?? "");
   const maxBody = sizeAt("maxBody") ?? parseSize(limitDefaults.maxBody) ?? 0;
@@ -178,7 +178,7 @@ export function limitConflicts(document: unknown): readonly Problem[] {
   ];
 }
 
-/** So many in a second, a minute or an hour, or no limit. */
+/** A number per second, minute or hour, or `none`. */
 function rate() {
   const expected = 'must be a rate such as "100/s", "600/m" or "5000/h", or "none"';
   return z

@@ -15,16 +15,16 @@ export interface Loaded {
   readonly warnings: readonly Problem[];
 }
 
-/** Reads a YAML or JSON file. Every reason why it cannot be used is in the `ConfigError` that is thrown. */
+/** Reads a YAML or JSON file. @throws ConfigError with every reason why the gateway cannot use the file */
 export async function loadConfig(file: string, env: Environment = process.env): Promise<Loaded> {
   const { document, located } = await loadSource(file);
   return located(() => readConfig(document, env));
 }
 
-/** What a file holds, before it is judged, and where. */
+/** A file's document before the checks, with the lines of its settings. */
 export interface Source {
   readonly document: unknown;
-  /** Does what judges the document: problems and warnings then name their lines, and come in the file's order. */
+  /** Runs `judge` and adds lines to its problems and warnings, in the file's order. */
   located<T extends Loaded>(judge: () => T): T;
 }
 
@@ -52,18 +52,18 @@ function withLine(problem: Problem, lineOf: (path: string) => number | undefined
   return line === undefined ? problem : { ...problem, line };
 }
 
-/** The configuration in the text of a file. JSON is YAML, so one parser gives both their line numbers. */
+/** The configuration in a file's text. JSON is YAML, so one parser gives line numbers for both. */
 export function parseConfig(text: string, env: Environment): Loaded {
   return readConfig(parseText(text).document, env);
 }
 
-/** The same for a document that is parsed already: the shape of the file, `${ENV}` still in it. */
+/** The configuration in a parsed document that still contains `${ENV}` references. */
 export function readConfig(written: unknown, env: Environment): Loaded {
   const document = withoutAnnotations(written);
   const { value, problems: unset } = substituteEnvironment(document, env);
   const parsed = fileSchema.safeParse(value);
   const invalid = parsed.success ? [] : schemaProblems(parsed.error, document);
-  // A text whose variable is unset has that one problem, whatever else its placeholder may look like.
+  // A text with an unset variable gets only that problem, whatever the schema thinks of its placeholder.
   const known = new Set(unset.map(({ path }) => path));
   const problems = [...unset, ...[...invalid, ...conflicts(value)].filter(({ path }) => !known.has(path))];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems, warnings(value));
@@ -79,13 +79,13 @@ async function read(file: string): Promise<string> {
   }
 }
 
-/** Says in JSON's words what keeps the text of a JSON file from being JSON; the parser for both says it in YAML's. */
+/** Reports syntax errors of a JSON file in JSON's terms; the parser for both formats would use YAML's. */
 function checkJson(text: string): void {
   const errors: ParseError[] = [];
   parseJson(text, errors, { disallowComments: true, allowTrailingComma: false });
   if (errors.length === 0) return;
   throw new ConfigError(
-    // What follows the first is mostly its consequence.
+    // Further errors are mostly consequences of the first.
     errors.slice(0, 1).map(({ error, offset }) => {
       const before = text.slice(0, offset).split("\n");
       const what = printParseErrorCode(error)
@@ -101,7 +101,7 @@ function checkJson(text: string): void {
 
 function parseText(text: string): Pick<Source, "document"> & { lineOf(path: string): number | undefined } {
   const lineCounter = new LineCounter();
-  // Pretty errors quote the line, which may hold a secret. `<<: *anchor` is of YAML 1.1, and what anchors are mostly used for.
+  // Pretty errors quote the line, which may contain a secret. `merge` allows `<<: *anchor` of YAML 1.1, the main use of anchors.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, merge: true });
   const faults = [...document.errors, ...document.warnings].map(({ message, pos }) => {
     const { line, col } = lineCounter.linePos(pos[0]);
@@ -112,24 +112,24 @@ function parseText(text: string): Pick<Source, "document"> & { lineOf(path: stri
   try {
     return { document: document.toJS(), lineOf };
   } catch (cause) {
-    // An alias without an anchor, or aliases that would expand without end, show only here.
+    // Only `toJS` finds aliases without an anchor, or with endless expansion.
     throw new ConfigError([{ path: "", message: cause instanceof Error ? cause.message : String(cause) }]);
   }
 }
 
-/** Some messages end with the text that was not understood. */
+/** Removes the offending text, which some messages end with. */
 function withoutSource(message: string): string {
   return message.replace(/: ".*$/s, "");
 }
 
-/** The keys of a path as `formatPath` writes it. */
+/** The keys of a path from `formatPath`. */
 function keysOf(path: string): readonly string[] {
   return [...path.matchAll(/\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.[\]]+)/g)].map(([, quoted, index, name]) =>
     quoted === undefined ? (index ?? name ?? "") : String(JSON.parse(`"${quoted}"`)),
   );
 }
 
-/** The line of what a path leads to; where that is missing, of the section that it is missing from. */
+/** The line of the setting at a path or, if it is missing, of the section that lacks it. */
 function lineIn(document: Document, counter: LineCounter, keys: readonly string[]): number | undefined {
   let node: unknown = document.contents;
   let offset = isNode(node) ? node.range?.[0] : undefined;

@@ -1,17 +1,17 @@
 import type { z } from "zod";
 
-/** One thing that is wrong, or worth knowing, at one place of the configuration. */
+/** An error or a warning about one place of the configuration. */
 export interface Problem {
-  /** As one would write it: `servers.reports.tools[0].mode`. Empty where it concerns the whole file. */
+  /** For example `servers.reports.tools[0].mode`. Empty when it concerns the whole file. */
   readonly path: string;
   readonly message: string;
-  /** Of the file, where it is known. */
+  /** The line in the file, if known. */
   readonly line?: number;
 }
 
 export type Path = readonly PropertyKey[];
 
-/** A configuration that cannot be used, with everything that is wrong in it and every warning besides. */
+/** The configuration is unusable; has all its problems and warnings. */
 export class ConfigError extends Error {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -24,10 +24,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** A configuration file that is not there, or that the gateway may not read. */
+/** The configuration file does not exist, or the gateway may not read it. */
 export class UnreadableFile extends ConfigError {}
 
-/** `path: message (line 4)`, without what is not known. */
+/** `path: message (line 4)`, without unknown parts. */
 export function problemLine({ path, message, line }: Problem): string {
   const where = line === undefined ? "" : ` (line ${line})`;
   return `${path === "" ? message : `${path}: ${message}`}${where}`;
@@ -42,7 +42,7 @@ export function formatPath(path: Path): string {
   }, "");
 }
 
-/** What is found at a path, or undefined; inherited properties do not count. */
+/** The value at a path, or `undefined`; inherited properties do not count. */
 export function valueAt(root: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (value, key) =>
@@ -58,15 +58,15 @@ export function textAt(root: unknown, path: Path): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** The names of the servers of a document that may not be valid. */
+/** The names of the servers in a document, which may be invalid. */
 export function serverNames(document: unknown): readonly string[] {
   const servers = valueAt(document, ["servers"]);
   return typeof servers === "object" && servers !== null ? Object.keys(servers) : [];
 }
 
 /**
- * The problems that the schema found. `source` is the document as it was written, before the environment was put
- * in: messages quote it, so that the value of a variable is never shown.
+ * The problems that the schema found. `source` is the document with unresolved references to the environment: messages quote it, so that
+ * they never show the value of a variable.
  */
 export function schemaProblems(error: z.ZodError, source: unknown): readonly Problem[] {
   return error.issues.flatMap((issue): readonly Problem[] => {
@@ -84,7 +84,7 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
   });
 }
 
-/** Settings of 0.1.0 that are gone, with what to use instead. */
+/** Removed settings of 0.1.0, with what to use instead. */
 const GONE: Readonly<Record<string, string>> = {
   "limits.perRoute":
     "is gone: limits.total holds for all servers together; tasks.maxConcurrent, tasks.maxQueued and upstream.maxSessions hold for one",
@@ -101,7 +101,7 @@ const GONE: Readonly<Record<string, string>> = {
   "limits.perCaller.storedBytes": "is gone: one caller may have a quarter of limits.total.storedBytes",
 };
 
-/** The name in `NAME=value` and `Name: value`, which are easily written where only a name belongs. */
+/** Cuts the value from `NAME=value` and `Name: value`, which people easily write where only a name belongs. */
 function withoutValue(key: PropertyKey): PropertyKey {
   return typeof key === "string" ? key.replace(/^([^=:]*[=:]).+$/s, "$1…") : key;
 }
@@ -110,7 +110,7 @@ function given(issue: z.core.$ZodIssue, source: unknown): string {
   const value = valueAt(source, issue.path);
   if (value === undefined) return ", but is missing";
   if (isSecret(issue.path)) return "";
-  // What is wrong with it may be the very mark that tells the password from the rest.
+  // The mistake may be in the very character that separates the password from the rest.
   const isStore = formatPath(issue.path) === "store.url" && typeof value === "string";
   if (isStore) return `, got ${quoted(value.startsWith("level:") ? value : schemeOf(value))}`;
   return `, got ${quoted(isUrl(issue.path) && typeof value === "string" ? harmlessUrl(value) : value)}`;
@@ -122,8 +122,8 @@ function isUrl(path: Path): boolean {
 }
 
 /**
- * What is no URL of ours may still have a user, a password and a query. Without `//` there may be nothing else in it, unless what
- * follows is the port of a host without a scheme.
+ * A rejected URL without user, password and query. Without `//` everything after the scheme may be one of these, unless it is the port of a
+ * host without a scheme.
  */
 function harmlessUrl(url: string): string {
   const unasked = url.replace(/\?.*/s, "?…");
@@ -135,13 +135,13 @@ function harmlessUrl(url: string): string {
   return /^(?:\/\/|\d{1,5}(?:[/?#]|$))/.test(rest) ? unasked : schemeOf(unasked);
 }
 
-/** A text up to its first colon; all of it if there is none, or nothing after it. */
+/** A text up to its first colon; the whole text if it has none, or nothing after it. */
 function schemeOf(url: string): string {
   const colon = url.indexOf(":");
   return colon === -1 || colon === url.length - 1 ? url : `${url.slice(0, colon + 1)}…`;
 }
 
-/** Keys, and the values of headers and variables; also where one text was written in place of several. */
+/** Whether a path leads to keys, or to values of headers and variables; also when one text is in place of the list or mapping. */
 function isSecret(path: Path): boolean {
   const [root, first, section, setting] = path;
   if (root === "store") return first === "encryptionKeys";
@@ -153,7 +153,7 @@ function quoted(value: unknown): string {
   if (value === null) return "nothing";
   if (typeof value === "object") return "a mapping";
   if (typeof value !== "string") return String(value);
-  // User names, passwords and queries of URLs are credentials more often than not.
+  // User names, passwords and queries of URLs are often credentials.
   const unnamed = value.replace(/\/\/[^/]*@/, "//…@");
   const query = unnamed.includes("://") ? unnamed.indexOf("?", unnamed.indexOf("://")) : -1;
   const harmless = query === -1 ? unnamed : `${unnamed.slice(0, query)}?…`;

@@ -1,6 +1,6 @@
 import { type SettingSchema, settingSchema } from "./json-schema.ts";
 
-/** The sections of a file, in its order; a setting belongs to the longest one that its path begins with. */
+/** The sections of a file, in order; a setting belongs to the longest one that its path begins with. */
 export const SECTIONS = [
   "listen",
   "admin",
@@ -14,7 +14,7 @@ export const SECTIONS = [
   "servers.<name>.tools",
 ] as const;
 
-/** The table of one section's settings for the manual, as Markdown: path, values, default and meaning. */
+/** A Markdown table of one section's settings for the manual: path, values, default and meaning. */
 export function settingsMarkdown(section: (typeof SECTIONS)[number]): string {
   const rows = settingRows("", settingSchema()).filter((line) => sectionOf(line) === section);
   return ["| setting | values | default | meaning |", "|---|---|---|---|", ...rows].join("\n");
@@ -43,7 +43,7 @@ function settingRows(path: string, schema: SettingSchema): readonly string[] {
   return [row(path, schema, items?.values)];
 }
 
-/** A rule has the settings of `tasks` again; saying so once is shorter and cannot differ. */
+/** One row stands for all settings that a rule shares with `tasks`: it is shorter and cannot differ. */
 function ruleRows(path: string, schema: SettingSchema, tasks: SettingSchema | undefined): readonly string[] {
   const inherited = Object.keys(tasks?.properties ?? {});
   const own = Object.entries(schema.items?.properties ?? {});

@@ -8,7 +8,7 @@ export function reportLines(problems: readonly Problem[], warnings: readonly Pro
   ];
 }
 
-/** Why the program cannot do what it was asked, from whatever was thrown. */
+/** The lines that report a thrown value: why the program cannot do what it was asked. */
 export function failureLines(reason: unknown): readonly string[] {
   if (reason instanceof ConfigError) return reportLines(reason.problems, reason.warnings);
   return [`error: ${reason instanceof Error ? withCauses(reason) : String(reason)}`];
@@ -19,7 +19,7 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** The causes often know more than the error. */
+/** The error's message with those of its causes, which often say more. */
 function withCauses({ message, cause }: Error): string {
   return cause instanceof Error && !message.includes(cause.message)
     ? `${message}: ${withCauses(cause)}`

@@ -22,7 +22,7 @@ type StoreFile = NonNullable<ConfigFile["store"]>;
 type ServerFile = ConfigFile["servers"][string];
 type UpstreamFile = ServerFile["upstream"];
 
-/** Fills in every default and gives every number its unit; the file is known to be valid. */
+/** Turns a valid file into the configuration: fills in every default and gives every number its unit. */
 export function resolve(file: ConfigFile): Config {
   const servers = Object.entries(file.servers);
   const isOnly = servers.length === 1;
@@ -77,7 +77,7 @@ function resolveServer(name: string, server: ServerFile, isOnly: boolean): Serve
   };
 }
 
-/** Of the two poll intervals the one that is inherited gives way to the one that is given. */
+/** The inherited poll intervals, adjusted so that neither contradicts a given one. */
 function pollIntervals(inherited: FullPolicySettings, given: PolicySettings) {
   const pollInterval = Math.min(inherited.pollInterval, given.maxPollInterval ?? Number.POSITIVE_INFINITY);
   return { pollInterval, maxPollInterval: Math.max(inherited.maxPollInterval, given.pollInterval ?? 0) };

@@ -7,7 +7,7 @@ import { limitDefaults, limitsSection } from "./limit-settings.ts";
 import { storeDefaults, storeSection } from "./store-settings.ts";
 import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
 
-/** What holds where nothing is said, in the words of the file; texts are parsed like those of the file. */
+/** The defaults as a file would write them; their texts are parsed like a file's. */
 export const defaults = {
   listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
   admin: { host: "127.0.0.1" },
@@ -148,7 +148,7 @@ const taskSettings = section({
   ),
 });
 
-/** The globs themselves are compiled where calls are judged; here they are only proved to be some. */
+/** Only checks the glob: the task policy compiles it. */
 function toolGlob() {
   const expected = "a glob over tool names, of 1000 characters at most";
   return text(expected, (glob) => glob !== "" && glob.length <= 1_000).superRefine((glob, context) => {
@@ -179,9 +179,8 @@ const server = section({
 });
 
 /**
- * The configuration file, after `${ENV}` is put in. Strict everywhere: a misspelt setting is an error and not a
- * default. Its output has milliseconds and bytes where the file has texts; absent settings stay absent, because a
- * rule inherits from its server.
+ * The configuration file, with `${ENV}` references replaced. Strict everywhere, so that a misspelt setting is an error and not a default. Its
+ * output has milliseconds and bytes where the file has texts; absent settings stay absent, because a rule inherits from its server.
  */
 export const fileSchema = section({
   listen: listen.exactOptional(),
@@ -197,10 +196,10 @@ export const fileSchema = section({
 
 export type ConfigFile = z.output<typeof fileSchema>;
 export type PolicySettings = Omit<z.output<typeof taskSettings>, "maxConcurrent" | "maxQueued">;
-/** The same, with everything filled in that has a default. */
+/** Policy settings with every default filled in. */
 export type FullPolicySettings = Required<Omit<PolicySettings, "immediateResponse">> & PolicySettings;
 
-/** The defaults as the schema reads them: milliseconds, bytes, numbers. */
+/** The defaults as the schema parses them: milliseconds, bytes, numbers. */
 export function parsedDefaults() {
   return {
     tasks: taskSettings.omit({ immediateResponse: true }).required().parse(defaults.tasks),

@@ -5,9 +5,9 @@ import { type Loaded, readConfig } from "./load.ts";
 import { ConfigError, type Problem } from "./problems.ts";
 
 /**
- * The configuration for one client over stdio: with one of the servers, and with tasks in memory unless the document says
- * something else. What is wrong with other servers does not matter.
- * @param name of the server; not needed when there is but one
+ * The configuration for one client over stdio: one of the servers, and tasks in memory unless the document says otherwise. Ignores problems
+ * of other servers.
+ * @param name the server's name; not needed when there is only one
  * @throws ConfigError
  */
 export function readStdioConfig(document: unknown, env: Environment, name: unknown): Loaded {
@@ -20,12 +20,12 @@ export function readStdioConfig(document: unknown, env: Environment, name: unkno
   }
 }
 
-/** Whether a warning is worth a word: nothing listens, and who keeps the tasks of one client in memory means it. */
+/** Only warnings about servers matter: over stdio nothing listens, and tasks in memory are the default. */
 function matters({ path }: Problem): boolean {
   return path.startsWith("servers.");
 }
 
-/** The document with the one server that is meant, and nothing on a disk unless it says so. @throws ConfigError */
+/** The document with only the chosen server, and with tasks in memory unless it says otherwise. @throws ConfigError */
 export function narrowed(document: unknown, name: unknown): unknown {
   if (!isObject(document)) return document;
   const { servers, store = {} } = document;

@@ -66,7 +66,7 @@ export const storeSection = section({
   ),
 });
 
-/** The contents of a file in PEM. */
+/** The path of a PEM file, replaced by its contents. */
 function pem() {
   const expected = "must be the path of a file in PEM";
   return z
@@ -88,7 +88,7 @@ function pem() {
   }
 }
 
-/** What of the section contradicts itself. Looks at the document whether or not the schema accepts all of it. */
+/** Settings of the section that contradict each other. Checks the document even if the schema rejects some of it. */
 export function storeConflicts(document: unknown): readonly Problem[] {
   const url = textAt(document, ["store", "url"]) ?? storeDefaults.url;
   const has = (name: string) => valueAt(document, ["store", "tls", name]) !== undefined;
@@ -101,7 +101,7 @@ export function storeConflicts(document: unknown): readonly Problem[] {
   ];
 }
 
-/** What of the section works, but may not be meant. */
+/** Settings of the section that work but may be a mistake. */
 export function storeWarnings(document: unknown): readonly Problem[] {
   const url = textAt(document, ["store", "url"]) ?? storeDefaults.url;
   const given = (name: string) => valueAt(document, ["store", name]) !== undefined;
@@ -130,7 +130,7 @@ function plaintext(document: unknown): readonly Problem[] {
   ];
 }
 
-/** A heartbeat comes every third of a lease and may take as long as the timeout. */
+/** Warns of a short lease: a replica sends a heartbeat every third of a lease, and each may take as long as the timeout. */
 function shortLease(document: unknown): readonly Problem[] {
   const [leaseMs = 0, timeoutMs = 0] = (["lease", "timeout"] as const).map((name) =>
     parseDuration(textAt(document, ["store", name]) ?? storeDefaults[name]),
@@ -145,8 +145,7 @@ function problem(name: string, message: string): Problem {
 }
 
 /**
- * Secret keys for AES-256, the first of which is the one in use. They come out as key objects, which neither a log line nor an
- * error message shows.
+ * Secret keys for AES-256; the first one encrypts. The output has key objects, which neither log lines nor error messages show.
  */
 function encryptionKeys() {
   const key = z
@@ -162,7 +161,7 @@ function encryptionKeys() {
   return z.array(key, { error }).min(1, { error }).max(MAX_KEYS, { error });
 }
 
-/** A key from its text; base64 of either alphabet, with its padding or without. `undefined` for every other text. */
+/** A key from hexadecimal digits or base64 of either alphabet, padded or not; `undefined` for any other text. */
 function parseKey(text: string): KeyObject | undefined {
   if (/^[0-9a-f]{64}$/i.test(text)) return createSecretKey(text, "hex");
   return /^[\w+/-]{43}=?$/.test(text) ? createSecretKey(text, "base64") : undefined;

@@ -1,7 +1,7 @@
 import { formatPath, type Path, type Problem, textAt, valueAt } from "./problems.ts";
 import { COMMAND_SETTINGS, COMMAND_TRANSPORT, URL_SETTINGS } from "./upstream-settings.ts";
 
-/** What does not go together in the upstream of a server: it has an address, or it is started. */
+/** Settings of a server's `upstream` that contradict each other: it has either a URL or a command. */
 export function upstreamConflicts(document: unknown, path: Path): readonly Problem[] {
   const upstream = valueAt(document, path);
   if (typeof upstream !== "object" || upstream === null || Array.isArray(upstream)) return [];

@@ -3,10 +3,10 @@ import { directory, program, programArguments, variables } from "./command.ts";
 import { choice, duration, flag, integer, section, setting } from "./fields.ts";
 import { forwardHeaders, staticHeaders } from "./headers.ts";
 
-/** What belongs to a server at an address, and to one that is started. */
+/** The settings of a server at a URL, and of one that the gateway starts. */
 export const URL_SETTINGS = ["url", "headers", "headersEverywhere", "forwardHeaders"] as const;
 export const COMMAND_SETTINGS = ["command", "args", "env", "cwd"] as const;
-/** What one that is started has to be content with. */
+/** The only transport of a server that the gateway starts. */
 export const COMMAND_TRANSPORT = "stdio";
 
 export const upstreamDefaults = {
@@ -20,7 +20,7 @@ export const upstreamDefaults = {
   env: {},
 } as const;
 
-/** What holds of sessions where nothing is said. To keep one costs a server over HTTP little, and to start one costs seconds. */
+/** Defaults for sessions. Keeping a session costs a server over HTTP little; starting a process costs seconds. */
 export interface SessionPreset {
   readonly maxSessions?: number;
   readonly idleTimeout: number;
@@ -37,8 +37,8 @@ export const upstreamPresets: Readonly<Record<"url" | "command", SessionPreset>>
 const URL_TRANSPORTS = ["auto", "streamable-http", "sse"] as const;
 
 /**
- * One mapping for both kinds of servers, so that every setting has one row in the manual. What does not go together is for
- * `upstreamConflicts` to say, and to an editor `oneOf` says the same.
+ * One mapping for both kinds of servers, so that every setting has one row in the manual. `upstreamConflicts` reports settings that
+ * contradict each other; `oneOf` does so in editors.
  */
 export const upstreamSection = section({
   url: setting(httpUrl(), "MCP endpoint of a server at a URL, `http` or `https`. Either this or `command`."),

@@ -7,7 +7,7 @@ import { defaults } from "./schema.ts";
 import { storeWarnings } from "./store-settings.ts";
 import { wireWarnings } from "./wire-warnings.ts";
 
-/** What works, but may not be meant. Looks at the document whether or not the schema accepts all of it. */
+/** Settings that work but may be a mistake. Checks the document even if the schema rejects some of it. */
 export function warnings(document: unknown): readonly Problem[] {
   return [
     ...exposure(document),
@@ -37,7 +37,7 @@ function exposure(document: unknown): readonly Problem[] {
   ];
 }
 
-/** Where `unsafe: true` changes nothing, because a lost call is not sent again anyway. */
+/** Warns where `unsafe: true` has no effect, because without `onLoss: retry` no gateway sends a lost call again. */
 function idleUnsafe(document: unknown, server: Path): readonly Problem[] {
   const base = retryOf(valueAt(document, [...server, "tasks"]), { onLoss: defaults.tasks.onLoss });
   const given = valueAt(document, [...server, "tools"]);
@@ -55,7 +55,7 @@ function idleUnsafe(document: unknown, server: Path): readonly Problem[] {
 interface Retry {
   readonly onLoss: string;
   readonly isUnsafe?: boolean;
-  /** Whether `unsafe` stands there itself. */
+  /** Whether the settings themselves contain `unsafe`. */
   readonly isOwn?: boolean;
 }
 
@@ -87,7 +87,7 @@ function deadRules(document: unknown, path: Path): readonly Problem[] {
   });
 }
 
-/** Programs may have a blank in their names, but words after the first are arguments where that program is not there. */
+/** A program's name may contain a blank, but if no such program exists, the words after the first are arguments. */
 function argumentsInCommand(document: unknown, path: Path): readonly Problem[] {
   const command = textAt(document, path);
   if (command === undefined || !/\s/.test(command.trim()) || existsSync(command)) return [];

@@ -4,12 +4,12 @@ import { parseStoreUrl } from "../store-url.ts";
 import { callerDefaults } from "./caller-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 
-/** Networks that hold so much of the internet that anybody may be in them: fewer bits than these are given. */
+/** A network with fewer prefix bits contains so much of the internet that anybody may be in it. */
 const MIN_BITS = { ipv4: 8, ipv6: 16 } as const;
-/** Names of headers that are likely to hold a credential. */
+/** Names of headers that probably contain a credential. */
 const SECRET = /auth|cookie|credential|jwt|key|passw|secret|session|signature|token/i;
 
-/** Settings that let anybody be anybody, or send credentials and keys where everybody on the way can read or change them. */
+/** Settings that let anybody pose as any caller, or send credentials and keys where others on the way can read or change them. */
 export function wireWarnings(document: unknown): readonly Problem[] {
   return [
     ...wideNetworks(document),
@@ -42,13 +42,13 @@ function isWide(network: string): boolean {
   if (isIP(address) === 4) return bits < MIN_BITS.ipv4;
   if (isIP(address) !== 6) return false;
   const { hostname } = new URL(`http://[${address}]`);
-  // IPv4 within IPv6 (RFC 4291 §2.5.5.2), and addresses that are local however many there are of them (RFC 4193, RFC 4291 §2.5.6).
+  // IPv4 mapped into IPv6 (RFC 4291 §2.5.5.2), and local addresses, however wide the network (RFC 4193, RFC 4291 §2.5.6).
   if (hostname.startsWith("[::ffff:") && bits >= 96) return bits - 96 < MIN_BITS.ipv4;
   const isLocal = (/^\[f[cd]/.test(hostname) && bits >= 7) || (/^\[fe[89ab]/.test(hostname) && bits >= 10);
   return bits < MIN_BITS.ipv6 && !isLocal;
 }
 
-/** Keys that come over a connection which anybody can change are anybody's. */
+/** Warns of an issuer whose keys come over http: others can change them on the way. */
 function plainIssuer(document: unknown): readonly Problem[] {
   const at = (name: string) => textAt(document, ["callers", "jwt", name]);
   const setting = at("jwks") === undefined ? "issuer" : "jwks";
@@ -101,7 +101,7 @@ function plainServer(document: unknown, path: Path): readonly Problem[] {
     : [problem([...path, "url"], `sends ${what.join(", ")} to another machine unencrypted; use https`)];
 }
 
-/** Whether something goes over http to another machine. */
+/** Whether a URL is http to another machine. */
 function isPlainElsewhere(url: string | undefined): boolean {
   if (url === undefined || !URL.canParse(url)) return false;
   const { protocol, hostname } = new URL(url);
