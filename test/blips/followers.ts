@@ -35,6 +35,7 @@ const INFO = { name: "blips", version: "1.0.0" };
 const TTL_MS = 600_000;
 /** Programs end by themselves; this is for one that hangs. */
 const PROGRAM_MS = 300_000;
+const MCPC_TRIES = 10;
 /** Installed by `blips.ts` alone. */
 const MCPC = join(import.meta.dirname, "node_modules/@apify/mcpc/bin/mcpc");
 
@@ -55,7 +56,7 @@ export const FOLLOWERS = {
   "mcpc 0.2.6": async (url) => {
     const home = await mkdtemp(join(tmpdir(), "blips-mcpc-"));
     const run = (...args: readonly string[]) => printed(process.execPath, [MCPC, ...args, "--json"], home);
-    await run("connect", url.href, "@blips", "--no-profile");
+    await connected(() => run("connect", url.href, "@blips", "--no-profile"));
     return {
       follow: async (args) => textOf(await run("@blips", "tools-call", TOOL, JSON.stringify(args), "--task")),
       close: async () => {
@@ -125,6 +126,17 @@ async function ofSdk1(transport: Transport, cleanUp: () => Promise<void>): Promi
       await cleanUp();
     },
   };
+}
+
+/** Its bridge has five seconds to start, which a busy machine may need for itself. */
+async function connected(connect: () => Promise<unknown>): Promise<void> {
+  for (let left = MCPC_TRIES; ; left -= 1) {
+    try {
+      return void (await connect());
+    } catch (error) {
+      if (left === 1 || !/Bridge failed to start/.test(String(error))) throw error;
+    }
+  }
 }
 
 /** What a program with a home of its own prints, as JSON. Rejects with what it says of a failure. */

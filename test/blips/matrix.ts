@@ -83,13 +83,13 @@ export async function through(
   try {
     const random = randomFrom(seed);
     const { witness, url, place } = await open(BLIPS[blip], (cleanUp) => void cleanUps.unshift(cleanUp));
-    const followers = await Promise.all(
-      clients.map(async (client) => {
-        const follower = await FOLLOWERS[client](url);
-        cleanUps.unshift(() => follower.close());
-        return { client, follower };
-      }),
-    );
+    const followers: { readonly client: FollowerName; readonly follower: Follower }[] = [];
+    // One after the other, because some start programs that have only so much time for it.
+    for (const client of clients) {
+      const follower = await FOLLOWERS[client](url);
+      cleanUps.unshift(() => follower.close());
+      followers.push({ client, follower });
+    }
     const ended: Promise<Outcome>[] = [];
     const ids: string[] = [];
     for (const { client, follower } of followers) {
