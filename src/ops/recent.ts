@@ -1,7 +1,7 @@
 /**
- * A map of at most `max` recently used values, in two halves. When the newer half is full, it becomes the older one, and the values of the
- * former older half are dropped. Getting a value of the newer half writes nothing: a map that every request writes to leaves more garbage
- * than the request itself.
+ * A map that keeps at most `max` values, and always the `max / 2` last used ones. It has two halves: when the newer one is full, it becomes
+ * the older one, and the former older one is dropped. Getting a value of the newer half writes nothing: a map that every request writes to
+ * leaves more garbage than the request itself.
  */
 export class Recent<Key, Value> {
   readonly #maxHalf: number;

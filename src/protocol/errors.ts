@@ -85,7 +85,7 @@ export const rpc = {
       retryAfterMs,
       data: { limit, max },
     }),
-  /** The answer exists and stays in the store, but answers that other clients have not read fill the gateway's memory. */
+  /** The answer exists and stays, but answers that other clients have not read yet fill the gateway's memory. */
   answersUnread: () => tryAgain("Too much of what was answered has not been read; try again", 503),
   /** The store did not answer: the gateway knows nothing of the task, and the client may ask again. */
   storeUnavailable: () => tryAgain("The task store is not available; try again", 503),

@@ -243,7 +243,7 @@ function valueAt(args: unknown, path: readonly string[]): unknown {
   return value;
 }
 
-/** What a client can read. */
+/** The content types that a client accepts. */
 export interface Accepts {
   readonly json: boolean;
   readonly stream: boolean;
@@ -252,19 +252,19 @@ export interface Accepts {
 const JSON_RANGE = /(?:^|,)\s*(?:application\/(?:json|\*)|\*\/\*)\s*(?:;|,|$)/i;
 const STREAM_RANGE = /(?:^|,)\s*(?:text\/(?:event-stream|\*)|\*\/\*)\s*(?:;|,|$)/i;
 
-/** All of it when the client does not say. */
+/** Reads an `Accept` header; a client without one accepts both. */
 export function readAccept(accept: string | undefined): Accepts {
   if (accept === undefined) return { json: true, stream: true };
   return { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
 }
 
-/** @throws HTTP 406 when the client can read nothing that we have */
+/** @throws RpcError, HTTP 406, when the client accepts neither content type */
 export function checkAcceptable(accept: string | undefined): void {
   const { json, stream } = readAccept(accept);
   if (!json && !stream) throw rpc.notAcceptable("application/json or text/event-stream");
 }
 
-/** @throws 415 */
+/** @throws RpcError, HTTP 415, unless the content type is JSON */
 export function checkContentType(contentType = ""): void {
   if (!/^application\/json\s*(?:;|$)/i.test(contentType)) throw rpc.unsupportedMediaType(contentType);
 }

@@ -84,7 +84,7 @@ async function exportStore(path: string, { output, say }: StoreStreams): Promise
 
 const CELLS_AT_ONCE = 200;
 
-/** Imports into an empty or new directory. Keeps nothing of an import that fails. */
+/** Imports into an empty or new directory. A gateway can use the store only once the import is complete; a failed import leaves none. */
 async function importStore(path: string, { input, output }: StoreStreams): Promise<number> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   if ((await readdir(path)).length > 0)

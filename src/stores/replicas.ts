@@ -66,7 +66,7 @@ export class Replicas {
     return performance.now() - seenAt < CERTAIN_MS || this.#looksAlive(replica);
   }
 
-  /** Whether no other replica sent a heartbeat within its lease: this replica's clients have no other to turn to. @throws StoreUnavailable */
+  /** Whether no other replica sent a heartbeat within its lease, so that clients have no other to turn to. @throws StoreUnavailable */
   async isAlone(): Promise<boolean> {
     if (!this.#backend.isShared) return true;
     for await (const replica of this.#members(REPLICAS)) {

@@ -212,7 +212,7 @@ export interface TaskStore {
    * other replicas. A client may still have cancelled a task at another replica without this one knowing yet.
    */
   readonly holdsLease: boolean;
-  /** Milliseconds since the epoch, by the clock that expires tasks: about the same for all users of the store. Absent: the process's clock. */
+  /** Milliseconds since the epoch, by the clock that expires tasks, about the same for all users of the store. Absent: the process's. */
   now?(): number;
   /** By how many milliseconds somebody has set that clock ahead since it said `at`: this time has not really passed. Absent: 0. */
   jumpedSince?(at: number): number;
@@ -271,7 +271,7 @@ export interface TaskStore {
    * with whether the task no longer belongs to that owner; the store then never shows it again.
    */
   orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void>;
-  /** 32 random bytes, the same for all users of the store for as long as it keeps tasks: a key for names that must not reveal what they name. */
+  /** 32 random bytes, the same for all users of the store while it keeps tasks: a key for names that must not reveal what they name. */
   secret(): Promise<Buffer>;
   /** Gives up all remaining tasks: other replicas may take them over at once. The caller must write nothing afterwards. */
   leave(): Promise<void>;
