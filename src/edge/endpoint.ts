@@ -13,7 +13,14 @@ import {
 } from "../lanes/classify.ts";
 import { sessionIdOf } from "../lanes/client-session.ts";
 import { forward, forwardTo } from "../lanes/forward.ts";
-import { type Caller, type HttpExchange, partyOf, type Route } from "../lanes/lane.ts";
+import {
+  type Caller,
+  type HttpExchange,
+  type Identified,
+  identified,
+  needsOwner,
+  type Route,
+} from "../lanes/lane.ts";
 import { answerLegacy, passMessage } from "../lanes/legacy.ts";
 import { answerModern } from "../lanes/modern.ts";
 import type { PairedHttp } from "../lanes/paired-http.ts";
@@ -71,7 +78,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
     let arrival: Arrival | undefined;
     let refusal: RpcError | undefined;
     auditRefusal(route, response, () => ({
-      caller: arrival?.caller.key,
+      caller: arrival?.who.caller.key,
       message: arrival?.body?.json,
       error: refusal,
     }));
@@ -82,7 +89,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       // It comes without credentials (Fetch §CORS-preflight fetch), and so before anybody is asked for them.
       if (isPreflight(head)) return answerPreflight(request, response, methodsOf(isEndpoint));
       arrival = new Arrival(
-        { request, response, route, head, caller: await identify(request, route) },
+        { request, response, head, who: identified(route, await identify(request, route)) },
         options,
       );
       await arrival.admit();
@@ -99,7 +106,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
 }
 
 async function answer(what: Class, arrival: Arrival, pairs: PairedHttp): Promise<void> {
-  const { route, caller, request, response, reply, held, body, head } = arrival;
+  const { who, request, response, reply, held, body, head } = arrival;
   switch (what.is) {
     case "preflight":
       return answerPreflight(request, response, methodsOf(true));
@@ -113,8 +120,8 @@ async function answer(what: Class, arrival: Arrival, pairs: PairedHttp): Promise
     }
     case "paired":
       // Nothing of the client's own request reaches the server, which so cannot refuse it itself.
-      if (caller.refusal !== undefined) throw caller.refusal;
-      return pairs.answer({ route, caller, request, response, message: body?.json, reply, held });
+      needsOwner(who);
+      return pairs.answer({ ...who, request, response, message: body?.json, reply, held });
     case "legacy":
       return answerLegacy(arrival.toHttp(), what.as);
     case "passThrough":
@@ -126,7 +133,7 @@ async function answer(what: Class, arrival: Arrival, pairs: PairedHttp): Promise
       const http = arrival.known.isHttp ? arrival.toHttp() : undefined;
       const { headers } = request;
       const server = arrival.modern;
-      return answerModern({ route, caller, headers, id, method, params, reply, http, held, server }, what);
+      return answerModern({ ...who, headers, id, method, params, reply, http, held, server }, what);
     }
   }
 }
@@ -134,43 +141,37 @@ async function answer(what: Class, arrival: Arrival, pairs: PairedHttp): Promise
 interface ArrivalOf {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly route: Route;
   readonly head: Head;
-  readonly caller: Caller;
+  readonly who: Identified;
 }
 
 /** One request whose caller has been identified, and what is found out about it until it is known who answers it. */
 class Arrival {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly route: Route;
   readonly head: Head;
+  /** Before the server has been asked about the credential, as it says itself. */
+  who: Identified;
   /** The memory that it takes. */
   readonly held: HeldBytes;
   body: Body | undefined;
   /** The server, if it speaks the revision of a modern request. */
   modern: ModernServer | undefined;
   readonly #options: EndpointOptions;
-  #caller: Caller;
   #reply: HttpReply | undefined;
 
-  constructor({ request, response, route, head, caller }: ArrivalOf, options: EndpointOptions) {
+  constructor({ request, response, head, who }: ArrivalOf, options: EndpointOptions) {
     this.request = request;
     this.response = response;
-    this.route = route;
     this.head = head;
-    this.#caller = caller;
+    this.who = who;
     this.#options = options;
-    this.held = route.quotas.bytes.hold(partyOf({ caller }));
-  }
-
-  get caller(): Caller {
-    return this.#caller;
+    this.held = who.route.quotas.bytes.hold(who.quotaKey);
   }
 
   get known(): Known {
     const { modern } = this;
-    const { config, upstream, policy } = this.route;
+    const { config, upstream, policy } = this.who.route;
     const { method, elsewhere } = this.head;
     const session = sessionIdOf(this.head);
     return {
@@ -219,40 +220,41 @@ class Arrival {
   async #readBody(maxDepth: number | undefined): Promise<void> {
     const { head, held, request } = this;
     const reader = new BodyReader(request, this.#options.maxBodyBytes, held);
-    if (mayOpenSession(head, this.known) && this.caller.confirm !== undefined) {
+    if (mayOpenSession(head, this.known) && this.who.caller.confirm !== undefined) {
       const bytes = await reader.upTo(MAX_UNKNOWN_BYTES);
       this.body = bytes && readBody(bytes, held, maxDepth);
       // What the server makes of a client's credential it tells the client itself, when a session is opened with it.
       const what = classify(head, this.body, this.known);
       if (!(what.is === "legacy" && what.as === "initialize")) await this.#confirm();
     }
-    const all = () => (head.elsewhere === undefined ? bodyOf(this.caller, reader) : reader.all());
+    const all = () => (head.elsewhere === undefined ? bodyOf(this.who.caller, reader) : reader.all());
     this.body ??= readBody(await all(), held, maxDepth);
   }
 
   /** Asks the server about the credential, if that is to be asked. Never rejects. */
   async #confirm(): Promise<void> {
-    const { held } = this;
-    if (this.#caller.confirm === undefined) return;
-    this.#caller = await this.#caller.confirm();
-    held.assign(partyOf({ caller: this.#caller }));
+    const { route, caller } = this.who;
+    if (caller.confirm === undefined) return;
+    this.who = identified(route, await caller.confirm());
+    this.held.assign(this.who.quotaKey);
   }
 
   async #findModern(): Promise<void> {
-    this.modern = await this.route.upstream.modern(this.caller.headers);
+    const { route, caller } = this.who;
+    this.modern = await route.upstream.modern(caller.headers);
   }
 
   /** The request as it is to be forwarded. */
   toHttp(): HttpExchange {
-    const { route, caller, request, response, reply, held, body, head } = this;
+    const { who, request, response, reply, held, body, head } = this;
     const { url, elsewhere } = head;
+    const { route } = who;
     const server = route.config.upstream;
     if (server.transport === "stdio") throw new Error("a server over stdio has nothing but its messages");
     const mark = url.indexOf("?");
     const path = withoutSlash(mark === -1 ? url : url.slice(0, mark));
     return {
-      route,
-      caller,
+      ...who,
       server,
       request,
       response,

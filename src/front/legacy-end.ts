@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ClientEnd } from "../lanes/client-end.ts";
-import type { Caller, Route } from "../lanes/lane.ts";
+import type { Identified } from "../lanes/lane.ts";
 import { countMessage } from "../lanes/message-bytes.ts";
 import { PairedSession } from "../lanes/paired-session.ts";
 import type { JsonRpcMessage, JsonText, RequestId } from "../protocol/jsonrpc.ts";
@@ -8,8 +8,7 @@ import type { SharedBytes } from "../quotas/bytes.ts";
 import { type ClientOutput, Teller } from "./client-output.ts";
 
 export interface LegacyEndOptions {
-  readonly route: Route;
-  readonly caller: Caller;
+  readonly who: Identified;
   readonly output: ClientOutput;
   /** Called when a request has its answer, or never will. */
   readonly onAnswered: () => void;
@@ -31,10 +30,10 @@ export class LegacyEnd implements ClientEnd {
 
   constructor(options: LegacyEndOptions) {
     this.#options = options;
-    const { route, caller, output } = options;
+    const { who, output } = options;
     const onCaughtUp = () => this.#pair.catchUp();
     this.#teller = new Teller(output, { maxBehindChars: MAX_BEHIND_CHARS, onCaughtUp });
-    this.#pair = new PairedSession({ route, caller, id: randomUUID(), client: this });
+    this.#pair = new PairedSession({ who, id: randomUUID(), client: this });
   }
 
   get isWaiting(): boolean {

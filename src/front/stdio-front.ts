@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { Readable, Writable } from "node:stream";
 import { toAnswer } from "../lanes/caught.ts";
 import { classifyModern } from "../lanes/classify.ts";
-import { type Asked, type Caller, partyOf, type Route } from "../lanes/lane.ts";
+import { type Asked, type Identified, identified, type Route } from "../lanes/lane.ts";
 import { answerModern } from "../lanes/modern.ts";
 import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
@@ -47,7 +47,7 @@ export class StdioFront {
   /** Settles when the client's session is over because the server has gone or does not accept it. */
   readonly serverLeft: Promise<void>;
   readonly #options: StdioFrontOptions;
-  readonly #caller: Caller;
+  readonly #who: Identified;
   readonly #output: ClientOutput;
   readonly #lines: LineSplitter;
   readonly #open = new Map<RequestId, LineReply>();
@@ -60,7 +60,7 @@ export class StdioFront {
     const { input, output, maxLineBytes, isAlone } = options;
     this.#options = options;
     // The same key as anonymous callers over HTTP, so that a task is reachable either way.
-    this.#caller = { key: "anonymous", headers: {}, isIdentified: isAlone };
+    this.#who = identified(options.route, { key: "anonymous", headers: {}, isIdentified: isAlone });
     this.#output = new ClientOutput(output);
     this.#lines = new LineSplitter(maxLineBytes);
     const ended = new Promise<void>((resolve) => {
@@ -130,7 +130,7 @@ export class StdioFront {
 
   #take(message: unknown, bytes: number): void {
     const { route } = this.#options;
-    const held = route.quotas.bytes.hold(partyOf({ caller: this.#caller }));
+    const held = route.quotas.bytes.hold(this.#who.quotaKey);
     let refusal: unknown;
     try {
       held.expect(bytes);
@@ -204,11 +204,10 @@ export class StdioFront {
     reply: LineReply,
     held: SharedBytes,
   ): Promise<void> {
-    const { route } = this.#options;
-    const caller = this.#caller;
+    const { route, caller } = this.#who;
     const server = await route.upstream.modern(caller.headers);
     const what = classifyModern(request, { modern: server, policy: route.policy });
-    await answerModern({ route, caller, headers: undefined, ...request, reply, held, server }, what);
+    await answerModern({ ...this.#who, headers: undefined, ...request, reply, held, server }, what);
   }
 
   readonly #checkIdle = (): void => {
@@ -229,8 +228,7 @@ export class StdioFront {
 
   #openLegacy(): LegacyEnd {
     return new LegacyEnd({
-      route: this.#options.route,
-      caller: this.#caller,
+      who: this.#who,
       output: this.#output,
       onAnswered: this.#checkIdle,
       onOver: this.#onServerLeft,

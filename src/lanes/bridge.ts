@@ -4,12 +4,12 @@ import { ofNoType, withoutEnvelope } from "../protocol/legacy.ts";
 import { MODERN_VERSIONS, modernResult, withCacheHints, withTasks } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
-import { type Exchange, type Lane, ownerOf, ownHeaders, serverInfo } from "./lane.ts";
+import { type Exchange, type Lane, ownHeaders, serverInfo } from "./lane.ts";
 
 /** `server/discover`: what the legacy server said in its handshake, with tasks (2026-07-28, Discovery). */
 export const discover: Lane = async (exchange) => {
   const { capabilities, instructions } = await exchange.route.upstream
-    .control(ownerOf(exchange))
+    .control(exchange.sessionOwner)
     .describe()
     .catch(rejectAsRpcError);
   // A legacy server's `tasks` are the experimental ones of 2025-11-25, which a modern client does not know.
@@ -48,7 +48,7 @@ export function rejectAsRpcError(error: unknown): Promise<never> {
 
 async function ask(exchange: Exchange): Promise<JsonObject> {
   const { route, method, params } = exchange;
-  const control = route.upstream.control(ownerOf(exchange));
+  const control = route.upstream.control(exchange.sessionOwner);
   const headers = ownHeaders(exchange);
   const sent = withTraceContext(withoutEnvelope(params), headers);
   const response = await control.ask(method, sent, { headers }).catch(rejectAsRpcError);

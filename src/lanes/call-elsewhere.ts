@@ -4,7 +4,7 @@ import { follow } from "../tasks/follow.ts";
 import { MAX_ROUNDS } from "../tasks/held.ts";
 import { isModernInput } from "../tasks/input.ts";
 import { answerWithOutcome, askFor, type Conduct, giveHandle } from "./call-answer.ts";
-import { claimantOf, type Exchange, waiterOf } from "./lane.ts";
+import { type Exchange, waiterOf } from "./lane.ts";
 
 /** The round that a request answers, of the call that is the task `id`. Its number counts from 1. */
 export interface AnsweredRound {
@@ -29,7 +29,7 @@ export async function attendElsewhere(
   const { id, round } = answered;
   const { reply, route } = exchange;
   const { engine } = route;
-  const claimant = claimantOf(exchange);
+  const { owner } = exchange;
   const over = new AbortController();
   const end = () => over.abort();
   const signals = [reply.gone, route.stopping];
@@ -39,7 +39,7 @@ export async function attendElsewhere(
   try {
     if (signals.some(({ aborted }) => aborted)) end();
     const waiter = waiterOf(exchange);
-    const view = await follow(engine, id, claimant, over.signal, hasNews, waiter);
+    const view = await follow(engine, id, owner, over.signal, hasNews, waiter);
     if (view?.outcome !== undefined) return answerWithOutcome(exchange, how, view.outcome);
     const isTasks = how.mayBecomeTask && hasAskedOften(answered);
     if (view !== undefined && !isTasks)
@@ -47,12 +47,12 @@ export async function attendElsewhere(
     // The state is as good as before, and any other gateway will take it.
     if (route.stopping.aborted) throw rpc.stopping();
     if (!reply.gone.aborted) {
-      const { task } = await engine.get(id, claimant, waiter);
+      const { task } = await engine.get(id, owner, waiter);
       await engine.tell(task, waiter);
       return giveHandle(exchange, task);
     }
     // Another round may have been given a handle: then the task is the client's, wherever this connection has gone.
-    if (!(await engine.isTold(id))) await engine.cancel(id, claimant);
+    if (!(await engine.isTold(id))) await engine.cancel(id, owner);
   } finally {
     clearTimeout(window);
     for (const signal of signals) signal.removeEventListener("abort", end);

@@ -19,17 +19,7 @@ import type { ToolCatalogue } from "../upstreams/catalogue.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import { answer, askFor, type Conduct, giveHandle } from "./call-answer.ts";
 import { type AnsweredRound, attendElsewhere, hasAskedOften } from "./call-elsewhere.ts";
-import {
-  beginnerOf,
-  callTask,
-  claimantOf,
-  type Exchange,
-  type Lane,
-  ownerOf,
-  ownHeaders,
-  partyOf,
-  waiterOf,
-} from "./lane.ts";
+import { beginnerOf, callTask, type Exchange, type Lane, ownHeaders, waiterOf } from "./lane.ts";
 import { givingUp, sharedSlots, takeTask } from "./share.ts";
 
 /** How long the result stays of a call that was held for a client which does not know tasks. */
@@ -98,26 +88,23 @@ export const readResource: Lane = (exchange) => {
 
 /** Begins a call, or finds the one that this request is another round of, and stays with it until there is an answer. */
 async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
-  const { route, params, method, server } = exchange;
-  // Any call may have to be kept for its caller: nothing is begun for one who could not come back to it.
-  const claimant = claimantOf(exchange);
+  const { route, params, method } = exchange;
+  const { owner } = exchange;
   const answers = readInputResponses(params);
   const { _meta, ...salient } = legacyParams(params);
-  const identity: RequestIdentity = { ...claimant, method, params: salient };
-  // A server that has rounds of its own gave the client the state that is not ours.
-  if (params.requestState !== undefined && (server === undefined || isOurState(params.requestState))) {
+  const identity: RequestIdentity = { ...owner, method, params: salient };
+  if (isRound(exchange)) {
     const waiter = waiterOf(exchange);
     const { task, round } = await route.held.resume(params.requestState, identity, waiter);
     // The client did not get the handle the first time.
     if (await route.engine.isTold(task.id, waiter)) return giveHandle(exchange, task);
-    await route.engine.update(task.id, claimant, answers, waiter);
+    await route.engine.update(task.id, owner, answers, waiter);
     const call = route.engine.callOf(task.id);
     // How a call ended that was held is for the store to say.
     return call === undefined || call.end !== undefined
       ? attendElsewhere(exchange, how, { id: task.id, round })
       : attend(exchange, how, call, identity, { id: task.id, round });
   }
-  if (route.stopping.aborted) throw rpc.stopping();
   const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
   if (how.maxSilenceMs !== undefined) {
     const unheard = `the server did not answer ${method} within ${how.maxSilenceMs} ms (startTimeout)`;
@@ -133,6 +120,11 @@ async function conduct(exchange: Exchange, how: Conduct): Promise<void> {
   return attend(exchange, how, call.start(), identity);
 }
 
+/** Whether a request goes on with a call that asked something. A server that has rounds of its own gives the client a state that is not ours. */
+export function isRound({ params: { requestState }, server }: Exchange): boolean {
+  return requestState !== undefined && (server === undefined || isOurState(requestState));
+}
+
 function newCall(
   exchange: Exchange,
   { policy: { maxRuntimeMs } }: Conduct,
@@ -140,7 +132,7 @@ function newCall(
   mayRepeat: boolean,
 ): Call {
   const { route, params, method, envelope, server, headers, held } = exchange;
-  const owner = ownerOf(exchange);
+  const owner = exchange.sessionOwner;
   const { caller, capabilities } = owner;
   const level = envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel };
   const repeatable = mayRepeat ? { mayRepeat } : {};
@@ -180,7 +172,7 @@ async function mayRepeat(exchange: Exchange, { policy, mayBecomeTask }: Conduct)
 /** What is known of the server's tools. */
 function toolsOf(exchange: Exchange): ToolCatalogue {
   const { route, server } = exchange;
-  const owner = ownerOf(exchange);
+  const owner = exchange.sessionOwner;
   return server === undefined ? route.upstream.control(owner).tools : server.toolsOf(owner);
 }
 
@@ -260,7 +252,7 @@ async function handOver(
   if (task.rounds !== undefined) await route.engine.tell(task);
   if (reply.gone.aborted) {
     // Nobody has heard of the task, so nobody can ever ask for it; unless another round gets the same handle.
-    if (leave()) await route.engine.cancel(task.id, claimantOf(exchange));
+    if (leave()) await route.engine.cancel(task.id, exchange.owner);
     return;
   }
   route.held.release(call);
@@ -277,7 +269,7 @@ async function askClient(
   const asked = call.inputRequests;
   const task = heldTask(exchange, how);
   const { held, quotas } = exchange.route;
-  held.admit(call, () => quotas.take("held", partyOf(exchange)));
+  held.admit(call, () => quotas.take("held", exchange.quotaKey));
   const { maxResultBytes } = how.policy;
   const requestState = await held.hold(call, identity, task, { maxResultBytes, round });
   askFor(exchange, asked, requestState);

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { isEventStream } from "../protocol/headers.ts";
-import { isObject, type JsonText } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import {
   readInitializeResult,
@@ -15,7 +15,7 @@ import { sessionKey } from "./backchannels.ts";
 import { sessionIdOf, speaksTasks } from "./client-session.ts";
 import { withEndpoint } from "./endpoint-event.ts";
 import { EventTap } from "./event-tap.ts";
-import { type HttpExchange, type HttpRequest, partyOf, senderOf } from "./lane.ts";
+import type { HttpExchange } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
 import { overheard } from "./overheard.ts";
 import { relocated } from "./redirects.ts";
@@ -99,9 +99,9 @@ export function forwardTo(
 }
 
 /** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
-export function forwardInitialize(exchange: HttpRequest): Promise<void> {
+export function forwardInitialize(exchange: HttpExchange, id: RequestId): Promise<void> {
   const { route, caller } = exchange;
-  return forwardAmended(exchange, (answer) => {
+  return forwardAmended(exchange, id, (answer) => {
     const said = readInitializeResult(answer);
     if (said !== undefined) route.upstream.learn(said.result);
     return withTasksCapability(answer, tasksCapability(caller));
@@ -109,21 +109,26 @@ export function forwardInitialize(exchange: HttpRequest): Promise<void> {
 }
 
 /** `server/discover`: a server of 2026-07-28 that makes no tasks has them all the same. */
-export function forwardDiscover(exchange: HttpRequest, along: Pick<Along, "onStatus">): Promise<void> {
-  return forwardAmended(exchange, withTasksExtension, along);
+export function forwardDiscover(
+  exchange: HttpExchange,
+  id: RequestId,
+  along: Pick<Along, "onStatus">,
+): Promise<void> {
+  return forwardAmended(exchange, id, withTasksExtension, along);
 }
 
 /** `tools/list`, with what the policy says of tasks. */
 export function forwardToolList(
-  exchange: HttpRequest,
+  exchange: HttpExchange,
+  id: RequestId,
   supportOf: (tool: string) => TaskSupport,
 ): Promise<void> {
-  return forwardAmended(exchange, (answer) => withTaskSupport(answer, supportOf));
+  return forwardAmended(exchange, id, (answer) => withTaskSupport(answer, supportOf));
 }
 
 /** `tools/call` of a client that waits, however long it takes. */
-export async function forwardCall(exchange: HttpRequest): Promise<void> {
-  const { request, response, route, reply, id } = exchange;
+export async function forwardCall(exchange: HttpExchange, id: RequestId): Promise<void> {
+  const { request, response, route, reply } = exchange;
   const answer = new LongAnswer({
     response,
     id,
@@ -133,7 +138,7 @@ export async function forwardCall(exchange: HttpRequest): Promise<void> {
     maxBytes: route.config.tasks.maxResultBytes,
   });
   // Only beside tasks does it matter which calls there are.
-  const session = speaksTasks(request) ? sessionKey(senderOf(exchange), sessionIdOf(request)) : undefined;
+  const session = speaksTasks(request) ? sessionKey(exchange.owner, sessionIdOf(request)) : undefined;
   const passed = session === undefined ? () => {} : route.backchannels.pass(session);
   try {
     const onHead = (head: AnswerHead) => watched(answer.receive(head), head, exchange);
@@ -149,9 +154,8 @@ export async function forwardCall(exchange: HttpRequest): Promise<void> {
 /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
 export async function forwardStream(exchange: HttpExchange): Promise<void> {
   const { request, response, route, server, path } = exchange;
-  if (route.stopping.aborted) throw rpc.stopping();
-  const giveBack = route.quotas.take("streams", partyOf(exchange));
-  const session = sessionKey(senderOf(exchange), sessionIdOf(request));
+  const giveBack = route.quotas.take("streams", exchange.quotaKey);
+  const session = sessionKey(exchange.owner, sessionIdOf(request));
   let tap: EventTap | undefined;
   let hangUp = () => {};
   const onHead = (head: AnswerHead): Passage | undefined => {
@@ -175,11 +179,11 @@ export async function forwardStream(exchange: HttpExchange): Promise<void> {
 }
 
 function forwardAmended(
-  exchange: HttpRequest,
+  exchange: HttpExchange,
+  id: RequestId,
   amend: (answer: string) => string,
   { onStatus = () => {} }: Pick<Along, "onStatus"> = {},
 ): Promise<void> {
-  const { id } = exchange;
   return sendToEndpoint(exchange, {
     isPlain: true,
     onHead: (head) => {

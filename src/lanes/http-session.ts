@@ -4,16 +4,16 @@ import type { RpcError } from "../protocol/errors.ts";
 import type { JsonRpcMessage, JsonRpcRequest, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
+import type { Claimant } from "../tasks/engine.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { EventRoom } from "./kept-events.ts";
-import type { Caller, Route } from "./lane.ts";
+import type { Identified, Route } from "./lane.ts";
 import { countMessage } from "./message-bytes.ts";
 import { PairedSession } from "./paired-session.ts";
 import { SessionStreams } from "./session-streams.ts";
 
 export interface HttpSessionOptions {
-  readonly route: Route;
-  readonly caller: Caller;
+  readonly who: Identified;
   readonly room: EventRoom;
   /** Called when nothing can be asked in it any more, though calls that have become tasks may still be under way. */
   readonly onOver: (session: HttpSession) => void;
@@ -41,10 +41,10 @@ export class HttpSession implements ClientEnd {
 
   constructor(options: HttpSessionOptions) {
     this.#options = options;
-    const { route, caller } = options;
-    const { tasks, tools } = route.config;
+    const { who } = options;
+    const { tasks, tools } = who.route.config;
     this.#longestRunMs = Math.max(...[tasks, ...tools].map(({ maxRuntimeMs }) => maxRuntimeMs));
-    this.#pair = new PairedSession({ route, caller, id: this.id, client: this, mustListen: true });
+    this.#pair = new PairedSession({ who, id: this.id, client: this, mustListen: true });
   }
 
   /** Said with every answer. */
@@ -53,7 +53,7 @@ export class HttpSession implements ClientEnd {
   }
 
   get route(): Route {
-    return this.#options.route;
+    return this.#options.who.route;
   }
 
   /** Whether a client may name this revision in a request: it is known, or was negotiated. */
@@ -71,8 +71,9 @@ export class HttpSession implements ClientEnd {
     return this.#pair.hasTasks;
   }
 
-  belongsTo(route: Route, caller: Caller): boolean {
-    return route === this.#options.route && caller.key === this.#options.caller.key;
+  belongsTo({ route, caller }: Claimant): boolean {
+    const { owner } = this.#options.who;
+    return route === owner.route && caller === owner.caller;
   }
 
   /**
@@ -149,9 +150,14 @@ export class HttpSession implements ClientEnd {
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void {
     if (this.#streams !== undefined) return this.#streams.reply(id, message);
     if (!this.#pair.isOver) {
-      const { route, room } = this.#options;
+      const { who, room } = this.#options;
       const isPrimed = (this.#pair.protocolVersion ?? "") >= PRIMED_SINCE;
-      this.#streams = new SessionStreams({ headers: this.headers, room, streams: route.streams, isPrimed });
+      this.#streams = new SessionStreams({
+        headers: this.headers,
+        room,
+        streams: who.route.streams,
+        isPrimed,
+      });
     }
     this.#onOpening({ message, refusal });
   }

@@ -10,7 +10,6 @@ import {
   type RequestId,
   toJson,
 } from "../protocol/jsonrpc.ts";
-import { legacyCapabilities } from "../protocol/legacy.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
@@ -69,6 +68,30 @@ export interface Route {
   readonly stopping: AbortSignal;
 }
 
+/** Who asks, and where: known at the door, and the same for everything that a request does. */
+export interface Identified {
+  readonly route: Route;
+  readonly caller: Caller;
+  /** Whose its tasks are. A caller with a `refusal` owns none: `needsOwner`. */
+  readonly owner: Claimant;
+  /** By what its use of limits is counted. */
+  readonly quotaKey: Party;
+  /** Whose sessions with the server are used; with the capabilities that the request declares. */
+  readonly sessionOwner: SessionOwner;
+}
+
+export function identified(route: Route, caller: Caller): Identified {
+  const { key, isIdentified = false, headers } = caller;
+  const { name } = route.config;
+  return {
+    route,
+    caller,
+    owner: { route: name, caller: key },
+    quotaKey: { caller: key, isIdentified },
+    sessionOwner: { caller: key, isIdentified, headers, capabilities: {} },
+  };
+}
+
 /** The answer to one request: a single JSON object, or a stream as soon as there is something to stream. */
 export interface Reply {
   /** Whether the client can read a stream of events. */
@@ -92,9 +115,7 @@ export interface Reply {
 }
 
 /** A modern request whose headers and envelope have been checked. */
-export interface Exchange {
-  readonly route: Route;
-  readonly caller: Caller;
+export interface Exchange extends Identified {
   /** Undefined where the transport has none, as stdio: then there is nothing to check. */
   readonly headers: Headers | undefined;
   readonly id: RequestId;
@@ -114,9 +135,7 @@ export interface Exchange {
 export type Asked = Omit<Exchange, "envelope">;
 
 /** A request over HTTP as it came, to be forwarded as such: nothing of it has been checked. */
-export interface HttpExchange {
-  readonly route: Route;
-  readonly caller: Caller;
+export interface HttpExchange extends Identified {
   /** Where its server is. */
   readonly server: HttpUpstreamConfig;
   readonly request: IncomingMessage;
@@ -136,12 +155,29 @@ export interface HttpExchange {
   readonly held?: SharedBytes | undefined;
 }
 
-/** One that is a request, and not a notification, an answer or a batch. */
-export interface HttpRequest extends HttpExchange {
-  readonly id: RequestId;
-  readonly method: string;
-  readonly params: JsonObject;
+/** Something that has to be so before a request is handled. What it throws is the answer. */
+export type Need<R> = (request: R) => void;
+
+/** How a kind of request is handled, and what it needs, in this order. */
+export interface Handler<R> {
+  readonly handle: (request: R) => Promise<void>;
+  readonly needs?: readonly Need<R>[];
 }
+
+export function handleBy<R>({ handle, needs = [] }: Handler<R>, request: R): Promise<void> {
+  for (const need of needs) need(request);
+  return handle(request);
+}
+
+/** Its tasks are the caller's: the credential is there, and the server takes it. @throws the caller's `refusal` */
+export const needsOwner: Need<Pick<Identified, "caller">> = ({ caller }) => {
+  if (caller.refusal !== undefined) throw caller.refusal;
+};
+
+/** Nothing that takes its time is begun by a gateway that stops. @throws HTTP 503 */
+export const needsTime: Need<Pick<Identified, "route">> = ({ route }) => {
+  if (route.stopping.aborted) throw rpc.stopping();
+};
 
 /** How a kind of request is handled. What it throws is the answer: an `RpcError` as it is, anything else as -32603. */
 export type Lane = (exchange: Exchange) => Promise<void>;
@@ -163,20 +199,6 @@ export function ownHeaders({ headers, route }: Pick<Exchange, "headers" | "route
   return headers === undefined ? {} : requestHeaders(headers, route.config.upstream.forwardHeaders);
 }
 
-export function ownerOf({ caller, envelope }: Exchange): SessionOwner {
-  return {
-    caller: caller.key,
-    isIdentified: caller.isIdentified ?? false,
-    headers: caller.headers,
-    capabilities: legacyCapabilities(envelope.capabilities),
-  };
-}
-
-/** Whose share a request takes something of. */
-export function partyOf({ caller }: Pick<Exchange, "caller">): Party {
-  return { caller: caller.key, isIdentified: caller.isIdentified ?? false };
-}
-
 /** The task that a request is about. @throws -32602 */
 export function taskIdOf({ params }: Pick<Exchange, "params">): string {
   const { taskId } = params;
@@ -186,11 +208,11 @@ export function taskIdOf({ params }: Pick<Exchange, "params">): string {
 
 /** Who waits when the store is away: what the engine is asked for on behalf of a request. */
 export function waiterOf({
-  caller,
+  owner,
   params,
   reply,
-}: Pick<Exchange, "caller" | "params"> & { readonly reply: Pick<Reply, "gone"> }): WaiterOf {
-  return () => ({ caller: caller.key, gone: reply.gone, bytes: toJson(params).length });
+}: Pick<Exchange, "owner" | "params"> & { readonly reply: Pick<Reply, "gone"> }): WaiterOf {
+  return () => ({ caller: owner.caller, gone: reply.gone, bytes: toJson(params).length });
 }
 
 /** The same where nothing may begin any more once the gateway stops. */
@@ -201,25 +223,14 @@ export function beginnerOf(request: Parameters<typeof waiterOf>[0] & Pick<Exchan
 
 /** What is known of the task that a call is to become. */
 export function callTask(
-  exchange: Pick<Exchange, "caller" | "route">,
+  { owner, caller }: Pick<Exchange, "owner" | "caller">,
   tool: string,
   { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs }: TaskTerms,
 ): CallTask {
   return {
-    ...claimantOf(exchange),
+    ...owner,
     tool,
     terms: { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs },
-    ...(exchange.caller.isIdentified ? { isListed: true } : {}),
+    ...(caller.isIdentified ? { isListed: true } : {}),
   };
-}
-
-/** Who a task of the request's would belong to. @throws RpcError when no task is the caller's */
-export function claimantOf(exchange: Pick<Exchange, "caller" | "route">): Claimant {
-  if (exchange.caller.refusal !== undefined) throw exchange.caller.refusal;
-  return senderOf(exchange);
-}
-
-/** The same for what is no task: who is refused as the owner of tasks has sessions with the server all the same. */
-export function senderOf({ caller, route }: Pick<Exchange, "caller" | "route">): Claimant {
-  return { route: route.config.name, caller: caller.key };
 }

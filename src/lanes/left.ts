@@ -1,11 +1,11 @@
-import { fromModernServer, rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { fromModernServer } from "../protocol/errors.ts";
+import { isObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { META, resultMessage, withTasks } from "../protocol/modern.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import type { Subject } from "./classify.ts";
 import { forward, forwardDiscover } from "./forward.ts";
-import { type Asked, partyOf, senderOf, waiterOf } from "./lane.ts";
+import { type Asked, needsTime, waiterOf } from "./lane.ts";
 
 /** Whether something is the gateway's that a modern server would be asked about. @throws StoreUnavailable */
 export async function isOurs(asked: Asked, subject: Subject): Promise<boolean> {
@@ -13,7 +13,7 @@ export async function isOurs(asked: Asked, subject: Subject): Promise<boolean> {
   const waiter = waiterOf(asked);
   if ("requestState" in subject) return held.isOurs(subject.requestState, waiter);
   for (const taskId of subject.taskIds) {
-    if ((await engine.find(taskId, senderOf(asked), waiter)) !== undefined) return true;
+    if ((await engine.find(taskId, asked.owner, waiter)) !== undefined) return true;
   }
   return false;
 }
@@ -21,21 +21,20 @@ export async function isOurs(asked: Asked, subject: Subject): Promise<boolean> {
 /** Hands a request on to the server, and its answer to the client, untouched but for the mention of tasks. */
 export async function pass(server: ModernServer, asked: Asked): Promise<void> {
   const { method, route } = asked;
-  if (method === "tools/call" && route.stopping.aborted) throw rpc.stopping();
+  if (method === "tools/call") needsTime(asked);
   if (!isSubscription(asked)) return passAlong(server, asked);
-  const giveBack = route.quotas.take("streams", partyOf(asked));
+  const giveBack = route.quotas.take("streams", asked.quotaKey);
   return passAlong(server, asked).finally(giveBack);
 }
 
 async function passAlong(server: ModernServer, asked: Asked): Promise<void> {
-  const { http, method, params, id } = asked;
+  const { http, method, id } = asked;
   if (http === undefined) return passMessage(server, asked);
   // A server of an older revision refuses so what it has never heard of.
   const onStatus = (status: number) => {
     if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
   };
-  if (method === "server/discover" && !server.hasTasks)
-    return forwardDiscover({ ...http, id, method, params }, { onStatus });
+  if (method === "server/discover" && !server.hasTasks) return forwardDiscover(http, id, { onStatus });
   const lastWords = isSubscription(asked) ? { lastWords: resultMessage(id, endOfSubscription(asked)) } : {};
   return forward(http, { ...lastWords, onStatus });
 }
@@ -53,8 +52,10 @@ function endOfSubscription({ id }: Asked): JsonText {
 
 /** The same for a client that is not on HTTP: message by message. */
 async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
-  const { caller, id, method, params, reply, route } = asked;
-  const owner = { caller: caller.key, headers: caller.headers, capabilities: declaredBy(asked) ?? {} };
+  const { sessionOwner, id, method, params, reply, route } = asked;
+  const { _meta } = params;
+  const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
+  const owner = { ...sessionOwner, capabilities: isObject(declared) ? declared : {} };
   const over = new AbortController();
   const leave = () => over.abort();
   const stop = () => {
@@ -87,9 +88,4 @@ async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
     reply.gone.removeEventListener("abort", leave);
     route.stopping.removeEventListener("abort", stop);
   }
-}
-
-function declaredBy({ params: { _meta } }: Asked): JsonObject | undefined {
-  const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
-  return isObject(declared) ? declared : undefined;
 }

@@ -12,17 +12,19 @@ import {
   forwardTo,
   forwardToolList,
 } from "./forward.ts";
-import { type HttpExchange, type HttpRequest, senderOf, waiterOf } from "./lane.ts";
+import { type Handler, type HttpExchange, handleBy, needsTime, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 import { admitted } from "./share.ts";
-import { isLeftToServer, LANES_2025, takeAnswer } from "./tasks-2025.ts";
+import { HANDLERS_2025, isLeftToServer, takeAnswer } from "./tasks-2025.ts";
+
+const STREAM: Handler<HttpExchange> = { handle: forwardStream, needs: [needsTime] };
 
 /**
  * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
  * body says is looked at, and forwarded as it came.
  */
 export async function answerLegacy(exchange: HttpExchange, form: LegacyForm): Promise<void> {
-  if (form === "stream") return forwardStream(exchange);
+  if (form === "stream") return handleBy(STREAM, exchange);
   const admission = admit(exchange);
   if (admission !== undefined) await admission;
   const message = isObject(exchange.message) ? exchange.message : {};
@@ -32,11 +34,11 @@ export async function answerLegacy(exchange: HttpExchange, form: LegacyForm): Pr
     case "cancellation":
       return takeBack(exchange, message.params);
     case "initialize":
-      return forwardInitialize(asRequest(exchange, message));
+      return forwardInitialize(exchange, requestIn(message).id);
     case "call":
-      return forwardCall(asRequest(exchange, message));
+      return forwardCall(exchange, requestIn(message).id);
     case "tasks":
-      return answerAboutTasks(asRequest(exchange, message));
+      return answerAboutTasks(exchange, requestIn(message));
     case "other":
       return forward(exchange);
   }
@@ -55,12 +57,12 @@ export async function passMessage(path: string, exchange: HttpExchange): Promise
 
 /** Lets a message through as often as its like may come; `undefined`: at once. @throws RpcError */
 function admit(exchange: HttpExchange): Promise<void> | undefined {
-  const { message, route } = exchange;
-  const checkStopping = () => {
-    if (route.stopping.aborted && isCall(message)) throw rpc.stopping();
+  const { message } = exchange;
+  const checkTime = () => {
+    if (isCall(message)) needsTime(exchange);
   };
-  checkStopping();
-  return admitted(exchange, message)?.then(checkStopping);
+  checkTime();
+  return admitted(exchange, message)?.then(checkTime);
 }
 
 /** Whether it is a call, or a batch with one, of which nobody knows how long it takes. */
@@ -69,28 +71,24 @@ function isCall(message: unknown): boolean {
   return isObject(message) && message.method === "tools/call";
 }
 
-/**
- * Field by field: V8 takes longer to copy an object of this size with `...` than all that is decided here.
- * @throws -32600 for a call without an id: a server that takes it would answer it, but no policy would have been asked
- */
-function asRequest(
-  { route, caller, server, request, response, path, query, mount, body, message, reply, held }: HttpExchange,
-  { id, method, params }: JsonObject,
-): HttpRequest {
+type LegacyRequest = Pick<SessionRequest, "id" | "params"> & { readonly method: string };
+
+/** @throws -32600 for a call without an id: a server that takes it would answer it, but no policy would have been asked */
+function requestIn({ id, method, params }: JsonObject): LegacyRequest {
   if (!isRequestId(id))
     throw rpc.invalidRequest(
       "the id of a tools/call must be an integer, or a text of at most 1024 characters",
     );
-  const http = { route, caller, server, request, response, path, query, mount, body, message, reply, held };
-  return { ...http, id, method: String(method), params: isObject(params) ? params : {} };
+  return { id, method: String(method), params: isObject(params) ? params : {} };
 }
 
-async function answerAboutTasks(exchange: HttpRequest): Promise<void> {
-  const { method, params } = exchange;
+async function answerAboutTasks(exchange: HttpExchange, request: LegacyRequest): Promise<void> {
+  const { id, method, params } = request;
   const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
-  if (isTaskMethod(method) && !(await isLeftToServer(exchange, taskId, waiterOf(exchange))))
-    return LANES_2025[method](inSession(exchange));
-  return method === "tools/call" ? forwardCall(exchange) : forward(exchange);
+  const waiter = waiterOf({ ...exchange, params });
+  if (isTaskMethod(method) && !(await isLeftToServer(exchange, taskId, waiter)))
+    return handleBy(HANDLERS_2025[method], inSession(exchange, request));
+  return method === "tools/call" ? forwardCall(exchange, id) : forward(exchange);
 }
 
 async function answered(exchange: HttpExchange, answer: JsonObject): Promise<void> {
@@ -100,29 +98,32 @@ async function answered(exchange: HttpExchange, answer: JsonObject): Promise<voi
 }
 
 /** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
-function inSession(exchange: HttpRequest): SessionRequest {
-  const { route, caller, id, params, reply, request, held } = exchange;
+function inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
+  const { route, caller, owner, quotaKey, sessionOwner, reply, request, held } = exchange;
   return {
     route,
-    held,
     caller,
+    owner,
+    quotaKey,
+    sessionOwner,
+    held,
     id,
     params,
     reply,
-    session: sessionKey(senderOf(exchange), sessionIdOf(request)),
+    session: sessionKey(owner, sessionIdOf(request)),
     joiner: () => {
       const session = clientSession(request, caller, TASKS_2025);
       return { session, join: (holder) => route.upstream.join(session, holder) };
     },
-    pass: () => forwardCall(exchange),
-    passToolList: (supportOf) => forwardToolList(exchange, supportOf),
+    pass: () => forwardCall(exchange, id),
+    passToolList: (supportOf) => forwardToolList(exchange, id, supportOf),
   };
 }
 
 /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
 async function takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
   const { route, request, reply } = exchange;
-  const session = sessionKey(senderOf(exchange), sessionIdOf(request));
+  const session = sessionKey(exchange.owner, sessionIdOf(request));
   const isOurs =
     session !== undefined && isObject(params) && route.backchannels.letGo(session, params.requestId);
   return isOurs ? reply.acknowledge() : forward(exchange);

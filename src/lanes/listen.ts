@@ -11,7 +11,7 @@ import type { TaskView } from "../stores/task-store.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { MAX_SUBJECTS } from "./classify.ts";
-import { claimantOf, type Exchange, type Lane, ownerOf, partyOf, serverMeta } from "./lane.ts";
+import { type Exchange, type Lane, needsOwner, serverMeta } from "./lane.ts";
 import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
 import { lookedUp } from "./share.ts";
 
@@ -37,8 +37,7 @@ export const listen: Lane = async (exchange) => {
   if (filter.taskIds !== undefined && !declaresTasks(envelope.capabilities)) {
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
   }
-  if (route.stopping.aborted) throw rpc.stopping();
-  const giveBack = route.quotas.take("streams", partyOf(exchange));
+  const giveBack = route.quotas.take("streams", exchange.quotaKey);
   const ended = new AbortController();
   const end = () => ended.abort();
   onAbort(reply.gone, end);
@@ -115,7 +114,7 @@ async function followServer(exchange: Exchange, filter: Filter, ended: AbortSign
   const wantsResources =
     filter.resourceSubscriptions !== undefined && filter.resourceSubscriptions.length > 0;
   if (wanted.length === 0 && !wantsResources) return { honoured: {}, begin: () => {} };
-  const control = exchange.route.upstream.control(ownerOf(exchange));
+  const control = exchange.route.upstream.control(exchange.sessionOwner);
   const { capabilities } = await control.describe().catch(rejectAsRpcError);
   const lists = wanted.filter(([, list]) => can(capabilities[list], "listChanged"));
   const methods = new Set(lists.map(([, list]) => `notifications/${list}/list_changed`));
@@ -166,7 +165,8 @@ async function followTasks(
   ended: AbortSignal,
 ): Promise<TaskChanges> {
   const { route, reply } = exchange;
-  const claimant = claimantOf(exchange);
+  const { owner } = exchange;
+  needsOwner(exchange);
   const dirty = new Set<string>();
   /** As each was told last: it may be looked at again without having changed. */
   const told = new Map<string, string>();
@@ -174,7 +174,7 @@ async function followTasks(
   const missing = new Map<string, number>();
   let late: NodeJS.Timeout | undefined;
   let wake = () => {};
-  const stays = () => ({ caller: claimant.caller, gone: ended, bytes: 0, isEndless: true });
+  const stays = () => ({ caller: owner.caller, gone: ended, bytes: 0, isEndless: true });
   const watch = (id: string) =>
     route.engine.watch(id, () => {
       dirty.add(id);
@@ -217,7 +217,7 @@ async function followTasks(
       while (!ended.aborted) {
         for (const id of [...dirty]) {
           dirty.delete(id);
-          const view = await route.engine.find(id, claimant, stays).catch(unlessOver(ended));
+          const view = await route.engine.find(id, owner, stays).catch(unlessOver(ended));
           if (ended.aborted) return;
           if (view !== undefined) missing.delete(id);
           else if (!missing.has(id)) missing.set(id, performance.now());

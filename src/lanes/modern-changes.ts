@@ -6,7 +6,7 @@ import { inTime } from "../upstreams/in-time.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { nextRequestId } from "../upstreams/request-ids.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { claimantOf, type Exchange, ownerOf, waiterOf } from "./lane.ts";
+import { type Exchange, waiterOf } from "./lane.ts";
 
 export type Tell = (method: string, params: JsonObject) => void;
 
@@ -44,7 +44,7 @@ export async function followModern(
   const acknowledged = new Promise<JsonObject>((resolve) => {
     acknowledge = resolve;
   });
-  const answered = server.ask(ownerOf(exchange), {
+  const answered = server.ask(exchange.sessionOwner, {
     id: nextRequestId(),
     method: "subscriptions/listen",
     params: { ...params, notifications },
@@ -85,7 +85,7 @@ async function serversPart(exchange: Exchange, server: ModernServer): Promise<Js
   if (!server.hasTasks || !Array.isArray(taskIds)) return rest;
   const others: unknown[] = [];
   for (const taskId of taskIds) {
-    const view = await route.engine.find(String(taskId), claimantOf(exchange), waiterOf(exchange));
+    const view = await route.engine.find(String(taskId), exchange.owner, waiterOf(exchange));
     if (view === undefined) others.push(taskId);
   }
   return others.length === 0 ? rest : { ...rest, taskIds: others };

@@ -1,30 +1,31 @@
 import { rpc } from "../protocol/errors.ts";
 import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
+import { legacyCapabilities } from "../protocol/legacy.ts";
 import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
 import { discover, list, listTools, relay } from "./bridge.ts";
-import { callTool, getPrompt, readResource } from "./calls.ts";
+import { callTool, getPrompt, isRound, readResource } from "./calls.ts";
 import type { ModernClass } from "./classify.ts";
-import type { Asked, Lane } from "./lane.ts";
+import { type Asked, type Exchange, type Handler, handleBy, needsOwner, needsTime } from "./lane.ts";
 import { isOurs, pass } from "./left.ts";
 import { listen } from "./listen.ts";
 import { admitted } from "./share.ts";
 import { cancelTask, getTask, updateTask } from "./tasks.ts";
 
 /** The methods of 2026-07-28 and of the Tasks extension. */
-const LANES: Readonly<Record<string, Lane>> = {
-  "server/discover": discover,
-  "tools/list": listTools,
-  "tools/call": callTool,
-  "prompts/list": list,
-  "prompts/get": getPrompt,
-  "resources/list": list,
-  "resources/templates/list": list,
-  "resources/read": readResource,
-  "completion/complete": relay,
-  "subscriptions/listen": listen,
-  "tasks/get": getTask,
-  "tasks/update": updateTask,
-  "tasks/cancel": cancelTask,
+const HANDLERS: Readonly<Record<string, Handler<Exchange>>> = {
+  "server/discover": { handle: discover },
+  "tools/list": { handle: listTools },
+  "tools/call": { handle: callTool, needs: [needsOwner, needsTimeToCall] },
+  "prompts/list": { handle: list },
+  "prompts/get": { handle: getPrompt, needs: [needsOwner, needsTimeToCall] },
+  "resources/list": { handle: list },
+  "resources/templates/list": { handle: list },
+  "resources/read": { handle: readResource, needs: [needsOwner, needsTimeToCall] },
+  "completion/complete": { handle: relay },
+  "subscriptions/listen": { handle: listen, needs: [needsTime] },
+  "tasks/get": { handle: getTask, needs: [needsTasks, needsOwner] },
+  "tasks/update": { handle: updateTask, needs: [needsTasks, needsOwner] },
+  "tasks/cancel": { handle: cancelTask, needs: [needsTasks, needsOwner] },
 };
 
 /** Methods that are none in this revision, though a legacy server might still answer them. */
@@ -56,17 +57,29 @@ async function answerChecked(exchange: Asked): Promise<void> {
     throw rpc.unsupportedVersion(envelope.protocolVersion, MODERN_VERSIONS);
   }
   if (headers !== undefined) checkRoutingHeaders(headers, method, params);
-  const lane = laneOf(method);
-  if (method.startsWith("tasks/") && !declaresTasks(envelope.capabilities)) {
-    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
-  }
-  await lane({ ...exchange, envelope });
+  const handler = handlerOf(method);
+  const sessionOwner = {
+    ...exchange.sessionOwner,
+    capabilities: legacyCapabilities(envelope.capabilities),
+  };
+  await handleBy(handler, { ...exchange, envelope, sessionOwner });
 }
 
-/** What we do not know, the server may: extensions have methods of their own and pass untouched. */
-function laneOf(method: string): Lane {
-  const known = Object.hasOwn(LANES, method) ? LANES[method] : undefined;
+/** What we do not know, the server may: extensions have methods of their own (design: law 7). */
+function handlerOf(method: string): Handler<Exchange> {
+  const known = Object.hasOwn(HANDLERS, method) ? HANDLERS[method] : undefined;
   if (known !== undefined) return known;
   if (GONE.test(method)) throw rpc.methodNotFound(method);
-  return relay;
+  return { handle: relay };
+}
+
+/** The client knows what a task is (Tasks §Capability Negotiation). @throws -32021 */
+function needsTasks({ envelope }: Exchange): void {
+  if (!declaresTasks(envelope.capabilities))
+    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+}
+
+/** Another round of a call that was begun is taken for as long as there is an answer to it. */
+function needsTimeToCall(exchange: Exchange): void {
+  if (!isRound(exchange)) needsTime(exchange);
 }

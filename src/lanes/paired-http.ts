@@ -8,13 +8,11 @@ import type { SharedBytes } from "../quotas/bytes.ts";
 import { sessionIdOf } from "./client-session.ts";
 import { HttpSession } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
-import { type Caller, partyOf, type Reply, type Route } from "./lane.ts";
+import { type Identified, needsTime, type Reply } from "./lane.ts";
 import { admitted } from "./share.ts";
 
 /** A request of a legacy client whose session is paired. */
-export interface PairedExchange {
-  readonly route: Route;
-  readonly caller: Caller;
+export interface PairedExchange extends Identified {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** What the body says; `undefined` when it is no JSON. */
@@ -85,7 +83,7 @@ export class PairedHttp {
       session = this.#find(exchange);
     }
     if (requests.length > 0) {
-      if (exchange.route.stopping.aborted && requests.some(isCall)) throw rpc.stopping();
+      if (requests.some(isCall)) needsTime(exchange);
       const ids = new Set(requests.map(({ id }) => id));
       if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
         throw rpc.invalidRequest("the id is that of another request under way");
@@ -97,15 +95,14 @@ export class PairedHttp {
   }
 
   async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
-    const { route, caller, response, reply } = exchange;
-    if (route.stopping.aborted) throw rpc.stopping();
+    const { route, response, reply } = exchange;
+    needsTime(exchange);
     const session: HttpSession = new HttpSession({
-      route,
-      caller,
+      who: exchange,
       room: this.#room,
       onOver: () => this.#leave(session),
     });
-    this.#add(session, route.quotas.take("sessions", partyOf(exchange)));
+    this.#add(session, route.quotas.take("sessions", exchange.quotaKey));
     // Nobody else is going to know its id.
     const abandon = () => this.#end(session);
     reply.gone.addEventListener("abort", abandon, { once: true });
@@ -123,10 +120,10 @@ export class PairedHttp {
   async #get(exchange: PairedExchange): Promise<void> {
     const { route, request, response, reply } = exchange;
     const session = this.#find(exchange);
-    if (route.stopping.aborted) throw rpc.stopping();
+    needsTime(exchange);
     if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
     const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
-    const giveBack = route.quotas.take("streams", partyOf(exchange));
+    const giveBack = route.quotas.take("streams", exchange.quotaKey);
     try {
       const over = session.listen(response, lastEventId);
       if (over === undefined)
@@ -146,12 +143,11 @@ export class PairedHttp {
    * @throws RpcError, HTTP 400 without a session id or with a revision that nobody speaks, and 404 when the session is none of
    * the caller's (2025-11-25, Transports §Session Management, §Protocol Version Header)
    */
-  #find({ route, caller, request }: PairedExchange): HttpSession {
+  #find({ owner, request }: PairedExchange): HttpSession {
     const id = sessionIdOf(request);
     if (id === undefined) throw rpc.invalidRequest("Mcp-Session-Id is missing");
     const session = this.#sessions.get(id);
-    if (session === undefined || session.isOver || !session.belongsTo(route, caller))
-      throw rpc.unknownSession();
+    if (session === undefined || session.isOver || !session.belongsTo(owner)) throw rpc.unknownSession();
     const version = request.headers["mcp-protocol-version"]?.toString();
     if (version !== undefined && !session.speaks(version))
       throw rpc.invalidRequest("MCP-Protocol-Version is not the revision that was negotiated");

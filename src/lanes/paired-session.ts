@@ -16,7 +16,7 @@ import { withTasksCapability } from "./amended.ts";
 import { type Channel, type SessionKey, sessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { type Caller, claimantOf, type Route, waiterOf } from "./lane.ts";
+import { type Identified, waiterOf } from "./lane.ts";
 import { EarlyMessages, MAX_EARLY } from "./message-bytes.ts";
 import { PairedTasks } from "./paired-tasks.ts";
 import { PendingRequests } from "./pending-requests.ts";
@@ -26,8 +26,7 @@ import { takeAnswer, tasksCapability } from "./tasks-2025.ts";
 import { type Said, Unheard } from "./unheard.ts";
 
 export interface PairedSessionOptions {
-  readonly route: Route;
-  readonly caller: Caller;
+  readonly who: Identified;
   /** Names the session among all of the caller's on this route. */
   readonly id: string;
   readonly client: ClientEnd;
@@ -66,7 +65,7 @@ export class PairedSession {
 
   constructor(options: PairedSessionOptions) {
     this.#options = options;
-    this.#key = sessionKey(claimantOf(options), options.id) as SessionKey;
+    this.#key = sessionKey(options.who.owner, options.id) as SessionKey;
     this.#pending = new PendingRequests((...answer) => {
       options.client.answer(...answer);
       if (this.#isLost) this.#endWhenAnswered();
@@ -104,7 +103,7 @@ export class PairedSession {
 
   /** Whether a call in it has become a task, and has not ended. */
   get hasTasks(): boolean {
-    return this.#options.route.backchannels.isHearing(this.#key);
+    return this.#options.who.route.backchannels.isHearing(this.#key);
   }
 
   /** Whether a request has this id already: it cannot be another's until it is answered. */
@@ -126,7 +125,7 @@ export class PairedSession {
 
   /** The client listens on a stream from now on. Returns how to say that it does not any longer. */
   listen(channel: Channel): () => void {
-    const stop = this.#options.route.backchannels.listen(this.#key, channel);
+    const stop = this.#options.who.route.backchannels.listen(this.#key, channel);
     this.#sayAgain();
     return stop;
   }
@@ -141,13 +140,13 @@ export class PairedSession {
 
   /** One of the client's connections has ended; it may have others. */
   disconnected(): void {
-    this.#options.route.backchannels.disconnected(this.#key);
+    this.#options.who.route.backchannels.disconnected(this.#key);
   }
 
   /** The client has gone for good: what has become a task may end, and then the session does. */
   retire(): void {
     this.#end();
-    void this.#options.route.backchannels.quiet(this.#key).then(() => this.close());
+    void this.#options.who.route.backchannels.quiet(this.#key).then(() => this.close());
   }
 
   /** Ends the session with the server, and settles when that is gone. Never rejects. */
@@ -160,7 +159,8 @@ export class PairedSession {
   #end(): void {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
-    const { client, route } = this.#options;
+    const { client, who } = this.#options;
+    const { route } = who;
     this.#pending.end(route.stopping.aborted ? rpc.stopped() : undefined);
     const refusal = route.stopping.aborted ? rpc.stopping() : rpc.sessionOver();
     this.#early?.passOn((message) => this.#refuse(message, refusal));
@@ -193,7 +193,8 @@ export class PairedSession {
       this.#pending.answer(id, toJson(answer));
       return this.#endWhenAnswered();
     }
-    const { route, caller, mustListen } = this.#options;
+    const { who, mustListen } = this.#options;
+    const { route, caller } = who;
     this.#protocolVersion = String(answer.result.protocolVersion);
     this.#server.setProtocolVersion(this.#protocolVersion);
     route.upstream.learn(answer.result);
@@ -235,7 +236,7 @@ export class PairedSession {
   /** A client that does not want to wait any longer (2025-11-25, Cancellation): it ignores an answer that comes all the same. */
   #takeBack(message: JsonRpcNotification): void {
     const id = message.params?.requestId as RequestId;
-    if (this.#options.route.backchannels.letGo(this.#key, id)) return;
+    if (this.#options.who.route.backchannels.letGo(this.#key, id)) return;
     this.#server.tell(message);
     this.#pending.takeBack(id);
   }
@@ -257,7 +258,7 @@ export class PairedSession {
   /** @param amend what is made of the answer's text */
   #ask(message: JsonRpcRequest, amend?: (answer: string) => string): void {
     const { id, method } = message;
-    const { backchannels } = this.#options.route;
+    const { backchannels } = this.#options.who.route;
     // Only beside tasks does it matter which calls there are.
     const isCall = this.#tasks.areKnown && method === "tools/call";
     const onOver = isCall ? backchannels.pass(this.#key) : () => {};
@@ -289,21 +290,22 @@ export class PairedSession {
   }
 
   async #takeAnswer(answer: JsonRpcResponse): Promise<boolean> {
-    const waiter = waiterOf({ ...this.#options, params: { ...answer }, reply: { gone: this.#over.signal } });
+    const { who } = this.#options;
+    const waiter = waiterOf({ ...who, params: { ...answer }, reply: { gone: this.#over.signal } });
     try {
       const isQuestion = readQuestionId(answer.id) !== undefined;
       // What is the server's goes there at once, and in order.
-      if (!isQuestion || !(await takeAnswer(this.#options, { ...answer }, waiter))) this.#server.tell(answer);
+      if (!isQuestion || !(await takeAnswer(who, { ...answer }, waiter))) this.#server.tell(answer);
       return true;
     } catch (error) {
-      toAnswer(error, this.#options.route.log, answer);
+      toAnswer(error, who.route.log, answer);
       return false;
     }
   }
 
   /** What the server says: what is meant for a task goes there, the rest to the client. */
   #hear(message: Said): void {
-    const { backchannels } = this.#options.route;
+    const { backchannels } = this.#options.who.route;
     if (backchannels.isHearing(this.#key) && backchannels.hear(this.#key, message)) return;
     if (this.#state !== "open" || !this.#say(message)) this.#keep(message);
   }

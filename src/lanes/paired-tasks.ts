@@ -6,16 +6,15 @@ import type { SessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import { isTaskMethod } from "./classify.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { type Caller, type Route, waiterOf } from "./lane.ts";
+import { type Handler, handleBy, type Identified, waiterOf } from "./lane.ts";
 import { bytesOf } from "./message-bytes.ts";
 import type { PendingRequests } from "./pending-requests.ts";
 import type { ServerEnd } from "./server-end.ts";
 import type { SessionRequest } from "./session-request.ts";
-import { isLeftToServer, LANES_2025 } from "./tasks-2025.ts";
+import { HANDLERS_2025, isLeftToServer } from "./tasks-2025.ts";
 
 export interface PairedTasksOptions {
-  readonly route: Route;
-  readonly caller: Caller;
+  readonly who: Identified;
   readonly session: SessionKey;
   readonly client: Pick<ClientEnd, "send" | "isReached">;
   readonly server: Pick<ServerEnd, "join">;
@@ -50,30 +49,28 @@ export class PairedTasks {
   /** Answers a request that has to do with tasks, or has it answered; says whether it is one. */
   take(message: JsonRpcRequest): boolean {
     if (!this.#areKnown || !isTaskMethod(message.method)) return false;
-    void this.#answer(LANES_2025[message.method], message);
+    void this.#answer(HANDLERS_2025[message.method], message);
     return true;
   }
 
   /** As long as nothing has to be looked up, what goes to the server goes there at once, and so in order. */
-  async #answer(lane: (request: SessionRequest) => Promise<void>, message: JsonRpcRequest): Promise<void> {
-    const { route, caller, pending, ask } = this.#options;
+  async #answer(handler: Handler<SessionRequest>, message: JsonRpcRequest): Promise<void> {
+    const { who, pending, ask } = this.#options;
     const taskId = message.method.startsWith("tasks/") ? message.params?.taskId : undefined;
     const request = this.#inSession(message);
     try {
-      if (this.#areServers && (await isLeftToServer({ route, caller }, taskId, waiterOf(request))))
-        ask(message);
-      else await lane(request);
+      if (this.#areServers && (await isLeftToServer(who, taskId, waiterOf(request)))) ask(message);
+      else await handleBy(handler, request);
     } catch (error) {
-      pending.refuse(message.id, toAnswer(error, route.log, message));
+      pending.refuse(message.id, toAnswer(error, who.route.log, message));
     }
   }
 
   #inSession(message: JsonRpcRequest): SessionRequest {
-    const { route, caller, client, server, session, pending, over, ask } = this.#options;
+    const { who, client, server, session, pending, over, ask } = this.#options;
     const { id, params } = message;
     return {
-      route,
-      caller,
+      ...who,
       id,
       params: isObject(params) ? params : {},
       held: bytesOf(message),

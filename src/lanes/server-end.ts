@@ -10,12 +10,11 @@ import { inTime } from "../upstreams/in-time.ts";
 import type { Lease } from "../upstreams/pool.ts";
 import type { SessionHolder } from "../upstreams/session.ts";
 import type { Wire } from "../upstreams/wire.ts";
-import type { Caller, Route } from "./lane.ts";
+import type { Identified } from "./lane.ts";
 import { keep } from "./message-bytes.ts";
 
 export interface ServerEndOptions {
-  readonly route: Route;
-  readonly caller: Caller;
+  readonly who: Identified;
   /** Called with what the server says that is no answer. */
   readonly onMessage: (message: JsonRpcRequest | JsonRpcNotification) => void;
   /** The server has gone, or forgotten the session: what it was asked fails right after. */
@@ -35,7 +34,7 @@ export class ServerEnd {
 
   /** Gives the server's answer, whatever it is. @throws UpstreamFailure */
   open(initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
-    const { route, caller } = this.#options;
+    const { route, caller } = this.#options.who;
     this.#over = route.upstream.use();
     return route.upstream.pair(caller.headers, (wire) => this.#handshake(wire, initialize));
   }
@@ -47,7 +46,7 @@ export class ServerEnd {
 
   /** Passes on that the client is ready. @throws UpstreamFailure */
   async initialized(notification: JsonRpcNotification): Promise<void> {
-    const { startTimeoutMs } = this.#options.route.config.upstream;
+    const { startTimeoutMs } = this.#options.who.route.config.upstream;
     await inTime(startTimeoutMs, this.#opened().initialized(notification), () =>
       slowToStart("take notifications/initialized", startTimeoutMs),
     );

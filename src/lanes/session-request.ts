@@ -5,7 +5,7 @@ import type { SessionHolder } from "../upstreams/session.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import type { TaskSupport } from "./amended.ts";
 import type { SessionKey } from "./backchannels.ts";
-import type { Caller, Reply, Route } from "./lane.ts";
+import type { Identified, Reply } from "./lane.ts";
 
 /** The way into a client's session with the server. */
 export interface Joiner {
@@ -15,9 +15,7 @@ export interface Joiner {
 }
 
 /** A request of a legacy client's session, whatever carries the two: all that its tasks need to know (2025-11-25, Tasks). */
-export interface SessionRequest {
-  readonly route: Route;
-  readonly caller: Caller;
+export interface SessionRequest extends Identified {
   readonly id: RequestId;
   readonly params: JsonObject;
   /** The memory that the request takes. Absent: it is counted nowhere. */

@@ -5,11 +5,11 @@ import type { Call, CallOptions } from "../tasks/call.ts";
 import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
 import { MAX_SUBJECTS } from "./classify.ts";
-import { claimantOf, type Exchange, partyOf, type Reply, taskIdOf, waiterOf } from "./lane.ts";
+import { type Exchange, type Identified, type Reply, taskIdOf, waiterOf } from "./lane.ts";
 
 /** What a request takes of the share of its caller, and of what there is for all together. */
 
-type Sharer = Pick<Exchange, "caller" | "route">;
+type Sharer = Pick<Identified, "route" | "owner" | "quotaKey">;
 
 /**
  * Lets a request through as often as its method may come, or a batch as often as what is in it. `undefined`: at once, so that those
@@ -22,7 +22,7 @@ export function admitted(
 ): Promise<void> | undefined {
   if (Array.isArray(message)) return admittedTogether(sharer, message);
   const rated = rateOf(message);
-  return rated && sharer.route.quotas.pass(rated, partyOf(sharer), sharer.reply, weightOf(message));
+  return rated && sharer.route.quotas.pass(rated, sharer.quotaKey, sharer.reply, weightOf(message));
 }
 
 function admittedTogether(
@@ -34,7 +34,7 @@ function admittedTogether(
     const count = messages
       .filter((message) => rateOf(message) === rated)
       .reduce<number>((sum, message) => sum + weightOf(message), 0);
-    return count === 0 ? undefined : quotas.pass(rated, partyOf(sharer), sharer.reply, count);
+    return count === 0 ? undefined : quotas.pass(rated, sharer.quotaKey, sharer.reply, count);
   };
   const calls = pass("calls");
   return calls === undefined ? pass("polls") : calls.then(() => pass("polls"));
@@ -67,7 +67,7 @@ function taskIdsOf(message: unknown): readonly unknown[] {
  */
 export function takeTask(sharer: Sharer): () => void {
   const { quotas, slots } = sharer.route;
-  const party = partyOf(sharer);
+  const party = sharer.quotaKey;
   quotas.checkStored(party);
   if (slots.isFull(party.caller)) quotas.check("queued", party);
   return quotas.take("tasks", party);
@@ -80,7 +80,7 @@ export function sharedSlots(sharer: Sharer): CallOptions["slots"] {
     isFull: (caller) => slots.isFull(caller),
     enter: (caller, begin) => {
       if (!slots.isFull(caller)) return slots.enter(caller, begin);
-      const give = quotas.take("queued", partyOf(sharer));
+      const give = quotas.take("queued", sharer.quotaKey);
       const onTurn = () => {
         give();
         begin();
@@ -108,14 +108,12 @@ export async function polled(
   exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
 ): Promise<TaskView> {
   const { engine, pace } = exchange.route;
-  const [id, claimant] = [taskIdOf(exchange), claimantOf(exchange)];
-  const turn = pace.turn(id, claimant, exchange.reply);
+  const { owner } = exchange;
+  const id = taskIdOf(exchange);
+  const turn = pace.turn(id, owner, exchange.reply);
   if (turn !== undefined) await turn;
-  const view = toFollow(
-    exchange,
-    await whenOver(exchange, await engine.get(id, claimant, waiterOf(exchange))),
-  );
-  pace.told(id, claimant, intervalOf(view, engine.now()));
+  const view = toFollow(exchange, await whenOver(exchange, await engine.get(id, owner, waiterOf(exchange))));
+  pace.told(id, owner, intervalOf(view, engine.now()));
   return view;
 }
 
@@ -128,13 +126,13 @@ export async function lookedUp(
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> {
   const { engine, pace } = exchange.route;
-  const claimant = claimantOf(exchange);
+  const { owner } = exchange;
   const found = new Set<string>();
-  await Promise.all(ids.map((id) => pace.turn(id, claimant, exchange.reply)));
+  await Promise.all(ids.map((id) => pace.turn(id, owner, exchange.reply)));
   for (const id of ids) {
-    const view = await engine.seek(id, claimant, waiterOf(exchange));
+    const view = await engine.seek(id, owner, waiterOf(exchange));
     if (view === undefined) continue;
-    pace.told(id, claimant, intervalOf(view, engine.now()));
+    pace.told(id, owner, intervalOf(view, engine.now()));
     found.add(id);
   }
   return found;
@@ -146,7 +144,7 @@ export function toFollow(sharer: Sharer, view: TaskView): TaskView {
   const { task, outcome } = view;
   if (outcome !== undefined) return view;
   const own = intervalOf(view, engine.now());
-  const usual = Math.max(own, quotas.pollIntervalMs(partyOf(sharer)));
+  const usual = Math.max(own, quotas.pollIntervalMs(sharer.quotaKey));
   const intervalMs = stopping.aborted ? drain.intervalMs(usual) : usual;
   drain.told(task.id, intervalMs);
   if (intervalMs === own) return view;
@@ -164,19 +162,19 @@ async function whenOver(
   view: TaskView,
 ): Promise<TaskView> {
   const { engine, drain, stopping } = exchange.route;
-  const claimant = claimantOf(exchange);
+  const { owner } = exchange;
   const isNews = ({ task, outcome }: TaskView) =>
     outcome !== undefined || Object.keys(task.inputRequests).length > 0;
   if (!stopping.aborted || isNews(view)) return view;
   // It may have ended since it was read: the answer would be the last of this gateway, and an old one.
   if (engine.callOf(view.task.id) === undefined)
-    return engine.get(view.task.id, claimant, waiterOf(exchange));
+    return engine.get(view.task.id, owner, waiterOf(exchange));
   let last = view;
   const look = (seen: TaskView) => {
     last = seen;
     return isNews(seen) || undefined;
   };
-  await drain.wait(exchange.reply.gone, (until) => follow(engine, view.task.id, claimant, until, look));
+  await drain.wait(exchange.reply.gone, (until) => follow(engine, view.task.id, owner, until, look));
   return last;
 }
 

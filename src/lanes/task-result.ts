@@ -2,7 +2,7 @@ import { RpcError, rpc } from "../protocol/errors.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
-import { claimantOf, partyOf, taskIdOf, waiterOf } from "./lane.ts";
+import { taskIdOf, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 
 /**
@@ -12,10 +12,10 @@ import type { SessionRequest } from "./session-request.ts";
 export async function getTaskResult(request: SessionRequest): Promise<void> {
   const { route, reply, session, id } = request;
   const taskId = taskIdOf(request);
-  const claimant = claimantOf(request);
+  const { owner } = request;
   const isElsewhere = () => route.engine.callOf(taskId) === undefined;
   if (route.stopping.aborted && isElsewhere()) {
-    const view = await route.engine.get(taskId, claimant, waiterOf(request));
+    const view = await route.engine.get(taskId, owner, waiterOf(request));
     if (view.outcome === undefined) throw rpc.stopping();
     return answerWith(request, view);
   }
@@ -47,13 +47,13 @@ export async function getTaskResult(request: SessionRequest): Promise<void> {
       if (isWaiting) return undefined;
       isWaiting = true;
       // Whoever need not wait needs no place.
-      giveBack = route.quotas.take("streams", partyOf(request));
-      leave = route.backchannels.attend(taskId, claimant, channel);
+      giveBack = route.quotas.take("streams", request.quotaKey);
+      leave = route.backchannels.attend(taskId, owner, channel);
       reply.keepAlive();
       return undefined;
     };
     const waiter = () => ({ ...waiterOf(request)(), gone: over.signal });
-    const view = await follow(route.engine, taskId, claimant, over.signal, look, waiter);
+    const view = await follow(route.engine, taskId, owner, over.signal, look, waiter);
     if (view !== undefined) answerWith(request, view);
     else if (route.stopping.aborted) throw rpc.stopping();
     else reply.drop();

@@ -14,9 +14,12 @@ import {
   beginnerOf,
   type Caller,
   callTask,
-  claimantOf,
+  type Handler,
+  handleBy,
+  type Identified,
+  needsOwner,
+  needsTime,
   type Route,
-  senderOf,
   taskIdOf,
   waiterOf,
 } from "./lane.ts";
@@ -35,14 +38,17 @@ const SAYS_NOTHING_SECRET =
   /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
 
 /** What of 2025-11-25 the gateway answers, or has a part in. */
-export const LANES_2025: Readonly<Record<TaskMethod, (request: SessionRequest) => Promise<void>>> = {
-  "tools/list": (request) => request.passToolList((tool) => taskSupport(request.route, tool)),
-  "tools/call": callTool,
-  "tasks/get": getTask,
-  "tasks/result": getTaskResult,
-  "tasks/list": listTasks,
-  "tasks/cancel": cancelTask,
+export const HANDLERS_2025: Readonly<Record<TaskMethod, Handler<SessionRequest>>> = {
+  "tools/list": { handle: (request) => request.passToolList((tool) => taskSupport(request.route, tool)) },
+  "tools/call": { handle: callTool },
+  "tasks/get": { handle: getTask, needs: [needsOwner] },
+  "tasks/result": { handle: getTaskResult, needs: [needsOwner] },
+  // Who could log in is to hear that, and not that there is no such method.
+  "tasks/list": { handle: listTasks, needs: [needsOwner] },
+  "tasks/cancel": { handle: cancelTask, needs: [needsOwner] },
 };
+
+const AS_TASK: Handler<SessionRequest> = { handle: callToolAsTask, needs: [needsTime, needsOwner] };
 
 /** What a session is told that it can do with tasks (2025-11-25, Tasks §Server Capabilities). */
 export function tasksCapability({ isIdentified }: Caller): JsonObject {
@@ -60,17 +66,16 @@ export function tasksCapability({ isIdentified }: Caller): JsonObject {
  * @param taskId the task that the message is about, if it is about one
  */
 export async function isLeftToServer(
-  exchange: Pick<SessionRequest, "route" | "caller">,
+  { route, owner, sessionOwner }: Identified,
   taskId: unknown,
   waiter: WaiterOf,
 ): Promise<boolean> {
-  const { route, caller } = exchange;
   const { description } = route.upstream;
   if (description !== undefined && description.capabilities.tasks === undefined) return false;
   if (typeof taskId === "string") {
-    if ((await route.engine.find(taskId, senderOf(exchange), waiter)) !== undefined) return false;
+    if ((await route.engine.find(taskId, owner, waiter)) !== undefined) return false;
   }
-  return route.upstream.describe({ caller: caller.key, headers: caller.headers }).then(
+  return route.upstream.describe(sessionOwner).then(
     ({ capabilities }) => capabilities.tasks !== undefined,
     // Whatever it is that keeps the server from saying so, the request itself is going to meet it.
     () => false,
@@ -83,27 +88,27 @@ export async function isLeftToServer(
  * @throws -32600 when it is neither a result nor an error
  */
 export async function takeAnswer(
-  { route, caller }: Pick<SessionRequest, "route" | "caller">,
+  who: Identified,
   { id, result, error }: JsonObject,
   waiter: WaiterOf,
 ): Promise<boolean> {
   const question = readQuestionId(id);
   // A server with tasks may be a gateway like this one, and have asked under an id like ours.
-  if (question === undefined || (await isLeftToServer({ route, caller }, question.taskId, waiter)))
-    return false;
+  if (question === undefined || (await isLeftToServer(who, question.taskId, waiter))) return false;
   const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
   if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
-  const claimant = claimantOf({ route, caller });
-  route.backchannels.answered(question.taskId, question.key, claimant);
+  needsOwner(who);
+  const { route, owner } = who;
+  route.backchannels.answered(question.taskId, question.key, owner);
   // Nobody learns from it whether there is such a task, or such a question still.
-  await route.engine.respond(question.taskId, claimant, question.key, answer, waiter);
+  await route.engine.respond(question.taskId, owner, question.key, answer, waiter);
   return true;
 }
 
 /** `tools/call`: a task if the client says so, and the plain answer however long it takes if it does not. */
 async function callTool(request: SessionRequest): Promise<void> {
   const { name, task } = request.params;
-  if (task !== undefined) return callToolAsTask(request);
+  if (task !== undefined) return handleBy(AS_TASK, request);
   if (typeof name === "string" && taskSupport(request.route, name) === "required")
     throw rpc.taskRequired(name);
   return request.pass();
@@ -115,7 +120,7 @@ async function callTool(request: SessionRequest): Promise<void> {
  * credentials among it, is refused to the client as the server put it.
  */
 async function callToolAsTask(request: SessionRequest): Promise<void> {
-  const { route, caller, params, reply } = request;
+  const { route, owner, params, reply } = request;
   const { name, task: wish, ...rest } = params;
   if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
   if (rest.arguments !== undefined && !saysObject(rest.arguments))
@@ -123,8 +128,6 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   const policy = route.policy(name);
   if (policy.mode === "never") throw rpc.taskForbidden(name);
   const ttlMs = readTtl(wish, policy.ttlMs);
-  if (route.stopping.aborted) throw rpc.stopping();
-  const claimant = claimantOf(request);
 
   const joiner = request.joiner();
   const sent = { name, ...rest };
@@ -132,7 +135,7 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   const call = new Call({
     lease: async (holder) => joiner.join(holder),
     slots: sharedSlots(request),
-    caller: caller.key,
+    caller: owner.caller,
     method: "tools/call",
     params: sent,
     maxRuntimeMs: policy.maxRuntimeMs,
@@ -144,13 +147,13 @@ async function callToolAsTask(request: SessionRequest): Promise<void> {
   const record = await route.engine
     .adopt(call, terms, policy.maxResultBytes, beginnerOf(request))
     .catch(givingUp(call));
-  route.backchannels.follow(record.id, claimant, {
+  route.backchannels.follow(record.id, owner, {
     call,
     session: request.session,
     progressToken: isObject(params._meta) ? params._meta.progressToken : undefined,
   });
   // Nobody refuses a call while it waits its turn, and that can be long.
-  const canBeRefused = policy.mode !== "always" && !route.slots.isFull(caller.key);
+  const canBeRefused = policy.mode !== "always" && !route.slots.isFull(owner.caller);
   call.start();
   if (call.end?.kind === "ours") throw call.end.error;
   if (canBeRefused) {
@@ -183,13 +186,12 @@ function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, may
 
 /** Whether the call may be made again, should its gateway die (`onLoss: retry`). */
 async function mayRepeat(
-  { route, caller }: SessionRequest,
+  { route, sessionOwner }: SessionRequest,
   policy: ToolPolicy,
   tool: string,
 ): Promise<boolean> {
   if (policy.onLoss !== "retry") return false;
-  const owner = { caller: caller.key, headers: caller.headers, capabilities: {} };
-  return policy.isUnsafe || route.upstream.control(owner).tools.isRepeatable(tool);
+  return policy.isUnsafe || route.upstream.control(sessionOwner).tools.isRepeatable(tool);
 }
 
 /** `tasks/get` (Tasks §Getting Tasks). */
@@ -205,14 +207,12 @@ async function getTask(request: SessionRequest): Promise<void> {
 
 /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
 async function listTasks(request: SessionRequest): Promise<void> {
-  const { route, caller, params, reply } = request;
-  // Who could log in is to hear that, and not that there is no such method.
-  const claimant = claimantOf(request);
+  const { route, caller, owner, params, reply } = request;
   if (!caller.isIdentified) throw rpc.tasksNotListed();
   const { cursor } = params;
   if (cursor !== undefined && typeof cursor !== "string") throw rpc.invalidParams("cursor must be a string");
   const asked = { limit: TASKS_IN_A_PAGE, ...(cursor === undefined ? {} : { cursor }) };
-  const page = await route.engine.list(claimant, asked, waiterOf(request));
+  const page = await route.engine.list(owner, asked, waiterOf(request));
   if (page === undefined) throw rpc.invalidParams("cursor is none that tasks/list gave");
   const { tasks, nextCursor } = page;
   const now = route.engine.now();
@@ -227,11 +227,7 @@ async function listTasks(request: SessionRequest): Promise<void> {
 /** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
 async function cancelTask(request: SessionRequest): Promise<void> {
   const { route, reply } = request;
-  const { view, hasEnded } = await route.engine.cancel(
-    taskIdOf(request),
-    claimantOf(request),
-    waiterOf(request),
-  );
+  const { view, hasEnded } = await route.engine.cancel(taskIdOf(request), request.owner, waiterOf(request));
   const task = legacyTask(view, route.engine.now());
   if (!hasEnded) throw rpc.taskIsOver(task.status);
   reply.result(toJson(task));

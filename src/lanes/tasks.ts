@@ -2,7 +2,7 @@ import { rpc } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
-import { claimantOf, type Lane, type Route, serverMeta, taskIdOf, waiterOf } from "./lane.ts";
+import { type Lane, type Route, serverMeta, taskIdOf, waiterOf } from "./lane.ts";
 import { polled } from "./share.ts";
 
 /** `tasks/get` (Tasks §Task Polling). */
@@ -21,14 +21,14 @@ export const updateTask: Lane = async (exchange) => {
   const taskId = taskIdOf(exchange);
   if (params.inputResponses === undefined) throw rpc.invalidParams("inputResponses must be an object");
   const answers = readInputResponses(params);
-  await route.engine.update(taskId, claimantOf(exchange), answers, waiterOf(exchange));
+  await route.engine.update(taskId, exchange.owner, answers, waiterOf(exchange));
   reply.result(acknowledgement(route));
 };
 
 /** `tasks/cancel` (Tasks §Task Cancellation). */
 export const cancelTask: Lane = async (exchange) => {
   const { route, reply } = exchange;
-  await route.engine.cancel(taskIdOf(exchange), claimantOf(exchange), waiterOf(exchange));
+  await route.engine.cancel(taskIdOf(exchange), exchange.owner, waiterOf(exchange));
   reply.result(acknowledgement(route));
 };
 

@@ -62,6 +62,8 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, id
   let isKeptAlive = false;
   const exchange = {
     caller: { key: "c", headers: {} },
+    owner: CLAIMANT,
+    quotaKey: { caller: "c", isIdentified: false },
     envelope: { capabilities: {} },
     method: "tools/call",
     params: IDENTITY.params,

@@ -24,6 +24,8 @@ async function listening() {
   const over = listen({
     id: 1,
     caller: { key: "c", headers: {} },
+    owner: { route: "r", caller: "c" },
+    quotaKey: { caller: "c", isIdentified: false },
     envelope: { capabilities: { extensions: { [TASKS_EXTENSION]: {} } } },
     params: { notifications: { taskIds: [task.id] } },
     route: {
