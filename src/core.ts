@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import type { Config, ServerConfig } from "./config/config.ts";
 import { Backchannels } from "./lanes/backchannels.ts";
-import type { Route } from "./lanes/lane.ts";
+import { type Handlers, handlersFor } from "./lanes/handlers.ts";
+import type { Route, Services } from "./lanes/lane.ts";
 import { OpenStreams } from "./lanes/open-streams.ts";
 import { TransparentLane } from "./lanes/transparent.ts";
 import { Audit } from "./ops/audit.ts";
@@ -27,6 +28,8 @@ export interface Core {
   /** What callers are named with who have nothing but a credential; the same for all gateways on the store. */
   readonly secret: Buffer;
   readonly routes: readonly Route[];
+  readonly handlers: Handlers;
+  readonly audit: Audit | undefined;
   readonly quotas: Quotas;
   readonly isStopping: boolean;
   /** Whether tasks can be written down, as far as that is known without trying. */
@@ -66,7 +69,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     throw error;
   });
   const agents = upstreamAgents();
-  const parts = config.servers.map((server) =>
+  const routes = config.servers.map((server) =>
     routeOf(server, config.limits, agents, log.child({ server: server.name })),
   );
   const { maxWaitMs, restartGapMs } = config.limits;
@@ -78,7 +81,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     store,
     quotas,
     log,
-    revive: reviver(parts, agoOf(store)),
+    revive: reviver(routes, agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
     audit: auditFor(config, log, secret),
@@ -91,8 +94,8 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
   const tasks = { engine, held, backchannels, pace, drain };
-  const shared = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
-  const routes = parts.map((part): Route => ({ ...part, ...shared }));
+  const services: Services = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
+  const handlers = handlersFor(services);
   // Nobody waits for it: whoever asks for a task sees to that task at once.
   void engine.begin();
 
@@ -138,7 +141,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   return {
     secret,
     routes,
+    handlers,
     quotas,
+    audit: engine.audit,
     get isStopping() {
       return stopping.signal.aborted;
     },
@@ -179,7 +184,12 @@ function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, se
   return isAudited ? new Audit({ log, ...(hashesCallers ? { callerKey: secret } : {}) }) : undefined;
 }
 
-function routeOf(config: ServerConfig, { maxDepth }: Config["limits"], agents: UpstreamAgents, log: Logger) {
+function routeOf(
+  config: ServerConfig,
+  { maxDepth }: Config["limits"],
+  agents: UpstreamAgents,
+  log: Logger,
+): Route {
   const largest = Math.max(
     config.tasks.maxResultBytes,
     ...config.tools.map(({ maxResultBytes }) => maxResultBytes),

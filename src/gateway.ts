@@ -16,7 +16,6 @@ import { Unsent } from "./edge/unsent.ts";
 import { Visits } from "./edge/visits.ts";
 import { StdioFront } from "./front/stdio-front.ts";
 import type { Route } from "./lanes/lane.ts";
-import { PairedHttp } from "./lanes/paired-http.ts";
 import { descriptorWarning, maxDescriptors } from "./ops/descriptors.ts";
 import { createLog } from "./ops/log.ts";
 import { oneLine } from "./ops/one-line.ts";
@@ -62,12 +61,12 @@ export interface GatewayOptions {
  * @throws when the store cannot be opened or an address cannot be bound; nothing is left open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { core, app, visits, pairs, log } = await openHttp(config, options);
+  const { core, app, visits, log } = await openHttp(config, options);
   const { maxConnections } = config.limits;
   const warning = descriptorWarning(await maxDescriptors(), maxConnections);
   if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
   const servers: Server[] = [];
-  const intake = intakeOf(servers, visits, pairs);
+  const intake = intakeOf(servers, visits, core);
   try {
     const server = await listenOn(
       httpServer(gatewayListener(app), config.limits),
@@ -108,8 +107,8 @@ export interface Middleware {
  * @throws when the store cannot be opened
  */
 export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
-  const { core, app, visits, pairs } = await openHttp(config, options);
-  return Object.assign(gatewayMiddleware(app), { close: () => core.close(intakeOf([], visits, pairs)) });
+  const { core, app, visits } = await openHttp(config, options);
+  return Object.assign(gatewayMiddleware(app), { close: () => core.close(intakeOf([], visits, core)) });
 }
 
 /** A gateway that serves one client over two streams. */
@@ -144,6 +143,8 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
   const isForgetful = config.store.url === "memory:";
   const front = new StdioFront({
     route,
+    ...core.handlers,
+    bytes: core.quotas.bytes,
     input,
     output,
     maxLineBytes: config.limits.maxBodyBytes,
@@ -193,14 +194,12 @@ async function openHttp(
       : screenedAfter(given, screen);
   const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
-  const pairs = new PairedHttp();
-  const unsent = new Unsent(
-    UNSENT * (config.limits.total.bytes ?? Number.POSITIVE_INFINITY),
-    core.quotas.bytes,
-  );
+  const { handlers, audit, quotas } = core;
+  const { bytes } = quotas;
+  const unsent = new Unsent(UNSENT * (config.limits.total.bytes ?? Number.POSITIVE_INFINITY), bytes);
   const visits = new Visits();
   const endpoint = visits.through(
-    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, pairs, unsent }),
+    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, audit, unsent }),
   );
   const routes = new Map(
     core.routes.flatMap((route) =>
@@ -210,7 +209,7 @@ async function openHttp(
   // Whoever knows callers by something else has documents of its own.
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
   const isReady = () => !core.isStopping;
-  return { core, app: { routes, endpoint, documents, guard, isReady }, visits, pairs, log };
+  return { core, app: { routes, endpoint, documents, guard, isReady }, visits, log };
 }
 
 function statusOf({ isStopping, isStoreWritable }: Core): Status {
@@ -218,7 +217,7 @@ function statusOf({ isStopping, isStoreWritable }: Core): Status {
   return isStoreWritable ? "ready" : "store takes no writes";
 }
 
-function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp): Intake {
+function intakeOf(servers: readonly Server[], visits: Visits, { handlers }: Core): Intake {
   let closed: Promise<unknown> = Promise.resolve();
   return {
     drain: () => visits.drain(),
@@ -237,7 +236,7 @@ function intakeOf(servers: readonly Server[], visits: Visits, pairs: PairedHttp)
       await Promise.all([closed, visits.idle()]);
     },
     cut: async () => {
-      await pairs.close();
+      await handlers.legacy.pairs.close();
       for (const server of servers) server.closeAllConnections();
       await closed;
     },

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Route } from "../lanes/lane.ts";
-import type { RefusalReason } from "../ops/audit.ts";
+import type { Audit, RefusalReason } from "../ops/audit.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 
@@ -23,8 +23,12 @@ const REFUSALS: Readonly<Record<number, RefusalReason>> = {
 const METHOD = /^[\w/.$-]{1,100}$/;
 
 /** Has it written down when a request is refused. Costs nothing where nobody wants to know. */
-export function auditRefusal(route: Route, response: ServerResponse, attempt: () => Attempt): void {
-  const { audit } = route.engine;
+export function auditRefusal(
+  audit: Audit | undefined,
+  route: Route,
+  response: ServerResponse,
+  attempt: () => Attempt,
+): void {
   if (audit === undefined) return;
   response.once("close", () => {
     const { caller, message, error } = attempt();

@@ -12,7 +12,7 @@ import {
   saysModern,
 } from "../lanes/classify.ts";
 import { sessionIdOf } from "../lanes/client-session.ts";
-import { forward, forwardTo } from "../lanes/forward.ts";
+import type { Handlers } from "../lanes/handlers.ts";
 import {
   type Caller,
   type HttpExchange,
@@ -21,13 +21,11 @@ import {
   needsOwner,
   type Route,
 } from "../lanes/lane.ts";
-import { answerLegacy, passMessage } from "../lanes/legacy.ts";
-import { answerModern } from "../lanes/modern.ts";
-import type { PairedHttp } from "../lanes/paired-http.ts";
+import type { Audit } from "../ops/audit.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { readAccept } from "../protocol/headers.ts";
 import { idOf } from "../protocol/inbound.ts";
-import { type HeldBytes, SMALL_BYTES } from "../quotas/bytes.ts";
+import { type Bytes, type HeldBytes, SMALL_BYTES } from "../quotas/bytes.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { withoutSlash } from "../upstreams/redirect.ts";
 import { auditRefusal } from "./audited.ts";
@@ -44,8 +42,10 @@ export interface EndpointOptions {
   readonly maxBodyBytes: number;
   readonly maxDepth: number;
   readonly keepAliveMs: number;
-  /** The sessions of legacy clients whose requests cannot be forwarded as they are. */
-  readonly pairs: PairedHttp;
+  readonly handlers: Handlers;
+  readonly bytes: Bytes;
+  /** Absent: nobody wants to know of refusals. */
+  readonly audit?: Audit | undefined;
   /** Room for large answers that clients have not taken yet. Absent: as much as there is. */
   readonly unsent?: Unsent;
 }
@@ -70,14 +70,14 @@ export type Endpoint = (
 
 /** The MCP endpoint, by hand: it is on the path of every poll, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
-  const { guard, identify, pairs } = options;
+  const { guard, identify, handlers, audit } = options;
   return async (request, response, route, elsewhere) => {
     const { method, headers } = request;
     const head: Head = { method, headers, url: wholeUrl(request), elsewhere };
     const isEndpoint = elsewhere === undefined;
     let arrival: Arrival | undefined;
     let refusal: RpcError | undefined;
-    auditRefusal(route, response, () => ({
+    auditRefusal(audit, route, response, () => ({
       caller: arrival?.who.caller.key,
       message: arrival?.body?.json,
       error: refusal,
@@ -94,7 +94,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       );
       await arrival.admit();
       await arrival.read();
-      await answer(classify(head, arrival.body, arrival.known), arrival, pairs);
+      await answer(classify(head, arrival.body, arrival.known), arrival, handlers);
     } catch (error) {
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       refusal = toAnswer(error, route.log, arrival?.body?.json);
@@ -105,7 +105,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
   };
 }
 
-async function answer(what: Class, arrival: Arrival, pairs: PairedHttp): Promise<void> {
+async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder }: Handlers): Promise<void> {
   const { who, request, response, reply, held, body, head } = arrival;
   switch (what.is) {
     case "preflight":
@@ -114,26 +114,25 @@ async function answer(what: Class, arrival: Arrival, pairs: PairedHttp): Promise
       throw what.error;
     case "otherPath": {
       const { elsewhere = "" } = head;
-      return what.isMessage
-        ? passMessage(elsewhere, arrival.toHttp())
-        : forwardTo(elsewhere, arrival.toHttp());
+      const http = arrival.toHttp();
+      return what.isMessage ? legacy.passMessage(elsewhere, http) : forwarder.forwardTo(elsewhere, http);
     }
     case "paired":
       // Nothing of the client's own request reaches the server, which so cannot refuse it itself.
       needsOwner(who);
-      return pairs.answer({ ...who, request, response, message: body?.json, reply, held });
+      return legacy.pairs.answer({ ...who, request, response, message: body?.json, reply, held });
     case "legacy":
-      return answerLegacy(arrival.toHttp(), what.as);
+      return legacy.answer(arrival.toHttp(), what.as);
     case "passThrough":
     case "modern": {
-      if (what.request === undefined) return forward(arrival.toHttp());
+      if (what.request === undefined) return forwarder.forward(arrival.toHttp());
       const { id, method, params = {} } = what.request;
       // 2026-07-28 has no notification for a server to act on, and takes those that it does not know.
       if (id === undefined) return reply.acknowledge();
       const http = arrival.known.isHttp ? arrival.toHttp() : undefined;
       const { headers } = request;
       const server = arrival.modern;
-      return answerModern({ ...who, headers, id, method, params, reply, http, held, server }, what);
+      return modern({ ...who, headers, id, method, params, reply, http, held, server }, what);
     }
   }
 }
@@ -166,7 +165,7 @@ class Arrival {
     this.head = head;
     this.who = who;
     this.#options = options;
-    this.held = who.route.quotas.bytes.hold(who.quotaKey);
+    this.held = options.bytes.hold(who.quotaKey);
   }
 
   get known(): Known {
@@ -177,7 +176,7 @@ class Arrival {
     return {
       isHttp: config.upstream.transport !== "stdio",
       isStreamable: upstream.isStreamable,
-      isPaired: session !== undefined && this.#options.pairs.has(session),
+      isPaired: session !== undefined && this.#options.handlers.legacy.pairs.has(session),
       takesMessages: method === "POST" && elsewhere !== undefined && upstream.messagePaths.has(elsewhere),
       modern,
       policy,

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
 import type { ClientEnd } from "../lanes/client-end.ts";
+import type { NewPair } from "../lanes/http-session.ts";
 import type { Identified } from "../lanes/lane.ts";
 import { countMessage } from "../lanes/message-bytes.ts";
-import { PairedSession } from "../lanes/paired-session.ts";
+import type { PairedSession } from "../lanes/paired-session.ts";
 import type { JsonRpcMessage, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
 import { type ClientOutput, Teller } from "./client-output.ts";
 
 export interface LegacyEndOptions {
   readonly who: Identified;
+  readonly newPair: NewPair;
   readonly output: ClientOutput;
   /** Called when a request has its answer, or never will. */
   readonly onAnswered: () => void;
@@ -33,7 +35,7 @@ export class LegacyEnd implements ClientEnd {
     const { who, output } = options;
     const onCaughtUp = () => this.#pair.catchUp();
     this.#teller = new Teller(output, { maxBehindChars: MAX_BEHIND_CHARS, onCaughtUp });
-    this.#pair = new PairedSession({ who, id: randomUUID(), client: this });
+    this.#pair = options.newPair({ who, id: randomUUID(), client: this });
   }
 
   get isWaiting(): boolean {

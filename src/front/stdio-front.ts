@@ -3,7 +3,8 @@ import type { Readable, Writable } from "node:stream";
 import { toAnswer } from "../lanes/caught.ts";
 import { classifyModern } from "../lanes/classify.ts";
 import { type Asked, type Identified, identified, type Route } from "../lanes/lane.ts";
-import { answerModern } from "../lanes/modern.ts";
+import type { LegacyHandler } from "../lanes/legacy.ts";
+import type { ModernHandler } from "../lanes/modern.ts";
 import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
@@ -11,7 +12,7 @@ import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protoc
 import { MAX_BATCH } from "../protocol/legacy.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
-import type { SharedBytes } from "../quotas/bytes.ts";
+import type { Bytes, SharedBytes } from "../quotas/bytes.ts";
 import { type Line, LineSplitter } from "../upstreams/lines.ts";
 import { isMessage } from "../upstreams/unusable-answer.ts";
 import { ClientOutput } from "./client-output.ts";
@@ -20,6 +21,9 @@ import { LineReply } from "./line-reply.ts";
 
 export interface StdioFrontOptions {
   readonly route: Route;
+  readonly modern: ModernHandler;
+  readonly legacy: Pick<LegacyHandler, "newPair">;
+  readonly bytes: Bytes;
   /** The streams that the client writes to and reads from. */
   readonly input: Readable;
   readonly output: Writable;
@@ -129,8 +133,7 @@ export class StdioFront {
   }
 
   #take(message: unknown, bytes: number): void {
-    const { route } = this.#options;
-    const held = route.quotas.bytes.hold(this.#who.quotaKey);
+    const held = this.#options.bytes.hold(this.#who.quotaKey);
     let refusal: unknown;
     try {
       held.expect(bytes);
@@ -207,7 +210,7 @@ export class StdioFront {
     const { route, caller } = this.#who;
     const server = await route.upstream.modern(caller.headers);
     const what = classifyModern(request, { modern: server, policy: route.policy });
-    await answerModern({ ...this.#who, headers: undefined, ...request, reply, held, server }, what);
+    await this.#options.modern({ ...this.#who, headers: undefined, ...request, reply, held, server }, what);
   }
 
   readonly #checkIdle = (): void => {
@@ -229,6 +232,7 @@ export class StdioFront {
   #openLegacy(): LegacyEnd {
     return new LegacyEnd({
       who: this.#who,
+      newPair: (options) => this.#options.legacy.newPair(options),
       output: this.#output,
       onAnswered: this.#checkIdle,
       onOver: this.#onServerLeft,

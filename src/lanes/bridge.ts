@@ -4,10 +4,10 @@ import { ofNoType, withoutEnvelope } from "../protocol/legacy.ts";
 import { MODERN_VERSIONS, modernResult, withCacheHints, withTasks } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
-import { type Exchange, type Lane, ownHeaders, serverInfo } from "./lane.ts";
+import { type Exchange, type Handle, ownHeaders, serverInfo } from "./lane.ts";
 
 /** `server/discover`: what the legacy server said in its handshake, with tasks (2026-07-28, Discovery). */
-export const discover: Lane = async (exchange) => {
+export const discover: Handle = async (exchange) => {
   const { capabilities, instructions } = await exchange.route.upstream
     .control(exchange.sessionOwner)
     .describe()
@@ -23,17 +23,17 @@ export const discover: Lane = async (exchange) => {
 };
 
 /** A list, and whatever else the server answers on its own: the same request, the same result. */
-export const relay: Lane = async (exchange) => {
+export const relay: Handle = async (exchange) => {
   answer(exchange, await ask(exchange));
 };
 
 /** Lists that a client may cache. */
-export const list: Lane = async (exchange) => {
+export const list: Handle = async (exchange) => {
   answer(exchange, withCacheHints(await ask(exchange)));
 };
 
 /** `tools/list`, without `execution`: whether a tool may become a task is the gateway's affair, and for now. */
-export const listTools: Lane = async (exchange) => {
+export const listTools: Handle = async (exchange) => {
   const result = await ask(exchange);
   const tools = Array.isArray(result.tools) ? result.tools.map(withoutExecution) : result.tools;
   answer(exchange, withCacheHints({ ...result, tools }));

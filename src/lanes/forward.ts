@@ -15,7 +15,7 @@ import { sessionKey } from "./backchannels.ts";
 import { sessionIdOf, speaksTasks } from "./client-session.ts";
 import { withEndpoint } from "./endpoint-event.ts";
 import { EventTap } from "./event-tap.ts";
-import type { HttpExchange } from "./lane.ts";
+import type { HttpExchange, Services } from "./lane.ts";
 import { LongAnswer } from "./long-answer.ts";
 import { overheard } from "./overheard.ts";
 import { relocated } from "./redirects.ts";
@@ -51,197 +51,196 @@ export interface Along {
   readonly onStatus?: (status: number) => void;
 }
 
-/**
- * Forwards a request to the server's endpoint as it came, and the answer as it comes; an answer that is a stream is kept
- * alive.
- * @throws RpcError, HTTP 502, when there is no answer
- */
-export async function forward(
-  exchange: HttpExchange,
-  { lastWords, onStatus = () => {} }: Along = {},
-): Promise<void> {
-  const { response, route } = exchange;
-  let tap: EventTap | undefined;
-  const onHead = (head: AnswerHead) => {
-    const { status, headers } = head;
-    onStatus(status);
-    // What has a length is complete, and nothing can be put into it.
-    const hasRoom = headers["content-length"] === undefined;
-    if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, route.streams, lastWords);
-    return watched(tap, head, exchange);
-  };
-  try {
-    await sendToEndpoint(exchange, { onHead });
-  } finally {
-    tap?.close();
+/** Forwards requests as they came, and answers as they come, but for what the gateway adds about tasks. */
+export class Forwarder {
+  readonly #services: Pick<Services, "transparent" | "streams" | "backchannels" | "quotas" | "stopping">;
+
+  constructor(services: Pick<Services, "transparent" | "streams" | "backchannels" | "quotas" | "stopping">) {
+    this.#services = services;
   }
-}
 
-/**
- * Forwards a request to another path of the server's, without the headers that the operator sends to its endpoint, unless the path is
- * that of messages to the endpoint or the operator wants it (`upstream.headersEverywhere`).
- * @param path as the server is to see it, query included
- * @throws RpcError, HTTP 502, when there is no answer
- */
-export function forwardTo(
-  path: string,
-  exchange: HttpExchange,
-  { isForMessages = false }: { readonly isForMessages?: boolean } = {},
-): Promise<void> {
-  const { request, server, caller } = exchange;
-  // Not resolved against the origin: a path may begin with two slashes, and would name a host.
-  const target = new URL(`${server.url.origin}${path}`);
-  const mayRepeat = request.method === "GET" || request.method === "HEAD";
-  if (isForMessages || server.headersEverywhere) return send(exchange, { target, mayRepeat });
-  // What the operator sets is not for clients to set, there either.
-  const withheld = [...(caller.withheld ?? []), ...Object.keys(server.headers)];
-  return send(exchange, { target, mayRepeat, headers: {}, withheld });
-}
-
-/** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
-export function forwardInitialize(exchange: HttpExchange, id: RequestId): Promise<void> {
-  const { route, caller } = exchange;
-  return forwardAmended(exchange, id, (answer) => {
-    const said = readInitializeResult(answer);
-    if (said !== undefined) route.upstream.learn(said.result);
-    return withTasksCapability(answer, tasksCapability(caller));
-  });
-}
-
-/** `server/discover`: a server of 2026-07-28 that makes no tasks has them all the same. */
-export function forwardDiscover(
-  exchange: HttpExchange,
-  id: RequestId,
-  along: Pick<Along, "onStatus">,
-): Promise<void> {
-  return forwardAmended(exchange, id, withTasksExtension, along);
-}
-
-/** `tools/list`, with what the policy says of tasks. */
-export function forwardToolList(
-  exchange: HttpExchange,
-  id: RequestId,
-  supportOf: (tool: string) => TaskSupport,
-): Promise<void> {
-  return forwardAmended(exchange, id, (answer) => withTaskSupport(answer, supportOf));
-}
-
-/** `tools/call` of a client that waits, however long it takes. */
-export async function forwardCall(exchange: HttpExchange, id: RequestId): Promise<void> {
-  const { request, response, route, reply } = exchange;
-  const answer = new LongAnswer({
-    response,
-    id,
-    // A legacy client that says nothing is not known to read one.
-    acceptsStream: reply.readsStreams && request.headers.accept !== undefined,
-    streams: route.streams,
-    maxBytes: route.config.tasks.maxResultBytes,
-  });
-  // Only beside tasks does it matter which calls there are.
-  const session = speaksTasks(request) ? sessionKey(exchange.owner, sessionIdOf(request)) : undefined;
-  const passed = session === undefined ? () => {} : route.backchannels.pass(session);
-  try {
-    const onHead = (head: AnswerHead) => watched(answer.receive(head), head, exchange);
-    await sendToEndpoint(exchange, { isPlain: true, onHead });
-  } catch (error) {
-    if (!(error instanceof RpcError && answer.fail(error))) throw error;
-  } finally {
-    answer.close();
-    passed();
-  }
-}
-
-/** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
-export async function forwardStream(exchange: HttpExchange): Promise<void> {
-  const { request, response, route, server, path } = exchange;
-  const giveBack = route.quotas.take("streams", exchange.quotaKey);
-  const session = sessionKey(exchange.owner, sessionIdOf(request));
-  let tap: EventTap | undefined;
-  let hangUp = () => {};
-  const onHead = (head: AnswerHead): Passage | undefined => {
-    if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
-    tap = new EventTap(response, route.streams);
-    if (session === undefined)
-      return withEndpoint(tap, server.url, path, (posted) => route.upstream.messagePaths.learn(posted));
-    hangUp = route.backchannels.listen(session, tap);
-    return overheard(tap, {
-      isHearing: () => route.backchannels.isHearing(session),
-      hear: (message) => route.backchannels.hear(session, message),
-    });
-  };
-  try {
-    await sendToEndpoint(exchange, { isPlain: true, onHead });
-  } finally {
-    tap?.close();
-    hangUp();
-    giveBack();
-  }
-}
-
-function forwardAmended(
-  exchange: HttpExchange,
-  id: RequestId,
-  amend: (answer: string) => string,
-  { onStatus = () => {} }: Pick<Along, "onStatus"> = {},
-): Promise<void> {
-  return sendToEndpoint(exchange, {
-    isPlain: true,
-    onHead: (head) => {
+  /**
+   * Forwards a request to the server's endpoint as it came, and the answer as it comes; an answer that is a stream is kept
+   * alive.
+   * @throws RpcError, HTTP 502, when there is no answer
+   */
+  async forward(exchange: HttpExchange, { lastWords, onStatus = () => {} }: Along = {}): Promise<void> {
+    const { response } = exchange;
+    let tap: EventTap | undefined;
+    const onHead = (head: AnswerHead) => {
       const { status, headers } = head;
       onStatus(status);
-      if (status !== 200 || headers["content-encoding"] !== undefined) return undefined;
-      const contentType = headers["content-type"];
-      const passage = amendingPassage({ contentType, id, maxBytes: MAX_AMENDED_BYTES, amend });
-      return watched(passage, head, exchange);
-    },
-  });
-}
+      // What has a length is complete, and nothing can be put into it.
+      const hasRoom = headers["content-length"] === undefined;
+      if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, this.#services.streams, lastWords);
+      return this.#watched(tap, head, exchange);
+    };
+    try {
+      await this.#sendToEndpoint(exchange, { onHead });
+    } finally {
+      tap?.close();
+    }
+  }
 
-/** The answer with an error at its end for what it leaves without an answer, if it is a stream. */
-function watched(
-  passage: Passage | undefined,
-  head: AnswerHead,
-  { message, route }: HttpExchange,
-): Passage | undefined {
-  if (!isPlainStream(head.headers)) return passage;
-  return withUnanswered(passage, head, message, () => route.stopping.aborted);
-}
+  /**
+   * Forwards a request to another path of the server's, without the headers that the operator sends to its endpoint, unless the path is
+   * that of messages to the endpoint or the operator wants it (`upstream.headersEverywhere`).
+   * @param path as the server is to see it, query included
+   * @throws RpcError, HTTP 502, when there is no answer
+   */
+  forwardTo(
+    path: string,
+    exchange: HttpExchange,
+    { isForMessages = false }: { readonly isForMessages?: boolean } = {},
+  ): Promise<void> {
+    const { request, server, caller } = exchange;
+    // Not resolved against the origin: a path may begin with two slashes, and would name a host.
+    const target = new URL(`${server.url.origin}${path}`);
+    const mayRepeat = request.method === "GET" || request.method === "HEAD";
+    if (isForMessages || server.headersEverywhere) return this.#send(exchange, { target, mayRepeat });
+    // What the operator sets is not for clients to set, there either.
+    const withheld = [...(caller.withheld ?? []), ...Object.keys(server.headers)];
+    return this.#send(exchange, { target, mayRepeat, headers: {}, withheld });
+  }
 
-function sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Promise<void> {
-  const { request, server, query, message } = exchange;
-  const method = isObject(message) ? message.method : undefined;
-  const isPost = request.method === "POST";
-  const isSimple = !isPost && request.method !== "GET";
-  return send(exchange, {
-    target: withQuery(server.url, query),
-    followsRedirects: true,
-    mayRepeat: isPost ? REPEATABLE.has(method) : IDEMPOTENT.has(request.method),
-    ...(isSimple ? { headTimeoutMs: SIMPLE_HEAD_MS } : {}),
-    ...more,
-  });
-}
-
-async function send(exchange: HttpExchange, forwarding: Forwarding) {
-  const { route, caller, server, mount, request, response, body } = exchange;
-  const { headers } = server;
-  const { withheld } = caller;
-  // A route at the root has all of the address, and so has one that is alone; then the server's own paths are its clients' as well.
-  const isOwnPath = mount === route.config.path && !isBelowMount(exchange);
-  const relocate = (location: string, from: URL) =>
-    relocated(location, { from, server, mount, route: route.config, isOwnPath });
-  const over = route.upstream.use();
-  try {
-    await route.transparent.forward(request, response, {
-      headers,
-      withheld,
-      body,
-      relocate,
-      ...forwarding,
+  /** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
+  forwardInitialize(exchange: HttpExchange, id: RequestId): Promise<void> {
+    const { route, caller } = exchange;
+    return this.#forwardAmended(exchange, id, (answer) => {
+      const said = readInitializeResult(answer);
+      if (said !== undefined) route.upstream.learn(said.result);
+      return withTasksCapability(answer, tasksCapability(caller));
     });
-  } catch (error) {
-    throw asGatewayError(error);
-  } finally {
-    over();
+  }
+
+  /** `server/discover`: a server of 2026-07-28 that makes no tasks has them all the same. */
+  forwardDiscover(exchange: HttpExchange, id: RequestId, along: Pick<Along, "onStatus">): Promise<void> {
+    return this.#forwardAmended(exchange, id, withTasksExtension, along);
+  }
+
+  /** `tools/list`, with what the policy says of tasks. */
+  forwardToolList(
+    exchange: HttpExchange,
+    id: RequestId,
+    supportOf: (tool: string) => TaskSupport,
+  ): Promise<void> {
+    return this.#forwardAmended(exchange, id, (answer) => withTaskSupport(answer, supportOf));
+  }
+
+  /** `tools/call` of a client that waits, however long it takes. */
+  async forwardCall(exchange: HttpExchange, id: RequestId): Promise<void> {
+    const { request, response, route, reply } = exchange;
+    const answer = new LongAnswer({
+      response,
+      id,
+      // A legacy client that says nothing is not known to read one.
+      acceptsStream: reply.readsStreams && request.headers.accept !== undefined,
+      streams: this.#services.streams,
+      maxBytes: route.config.tasks.maxResultBytes,
+    });
+    // Only beside tasks does it matter which calls there are.
+    const session = speaksTasks(request) ? sessionKey(exchange.owner, sessionIdOf(request)) : undefined;
+    const passed = session === undefined ? () => {} : this.#services.backchannels.pass(session);
+    try {
+      const onHead = (head: AnswerHead) => this.#watched(answer.receive(head), head, exchange);
+      await this.#sendToEndpoint(exchange, { isPlain: true, onHead });
+    } catch (error) {
+      if (!(error instanceof RpcError && answer.fail(error))) throw error;
+    } finally {
+      answer.close();
+      passed();
+    }
+  }
+
+  /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
+  async forwardStream(exchange: HttpExchange): Promise<void> {
+    const { request, response, route, server, path } = exchange;
+    const { quotas, streams, backchannels } = this.#services;
+    const giveBack = quotas.take("streams", exchange.quotaKey);
+    const session = sessionKey(exchange.owner, sessionIdOf(request));
+    let tap: EventTap | undefined;
+    let hangUp = () => {};
+    const onHead = (head: AnswerHead): Passage | undefined => {
+      if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
+      tap = new EventTap(response, streams);
+      if (session === undefined)
+        return withEndpoint(tap, server.url, path, (posted) => route.upstream.messagePaths.learn(posted));
+      hangUp = backchannels.listen(session, tap);
+      return overheard(tap, {
+        isHearing: () => backchannels.isHearing(session),
+        hear: (message) => backchannels.hear(session, message),
+      });
+    };
+    try {
+      await this.#sendToEndpoint(exchange, { isPlain: true, onHead });
+    } finally {
+      tap?.close();
+      hangUp();
+      giveBack();
+    }
+  }
+
+  #forwardAmended(
+    exchange: HttpExchange,
+    id: RequestId,
+    amend: (answer: string) => string,
+    { onStatus = () => {} }: Pick<Along, "onStatus"> = {},
+  ): Promise<void> {
+    return this.#sendToEndpoint(exchange, {
+      isPlain: true,
+      onHead: (head) => {
+        const { status, headers } = head;
+        onStatus(status);
+        if (status !== 200 || headers["content-encoding"] !== undefined) return undefined;
+        const contentType = headers["content-type"];
+        const passage = amendingPassage({ contentType, id, maxBytes: MAX_AMENDED_BYTES, amend });
+        return this.#watched(passage, head, exchange);
+      },
+    });
+  }
+
+  /** The answer with an error at its end for what it leaves without an answer, if it is a stream. */
+  #watched(passage: Passage | undefined, head: AnswerHead, { message }: HttpExchange): Passage | undefined {
+    if (!isPlainStream(head.headers)) return passage;
+    return withUnanswered(passage, head, message, () => this.#services.stopping.aborted);
+  }
+
+  #sendToEndpoint(exchange: HttpExchange, more: Partial<Forwarding>): Promise<void> {
+    const { request, server, query, message } = exchange;
+    const method = isObject(message) ? message.method : undefined;
+    const isPost = request.method === "POST";
+    const isSimple = !isPost && request.method !== "GET";
+    return this.#send(exchange, {
+      target: withQuery(server.url, query),
+      followsRedirects: true,
+      mayRepeat: isPost ? REPEATABLE.has(method) : IDEMPOTENT.has(request.method),
+      ...(isSimple ? { headTimeoutMs: SIMPLE_HEAD_MS } : {}),
+      ...more,
+    });
+  }
+
+  async #send(exchange: HttpExchange, forwarding: Forwarding) {
+    const { route, caller, server, mount, request, response, body } = exchange;
+    const { headers } = server;
+    const { withheld } = caller;
+    // A route at the root has all of the address, and so has one that is alone; then the server's own paths are its clients' as well.
+    const isOwnPath = mount === route.config.path && !isBelowMount(exchange);
+    const relocate = (location: string, from: URL) =>
+      relocated(location, { from, server, mount, route: route.config, isOwnPath });
+    const over = route.upstream.use();
+    try {
+      await this.#services.transparent.forward(request, response, {
+        headers,
+        withheld,
+        body,
+        relocate,
+        ...forwarding,
+      });
+    } catch (error) {
+      throw asGatewayError(error);
+    } finally {
+      over();
+    }
   }
 }
 

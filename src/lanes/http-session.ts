@@ -9,15 +9,20 @@ import type { ClientEnd } from "./client-end.ts";
 import type { EventRoom } from "./kept-events.ts";
 import type { Identified, Route } from "./lane.ts";
 import { countMessage } from "./message-bytes.ts";
-import { PairedSession } from "./paired-session.ts";
+import type { OpenStreams } from "./open-streams.ts";
+import type { PairedSession, PairedSessionOptions } from "./paired-session.ts";
 import { SessionStreams } from "./session-streams.ts";
 
 export interface HttpSessionOptions {
   readonly who: Identified;
+  readonly streams: OpenStreams;
+  readonly newPair: NewPair;
   readonly room: EventRoom;
   /** Called when nothing can be asked in it any more, though calls that have become tasks may still be under way. */
   readonly onOver: (session: HttpSession) => void;
 }
+
+export type NewPair = (options: PairedSessionOptions) => PairedSession;
 
 /** What came of an `initialize`. */
 export interface Opening {
@@ -44,7 +49,7 @@ export class HttpSession implements ClientEnd {
     const { who } = options;
     const { tasks, tools } = who.route.config;
     this.#longestRunMs = Math.max(...[tasks, ...tools].map(({ maxRuntimeMs }) => maxRuntimeMs));
-    this.#pair = new PairedSession({ who, id: this.id, client: this, mustListen: true });
+    this.#pair = options.newPair({ who, id: this.id, client: this, mustListen: true });
   }
 
   /** Said with every answer. */
@@ -150,12 +155,12 @@ export class HttpSession implements ClientEnd {
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void {
     if (this.#streams !== undefined) return this.#streams.reply(id, message);
     if (!this.#pair.isOver) {
-      const { who, room } = this.#options;
+      const { streams, room } = this.#options;
       const isPrimed = (this.#pair.protocolVersion ?? "") >= PRIMED_SINCE;
       this.#streams = new SessionStreams({
         headers: this.headers,
         room,
-        streams: who.route.streams,
+        streams,
         isPrimed,
       });
     }

@@ -49,12 +49,17 @@ export interface Caller {
   readonly confirm?: () => Promise<Caller>;
 }
 
-/** One server as the gateway offers it, with all that a lane needs for it. */
+/** One server as the gateway offers it. */
 export interface Route {
   readonly config: ServerConfig;
   readonly upstream: Upstream;
   readonly policy: Policy;
   readonly slots: Slots;
+  readonly log: Logger;
+}
+
+/** What all routes share. */
+export interface Services {
   readonly engine: TaskEngine;
   readonly held: HeldCalls;
   readonly transparent: TransparentLane;
@@ -63,7 +68,6 @@ export interface Route {
   readonly quotas: Quotas;
   readonly pace: PollPace;
   readonly drain: Drain;
-  readonly log: Logger;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
 }
@@ -175,12 +179,14 @@ export const needsOwner: Need<Pick<Identified, "caller">> = ({ caller }) => {
 };
 
 /** Nothing that takes its time is begun by a gateway that stops. @throws HTTP 503 */
-export const needsTime: Need<Pick<Identified, "route">> = ({ route }) => {
-  if (route.stopping.aborted) throw rpc.stopping();
-};
+export function needsTime({ stopping }: Pick<Services, "stopping">): Need<unknown> {
+  return () => {
+    if (stopping.aborted) throw rpc.stopping();
+  };
+}
 
-/** How a kind of request is handled. What it throws is the answer: an `RpcError` as it is, anything else as -32603. */
-export type Lane = (exchange: Exchange) => Promise<void>;
+/** Answers a modern request. What it throws is the answer: an `RpcError` as it is, anything else as -32603. */
+export type Handle = Handler<Exchange>["handle"];
 
 const GATEWAY: ServerInfo = { name: "mcp-taskgate", version: VERSION };
 
@@ -216,9 +222,9 @@ export function waiterOf({
 }
 
 /** The same where nothing may begin any more once the gateway stops. */
-export function beginnerOf(request: Parameters<typeof waiterOf>[0] & Pick<Exchange, "route">): WaiterOf {
+export function beginnerOf(request: Parameters<typeof waiterOf>[0], stopping: AbortSignal): WaiterOf {
   const waiter = waiterOf(request);
-  return () => ({ ...waiter(), stopping: request.route.stopping });
+  return () => ({ ...waiter(), stopping });
 }
 
 /** What is known of the task that a call is to become. */

@@ -4,12 +4,15 @@ import { META, resultMessage, withTasks } from "../protocol/modern.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import type { Subject } from "./classify.ts";
-import { forward, forwardDiscover } from "./forward.ts";
-import { type Asked, needsTime, waiterOf } from "./lane.ts";
+import type { Forwarder } from "./forward.ts";
+import { type Asked, needsTime, type Services, waiterOf } from "./lane.ts";
 
 /** Whether something is the gateway's that a modern server would be asked about. @throws StoreUnavailable */
-export async function isOurs(asked: Asked, subject: Subject): Promise<boolean> {
-  const { engine, held } = asked.route;
+export async function isOurs(
+  { engine, held }: Pick<Services, "engine" | "held">,
+  asked: Asked,
+  subject: Subject,
+): Promise<boolean> {
   const waiter = waiterOf(asked);
   if ("requestState" in subject) return held.isOurs(subject.requestState, waiter);
   for (const taskId of subject.taskIds) {
@@ -18,25 +21,27 @@ export async function isOurs(asked: Asked, subject: Subject): Promise<boolean> {
   return false;
 }
 
-/** Hands a request on to the server, and its answer to the client, untouched but for the mention of tasks. */
-export async function pass(server: ModernServer, asked: Asked): Promise<void> {
-  const { method, route } = asked;
-  if (method === "tools/call") needsTime(asked);
-  if (!isSubscription(asked)) return passAlong(server, asked);
-  const giveBack = route.quotas.take("streams", asked.quotaKey);
-  return passAlong(server, asked).finally(giveBack);
-}
-
-async function passAlong(server: ModernServer, asked: Asked): Promise<void> {
-  const { http, method, id } = asked;
-  if (http === undefined) return passMessage(server, asked);
-  // A server of an older revision refuses so what it has never heard of.
-  const onStatus = (status: number) => {
-    if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
+/** Hands requests on to a modern server, and its answers to the client, untouched but for the mention of tasks. */
+export function passer({ quotas, stopping }: Pick<Services, "quotas" | "stopping">, forwarder: Forwarder) {
+  const checkTime = needsTime({ stopping });
+  const pass = async (server: ModernServer, asked: Asked): Promise<void> => {
+    const { http, method, id } = asked;
+    if (http === undefined) return passMessage(server, asked, stopping);
+    // A server of an older revision refuses so what it has never heard of.
+    const onStatus = (status: number) => {
+      if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
+    };
+    if (method === "server/discover" && !server.hasTasks)
+      return forwarder.forwardDiscover(http, id, { onStatus });
+    const lastWords = isSubscription(asked) ? { lastWords: resultMessage(id, endOfSubscription(asked)) } : {};
+    return forwarder.forward(http, { ...lastWords, onStatus });
   };
-  if (method === "server/discover" && !server.hasTasks) return forwardDiscover(http, id, { onStatus });
-  const lastWords = isSubscription(asked) ? { lastWords: resultMessage(id, endOfSubscription(asked)) } : {};
-  return forward(http, { ...lastWords, onStatus });
+  return async (server: ModernServer, asked: Asked): Promise<void> => {
+    if (asked.method === "tools/call") checkTime(asked);
+    if (!isSubscription(asked)) return pass(server, asked);
+    const giveBack = quotas.take("streams", asked.quotaKey);
+    return pass(server, asked).finally(giveBack);
+  };
 }
 
 const REFUSALS: ReadonlySet<number> = new Set([400, 404, 405, 406]);
@@ -51,8 +56,8 @@ function endOfSubscription({ id }: Asked): JsonText {
 }
 
 /** The same for a client that is not on HTTP: message by message. */
-async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
-  const { sessionOwner, id, method, params, reply, route } = asked;
+async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSignal): Promise<void> {
+  const { sessionOwner, id, method, params, reply } = asked;
   const { _meta } = params;
   const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
   const owner = { ...sessionOwner, capabilities: isObject(declared) ? declared : {} };
@@ -65,7 +70,7 @@ async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
   };
   if (reply.gone.aborted) leave();
   reply.gone.addEventListener("abort", leave);
-  route.stopping.addEventListener("abort", stop);
+  stopping.addEventListener("abort", stop);
   try {
     const response = await server
       .ask(owner, {
@@ -86,6 +91,6 @@ async function passMessage(server: ModernServer, asked: Asked): Promise<void> {
     reply.result(toJson(isAmended ? { ...result, capabilities: withTasks(capabilities) } : result));
   } finally {
     reply.gone.removeEventListener("abort", leave);
-    route.stopping.removeEventListener("abort", stop);
+    stopping.removeEventListener("abort", stop);
   }
 }

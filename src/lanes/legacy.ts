@@ -4,65 +4,138 @@ import { TASKS_2025 } from "../protocol/legacy.ts";
 import { sessionKey } from "./backchannels.ts";
 import { isTaskMethod, type LegacyForm } from "./classify.ts";
 import { clientSession, sessionIdOf } from "./client-session.ts";
-import {
-  forward,
-  forwardCall,
-  forwardInitialize,
-  forwardStream,
-  forwardTo,
-  forwardToolList,
-} from "./forward.ts";
-import { type Handler, type HttpExchange, handleBy, needsTime, waiterOf } from "./lane.ts";
+import type { Forwarder } from "./forward.ts";
+import { type HttpExchange, handleBy, type Need, needsTime, type Services, waiterOf } from "./lane.ts";
+import { PairedHttp } from "./paired-http.ts";
+import { PairedSession, type PairedSessionOptions } from "./paired-session.ts";
 import type { SessionRequest } from "./session-request.ts";
-import { admitted } from "./share.ts";
-import { HANDLERS_2025, isLeftToServer, takeAnswer } from "./tasks-2025.ts";
-
-const STREAM: Handler<HttpExchange> = { handle: forwardStream, needs: [needsTime] };
+import { Shares } from "./share.ts";
+import { Tasks2025 } from "./tasks-2025.ts";
 
 /**
- * Answers a legacy client: its server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
+ * Answers legacy clients: their server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
  * body says is looked at, and forwarded as it came.
  */
-export async function answerLegacy(exchange: HttpExchange, form: LegacyForm): Promise<void> {
-  if (form === "stream") return handleBy(STREAM, exchange);
-  const admission = admit(exchange);
-  if (admission !== undefined) await admission;
-  const message = isObject(exchange.message) ? exchange.message : {};
-  switch (form) {
-    case "answer":
-      return answered(exchange, message);
-    case "cancellation":
-      return takeBack(exchange, message.params);
-    case "initialize":
-      return forwardInitialize(exchange, requestIn(message).id);
-    case "call":
-      return forwardCall(exchange, requestIn(message).id);
-    case "tasks":
-      return answerAboutTasks(exchange, requestIn(message));
-    case "other":
-      return forward(exchange);
+export class LegacyHandler {
+  /** The sessions over HTTP whose requests cannot be forwarded as they are. */
+  readonly pairs: PairedHttp;
+  readonly #services: Services;
+  readonly #forwarder: Forwarder;
+  readonly #shares: Shares;
+  readonly #tasks: Tasks2025;
+  readonly #needsTime: Need<unknown>;
+
+  constructor(services: Services, forwarder: Forwarder) {
+    this.#services = services;
+    this.#forwarder = forwarder;
+    this.#shares = new Shares(services);
+    this.#tasks = new Tasks2025(services, this.#shares);
+    this.#needsTime = needsTime(services);
+    const newPair = (options: PairedSessionOptions) => this.newPair(options);
+    this.pairs = new PairedHttp({ ...services, shares: this.#shares, newPair });
   }
-}
 
-/**
- * Passes a message on to where the server wants those of HTTP+SSE posted (2024-11-05, Transports §HTTP with SSE); what it has to say to it
- * comes on the client's stream.
- * @param path at the server, query included
- */
-export async function passMessage(path: string, exchange: HttpExchange): Promise<void> {
-  const admission = admit(exchange);
-  if (admission !== undefined) await admission;
-  return forwardTo(path, exchange, { isForMessages: true });
-}
+  /** A session that is paired with one at the server, message by message. */
+  newPair(options: PairedSessionOptions): PairedSession {
+    return new PairedSession(options, this.#services, this.#tasks);
+  }
 
-/** Lets a message through as often as its like may come; `undefined`: at once. @throws RpcError */
-function admit(exchange: HttpExchange): Promise<void> | undefined {
-  const { message } = exchange;
-  const checkTime = () => {
-    if (isCall(message)) needsTime(exchange);
-  };
-  checkTime();
-  return admitted(exchange, message)?.then(checkTime);
+  async answer(exchange: HttpExchange, form: LegacyForm): Promise<void> {
+    const forwarder = this.#forwarder;
+    if (form === "stream") {
+      this.#needsTime(exchange);
+      return forwarder.forwardStream(exchange);
+    }
+    const admission = this.#admit(exchange);
+    if (admission !== undefined) await admission;
+    const message = isObject(exchange.message) ? exchange.message : {};
+    switch (form) {
+      case "answer":
+        return this.#takeAnswer(exchange, message);
+      case "cancellation":
+        return this.#takeBack(exchange, message.params);
+      case "initialize":
+        return forwarder.forwardInitialize(exchange, requestIn(message).id);
+      case "call":
+        return forwarder.forwardCall(exchange, requestIn(message).id);
+      case "tasks":
+        return this.#answerAboutTasks(exchange, requestIn(message));
+      case "other":
+        return forwarder.forward(exchange);
+    }
+  }
+
+  /**
+   * Passes a message on to where the server wants those of HTTP+SSE posted (2024-11-05, Transports §HTTP with SSE); what it has to say to it
+   * comes on the client's stream.
+   * @param path at the server, query included
+   */
+  async passMessage(path: string, exchange: HttpExchange): Promise<void> {
+    const admission = this.#admit(exchange);
+    if (admission !== undefined) await admission;
+    return this.#forwarder.forwardTo(path, exchange, { isForMessages: true });
+  }
+
+  /** Lets a message through as often as its like may come; `undefined`: at once. @throws RpcError */
+  #admit(exchange: HttpExchange): Promise<void> | undefined {
+    const { message } = exchange;
+    const checkTime = () => {
+      if (isCall(message)) this.#needsTime(exchange);
+    };
+    checkTime();
+    return this.#shares.admitted(exchange, message)?.then(checkTime);
+  }
+
+  async #answerAboutTasks(exchange: HttpExchange, request: LegacyRequest): Promise<void> {
+    const { owner, reply } = exchange;
+    const { id, method, params } = request;
+    const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
+    const waiter = waiterOf({ owner, params, reply });
+    if (isTaskMethod(method) && !(await this.#tasks.isLeftToServer(exchange, taskId, waiter)))
+      return handleBy(this.#tasks.handlers[method], this.#inSession(exchange, request));
+    return method === "tools/call"
+      ? this.#forwarder.forwardCall(exchange, id)
+      : this.#forwarder.forward(exchange);
+  }
+
+  async #takeAnswer(exchange: HttpExchange, answer: JsonObject): Promise<void> {
+    const { owner, reply } = exchange;
+    return (await this.#tasks.takeAnswer(exchange, answer, waiterOf({ owner, params: answer, reply })))
+      ? reply.acknowledge()
+      : this.#forwarder.forward(exchange);
+  }
+
+  /** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
+  #inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
+    const { route, caller, owner, quotaKey, sessionOwner, reply, request, held } = exchange;
+    return {
+      route,
+      caller,
+      owner,
+      quotaKey,
+      sessionOwner,
+      held,
+      id,
+      params,
+      reply,
+      session: sessionKey(owner, sessionIdOf(request)),
+      joiner: () => {
+        const session = clientSession(request, caller, TASKS_2025);
+        return { session, join: (holder) => route.upstream.join(session, holder) };
+      },
+      pass: () => this.#forwarder.forwardCall(exchange, id),
+      passToolList: (supportOf) => this.#forwarder.forwardToolList(exchange, id, supportOf),
+    };
+  }
+
+  /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
+  async #takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
+    const { owner, request, reply } = exchange;
+    const { backchannels } = this.#services;
+    const session = sessionKey(owner, sessionIdOf(request));
+    const isOurs = session !== undefined && isObject(params) && backchannels.letGo(session, params.requestId);
+    return isOurs ? reply.acknowledge() : this.#forwarder.forward(exchange);
+  }
 }
 
 /** Whether it is a call, or a batch with one, of which nobody knows how long it takes. */
@@ -80,51 +153,4 @@ function requestIn({ id, method, params }: JsonObject): LegacyRequest {
       "the id of a tools/call must be an integer, or a text of at most 1024 characters",
     );
   return { id, method: String(method), params: isObject(params) ? params : {} };
-}
-
-async function answerAboutTasks(exchange: HttpExchange, request: LegacyRequest): Promise<void> {
-  const { id, method, params } = request;
-  const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
-  const waiter = waiterOf({ ...exchange, params });
-  if (isTaskMethod(method) && !(await isLeftToServer(exchange, taskId, waiter)))
-    return handleBy(HANDLERS_2025[method], inSession(exchange, request));
-  return method === "tools/call" ? forwardCall(exchange, id) : forward(exchange);
-}
-
-async function answered(exchange: HttpExchange, answer: JsonObject): Promise<void> {
-  return (await takeAnswer(exchange, answer, waiterOf({ ...exchange, params: answer })))
-    ? exchange.reply.acknowledge()
-    : forward(exchange);
-}
-
-/** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
-function inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
-  const { route, caller, owner, quotaKey, sessionOwner, reply, request, held } = exchange;
-  return {
-    route,
-    caller,
-    owner,
-    quotaKey,
-    sessionOwner,
-    held,
-    id,
-    params,
-    reply,
-    session: sessionKey(owner, sessionIdOf(request)),
-    joiner: () => {
-      const session = clientSession(request, caller, TASKS_2025);
-      return { session, join: (holder) => route.upstream.join(session, holder) };
-    },
-    pass: () => forwardCall(exchange, id),
-    passToolList: (supportOf) => forwardToolList(exchange, id, supportOf),
-  };
-}
-
-/** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
-async function takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
-  const { route, request, reply } = exchange;
-  const session = sessionKey(exchange.owner, sessionIdOf(request));
-  const isOurs =
-    session !== undefined && isObject(params) && route.backchannels.letGo(session, params.requestId);
-  return isOurs ? reply.acknowledge() : forward(exchange);
 }

@@ -8,12 +8,13 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { TaskView } from "../stores/task-store.ts";
+import type { TaskEngine } from "../tasks/engine.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 import { MAX_SUBJECTS } from "./classify.ts";
-import { type Exchange, type Lane, needsOwner, serverMeta } from "./lane.ts";
+import { type Exchange, type Handle, needsOwner, type Services, serverMeta } from "./lane.ts";
 import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts";
-import { lookedUp } from "./share.ts";
+import type { Shares } from "./share.ts";
 
 /**
  * How long a task that was there may be missing before its stream ends: longer than it takes a gateway to notice that the store has lost
@@ -31,45 +32,48 @@ const LISTS = {
  * `subscriptions/listen`: acknowledges what it honours, then tells of every change until somebody has had enough
  * (2026-07-28, Subscriptions; Tasks §Task Status Notifications).
  */
-export const listen: Lane = async (exchange) => {
-  const { reply, id, envelope, params, route } = exchange;
-  const filter = readFilter(params);
-  if (filter.taskIds !== undefined && !declaresTasks(envelope.capabilities)) {
-    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
-  }
-  const giveBack = route.quotas.take("streams", exchange.quotaKey);
-  const ended = new AbortController();
-  const end = () => ended.abort();
-  onAbort(reply.gone, end);
-  onAbort(route.stopping, end);
-  try {
-    const subscriptionId = { [META.subscriptionId]: id };
-    const changes =
-      exchange.server === undefined
-        ? await followServer(exchange, filter, ended.signal)
-        : await followModern(exchange, exchange.server, ended);
-    const tasks = await followTasks(exchange, filter.taskIds, ended.signal);
-    const { taskIds: served, ...others } = changes.honoured;
-    const taskIds = [...(Array.isArray(served) ? served : []), ...tasks.found];
-    const honoured = { ...others, ...(filter.taskIds === undefined ? {} : { taskIds }) };
-    reply.open();
-    reply.keepAlive();
-    notify(exchange, "notifications/subscriptions/acknowledged", {
-      notifications: honoured,
-      _meta: subscriptionId,
-    });
-    changes.begin((method, what) =>
-      notify(exchange, method, { ...what, _meta: { ...metaOf(what), ...subscriptionId } }),
-    );
-    await tasks.tell((view) => reply.notify(taskNotification(view, route.engine.now(), subscriptionId)));
-    reply.result(toJson({ resultType: "complete", _meta: { ...serverMeta(route), ...subscriptionId } }));
-  } finally {
-    end();
-    giveBack();
-    reply.gone.removeEventListener("abort", end);
-    route.stopping.removeEventListener("abort", end);
-  }
-};
+export function listener(services: Services, shares: Shares): Handle {
+  const { engine, quotas, stopping } = services;
+  return async (exchange) => {
+    const { reply, id, envelope, params, route } = exchange;
+    const filter = readFilter(params);
+    if (filter.taskIds !== undefined && !declaresTasks(envelope.capabilities)) {
+      throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+    }
+    const giveBack = quotas.take("streams", exchange.quotaKey);
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    onAbort(reply.gone, end);
+    onAbort(stopping, end);
+    try {
+      const subscriptionId = { [META.subscriptionId]: id };
+      const changes =
+        exchange.server === undefined
+          ? await followServer(exchange, filter, ended.signal)
+          : await followModern(exchange, exchange.server, ended, engine);
+      const tasks = await followTasks(exchange, filter.taskIds, ended.signal, { engine, shares });
+      const { taskIds: served, ...others } = changes.honoured;
+      const taskIds = [...(Array.isArray(served) ? served : []), ...tasks.found];
+      const honoured = { ...others, ...(filter.taskIds === undefined ? {} : { taskIds }) };
+      reply.open();
+      reply.keepAlive();
+      notify(exchange, "notifications/subscriptions/acknowledged", {
+        notifications: honoured,
+        _meta: subscriptionId,
+      });
+      changes.begin((method, what) =>
+        notify(exchange, method, { ...what, _meta: { ...metaOf(what), ...subscriptionId } }),
+      );
+      await tasks.tell((view) => reply.notify(taskNotification(view, engine.now(), subscriptionId)));
+      reply.result(toJson({ resultType: "complete", _meta: { ...serverMeta(route), ...subscriptionId } }));
+    } finally {
+      end();
+      giveBack();
+      reply.gone.removeEventListener("abort", end);
+      stopping.removeEventListener("abort", end);
+    }
+  };
+}
 
 interface Filter {
   readonly toolsListChanged: boolean;
@@ -163,8 +167,9 @@ async function followTasks(
   exchange: Exchange,
   taskIds: readonly string[] | undefined,
   ended: AbortSignal,
+  { engine, shares }: { readonly engine: TaskEngine; readonly shares: Shares },
 ): Promise<TaskChanges> {
-  const { route, reply } = exchange;
+  const { reply } = exchange;
   const { owner } = exchange;
   needsOwner(exchange);
   const dirty = new Set<string>();
@@ -176,7 +181,7 @@ async function followTasks(
   let wake = () => {};
   const stays = () => ({ caller: owner.caller, gone: ended, bytes: 0, isEndless: true });
   const watch = (id: string) =>
-    route.engine.watch(id, () => {
+    engine.watch(id, () => {
       dirty.add(id);
       wake();
     });
@@ -206,7 +211,7 @@ async function followTasks(
     clearTimeout(late);
     wake();
   });
-  const there = await lookedUp(exchange, taskIds ?? []);
+  const there = await shares.lookedUp(exchange, taskIds ?? []);
   for (const id of taskIds ?? []) {
     if (there.has(id)) dirty.add(id);
     else stop(id);
@@ -217,14 +222,14 @@ async function followTasks(
       while (!ended.aborted) {
         for (const id of [...dirty]) {
           dirty.delete(id);
-          const view = await route.engine.find(id, owner, stays).catch(unlessOver(ended));
+          const view = await engine.find(id, owner, stays).catch(unlessOver(ended));
           if (ended.aborted) return;
           if (view !== undefined) missing.delete(id);
           else if (!missing.has(id)) missing.set(id, performance.now());
           const state = view && stateOf(view);
           if (view !== undefined && state !== undefined && state !== told.get(id)) {
             told.set(id, state);
-            route.engine.audit?.read(view.task, "subscriptions/listen");
+            engine.audit?.read(view.task, "subscriptions/listen");
             to(view);
           }
           if (view?.outcome !== undefined) stop(id);

@@ -1,6 +1,7 @@
 import { fromModernServer } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
 import { callParams } from "../protocol/modern.ts";
+import type { TaskEngine } from "../tasks/engine.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { inTime } from "../upstreams/in-time.ts";
 import type { ModernServer } from "../upstreams/modern-server.ts";
@@ -34,8 +35,9 @@ export async function followModern(
   exchange: Exchange,
   server: ModernServer,
   ended: AbortController,
+  engine: TaskEngine,
 ): Promise<ServerChanges> {
-  const notifications = await serversPart(exchange, server);
+  const notifications = await serversPart(exchange, server, engine);
   if (Object.keys(notifications).length === 0) return NOTHING;
   const params = server.hasTasks ? exchange.params : callParams(exchange.params);
   let tell: Tell | undefined;
@@ -79,13 +81,17 @@ export async function followModern(
 }
 
 /** What of the filter is not about tasks of ours. */
-async function serversPart(exchange: Exchange, server: ModernServer): Promise<JsonObject> {
-  const { params, route } = exchange;
+async function serversPart(
+  exchange: Exchange,
+  server: ModernServer,
+  engine: TaskEngine,
+): Promise<JsonObject> {
+  const { params } = exchange;
   const { taskIds, ...rest } = isObject(params.notifications) ? params.notifications : {};
   if (!server.hasTasks || !Array.isArray(taskIds)) return rest;
   const others: unknown[] = [];
   for (const taskId of taskIds) {
-    const view = await route.engine.find(String(taskId), exchange.owner, waiterOf(exchange));
+    const view = await engine.find(String(taskId), exchange.owner, waiterOf(exchange));
     if (view === undefined) others.push(taskId);
   }
   return others.length === 0 ? rest : { ...rest, taskIds: others };

@@ -6,10 +6,10 @@ import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from 
 import { MAX_BATCH } from "../protocol/legacy.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
 import { sessionIdOf } from "./client-session.ts";
-import { HttpSession } from "./http-session.ts";
+import { HttpSession, type NewPair } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
-import { type Identified, needsTime, type Reply } from "./lane.ts";
-import { admitted } from "./share.ts";
+import { type Identified, type Need, needsTime, type Reply, type Services } from "./lane.ts";
+import type { Shares } from "./share.ts";
 
 /** A request of a legacy client whose session is paired. */
 export interface PairedExchange extends Identified {
@@ -20,6 +20,11 @@ export interface PairedExchange extends Identified {
   readonly reply: Pick<Reply, "readsStreams" | "gone" | "acknowledge">;
   /** The memory that the request takes. Absent: it is counted nowhere. */
   readonly held?: SharedBytes | undefined;
+}
+
+export interface PairedHttpOptions extends Pick<Services, "quotas" | "stopping" | "streams"> {
+  readonly shares: Shares;
+  readonly newPair: NewPair;
 }
 
 /** What can be kept for all clients together that lose a connection. */
@@ -38,6 +43,13 @@ export class PairedHttp {
   /** One for all of them. */
   #timer: NodeJS.Timeout | undefined;
   #lookMs = LOOK_MS.max;
+  readonly #options: PairedHttpOptions;
+  readonly #needsTime: Need<unknown>;
+
+  constructor(options: PairedHttpOptions) {
+    this.#options = options;
+    this.#needsTime = needsTime(options);
+  }
 
   /** Whether a session is one of these. */
   has(sessionId: string): boolean {
@@ -76,14 +88,14 @@ export class PairedHttp {
       return this.#open(exchange, first);
     let session = this.#find(exchange);
     const requests = messages.filter(isRequest);
-    const turn = admitted(exchange, message);
+    const turn = this.#options.shares.admitted(exchange, message);
     if (turn !== undefined) {
       await turn;
       // It may have ended meanwhile.
       session = this.#find(exchange);
     }
     if (requests.length > 0) {
-      if (requests.some(isCall)) needsTime(exchange);
+      if (requests.some(isCall)) this.#needsTime(exchange);
       const ids = new Set(requests.map(({ id }) => id));
       if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
         throw rpc.invalidRequest("the id is that of another request under way");
@@ -95,14 +107,17 @@ export class PairedHttp {
   }
 
   async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
-    const { route, response, reply } = exchange;
-    needsTime(exchange);
+    const { response, reply } = exchange;
+    const { quotas, streams, newPair } = this.#options;
+    this.#needsTime(exchange);
     const session: HttpSession = new HttpSession({
       who: exchange,
+      streams,
+      newPair,
       room: this.#room,
       onOver: () => this.#leave(session),
     });
-    this.#add(session, route.quotas.take("sessions", exchange.quotaKey));
+    this.#add(session, quotas.take("sessions", exchange.quotaKey));
     // Nobody else is going to know its id.
     const abandon = () => this.#end(session);
     reply.gone.addEventListener("abort", abandon, { once: true });
@@ -118,12 +133,12 @@ export class PairedHttp {
   }
 
   async #get(exchange: PairedExchange): Promise<void> {
-    const { route, request, response, reply } = exchange;
+    const { request, response, reply } = exchange;
     const session = this.#find(exchange);
-    needsTime(exchange);
+    this.#needsTime(exchange);
     if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
     const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
-    const giveBack = route.quotas.take("streams", exchange.quotaKey);
+    const giveBack = this.#options.quotas.take("streams", exchange.quotaKey);
     try {
       const over = session.listen(response, lastEventId);
       if (over === undefined)

@@ -16,13 +16,13 @@ import { withTasksCapability } from "./amended.ts";
 import { type Channel, type SessionKey, sessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { type Identified, waiterOf } from "./lane.ts";
+import { type Identified, type Services, waiterOf } from "./lane.ts";
 import { EarlyMessages, MAX_EARLY } from "./message-bytes.ts";
 import { PairedTasks } from "./paired-tasks.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
 import { ServerEnd } from "./server-end.ts";
-import { takeAnswer, tasksCapability } from "./tasks-2025.ts";
+import { type Tasks2025, tasksCapability } from "./tasks-2025.ts";
 import { type Said, Unheard } from "./unheard.ts";
 
 export interface PairedSessionOptions {
@@ -33,6 +33,8 @@ export interface PairedSessionOptions {
   /** Whether the client hears only while it `listen`s, apart from what is about a request of its own. Absent: no, at any time. */
   readonly mustListen?: boolean;
 }
+
+type PairServices = Pick<Services, "backchannels" | "stopping">;
 
 /** How many requests a client may have under way. */
 const MAX_PENDING = 1_000;
@@ -47,6 +49,8 @@ const LAST_ANSWERS_MS = 2_000;
  */
 export class PairedSession {
   readonly #options: PairedSessionOptions;
+  readonly #services: PairServices;
+  readonly #tasks2025: Tasks2025;
   readonly #key: SessionKey;
   readonly #pending: PendingRequests;
   /** What the client said too early; there only while something keeps it from being passed on. */
@@ -63,8 +67,10 @@ export class PairedSession {
   #lastAnswers: NodeJS.Timeout | undefined;
   #stopListening = () => {};
 
-  constructor(options: PairedSessionOptions) {
+  constructor(options: PairedSessionOptions, services: PairServices, tasks: Tasks2025) {
     this.#options = options;
+    this.#services = services;
+    this.#tasks2025 = tasks;
     this.#key = sessionKey(options.who.owner, options.id) as SessionKey;
     this.#pending = new PendingRequests((...answer) => {
       options.client.answer(...answer);
@@ -77,6 +83,7 @@ export class PairedSession {
     });
     this.#tasks = new PairedTasks({
       ...options,
+      tasks,
       session: this.#key,
       pending: this.#pending,
       server: this.#server,
@@ -103,7 +110,7 @@ export class PairedSession {
 
   /** Whether a call in it has become a task, and has not ended. */
   get hasTasks(): boolean {
-    return this.#options.who.route.backchannels.isHearing(this.#key);
+    return this.#services.backchannels.isHearing(this.#key);
   }
 
   /** Whether a request has this id already: it cannot be another's until it is answered. */
@@ -125,7 +132,7 @@ export class PairedSession {
 
   /** The client listens on a stream from now on. Returns how to say that it does not any longer. */
   listen(channel: Channel): () => void {
-    const stop = this.#options.who.route.backchannels.listen(this.#key, channel);
+    const stop = this.#services.backchannels.listen(this.#key, channel);
     this.#sayAgain();
     return stop;
   }
@@ -140,13 +147,13 @@ export class PairedSession {
 
   /** One of the client's connections has ended; it may have others. */
   disconnected(): void {
-    this.#options.who.route.backchannels.disconnected(this.#key);
+    this.#services.backchannels.disconnected(this.#key);
   }
 
   /** The client has gone for good: what has become a task may end, and then the session does. */
   retire(): void {
     this.#end();
-    void this.#options.who.route.backchannels.quiet(this.#key).then(() => this.close());
+    void this.#services.backchannels.quiet(this.#key).then(() => this.close());
   }
 
   /** Ends the session with the server, and settles when that is gone. Never rejects. */
@@ -159,10 +166,10 @@ export class PairedSession {
   #end(): void {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
-    const { client, who } = this.#options;
-    const { route } = who;
-    this.#pending.end(route.stopping.aborted ? rpc.stopped() : undefined);
-    const refusal = route.stopping.aborted ? rpc.stopping() : rpc.sessionOver();
+    const { client } = this.#options;
+    const isStopping = this.#services.stopping.aborted;
+    this.#pending.end(isStopping ? rpc.stopped() : undefined);
+    const refusal = isStopping ? rpc.stopping() : rpc.sessionOver();
     this.#early?.passOn((message) => this.#refuse(message, refusal));
     this.#early = undefined;
     this.#unheard.take();
@@ -236,7 +243,7 @@ export class PairedSession {
   /** A client that does not want to wait any longer (2025-11-25, Cancellation): it ignores an answer that comes all the same. */
   #takeBack(message: JsonRpcNotification): void {
     const id = message.params?.requestId as RequestId;
-    if (this.#options.who.route.backchannels.letGo(this.#key, id)) return;
+    if (this.#services.backchannels.letGo(this.#key, id)) return;
     this.#server.tell(message);
     this.#pending.takeBack(id);
   }
@@ -258,7 +265,7 @@ export class PairedSession {
   /** @param amend what is made of the answer's text */
   #ask(message: JsonRpcRequest, amend?: (answer: string) => string): void {
     const { id, method } = message;
-    const { backchannels } = this.#options.who.route;
+    const { backchannels } = this.#services;
     // Only beside tasks does it matter which calls there are.
     const isCall = this.#tasks.areKnown && method === "tools/call";
     const onOver = isCall ? backchannels.pass(this.#key) : () => {};
@@ -295,7 +302,8 @@ export class PairedSession {
     try {
       const isQuestion = readQuestionId(answer.id) !== undefined;
       // What is the server's goes there at once, and in order.
-      if (!isQuestion || !(await takeAnswer(who, { ...answer }, waiter))) this.#server.tell(answer);
+      if (!isQuestion || !(await this.#tasks2025.takeAnswer(who, { ...answer }, waiter)))
+        this.#server.tell(answer);
       return true;
     } catch (error) {
       toAnswer(error, who.route.log, answer);
@@ -305,7 +313,7 @@ export class PairedSession {
 
   /** What the server says: what is meant for a task goes there, the rest to the client. */
   #hear(message: Said): void {
-    const { backchannels } = this.#options.who.route;
+    const { backchannels } = this.#services;
     if (backchannels.isHearing(this.#key) && backchannels.hear(this.#key, message)) return;
     if (this.#state !== "open" || !this.#say(message)) this.#keep(message);
   }

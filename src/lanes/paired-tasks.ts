@@ -11,10 +11,11 @@ import { bytesOf } from "./message-bytes.ts";
 import type { PendingRequests } from "./pending-requests.ts";
 import type { ServerEnd } from "./server-end.ts";
 import type { SessionRequest } from "./session-request.ts";
-import { HANDLERS_2025, isLeftToServer } from "./tasks-2025.ts";
+import type { Tasks2025 } from "./tasks-2025.ts";
 
 export interface PairedTasksOptions {
   readonly who: Identified;
+  readonly tasks: Tasks2025;
   readonly session: SessionKey;
   readonly client: Pick<ClientEnd, "send" | "isReached">;
   readonly server: Pick<ServerEnd, "join">;
@@ -49,17 +50,17 @@ export class PairedTasks {
   /** Answers a request that has to do with tasks, or has it answered; says whether it is one. */
   take(message: JsonRpcRequest): boolean {
     if (!this.#areKnown || !isTaskMethod(message.method)) return false;
-    void this.#answer(HANDLERS_2025[message.method], message);
+    void this.#answer(this.#options.tasks.handlers[message.method], message);
     return true;
   }
 
   /** As long as nothing has to be looked up, what goes to the server goes there at once, and so in order. */
   async #answer(handler: Handler<SessionRequest>, message: JsonRpcRequest): Promise<void> {
-    const { who, pending, ask } = this.#options;
+    const { who, tasks, pending, ask } = this.#options;
     const taskId = message.method.startsWith("tasks/") ? message.params?.taskId : undefined;
     const request = this.#inSession(message);
     try {
-      if (this.#areServers && (await isLeftToServer(who, taskId, waiterOf(request)))) ask(message);
+      if (this.#areServers && (await tasks.isLeftToServer(who, taskId, waiterOf(request)))) ask(message);
       else await handleBy(handler, request);
     } catch (error) {
       pending.refuse(message.id, toAnswer(error, who.route.log, message));

@@ -5,39 +5,155 @@ import type { Call, CallOptions } from "../tasks/call.ts";
 import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
 import { MAX_SUBJECTS } from "./classify.ts";
-import { type Exchange, type Identified, type Reply, taskIdOf, waiterOf } from "./lane.ts";
-
-/** What a request takes of the share of its caller, and of what there is for all together. */
+import { type Exchange, type Identified, type Reply, type Services, taskIdOf, waiterOf } from "./lane.ts";
 
 type Sharer = Pick<Identified, "route" | "owner" | "quotaKey">;
 
-/**
- * Lets a request through as often as its method may come, or a batch as often as what is in it. `undefined`: at once, so that those
- * which may do not lose their order.
- * @throws RpcError, HTTP 429, at once or after a while
- */
-export function admitted(
-  sharer: Sharer & { readonly reply: Pick<Reply, "gone"> },
-  message: unknown,
-): Promise<void> | undefined {
-  if (Array.isArray(message)) return admittedTogether(sharer, message);
-  const rated = rateOf(message);
-  return rated && sharer.route.quotas.pass(rated, sharer.quotaKey, sharer.reply, weightOf(message));
-}
+type Waiter = Sharer & { readonly reply: Pick<Reply, "gone"> };
 
-function admittedTogether(
-  sharer: Sharer & { readonly reply: Pick<Reply, "gone"> },
-  messages: readonly unknown[],
-): Promise<void> | undefined {
-  const { quotas } = sharer.route;
-  const pass = (rated: Rated): Promise<void> | undefined => {
-    const count = messages
-      .filter((message) => rateOf(message) === rated)
-      .reduce<number>((sum, message) => sum + weightOf(message), 0);
-    return count === 0 ? undefined : quotas.pass(rated, sharer.quotaKey, sharer.reply, count);
-  };
-  const calls = pass("calls");
-  return calls === undefined ? pass("polls") : calls.then(() => pass("polls"));
+/** What a request takes of the share of its caller, and of what there is for all together. */
+export class Shares {
+  readonly #services: Pick<Services, "quotas" | "engine" | "pace" | "drain" | "stopping">;
+
+  constructor(services: Pick<Services, "quotas" | "engine" | "pace" | "drain" | "stopping">) {
+    this.#services = services;
+  }
+
+  /**
+   * Lets a request through as often as its method may come, or a batch as often as what is in it. `undefined`: at once, so that those
+   * which may do not lose their order.
+   * @throws RpcError, HTTP 429, at once or after a while
+   */
+  admitted(sharer: Waiter, message: unknown): Promise<void> | undefined {
+    if (Array.isArray(message)) return this.#admittedTogether(sharer, message);
+    const rated = rateOf(message);
+    return rated && this.#services.quotas.pass(rated, sharer.quotaKey, sharer.reply, weightOf(message));
+  }
+
+  #admittedTogether(sharer: Waiter, messages: readonly unknown[]): Promise<void> | undefined {
+    const { quotas } = this.#services;
+    const pass = (rated: Rated): Promise<void> | undefined => {
+      const count = messages
+        .filter((message) => rateOf(message) === rated)
+        .reduce<number>((sum, message) => sum + weightOf(message), 0);
+      return count === 0 ? undefined : quotas.pass(rated, sharer.quotaKey, sharer.reply, count);
+    };
+    const calls = pass("calls");
+    return calls === undefined ? pass("polls") : calls.then(() => pass("polls"));
+  }
+
+  /**
+   * Takes the place of a task for a call that may become one. To be taken before anything is begun, so that what is refused has left
+   * no trace. Returns how to give it back.
+   * @throws RpcError, naming the limit
+   */
+  takeTask(sharer: Sharer): () => void {
+    const { quotas } = this.#services;
+    const { slots } = sharer.route;
+    const party = sharer.quotaKey;
+    quotas.checkStored(party);
+    if (slots.isFull(party.caller)) quotas.check("queued", party);
+    return quotas.take("tasks", party);
+  }
+
+  /** The slots of a route for calls of this caller's: who waits for one takes a place among those who wait. */
+  slots(sharer: Sharer): CallOptions["slots"] {
+    const { quotas } = this.#services;
+    const { slots } = sharer.route;
+    return {
+      isFull: (caller) => slots.isFull(caller),
+      enter: (caller, begin) => {
+        if (!slots.isFull(caller)) return slots.enter(caller, begin);
+        const give = quotas.take("queued", sharer.quotaKey);
+        const onTurn = () => {
+          give();
+          begin();
+        };
+        try {
+          const leave = slots.enter(caller, onTurn);
+          return () => {
+            give();
+            leave();
+          };
+        } catch (error) {
+          give();
+          throw error;
+        }
+      },
+    };
+  }
+
+  /**
+   * Reads the task that a poll is about, as often as it may be polled; while the gateway stops, one that runs here is read when it has ended
+   * or asks something. It says how soon to ask again.
+   * @throws -32602 when there is no such task, HTTP 429 when too many polls wait because they are too fast
+   */
+  async polled(exchange: Waiter & Pick<Exchange, "params">): Promise<TaskView> {
+    const { engine, pace } = this.#services;
+    const { owner } = exchange;
+    const id = taskIdOf(exchange);
+    const turn = pace.turn(id, owner, exchange.reply);
+    if (turn !== undefined) await turn;
+    const view = this.toFollow(
+      exchange,
+      await this.#whenOver(exchange, await engine.get(id, owner, waiterOf(exchange))),
+    );
+    pace.told(id, owner, intervalOf(view, engine.now()));
+    return view;
+  }
+
+  /**
+   * Looks up the tasks that a subscription is about, none of them more often than it may be polled. Returns those that there are.
+   * @throws RpcError, HTTP 429, when too many polls wait because they are too fast
+   */
+  async lookedUp(
+    exchange: Waiter & Pick<Exchange, "params">,
+    ids: readonly string[],
+  ): Promise<ReadonlySet<string>> {
+    const { engine, pace } = this.#services;
+    const { owner } = exchange;
+    const found = new Set<string>();
+    await Promise.all(ids.map((id) => pace.turn(id, owner, exchange.reply)));
+    for (const id of ids) {
+      const view = await engine.seek(id, owner, waiterOf(exchange));
+      if (view === undefined) continue;
+      pace.told(id, owner, intervalOf(view, engine.now()));
+      found.add(id);
+    }
+    return found;
+  }
+
+  /** A task that its client is about to be told of, with how soon it is to ask again: so that it keeps within the rates, and finds somebody. */
+  toFollow(sharer: Sharer, view: TaskView): TaskView {
+    const { engine, quotas, drain, stopping } = this.#services;
+    const { task, outcome } = view;
+    if (outcome !== undefined) return view;
+    const own = intervalOf(view, engine.now());
+    const usual = Math.max(own, quotas.pollIntervalMs(sharer.quotaKey));
+    const intervalMs = stopping.aborted ? drain.intervalMs(usual) : usual;
+    drain.told(task.id, intervalMs);
+    if (intervalMs === own) return view;
+    const terms = { ...task.terms, pollIntervalMs: intervalMs, maxPollIntervalMs: intervalMs };
+    return { task: { ...task, terms } };
+  }
+
+  /** Waits, while the gateway stops, until a task that runs here has ended or asks something, or nobody waits for it any longer. */
+  async #whenOver(exchange: Waiter & Pick<Exchange, "params">, view: TaskView): Promise<TaskView> {
+    const { engine, drain, stopping } = this.#services;
+    const { owner } = exchange;
+    const isNews = ({ task, outcome }: TaskView) =>
+      outcome !== undefined || Object.keys(task.inputRequests).length > 0;
+    if (!stopping.aborted || isNews(view)) return view;
+    // It may have ended since it was read: the answer would be the last of this gateway, and an old one.
+    if (engine.callOf(view.task.id) === undefined) return engine.get(view.task.id, owner, waiterOf(exchange));
+    let last = view;
+    const look = (seen: TaskView) => {
+      last = seen;
+      return isNews(seen) || undefined;
+    };
+    await drain.wait(exchange.reply.gone, (until) => follow(engine, view.task.id, owner, until, look));
+    return last;
+  }
 }
 
 function rateOf(message: unknown): Rated | undefined {
@@ -60,122 +176,8 @@ function taskIdsOf(message: unknown): readonly unknown[] {
   return isObject(notifications) && Array.isArray(notifications.taskIds) ? notifications.taskIds : [];
 }
 
-/**
- * Takes the place of a task for a call that may become one. To be taken before anything is begun, so that what is refused has left
- * no trace. Returns how to give it back.
- * @throws RpcError, naming the limit
- */
-export function takeTask(sharer: Sharer): () => void {
-  const { quotas, slots } = sharer.route;
-  const party = sharer.quotaKey;
-  quotas.checkStored(party);
-  if (slots.isFull(party.caller)) quotas.check("queued", party);
-  return quotas.take("tasks", party);
-}
-
-/** The slots of a route for calls of this caller's: who waits for one takes a place among those who wait. */
-export function sharedSlots(sharer: Sharer): CallOptions["slots"] {
-  const { quotas, slots } = sharer.route;
-  return {
-    isFull: (caller) => slots.isFull(caller),
-    enter: (caller, begin) => {
-      if (!slots.isFull(caller)) return slots.enter(caller, begin);
-      const give = quotas.take("queued", sharer.quotaKey);
-      const onTurn = () => {
-        give();
-        begin();
-      };
-      try {
-        const leave = slots.enter(caller, onTurn);
-        return () => {
-          give();
-          leave();
-        };
-      } catch (error) {
-        give();
-        throw error;
-      }
-    },
-  };
-}
-
-/**
- * Reads the task that a poll is about, as often as it may be polled; while the gateway stops, one that runs here is read when it has ended
- * or asks something. It says how soon to ask again.
- * @throws -32602 when there is no such task, HTTP 429 when too many polls wait because they are too fast
- */
-export async function polled(
-  exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
-): Promise<TaskView> {
-  const { engine, pace } = exchange.route;
-  const { owner } = exchange;
-  const id = taskIdOf(exchange);
-  const turn = pace.turn(id, owner, exchange.reply);
-  if (turn !== undefined) await turn;
-  const view = toFollow(exchange, await whenOver(exchange, await engine.get(id, owner, waiterOf(exchange))));
-  pace.told(id, owner, intervalOf(view, engine.now()));
-  return view;
-}
-
-/**
- * Looks up the tasks that a subscription is about, none of them more often than it may be polled. Returns those that there are.
- * @throws RpcError, HTTP 429, when too many polls wait because they are too fast
- */
-export async function lookedUp(
-  exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
-  ids: readonly string[],
-): Promise<ReadonlySet<string>> {
-  const { engine, pace } = exchange.route;
-  const { owner } = exchange;
-  const found = new Set<string>();
-  await Promise.all(ids.map((id) => pace.turn(id, owner, exchange.reply)));
-  for (const id of ids) {
-    const view = await engine.seek(id, owner, waiterOf(exchange));
-    if (view === undefined) continue;
-    pace.told(id, owner, intervalOf(view, engine.now()));
-    found.add(id);
-  }
-  return found;
-}
-
-/** A task that its client is about to be told of, with how soon it is to ask again: so that it keeps within the rates, and finds somebody. */
-export function toFollow(sharer: Sharer, view: TaskView): TaskView {
-  const { engine, quotas, drain, stopping } = sharer.route;
-  const { task, outcome } = view;
-  if (outcome !== undefined) return view;
-  const own = intervalOf(view, engine.now());
-  const usual = Math.max(own, quotas.pollIntervalMs(sharer.quotaKey));
-  const intervalMs = stopping.aborted ? drain.intervalMs(usual) : usual;
-  drain.told(task.id, intervalMs);
-  if (intervalMs === own) return view;
-  const terms = { ...task.terms, pollIntervalMs: intervalMs, maxPollIntervalMs: intervalMs };
-  return { task: { ...task, terms } };
-}
-
 function intervalOf({ task, outcome }: TaskView, now: number): number {
   return pollIntervalMs(task, outcome?.endedAt ?? now);
-}
-
-/** Waits, while the gateway stops, until a task that runs here has ended or asks something, or nobody waits for it any longer. */
-async function whenOver(
-  exchange: Sharer & Pick<Exchange, "params"> & { readonly reply: Pick<Reply, "gone"> },
-  view: TaskView,
-): Promise<TaskView> {
-  const { engine, drain, stopping } = exchange.route;
-  const { owner } = exchange;
-  const isNews = ({ task, outcome }: TaskView) =>
-    outcome !== undefined || Object.keys(task.inputRequests).length > 0;
-  if (!stopping.aborted || isNews(view)) return view;
-  // It may have ended since it was read: the answer would be the last of this gateway, and an old one.
-  if (engine.callOf(view.task.id) === undefined)
-    return engine.get(view.task.id, owner, waiterOf(exchange));
-  let last = view;
-  const look = (seen: TaskView) => {
-    last = seen;
-    return isNews(seen) || undefined;
-  };
-  await drain.wait(exchange.reply.gone, (until) => follow(engine, view.task.id, owner, until, look));
-  return last;
 }
 
 /** For a call that cannot be started after all: ends it unsent, so that it gives back what was taken for it, and rejects all the same. */

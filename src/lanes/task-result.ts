@@ -2,76 +2,84 @@ import { RpcError, rpc } from "../protocol/errors.ts";
 import type { TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
-import { taskIdOf, waiterOf } from "./lane.ts";
+import { type Handler, type Services, taskIdOf, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./session-request.ts";
 
 /**
  * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).
  * The client may leave and come back, and several may wait.
  */
-export async function getTaskResult(request: SessionRequest): Promise<void> {
-  const { route, reply, session, id } = request;
-  const taskId = taskIdOf(request);
-  const { owner } = request;
-  const isElsewhere = () => route.engine.callOf(taskId) === undefined;
-  if (route.stopping.aborted && isElsewhere()) {
-    const view = await route.engine.get(taskId, owner, waiterOf(request));
-    if (view.outcome === undefined) throw rpc.stopping();
-    return answerWith(request, view);
-  }
-  const over = new AbortController();
-  const letGo = () => over.abort();
-  // A gateway that stops waits for the ends of its own calls; of what runs elsewhere others can tell.
-  const stop = () => {
-    if (isElsewhere()) letGo();
-  };
-  const signals = [reply.gone, route.drain.over];
-  for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
-  if (signals.some(({ aborted }) => aborted)) letGo();
-  route.stopping.addEventListener("abort", stop, { once: true });
-  const answered = route.drain.attend();
-  const taken =
-    session === undefined ? () => {} : route.backchannels.wait(session, id, { task: taskId, letGo });
-  const channel = {
-    get isOpen() {
-      return !over.signal.aborted && reply.isConnected !== false;
-    },
-    send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
-  };
-  let leave = () => {};
-  let giveBack = () => {};
-  try {
-    let isWaiting = false;
-    const look = (seen: TaskView) => {
-      if (seen.outcome !== undefined) return seen;
-      if (isWaiting) return undefined;
-      isWaiting = true;
-      // Whoever need not wait needs no place.
-      giveBack = route.quotas.take("streams", request.quotaKey);
-      leave = route.backchannels.attend(taskId, owner, channel);
-      reply.keepAlive();
-      return undefined;
+export function resultGetter(
+  services: Pick<Services, "engine" | "drain" | "backchannels" | "quotas" | "stopping">,
+): Handler<SessionRequest>["handle"] {
+  const { engine, drain, backchannels, quotas, stopping } = services;
+  return async (request) => {
+    const { reply, session, id } = request;
+    const taskId = taskIdOf(request);
+    const { owner } = request;
+    const isElsewhere = () => engine.callOf(taskId) === undefined;
+    if (stopping.aborted && isElsewhere()) {
+      const view = await engine.get(taskId, owner, waiterOf(request));
+      if (view.outcome === undefined) throw rpc.stopping();
+      return answerWith(services, request, view);
+    }
+    const over = new AbortController();
+    const letGo = () => over.abort();
+    // A gateway that stops waits for the ends of its own calls; of what runs elsewhere others can tell.
+    const stop = () => {
+      if (isElsewhere()) letGo();
     };
-    const waiter = () => ({ ...waiterOf(request)(), gone: over.signal });
-    const view = await follow(route.engine, taskId, owner, over.signal, look, waiter);
-    if (view !== undefined) answerWith(request, view);
-    else if (route.stopping.aborted) throw rpc.stopping();
-    else reply.drop();
-  } finally {
-    answered();
-    over.abort();
-    leave();
-    taken();
-    giveBack();
-    route.stopping.removeEventListener("abort", stop);
-    for (const signal of signals) signal.removeEventListener("abort", letGo);
-  }
+    const signals = [reply.gone, drain.over];
+    for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
+    if (signals.some(({ aborted }) => aborted)) letGo();
+    stopping.addEventListener("abort", stop, { once: true });
+    const answered = drain.attend();
+    const taken = session === undefined ? () => {} : backchannels.wait(session, id, { task: taskId, letGo });
+    const channel = {
+      get isOpen() {
+        return !over.signal.aborted && reply.isConnected !== false;
+      },
+      send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
+    };
+    let leave = () => {};
+    let giveBack = () => {};
+    try {
+      let isWaiting = false;
+      const look = (seen: TaskView) => {
+        if (seen.outcome !== undefined) return seen;
+        if (isWaiting) return undefined;
+        isWaiting = true;
+        // Whoever need not wait needs no place.
+        giveBack = quotas.take("streams", request.quotaKey);
+        leave = backchannels.attend(taskId, owner, channel);
+        reply.keepAlive();
+        return undefined;
+      };
+      const waiter = () => ({ ...waiterOf(request)(), gone: over.signal });
+      const view = await follow(engine, taskId, owner, over.signal, look, waiter);
+      if (view !== undefined) answerWith(services, request, view);
+      else if (stopping.aborted) throw rpc.stopping();
+      else reply.drop();
+    } finally {
+      answered();
+      over.abort();
+      leave();
+      taken();
+      giveBack();
+      stopping.removeEventListener("abort", stop);
+      for (const signal of signals) signal.removeEventListener("abort", letGo);
+    }
+  };
 }
 
 /** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
-function answerWith({ route, reply }: SessionRequest, { task, outcome }: TaskView): void {
-  route.engine.audit?.read(task, "tasks/result");
-  route.drain.fetched(task.id);
+function answerWith(
+  { engine, drain }: Pick<Services, "engine" | "drain">,
+  { reply }: SessionRequest,
+  { task, outcome }: TaskView,
+): void {
+  engine.audit?.read(task, "tasks/result");
+  drain.fetched(task.id);
   switch (outcome?.kind) {
     case "completed":
       return reply.result(legacyResult(task.id, outcome.result));

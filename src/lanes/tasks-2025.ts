@@ -1,9 +1,10 @@
 import type { ToolPolicy } from "../config/config.ts";
-import { isJsonRpcError, rpc } from "../protocol/errors.ts";
+import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, saysObject, toJson } from "../protocol/jsonrpc.ts";
 import { namesOneRequest } from "../protocol/request-headers.ts";
 import type { CallRecipe } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
+import { type CallAnswer, givingUp } from "../tasks/conduct.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
@@ -20,13 +21,14 @@ import {
   needsOwner,
   needsTime,
   type Route,
+  type Services,
   taskIdOf,
   waiterOf,
 } from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
 import type { SessionRequest } from "./session-request.ts";
-import { givingUp, polled, sharedSlots, takeTask, toFollow } from "./share.ts";
-import { getTaskResult } from "./task-result.ts";
+import type { Shares } from "./share.ts";
+import { resultGetter } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
 const TASKS_IN_A_PAGE = 50;
@@ -36,19 +38,6 @@ const MIN_TTL_MS = 1_000;
 /** Headers of a client, or of a proxy before us, that are no credentials, and that no server needs to know again. */
 const SAYS_NOTHING_SECRET =
   /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
-
-/** What of 2025-11-25 the gateway answers, or has a part in. */
-export const HANDLERS_2025: Readonly<Record<TaskMethod, Handler<SessionRequest>>> = {
-  "tools/list": { handle: (request) => request.passToolList((tool) => taskSupport(request.route, tool)) },
-  "tools/call": { handle: callTool },
-  "tasks/get": { handle: getTask, needs: [needsOwner] },
-  "tasks/result": { handle: getTaskResult, needs: [needsOwner] },
-  // Who could log in is to hear that, and not that there is no such method.
-  "tasks/list": { handle: listTasks, needs: [needsOwner] },
-  "tasks/cancel": { handle: cancelTask, needs: [needsOwner] },
-};
-
-const AS_TASK: Handler<SessionRequest> = { handle: callToolAsTask, needs: [needsTime, needsOwner] };
 
 /** What a session is told that it can do with tasks (2025-11-25, Tasks §Server Capabilities). */
 export function tasksCapability({ isIdentified }: Caller): JsonObject {
@@ -60,114 +49,201 @@ export function tasksCapability({ isIdentified }: Caller): JsonObject {
   };
 }
 
-/**
- * Whether a message is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
- * gateway made for clients of another generation can be asked for all the same.
- * @param taskId the task that the message is about, if it is about one
- */
-export async function isLeftToServer(
-  { route, owner, sessionOwner }: Identified,
-  taskId: unknown,
-  waiter: WaiterOf,
-): Promise<boolean> {
-  const { description } = route.upstream;
-  if (description !== undefined && description.capabilities.tasks === undefined) return false;
-  if (typeof taskId === "string") {
-    if ((await route.engine.find(taskId, owner, waiter)) !== undefined) return false;
+/** Tasks of 2025-11-25, in whatever session of a legacy client's. */
+export class Tasks2025 {
+  /** What of the revision the gateway answers, or has a part in, and what that needs. */
+  readonly handlers: Readonly<Record<TaskMethod, Handler<SessionRequest>>>;
+  readonly #services: Services;
+  readonly #shares: Shares;
+  readonly #asTask: Handler<SessionRequest>;
+
+  constructor(services: Services, shares: Shares) {
+    this.#services = services;
+    this.#shares = shares;
+    const result = resultGetter(services);
+    this.#asTask = {
+      handle: (request) => this.#callAsTask(request),
+      needs: [needsTime(services), needsOwner],
+    };
+    this.handlers = {
+      "tools/list": {
+        handle: (request) => request.passToolList((tool) => taskSupport(request.route, tool)),
+      },
+      "tools/call": { handle: (request) => this.#callTool(request) },
+      "tasks/get": { handle: (request) => this.#get(request), needs: [needsOwner] },
+      "tasks/result": { handle: result, needs: [needsOwner] },
+      // Who could log in is to hear that, and not that there is no such method.
+      "tasks/list": { handle: (request) => this.#list(request), needs: [needsOwner] },
+      "tasks/cancel": { handle: (request) => this.#cancel(request), needs: [needsOwner] },
+    };
   }
-  return route.upstream.describe(sessionOwner).then(
-    ({ capabilities }) => capabilities.tasks !== undefined,
-    // Whatever it is that keeps the server from saying so, the request itself is going to meet it.
-    () => false,
-  );
-}
 
-/**
- * An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. Says
- * whether it was one: else it is the server's.
- * @throws -32600 when it is neither a result nor an error
- */
-export async function takeAnswer(
-  who: Identified,
-  { id, result, error }: JsonObject,
-  waiter: WaiterOf,
-): Promise<boolean> {
-  const question = readQuestionId(id);
-  // A server with tasks may be a gateway like this one, and have asked under an id like ours.
-  if (question === undefined || (await isLeftToServer(who, question.taskId, waiter))) return false;
-  const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
-  if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
-  needsOwner(who);
-  const { route, owner } = who;
-  route.backchannels.answered(question.taskId, question.key, owner);
-  // Nobody learns from it whether there is such a task, or such a question still.
-  await route.engine.respond(question.taskId, owner, question.key, answer, waiter);
-  return true;
-}
-
-/** `tools/call`: a task if the client says so, and the plain answer however long it takes if it does not. */
-async function callTool(request: SessionRequest): Promise<void> {
-  const { name, task } = request.params;
-  if (task !== undefined) return handleBy(AS_TASK, request);
-  if (typeof name === "string" && taskSupport(request.route, name) === "required")
-    throw rpc.taskRequired(name);
-  return request.pass();
-}
-
-/**
- * `tools/call` with `task`: the call is made in the client's own session, under an id of ours (2025-11-25, Tasks §Creating
- * Tasks). The record comes first, so what cannot be kept is not begun; and what the server refuses at once, its wish for
- * credentials among it, is refused to the client as the server put it.
- */
-async function callToolAsTask(request: SessionRequest): Promise<void> {
-  const { route, owner, params, reply } = request;
-  const { name, task: wish, ...rest } = params;
-  if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
-  if (rest.arguments !== undefined && !saysObject(rest.arguments))
-    throw rpc.invalidParams("arguments must be an object");
-  const policy = route.policy(name);
-  if (policy.mode === "never") throw rpc.taskForbidden(name);
-  const ttlMs = readTtl(wish, policy.ttlMs);
-
-  const joiner = request.joiner();
-  const sent = { name, ...rest };
-  const recipe = joiner.session && recipeIn(joiner.session, sent, await mayRepeat(request, policy, name));
-  const call = new Call({
-    lease: async (holder) => joiner.join(holder),
-    slots: sharedSlots(request),
-    caller: owner.caller,
-    method: "tools/call",
-    params: sent,
-    maxRuntimeMs: policy.maxRuntimeMs,
-    held: request.held,
-    ...(recipe === undefined ? {} : { recipe }),
-  });
-  call.listen({ onEnd: takeTask(request) });
-  const terms = callTask(request, name, { ...policy, ttlMs });
-  const record = await route.engine
-    .adopt(call, terms, policy.maxResultBytes, beginnerOf(request))
-    .catch(givingUp(call));
-  route.backchannels.follow(record.id, owner, {
-    call,
-    session: request.session,
-    progressToken: isObject(params._meta) ? params._meta.progressToken : undefined,
-  });
-  // Nobody refuses a call while it waits its turn, and that can be long.
-  const canBeRefused = policy.mode !== "always" && !route.slots.isFull(owner.caller);
-  call.start();
-  if (call.end?.kind === "ours") throw call.end.error;
-  if (canBeRefused) {
-    await nextMoment(call, { windowMs: policy.waitForMs, untilAccepted: true });
-    throwIfRefused(call);
+  /**
+   * Whether a message is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
+   * gateway made for clients of another generation can be asked for all the same.
+   * @param taskId the task that the message is about, if it is about one
+   */
+  async isLeftToServer(
+    { route, owner, sessionOwner }: Identified,
+    taskId: unknown,
+    waiter: WaiterOf,
+  ): Promise<boolean> {
+    const { description } = route.upstream;
+    if (description !== undefined && description.capabilities.tasks === undefined) return false;
+    if (typeof taskId === "string") {
+      if ((await this.#services.engine.find(taskId, owner, waiter)) !== undefined) return false;
+    }
+    return route.upstream.describe(sessionOwner).then(
+      ({ capabilities }) => capabilities.tasks !== undefined,
+      // Whatever it is that keeps the server from saying so, the request itself is going to meet it.
+      () => false,
+    );
   }
-  const immediate = policy.immediateResponse;
-  const task = call.state === "queued" ? record : { ...record, statusMessage: "running" };
-  reply.result(
-    toJson({
-      task: legacyTask(toFollow(request, { task }), record.updatedAt),
-      ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
-    }),
-  );
+
+  /**
+   * An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. Says
+   * whether it was one: else it is the server's.
+   * @throws -32600 when it is neither a result nor an error
+   */
+  async takeAnswer(who: Identified, { id, result, error }: JsonObject, waiter: WaiterOf): Promise<boolean> {
+    const question = readQuestionId(id);
+    // A server with tasks may be a gateway like this one, and have asked under an id like ours.
+    if (question === undefined || (await this.isLeftToServer(who, question.taskId, waiter))) return false;
+    const answer = isObject(result) ? { result } : isJsonRpcError(error) ? { error } : undefined;
+    if (answer === undefined) throw rpc.invalidRequest("an answer must have a result or an error");
+    needsOwner(who);
+    const { engine, backchannels } = this.#services;
+    backchannels.answered(question.taskId, question.key, who.owner);
+    // Nobody learns from it whether there is such a task, or such a question still.
+    await engine.respond(question.taskId, who.owner, question.key, answer, waiter);
+    return true;
+  }
+
+  /** `tools/call`: a task if the client says so, and the plain answer however long it takes if it does not. */
+  async #callTool(request: SessionRequest): Promise<void> {
+    const { name, task } = request.params;
+    if (task !== undefined) return handleBy(this.#asTask, request);
+    if (typeof name === "string" && taskSupport(request.route, name) === "required")
+      throw rpc.taskRequired(name);
+    return request.pass();
+  }
+
+  /** `tools/call` with `task` (2025-11-25, Tasks §Creating Tasks). */
+  async #callAsTask(request: SessionRequest): Promise<void> {
+    const { route, params, reply } = request;
+    const { name, task: wish, ...rest } = params;
+    if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
+    if (rest.arguments !== undefined && !saysObject(rest.arguments))
+      throw rpc.invalidParams("arguments must be an object");
+    const policy = route.policy(name);
+    if (policy.mode === "never") throw rpc.taskForbidden(name);
+    const terms = { ...policy, ttlMs: readTtl(wish, policy.ttlMs) };
+    const answer = await this.#create(request, { name, ...rest }, terms);
+    switch (answer.kind) {
+      case "error":
+        throw answer.error;
+      case "handle": {
+        const { task } = answer;
+        const immediate = policy.immediateResponse;
+        return reply.result(
+          toJson({
+            task: legacyTask(this.#shares.toFollow(request, { task }), task.updatedAt),
+            ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
+          }),
+        );
+      }
+    }
+  }
+
+  /**
+   * Makes the call in the client's own session, under an id of ours. The record comes first, so what cannot be kept is not begun; and what
+   * the server refuses at once, its wish for credentials among it, is refused to the client as the server put it.
+   */
+  async #create(
+    request: SessionRequest,
+    params: JsonObject & { readonly name: string },
+    policy: ToolPolicy,
+  ): Promise<Extract<CallAnswer, { kind: "error" | "handle" }>> {
+    const { engine, backchannels, stopping } = this.#services;
+    const { route, owner, session } = request;
+    const joiner = request.joiner();
+    const isRepeatable = await mayRepeat(request, policy, params.name);
+    const recipe = joiner.session && recipeIn(joiner.session, params, isRepeatable);
+    const call = new Call({
+      lease: async (holder) => joiner.join(holder),
+      slots: this.#shares.slots(request),
+      caller: owner.caller,
+      method: "tools/call",
+      params,
+      maxRuntimeMs: policy.maxRuntimeMs,
+      held: request.held,
+      ...(recipe === undefined ? {} : { recipe }),
+    });
+    call.listen({ onEnd: this.#shares.takeTask(request) });
+    const record = await engine
+      .adopt(
+        call,
+        callTask(request, params.name, policy),
+        policy.maxResultBytes,
+        beginnerOf(request, stopping),
+      )
+      .catch(givingUp(call));
+    const { _meta } = params;
+    const progressToken = isObject(_meta) ? _meta.progressToken : undefined;
+    backchannels.follow(record.id, owner, { call, session, progressToken });
+    // Nobody refuses a call while it waits its turn, and that can be long.
+    const canBeRefused = policy.mode !== "always" && !route.slots.isFull(owner.caller);
+    call.start();
+    if (call.end?.kind === "ours") return { kind: "error", error: call.end.error };
+    if (canBeRefused) await nextMoment(call, { windowMs: policy.waitForMs, untilAccepted: true });
+    const error = canBeRefused ? refusalIn(call) : undefined;
+    if (error !== undefined) return { kind: "error", error };
+    return {
+      kind: "handle",
+      task: call.state === "queued" ? record : { ...record, statusMessage: "running" },
+    };
+  }
+
+  /** `tasks/get` (Tasks §Getting Tasks). */
+  async #get(request: SessionRequest): Promise<void> {
+    const { engine, drain } = this.#services;
+    const view = await this.#shares.polled(request);
+    engine.audit?.read(view.task, "tasks/get");
+    request.reply.result(toJson(legacyTask(view, engine.now())));
+    // Its client is coming back at once, for the result.
+    const { task, outcome } = view;
+    if (outcome !== undefined) drain.told(task.id, task.terms.pollIntervalMs);
+  }
+
+  /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
+  async #list(request: SessionRequest): Promise<void> {
+    const { engine } = this.#services;
+    const { caller, owner, params, reply } = request;
+    if (!caller.isIdentified) throw rpc.tasksNotListed();
+    const { cursor } = params;
+    if (cursor !== undefined && typeof cursor !== "string")
+      throw rpc.invalidParams("cursor must be a string");
+    const asked = { limit: TASKS_IN_A_PAGE, ...(cursor === undefined ? {} : { cursor }) };
+    const page = await engine.list(owner, asked, waiterOf(request));
+    if (page === undefined) throw rpc.invalidParams("cursor is none that tasks/list gave");
+    const { tasks, nextCursor } = page;
+    const now = engine.now();
+    reply.result(
+      toJson({
+        tasks: tasks.map((view) => legacyTask(view, now)),
+        ...(nextCursor === undefined ? {} : { nextCursor }),
+      }),
+    );
+  }
+
+  /** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
+  async #cancel(request: SessionRequest): Promise<void> {
+    const { engine } = this.#services;
+    const { view, hasEnded } = await engine.cancel(taskIdOf(request), request.owner, waiterOf(request));
+    const task = legacyTask(view, engine.now());
+    if (!hasEnded) throw rpc.taskIsOver(task.status);
+    request.reply.result(toJson(task));
+  }
 }
 
 /** What it takes for another gateway to make the call in the client's session, or to pick it up there. */
@@ -192,45 +268,6 @@ async function mayRepeat(
 ): Promise<boolean> {
   if (policy.onLoss !== "retry") return false;
   return policy.isUnsafe || route.upstream.control(sessionOwner).tools.isRepeatable(tool);
-}
-
-/** `tasks/get` (Tasks §Getting Tasks). */
-async function getTask(request: SessionRequest): Promise<void> {
-  const { route, reply } = request;
-  const view = await polled(request);
-  route.engine.audit?.read(view.task, "tasks/get");
-  reply.result(toJson(legacyTask(view, route.engine.now())));
-  // Its client is coming back at once, for the result.
-  const { task, outcome } = view;
-  if (outcome !== undefined) route.drain.told(task.id, task.terms.pollIntervalMs);
-}
-
-/** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
-async function listTasks(request: SessionRequest): Promise<void> {
-  const { route, caller, owner, params, reply } = request;
-  if (!caller.isIdentified) throw rpc.tasksNotListed();
-  const { cursor } = params;
-  if (cursor !== undefined && typeof cursor !== "string") throw rpc.invalidParams("cursor must be a string");
-  const asked = { limit: TASKS_IN_A_PAGE, ...(cursor === undefined ? {} : { cursor }) };
-  const page = await route.engine.list(owner, asked, waiterOf(request));
-  if (page === undefined) throw rpc.invalidParams("cursor is none that tasks/list gave");
-  const { tasks, nextCursor } = page;
-  const now = route.engine.now();
-  reply.result(
-    toJson({
-      tasks: tasks.map((view) => legacyTask(view, now)),
-      ...(nextCursor === undefined ? {} : { nextCursor }),
-    }),
-  );
-}
-
-/** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
-async function cancelTask(request: SessionRequest): Promise<void> {
-  const { route, reply } = request;
-  const { view, hasEnded } = await route.engine.cancel(taskIdOf(request), request.owner, waiterOf(request));
-  const task = legacyTask(view, route.engine.now());
-  if (!hasEnded) throw rpc.taskIsOver(task.status);
-  reply.result(toJson(task));
 }
 
 /** How the tools that a rule of the policy matches may be called (Tasks §Tool-Level Negotiation). */
@@ -259,8 +296,8 @@ function readTtl(task: unknown, grantedMs: number): number {
   return Math.min(Math.max(Math.ceil(ttl), MIN_TTL_MS), grantedMs);
 }
 
-function throwIfRefused({ end }: Call): void {
-  if (end?.kind !== "ours" || end.failure === undefined) return;
+function refusalIn({ end }: Call): RpcError | undefined {
+  if (end?.kind !== "ours" || end.failure === undefined) return undefined;
   const { message, facts } = end.failure;
-  if (facts.status !== undefined && facts.status < 500) throw rpc.refused(message, facts);
+  return facts.status !== undefined && facts.status < 500 ? rpc.refused(message, facts) : undefined;
 }

@@ -2,35 +2,39 @@ import { rpc } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
-import { type Lane, type Route, serverMeta, taskIdOf, waiterOf } from "./lane.ts";
-import { polled } from "./share.ts";
+import { type Handle, type Route, type Services, serverMeta, taskIdOf, waiterOf } from "./lane.ts";
+import type { Shares } from "./share.ts";
 
-/** `tasks/get` (Tasks §Task Polling). */
-export const getTask: Lane = async (exchange) => {
-  const { route, reply } = exchange;
-  const view = await polled(exchange);
-  route.engine.audit?.read(view.task, "tasks/get");
-  const fields = { resultType: "complete", _meta: serverMeta(route) };
-  reply.result(modernDetailedTask(view, route.engine.now(), fields));
-  if (view.outcome !== undefined) route.drain.fetched(view.task.id);
-};
+/** The methods of the Tasks extension. */
+export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain">, shares: Shares) {
+  /** `tasks/get` (Tasks §Task Polling). */
+  const getTask: Handle = async (exchange) => {
+    const { route, reply } = exchange;
+    const view = await shares.polled(exchange);
+    engine.audit?.read(view.task, "tasks/get");
+    const fields = { resultType: "complete", _meta: serverMeta(route) };
+    reply.result(modernDetailedTask(view, engine.now(), fields));
+    if (view.outcome !== undefined) drain.fetched(view.task.id);
+  };
 
-/** `tasks/update` (Tasks §Task Update Requests). */
-export const updateTask: Lane = async (exchange) => {
-  const { route, reply, params } = exchange;
-  const taskId = taskIdOf(exchange);
-  if (params.inputResponses === undefined) throw rpc.invalidParams("inputResponses must be an object");
-  const answers = readInputResponses(params);
-  await route.engine.update(taskId, exchange.owner, answers, waiterOf(exchange));
-  reply.result(acknowledgement(route));
-};
+  /** `tasks/update` (Tasks §Task Update Requests). */
+  const updateTask: Handle = async (exchange) => {
+    const { route, owner, reply, params } = exchange;
+    const taskId = taskIdOf(exchange);
+    if (params.inputResponses === undefined) throw rpc.invalidParams("inputResponses must be an object");
+    await engine.update(taskId, owner, readInputResponses(params), waiterOf(exchange));
+    reply.result(acknowledgement(route));
+  };
 
-/** `tasks/cancel` (Tasks §Task Cancellation). */
-export const cancelTask: Lane = async (exchange) => {
-  const { route, reply } = exchange;
-  await route.engine.cancel(taskIdOf(exchange), exchange.owner, waiterOf(exchange));
-  reply.result(acknowledgement(route));
-};
+  /** `tasks/cancel` (Tasks §Task Cancellation). */
+  const cancelTask: Handle = async (exchange) => {
+    const { route, owner, reply } = exchange;
+    await engine.cancel(taskIdOf(exchange), owner, waiterOf(exchange));
+    reply.result(acknowledgement(route));
+  };
+
+  return { getTask, updateTask, cancelTask };
+}
 
 function acknowledgement(route: Route): JsonText {
   return toJson({ resultType: "complete", _meta: serverMeta(route) });

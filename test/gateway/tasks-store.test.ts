@@ -6,9 +6,9 @@ import { gatewayListener, httpServer } from "../../src/edge/app.ts";
 import { anonymous } from "../../src/edge/callers/anonymous.ts";
 import { mcpEndpoint } from "../../src/edge/endpoint.ts";
 import { Backchannels } from "../../src/lanes/backchannels.ts";
+import { handlersFor } from "../../src/lanes/handlers.ts";
 import type { Route } from "../../src/lanes/lane.ts";
 import { OpenStreams } from "../../src/lanes/open-streams.ts";
-import { PairedHttp } from "../../src/lanes/paired-http.ts";
 import { TransparentLane } from "../../src/lanes/transparent.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { Quotas } from "../../src/quotas/quotas.ts";
@@ -233,26 +233,24 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
   const held = new HeldCalls(engine);
   const transparent = new TransparentLane();
   const { signal: stopping } = new AbortController();
-  const route: Route = {
-    config,
-    upstream,
-    policy: policyOf(config),
-    slots: new Slots(config),
+  const route: Route = { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
+  const quotas = new Quotas(limits);
+  const handlers = handlersFor({
     engine,
     held,
     transparent,
     backchannels: new Backchannels(engine),
     streams: new OpenStreams(limits.keepAliveMs),
-    quotas: new Quotas(limits),
+    quotas,
     pace: new PollPace({ watch: (id, changed) => engine.watch(id, changed) }),
     drain: new Drain(limits),
-    log,
     stopping,
-  };
+  });
   const endpoint = mcpEndpoint({
     guard: () => undefined,
     identify: anonymous,
-    pairs: new PairedHttp(),
+    handlers,
+    bytes: quotas.bytes,
     ...limits,
   });
   const http = httpServer(gatewayListener({ routes: new Map([[config.path, route]]), endpoint }));

@@ -1,17 +1,18 @@
 /** A round of a call that runs in another gateway, of which this one knows what is in the store. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { Conduct } from "../../src/lanes/call-answer.ts";
-import { attendElsewhere } from "../../src/lanes/call-elsewhere.ts";
-import { callTool } from "../../src/lanes/calls.ts";
-import type { Exchange } from "../../src/lanes/lane.ts";
+import type { ToolPolicy } from "../../src/config/config.ts";
+import { callMethods } from "../../src/lanes/calls.ts";
+import type { Exchange, Services } from "../../src/lanes/lane.ts";
+import { Shares } from "../../src/lanes/share.ts";
 import { createLog } from "../../src/ops/log.ts";
-import { StoreUnavailable, type TaskId } from "../../src/stores/task-store.ts";
+import { StoreUnavailable } from "../../src/stores/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { HeldCalls } from "../../src/tasks/held.ts";
 import { completed, newTask } from "../stores/samples.ts";
 import { SharedMemory } from "../stores/shared-backend.ts";
 import { heldCall } from "../support/idle-call.ts";
+import { TASKS } from "../support/modern-client.ts";
 
 const CLAIMANT = { route: "r", caller: "c" };
 const IDENTITY = { ...CLAIMANT, method: "tools/call", params: { name: "t" } };
@@ -19,15 +20,7 @@ const ASKS_ROOTS = { jsonrpc: "2.0", id: 1, method: "roots/list" } as const;
 const SESSION = { respond: async () => undefined } as never;
 const MAX_BYTES = 1_000;
 /** Longer than any test. */
-const PATIENT: Conduct = conduct(60_000);
-
-function conduct(waitForMs: number, mayBecomeTask = true): Conduct {
-  return {
-    policy: { waitForMs, maxResultBytes: MAX_BYTES } as Conduct["policy"],
-    mayBecomeTask,
-    finish: (result) => result,
-  };
-}
+const PATIENT = 60_000;
 
 /** A call that one gateway holds, and whoever comes to another for it. */
 async function held() {
@@ -51,49 +44,53 @@ async function held() {
   const { task } = await there.rounds.resume(state, IDENTITY);
   const [key = ""] = Object.keys(task.inputRequests);
   const answered = () => there.engine.update(task.id, CLAIMANT, { [key]: { roots: [] } });
-  return { here, there, call, state, id: task.id, answered, roundOf: (at = there) => round(at, task.id) };
+  return { here, there, call, state, id: task.id, answered, roundOf: (at = there) => round(at, state) };
 }
 
 /** A client's round: what it is told, and how to go. */
-function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, id: TaskId) {
+function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, state: string) {
   const gone = new AbortController();
   const stopping = new AbortController();
   const told: Record<string, unknown>[] = [];
   let isKeptAlive = false;
-  const exchange = {
-    caller: { key: "c", headers: {} },
-    owner: CLAIMANT,
-    quotaKey: { caller: "c", isIdentified: false },
-    envelope: { capabilities: {} },
-    method: "tools/call",
-    params: IDENTITY.params,
-    route: {
-      config: { name: "r" },
-      policy: () => PATIENT.policy,
-      engine,
-      held: rounds,
-      upstream: { serverInfo: { name: "s", version: "1" } },
-      stopping: stopping.signal,
-      quotas: { pollIntervalMs: () => 0 },
-      drain: { intervalMs: (usual: number) => usual, told: () => {} },
-    },
-    reply: {
-      gone: gone.signal,
-      keepAlive: () => {
-        isKeptAlive = true;
+  const services = {
+    engine,
+    held: rounds,
+    stopping: stopping.signal,
+    quotas: { pollIntervalMs: () => 0 },
+    drain: { intervalMs: (usual: number) => usual, told: () => {} },
+  } as unknown as Services;
+  const { callTool } = callMethods(services, new Shares(services));
+  const come = (waitForMs: number, capabilities: object) =>
+    callTool({
+      caller: { key: "c", headers: {} },
+      owner: CLAIMANT,
+      quotaKey: { caller: "c", isIdentified: false },
+      envelope: { capabilities },
+      method: "tools/call",
+      params: { ...IDENTITY.params, requestState: state },
+      route: {
+        config: { name: "r" },
+        policy: () => ({ mode: "auto", waitForMs, maxResultBytes: MAX_BYTES }) as ToolPolicy,
+        upstream: { serverInfo: { name: "s", version: "1" } },
       },
-      result: (text: string) => told.push(JSON.parse(text)),
-    },
-  } as unknown as Exchange;
+      reply: {
+        gone: gone.signal,
+        keepAlive: () => {
+          isKeptAlive = true;
+        },
+        result: (text: string) => told.push(JSON.parse(text)),
+      },
+    } as unknown as Exchange);
   return {
     told,
     isKeptAlive: () => isKeptAlive,
     hangUp: () => gone.abort(),
     stop: () => stopping.abort(),
-    attend: (how: Conduct) => attendElsewhere(exchange, how, { id, round: 1 }),
-    /** As it comes from a client that knows no tasks. */
-    come: (requestState: string) =>
-      callTool({ ...exchange, params: { ...IDENTITY.params, requestState } } as Exchange),
+    /** As it comes from a client that knows tasks. */
+    attend: (waitForMs: number) => come(waitForMs, TASKS),
+    /** From one that does not. */
+    come: () => come(PATIENT, {}),
   };
 }
 
@@ -142,7 +139,7 @@ test("is given a handle when it takes too long, and so is every round after that
   const { there, answered, roundOf, id } = await held();
   await answered();
   const one = roundOf();
-  await one.attend(conduct(1));
+  await one.attend(1);
   expect(one.told).toMatchObject([{ resultType: "task", taskId: id, status: "working" }]);
   expect(await there.engine.isTold(id)).toBe(true);
 });
@@ -164,7 +161,7 @@ test("leaves a call alone of which its client has a handle by now", async () => 
   await answered();
   const [leaves, stays] = [roundOf(), roundOf()];
   const attended = leaves.attend(PATIENT);
-  await stays.attend(conduct(1));
+  await stays.attend(1);
   leaves.hangUp();
   await attended;
   expect((await there.engine.get(id, CLAIMANT)).outcome).toBeUndefined();
@@ -204,19 +201,19 @@ test("leaves nothing behind that watches", async () => {
       stop();
     };
   });
-  await roundOf().attend(conduct(1));
+  await roundOf().attend(1);
   expect(there.engine.watch).toHaveBeenCalledOnce();
   expect(watched.size).toBe(0);
 });
 
 test("at the very gateway of the call is not told how that ended before it is written down", async () => {
-  const { here, there, call, state, id, answered, roundOf } = await held();
+  const { here, there, call, id, answered, roundOf } = await held();
   await answered();
   await vi.waitUntil(() => !call.isAsking);
   here.access.isFull = true;
   call.cancel("for the test");
   const told = roundOf(here)
-    .come(state)
+    .come()
     .catch(async ({ message }: Error) => ({ message, written: (await there.store.read(id))?.outcome?.kind }));
   await here.engine.get(id, CLAIMANT);
   here.access.isFull = false;
@@ -227,11 +224,11 @@ test("at the very gateway of the call is not told how that ended before it is wr
 });
 
 test("at a gateway that has to leave the call waits for whoever goes on with it, or goes there", async () => {
-  const { call, state, answered, roundOf, here } = await held();
+  const { call, answered, roundOf, here } = await held();
   await answered();
   await vi.waitUntil(() => !call.isAsking);
   const one = roundOf(here);
-  const attended = one.come(state);
+  const attended = one.come();
   await vi.waitUntil(() => one.isKeptAlive());
   call.leave();
   one.stop();

@@ -1,8 +1,9 @@
 /** What a subscription tells of tasks, whichever gateway runs their calls. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { Exchange } from "../../src/lanes/lane.ts";
-import { listen } from "../../src/lanes/listen.ts";
+import type { Exchange, Services } from "../../src/lanes/lane.ts";
+import { listener } from "../../src/lanes/listen.ts";
+import { Shares } from "../../src/lanes/share.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { TASKS_EXTENSION } from "../../src/protocol/modern.ts";
 import { Quotas } from "../../src/quotas/quotas.ts";
@@ -21,7 +22,17 @@ async function listening() {
   const told: string[] = [];
   const read = vi.spyOn(there, "read");
   const leaving = new AbortController();
-  const over = listen({
+  const services = {
+    engine,
+    quotas: new Quotas({ total: {}, perCaller: {} }),
+    pace: { turn: () => undefined, told: () => {}, turns: () => undefined },
+    drain: { intervalMs: (usual: number) => usual, told: () => {} },
+    stopping: new AbortController().signal,
+  } as unknown as Services;
+  const over = listener(
+    services,
+    new Shares(services),
+  )({
     id: 1,
     caller: { key: "c", headers: {} },
     owner: { route: "r", caller: "c" },
@@ -30,12 +41,7 @@ async function listening() {
     params: { notifications: { taskIds: [task.id] } },
     route: {
       config: { name: "r" },
-      engine,
-      quotas: new Quotas({ total: {}, perCaller: {} }),
       upstream: {},
-      pace: { turn: () => undefined, told: () => {}, turns: () => undefined },
-      drain: { intervalMs: (usual: number) => usual, told: () => {} },
-      stopping: new AbortController().signal,
     },
     reply: {
       gone: leaving.signal,

@@ -7,7 +7,6 @@ import { openCore } from "../../../src/core.ts";
 import { gatewayListener, httpServer } from "../../../src/edge/app.ts";
 import { anonymous } from "../../../src/edge/callers/anonymous.ts";
 import { mcpEndpoint } from "../../../src/edge/endpoint.ts";
-import { PairedHttp } from "../../../src/lanes/paired-http.ts";
 import { createLog } from "../../../src/ops/log.ts";
 import { configFor } from "../../support/gateway.ts";
 import { LegacyWire, WireStream } from "../../support/legacy-wire.ts";
@@ -20,15 +19,22 @@ async function limitedTo(maxSessions: number) {
   const limits = { total: { sessions: maxSessions } };
   const config = configFor({ upstream: server.url, transport: "sse", limits });
   const core = await openCore(config, createLog("silent"));
-  const pairs = new PairedHttp();
-  const endpoint = mcpEndpoint({ guard: () => undefined, identify: anonymous, pairs, ...config.limits });
+  const { handlers, quotas } = core;
+  const { bytes } = quotas;
+  const endpoint = mcpEndpoint({
+    guard: () => undefined,
+    identify: anonymous,
+    handlers,
+    bytes,
+    ...config.limits,
+  });
   const routes = new Map(core.routes.map((route) => [route.config.path, route] as const));
   const http = httpServer(gatewayListener({ routes, endpoint }));
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   onTestFinished(async () => {
     const cut = async () => {
-      await pairs.close();
+      await handlers.legacy.pairs.close();
       http.closeAllConnections();
     };
     const drain = async () => undefined;

@@ -1,0 +1,282 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { seldom } from "../ops/seldom.ts";
+import { fromModernServer, fromServer, RpcError, rpc } from "../protocol/errors.ts";
+import type { JsonObject } from "../protocol/jsonrpc.ts";
+import {
+  type InputRequest,
+  type Outcome,
+  StoreUnavailable,
+  type TaskId,
+  type TaskRecord,
+  type TaskView,
+} from "../stores/task-store.ts";
+import type { Call } from "./call.ts";
+import type { CallEnd } from "./call-end.ts";
+import type { CallListener } from "./call-listener.ts";
+import type { CallTask, TaskEngine } from "./engine.ts";
+import { follow } from "./follow.ts";
+import { type HeldCalls, MAX_ROUNDS, type RequestIdentity } from "./held.ts";
+import { isModernInput } from "./input.ts";
+import type { WaiterOf } from "./store-wait.ts";
+import { nextMoment } from "./wait.ts";
+
+/** The one thing that a client is told of its call. */
+export type CallAnswer =
+  | { readonly kind: "result"; readonly result: JsonObject }
+  | { readonly kind: "error"; readonly error: RpcError }
+  /** It is held until its client comes back with answers and this state (2026-07-28, MRTR). */
+  | {
+      readonly kind: "asks";
+      readonly inputRequests: Readonly<Record<string, InputRequest>>;
+      readonly requestState: string;
+    }
+  /** It is a task by now. */
+  | { readonly kind: "handle"; readonly task: TaskRecord }
+  /** Somebody else goes on with it. */
+  | { readonly kind: "handedOff" }
+  /** The client has hung up. */
+  | { readonly kind: "gone" };
+
+/** How a call is conducted for its client. */
+export interface Conduct {
+  readonly identity: RequestIdentity;
+  /** The task that it may become, or is while it is held. */
+  readonly task: () => CallTask;
+  readonly mayBecomeTask: boolean;
+  readonly waitForMs: number;
+  readonly maxResultBytes: number;
+  /** Takes the place of a held call. Returns how to give it back. @throws RpcError */
+  readonly takePlace: () => () => void;
+  /** Who waits while the store is away, for what is known already and for what is yet to begin. */
+  readonly waiter: WaiterOf;
+  readonly beginner: WaiterOf;
+  /** The client, and what it hears meanwhile. */
+  readonly client: { readonly gone: AbortSignal; keepAlive(): void } & CallListener;
+  readonly log: Logger;
+}
+
+/** The round that a request answers, of the call that is the task `id`. Its number counts from 1. */
+export interface AnsweredRound {
+  readonly id: TaskId;
+  readonly round: number;
+}
+
+/** How often it is tried, while the store is away, to hold a call or to make it a task. */
+const STORE_RETRY_MS = 250;
+
+export interface ConductorOptions {
+  readonly engine: TaskEngine;
+  readonly held: HeldCalls;
+  /** Aborted when the gateway is about to stop. */
+  readonly stopping: AbortSignal;
+}
+
+/** Stays with a call until there is something to tell its client. */
+export class Conductor {
+  readonly #options: ConductorOptions;
+
+  constructor(options: ConductorOptions) {
+    this.#options = options;
+  }
+
+  /** A new call, which is sent. */
+  begin(call: Call, how: Conduct): Promise<CallAnswer> {
+    return this.#attend(call.start(), how);
+  }
+
+  /** A new call that is a task before it is sent: what cannot be kept is not begun. @throws StoreUnavailable */
+  async beginAsTask(call: Call, how: Conduct): Promise<CallAnswer> {
+    const answer = await this.#handOver(call, how, call.attend(), how.beginner).catch(givingUp(call));
+    call.start();
+    return answer;
+  }
+
+  /**
+   * Another round of a call that is held, with the answers that it brings.
+   * @throws -32602 when the state is none of ours, or an answer has the wrong shape; StoreUnavailable
+   */
+  async resume(requestState: unknown, answers: JsonObject, how: Conduct): Promise<CallAnswer> {
+    const { engine, held } = this.#options;
+    const { identity, waiter } = how;
+    const { task, round } = await held.resume(requestState, identity, waiter);
+    // The client did not get the handle the first time.
+    if (await engine.isTold(task.id, waiter)) return { kind: "handle", task };
+    await engine.update(task.id, identity, answers, waiter);
+    const call = engine.callOf(task.id);
+    // How a call ended that was held is for the store to say.
+    return call === undefined || call.end !== undefined
+      ? this.follow({ id: task.id, round }, how)
+      : this.#attend(call, how, { id: task.id, round });
+  }
+
+  /**
+   * A round of a call that runs in another gateway: what is known of it is what its record says. Stays until it has ended, asks
+   * for something, takes too long, or the client has gone.
+   */
+  async follow(answered: AnsweredRound, how: Conduct): Promise<CallAnswer> {
+    const { engine, held, stopping } = this.#options;
+    const { id, round } = answered;
+    const { identity, client, waiter } = how;
+    const over = new AbortController();
+    const end = () => over.abort();
+    const signals = [client.gone, stopping];
+    for (const signal of signals) signal.addEventListener("abort", end, { once: true });
+    const window = how.mayBecomeTask ? setTimeout(end, how.waitForMs) : undefined;
+    client.keepAlive();
+    try {
+      if (signals.some(({ aborted }) => aborted)) end();
+      const view = await follow(engine, id, identity, over.signal, hasNews, waiter);
+      if (view?.outcome !== undefined) return fromOutcome(view.outcome);
+      const isTasks = how.mayBecomeTask && hasAskedOften(answered);
+      if (view !== undefined && !isTasks)
+        return asking(view.task.inputRequests, held.stateOf(view.task, round + 1));
+      // The state is as good as before, and any other gateway will take it.
+      if (stopping.aborted) return { kind: "error", error: rpc.stopping() };
+      if (!client.gone.aborted) {
+        const { task } = await engine.get(id, identity, waiter);
+        await engine.tell(task, waiter);
+        return { kind: "handle", task };
+      }
+      // Another round may have been given a handle: then the task is the client's, wherever this connection has gone.
+      if (!(await engine.isTold(id))) await engine.cancel(id, identity);
+      return GONE;
+    } finally {
+      clearTimeout(window);
+      for (const signal of signals) signal.removeEventListener("abort", end);
+    }
+  }
+
+  /** Stays with a call until it has ended, asks for something, takes too long, or the client has gone. */
+  async #attend(call: Call, how: Conduct, answered?: AnsweredRound): Promise<CallAnswer> {
+    const { client, mayBecomeTask, log } = how;
+    client.keepAlive();
+    const stopTelling = call.listen(client);
+    const leave = call.attend();
+    let { waitForMs: windowMs } = how;
+    try {
+      for (;;) {
+        const moment = await nextMoment(call, { gone: client.gone, ...(mayBecomeTask ? { windowMs } : {}) });
+        switch (moment === "asked" && mayBecomeTask && hasAskedOften(answered) ? "elapsed" : moment) {
+          case "gone":
+            // A round that is repeated may find the first one still waiting, and the other way round.
+            if (leave()) call.cancel("the client hung up");
+            return GONE;
+          case "asked":
+            try {
+              return await this.#hold(call, how, (answered?.round ?? 0) + 1);
+            } catch (error) {
+              if (!(error instanceof StoreUnavailable)) throw error;
+              // The client could not come back to it; it is still here to wait.
+              seldom(log).say("warn", { err: error }, "a call could not be held; trying again");
+              await sleep(STORE_RETRY_MS);
+              break;
+            }
+          case "ended":
+            if (call.end?.kind === "left" && answered !== undefined) return this.follow(answered, how);
+            return fromEnd(call.end);
+          case "elapsed":
+            try {
+              return await this.#handOver(call, how, leave);
+            } catch (error) {
+              // Without a store there are no tasks, but this client is still here to wait, and not for longer than need be.
+              if (!(error instanceof StoreUnavailable)) throw error;
+              seldom(log).say(
+                "warn",
+                { err: error },
+                "could not create a task; the client waits for the result, or for the task once the store takes one",
+              );
+              windowMs = STORE_RETRY_MS;
+            }
+        }
+      }
+    } finally {
+      leave();
+      stopTelling();
+    }
+  }
+
+  /** Makes the call a task: durable first, then told (Tasks §Task Creation). */
+  async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
+    const { engine, held } = this.#options;
+    const task = await engine.adopt(call, how.task(), how.maxResultBytes, waiter);
+    // Whoever repeats a round is to get the same handle.
+    if (task.rounds !== undefined) await engine.tell(task);
+    if (how.client.gone.aborted) {
+      // Nobody has heard of the task, so nobody can ever ask for it; unless another round gets the same handle.
+      if (leave()) await engine.cancel(task.id, how.identity);
+      return GONE;
+    }
+    held.release(call);
+    return { kind: "handle", task };
+  }
+
+  /** Ends this round with what the server wants to know. */
+  async #hold(call: Call, how: Conduct, round: number): Promise<CallAnswer> {
+    const { held } = this.#options;
+    const { identity, maxResultBytes } = how;
+    const asked = call.inputRequests;
+    held.admit(call, how.takePlace);
+    return asking(asked, await held.hold(call, identity, how.task(), { maxResultBytes, round }));
+  }
+}
+
+/** For a call that cannot be started after all: ends it unsent, so that it gives back what was taken for it, and rejects all the same. */
+export function givingUp(call: Call): (error: unknown) => never {
+  return (error) => {
+    call.cancel("it could not be begun");
+    throw error;
+  };
+}
+
+const GONE: CallAnswer = { kind: "gone" };
+
+function asking(inputRequests: TaskRecord["inputRequests"], requestState: string): CallAnswer {
+  return { kind: "asks", inputRequests, requestState };
+}
+
+/** Whether a client has been asked in so many rounds that, if it knows tasks, the next question is the task's. */
+function hasAskedOften(answered: AnsweredRound | undefined): boolean {
+  return answered !== undefined && answered.round >= MAX_ROUNDS;
+}
+
+function hasNews(view: TaskView): TaskView | undefined {
+  const isAsking = Object.values(view.task.inputRequests).some(isModernInput);
+  return view.outcome !== undefined || isAsking ? view : undefined;
+}
+
+function fromEnd(end: CallEnd | undefined): CallAnswer {
+  switch (end?.kind) {
+    case "result":
+      return end;
+    case "error":
+      return { kind: "error", error: end.isModern ? fromModernServer(end.error) : fromServer(end.error) };
+    case "ours":
+      return { kind: "error", error: end.error };
+    case "cancelled":
+      return { kind: "error", error: rpc.internal(`The call was cancelled: ${end.reason}`) };
+    case "left":
+      return { kind: "handedOff" };
+    case undefined:
+      throw new Error("a call that has not ended has no answer");
+  }
+}
+
+/** The same of a call that ran in another gateway, or that has ended some time ago. */
+function fromOutcome(outcome: Outcome): CallAnswer {
+  switch (outcome.kind) {
+    case "completed":
+      return { kind: "result", result: JSON.parse(outcome.result) };
+    case "failed":
+      if (outcome.isOurs) return { kind: "error", error: new RpcError(outcome.error) };
+      return fromEnd({
+        kind: "error",
+        error: outcome.error,
+        ...(outcome.isModern ? { isModern: true } : {}),
+      });
+    case "cancelled":
+      return fromEnd({ kind: "cancelled", reason: outcome.reason ?? "no reason was given" });
+    case "lost":
+      return { kind: "error", error: rpc.internal(outcome.reason) };
+  }
+}
