@@ -12,8 +12,8 @@ import {
   withCacheHints,
 } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
+import type { CallListener } from "../tasks/call.ts";
 import { Call } from "../tasks/call.ts";
-import type { CallListener } from "../tasks/call-listener.ts";
 import { type CallAnswer, type Conduct, Conductor } from "../tasks/conduct.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import { isOurState } from "../tasks/held.ts";

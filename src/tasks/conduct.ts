@@ -11,9 +11,7 @@ import {
   type TaskRecord,
   type TaskView,
 } from "../stores/task-store.ts";
-import type { Call } from "./call.ts";
-import type { CallEnd } from "./call-end.ts";
-import type { CallListener } from "./call-listener.ts";
+import type { Call, CallEnd, CallListener } from "./call.ts";
 import type { CallTask, TaskEngine } from "./engine.ts";
 import { follow } from "./follow.ts";
 import { type HeldCalls, MAX_ROUNDS, type RequestIdentity } from "./held.ts";

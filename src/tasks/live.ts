@@ -11,8 +11,7 @@ import {
   type TaskRecord,
   type TaskStore,
 } from "../stores/task-store.ts";
-import type { Call } from "./call.ts";
-import type { CallEnd } from "./call-end.ts";
+import type { Call, CallEnd } from "./call.ts";
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";

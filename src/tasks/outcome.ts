@@ -2,7 +2,7 @@ import { type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
 import type { Outcome } from "../stores/task-store.ts";
-import type { CallEnd } from "./call-end.ts";
+import type { CallEnd } from "./call.ts";
 
 /** The outcome as it is kept: what the server said, to the letter. */
 export function toOutcome(

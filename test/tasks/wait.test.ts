@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import type { Call } from "../../src/tasks/call.ts";
-import type { CallListener } from "../../src/tasks/call-listener.ts";
+import type { Call, CallListener } from "../../src/tasks/call.ts";
 import { nextMoment } from "../../src/tasks/wait.ts";
 
 const forever = new AbortController().signal;
