@@ -120,7 +120,7 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
     case "paired":
       // Nothing of the client's own request reaches the server, which so cannot refuse it itself.
       needsOwner(who);
-      return legacy.pairs.answer({ ...who, request, response, message: body?.json, reply, held });
+      return legacy.pairs.answer({ who, request, response, message: body?.json, reply, held });
     case "legacy":
       return legacy.answer(arrival.toHttp(), what.as);
     case "passThrough":

@@ -12,7 +12,8 @@ import { type Identified, type Need, needsTime, type Reply, type Services } from
 import type { Shares } from "./share.ts";
 
 /** A request of a legacy client whose session is paired. */
-export interface PairedExchange extends Identified {
+export interface PairedExchange {
+  readonly who: Identified;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** What the body says; `undefined` when it is no JSON. */
@@ -80,7 +81,7 @@ export class PairedHttp {
   }
 
   async #post(exchange: PairedExchange): Promise<void> {
-    const { request, response, message, reply, held } = exchange;
+    const { who, request, response, message, reply, held } = exchange;
     const isBatch = Array.isArray(message);
     const messages = readMessages(message);
     const [first] = messages;
@@ -88,7 +89,7 @@ export class PairedHttp {
       return this.#open(exchange, first);
     let session = this.#find(exchange);
     const requests = messages.filter(isRequest);
-    const turn = this.#options.shares.admitted(exchange, message);
+    const turn = this.#options.shares.admitted({ ...who, reply }, message);
     if (turn !== undefined) {
       await turn;
       // It may have ended meanwhile.
@@ -107,17 +108,17 @@ export class PairedHttp {
   }
 
   async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
-    const { response, reply } = exchange;
+    const { who, response, reply } = exchange;
     const { quotas, streams, newPair } = this.#options;
     this.#needsTime(exchange);
     const session: HttpSession = new HttpSession({
-      who: exchange,
+      who,
       streams,
       newPair,
       room: this.#room,
       onOver: () => this.#leave(session),
     });
-    this.#add(session, quotas.take("sessions", exchange.quotaKey));
+    this.#add(session, quotas.take("sessions", who.quotaKey));
     // Nobody else is going to know its id.
     const abandon = () => this.#end(session);
     reply.gone.addEventListener("abort", abandon, { once: true });
@@ -138,7 +139,7 @@ export class PairedHttp {
     this.#needsTime(exchange);
     if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
     const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
-    const giveBack = this.#options.quotas.take("streams", exchange.quotaKey);
+    const giveBack = this.#options.quotas.take("streams", exchange.who.quotaKey);
     try {
       const over = session.listen(response, lastEventId);
       if (over === undefined)
@@ -158,11 +159,11 @@ export class PairedHttp {
    * @throws RpcError, HTTP 400 without a session id or with a revision that nobody speaks, and 404 when the session is none of
    * the caller's (2025-11-25, Transports §Session Management, §Protocol Version Header)
    */
-  #find({ owner, request }: PairedExchange): HttpSession {
+  #find({ who, request }: PairedExchange): HttpSession {
     const id = sessionIdOf(request);
     if (id === undefined) throw rpc.invalidRequest("Mcp-Session-Id is missing");
     const session = this.#sessions.get(id);
-    if (session === undefined || session.isOver || !session.belongsTo(owner)) throw rpc.unknownSession();
+    if (session === undefined || session.isOver || !session.belongsTo(who.owner)) throw rpc.unknownSession();
     const version = request.headers["mcp-protocol-version"]?.toString();
     if (version !== undefined && !session.speaks(version))
       throw rpc.invalidRequest("MCP-Protocol-Version is not the revision that was negotiated");

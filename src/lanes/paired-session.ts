@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import {
+  isObject,
   type JsonObject,
   type JsonRpcMessage,
   type JsonRpcNotification,
@@ -10,18 +11,22 @@ import {
   type RequestId,
   toJson,
 } from "../protocol/jsonrpc.ts";
-import { errorMessage } from "../protocol/modern.ts";
-import { toFailure, type UpstreamFailure } from "../upstreams/failure.ts";
-import { withTasksCapability } from "./amended.ts";
+import { TASKS_2025 } from "../protocol/legacy.ts";
+import { errorMessage, resultMessage } from "../protocol/modern.ts";
+import { TrunkWire } from "../upstreams/branch-wire.ts";
+import { slowToStart, toFailure, UpstreamFailure } from "../upstreams/failure.ts";
+import { inTime } from "../upstreams/in-time.ts";
+import type { Wire } from "../upstreams/wire.ts";
+import { withTaskSupport, withTasksCapability } from "./amended.ts";
 import { type Channel, type SessionKey, sessionKey } from "./backchannels.ts";
 import { toAnswer } from "./caught.ts";
+import { isTaskMethod, type TaskMethod } from "./classify.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { type Identified, type Services, waiterOf } from "./lane.ts";
-import { EarlyMessages, MAX_EARLY } from "./message-bytes.ts";
-import { PairedTasks } from "./paired-tasks.ts";
+import { handleBy, type Identified, type Services, waiterOf } from "./lane.ts";
+import { bytesOf, EarlyMessages, keep, MAX_EARLY } from "./message-bytes.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
-import { ServerEnd } from "./server-end.ts";
+import type { SessionRequest } from "./session-request.ts";
 import { type Tasks2025, tasksCapability } from "./tasks-2025.ts";
 import { type Said, Unheard } from "./unheard.ts";
 
@@ -50,45 +55,38 @@ const LAST_ANSWERS_MS = 2_000;
 export class PairedSession {
   readonly #options: PairedSessionOptions;
   readonly #services: PairServices;
-  readonly #tasks2025: Tasks2025;
+  readonly #tasks: Tasks2025;
   readonly #key: SessionKey;
   readonly #pending: PendingRequests;
   /** What the client said too early; there only while something keeps it from being passed on. */
   #early: EarlyMessages | undefined;
   /** What the server said when the client could not be told. */
   readonly #unheard = new Unheard();
-  readonly #server: ServerEnd;
+  /** The session with the server, once it has been opened. */
+  #wire: TrunkWire | undefined;
+  #isClosed = false;
+  /** Says that the upstream is not used any more. */
+  #letGo = () => {};
   #state: "new" | "opening" | "open" = "new";
   /** What was negotiated; `undefined` as long as nothing was. */
   #protocolVersion: string | undefined;
+  /** Whether that revision has tasks, and whether the server makes some itself. */
+  #areTasksKnown = false;
+  #areTasksServers = false;
   #isLost = false;
+  /** Aborted when the client has gone. */
   readonly #over = new AbortController();
-  readonly #tasks: PairedTasks;
   #lastAnswers: NodeJS.Timeout | undefined;
   #stopListening = () => {};
 
   constructor(options: PairedSessionOptions, services: PairServices, tasks: Tasks2025) {
     this.#options = options;
     this.#services = services;
-    this.#tasks2025 = tasks;
+    this.#tasks = tasks;
     this.#key = sessionKey(options.who.owner, options.id) as SessionKey;
     this.#pending = new PendingRequests((...answer) => {
       options.client.answer(...answer);
       if (this.#isLost) this.#endWhenAnswered();
-    });
-    this.#server = new ServerEnd({
-      ...options,
-      onMessage: (message) => this.#hear(message),
-      onLost: () => this.#lose(),
-    });
-    this.#tasks = new PairedTasks({
-      ...options,
-      tasks,
-      session: this.#key,
-      pending: this.#pending,
-      server: this.#server,
-      over: this.#over.signal,
-      ask: (request, amend) => this.#ask(request, amend),
     });
     // Every request that waits for a task listens to it.
     setMaxListeners(0, this.#over.signal);
@@ -159,7 +157,9 @@ export class PairedSession {
   /** Ends the session with the server, and settles when that is gone. Never rejects. */
   async close(): Promise<void> {
     this.#end();
-    await this.#server.close();
+    this.#isClosed = true;
+    this.#letGo();
+    await this.#wire?.close();
   }
 
   /** Ends the client's part. */
@@ -185,13 +185,29 @@ export class PairedSession {
     this.#state = "opening";
     this.#early = new EarlyMessages();
     this.#pending.add(message);
-    this.#server
-      .open(message)
+    const { route, caller } = this.#options.who;
+    this.#letGo = route.upstream.use();
+    route.upstream
+      .pair(caller.headers, (wire) => this.#handshake(wire, message))
       .then((answer) => this.#opened(message.id, answer))
       .catch((error: unknown) => {
         this.#isLost = true;
         this.#fail(message.id, toFailure(error));
       });
+  }
+
+  /** It may be tried on one wire after another. @throws UpstreamFailure */
+  async #handshake(wire: Wire, initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
+    if (this.#isClosed) throw new UpstreamFailure("The client has left", { mayHaveRun: false });
+    const trunk = new TrunkWire({
+      wire,
+      onMessage: (message) => this.#hear(message),
+      onLost: () => this.#lose(),
+    });
+    this.#wire = trunk;
+    return new Promise((onAnswer, onFailure) => {
+      trunk.ask(initialize, { onAnswer, onFailure });
+    });
   }
 
   #opened(id: RequestId, answer: JsonRpcResponse): void {
@@ -202,10 +218,13 @@ export class PairedSession {
     }
     const { who, mustListen } = this.#options;
     const { route, caller } = who;
-    this.#protocolVersion = String(answer.result.protocolVersion);
-    this.#server.setProtocolVersion(this.#protocolVersion);
+    const { protocolVersion, capabilities } = answer.result;
+    this.#protocolVersion = String(protocolVersion);
+    // It is said wherever the transport has a place for it.
+    this.#wire?.setProtocolVersion(this.#protocolVersion);
     route.upstream.learn(answer.result);
-    this.#tasks.negotiated(answer.result);
+    this.#areTasksKnown = protocolVersion === TASKS_2025;
+    this.#areTasksServers = isObject(capabilities) && capabilities.tasks !== undefined;
     this.#state = "open";
     this.#pending.answer(id, withTasksCapability(toJson(answer), tasksCapability(caller)) as JsonText);
     if (mustListen !== true) this.catchUp();
@@ -228,14 +247,16 @@ export class PairedSession {
     if ("id" in message) this.#passRequest(message);
     else if (message.method === "notifications/initialized") this.#passInitialized(message);
     else if (message.method === "notifications/cancelled") this.#takeBack(message);
-    else this.#server.tell(message);
+    else this.#tell(message);
   }
 
   /** Nothing else may arrive before it. */
   #passInitialized(message: JsonRpcNotification): void {
     this.#early = new EarlyMessages();
-    this.#server
-      .initialized(message)
+    const { startTimeoutMs } = this.#options.who.route.config.upstream;
+    inTime(startTimeoutMs, this.#trunk.initialized(message), () =>
+      slowToStart("take notifications/initialized", startTimeoutMs),
+    )
       .catch(() => this.#lose())
       .finally(() => this.#release());
   }
@@ -244,7 +265,7 @@ export class PairedSession {
   #takeBack(message: JsonRpcNotification): void {
     const id = message.params?.requestId as RequestId;
     if (this.#services.backchannels.letGo(this.#key, id)) return;
-    this.#server.tell(message);
+    this.#tell(message);
     this.#pending.takeBack(id);
   }
 
@@ -259,7 +280,48 @@ export class PairedSession {
     if (this.#pending.size >= MAX_PENDING)
       return this.#refuse(message, rpc.internal(`${MAX_PENDING} requests are under way already`));
     this.#pending.add(message);
-    if (!this.#tasks.take(message)) this.#ask(message);
+    if (this.#areTasksKnown && isTaskMethod(method)) void this.#answerAboutTasks(method, message);
+    else this.#ask(message);
+  }
+
+  /** As long as nothing has to be looked up, what goes to the server goes there at once, and so in order. */
+  async #answerAboutTasks(method: TaskMethod, message: JsonRpcRequest): Promise<void> {
+    const { who } = this.#options;
+    const request = this.#inSession(message);
+    const taskId = method.startsWith("tasks/") ? request.params.taskId : undefined;
+    try {
+      if (this.#areTasksServers && (await this.#tasks.isLeftToServer(who, taskId, waiterOf(request))))
+        this.#ask(message);
+      else await handleBy(this.#tasks.handlers[method], request);
+    } catch (error) {
+      this.#pending.refuse(message.id, toAnswer(error, who.route.log, message));
+    }
+  }
+
+  #inSession(message: JsonRpcRequest): SessionRequest {
+    const { who, client } = this.#options;
+    const { id, params } = message;
+    return {
+      ...who,
+      id,
+      params: isObject(params) ? params : {},
+      held: bytesOf(message),
+      session: this.#key,
+      reply: {
+        gone: this.#over.signal,
+        get isConnected() {
+          return client.isReached(id);
+        },
+        result: (result) => this.#pending.answer(id, resultMessage(id, result)),
+        notify: (said) => client.send(typeof said === "string" ? said : toJson(said), id),
+        drop: () => this.#pending.answer(id, undefined),
+        // What keeps a connection alive is the affair of whoever has it.
+        keepAlive: () => {},
+      },
+      joiner: () => ({ join: (holder) => this.#trunk.join(holder) }),
+      pass: async () => this.#ask(message),
+      passToolList: async (supportOf) => this.#ask(message, (answer) => withTaskSupport(answer, supportOf)),
+    };
   }
 
   /** @param amend what is made of the answer's text */
@@ -267,7 +329,7 @@ export class PairedSession {
     const { id, method } = message;
     const { backchannels } = this.#services;
     // Only beside tasks does it matter which calls there are.
-    const isCall = this.#tasks.areKnown && method === "tools/call";
+    const isCall = this.#areTasksKnown && method === "tools/call";
     const onOver = isCall ? backchannels.pass(this.#key) : () => {};
     const onAnswer = (answer: JsonRpcResponse) => {
       const text = toJson(answer);
@@ -279,7 +341,7 @@ export class PairedSession {
       onOver();
       this.#fail(id, failure);
     };
-    const stop = this.#server.ask(message, { onAnswer, onFailure });
+    const stop = this.#trunk.ask(message, { onAnswer, onFailure });
     this.#pending.passed(id, () => {
       onOver();
       stop();
@@ -302,13 +364,23 @@ export class PairedSession {
     try {
       const isQuestion = readQuestionId(answer.id) !== undefined;
       // What is the server's goes there at once, and in order.
-      if (!isQuestion || !(await this.#tasks2025.takeAnswer(who, { ...answer }, waiter)))
-        this.#server.tell(answer);
+      if (!isQuestion || !(await this.#tasks.takeAnswer(who, { ...answer }, waiter))) this.#tell(answer);
       return true;
     } catch (error) {
       toAnswer(error, who.route.log, answer);
       return false;
     }
+  }
+
+  /** Sends the server a notification or an answer. */
+  #tell(message: JsonRpcMessage): void {
+    const letGo = keep(message);
+    void Promise.resolve(this.#wire?.tell(message)).finally(letGo);
+  }
+
+  get #trunk(): TrunkWire {
+    if (this.#wire === undefined) throw new Error("the session is not open");
+    return this.#wire;
   }
 
   /** What the server says: what is meant for a task goes there, the rest to the client. */
@@ -332,7 +404,7 @@ export class PairedSession {
   /** Servers that ask whether anybody is there end a session that does not answer. */
   #keep(message: Said): void {
     const answer = (what: JsonObject) => {
-      if ("id" in message) this.#server.tell({ jsonrpc: "2.0", id: message.id, ...what } as JsonRpcResponse);
+      if ("id" in message) this.#tell({ jsonrpc: "2.0", id: message.id, ...what } as JsonRpcResponse);
     };
     if (message.method === "ping") answer({ result: {} });
     else if (this.isOver || !this.#unheard.add(message))
