@@ -6,6 +6,7 @@ import { envelopeOf } from "../protocol/modern.ts";
 import { upstreamAgents } from "../upstreams/agents.ts";
 import { toFailure } from "../upstreams/failure.ts";
 import { hasTasks, type ModernDescription, probe, readDiscoverResult } from "../upstreams/probe.ts";
+import { SPEAKS_SOMETHING_ELSE } from "../upstreams/wires.ts";
 import {
   CLIENT_INFO,
   type ClientOptions,
@@ -51,9 +52,6 @@ export async function inspect(config: UpstreamConfig, given: InspectOptions): Pr
     await agents.destroy();
   }
 }
-
-/** The statuses by which a server shows that it does not speak Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
-const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
 
 /** Tries both eras, the older one first: old servers take the first request for the beginning of their only session. */
 async function inspectUrl(config: HttpUpstreamConfig, options: Options): Promise<Facts> {

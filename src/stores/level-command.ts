@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { ClassicLevel } from "classic-level";
-import { isObject } from "../protocol/jsonrpc.ts";
+import { isObject, parseJson } from "../protocol/jsonrpc.ts";
 import { cellsOf, type LevelReport, repairStore, withRescued } from "./level-rescue.ts";
 import { dueKey, storedValue, valueKey } from "./level-storage.ts";
 import type { Operation } from "./level-writes.ts";
@@ -141,12 +141,8 @@ async function fill(db: ClassicLevel, lines: AsyncIterable<string>): Promise<num
 }
 
 function parsed(line: string, number: number): Readonly<Record<string, unknown>> {
-  let said: unknown;
-  try {
-    said = JSON.parse(line);
-  } catch {
-    // The error does not quote the line, which may contain a secret.
-  }
+  const said = parseJson(line);
+  // The error does not quote the line, which may contain a secret.
   if (!isObject(said)) throw new Error(`line ${number}: must be a JSON object`);
   return said;
 }

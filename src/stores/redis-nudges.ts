@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { isObject } from "../protocol/jsonrpc.ts";
+import { isObject, parseJson } from "../protocol/jsonrpc.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { redisChannel } from "./redis-keys.ts";
 import { type Connect, RedisLink } from "./redis-link.ts";
@@ -138,10 +138,6 @@ export class RedisNudges {
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const message: unknown = JSON.parse(text);
-    return isObject(message) ? message : undefined;
-  } catch {
-    return undefined;
-  }
+  const message = parseJson(text);
+  return isObject(message) ? message : undefined;
 }

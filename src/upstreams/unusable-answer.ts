@@ -5,6 +5,7 @@ import {
   isRequestId,
   type JsonObject,
   type JsonRpcMessage,
+  parseJson,
   type RequestId,
 } from "../protocol/jsonrpc.ts";
 
@@ -31,12 +32,8 @@ export type Incoming = JsonRpcMessage | UnusableAnswer | undefined;
 export function readIncoming(text: string): readonly Incoming[] {
   // Some programs begin their output with a byte order mark.
   const json = text.startsWith("\ufeff") ? text.slice(1) : text;
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return [readBroken(json)];
-  }
+  const value = parseJson(json);
+  if (value === undefined) return [readBroken(json)];
   const parts: readonly unknown[] = Array.isArray(value) ? value : [value];
   return parts.map(readPart);
 }
@@ -50,7 +47,7 @@ export function readWhole(text: string): readonly (JsonRpcMessage | UnusableAnsw
 
 function faultOfText(text: string): string {
   if (text.trim() === "") return "it is empty";
-  return isJson(text) ? "it is no JSON-RPC message" : "it is not JSON";
+  return parseJson(text) !== undefined ? "it is no JSON-RPC message" : "it is not JSON";
 }
 
 /** Whether a value is a JSON-RPC message. */
@@ -129,21 +126,8 @@ function readBroken(text: string): Incoming {
 }
 
 function idFrom(text: string | undefined): RequestId | undefined {
-  try {
-    const id: unknown = JSON.parse(text ?? "");
-    return isRequestId(id) ? id : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
+  const id = parseJson(text ?? "");
+  return isRequestId(id) ? id : undefined;
 }
 
 /** How many characters to look at: other work waits meanwhile. */

@@ -27,7 +27,7 @@ type Headers = Readonly<Record<string, string>>;
 export type Use<T> = (wire: Wire) => Promise<T>;
 
 /** Statuses that show that a server of older revisions speaks no Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
-const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
+export const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
 /** How long a server that is only guessed to speak HTTP+SSE has to prove it. */
 const GUESS_MS = 2_000;
 

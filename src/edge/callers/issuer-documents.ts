@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher } from "undici";
-import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, parseJson } from "../../protocol/jsonrpc.ts";
 import { guardedConnector } from "../../upstreams/guarded-connections.ts";
 
 /** Certificates may stand beside the keys; nothing that belongs here is larger. */
@@ -94,11 +94,7 @@ async function readDocument(body: AsyncIterable<Buffer>, url: URL): Promise<unkn
     if (bytes > MAX_BYTES) throw new NoSuchDocument(`${url.href} is larger than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  } catch {
-    return undefined;
-  }
+  return parseJson(Buffer.concat(chunks).toString("utf8"));
 }
 
 function metadataUrls(issuer: string): readonly URL[] {
