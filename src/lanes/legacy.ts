@@ -8,9 +8,8 @@ import type { Forwarder } from "./forward.ts";
 import { type HttpExchange, handleBy, type Need, needsTime, type Services, waiterOf } from "./lane.ts";
 import { PairedHttp } from "./paired-http.ts";
 import { PairedSession, type PairedSessionOptions } from "./paired-session.ts";
-import type { SessionRequest } from "./session-request.ts";
 import { Shares } from "./share.ts";
-import { Tasks2025 } from "./tasks-2025.ts";
+import { type SessionRequest, Tasks2025 } from "./tasks-2025.ts";
 
 /**
  * Answers legacy clients: their server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the

@@ -26,8 +26,7 @@ import { handleBy, type Identified, type Services, waiterOf } from "./lane.ts";
 import { bytesOf, EarlyMessages, keep, MAX_EARLY } from "./message-bytes.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
-import type { SessionRequest } from "./session-request.ts";
-import { type Tasks2025, tasksCapability } from "./tasks-2025.ts";
+import { type SessionRequest, type Tasks2025, tasksCapability } from "./tasks-2025.ts";
 import { type Said, Unheard } from "./unheard.ts";
 
 export interface PairedSessionOptions {

@@ -3,7 +3,7 @@ import type { TaskView } from "../stores/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import { legacyResult } from "../tasks/view-2025.ts";
 import { type Handler, type Services, taskIdOf, waiterOf } from "./lane.ts";
-import type { SessionRequest } from "./session-request.ts";
+import type { SessionRequest } from "./tasks-2025.ts";
 
 /**
  * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).

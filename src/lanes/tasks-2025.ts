@@ -1,15 +1,19 @@
 import type { ToolPolicy } from "../config/config.ts";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, saysObject, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type RequestId, saysObject, toJson } from "../protocol/jsonrpc.ts";
 import { namesOneRequest } from "../protocol/request-headers.ts";
+import type { SharedBytes } from "../quotas/bytes.ts";
 import type { CallRecipe } from "../stores/task-store.ts";
 import { Call } from "../tasks/call.ts";
 import { type CallAnswer, givingUp } from "../tasks/conduct.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import { legacyTask } from "../tasks/view-2025.ts";
 import { nextMoment } from "../tasks/wait.ts";
+import type { Lease } from "../upstreams/pool.ts";
+import type { SessionHolder } from "../upstreams/session.ts";
 import type { ClientSession } from "../upstreams/upstream.ts";
 import type { TaskSupport } from "./amended.ts";
+import type { SessionKey } from "./backchannels.ts";
 import type { TaskMethod } from "./classify.ts";
 import {
   beginnerOf,
@@ -20,13 +24,13 @@ import {
   type Identified,
   needsOwner,
   needsTime,
+  type Reply,
   type Route,
   type Services,
   taskIdOf,
   waiterOf,
 } from "./lane.ts";
 import { readQuestionId } from "./question-id.ts";
-import type { SessionRequest } from "./session-request.ts";
 import type { Shares } from "./share.ts";
 import { resultGetter } from "./task-result.ts";
 
@@ -38,6 +42,33 @@ const MIN_TTL_MS = 1_000;
 /** Headers of a client, or of a proxy before us, that are no credentials, and that no server needs to know again. */
 const SAYS_NOTHING_SECRET =
   /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
+
+/** The way into a client's session with the server. */
+export interface Joiner {
+  join(holder: SessionHolder): Lease;
+  /** The session itself, where any gateway can join it. */
+  readonly session?: ClientSession;
+}
+
+/** A request of a legacy client's session, whatever carries the two: all that its tasks need to know (2025-11-25, Tasks). */
+export interface SessionRequest extends Identified {
+  readonly id: RequestId;
+  readonly params: JsonObject;
+  /** The memory that the request takes. Absent: it is counted nowhere. */
+  readonly held?: SharedBytes | undefined;
+  readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop"> & {
+    /** Whether the client is connected, where it may be gone for a while. Absent: as long as it is not gone. */
+    readonly isConnected?: boolean;
+  };
+  /** `undefined` where the server has no sessions. */
+  readonly session: SessionKey | undefined;
+  /** Gives the way into the session, for a call on the client's behalf that outlives the request. */
+  joiner(): Joiner;
+  /** Leaves the request to the server, however long it takes. */
+  pass(): Promise<void>;
+  /** The same for `tools/list`, whose answer is to say what the policy says of tasks. */
+  passToolList(supportOf: (tool: string) => TaskSupport): Promise<void>;
+}
 
 /** What a session is told that it can do with tasks (2025-11-25, Tasks §Server Capabilities). */
 export function tasksCapability({ isIdentified }: Caller): JsonObject {
