@@ -33,9 +33,9 @@ import type { Slots } from "./slots.ts";
 import { hasVisited, requiredVisits, VISITING } from "./visits.ts";
 
 /**
- * How a call ended: a closed list. `ours` is an error that the gateway made, which is not the server's word; `isModern` an
- * error of a server that speaks 2026-07-28 itself, whose code needs no translation. `left` is an end in this process only: the call
- * may go on, and somebody else is going to know how it ends.
+ * How a call ended: a closed list. `ours`: the gateway made the error, not the server. `isModern`: the error of a server that
+ * speaks 2026-07-28 itself; its code needs no translation. `left`: the call ended in this process only; another replica may
+ * continue it and will know how it ends.
  */
 export type CallEnd =
   | { readonly kind: "result"; readonly result: JsonObject }
@@ -44,75 +44,75 @@ export type CallEnd =
   | { readonly kind: "cancelled"; readonly reason: string }
   | { readonly kind: "left" };
 
-/** What can be heard of a call. All optional; none may throw. */
+/** What a listener hears of a call. All optional; none may throw. */
 export interface CallListener {
   onSent?(): void;
   /** The server has not refused the request. */
   onAccepted?(): void;
   onProgress?(progress: Progress): void;
-  /** A notification that the server sent in the course of the call, and that is neither progress nor a withdrawal. */
+  /** The server sent a notification during the call that is neither progress nor a withdrawal. */
   onNotification?(notification: JsonRpcNotification): void;
-  /** There is a question more, or one less. */
+  /** The server has asked a question, or an open question has been answered or withdrawn. */
   onQuestions?(): void;
-  /** Somebody else could go on with the call, from another place than before: see `Call.checkpoint`. */
+  /** Another replica could resume the call from a later place than before: see `Call.checkpoint`. */
   onCheckpoint?(): void;
   onEnd?(end: CallEnd): void;
 }
 
-/** Where a call gets a session from, unless it is over before. @throws UpstreamFailure */
+/** Leases a session for a call; gives up when `over` aborts. @throws UpstreamFailure */
 export type Leasing<L extends Lease> = (holder: SessionHolder, over: AbortSignal) => Promise<L>;
 
-/** The method and its params are as the server gets them, and a session is leased each time the call needs one. */
+/** The server gets `method` and `params` as they are; the call leases a session each time it needs one. */
 export interface CallOptions {
   readonly lease: Leasing<Lease>;
   readonly method: string;
   readonly params: JsonObject;
   readonly logLevel?: string;
-  /** Headers that go along with this request only. Names in lower case. */
+  /** Headers for this request only. Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Where to go on with a request that another process has sent. Absent: it is sent from here. */
+  /** Where to resume a request that another process has sent. Absent: this process sends it. */
   readonly resume?: Checkpoint;
-  /** Where the session of `resume` comes from. */
+  /** Leases the session of `resume`. */
   readonly rejoin?: Leasing<RejoinedLease>;
-  /** Which time the request is sent, if others have sent it before, and nobody knows what became of that. */
+  /** Which run of the call this is, if others have sent the request before and nobody knows what became of it. */
   readonly run?: number;
-  /** Whether the request may be sent again when its answer cannot be picked up (`onLoss: retry`). Absent: no. */
+  /** Whether the gateway may send the request again when it cannot pick up the answer (`onLoss: retry`). Absent: no. */
   readonly mayRepeat?: boolean;
   readonly slots: Pick<Slots, "enter" | "isFull">;
-  /** Whose slots it takes. */
+  /** The caller whose slots the call takes. */
   readonly caller: string;
   /**
-   * What the client declared, and so all that the server may ask for. Absent: the session is the client's own, and what is
-   * asked and answered on it is between the two of them.
+   * What the client declared: the server may ask for nothing else. Absent: the session is the client's own, and the gateway does
+   * not judge what client and server ask and answer there.
    */
   readonly capabilities?: JsonObject;
-  /** With `resume`: the questions of its checkpoint that nobody has answered, by key. Answers to the others are for `takeAnswers`. */
+  /** With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
-  /** Answers that came with the request, to questions that the server has yet to ask. */
+  /** Answers that came with the request, to questions that the server has not asked yet. */
   readonly answers?: JsonObject;
-  /** How long the call may run; what is left of it, when the call goes on. */
+  /** How long the call may run; for a resumed call, what is left of that. */
   readonly maxRuntimeMs: number;
-  /** Whether the server speaks 2026-07-28 itself, so that its errors mean what they mean there. Absent: no. */
+  /** Whether the server speaks 2026-07-28 itself: its errors then have the meaning of that revision. Absent: no. */
   readonly isModern?: boolean;
-  /** The memory that the params take; held as long as the call lasts. Absent: it is counted nowhere. */
+  /** Counts the memory of the params for as long as the call lasts. Absent: nothing counts it. */
   readonly held?: SharedBytes | undefined;
-  /** What somebody else would need to make the call or to go on with it. Absent: nobody else can. */
+  /** What another replica needs to make or resume the call. Absent: no other replica can. */
   readonly recipe?: CallRecipe;
 }
 
-/** A server that asks the user to visit one page after another is not going to begin. */
+/** After this many rounds of pages to visit, the server is not going to begin. */
 const MAX_VISITS = 10;
 
-/** How long a cancelled call keeps its session, for the server to hear of it and to come to rest. */
+/** How long a cancelled call keeps its session, so that the server hears of the cancellation and finishes. */
 const CANCEL_GRACE_MS = 2_000;
 
 /**
- * One request in flight to the server. It outlives the HTTP request that began it: what happens to it is heard by
- * whoever listens, and kept by nobody but the store.
+ * One request in flight to the server. It outlives the HTTP request that began it: listeners hear what happens to it, and only
+ * the store keeps it.
  */
 export class Call implements SessionHolder {
   readonly id = randomUUID();
-  /** Called when there is a slot and a session, before the request first goes out. Should it reject, the call ends so, unsent. */
+  /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
   beforeSend: (() => Promise<void>) | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
@@ -123,21 +123,21 @@ export class Call implements SessionHolder {
   #isStarted = false;
   #state: "queued" | "sent" | "ended" = "queued";
   #progress: Progress | undefined;
-  /** Gives up waiting for a session; there only while the call does. */
+  /** Aborts the wait for a session; undefined while the call does not wait for one. */
   #waiting: AbortController | undefined;
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
-  /** What is to be gone on with, until that has been tried. */
+  /** Where to resume the request, until the call has tried that. */
   #resume: Checkpoint | undefined;
-  /** Where somebody else could go on waiting for the answer; undefined where nobody could. */
+  /** Where another replica could go on waiting for the answer; undefined when none could. */
   #place: RequestPlace | undefined;
-  /** Whether the request is going out, or has gone out, from here. */
+  /** Whether this process has sent the request, or is about to. */
   #isBegun = false;
   #mayHaveBegun = false;
   #attendants = 0;
   #end: CallEnd | undefined;
 
-  /** What the session tells of the request. */
+  /** What the session reports of the request. */
   readonly #heard = {
     onProgress: (progress: Progress): void => {
       this.#progress = progress;
@@ -168,13 +168,13 @@ export class Call implements SessionHolder {
     return this.#state;
   }
 
-  /** Whether it has to wait its turn: then it has not been sent, and is not before `beforeSend` is called. */
+  /** Whether the call waits for a slot or a session, or would if started now: it is not sent, and will not be before `beforeSend`. */
   get isWaiting(): boolean {
     const { slots, caller } = this.#options;
     return this.#state === "queued" && (this.#isStarted || slots.isFull(caller));
   }
 
-  /** Whether it is to wait its turn, and has not been started: then nobody can send it before whoever is to start it says so. */
+  /** Whether the call would have to wait for a slot and has not been started: nobody can send it before its creator calls `start`. */
   get isToWait(): boolean {
     return !this.#isStarted && this.isWaiting;
   }
@@ -183,12 +183,12 @@ export class Call implements SessionHolder {
     return this.#end;
   }
 
-  /** What the server last said of how far it is. */
+  /** The last progress that the server reported. */
   get progress(): Progress | undefined {
     return this.#progress;
   }
 
-  /** What the server waits to be told. */
+  /** The server's unanswered questions, by key. */
   get inputRequests(): Readonly<Record<string, InputRequest>> {
     return this.#questions.toInputRequests();
   }
@@ -198,8 +198,8 @@ export class Call implements SessionHolder {
   }
 
   /**
-   * Where somebody else could go on with the call: undefined unless the server keeps what it says, and has said so. What it has said
-   * before that place is known already to whoever listens.
+   * Where another replica could resume the call: undefined unless the server keeps its events and has sent one. Listeners have
+   * already heard everything before that place.
    */
   get checkpoint(): Checkpoint | undefined {
     if (this.#place === undefined || this.#end !== undefined) return undefined;
@@ -207,7 +207,7 @@ export class Call implements SessionHolder {
     return { ...this.#place, asked, usedKeys };
   }
 
-  /** Sends the request as soon as there is a slot and a session for it, or goes on with it. To be called once. */
+  /** Sends the request as soon as there is a slot and a session for it, or resumes it. To be called once. */
   start(): this {
     if (this.#end !== undefined) return this;
     this.#isStarted = true;
@@ -231,15 +231,15 @@ export class Call implements SessionHolder {
     return this;
   }
 
-  /** Hears of everything from now on, until the returned function is called. */
+  /** Tells `listener` of everything from now on, until the returned function is called. */
   listen(listener: CallListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
   /**
-   * A client's request waits for the call: several do when a round is repeated. Returns how to leave, which says whether
-   * nobody else is waiting.
+   * A client's request waits for the call; several do when the client repeats a round. Returns a function that ends the wait and
+   * says whether no other request waits.
    */
   attend(): () => boolean {
     this.#attendants += 1;
@@ -251,42 +251,40 @@ export class Call implements SessionHolder {
     };
   }
 
-  /** Somebody else needs the params as well. Returns how to let go. */
+  /** Keeps the params counted for another user of them. Returns a function that ends that. */
   share(): () => void {
     return this.#options.held?.share() ?? (() => {});
   }
 
   /**
-   * Answers questions. Keys that are not asked, or no longer, are ignored.
-   * @throws -32602 when an answer has the wrong shape; then none was taken
+   * Answers questions. Ignores keys of questions that are not open.
+   * @throws -32602 when an answer has the wrong shape; none is taken then
    */
   answer(responses: JsonObject): void {
     this.#questions.answer(responses);
   }
 
-  /** As `answer`, with answers whose shape is not ours to judge, errors among them. */
+  /** As `answer`, for answers whose shape the gateway does not judge, errors among them. */
   takeAnswers(answers: ReadonlyMap<string, InputAnswer>): void {
     this.#questions.take(answers);
   }
 
-  /** Ends the call and tells the server so. Whether the work ends as well is the server's affair. */
+  /** Ends the call and tells the server. Whether the server stops the work is up to the server. */
   cancel(reason: string): void {
     this.#abandon({ kind: "cancelled", reason });
   }
 
-  /**
-   * Somebody else goes on with the call, or has done so: stops listening without a word to the server, and ends here as `left`.
-   */
+  /** Another replica continues the call, or has already: stops listening without telling the server anything, and ends here as `left`. */
   leave(): void {
     if (this.#end !== undefined) return;
     this.#finish({ kind: "left" });
     this.#waiting?.abort(neverSent());
-    // A session that was not used yet is of no use to anybody.
+    // A session that was not used yet is of no use to another replica.
     this.#lease?.release(this.#mayHaveBegun ? "left" : "doubtful");
     this.#leaveSlot();
   }
 
-  /** The result is of no use to anybody any more. */
+  /** Drops the result: nobody needs it any more. */
   forgetResult(): void {
     if (this.#end?.kind === "result")
       this.#end = { kind: "ours", error: rpc.internal("The result was given up") };
@@ -294,7 +292,7 @@ export class Call implements SessionHolder {
 
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
     const { method, params, id } = request;
-    // What the server says again, since it cannot know that it was heard, was asked before.
+    // A server that cannot know whether we heard it repeats a request; the question has been asked already.
     if (this.isAskedUnder(id)) return;
     const { capabilities } = this.#options;
     const required = requiredCapability(method, params);
@@ -310,12 +308,12 @@ export class Call implements SessionHolder {
     }
   }
 
-  /** Whether the server waits for the answer to a request of its own with this id. */
+  /** Whether the server waits for the answer to its own request with this id. */
   isAskedUnder(id: unknown): boolean {
     return this.#questions.isAskedUnder(id);
   }
 
-  /** What the server sent on a stream that is not the call's own. Whether it was meant for the call. */
+  /** Gives the call a message that the server sent on another stream. Returns whether the message was meant for the call. */
   hear(message: JsonRpcMessage): boolean {
     return this.#lease?.session.hear(message) ?? false;
   }
@@ -332,7 +330,7 @@ export class Call implements SessionHolder {
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
         const response = await this.#exchange();
-        // A legacy client knows what to do about the error itself, and a modern server asks in another way.
+        // A legacy client handles this error itself, and a modern server asks in another way.
         const { capabilities, isModern = false, resume, mayRepeat = resume === undefined } = this.#options;
         const isBridged = capabilities !== undefined && !isModern;
         const isOurs = isBridged && mayRepeat && round < MAX_VISITS;
@@ -358,7 +356,7 @@ export class Call implements SessionHolder {
     }
   }
 
-  /** Asks the user to visit pages before the server will begin; whether it may now. */
+  /** Asks the user to visit the pages that the server requires first. Returns whether the user visited all of them. */
   async #visit(pages: readonly InputRequest[]): Promise<boolean> {
     if (!isDeclared(this.#options.capabilities, VISITING)) throw rpc.missingCapability(VISITING);
     const answers = await Promise.all(pages.map((page) => this.#ask(page)));
@@ -370,11 +368,11 @@ export class Call implements SessionHolder {
 
   readonly #tooLate = (): void => {
     const { maxRuntimeMs, resume } = this.#options;
-    // What is left of it is no limit that anybody has set.
+    // A resumed call has only the rest of its limit, a figure that nobody configured.
     this.#abandon(overdue(this.#state !== "queued", resume === undefined ? maxRuntimeMs : undefined));
   };
 
-  /** Gets the request to the server, or goes on with it, and waits for the answer. */
+  /** Sends the request, or resumes it, and waits for the answer. */
   async #exchange(): Promise<JsonRpcResponse> {
     const resume = this.#resume;
     if (resume !== undefined) {
@@ -400,7 +398,7 @@ export class Call implements SessionHolder {
         const isLost = isForgotten(toFailure(error));
         lease.release(isDone ? "quiet" : isLost ? "lost" : "doubtful");
         if (error instanceof RpcError || error instanceof StoreUnavailable) throw error;
-        // The server has forgotten a session that was idle, and has not looked at the request, so sending it again is safe.
+        // The server has forgotten an idle session and has not looked at the request, so sending it again is safe.
         const failure = toFailure(error);
         if (!lease.isReused || !isForgotten(failure) || this.#end !== undefined) throw failure;
       } finally {
@@ -409,7 +407,7 @@ export class Call implements SessionHolder {
     }
   }
 
-  /** The rest of a request that another process has sent. */
+  /** Waits for the answer to a request that another process has sent. */
   async #goOn(checkpoint: Checkpoint): Promise<JsonRpcResponse> {
     const { rejoin = cannotRejoin } = this.#options;
     this.#mayHaveBegun = true;
@@ -492,28 +490,28 @@ export class Call implements SessionHolder {
     if (this.#end !== undefined) throw neverSent();
   }
 
-  /** Ends the call before the server did, and tells the server so as soon as it can be told. */
+  /** Ends the call before the server did, and tells the server as soon as possible. */
   #abandon(end: CallEnd): void {
     if (this.#end !== undefined) return;
     this.#request?.cancel(reasonOf(end));
     this.#finish(end);
-    // What runs keeps its slot until the server has come to rest.
+    // A running call keeps its slot until the server has finished.
     if (!this.#hasSlot) this.#leaveSlot();
-    // What another process has sent runs as well: to be told of it, the server has to be found first.
+    // A request that another process has sent runs as well: to cancel it, the call must rejoin its session first.
     if (!this.#hasSlot && this.#options.resume !== undefined) this.#exchange().catch(() => {});
     this.#settle();
   }
 
-  /** Does not wait for the server any longer than it has to, once the call is over that was cancelled. */
+  /** Stops waiting for the server after an abandoned call, at the latest after `CANCEL_GRACE_MS`. */
   #settle(): void {
-    // What is under way already has to be told first, and for that its session has to be found.
+    // The server must hear that its running request is cancelled, and that takes the session.
     if (this.#resume === undefined || this.#lease !== undefined) this.#waiting?.abort(neverSent());
     else this.#soon(() => this.#waiting?.abort(neverSent()));
     const lease = this.#lease;
     if (lease !== undefined) this.#soon(() => lease.release("doubtful"));
   }
 
-  /** Unless the server has come to rest before. */
+  /** Calls `give` after the grace period, unless the server has answered before. */
   #soon(give: () => void): void {
     const timer = setTimeout(give, CANCEL_GRACE_MS);
     this.#request?.response.catch(() => {}).finally(() => clearTimeout(timer));
@@ -533,33 +531,33 @@ export class Call implements SessionHolder {
   }
 }
 
-/** The end that the server's answer is. `isBridged`: the client speaks 2026-07-28, and the server does not. */
+/** The call's end from the server's answer. `isBridged`: the client speaks 2026-07-28 and the server does not. */
 function toEnd(response: JsonRpcResponse, isModern: boolean, isBridged = false): CallEnd {
   if (!("error" in response))
     return { kind: "result", result: isBridged ? ofNoType(response.result) : response.result };
   return { kind: "error", error: response.error, ...(isModern ? { isModern } : {}) };
 }
 
-/** The end that a fault is; what the server refused with is told as the server put it. */
+/** The call's end from a caught error; the client gets a server's refusal in the server's words. */
 function toErrorEnd(caught: unknown): CallEnd {
   if (!(caught instanceof UpstreamFailure)) return { kind: "ours", error: toRpcError(caught) };
   return { kind: "ours", error: rpc.upstreamFailed(caught.message, caught.facts), failure: caught };
 }
 
-/** The end of a call that took longer than it may. @param maxRuntimeMs absent where it is only what is left of it */
+/** The end of a call that took longer than allowed. @param maxRuntimeMs absent for a resumed call, which has only the rest of it */
 function overdue(isSent: boolean, maxRuntimeMs: number | undefined): CallEnd {
   const [what, ending] = isSent ? ["ran", "was cancelled"] : ["waited", "was never sent"];
   const limit = maxRuntimeMs === undefined ? "maxRuntime" : `maxRuntime (${maxRuntimeMs} ms)`;
   return { kind: "ours", error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`) };
 }
 
-/** What the server is told of an end that is not its own. */
+/** The reason that the server gets when it did not end the call itself. */
 function reasonOf(end: CallEnd): string {
   if (end.kind === "ours") return end.error.message;
   return end.kind === "cancelled" ? end.reason : "";
 }
 
-/** What another process has sent is lost to this one as well. */
+/** The request of another process cannot be resumed here either: its answer is lost. */
 class NotPickedUp extends UpstreamFailure {
   constructor({ message, facts }: UpstreamFailure) {
     const { status, wwwAuthenticate, cause } = facts;

@@ -19,58 +19,58 @@ import { isModernInput } from "./input.ts";
 import type { WaiterOf } from "./store-wait.ts";
 import { nextMoment } from "./wait.ts";
 
-/** The one thing that a client is told of its call. */
+/** What the gateway tells a client about its call: exactly one of these. */
 export type CallAnswer =
   | { readonly kind: "result"; readonly result: JsonObject }
   | { readonly kind: "error"; readonly error: RpcError }
-  /** It is held until its client comes back with answers and this state (2026-07-28, MRTR). */
+  /** The call is held until its client comes back with answers and this state (2026-07-28, MRTR). */
   | {
       readonly kind: "asks";
       readonly inputRequests: Readonly<Record<string, InputRequest>>;
       readonly requestState: string;
     }
-  /** It is a task by now. */
+  /** The call is a task by now. */
   | { readonly kind: "handle"; readonly task: TaskRecord }
-  /** Somebody else goes on with it. */
+  /** Another replica continues the call. */
   | { readonly kind: "handedOff" }
   /** The client has hung up. */
   | { readonly kind: "gone" };
 
-/** How a call is conducted for its client. */
+/** How to conduct a call for its client. */
 export interface Conduct {
   readonly identity: RequestIdentity;
-  /** The task that it may become, or is while it is held. */
+  /** The task that the call may become, or is while it is held. */
   readonly task: () => CallTask;
   readonly mayBecomeTask: boolean;
   readonly waitForMs: number;
   readonly maxResultBytes: number;
-  /** Takes the place of a held call. Returns how to give it back. @throws RpcError */
+  /** Takes the place that a held call needs; returns a function that gives it back. @throws RpcError */
   readonly takePlace: () => () => void;
-  /** Who waits while the store is away, for what is known already and for what is yet to begin. */
+  /** Who waits while the store is away: `waiter` for a call that is known already, `beginner` for one that is yet to begin. */
   readonly waiter: WaiterOf;
   readonly beginner: WaiterOf;
-  /** The client, and what it hears meanwhile. */
+  /** Whether the client has gone, how to keep its connection alive, and what it hears of the call. */
   readonly client: { readonly gone: AbortSignal; keepAlive(): void } & CallListener;
   readonly log: Logger;
 }
 
-/** The round that a request answers, of the call that is the task `id`. Its number counts from 1. */
+/** The round that a client's request answers, of the call with the task `id`. `round` counts from 1. */
 export interface AnsweredRound {
   readonly id: TaskId;
   readonly round: number;
 }
 
-/** How often it is tried, while the store is away, to hold a call or to make it a task. */
+/** The pause between tries to hold a call, or to make it a task, while the store is away. */
 const STORE_RETRY_MS = 250;
 
 export interface ConductorOptions {
   readonly engine: TaskEngine;
   readonly held: HeldCalls;
-  /** Aborted when the gateway is about to stop. */
+  /** Aborts when the gateway is about to stop. */
   readonly stopping: AbortSignal;
 }
 
-/** Stays with a call until there is something to tell its client. */
+/** Stays with a call until the gateway has an answer for its client. */
 export class Conductor {
   readonly #options: ConductorOptions;
 
@@ -78,12 +78,12 @@ export class Conductor {
     this.#options = options;
   }
 
-  /** A new call, which is sent. */
+  /** Starts a new call and stays with it. */
   begin(call: Call, how: Conduct): Promise<CallAnswer> {
     return this.#attend(call.start(), how);
   }
 
-  /** A new call that is a task before it is sent: what cannot be kept is not begun. @throws StoreUnavailable */
+  /** Makes a new call a task before sending it: a call whose record cannot be stored does not begin. @throws StoreUnavailable */
   async beginAsTask(call: Call, how: Conduct): Promise<CallAnswer> {
     const answer = await this.#handOver(call, how, call.attend(), how.beginner).catch(givingUp(call));
     call.start();
@@ -91,8 +91,8 @@ export class Conductor {
   }
 
   /**
-   * Another round of a call that is held, with the answers that it brings.
-   * @throws -32602 when the state is none of ours, or an answer has the wrong shape; StoreUnavailable
+   * Another round of a held call, with the client's answers.
+   * @throws -32602 when the state is not ours, or an answer has the wrong shape; StoreUnavailable
    */
   async resume(requestState: unknown, answers: JsonObject, how: Conduct): Promise<CallAnswer> {
     const { engine, held } = this.#options;
@@ -102,15 +102,15 @@ export class Conductor {
     if (await engine.isTold(task.id, waiter)) return { kind: "handle", task };
     await engine.update(task.id, identity, answers, waiter);
     const call = engine.callOf(task.id);
-    // How a call ended that was held is for the store to say.
+    // How a held call ended is for the store to say.
     return call === undefined || call.end !== undefined
       ? this.follow({ id: task.id, round }, how)
       : this.#attend(call, how, { id: task.id, round });
   }
 
   /**
-   * A round of a call that runs in another gateway: what is known of it is what its record says. Stays until it has ended, asks
-   * for something, takes too long, or the client has gone.
+   * A round of a call that runs in another gateway: this one knows only the record. Stays until the call has ended or asks for
+   * something, the window is over, or the client has gone.
    */
   async follow(answered: AnsweredRound, how: Conduct): Promise<CallAnswer> {
     const { engine, held, stopping } = this.#options;
@@ -129,14 +129,14 @@ export class Conductor {
       const isTasks = how.mayBecomeTask && hasAskedOften(answered);
       if (view !== undefined && !isTasks)
         return asking(view.task.inputRequests, held.stateOf(view.task, round + 1));
-      // The state is as good as before, and any other gateway will take it.
+      // The state stays valid, and any other gateway accepts it.
       if (stopping.aborted) return { kind: "error", error: rpc.stopping() };
       if (!client.gone.aborted) {
         const { task } = await engine.get(id, identity, waiter);
         await engine.tell(task, waiter);
         return { kind: "handle", task };
       }
-      // Another round may have been given a handle: then the task is the client's, wherever this connection has gone.
+      // Another round may have got the handle: then the task is the client's, though this connection has gone.
       if (!(await engine.isTold(id))) await engine.cancel(id, identity);
       return GONE;
     } finally {
@@ -145,7 +145,7 @@ export class Conductor {
     }
   }
 
-  /** Stays with a call until it has ended, asks for something, takes too long, or the client has gone. */
+  /** Stays with a call until it has ended or asks for something, the window is over, or the client has gone. */
   async #attend(call: Call, how: Conduct, answered?: AnsweredRound): Promise<CallAnswer> {
     const { client, mayBecomeTask, log } = how;
     client.keepAlive();
@@ -157,7 +157,7 @@ export class Conductor {
         const moment = await nextMoment(call, { gone: client.gone, ...(mayBecomeTask ? { windowMs } : {}) });
         switch (moment === "asked" && mayBecomeTask && hasAskedOften(answered) ? "elapsed" : moment) {
           case "gone":
-            // A round that is repeated may find the first one still waiting, and the other way round.
+            // When a client repeats a round, both requests wait for the call: cancel it only when the last of them has gone.
             if (leave()) call.cancel("the client hung up");
             return GONE;
           case "asked":
@@ -165,7 +165,7 @@ export class Conductor {
               return await this.#hold(call, how, (answered?.round ?? 0) + 1);
             } catch (error) {
               if (!(error instanceof StoreUnavailable)) throw error;
-              // The client could not come back to it; it is still here to wait.
+              // The client could not come back to the call, but it still waits here.
               seldom(log).say("warn", { err: error }, "a call could not be held; trying again");
               await sleep(STORE_RETRY_MS);
               break;
@@ -177,7 +177,8 @@ export class Conductor {
             try {
               return await this.#handOver(call, how, leave);
             } catch (error) {
-              // Without a store there are no tasks, but this client is still here to wait, and not for longer than need be.
+              // Without a store there are no tasks, but this client still waits here; try again soon, so that it waits no longer than it
+              // must.
               if (!(error instanceof StoreUnavailable)) throw error;
               seldom(log).say(
                 "warn",
@@ -194,14 +195,14 @@ export class Conductor {
     }
   }
 
-  /** Makes the call a task: durable first, then told (Tasks §Task Creation). */
+  /** Makes the call a task: the record is durable before the client gets the handle (Tasks §Task Creation). */
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
     const { engine, held } = this.#options;
     const task = await engine.adopt(call, how.task(), how.maxResultBytes, waiter);
-    // Whoever repeats a round is to get the same handle.
+    // A client that repeats a round must get the same handle.
     if (task.rounds !== undefined) await engine.tell(task);
     if (how.client.gone.aborted) {
-      // Nobody has heard of the task, so nobody can ever ask for it; unless another round gets the same handle.
+      // Nobody knows the task, so nobody can ever ask for it, unless another round gets the same handle.
       if (leave()) await engine.cancel(task.id, how.identity);
       return GONE;
     }
@@ -209,7 +210,7 @@ export class Conductor {
     return { kind: "handle", task };
   }
 
-  /** Ends this round with what the server wants to know. */
+  /** Ends this round with the server's questions. */
   async #hold(call: Call, how: Conduct, round: number): Promise<CallAnswer> {
     const { held } = this.#options;
     const { identity, maxResultBytes } = how;
@@ -219,7 +220,7 @@ export class Conductor {
   }
 }
 
-/** For a call that cannot be started after all: ends it unsent, so that it gives back what was taken for it, and rejects all the same. */
+/** For a call that cannot start after all: ends it unsent, so that it gives back what it took, and throws the error again. */
 export function givingUp(call: Call): (error: unknown) => never {
   return (error) => {
     call.cancel("it could not be begun");
@@ -233,7 +234,10 @@ function asking(inputRequests: TaskRecord["inputRequests"], requestState: string
   return { kind: "asks", inputRequests, requestState };
 }
 
-/** Whether a client has been asked in so many rounds that, if it knows tasks, the next question is the task's. */
+/**
+ * Whether the client has answered so many rounds that the gateway makes the call a task before the next question, if the client
+ * knows tasks.
+ */
 function hasAskedOften(answered: AnsweredRound | undefined): boolean {
   return answered !== undefined && answered.round >= MAX_ROUNDS;
 }
@@ -260,7 +264,7 @@ function fromEnd(end: CallEnd | undefined): CallAnswer {
   }
 }
 
-/** The same of a call that ran in another gateway, or that has ended some time ago. */
+/** The same for a call that ran in another gateway, or that ended some time ago. */
 function fromOutcome(outcome: Outcome): CallAnswer {
   switch (outcome.kind) {
     case "completed":

@@ -4,20 +4,20 @@ import type { Quotas } from "../quotas/quotas.ts";
 import { recipeBytes } from "../stores/recipe-cell.ts";
 import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
 
-/** What of tasks is counted, and where. */
+/** The quotas that count tasks and their bytes. */
 export type TaskQuotas = Pick<Quotas, "add" | "noteStored"> & Partial<Pick<Quotas, "bytes">>;
 
-/** Counts what becomes of tasks; without quotas, nothing. */
+/** Counts tasks and their bytes; without quotas, nothing. */
 export function counting(quotas: TaskQuotas | undefined) {
   return {
-    /** Bytes were stored, for as long as the result stays unless it is said otherwise. */
+    /** The store took bytes, and keeps them for as long as the result unless `keptForMs` says otherwise. */
     onStored: (task: TaskRecord, bytes: number, keptForMs = task.terms.ttlMs) =>
       quotas?.noteStored(ownerOf(task), bytes, keptForMs),
-    /** A task is taken over. Gives what to call when it has ended here. */
+    /** This replica takes over a task. Returns the function to call when the task has ended here. */
     onAdopted: (task: TaskRecord) => quotas?.add("tasks", ownerOf(task)),
-    /** An outcome waits to be stored. Gives what to call when it does not any more. */
+    /** An outcome waits for the store. Returns the function to call when it no longer waits. */
     onWaiting: (task: TaskRecord, bytes: number) => quotas?.bytes?.add(ownerOf(task), bytes),
-    /** Whether the arguments of one more call may be read from the store. */
+    /** Whether the gateway may read the arguments of one more call from the store. */
     hasRoom: (task: TaskRecord): boolean => {
       try {
         quotas?.bytes?.check(ownerOf(task));
@@ -26,7 +26,7 @@ export function counting(quotas: TaskQuotas | undefined) {
         return false;
       }
     },
-    /** Counts what was read of a call's arguments. `"full"`: there is no room for it. */
+    /** Counts a call's arguments that the gateway has read. `"full"`: there is no room for them. */
     hold: (task: TaskRecord, recipe: CallRecipe | undefined): HeldBytes | "full" | undefined => {
       const held = quotas?.bytes?.hold(ownerOf(task));
       try {
@@ -41,7 +41,7 @@ export function counting(quotas: TaskQuotas | undefined) {
 
 export type Counting = ReturnType<typeof counting>;
 
-/** Tasks of callers that are told apart can be listed. */
+/** The store lists exactly the tasks of identified callers. */
 function ownerOf({ caller, isListed = false }: TaskRecord): Party {
   return { caller, isIdentified: isListed };
 }

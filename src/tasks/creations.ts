@@ -29,7 +29,7 @@ export interface Creation {
   readonly waiter: WaiterOf | undefined;
 }
 
-/** Makes tasks of calls: one and the same for all who ask, and durable before anybody is told. */
+/** Makes calls into tasks: one task per call for all who ask, and durable before anybody hears of it. */
 export class Creations {
   readonly #options: CreationsOptions;
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
@@ -54,17 +54,17 @@ export class Creations {
     return adoption;
   }
 
-  /** Whether a task is being created, or was refused: then nobody has to look after it though its call does not run here. */
+  /** Whether this process is creating the task, or has refused it: the task is then no orphan, though its call does not run here. */
   has(id: TaskId): boolean {
     return this.#running.has(id) || this.#withdrawals.has(id);
   }
 
-  /** There are no new tasks. */
+  /** Creates no more tasks. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** Resolves, after `close`, when nothing is being created, and what was refused has ended if the store answers. */
+  /** Resolves, after `close`, when no creation is in progress and, if the store answers, the refused tasks have ended. */
   async closed(): Promise<void> {
     await Promise.allSettled(this.#running.values());
     await this.#withdrawals.close();
@@ -78,7 +78,7 @@ export class Creations {
     const running = this.#create(call, creation, { recipe, draft });
     this.#running.set(draft.id, running);
     const live = await running.finally(() => this.#running.delete(draft.id));
-    // Somebody else can send it then. Should the store not take that now, the task is there all the same.
+    // With this write another replica can send the call. If the store does not accept it now, the task exists all the same.
     if (call.isWaiting && !draft.isUnsent && recipe?.params !== undefined)
       await live.write().catch(onlyUnavailable);
     return live.record;
@@ -116,7 +116,7 @@ export class Creations {
     return { id: this.#options.store.newId(), isUnsent };
   }
 
-  /** Credentials are for nobody to see, and what does not outlast this process is of use to nobody else. */
+  /** Nobody may read credentials in the store, and nobody else needs the recipe when the store ends with this process. */
   #keepable(recipe: CallRecipe | undefined): CallRecipe | undefined {
     const { store } = this.#options;
     if (recipe === undefined || !store.isLasting) return undefined;
@@ -124,7 +124,7 @@ export class Creations {
   }
 }
 
-/** The store is away, and somebody who waits will try again. */
+/** Ignores a store that is away, since a later try will succeed; throws every other error again. */
 export function onlyUnavailable(error: unknown): void {
   if (!(error instanceof StoreUnavailable)) throw error;
 }

@@ -12,14 +12,14 @@ export interface CustodyOptions {
   readonly clock: () => number;
   readonly unwritten: Unwritten;
   readonly audit?: Audit | undefined;
-  /** Bytes were stored; for as long as the result stays, unless it is said otherwise. */
+  /** The store took bytes, and keeps them for as long as the result unless `keptForMs` says otherwise. */
   readonly onStored?: (task: TaskRecord, bytes: number, keptForMs?: number) => void;
 }
 
 const STOPPED =
   "The gateway was stopped before the server had answered; whether the work was done is not known";
 
-/** The tasks whose calls run in this process: each is told what others write about it, and none is left without a word. */
+/** The tasks whose calls run in this process: passes on what others write about each, and leaves none without an end or a successor. */
 export class Custody {
   readonly #options: CustodyOptions;
   readonly #live = new Map<TaskId, LiveTask>();
@@ -29,7 +29,7 @@ export class Custody {
     this.#options = options;
   }
 
-  /** How many calls of tasks run here, or wait for their turn. */
+  /** How many tasks have a call here that runs or waits for its turn. */
   get size(): number {
     return this.#live.size;
   }
@@ -46,7 +46,7 @@ export class Custody {
     task: Pick<LiveTaskOptions, "call" | "record" | "recipe" | "isRecipeKept" | "maxResultBytes">,
   ): LiveTask {
     const { onStored } = this.#options;
-    // As long as the store keeps it.
+    // The store keeps a recipe for that long.
     const onRecipeStored = (record: TaskRecord, recipe: CallRecipe) =>
       onStored?.(record, recipeBytes(recipe), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
     const live = new LiveTask({ ...this.#options, ...task, onRecipeStored });
@@ -55,7 +55,7 @@ export class Custody {
       onRecipeStored(record, record.isUnsent ? recipe : asSent(recipe));
     const { id } = live.record;
     this.#live.set(id, live);
-    // The recipe stays until the outcome is written, which may be long after the call has ended.
+    // The recipe stays in memory until the outcome is written, which may be long after the call has ended.
     const letGo = live.call.share();
     void live.ended.finally(() => {
       this.#live.delete(id);
@@ -64,7 +64,7 @@ export class Custody {
     return live;
   }
 
-  /** Takes a hint that the store has something new. */
+  /** Acts on a hint that the store has something new. */
   hear(nudge: Nudge): void {
     switch (nudge.kind) {
       case "answered":
@@ -72,7 +72,7 @@ export class Custody {
         void this.#look(this.#live.get(nudge.id));
         break;
       case "missed":
-        // One round at a time: a store that answers slowly is not asked the more.
+        // One pass at a time, so that a slow store does not get more and more reads.
         this.#round ??= this.#lookAtAll().finally(() => {
           this.#round = undefined;
         });
@@ -83,12 +83,12 @@ export class Custody {
     }
   }
 
-  /** Resolves when every task that there is now has ended. */
+  /** Resolves when all tasks of this moment have ended. */
   async settled(): Promise<void> {
     await Promise.all([...this.#live.values()].map((live) => live.ended));
   }
 
-  /** Lets go of everything: what somebody else can go on with is left to them, the rest is lost and says so. */
+  /** Hands off every task that another replica can continue; the others end as lost. */
   async close(): Promise<void> {
     const live = [...this.#live.values()];
     await Promise.all(live.map((each) => this.#letGo(each)));
@@ -105,7 +105,7 @@ export class Custody {
     } catch (err) {
       log.error({ err, task: taskName(id) }, "could not write the end of a task");
     } finally {
-      // A call that was left has ended already.
+      // A call that was handed off has ended already.
       live.call.cancel("the gateway is stopping");
       live.abandon();
     }
@@ -116,7 +116,7 @@ export class Custody {
   }
 
   async #look(live: LiveTask | undefined): Promise<void> {
-    // What the store does not say now, it says when it is asked next.
+    // What this read misses, the next one finds.
     await live?.look().catch(() => {});
   }
 }

@@ -5,25 +5,25 @@ export interface DrainOptions {
   readonly restartGapMs: number;
   /** As `limits.maxWait`. */
   readonly maxWaitMs: number;
-  /** Milliseconds that never go back. */
+  /** Monotonic, in milliseconds. */
   readonly clock?: () => number;
 }
 
-/** What it takes to close after the last answers, and to begin to listen again after the restart. */
+/** How long it takes to close after the last answers, and to listen again after the restart. */
 const CLOSING_MS = 2_000;
 const MAX_POLLED = 20_000;
 const MAX_WAITING = 10_000;
 
 /**
- * The end of a gateway, as those see it who poll tasks. No stock client survives a closed door; so a poll of a task that runs here
- * waits for its end, the gateway stays until the results have been fetched, and who has to be sent away is told to come back
- * when somebody else is there.
+ * How clients that poll tasks see the end of a gateway. No stock client survives a refused connection; so a poll of a task that
+ * runs here waits for the task's end, the gateway stays until clients have fetched the results, and it tells a client that it
+ * must send away to come back when a gateway is there again.
  */
 export class Drain {
   readonly #options: DrainOptions;
   readonly #clock: () => number;
   readonly #over = new AbortController();
-  /** Until when whoever polls a task is expected back, for those that are polled and whose end has not been fetched. */
+  /** Until when a client should have polled a task again, for tasks that clients poll and whose outcome none has fetched. */
   readonly #polled = new Map<TaskId, number>();
   #onFetched = () => {};
   #waiting = 0;
@@ -35,17 +35,17 @@ export class Drain {
     this.#clock = options.clock ?? (() => performance.now());
   }
 
-  /** How many tasks are polled whose end has not been fetched. */
+  /** How many tasks are polled whose outcome no client has fetched. */
   get polled(): number {
     return this.#polled.size;
   }
 
-  /** Aborted when nobody waits for running calls any longer. */
+  /** Aborted when the gateway no longer waits for running calls. */
   get over(): AbortSignal {
     return this.#over.signal;
   }
 
-  /** The calls that run have so long to end. */
+  /** Running calls have `timeoutMs` to end. */
   begin(timeoutMs: number): void {
     this.#deadline = this.#clock() + timeoutMs;
   }
@@ -54,30 +54,30 @@ export class Drain {
     this.#over.abort();
   }
 
-  /** After how long a client is to ask again, where it would usually be after `usualMs`. */
+  /** How long a client should wait before it polls again: `usualMs`, or past the restart when the gateway is about to stop. */
   intervalMs(usualMs: number): number {
     const isSoonOver = this.#over.signal.aborted || this.#clock() + 2 * usualMs >= this.#deadline;
     return isSoonOver ? Math.max(usualMs, this.#options.restartGapMs + CLOSING_MS) : usualMs;
   }
 
-  /** A client was told to ask for a task again after so long. */
+  /** The gateway told a client to poll the task again after `intervalMs`. */
   told(id: TaskId, intervalMs: number): void {
     const now = this.#clock();
     this.#polled.delete(id);
     this.#polled.set(id, now + 2 * intervalMs);
     for (const [oldest, until] of this.#polled) {
-      // Who does not come back has its end from another gateway, or never will.
+      // A client that does not come back gets the outcome from another gateway, or never.
       if (until > now && this.#polled.size <= MAX_POLLED) return;
       this.#polled.delete(oldest);
     }
   }
 
-  /** A client has how a task ended. */
+  /** A client has fetched the task's outcome. */
   fetched(id: TaskId): void {
     if (this.#polled.delete(id)) this.#onFetched();
   }
 
-  /** Resolves when everybody who was to come back has been here, or is not going to come. */
+  /** Resolves when every client that should come back has done so or is overdue, or when the drain is over. */
   async allFetched(): Promise<void> {
     for (;;) {
       const now = this.#clock();
@@ -89,7 +89,7 @@ export class Drain {
     }
   }
 
-  /** Somebody waits for the end of a task that runs here. Returns how to say, once, that the wait is over. */
+  /** A request waits for the end of a task that runs here. Returns the function to call, once, when the wait is over. */
   attend(): () => void {
     this.#waiting += 1;
     return () => {
@@ -99,8 +99,8 @@ export class Drain {
   }
 
   /**
-   * Resolves when nobody waits for a task that runs here: to be asked for when all of them have ended, since whoever waits learns of that a
-   * little later.
+   * Resolves when no request waits for a task that runs here. Call it when all those tasks have ended: the requests learn of that
+   * a little later.
    */
   async allAnswered(): Promise<void> {
     if (this.#waiting === 0) return;
@@ -110,8 +110,8 @@ export class Drain {
   }
 
   /**
-   * Waits for the end of a task with `wait`, which is to give up when the signal that it is given aborts: when the client has gone, the drain is
-   * over, or one answer may not take longer. `undefined`: too many wait already.
+   * Runs `wait` for the end of a task. The signal that `wait` gets aborts when the client has gone, the drain is over, or
+   * `maxWaitMs` have passed; `wait` must give up then. `undefined`: too many requests wait already.
    */
   async wait<T>(gone: AbortSignal, wait: (until: AbortSignal) => Promise<T>): Promise<T | undefined> {
     if (this.#waiting >= MAX_WAITING) return undefined;

@@ -27,7 +27,7 @@ import { TaskReader } from "./reading.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
 import { Unwritten } from "./unwritten.ts";
 
-/** Who asks for a task, and where. */
+/** Who asks for a task, and on which route. */
 export interface Claimant {
   readonly route: string;
   readonly caller: string;
@@ -38,25 +38,25 @@ export type { CallTask };
 export interface TaskEngineOptions {
   readonly store: TaskStore;
   readonly log: Logger;
-  /** Milliseconds since the epoch; absent: as the store has it. */
+  /** Milliseconds since the epoch; absent: the store's clock. */
   readonly clock?: () => number;
-  /** How a call whose gateway has died is gone on with. Absent: not at all. */
+  /** Makes the call of a task whose gateway has died. Absent: the engine revives no call. */
   readonly revive?: Revive;
   /** As `limits.maxUnwritten`. */
   readonly maxUnwrittenBytes?: number;
   /** As `limits.maxWait`. Absent: no request waits for the store. */
   readonly maxWaitMs?: number;
-  /** Absent: nobody wants to know. */
+  /** Absent: nothing is audited. */
   readonly audit?: Audit | undefined;
-  /** Where is counted what is stored, and which tasks are taken over. Absent: nowhere. */
+  /** Counts stored bytes and the tasks that this replica takes over. Absent: nothing counts them. */
   readonly quotas?: TaskQuotas;
 }
 
 const MAX_UNWRITTEN_BYTES = 268_435_456;
 
-/** Tasks: what they are, who may have them, and the calls of this process behind them. */
+/** Creates tasks, gives each to its owner only, and knows the calls of this process behind them. */
 export class TaskEngine {
-  /** For what a task's clients do that the engine cannot see: what they are told, and what they are refused. */
+  /** For what the engine cannot see of a task's clients: what the gateway tells them, and what it refuses them. */
   readonly audit: Audit | undefined;
   readonly #store: TaskStore;
   readonly #clock: () => number;
@@ -118,7 +118,7 @@ export class TaskEngine {
     });
   }
 
-  /** Looks after the tasks that were left behind before this process began. Never rejects. */
+  /** Takes over or ends the tasks that other replicas left behind before this process began. Never rejects. */
   begin(): Promise<void> {
     return this.#orphans.sweep();
   }
@@ -128,18 +128,18 @@ export class TaskEngine {
   }
 
   /**
-   * Makes a task of a call, one and the same for all who ask. When this resolves, the task is durable and can be told to
-   * the client.
+   * Makes a call a task, the same one for all who ask. When this resolves, the record is durable and the client may get the
+   * handle.
    * @param waiter who waits while the store is away, here and below; absent: nobody does
-   * @throws StoreUnavailable; the call goes on, unless it was not started: then it must not be
+   * @throws StoreUnavailable; a started call goes on, and one that was not started must not start
    */
   adopt(call: Call, task: CallTask, maxResultBytes: number, waiter?: WaiterOf): Promise<TaskRecord> {
     return this.#creations.adopt(call, { task, maxResultBytes, waiter });
   }
 
   /**
-   * A task of the claimant's.
-   * @throws -32602 when there is none: unknown, expired and another's look the same (Tasks §Protocol Errors)
+   * A task of the claimant.
+   * @throws -32602 when there is none: unknown, expired and another caller's look the same (Tasks §Protocol Errors)
    */
   async get(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView> {
     const view = await this.seek(id, claimant, waiter);
@@ -156,15 +156,16 @@ export class TaskEngine {
     return undefined;
   }
 
-  /** As `seek`, for the gateway's own sake: nobody is refused anything. */
+  /** As `seek`, for the gateway's own use: it audits no refusal. */
   async find(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView | undefined> {
     const view = await this.#reader.read(id, claimant, waiter);
     return isOf(view, claimant) ? view : undefined;
   }
 
   /**
-   * Takes answers to what the task's server asked. Keys that are not asked are ignored; the first answer to a key stands.
-   * @throws -32602 when there is no such task, or an answer has the wrong shape: then none was taken
+   * Takes answers to the questions of the task's server. Ignores keys of questions that are not open; the first answer to a key
+   * stands.
+   * @throws -32602 when there is no such task, or an answer has the wrong shape; none is taken then
    */
   async update(id: TaskId, claimant: Claimant, responses: JsonObject, waiter?: WaiterOf): Promise<void> {
     const { task, outcome } = await this.get(id, claimant, waiter);
@@ -179,8 +180,8 @@ export class TaskEngine {
   }
 
   /**
-   * Takes one answer as it is: a legacy client's response, which may be an error and whose shape is the server's affair. An
-   * answer to what is not asked is ignored, whether there is no such task, no such question, or an answer already.
+   * Takes one answer as it is: a legacy client's response, which may be an error and whose shape is up to the server. Ignores it
+   * when there is no such task or question, or when the question has an answer already.
    */
   async respond(
     id: TaskId,
@@ -195,8 +196,8 @@ export class TaskEngine {
   }
 
   /**
-   * Cancels a task that has not ended; one that has stays as it is. Resolves with the task as it now stands, and whether
-   * this was what ended it (Tasks §Task Cancellation).
+   * Cancels a task that has not ended; one that has ended stays as it is. Resolves with the task as it now is, and whether this
+   * ended it (Tasks §Task Cancellation).
    * @throws -32602 when there is no such task
    */
   async cancel(
@@ -217,7 +218,7 @@ export class TaskEngine {
     return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
   }
 
-  /** A page of the claimant's tasks, oldest first; `undefined` when the cursor is none of ours. */
+  /** A page of the claimant's tasks, oldest first; `undefined` when the cursor is not ours. */
   async list(claimant: Claimant, request: PageRequest, waiter?: WaiterOf): Promise<TaskPage | undefined> {
     const page = await this.#storeWait.through(waiter, () => this.#store.list(claimant, request));
     if (page === undefined) return undefined;
@@ -231,7 +232,7 @@ export class TaskEngine {
     return { ...page, tasks };
   }
 
-  /** Calls back whenever the task may have changed. Returns how to stop. */
+  /** Calls `changed` whenever the task may have changed. Returns a function that stops it. */
   watch(id: TaskId, changed: () => void): () => void {
     const watchers = this.#watchers.get(id) ?? new Set();
     this.#watchers.set(id, watchers.add(changed));
@@ -241,7 +242,7 @@ export class TaskEngine {
     };
   }
 
-  /** Whether there is such a task, whoever's it is. @throws StoreUnavailable */
+  /** Whether the task exists, whoever owns it. @throws StoreUnavailable */
   async exists(id: TaskId, waiter?: WaiterOf): Promise<boolean> {
     return (await this.#storeWait.through(waiter, () => this.#store.read(id))) !== undefined;
   }
@@ -251,12 +252,12 @@ export class TaskEngine {
     return this.#custody.get(id)?.call;
   }
 
-  /** Resolves once what the call asks now can be read by everybody. @throws StoreUnavailable */
+  /** Resolves once every replica can read the call's current questions. @throws StoreUnavailable */
   async publish(id: TaskId): Promise<void> {
     await this.#custody.get(id)?.write();
   }
 
-  /** Notes that the client knows the task: nobody is going to come back for it in another way. @throws StoreUnavailable */
+  /** Records that the client knows the task, and so needs no other way back to it. @throws StoreUnavailable */
   async tell(task: TaskRecord, waiter?: WaiterOf): Promise<void> {
     await this.#storeWait.through(waiter, () => this.#store.tell(task));
   }
@@ -265,24 +266,24 @@ export class TaskEngine {
     return this.#storeWait.through(waiter, () => this.#store.isTold(id));
   }
 
-  /** How many tasks have their calls in this process. */
+  /** How many tasks have calls in this process. */
   get running(): number {
     return this.#custody.size;
   }
 
-  /** Resolves when every task that there is now has ended. */
+  /** Resolves when all tasks of this moment have ended. */
   settled(): Promise<void> {
     return this.#custody.settled();
   }
 
-  /** What others leave from now on is left to those who stay. */
+  /** Takes over no more tasks: what other replicas leave from now on is for those that stay. */
   adoptNoMore(): void {
     this.#orphans.rest();
   }
 
   /**
-   * Lets go, and there are no new tasks. What somebody else can go on with is left to them; the other calls that still run are
-   * lost, and their tasks say so.
+   * Creates no more tasks, hands off the calls that another replica can continue, and ends the tasks of the other running calls
+   * as lost.
    */
   async close(): Promise<void> {
     this.#creations.close();
@@ -294,7 +295,7 @@ export class TaskEngine {
     this.#watchers.clear();
   }
 
-  /** A cluster can take a write late: where the call runs here, and an older record stands, the call knows better what is asked. */
+  /** A cluster can make a write late: when the call runs here and the record is older, the call knows better what is asked. */
   #asked({ id, inputRequests, updatedAt }: TaskRecord, key: string): InputRequest | undefined {
     const live = this.#custody.get(id);
     const isOld = live !== undefined && updatedAt < live.record.updatedAt;
@@ -310,7 +311,7 @@ export class TaskEngine {
     for (const [key, answer] of given)
       await this.#storeWait.through(waiter, () => this.#store.answer(task, key, answer));
     if (given.length > 0) this.audit?.answered(task, given.length);
-    // What stands counts, should two answers have come at the same time. It is there by now, and is looked for again.
+    // Of two answers that came at the same time, the stored one counts. The store has it by now, and the call reads it from there.
     await this.#custody.get(task.id)?.look().catch(onlyUnavailable);
   }
 }

@@ -3,10 +3,10 @@ import type { Claimant, TaskEngine } from "./engine.ts";
 import type { WaiterOf } from "./store-wait.ts";
 
 /**
- * Looks at a task now, and again whenever it may have changed, until `look` gives something. Whoever has seen the task once is not
- * let down by a store that is away for a while.
- * @param waiter who waits for the first look
- * @returns what `look` gave; `undefined` once `over` is aborted
+ * Reads a task now, and again whenever it may have changed, until `look` returns something. After the first read it waits for a
+ * store that is away, however long.
+ * @param waiter who waits for the first read
+ * @returns what `look` returned; `undefined` once `over` aborts
  * @throws -32602 when there is no such task, StoreUnavailable
  */
 export async function follow<T>(
@@ -20,7 +20,7 @@ export async function follow<T>(
   const stays: WaiterOf = () => ({ caller: claimant.caller, gone: over, bytes: 0, isEndless: true });
   let turn = waiter;
   let wake = () => {};
-  // Watched before it is read: nothing that happens in between is missed.
+  // Watch before reading, so that no change in between is missed.
   const stop = engine.watch(id, () => wake());
   const onOver = () => wake();
   over.addEventListener("abort", onOver, { once: true });

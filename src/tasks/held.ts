@@ -11,31 +11,31 @@ export interface RequestIdentity {
   readonly route: string;
   readonly caller: string;
   readonly method: string;
-  /** Without answers, state and `_meta`, which differ from round to round. */
+  /** Without answers, state and `_meta`, which differ between rounds. */
   readonly params: JsonObject;
 }
 
 /**
- * How many rounds a client is asked in before it is given the call as a task, if it knows tasks: the official client ends a call
- * that asks in an eleventh, and a task may ask as often as it likes.
+ * How many rounds a client gets before the gateway makes the call a task, if the client knows tasks: the official client ends a
+ * call that asks in an eleventh, and a task may ask as often as it likes.
  */
 export const MAX_ROUNDS = 8;
 /** How long a client may take to answer a round. */
 const HELD_MS = 600_000;
-/** Tells our states from those of a server that has rounds of its own. */
+/** Tells our states from those of a server that has its own rounds. */
 const MARK = "taskgate.";
 const STATE = /^taskgate\.(([\w-]{1,128})\.(?:(\d{1,6})-)?[\w-]{1,32})\.([\w-]{43})$/;
 
 /**
- * Calls that wait for their client to come back with answers. Such a call is a task of which the client does not know yet: the
- * record is durable before the question is told, so that the client may come back to any replica. Its `requestState` names
- * the task, and the record has the key that the state is signed with and says to which request of which caller it belongs; so
- * replicas share no secret but the store. Repeating a round finds the call as it is, so nothing is done twice.
+ * Calls that wait for their client to come back with answers. Such a call is a task that the client does not know yet: the record
+ * is durable before the client gets the question, so that the client may come back to any replica. The `requestState` names the
+ * task; the record has the key that signs the state and says to which request of which caller it belongs, so replicas share no
+ * secret but the store. Repeating a round finds the call as it is, so nothing runs twice.
  */
 export class HeldCalls {
   readonly #engine: TaskEngine;
   readonly #timers = new Map<TaskId, NodeJS.Timeout>();
-  /** How to give their places back. */
+  /** The functions that give the calls' places back. */
   readonly #places = new WeakMap<Call, () => void>();
 
   constructor(engine: TaskEngine) {
@@ -43,8 +43,9 @@ export class HeldCalls {
   }
 
   /**
-   * Has a place taken for a call that is to be held, in whatever round, until it is released; one without a place is cancelled.
-   * @param take returns how to give the place back @throws what `take` does
+   * Takes a place for a call that is to be held, in whatever round, until `release`. Cancels a call that gets no place.
+   * @param take returns a function that gives the place back
+   * @throws what `take` throws
    */
   admit(call: Call, take: () => () => void): void {
     if (call.end !== undefined || this.#places.has(call)) return;
@@ -57,14 +58,14 @@ export class HeldCalls {
     call.listen({ onEnd: () => this.release(call) });
   }
 
-  /** Gives the place back of a call that is not held any more: its client knows it as a task, or it has ended. */
+  /** Gives back the place of a call that is no longer held: its client knows it as a task, or it has ended. */
   release(call: Call): void {
     this.#places.get(call)?.();
     this.#places.delete(call);
   }
 
   /**
-   * Keeps a call, and gives the state with which its client will find it again. What the call asks now is durable then.
+   * Holds a call, and gives the state with which its client finds it again. The call's current questions are durable then.
    * @param round the number of this round, from 1
    * @throws StoreUnavailable; the call goes on
    */
@@ -82,7 +83,7 @@ export class HeldCalls {
   }
 
   /**
-   * A state for another round, wherever the call runs: every round has another one, as clients may expect.
+   * The state for another round, wherever the call runs. Each round has a different state, as clients may expect.
    * @param number how many rounds there have been, this one included
    */
   stateOf({ id, rounds }: TaskRecord, number: number): string {
@@ -92,8 +93,8 @@ export class HeldCalls {
   }
 
   /**
-   * The call that a retry belongs to, as the task that it is, and the number of the round that the retry answers.
-   * @throws -32602 when the state is none of ours, has expired, or belongs to another caller or request
+   * The task of the call that a retry belongs to, and the number of the round that the retry answers.
+   * @throws -32602 when the state is not ours, has expired, or belongs to another caller or request
    * @throws StoreUnavailable
    */
   async resume(
@@ -106,7 +107,7 @@ export class HeldCalls {
     const rounds = view?.task.rounds;
     if (view === undefined || rounds?.request !== digest(identity) || !isSigned(state, rounds)) {
       const { route, caller } = identity;
-      // Of a state without a task it has been said already.
+      // When there is no task, `seek` has audited the refusal.
       if (view !== undefined)
         this.#engine.audit?.refused({ route, caller, task: view.task.id, reason: "foreign state" });
       throw rpc.invalidRequestState();
@@ -114,7 +115,7 @@ export class HeldCalls {
     return { ...view, round: state?.number ?? 1 };
   }
 
-  /** Whether a state belongs to a call of this gateway's, whatever it was made for. @throws StoreUnavailable */
+  /** Whether a state belongs to a call of this gateway, whichever request it was made for. @throws StoreUnavailable */
   async isOurs(requestState: unknown, waiter?: WaiterOf): Promise<boolean> {
     const state = readState(requestState);
     return state !== undefined && (await this.#engine.exists(state.id, waiter));
@@ -125,7 +126,7 @@ export class HeldCalls {
     this.#timers.clear();
   }
 
-  /** Until it is answered: here or, as with every question that it asks later, by a round that comes to another replica. */
+  /** Cancels the call unless its client answers in time, here or in a round at another replica; so for every later question. */
   #wait(call: Call, id: TaskId): void {
     const isNew = !this.#timers.has(id);
     this.#arm(call, id);
@@ -150,20 +151,20 @@ export class HeldCalls {
   }
 
   async #giveUp(call: Call, id: TaskId): Promise<void> {
-    // A task that the client knows of may wait for its answers as long as it runs.
+    // A task that the client knows may wait for answers for as long as it runs.
     const isTold = await this.#engine.isTold(id).catch(() => true);
     if (!isTold) call.cancel("the client did not come back with an answer");
   }
 }
 
-/** Whether a `requestState` looks like one of the gateway's, by whichever replica and however long ago. */
+/** Whether a `requestState` looks like one of a gateway's, by whichever replica and however old. */
 export function isOurState(requestState: unknown): requestState is string {
   return typeof requestState === "string" && requestState.startsWith(MARK);
 }
 
 interface State {
   readonly id: TaskId;
-  /** What is signed. */
+  /** The part that the gateway signs. */
   readonly round: string;
   readonly number: number;
   readonly signature: string;

@@ -9,7 +9,7 @@ import { isObject, type JsonObject, type JsonRpcRequest } from "../protocol/json
 import { META } from "../protocol/modern.ts";
 import type { InputRequest } from "../stores/task-store.ts";
 
-/** A server may suggest the key under which its question is asked, in the `_meta` of its request. */
+/** A server may suggest the key of its question, in the `_meta` of its request. */
 export const KEY_HINT = "mcp-taskgate/key";
 const MAX_KEY_LENGTH = 128;
 
@@ -18,7 +18,7 @@ interface Kind {
   readonly answer: ZodType;
 }
 
-/** The kinds of questions that 2026-07-28 has a place for (MRTR §Server Requirements). */
+/** The kinds of questions that 2026-07-28 knows (MRTR §Server Requirements). */
 const KINDS: ReadonlyMap<string, Kind> = new Map([
   ["elicitation/create", { name: "elicitation", answer: ElicitResultSchema }],
   ["sampling/createMessage", { name: "sampling", answer: CreateMessageResultWithToolsSchema }],
@@ -31,15 +31,15 @@ export class InputKeys {
   readonly #suffix: string;
 
   /**
-   * `used`: before this process had the call. `run`: which time the call is made, if it was made before; what was answered then was
-   * said to other questions.
+   * `used`: the keys from before this process had the call. `run`: which run of the call this is, if it ran before; answers from
+   * then belong to other questions.
    */
   constructor(used: readonly string[] = [], run?: number) {
     this.#used = new Set(used);
     this.#suffix = run === undefined ? "" : `~${run}`;
   }
 
-  /** All that there have been, in their order. */
+  /** All keys so far, in their order. */
   get used(): readonly string[] {
     return [...this.#used];
   }
@@ -48,7 +48,7 @@ export class InputKeys {
     return this.#used.size;
   }
 
-  /** `given`: what the server itself calls the question, if it has a name for it. */
+  /** A new key for the question. `given`: the server's own name for it, if it has one. */
   next(request: Pick<JsonRpcRequest, "method" | "params">, given?: string): string {
     const meta = request.params?._meta;
     const hint = given ?? (isObject(meta) ? meta[KEY_HINT] : undefined);
@@ -69,18 +69,18 @@ export class InputKeys {
 
 type InputRequests = Readonly<Record<string, InputRequest>>;
 
-/** What a server asked, as a modern client is asked: without what 2026-07-28 has no place for. */
+/** A server's questions as a modern client gets them: without those that 2026-07-28 does not know. */
 export function modernInputRequests(asked: InputRequests): InputRequests {
   const known = Object.entries(asked).filter(([, request]) => isModernInput(request));
   return Object.fromEntries(known.map(([key, request]) => [key, modernInputRequest(request)]));
 }
 
-/** Whether 2026-07-28 has a place for a question (MRTR §Server Requirements). */
+/** Whether 2026-07-28 knows this kind of question (MRTR §Server Requirements). */
 export function isModernInput({ method }: InputRequest): boolean {
   return KINDS.has(method);
 }
 
-/** The same, without what only made sense on the server's session: an `elicitationId`, and progress on the question. */
+/** A question without what only made sense on the server's session: an `elicitationId`, and progress on the question. */
 export function modernInputRequest({ params, ...asked }: InputRequest): InputRequest {
   if (params === undefined) return asked as InputRequest;
   const { _meta, elicitationId: _, ...rest } = params;
@@ -97,7 +97,7 @@ export function modernInputRequest({ params, ...asked }: InputRequest): InputReq
 }
 
 /**
- * Checks that an answer has the shape that its question wants. Fields that the schema does not know are fine.
+ * Checks that an answer has the shape that its question requires. Accepts fields that the schema does not know.
  * @throws -32602 naming the key
  */
 export function checkAnswer(key: string, method: string, answer: unknown): JsonObject {
@@ -114,8 +114,8 @@ export function checkAnswer(key: string, method: string, answer: unknown): JsonO
 }
 
 /**
- * Reads `params.inputResponses`.
- * @throws -32602 when it is there and no object
+ * Reads `params.inputResponses`; absent: `{}`.
+ * @throws -32602 when it is not an object
  */
 export function readInputResponses(params: JsonObject): JsonObject {
   const responses = params.inputResponses;
