@@ -1,8 +1,7 @@
 /**
- * The answers of a server that a client gets changed, so that it has tasks. Text
- * in, text out: what is not changed stays as the server wrote it, down to its numbers, escapes, white space
- * and duplicate keys. Of duplicate keys the last one counts, as with `JSON.parse`. Text that is no JSON, or
- * is nested deeper than the stack (some thousand levels), is returned as it is.
+ * Adds tasks to a server's answers. Text in, text out: everything else stays as the server wrote it, down to its numbers, escapes, white
+ * space and duplicate keys, of which the last counts, as with `JSON.parse`. Text that is no JSON, or is nested deeper than the stack (some
+ * thousand levels), comes back unchanged.
  */
 
 import { type Node, parseTree } from "jsonc-parser";
@@ -11,8 +10,8 @@ import { TASKS_2025 } from "../protocol/legacy.ts";
 import { TASKS_EXTENSION } from "../protocol/modern.ts";
 
 /**
- * `initialize`'s answer with the capability for tasks (2025-11-25, Tasks §Capabilities). Unchanged unless it
- * is a result that negotiated that revision, has tools and says nothing of tasks.
+ * `initialize`'s answer with the capability for tasks (2025-11-25, Tasks §Capabilities). Unchanged unless it is a result that negotiated
+ * that revision, has tools and declares no tasks.
  */
 export function withTasksCapability(message: string, tasks: JsonObject): string {
   const said = readInitializeResult(message);
@@ -23,8 +22,8 @@ export function withTasksCapability(message: string, tasks: JsonObject): string 
 }
 
 /**
- * `server/discover`'s answer with the Tasks extension (Tasks §Capability Negotiation). Unchanged unless it is a result with
- * capabilities that says nothing of it.
+ * `server/discover`'s answer with the Tasks extension (Tasks §Capability Negotiation). Unchanged unless it is a result with capabilities
+ * that do not name the extension.
  */
 export function withTasksExtension(message: string): string {
   const capabilities = member(member(treeOf(message), "result"), "capabilities");
@@ -37,13 +36,13 @@ export function withTasksExtension(message: string): string {
   ]);
 }
 
-/** What a tool says of tasks (2025-11-25, Tasks §Tool-Level Negotiation). */
+/** How a tool supports tasks (2025-11-25, Tasks §Tool-Level Negotiation). */
 export type TaskSupport = "forbidden" | "optional" | "required";
 
 /**
- * `tools/list`'s answer with each tool's `execution.taskSupport` as the policy has it, whatever the server
- * said; the rest of `execution` stays, and an `execution` that is no object is replaced. Unchanged unless it
- * is a result with a list of tools; what is no object or has no name in that list stays.
+ * `tools/list`'s answer with the policy's `execution.taskSupport` for each tool, whatever the server said; the rest of `execution` stays,
+ * and an `execution` that is no object is replaced. Unchanged unless it is a result with a list of tools; entries of the list that are
+ * no objects or have no name stay.
  */
 export function withTaskSupport(message: string, supportOf: (tool: string) => TaskSupport): string {
   const tools = member(member(treeOf(message), "result"), "tools");
@@ -55,11 +54,11 @@ export function withTaskSupport(message: string, supportOf: (tool: string) => Ta
   );
 }
 
-/** What a server said of itself. */
+/** A server's answer to `initialize`. */
 export interface InitializeResult {
-  /** The version that was negotiated. */
+  /** The negotiated version. */
   readonly protocolVersion: string;
-  /** Whether the server itself says anything of tasks. */
+  /** Whether the server itself declares tasks. */
   readonly hasTasks: boolean;
   readonly capabilities: JsonObject;
   readonly result: JsonObject;
@@ -75,7 +74,7 @@ export function readInitializeResult(message: string): InitializeResult | undefi
   return { protocolVersion, hasTasks: Object.hasOwn(capabilities, "tasks"), capabilities, result };
 }
 
-/** Another text for a span of the message. */
+/** A span of the message, and its new text. */
 interface Edit {
   readonly offset: number;
   readonly length: number;
@@ -125,7 +124,7 @@ function treeOf(text: string): Node | undefined {
   try {
     return parseTree(text);
   } catch {
-    // It recurses, and was nested too deeply.
+    // `parseTree` recurses, and the text is nested too deeply.
     return undefined;
   }
 }

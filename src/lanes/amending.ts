@@ -4,21 +4,20 @@ import { isAnswerTo, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
 import type { Passage } from "./transparent.ts";
 
 export interface AmendingOptions {
-  /** What the server calls its answer. */
+  /** The content type of the server's answer. */
   readonly contentType: string | undefined;
-  /** The request whose answer is changed. */
+  /** The request whose answer to change. */
   readonly id: RequestId;
   /** A JSON body, or an event, that is longer passes unchanged. */
   readonly maxBytes: number;
-  /** Gets the answer's text, and gives the text to send instead. */
+  /** Takes the answer's text, and gives the text to send instead. */
   readonly amend: (message: string) => string;
 }
 
 /**
- * Changes the one answer to a request in a JSON body or an event stream; everything else passes as it comes.
- * A JSON body is collected; of a stream only the event that is not yet whole, and nothing any more once the
- * answer went by. What is no UTF-8 or no JSON, and an answer whose id is another (`1` is not `"1"`), passes
- * unchanged.
+ * Changes the one answer to a request in a JSON body or an event stream; everything else passes as it comes. Of a body it collects all, of
+ * a stream only the incomplete event, and nothing after the answer. Text that is no UTF-8 or no JSON, and an answer with another id (`1` is
+ * not `"1"`), passes unchanged.
  */
 export function amendingPassage(options: AmendingOptions): Passage {
   switch (options.contentType?.split(";", 1)[0]?.trim().toLowerCase()) {

@@ -4,10 +4,10 @@ import type { Call } from "../tasks/call.ts";
 import type { Claimant, TaskEngine } from "../tasks/engine.ts";
 import { TaskRelay } from "./task-relay.ts";
 
-/** A stream on which a client can be told something that it did not ask for. */
+/** A stream on which a client can get messages that it did not ask for. */
 export interface Channel {
   readonly isOpen: boolean;
-  /** Says whether it was sent. */
+  /** Returns whether the message was sent. */
   send(message: JsonText): boolean;
 }
 
@@ -21,29 +21,28 @@ export function sessionKey(
   return sessionId === undefined ? undefined : (JSON.stringify([route, caller, sessionId]) as SessionKey);
 }
 
-/** A request that waits for a task to end. */
+/** A client's request that waits for a task to end. */
 export interface Waiting {
   readonly task: TaskId;
-  /** To be called when the client does not want to wait any longer. */
+  /** To be called when the client cancels the request. */
   letGo(): void;
 }
 
-/** What is known of a session while there is anything to know. */
+/** A session with streams, tasks, calls or waiting requests. */
 interface ClientEnd {
   readonly channels: Set<Channel>;
   readonly relays: Set<TaskRelay>;
-  /** How many of the client's own calls are with the server. */
+  /** How many of the client's calls that are no tasks the server has. */
   plainCalls: number;
   /** The client's requests that wait for a task to end. */
   readonly waiting: Map<RequestId, Waiting>;
-  /** What to call when no call of the session's is a task any more. */
+  /** To be called when the session's last task has ended. */
   readonly onQuiet: Set<() => void>;
 }
 
 /**
- * How the clients of 2025-11-25 are reached in the course of a task: on the streams of requests that wait for its end, else on
- * the stream that the session it began in listens on (Tasks §Input Required Status). All of it lasts as long as its connections
- * and calls do.
+ * How the gateway reaches the clients of 2025-11-25 while a task runs: on the streams of requests that wait for its end, else on the
+ * stream on which the task's session listens (Tasks §Input Required Status). It knows these only as long as connections and calls last.
  */
 export class Backchannels {
   readonly #engine: TaskEngine;
@@ -54,7 +53,7 @@ export class Backchannels {
     this.#engine = engine;
   }
 
-  /** A session listens. Returns how to say that it does not any longer. */
+  /** Adds a stream on which a session listens. Returns the function that removes it. */
   listen(session: SessionKey, channel: Channel): () => void {
     const end = this.#at(session);
     end.channels.add(channel);
@@ -66,7 +65,7 @@ export class Backchannels {
     };
   }
 
-  /** A call of a session's passes without becoming a task. Returns how to say that it has been answered. */
+  /** Counts a session's call that does not become a task. Returns the function to call when it has been answered. */
   pass(session: SessionKey): () => void {
     const end = this.#at(session);
     end.plainCalls += 1;
@@ -76,15 +75,14 @@ export class Backchannels {
     };
   }
 
-  /** Whether what the server says on the stream that a session listens on may be meant for a task. */
+  /** Whether messages on the stream on which a session listens may belong to a task. */
   isHearing(session: SessionKey): boolean {
     return (this.#sessions.get(session)?.relays.size ?? 0) > 0;
   }
 
   /**
-   * What the server says on that stream. Many servers ask there what they need to know for a call, and nothing in the
-   * question says for which; while a session has no call but one, it can only be that. Says whether it was taken: then it is not
-   * for the client to see.
+   * Takes a server's message on that stream. Many servers ask there for what a call needs, and the question does not name the call; while
+   * a session has only one call, it must be that. Returns whether a task took the message: then the client must not see it.
    */
   hear(session: SessionKey, message: JsonRpcMessage): boolean {
     const end = this.#sessions.get(session);
@@ -93,14 +91,14 @@ export class Backchannels {
     return [...end.relays].some((relay) => relay.hear(message, isAlone));
   }
 
-  /** Settles when no call of the session's is a task any more; at once if none is. */
+  /** Settles when none of the session's calls is a task any more; at once if none is. */
   async quiet(session: SessionKey): Promise<void> {
     const end = this.#sessions.get(session);
     if (end !== undefined && end.relays.size > 0)
       await new Promise<void>((resolve) => end.onQuiet.add(resolve));
   }
 
-  /** A request of a session waits for a task, until the returned function is called or the client takes it back. */
+  /** Notes that a session's request waits for a task, until the returned function is called or the client cancels the request. */
   wait(session: SessionKey, request: RequestId, wait: Waiting): () => void {
     const { waiting } = this.#at(session);
     waiting.set(request, wait);
@@ -110,20 +108,20 @@ export class Backchannels {
     };
   }
 
-  /** A connection of a session's has ended: what was asked there, and may have got lost, is asked where somebody still waits. */
+  /** After a session's connection has ended, asks questions that may have got lost on it again where a request still waits. */
   disconnected(session: SessionKey): void {
     const { waiting } = this.#sessions.get(session) ?? {};
     for (const { task } of waiting?.values() ?? []) this.#relays.get(task)?.wake();
   }
 
-  /** The client does not want an answer to its request any longer; whether that was one that waits here. */
+  /** Takes a client's cancellation. Returns whether the request was one that waits here. */
   letGo(session: SessionKey, request: unknown): boolean {
     const waiting = this.#sessions.get(session)?.waiting.get(request as RequestId);
     waiting?.letGo();
     return waiting !== undefined;
   }
 
-  /** From now on the session in which a task began is told what happens to it, until it ends. */
+  /** Tells the session in which a task began what happens to it, until it ends. */
   follow(id: TaskId, claimant: Claimant, { session, call, progressToken }: Origin): void {
     if (call.end !== undefined) return;
     const end = session === undefined ? undefined : this.#at(session);
@@ -144,7 +142,7 @@ export class Backchannels {
     };
   }
 
-  /** A request waits for the end of a task: what the task has to ask is asked there. Returns how to say that it has left. */
+  /** Asks the questions of a task on the stream of a request that waits for its end. Returns the function that stops this. */
   attend(id: TaskId, claimant: Claimant, channel: Channel): () => void {
     const relay = this.#relay(id, claimant);
     const leave = relay.attend(channel);
@@ -154,12 +152,12 @@ export class Backchannels {
     };
   }
 
-  /** A client has answered a question: if the task is its own, it need not be told that it is no longer asked. */
+  /** Notes that a client has answered a question: if the task is its own, it need not hear that the question is gone. */
   answered(id: TaskId, key: string, claimant: Claimant): void {
     this.#relays.get(id)?.answered(key, claimant);
   }
 
-  /** Nobody is told anything any more. */
+  /** Tells no client anything any more. */
   close(): void {
     for (const relay of this.#relays.values()) relay.close();
     this.#relays.clear();

@@ -6,7 +6,7 @@ import { withTraceContext } from "../protocol/request-headers.ts";
 import { UpstreamFailure } from "../upstreams/failure.ts";
 import { type Exchange, type Handle, ownHeaders, serverInfo } from "./lane.ts";
 
-/** `server/discover`: what the legacy server said in its handshake, with tasks (2026-07-28, Discovery). */
+/** `server/discover`: what the legacy server declared in its handshake, with tasks (2026-07-28, Discovery). */
 export const discover: Handle = async (exchange) => {
   const { capabilities, instructions } = await exchange.route.upstream
     .control(exchange.sessionOwner)
@@ -22,7 +22,7 @@ export const discover: Handle = async (exchange) => {
   });
 };
 
-/** A list, and whatever else the server answers on its own: the same request, the same result. */
+/** Lists and other requests that the legacy server answers itself: the same request, the same result. */
 export const relay: Handle = async (exchange) => {
   answer(exchange, await ask(exchange));
 };
@@ -32,14 +32,14 @@ export const list: Handle = async (exchange) => {
   answer(exchange, withCacheHints(await ask(exchange)));
 };
 
-/** `tools/list`, without `execution`: whether a tool may become a task is the gateway's affair, and for now. */
+/** `tools/list`, without `execution`: the gateway decides whether a tool may become a task, and may decide otherwise later. */
 export const listTools: Handle = async (exchange) => {
   const result = await ask(exchange);
   const tools = Array.isArray(result.tools) ? result.tools.map(withoutExecution) : result.tools;
   answer(exchange, withCacheHints({ ...result, tools }));
 };
 
-/** What went wrong between the gateway and the server, as an answer. */
+/** Rejects with the answer for a failure between the gateway and the server. */
 export function rejectAsRpcError(error: unknown): Promise<never> {
   return Promise.reject(
     error instanceof UpstreamFailure ? rpc.upstreamFailed(error.message, error.facts) : error,

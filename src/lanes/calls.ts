@@ -35,19 +35,19 @@ import {
 } from "./lane.ts";
 import type { Shares } from "./share.ts";
 
-/** How long the result stays of a call that was held for a client which does not know tasks. */
+/** How long to keep the result of a call that was held for a client without tasks. */
 const KEPT_AFTER_END_MS = 60_000;
 
 interface Method {
   readonly policy: ToolPolicy;
   readonly mayBecomeTask: boolean;
-  /** How long the server may say nothing of a request that it has, unless it waits for the user. Absent: as long as the call may run. */
+  /** How long the server may be silent about a request that it has, unless it waits for the user. Absent: as long as the call may run. */
   readonly maxSilenceMs?: number;
-  /** Adds what only a complete result of this method has. */
+  /** Adds the fields that only a complete result of this method has. */
   readonly finish: (result: JsonObject) => JsonObject;
 }
 
-/** The methods of which nobody knows how long the server takes. */
+/** The methods for which the server may take any time. */
 export function callMethods(
   services: Pick<Services, "engine" | "held" | "quotas" | "stopping">,
   shares: Shares,
@@ -55,7 +55,7 @@ export function callMethods(
   const { quotas, stopping } = services;
   const conductor = new Conductor(services);
 
-  /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows what that is. */
+  /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows tasks. */
   const callTool: Handle = async (exchange) => {
     const { route, params, envelope } = exchange;
     const { name, arguments: args } = params;
@@ -80,14 +80,14 @@ export function callMethods(
     return conduct(exchange, { policy, mayBecomeTask: false, maxSilenceMs, finish: (result) => result });
   };
 
-  /** `resources/read`: as `prompts/get`, and what comes of it may be cached. */
+  /** `resources/read`: as `prompts/get`, and the client may cache the result. */
   const readResource: Handle = (exchange) => {
     const { params, route } = exchange;
     if (typeof params.uri !== "string") throw rpc.invalidParams("uri must be a string");
     return conduct(exchange, { policy: route.config.tasks, mayBecomeTask: false, finish: withCacheHints });
   };
 
-  /** Begins a call, or finds the one that this request is another round of, and stays with it until there is an answer. */
+  /** Begins a call, or finds the call of which this request is another round, and waits with it for an answer. */
   async function conduct(exchange: Exchange, how: Method): Promise<void> {
     const { params, method } = exchange;
     const answers = readInputResponses(params);
@@ -177,7 +177,7 @@ export function callMethods(
         return reply.result(toJson(modernResult(result, serverInfo(route.upstream))));
       }
       case "handle": {
-        // `CreateTaskResult`: the task without what only some states have (Tasks §Task Creation).
+        // `CreateTaskResult`: the task without the fields that only some states have (Tasks §Task Creation).
         const { task } = answer;
         const fields = { resultType: "task", _meta: serverMeta(route) };
         return reply.result(modernTask(shares.toFollow(exchange, { task }), task.updatedAt, fields));
@@ -192,7 +192,7 @@ export function callMethods(
   return { callTool, getPrompt, readResource };
 }
 
-/** Whether a request goes on with a call that asked something. A server that has rounds of its own gives the client a state that is not ours. */
+/** Whether a request is another round of a call that asked something. A modern server gives the client states of its own, not ours. */
 export function isRound({ params: { requestState }, server }: Exchange): boolean {
   return requestState !== undefined && (server === undefined || isOurState(requestState));
 }
@@ -215,35 +215,35 @@ async function checkMirrored(exchange: Exchange, name: string, args: unknown): P
   try {
     checkParamHeaders(headers, await tools.headerParams(name), args);
   } catch {
-    // The client may know the tool as it is now, and we as it was.
+    // The client may know the tool's newer schema, and the gateway its older one.
     checkParamHeaders(headers, await tools.headerParams(name, true), args);
   }
 }
 
-/** Whether the call may be made again, should its gateway die (`onLoss: retry`). */
+/** Whether the call may be made again if its gateway dies (`onLoss: retry`). */
 async function mayRepeat(exchange: Exchange, { policy, mayBecomeTask }: Method): Promise<boolean> {
   if (!mayBecomeTask || policy.onLoss !== "retry") return false;
   return policy.isUnsafe || toolsOf(exchange).isRepeatable(String(exchange.params.name));
 }
 
-/** What is known of the server's tools. */
+/** The server's tools as the gateway knows them. */
 function toolsOf(exchange: Exchange): ToolCatalogue {
   const { route, server } = exchange;
   const owner = exchange.sessionOwner;
   return server === undefined ? route.upstream.control(owner).tools : server.toolsOf(owner);
 }
 
-/** A held call is a task, of which the client may never be told. */
+/** The task of a held call, of which the client may never hear. */
 function heldTask(exchange: Exchange, { policy, mayBecomeTask }: Method): CallTask {
   const { name, uri } = exchange.params;
   const task = callTask(exchange, String(name ?? uri), policy);
   if (mayBecomeTask) return task;
   const { isListed: _, terms, ...rest } = task;
-  // It is kept only in case the client loses our answer.
+  // The gateway keeps it only in case the client loses our answer.
   return { ...rest, terms: { ...terms, ttlMs: Math.min(terms.ttlMs, KEPT_AFTER_END_MS) } };
 }
 
-/** What the client wants to hear of a call while it waits: progress under its own token, and log messages. */
+/** Tells the client about a call while it waits: progress under its own token, and log messages. */
 function tellProgress({ envelope, reply }: Exchange): CallListener {
   const { progressToken, logLevel } = envelope;
   const tell = (method: string, params: JsonObject | undefined) =>
@@ -262,7 +262,7 @@ function tellProgress({ envelope, reply }: Exchange): CallListener {
   };
 }
 
-/** What a modern client hears on `subscriptions/listen`, or not at all any more. */
+/** Notifications that a modern client gets on `subscriptions/listen`, or not at all any more. */
 const ELSEWHERE: readonly string[] = [
   "notifications/tools/list_changed",
   "notifications/prompts/list_changed",

@@ -1,21 +1,21 @@
 import type { RpcError } from "../protocol/errors.ts";
 import type { JsonText, RequestId } from "../protocol/jsonrpc.ts";
 
-/** Where the client of a pair is told something. */
+/** How a paired session reaches its client. */
 export interface ClientEnd {
   /**
-   * Sends what is no answer. Says whether it was sent, or will be.
-   * @param about the client's request in the course of which it is said: then it belongs on that request's stream, if it has one
+   * Sends a message that is no answer. Returns whether it was sent, or will be.
+   * @param about the client's request that the message belongs to: it goes on that request's stream, if there is one
    */
   send(message: JsonText, about?: RequestId): boolean;
   /**
-   * Answers a request of the client's: nothing more is said about it.
-   * @param message `undefined` when the client has taken the request back
-   * @param refusal the error that the message is, where it is the gateway's own and may have an HTTP status
+   * Answers a client's request. No message about the request follows.
+   * @param message `undefined` when the client has cancelled the request
+   * @param refusal the error in `message`, if it is the gateway's own and may have an HTTP status
    */
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void;
-  /** Whether the client is reached in the course of a request at the moment; what is said about it otherwise has to wait. */
+  /** Whether messages about this request reach the client at the moment; if not, they have to wait. */
   isReached(about: RequestId): boolean;
-  /** The session is over: ends what the client has open. Called once. */
+  /** Ends everything that the client has open, because the session is over. Called once. */
   close(): void;
 }

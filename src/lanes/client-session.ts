@@ -4,7 +4,7 @@ import type { ClientSession } from "../upstreams/upstream.ts";
 import { requestHeaders } from "./forwarded-headers.ts";
 import type { Caller } from "./lane.ts";
 
-/** What the transport says in every request of its own. Clients that know 2026-07-28 name the method in requests of older revisions, too. */
+/** Headers that the transport sets in every request. Clients that know 2026-07-28 name the method in requests of older revisions, too. */
 const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",
@@ -17,7 +17,7 @@ const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
   "mcp-session-id",
 ]);
 
-/** The session that a legacy client's request belongs to, with everything that the server recognises it and the caller by. */
+/** The session of a legacy client's request, with all headers by which the server may recognise the session and the caller. */
 export function clientSession(
   request: IncomingMessage,
   { withheld }: Pick<Caller, "withheld">,
@@ -33,12 +33,12 @@ export function clientSession(
   return { headers: Object.fromEntries(own), protocolVersion, ...(id === undefined ? {} : { id }) };
 }
 
-/** Whether a request is of a session that negotiated tasks: its clients say so in each (2025-11-25, Transports). */
+/** Whether a request's session negotiated tasks: clients send the revision with every request (2025-11-25, Transports). */
 export function speaksTasks({ headers }: Pick<IncomingMessage, "headers">): boolean {
   return headers["mcp-protocol-version"] === TASKS_2025;
 }
 
-/** `undefined` where the server has no sessions, or the client has none yet. */
+/** `undefined` when the server has no sessions, or the client has none yet. */
 export function sessionIdOf({ headers }: Pick<IncomingMessage, "headers">): string | undefined {
   const id = headers["mcp-session-id"];
   return Array.isArray(id) ? id[0] : id;

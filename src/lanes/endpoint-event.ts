@@ -1,18 +1,18 @@
 import { EventSplitter, readEvent, withData } from "../protocol/event-stream.ts";
 import type { Passage } from "./transparent.ts";
 
-/** How long an event may be that is looked at. */
+/** Longer events are not examined. */
 const MAX_EVENT_BYTES = 65_536;
 
 /**
- * Changes where an HTTP+SSE server wants its messages posted to a path of the gateway's, and nothing else (2024-11-05,
- * Transports §HTTP with SSE). It has to be said before the first message: a stream that begins with a message, or with an
- * event that is too long to be anything else, is none of that transport. Comments and events of other names may come before.
+ * Rewrites the path to which an HTTP+SSE server wants messages posted to a path of the gateway, and nothing else (2024-11-05, Transports
+ * §HTTP with SSE). The server must send it before the first message: a stream that begins with a message, or with an event too long to be
+ * an endpoint, is not of that transport. Comments and events of other names may come before.
  *
- * @param next what the stream passes after that
+ * @param next filters the stream after this
  * @param server the url of the stream at the server
- * @param path that of the stream at the gateway
- * @param onEndpoint hears of the path at the server
+ * @param path the path of the stream at the gateway
+ * @param onEndpoint takes the path at the server
  */
 export function withEndpoint(
   next: Passage,
@@ -50,9 +50,9 @@ interface Translation {
 function translated(event: Buffer, endpoint: string, { server, path, onEndpoint }: Translation): Buffer {
   if (!URL.canParse(endpoint, server.href)) return event;
   const { origin, pathname, search } = new URL(endpoint, server);
-  // A client refuses an endpoint of another origin, and is to see it for that.
+  // A client refuses an endpoint of another origin, so it must see this one unchanged.
   if (origin !== server.origin) return event;
   onEndpoint(pathname);
-  // A route at the root has all of the address to itself, and a path of two slashes would name a host.
+  // A route at the root has the whole address, and a path that begins with two slashes would name a host.
   return withData(event, `${path === "/" ? "" : path}${pathname}${search}`);
 }

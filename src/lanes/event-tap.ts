@@ -7,32 +7,31 @@ import { beatsBy } from "./beat.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { Passage } from "./transparent.ts";
 
-/** A client that is this far behind is sent nothing of ours until it has caught up. */
+/** A client this far behind gets no message of ours until it has caught up. */
 const MAX_BEHIND_BYTES = 1_048_576;
 const MAX_WAITING = 100;
 const NOTHING = Buffer.alloc(0);
 const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
- * An event stream on its way from the server to a client: its bytes pass untouched, and between two events there is room
- * for comments and messages of the gateway's own. Those have no event id, so that a stream is resumed where the server's events
- * ended.
+ * An event stream on its way from the server to a client. The server's bytes pass untouched; between two events the gateway can insert
+ * comments and messages of its own. Those have no event id, so that the client resumes the stream where the server's events ended.
  */
 export class EventTap implements Passage, Channel, OpenStream {
   readonly #response: ServerResponse;
   readonly #boundary = new EventBoundary();
   readonly #leave: () => void;
   readonly #lastWords: JsonText | undefined;
-  /** What is to be put in at the end of the event that is just passing. */
+  /** Messages to insert after the event that is passing. */
   #waiting: JsonText[] = [];
-  /** The server's first bytes, while they may be a byte order mark that comes behind something of ours. */
+  /** The server's first bytes, while they may be a byte order mark behind bytes of ours. */
   #head: Buffer | undefined;
   #isBegun = false;
   #isStopping = false;
   #isOver = false;
   lastWritten = performance.now();
 
-  /** `lastWords`: what the client is told when the gateway stops, on the answer to a POST that never ends by itself. */
+  /** @param lastWords the message that ends the answer to a POST that never ends by itself, if the gateway stops */
   constructor(response: ServerResponse, streams: OpenStreams, lastWords?: JsonText) {
     this.#response = response;
     this.#lastWords = lastWords;
@@ -71,7 +70,7 @@ export class EventTap implements Passage, Channel, OpenStream {
     if (!this.isOpen || this.#isStopping || isBehind) return false;
     this.#waiting.push(message);
     if (this.#response.headersSent) this.#flush();
-    // The head of the answer is written right after this has come to be, and the server may then say nothing for hours.
+    // The caller writes the head right after it made this filter, and the server may then send nothing for hours.
     else setImmediate(() => this.#flush());
     return true;
   }
@@ -80,21 +79,21 @@ export class EventTap implements Passage, Channel, OpenStream {
     if (this.#isFree && this.#response.writableLength === 0) this.#write(KEEP_ALIVE);
   }
 
-  /** The answer to a POST ends by itself, and what is in progress may. */
+  /** Ends the stream after the event that is passing. The answer to a POST without last words may go on: it ends by itself. */
   stop(): void {
     if (this.#response.req.method !== "GET" && this.#lastWords === undefined) return;
     this.#isStopping = true;
     if (this.#boundary.isBetweenEvents) this.#endSoon();
   }
 
-  /** Nothing more comes. To be called however the stream ended. */
+  /** To be called however the stream ended. */
   close(): void {
     this.#isOver = true;
     this.#waiting = [];
     this.#leave();
   }
 
-  /** Whether this is a moment to put something in. */
+  /** Whether the gateway may insert something now. */
   get #isFree(): boolean {
     return this.isOpen && this.#response.headersSent && this.#boundary.isBetweenEvents;
   }
@@ -113,14 +112,14 @@ export class EventTap implements Passage, Channel, OpenStream {
     this.#response.write(events);
   }
 
-  /** When what is just passing has been written. */
+  /** Ends the response once the chunk that is passing has been written. */
   #endSoon(): void {
     this.#isOver = true;
     const words = this.#lastWords === undefined ? "" : toEvent(this.#lastWords);
     setImmediate(() => this.#response.end(words));
   }
 
-  /** A byte order mark is one at the very start only: behind something of ours it would spoil the first event. */
+  /** A byte order mark counts only at the very start; behind bytes of ours it would spoil the first event. */
   #unmarked(head: Buffer, chunk: Buffer): Buffer {
     const bytes = Buffer.concat([head, chunk]);
     const isUndecided = bytes.length < MARK.length && MARK.subarray(0, bytes.length).equals(bytes);

@@ -23,11 +23,11 @@ import { tasksCapability } from "./tasks-2025.ts";
 import type { AnswerHead, Forwarding, Passage } from "./transparent.ts";
 import { withUnanswered } from "./unanswered.ts";
 
-/** How large an answer may be that is changed; a larger one passes as it is. */
+/** The largest answer that the gateway changes; a larger one passes as it is. */
 const MAX_AMENDED_BYTES = 1_048_576;
-/** How long a server may take for what it need not think about. */
+/** How long a server may take to answer a request that needs no work: neither GET nor POST. */
 const SIMPLE_HEAD_MS = 60_000;
-/** Methods that do the same however often they are sent, and so may be sent again on a connection that turns out to be dead. */
+/** Methods that have the same effect however often they are sent: they may be sent again when a kept connection turns out to be dead. */
 const REPEATABLE: ReadonlySet<unknown> = new Set([
   "initialize",
   "server/discover",
@@ -44,14 +44,14 @@ const REPEATABLE: ReadonlySet<unknown> = new Set([
 ]);
 const IDEMPOTENT: ReadonlySet<unknown> = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
 
-/** What else there is to a request that is forwarded. */
+/** Options of a forwarded request. */
 export interface Along {
-  /** The end of a stream that would not end by itself, should the gateway stop. */
+  /** Ends a stream that would not end by itself, if the gateway stops. */
   readonly lastWords?: JsonText;
   readonly onStatus?: (status: number) => void;
 }
 
-/** Forwards requests as they came, and answers as they come, but for what the gateway adds about tasks. */
+/** Forwards requests and answers unchanged, except for what the gateway adds about tasks. */
 export class Forwarder {
   readonly #services: Pick<Services, "transparent" | "streams" | "backchannels" | "quotas" | "stopping">;
 
@@ -60,8 +60,7 @@ export class Forwarder {
   }
 
   /**
-   * Forwards a request to the server's endpoint as it came, and the answer as it comes; an answer that is a stream is kept
-   * alive.
+   * Forwards a request to the server's endpoint, and the answer to the client, both unchanged; keeps an answer that is a stream alive.
    * @throws RpcError, HTTP 502, when there is no answer
    */
   async forward(exchange: HttpExchange, { lastWords, onStatus = () => {} }: Along = {}): Promise<void> {
@@ -70,7 +69,7 @@ export class Forwarder {
     const onHead = (head: AnswerHead) => {
       const { status, headers } = head;
       onStatus(status);
-      // What has a length is complete, and nothing can be put into it.
+      // An answer with a length is complete: nothing can be inserted.
       const hasRoom = headers["content-length"] === undefined;
       if (hasRoom && isPlainStream(headers)) tap = new EventTap(response, this.#services.streams, lastWords);
       return this.#watched(tap, head, exchange);
@@ -83,9 +82,9 @@ export class Forwarder {
   }
 
   /**
-   * Forwards a request to another path of the server's, without the headers that the operator sends to its endpoint, unless the path is
-   * that of messages to the endpoint or the operator wants it (`upstream.headersEverywhere`).
-   * @param path as the server is to see it, query included
+   * Forwards a request to another path of the server, without the headers that the operator configured for the endpoint, unless the path
+   * takes messages to the endpoint or the operator wants it (`upstream.headersEverywhere`).
+   * @param path as the server sees it, with its query
    * @throws RpcError, HTTP 502, when there is no answer
    */
   forwardTo(
@@ -94,16 +93,16 @@ export class Forwarder {
     { isForMessages = false }: { readonly isForMessages?: boolean } = {},
   ): Promise<void> {
     const { request, server, caller } = exchange;
-    // Not resolved against the origin: a path may begin with two slashes, and would name a host.
+    // Not resolved against the origin: a path that begins with two slashes would name a host.
     const target = new URL(`${server.url.origin}${path}`);
     const mayRepeat = request.method === "GET" || request.method === "HEAD";
     if (isForMessages || server.headersEverywhere) return this.#send(exchange, { target, mayRepeat });
-    // What the operator sets is not for clients to set, there either.
+    // Clients may not set the operator's headers on other paths either.
     const withheld = [...(caller.withheld ?? []), ...Object.keys(server.headers)];
     return this.#send(exchange, { target, mayRepeat, headers: {}, withheld });
   }
 
-  /** `initialize`: a session of 2025-11-25 is told that it has tasks, unless its server says something of them itself. */
+  /** `initialize`: declares tasks to a session of 2025-11-25, unless the server itself declares them. */
   forwardInitialize(exchange: HttpExchange, id: RequestId): Promise<void> {
     const { route, caller } = exchange;
     return this.#forwardAmended(exchange, id, (answer) => {
@@ -113,12 +112,12 @@ export class Forwarder {
     });
   }
 
-  /** `server/discover`: a server of 2026-07-28 that makes no tasks has them all the same. */
+  /** `server/discover`: declares the Tasks extension for a server of 2026-07-28 that does not. */
   forwardDiscover(exchange: HttpExchange, id: RequestId, along: Pick<Along, "onStatus">): Promise<void> {
     return this.#forwardAmended(exchange, id, withTasksExtension, along);
   }
 
-  /** `tools/list`, with what the policy says of tasks. */
+  /** `tools/list`, with the policy's task support for each tool. */
   forwardToolList(
     exchange: HttpExchange,
     id: RequestId,
@@ -127,18 +126,18 @@ export class Forwarder {
     return this.#forwardAmended(exchange, id, (answer) => withTaskSupport(answer, supportOf));
   }
 
-  /** `tools/call` of a client that waits, however long it takes. */
+  /** `tools/call` of a client that waits, however long the call takes. */
   async forwardCall(exchange: HttpExchange, id: RequestId): Promise<void> {
     const { request, response, route, reply } = exchange;
     const answer = new LongAnswer({
       response,
       id,
-      // A legacy client that says nothing is not known to read one.
+      // A legacy client without an `Accept` header may not read streams.
       acceptsStream: reply.readsStreams && request.headers.accept !== undefined,
       streams: this.#services.streams,
       maxBytes: route.config.tasks.maxResultBytes,
     });
-    // Only beside tasks does it matter which calls there are.
+    // Only for a session with tasks must the gateway know the session's other calls.
     const session = speaksTasks(request) ? sessionKey(exchange.owner, sessionIdOf(request)) : undefined;
     const passed = session === undefined ? () => {} : this.#services.backchannels.pass(session);
     try {
@@ -152,7 +151,7 @@ export class Forwarder {
     }
   }
 
-  /** The stream that a session listens on, or all of what an HTTP+SSE server says (2024-11-05). */
+  /** The stream on which a session listens, or everything that an HTTP+SSE server sends (2024-11-05). */
   async forwardStream(exchange: HttpExchange): Promise<void> {
     const { request, response, route, server, path } = exchange;
     const { quotas, streams, backchannels } = this.#services;
@@ -199,7 +198,7 @@ export class Forwarder {
     });
   }
 
-  /** The answer with an error at its end for what it leaves without an answer, if it is a stream. */
+  /** Has the answer, if it is a stream, end with an error for each request that it left unanswered. */
   #watched(passage: Passage | undefined, head: AnswerHead, { message }: HttpExchange): Passage | undefined {
     if (!isPlainStream(head.headers)) return passage;
     return withUnanswered(passage, head, message, () => this.#services.stopping.aborted);
@@ -223,7 +222,7 @@ export class Forwarder {
     const { route, caller, server, mount, request, response, body } = exchange;
     const { headers } = server;
     const { withheld } = caller;
-    // A route at the root has all of the address, and so has one that is alone; then the server's own paths are its clients' as well.
+    // A route at the root, or an only route, has the whole address: its clients may use the server's own paths as well.
     const isOwnPath = mount === route.config.path && !isBelowMount(exchange);
     const relocate = (location: string, from: URL) =>
       relocated(location, { from, server, mount, route: route.config, isOwnPath });

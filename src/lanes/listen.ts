@@ -17,8 +17,8 @@ import { followModern, type ServerChanges, type Tell } from "./modern-changes.ts
 import type { Shares } from "./share.ts";
 
 /**
- * How long a task that was there may be missing before its stream ends: longer than it takes a gateway to notice that the store has lost
- * what runs in it, which is a third of `store.lease`.
+ * How long a task that was there may be missing before its stream ends: longer than a gateway takes to notice that the store has lost the
+ * gateway's running tasks, which is a third of `store.lease`.
  */
 const GONE_AFTER_MS = 10_000;
 const LOOK_AGAIN_MS = 1_000;
@@ -29,8 +29,8 @@ const LISTS = {
 } as const;
 
 /**
- * `subscriptions/listen`: acknowledges what it honours, then tells of every change until somebody has had enough
- * (2026-07-28, Subscriptions; Tasks §Task Status Notifications).
+ * `subscriptions/listen`: acknowledges the part of the filter that it honours, then reports every change until the client, the server or
+ * the gateway ends the subscription (2026-07-28, Subscriptions; Tasks §Task Status Notifications).
  */
 export function listener(services: Services, shares: Shares): Handle {
   const { engine, quotas, stopping } = services;
@@ -157,9 +157,9 @@ async function followServer(exchange: Exchange, filter: Filter, ended: AbortSign
 }
 
 interface TaskChanges {
-  /** The tasks that there are; unknown ones and others' are left out without a word. */
+  /** The tasks that exist and are the caller's; the others are left out silently. */
   readonly found: readonly string[];
-  /** Tells the state of each, and again whenever it has changed; resolves when the subscription has ended. */
+  /** Reports the state of each task, and again after each change; resolves when the subscription has ended. */
   tell(to: (view: TaskView) => void): Promise<void>;
 }
 
@@ -173,9 +173,9 @@ async function followTasks(
   const { owner } = exchange;
   needsOwner(exchange);
   const dirty = new Set<string>();
-  /** As each was told last: it may be looked at again without having changed. */
+  /** The state last reported of each task, which may be read again without having changed. */
   const told = new Map<string, string>();
-  /** Since when there has been none where there was one before. */
+  /** Since when each task that was there has been missing. */
   const missing = new Map<string, number>();
   let late: NodeJS.Timeout | undefined;
   let wake = () => {};
@@ -185,7 +185,7 @@ async function followTasks(
       dirty.add(id);
       wake();
     });
-  // Watched before it is read: a change in between is then told twice rather than not at all.
+  // Watch before reading: a change in between is then reported twice rather than not at all.
   const watched = new Map((taskIds ?? []).map((id) => [id, watch(id)]));
   const stop = (id: string) => {
     watched.get(id)?.();
@@ -194,7 +194,7 @@ async function followTasks(
     told.delete(id);
     missing.delete(id);
   };
-  /** A store that was emptied is given the time to be told of what still runs. */
+  /** Gives up a missing task only after a while, in which gateways can write their running tasks to a store that was emptied. */
   const checkMissing = () => {
     clearTimeout(late);
     const now = performance.now();
@@ -245,7 +245,7 @@ async function followTasks(
   };
 }
 
-/** Whoever has gone waits for nothing any more. */
+/** Ignores errors once the subscription has ended. */
 function unlessOver(ended: AbortSignal): (error: unknown) => undefined {
   return (error) => {
     if (!ended.aborted) throw error;
@@ -253,7 +253,7 @@ function unlessOver(ended: AbortSignal): (error: unknown) => undefined {
   };
 }
 
-/** The same for two views if and only if there is nothing to tell of the second. */
+/** Equal for two views if and only if the second has nothing new to report. */
 function stateOf({ task, outcome }: TaskView): string {
   return toJson([task.updatedAt, task.statusMessage, task.inputRequests, outcome?.kind]);
 }
@@ -267,7 +267,7 @@ function notify({ reply }: Exchange, method: string, params: JsonObject): void {
   reply.notify({ jsonrpc: "2.0", method, params });
 }
 
-/** Also when it has been aborted already: a client may leave while the server is being reached. */
+/** Acts at once if the signal is aborted already: a client may leave while the gateway is reaching the server. */
 function onAbort(signal: AbortSignal, act: () => void): void {
   if (signal.aborted) act();
   else signal.addEventListener("abort", act, { once: true });

@@ -21,9 +21,9 @@ export interface LongAnswerOptions {
 }
 
 /**
- * The answer to a call that takes as long as it takes, for a client that waits. What comes in time passes as it comes. While
- * the server says nothing at all, the client is given an event stream with comments, so that nothing on the way gives up on
- * the connection; the server's answer is then the last event of it.
+ * The answer to a call of any length, for a client that waits. An answer that comes in time passes as it comes. While the server sends
+ * nothing, the client gets an event stream with comments, so that nothing on the way drops the connection; the server's answer is then
+ * the last event.
  */
 export class LongAnswer implements OpenStream {
   readonly #options: LongAnswerOptions;
@@ -38,10 +38,10 @@ export class LongAnswer implements OpenStream {
     if (options.acceptsStream) beatsBy(options.response, this);
   }
 
-  /** How the answer passes, now that its head is here. */
+  /** Takes the head of the server's answer. Gives the filter for its body; `undefined`: the body passes as it comes. */
   receive(head: AnswerHead): Passage | undefined {
     const { response, streams, acceptsStream } = this.#options;
-    // What has a length is complete, and nothing can be put into it.
+    // An answer with a length is complete: nothing can be inserted.
     const hasRoom = this.#isStream || head.headers["content-length"] === undefined;
     if (acceptsStream && hasRoom && isEvents(head) && encodingOf(head) === "identity") {
       this.#leave();
@@ -53,7 +53,7 @@ export class LongAnswer implements OpenStream {
     return undefined;
   }
 
-  /** Tells the client of an error, if all that is left for it is an event; whether it was. */
+  /** Sends the error as an event, if the client already has a stream. Returns whether it did. */
   fail(error: RpcError): boolean {
     if (this.#isStream) this.#options.response.end(toEvent(errorMessage(this.#options.id, error)));
     return this.#isStream;
@@ -77,7 +77,7 @@ export class LongAnswer implements OpenStream {
     this.#tap?.close();
   }
 
-  /** An answer that is no stream as what is left to send: the last event. */
+  /** Makes an answer that is no stream the last event of ours. */
   #collect(head: AnswerHead): Passage {
     const { id, maxBytes } = this.#options;
     const chunks: Buffer[] = [];
@@ -112,7 +112,7 @@ function toBytes(message: JsonText): Buffer {
   return Buffer.from(toEvent(message));
 }
 
-/** The server's answer as it is, if it is one; else what can be said of it. */
+/** The server's answer as it is, if it answers the request; otherwise an error that says what the server did. */
 function toAnswer(body: string, id: RequestId, status: number): JsonText {
   const message = parseJson(body);
   if (isObject(message) && message.id === id && (message.result ?? message.error) !== undefined) {
@@ -122,7 +122,7 @@ function toAnswer(body: string, id: RequestId, status: number): JsonText {
   return errorMessage(id, said ?? rpc.internal(`The server answered HTTP ${status}`));
 }
 
-/** What there is too much of to look for the answer in it. How deep it is does not matter: it is read, and not written again. */
+/** What the body has too much of to be parsed. Its depth does not matter: the gateway reads it, and does not write it again. */
 function excessOf(body: Buffer): string | undefined {
   try {
     new JsonGauge(Number.POSITIVE_INFINITY).take(body);

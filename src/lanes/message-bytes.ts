@@ -2,11 +2,11 @@ import type { JsonRpcMessage } from "../protocol/jsonrpc.ts";
 import type { SharedBytes } from "../quotas/bytes.ts";
 import type { Said } from "./unheard.ts";
 
-/** Of messages that may be kept when the request that brought them has been answered. */
+/** Of messages that may outlive the request that brought them. */
 const counted = new WeakMap<JsonRpcMessage, SharedBytes>();
 const nothing = () => {};
 
-/** Notes where the memory is counted that a message takes. */
+/** Notes where the memory of a message is counted. */
 export function countMessage(message: JsonRpcMessage, held: SharedBytes | undefined): void {
   if (held !== undefined) counted.set(message, held);
 }
@@ -16,19 +16,19 @@ export function bytesOf(message: JsonRpcMessage): SharedBytes | undefined {
   return counted.get(message);
 }
 
-/** Keeps a message. Returns how to let go of it. */
+/** Keeps a message, and its memory counted. Returns the function that releases it. */
 export function keep(message: JsonRpcMessage): () => void {
   return counted.get(message)?.share() ?? nothing;
 }
 
-/** How many messages of a client may wait for its session to open. */
+/** How many messages a client may send before its session is open. */
 export const MAX_EARLY = 100;
 
-/** What a client said too early, in its order. */
+/** Messages that a client sent before its session was open, in order. */
 export class EarlyMessages {
   readonly #messages: { readonly message: Said; readonly letGo: () => void }[] = [];
 
-  /** Says whether there was room for it. */
+  /** Returns whether there was room for the message. */
   add(message: Said): boolean {
     if (this.#messages.length >= MAX_EARLY) return false;
     this.#messages.push({ message, letGo: keep(message) });
@@ -39,7 +39,7 @@ export class EarlyMessages {
     return this.#messages.some(({ message }) => "id" in message && message.id === id);
   }
 
-  /** Gives each to whoever takes it now. */
+  /** Gives each message to `take`, and keeps none. */
   passOn(take: (message: Said) => void): void {
     for (const { message, letGo } of this.#messages.splice(0)) {
       take(message);

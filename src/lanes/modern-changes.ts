@@ -14,21 +14,21 @@ export type Tell = (method: string, params: JsonObject) => void;
 export interface ServerChanges {
   /** The part of the filter that the server can serve. */
   readonly honoured: JsonObject;
-  /** What changed since the subscription was made is told first. */
+  /** Reports the changes since the subscription was made, then each further one. */
   begin(tell: Tell): void;
 }
 
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 const METHOD_NOT_FOUND = -32601;
-/** How long a server may take to say what it honours. */
+/** How long a server may take to acknowledge a subscription. */
 const PATIENCE_MS = 60_000;
-/** What comes before the client can be told; a server that says more has said the same several times. */
+/** How many notifications to keep until the client can get them; a server that sends more has sent the same several times. */
 const MAX_EARLY = 1_000;
 const NOTHING: ServerChanges = { honoured: {}, begin: () => {} };
 
 /**
- * Follows what a server of 2026-07-28 announces itself, on a subscription of its own: all that the client's filter names but
- * for our tasks. When the server ends it, the client's subscription is over as well, and `ended` is aborted.
+ * Subscribes at a server of 2026-07-28 to everything in the client's filter but the gateway's own tasks. Aborts `ended`, and so ends the
+ * client's subscription, when the server ends its own.
  * @throws RpcError when the server refuses
  */
 export async function followModern(
@@ -65,7 +65,7 @@ export async function followModern(
     });
   }).catch(rejectAsRpcError);
   const end = () => ended.abort();
-  // A stream that breaks has no answer, and the client is to see that from its own.
+  // A stream that breaks has no answer, and the client must see its own stream break as well.
   const breakOff = () => {
     if (!ended.signal.aborted) exchange.reply.drop();
     end();
@@ -80,7 +80,7 @@ export async function followModern(
   };
 }
 
-/** What of the filter is not about tasks of ours. */
+/** The part of the filter that is not about the gateway's tasks. */
 async function serversPart(
   exchange: Exchange,
   server: ModernServer,
@@ -97,7 +97,7 @@ async function serversPart(
   return others.length === 0 ? rest : { ...rest, taskIds: others };
 }
 
-/** A server without subscriptions honours nothing of it: `undefined`. */
+/** `undefined` for a server without subscriptions, which honours nothing. @throws RpcError for every other refusal */
 async function refusalIn(answered: ReturnType<ModernServer["ask"]>): Promise<JsonObject | undefined> {
   const response = await answered;
   if (!("error" in response)) return {};

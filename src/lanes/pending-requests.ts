@@ -11,11 +11,11 @@ import type { ClientEnd } from "./client-end.ts";
 
 interface Pending {
   readonly progressToken: unknown;
-  /** Lets go of the server's answer; there only while the request is with the server. */
+  /** Lets go of the server's answer; present only while the server has the request. */
   stop?: () => void;
 }
 
-/** The requests of a client that have no answer yet, in the order they came. */
+/** A client's requests without an answer, in the order they came. */
 export class PendingRequests {
   readonly #answer: ClientEnd["answer"];
   readonly #pending = new Map<RequestId, Pending>();
@@ -37,7 +37,7 @@ export class PendingRequests {
     this.#pending.set(id, { progressToken });
   }
 
-  /** It is with the server from now on, until `stop` is called. */
+  /** Notes that the server has the request now, until `stop` is called. */
   passed(id: RequestId, stop: () => void): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) stop();
@@ -54,7 +54,7 @@ export class PendingRequests {
     this.answer(id, errorMessage(id, refusal), refusal);
   }
 
-  /** The client does not want the server's answer any longer. */
+  /** Ends a request that the client has cancelled, if the server has it. */
   takeBack(id: RequestId): void {
     const { stop } = this.#pending.get(id) ?? {};
     if (stop === undefined) return;
@@ -62,7 +62,7 @@ export class PendingRequests {
     this.answer(id, undefined);
   }
 
-  /** There will be no more answers: why, if that can be said. */
+  /** Ends all requests: with this error, or without an answer if there is none. */
   end(refusal: RpcError | undefined): void {
     for (const [id, { stop }] of [...this.#pending]) {
       stop?.();
@@ -71,7 +71,7 @@ export class PendingRequests {
     }
   }
 
-  /** The request with the server that a message of the server's is about: nothing else says so but its progress token. */
+  /** The request at the server that a server's message is about: the one with its progress token (nothing else tells), or the only one. */
   about(progressToken: unknown): RequestId | undefined {
     const passed = this.#passed();
     const meant = passed.find(([, pending]) => isSameId(progressToken, pending.progressToken));
@@ -79,7 +79,7 @@ export class PendingRequests {
     return passed.length === 1 ? passed[0]?.[0] : undefined;
   }
 
-  /** The last one that went to the server. */
+  /** The last request that went to the server. */
   get newest(): RequestId | undefined {
     return this.#passed().at(-1)?.[0];
   }

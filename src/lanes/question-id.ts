@@ -3,14 +3,14 @@ import type { TaskId } from "../stores/task-store.ts";
 const PREFIX = "taskgate:";
 
 /**
- * The id under which a legacy client is asked what a task's server wants to know. It says which task and which question, so
- * that any replica can take the answer.
+ * The id of the request that asks a legacy client a question of a task's server. It names the task and the question, so that any replica
+ * can take the answer.
  */
 export function questionId(taskId: TaskId, key: string): string {
   return `${PREFIX}${taskId}:${key}`;
 }
 
-/** `undefined`: the id of something else. */
+/** `undefined` for the id of anything else. */
 export function readQuestionId(id: unknown): { readonly taskId: TaskId; readonly key: string } | undefined {
   if (typeof id !== "string" || !id.startsWith(PREFIX)) return undefined;
   const end = id.indexOf(":", PREFIX.length);

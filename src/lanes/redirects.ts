@@ -1,22 +1,22 @@
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
 import { withoutSlash } from "../upstreams/redirect.ts";
 
-/** What a redirect has to be known of for its client. */
+/** What the gateway must know to rewrite a redirect for the client. */
 export interface RedirectOptions {
-  /** Where the server was asked. */
+  /** The url that answered with the redirect. */
   readonly from: URL;
   readonly server: Pick<HttpUpstreamConfig, "url">;
-  /** The path below which the client finds everything that the server has. */
+  /** The path below which the client finds all paths of the server. */
   readonly mount: string;
-  /** Paths of the route, which cannot be those of anything else that its server has. */
+  /** Paths of the route, which no other path of its server can have. */
   readonly route: Pick<ServerConfig, "path" | "aliases">;
-  /** Whether the client asked for a path of the server's own, as it can where the gateway has one server only. */
+  /** Whether the client asked for one of the server's own paths, as it can if the gateway has one server only. */
   readonly isOwnPath: boolean;
 }
 
 /**
- * Where a server's `Location` leads, as its client can follow: by way of the gateway, and not to the address at which only the gateway
- * may know the server. What is on another server is left as it is, as are paths that mean the same to both.
+ * Rewrites a server's `Location` so that its client can follow it: through the gateway, not to an address at which only the gateway may
+ * know the server. Locations on other servers stay, as do paths that mean the same to client and server.
  */
 export function relocated(location: string, options: RedirectOptions): string {
   const { from, server, mount, route, isOwnPath } = options;
@@ -34,8 +34,8 @@ export function relocated(location: string, options: RedirectOptions): string {
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]", "0.0.0.0"]);
 
 /**
- * Behind a proxy that ends TLS a server may take itself for one without, and on loopback for one of any name. Ports are compared as they
- * are written, so that a scheme's default port is the same for both.
+ * Behind a proxy that ends TLS a server may believe that it serves http, and on loopback it may use any name. Ports are compared as
+ * written, so that the default ports of both schemes count as the same.
  */
 function isSameServer(a: URL, b: URL): boolean {
   const isSameName = a.hostname === b.hostname || (LOOPBACK.has(a.hostname) && LOOPBACK.has(b.hostname));

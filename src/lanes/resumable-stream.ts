@@ -13,20 +13,20 @@ export interface ResumableStreamOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly kept: KeptEvents;
   readonly streams: OpenStreams;
-  /** Whether the first event has an id and nothing else, so that the stream can be resumed before anything was said on it. */
+  /** Whether the first event has nothing but an id, so that the client can resume the stream before any message was sent on it. */
   readonly isPrimed: boolean;
-  /** Whether there is always more to be said; a stream that answers something ends by itself. */
+  /** Whether more messages can always follow; a stream that answers requests ends by itself. */
   readonly isEndless: boolean;
 }
 
-/** When a client is to come back that has lost its connection. */
+/** How long a client waits before it reconnects. */
 const RETRY_MS = 1_000;
-/** A client that is this far behind is cut off: it can come back for what was kept. */
+/** A client this far behind is cut off: it can come back for the events that were kept. */
 const MAX_BEHIND_BYTES = 16 * 1_048_576;
 
 /**
- * An event stream to a client that can be picked up again where it broke off (2025-11-25, Transports §Resumability and
- * Redelivery). It outlives its connections.
+ * An event stream that a client can resume where it broke off (2025-11-25, Transports §Resumability and Redelivery). It outlives its
+ * connections.
  */
 export class ResumableStream implements Channel, OpenStream {
   readonly #options: ResumableStreamOptions;
@@ -47,20 +47,17 @@ export class ResumableStream implements Channel, OpenStream {
     return this.#options.isEndless;
   }
 
-  /** Whether somebody reads it at the moment. */
+  /** Whether it has a connection at the moment. */
   get isOpen(): boolean {
     return this.#response !== undefined;
   }
 
-  /** Whether everything has been said on it. */
+  /** Whether all its messages have been written. */
   get isComplete(): boolean {
     return this.#isComplete;
   }
 
-  /**
-   * Goes on with a new connection, after the event with this number; the one before it is given up. Settles when the connection
-   * is over.
-   */
+  /** Continues on a new connection, after event number `after`, and ends the one before. Settles when the new connection is over. */
   open(response: ServerResponse, after?: number): Promise<void> {
     const { name, headers, kept, streams, isPrimed } = this.#options;
     this.#response?.end();
@@ -85,7 +82,7 @@ export class ResumableStream implements Channel, OpenStream {
     return over;
   }
 
-  /** Says something that the client can ask for again. */
+  /** Sends a message that the client can ask for again. */
   write(message: JsonText): void {
     const { name, kept } = this.#options;
     this.#lastNumber += 1;
@@ -93,12 +90,12 @@ export class ResumableStream implements Channel, OpenStream {
     this.#put(this.#event(this.#lastNumber, message));
   }
 
-  /** Says something once, to whoever reads it now. */
+  /** Sends a message once, to the client that is connected now. */
   send(message: JsonText): boolean {
     return this.#put(toEvent(message));
   }
 
-  /** Nothing more is said. */
+  /** Ends the stream: no message follows. */
   complete(): void {
     this.#isComplete = true;
     this.#response?.end();
@@ -116,7 +113,7 @@ export class ResumableStream implements Channel, OpenStream {
     return `id: ${this.#options.name}-${number}\n${toEvent(message)}`;
   }
 
-  /** Says whether somebody reads it. */
+  /** Returns whether a connection takes the event. */
   #put(event: string): boolean {
     const response = this.#response;
     if (response === undefined || response.destroyed || response.writableEnded) return false;

@@ -1,7 +1,7 @@
 /**
- * Who is here at the moment, in no order, for members that come and go thousands of times a second. A `Set` would do, but
- * each time it makes room it leaves its old table behind, which points to the next: once one of them has grown old, everybody
- * who was ever listed survives until the next full collection.
+ * The members present at the moment, in no order, for members that come and go thousands of times a second. A `Set` would do, but each time
+ * it makes room it leaves its old table behind, which points to the next: once one of them has grown old, every member ever listed
+ * survives until the next full collection.
  */
 export class Roster<T> {
   readonly #places: Place<T>[] = [];
@@ -10,14 +10,14 @@ export class Roster<T> {
     return this.#places.length;
   }
 
-  /** Returns how to take it off again; more than once is as good as once. */
+  /** Returns the function that removes the member; further calls of it do nothing. */
   add(member: T): () => void {
     const place: Place<T> = { member, at: this.#places.length };
     this.#places.push(place);
     return () => this.#remove(place);
   }
 
-  /** As it is now: whoever comes or goes meanwhile makes no difference. */
+  /** A copy, which members that come or go meanwhile do not change. */
   members(): T[] {
     return this.#places.map(({ member }) => member);
   }

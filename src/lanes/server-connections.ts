@@ -8,15 +8,15 @@ import { Agent as HttpsAgent } from "node:https";
 import type { Duplex } from "node:stream";
 
 export interface ServerConnectionsOptions {
-  /** How long a connection is kept when nobody uses it, in milliseconds. */
+  /** How long to keep an unused connection, in milliseconds. */
   readonly idleMs: number;
-  /** How many are kept at a time, for all servers and callers together; the one that was idle longest goes first. 0: none. */
+  /** How many unused connections to keep, for all servers and callers together; the longest idle goes first. 0: none. */
   readonly maxIdle: number;
 }
 
 /**
- * Connections to servers that are used again, but only by requests of the same partition, and only while the server has said exactly
- * what it announced. Bytes that are left over on a connection would be read as the answer to the next request on it.
+ * Connections to servers, reused only for requests of the same partition, and only if the server has sent exactly what it announced: the
+ * next request would take bytes left over on a connection for its answer.
  */
 export class ServerConnections {
   readonly #http: HttpAgent;
@@ -24,7 +24,7 @@ export class ServerConnections {
 
   constructor({ idleMs, maxIdle }: ServerConnectionsOptions) {
     const idle = new IdleConnections(maxIdle);
-    // Node's own limit is per partition, of which there may be any number; that of `idle` is for all of them.
+    // Node's own limit is per partition, of which there may be any number; `idle` limits all together.
     const options = { keepAlive: maxIdle > 0, maxFreeSockets: maxIdle, timeout: idleMs };
     this.#http = partitioned(new HttpAgent(options), idle);
     this.#https = partitioned(new HttpsAgent(options), idle);
@@ -46,8 +46,8 @@ export interface Partitioned {
 }
 
 /**
- * Whether an answer has no body whatever its head says (RFC 9110 §6.4.1). A server that sends one all the same sends it after the end
- * of the answer.
+ * Whether an answer has no body whatever its head says (RFC 9110 §6.4.1). A server that sends one all the same sends it after the end of
+ * the answer.
  */
 export function isBodiless(method: string | undefined, { statusCode }: IncomingMessage): boolean {
   return method === "HEAD" || statusCode === 204 || statusCode === 304;
@@ -55,7 +55,7 @@ export function isBodiless(method: string | undefined, { statusCode }: IncomingM
 
 class IdleConnections {
   readonly #max: number;
-  /** With what is to be called when they are used again; the one that has been idle longest comes first. */
+  /** Longest idle first, each with the function to call before it is used again. */
   readonly #idle = new Map<Duplex, () => void>();
 
   constructor(max: number) {
@@ -63,7 +63,7 @@ class IdleConnections {
   }
 
   add(socket: Duplex): void {
-    // Nobody has asked for anything: what comes belongs to no request.
+    // No request is waiting, so these bytes belong to none.
     const close = () => void socket.destroy();
     const forget = () => void this.#idle.delete(socket);
     socket.once("data", close).once("close", forget);
@@ -81,8 +81,8 @@ class IdleConnections {
 }
 
 /**
- * Has an agent keep connections apart by partition, and idle ones among all the others. Node has an agent for each of two protocols, so
- * that a class of our own would have to be written twice.
+ * Makes an agent keep connections apart by partition, and count idle ones in `idle`. Node has one agent class for each of two protocols, so
+ * a class of our own would have to be written twice.
  */
 function partitioned<A extends HttpAgent>(agent: A, idle: IdleConnections): A {
   const getName = agent.getName.bind(agent);

@@ -7,7 +7,7 @@ import type { OpenStreams } from "./open-streams.ts";
 import { ResumableStream } from "./resumable-stream.ts";
 
 export interface SessionStreamsOptions {
-  /** Said with every answer. */
+  /** Sent with every answer. */
   readonly headers: Readonly<Record<string, string>>;
   readonly room: EventRoom;
   readonly streams: OpenStreams;
@@ -15,7 +15,7 @@ export interface SessionStreamsOptions {
   readonly isPrimed: boolean;
 }
 
-/** A stream that a session listens on. */
+/** A stream on which a session listens. */
 export interface Listening {
   readonly channel: Channel;
   /** Settles when the connection is over. */
@@ -24,21 +24,21 @@ export interface Listening {
 
 interface Answering {
   readonly stream: ResumableStream | JsonAnswers;
-  /** The requests that are answered there. */
+  /** The requests that the stream answers and has not answered yet. */
   readonly unanswered: Set<RequestId>;
 }
 
 const KEPT = { maxEvents: 1_000, maxChars: 8 * 1_048_576 };
-/** Of a client that opens more of them, the first is lost. */
+/** A client that opens more of them loses its oldest. */
 const MAX_LISTENING = 4;
 const LISTENING = "l";
 const ANSWERING = "r";
 
-/** The streams between a session and its client: one for each POST with requests, and those that it listens on. */
+/** The streams between a session and its client: one for each POST with requests, and those on which it listens. */
 export class SessionStreams {
   readonly #options: SessionStreamsOptions;
   readonly #kept: KeptEvents;
-  /** By name, those that are open or may be picked up again. */
+  /** The streams that are open or can be resumed, by name. */
   readonly #known = new Map<string, ResumableStream>();
   readonly #answering = new Map<RequestId, Answering>();
   #lastName = 0;
@@ -54,12 +54,12 @@ export class SessionStreams {
     return this.#connections > 0;
   }
 
-  /** Whether a client reads the stream that a request is answered on. */
+  /** Whether the client reads the stream that answers a request. */
   isConnected(request: RequestId): boolean {
     return this.#answering.get(request)?.stream.isOpen ?? false;
   }
 
-  /** Opens the stream that requests are answered on; JSON for a client that reads no streams. Settles when the connection is over. */
+  /** Opens the stream that answers these requests; JSON for a client that reads no streams. Settles when the connection is over. */
   answer(
     response: ServerResponse,
     requests: readonly RequestId[],
@@ -79,21 +79,18 @@ export class SessionStreams {
     return this.#listenOn(this.#newStream(LISTENING), response);
   }
 
-  /**
-   * Picks up the stream of an event, behind that event. `undefined` when nothing is known any more of what was to be answered
-   * there.
-   */
+  /** Resumes the stream of an event, after that event. `undefined` when the stream answered requests and is no longer known. */
   resume(response: ServerResponse, eventId: string): Listening | Promise<void> | undefined {
     const [name = "", number = ""] = eventId.split("-");
     const after = Number.parseInt(number, 10) || 0;
     const stream = this.#known.get(name);
-    // Of what was said to nobody in particular nothing is worth more than that the client listens again.
+    // That the client listens again is worth more than any message on a listening stream that was lost.
     if (name.startsWith(LISTENING))
       return this.#listenOn(stream ?? this.#newStream(LISTENING), response, after);
     return stream && this.#connected(stream.open(response, after));
   }
 
-  /** As `ClientEnd.send`. What cannot be said at once may be said when the request's own stream is picked up again. */
+  /** As `ClientEnd.send`. A message that cannot be sent at once may be sent when the client resumes the request's own stream. */
   send(message: JsonText, about?: RequestId): boolean {
     const own = about === undefined ? undefined : this.#answering.get(about)?.stream;
     const listening = [...this.#known.values()].findLast(({ isOpen, isEndless }) => isOpen && isEndless);
@@ -103,7 +100,7 @@ export class SessionStreams {
     return true;
   }
 
-  /** Answers a request; `undefined`: it will have no answer. */
+  /** Answers a request; `undefined`: the request gets no answer. */
   reply(id: RequestId, message: JsonText | undefined): void {
     const { stream, unanswered } = this.#answering.get(id) ?? {};
     if (stream === undefined || unanswered === undefined) return;
@@ -115,7 +112,7 @@ export class SessionStreams {
     if (stream instanceof ResumableStream && !this.#kept.has(stream.name)) this.#known.delete(stream.name);
   }
 
-  /** Ends everything. */
+  /** Ends all streams. */
   close(): void {
     for (const { stream } of this.#answering.values()) stream.complete();
     for (const stream of this.#known.values()) stream.complete();
@@ -140,7 +137,7 @@ export class SessionStreams {
       this.#known.delete(old.name);
       old.complete();
     }
-    // Not the stream itself, which may have gone on elsewhere: what was said on a connection may have got lost with it.
+    // Not the stream itself, which may continue on another connection: messages sent on this one may be lost with it.
     let isOver = false;
     const over = this.#connected(stream.open(response, after)).finally(() => {
       isOver = true;
@@ -161,7 +158,7 @@ export class SessionStreams {
     });
   }
 
-  /** Nothing of a stream can be said again. */
+  /** Forgets a complete stream of which no event is kept any more. */
   #forget(name: string): void {
     if (this.#known.get(name)?.isComplete) this.#known.delete(name);
   }

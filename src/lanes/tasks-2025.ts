@@ -43,30 +43,30 @@ const MIN_TTL_MS = 1_000;
 const SAYS_NOTHING_SECRET =
   /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
 
-/** The way into a client's session with the server. */
+/** How to join a client's session at the server. */
 export interface Joiner {
   join(holder: SessionHolder): Lease;
-  /** The session itself, where any gateway can join it. */
+  /** The session itself, if any gateway can join it. */
   readonly session?: ClientSession;
 }
 
-/** A request of a legacy client's session, whatever carries the two: all that its tasks need to know (2025-11-25, Tasks). */
+/** A request in a legacy client's session, over any transport: all that its tasks need (2025-11-25, Tasks). */
 export interface SessionRequest extends Identified {
   readonly id: RequestId;
   readonly params: JsonObject;
-  /** The memory that the request takes. Absent: it is counted nowhere. */
+  /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
   readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop"> & {
-    /** Whether the client is connected, where it may be gone for a while. Absent: as long as it is not gone. */
+    /** Whether the client is connected now, if it may leave and come back. Absent: it is connected until `gone`. */
     readonly isConnected?: boolean;
   };
-  /** `undefined` where the server has no sessions. */
+  /** `undefined` when the server has no sessions. */
   readonly session: SessionKey | undefined;
-  /** Gives the way into the session, for a call on the client's behalf that outlives the request. */
+  /** Lets a call on the client's behalf join the session, and outlive the request. */
   joiner(): Joiner;
-  /** Leaves the request to the server, however long it takes. */
+  /** Forwards the request to the server, however long the answer takes. */
   pass(): Promise<void>;
-  /** The same for `tools/list`, whose answer is to say what the policy says of tasks. */
+  /** As `pass`, for `tools/list`: its answer gets the policy's task support. */
   passToolList(supportOf: (tool: string) => TaskSupport): Promise<void>;
 }
 

@@ -4,23 +4,22 @@ import { isObject, isRequestId, parseJson, type RequestId } from "../protocol/js
 import { errorMessage } from "../protocol/modern.ts";
 import type { AnswerHead, Passage } from "./transparent.ts";
 
-/** A longer event is taken for the answer, if it is complete. */
+/** A longer event counts as the answer, if it is complete. */
 const MAX_EVENT_BYTES = 1_048_576;
 const NOTHING = Buffer.alloc(0);
 /**
- * Ends an event of which the rest did not come, under a name that no client listens to: half a message would be none, and a name of an
- * event counts wherever it stands in it (HTML Standard, Server-sent events §Interpreting an event stream).
+ * Ends an incomplete event, under a name that no client listens to: half a message would be none, and the name of an event counts wherever
+ * it stands in it (HTML Standard, Server-sent events §Interpreting an event stream).
  */
 const END_OF_BROKEN_EVENT = "\nevent: incomplete\n\n";
 
 /**
- * A server's event stream on its way to the client, with an error for each request that it has not answered when it ends. No client
- * notices such an end; each waits until its own time is over. A stream with event ids is left as it is, because its client comes back
- * with the last of them.
- * @param next what the stream passes besides; undefined: nothing
- * @param message the request, or batch, that it answers
- * @param isStopping whether it is the gateway that ends it
- * @returns `next` itself where there is no request, or the answer is no stream that can be added to
+ * Ends a server's event stream with an error for each request that the server has not answered. Clients do not notice such an end: each
+ * waits for its own timeout. A stream with event ids stays as it is, because its client comes back with the last of them.
+ * @param next a further filter for the stream; undefined: none
+ * @param message the request, or batch, that the stream answers
+ * @param isStopping whether it is the gateway that ends the stream
+ * @returns `next` itself when there is no request, or the answer is no stream that can be added to
  */
 export function withUnanswered(
   next: Passage | undefined,
@@ -70,16 +69,16 @@ class AnswerWatch {
     if (this.#splitter === undefined) return;
     for (const event of this.#splitter.push(chunk)) this.#lookAt(event);
     const isKnown = this.#unanswered.size === 0 || this.#isResumable || this.#splitter.isOverrun;
-    // Nothing is to be looked for any more, or can be found.
+    // Nothing is left to look for, or can be found any more.
     if (isKnown) this.#splitter = undefined;
   }
 
-  /** What the client is told at the end; `undefined`: nothing. */
+  /** The errors for the end of the stream; `undefined`: none. */
   missing(error: unknown): Buffer | undefined {
     const isOverrun = this.#splitter === undefined && this.#unanswered.size > 0;
     const isWhole = this.#boundary.isBetweenEvents;
     if (this.#unanswered.size === 0 || this.#isResumable || (isOverrun && isWhole)) return undefined;
-    // An id that came with the event that is not whole is one to come back with as well.
+    // The client also comes back with an id from an incomplete event.
     if (this.#splitter !== undefined && isNamed(readEvent(this.#splitter.rest()).id)) return undefined;
     const events = [...this.#unanswered.values()].map((id) => toEvent(errorMessage(id, error)));
     return Buffer.from((isWhole ? "" : END_OF_BROKEN_EVENT) + events.join(""));
@@ -98,7 +97,7 @@ class AnswerWatch {
   }
 }
 
-/** An empty id is how a server says that there is none (HTML Standard, Server-sent events). */
+/** With an empty id a server says that there is none (HTML Standard, Server-sent events). */
 function isNamed(id: string | undefined): boolean {
   return id !== undefined && id !== "";
 }

@@ -1,18 +1,18 @@
 import type { JsonRpcNotification, JsonRpcRequest } from "../protocol/jsonrpc.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 
-/** What needs no request to be said. */
+/** A message that answers no request. */
 export type Said = JsonRpcRequest | JsonRpcNotification;
 
 const MAX_MESSAGES = 100;
 const MAX_CHARS = 1_048_576;
 
-/** What a server has said to a client that cannot be told at the moment. */
+/** Messages that a server sent while its client cannot be reached. */
 export class Unheard {
   #messages: Said[] = [];
   #chars = 0;
 
-  /** Keeps a message. Says whether there was room for it. */
+  /** Keeps a message. Returns whether there was room for it. */
   add(message: Said): boolean {
     const { length } = toJson(message);
     if (this.#messages.length >= MAX_MESSAGES || this.#chars + length > MAX_CHARS) return false;
@@ -21,7 +21,7 @@ export class Unheard {
     return true;
   }
 
-  /** Everything that was kept, in its order; nothing is kept any more. */
+  /** Gives all kept messages, in order, and keeps none. */
   take(): readonly Said[] {
     const messages = this.#messages;
     this.#messages = [];
