@@ -20,47 +20,47 @@ import type { Unwritten } from "./unwritten.ts";
 export interface LiveTaskOptions {
   readonly call: Call;
   readonly record: TaskRecord;
-  /** What somebody else would need to make the call; undefined when that must not be kept. */
+  /** What another replica would need to make the call; undefined when the store must not keep it. */
   readonly recipe: CallRecipe | undefined;
-  /** Whether the store has it already; else it is written once it is of use. */
+  /** Whether the store has the recipe already; else the task writes it once it is of use. */
   readonly isRecipeKept: boolean;
   readonly store: TaskStore;
-  /** Room for outcomes that the store has not taken yet. */
+  /** Room for outcomes that the store has not accepted yet. */
   readonly unwritten: Unwritten;
   readonly maxResultBytes: number;
   readonly log: Logger;
   readonly clock: () => number;
   readonly audit?: Audit | undefined;
-  /** Called with an outcome that is stored now, and how many bytes it has. */
+  /** Called with a stored outcome and its size in bytes. */
   readonly onStored?: ((task: TaskRecord, bytes: number) => void) | undefined;
   readonly onRecipeStored?: ((task: TaskRecord, recipe: CallRecipe) => void) | undefined;
 }
 
-/** Progress is told as it comes, but not written more often than this. */
+/** Clients hear progress as it comes, but the task does not write it more often than this. */
 const PROGRESS_WRITE_MS = 500;
-/** A call that is not sent by then has to wait: for its turn, for a session, or for its server to start. */
+/** A call that is not sent by then has to wait: for a slot, for a session, or for its server to start. */
 const WAITS_AFTER_MS = 100;
-/** A store that is back is to have what it missed within a second, which takes some of that itself to be reached again. */
+/** A store that is back must get what it missed within a second, and reaching it again takes some of that. */
 const MIN_RETRY_DELAY_MS = 100;
 const MAX_RETRY_DELAY_MS = 400;
 
-/** A task whose call runs in this process: writes down what happens to it, one write at a time, and how it ends. */
+/** A task whose call runs in this process: writes what happens to it, one write at a time, and how it ends. */
 export class LiveTask {
   readonly #options: LiveTaskOptions;
-  /** Settles when the outcome is durable, or when it is given up. */
+  /** Settles when the outcome is durable, or when the task gives it up. */
   readonly ended: Promise<void>;
   #record: TaskRecord;
   #statusMessage: string | undefined;
   #isRecipeKept: boolean;
-  /** Whether the call is about to be sent, or has been: from then on nothing says that it has not. */
+  /** Whether the call is about to be sent, or has been: from then on no write may say that it is unsent. */
   #isClaimed = false;
   #isLost = false;
-  /** The ending that was to be written when the gateway let go of the call, whether or not the store took it. */
+  /** The outcome that `lose` tried to write, whether or not the store accepted it. */
   #lost: Outcome | undefined;
-  /** How the task was ended by somebody else, who has said so. */
+  /** The outcome that someone else has written, and reported. */
   #standing: Outcome | undefined;
   #writtenAt = 0;
-  /** The pause before the next try to write a state that the store did not take; 0: it took the last one. */
+  /** The pause before the next try to write a state that the store did not accept; 0: it accepted the last one. */
   #retryDelayMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -86,19 +86,19 @@ export class LiveTask {
       call.listen({
         onSent: () => this.#say("running", 0),
         onAccepted: () => {
-          // Its wait for a slot has aged the record, which has to last as long as the call may run from now on.
+          // While the call waited for a slot its record aged, and it must last for as long as the call may run from now on.
           if (record.checkpoint !== undefined) this.#writeSoon(0);
         },
         onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
         onQuestions: () => this.#writeSoon(0),
-        // Until somebody else could pick the call up there is nothing to save; from then on it is saved now and then.
+        // Before the first checkpoint there is nothing to save; after it, saving now and then is enough.
         onCheckpoint: () => {
           if (recipe !== undefined)
             this.#writeWithin(this.#record.checkpoint === undefined ? 0 : PROGRESS_WRITE_MS);
         },
         onEnd: (how) => void end(how),
       });
-      // The call went on while the record was being written.
+      // The call went on while the store was writing the record.
       const said = call.progress && progressMessage(call.progress);
       if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
       else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
@@ -118,7 +118,7 @@ export class LiveTask {
   }
 
   /**
-   * Looks at what others have written: an ending, answers, or that the task is theirs now.
+   * Reads what others have written: an outcome, answers, or another owner.
    * @throws StoreUnavailable
    */
   look(): Promise<void> {
@@ -128,8 +128,8 @@ export class LiveTask {
   }
 
   /**
-   * Writes the state as it is when its turn comes. What the store does not take is tried again until it is written or the call has
-   * ended, whatever becomes of this promise.
+   * Writes the state that the task has when its turn to write comes. Tries a write that the store did not accept again, whatever
+   * becomes of this promise, until it succeeds or the call ends.
    * @throws StoreUnavailable
    */
   async write(): Promise<void> {
@@ -159,11 +159,11 @@ export class LiveTask {
     });
   }
 
-  /** Makes certain that nobody else sends the call; waits for the store if need be. */
+  /** Makes certain that no other replica sends the call; waits for the store if need be. */
   async claimSending(): Promise<void> {
     const { call, store } = this.#options;
     this.#isClaimed = true;
-    // One try at a time is in turn: neither the end of the call nor that of the process waits for the store to come back.
+    // Only a single try holds the turn to write: neither the end of the call nor that of the process waits for the store to come back.
     await this.#untilWritten("could not claim a call before sending it; trying again", () =>
       this.#inTurn(async () => {
         if (call.end !== undefined) return;
@@ -172,11 +172,11 @@ export class LiveTask {
         else this.#record = mine;
       }),
     );
-    // It may have been cancelled elsewhere, unheard.
+    // Another replica may have cancelled the call without this one hearing of it.
     await this.look().catch(() => {});
   }
 
-  /** Lets go of the call if somebody else can go on with it, after writing down where. Says whether that is so; else it goes on. */
+  /** Saves where the call is and hands it off, if another replica can continue it. Returns whether it did; else the call goes on. */
   async leave(): Promise<boolean> {
     const { log } = this.#options;
     try {
@@ -196,7 +196,7 @@ export class LiveTask {
     return true;
   }
 
-  /** Ends the task though its call has not ended: what becomes of the work is not known. @throws StoreUnavailable */
+  /** Ends the task though its call has not ended: nobody knows whether the work was done. @throws StoreUnavailable */
   async lose(reason: string): Promise<void> {
     const { store, clock, audit } = this.#options;
     const lost: Outcome = { kind: "lost", endedAt: clock(), reason };
@@ -206,20 +206,20 @@ export class LiveTask {
     if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
   }
 
-  /** Cancels the call of a task that has been ended by somebody else already, in the way that stands. */
+  /** Cancels the call of a task that someone else has ended already, with the outcome `standing`. */
   cancel(standing: Outcome): void {
     if (this.call.end === undefined) this.#standing = standing;
     this.call.cancel(standing.kind === "cancelled" ? (standing.reason ?? "cancelled") : "the task has ended");
   }
 
-  /** Gives up on writing an outcome that the store does not take. */
+  /** Gives up writing an outcome that the store does not accept. */
   abandon(): void {
     this.#abandoned.abort();
   }
 
   /**
-   * That the call has not been sent, if that is certain, and what it takes to send it. Said of nothing but a record that is there:
-   * of a call whose task may not have been created nobody else may ever think that it is still to be sent.
+   * That the call is certainly unsent, and what it takes to send it. Only for a record that exists: where the creation of the
+   * task may have failed, no other replica may ever think that the call is still to be sent.
    */
   #unsent(): Pick<Change, "isUnsent" | "recipe"> {
     const { call, recipe } = this.#options;
@@ -229,7 +229,7 @@ export class LiveTask {
     return { isUnsent: true, recipe };
   }
 
-  /** Where somebody else could pick the call up, and what it takes, unless that is kept already. */
+  /** Where another replica could resume the call, and the recipe unless the store has it already. */
   #resumption(): Pick<Change, "checkpoint" | "recipe"> {
     const { call, recipe } = this.#options;
     if (recipe === undefined || call.checkpoint === undefined) return {};
@@ -237,14 +237,14 @@ export class LiveTask {
     return { checkpoint, ...(this.#isRecipeKept ? {} : { recipe: asSent(recipe) }) };
   }
 
-  /** Whether another gateway has the call by now, because this one was not heard of for too long. @throws StoreUnavailable */
+  /** Whether another gateway owns the call by now, because it did not hear of this one for too long. @throws StoreUnavailable */
   async #isTaken(): Promise<boolean> {
     const { store } = this.#options;
     const view = await store.read(this.#record.id);
     return view !== undefined && view.outcome === undefined && view.task.owner !== store.me;
   }
 
-  /** The store was emptied, or has lost what was written last: whoever asks for the task is to find it again. */
+  /** Somebody emptied the store, or it lost its latest writes: clients that ask for the task must find it again. */
   #restore(): Promise<void> {
     return this.#inTurn(async () => {
       const { call, store, recipe, log } = this.#options;
@@ -264,7 +264,7 @@ export class LiveTask {
     if (call.end !== undefined) return;
     const view = await store.read(this.#record.id);
     if (view === undefined) {
-      // By whatever clock it is over: a task that has ended is not begun anew.
+      // The store's clock has expired it, rightly or not: do not write a task anew that has ended.
       const ending = await store.ending(this.#record.id);
       return ending === undefined ? this.#restore() : this.cancel(ending);
     }
@@ -278,10 +278,10 @@ export class LiveTask {
       );
       call.leave();
     } else {
-      // A cluster can take a write late that was given up: then what stands is older than what was written last.
+      // A cluster can make a write late that was given up: the record is then older than the last one written.
       const isOld = task.updatedAt < this.#record.updatedAt;
       if (isOld || this.#retryDelayMs > 0 || this.#unsent().isUnsent) await this.write();
-      // An answer may have been taken while another process had the call, and the server not been told.
+      // Another process may have taken an answer while it had the call, without telling the server.
       const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
       const answers = await store.answers(task.id, asked);
       if (answers.size === 0) return;
@@ -290,7 +290,7 @@ export class LiveTask {
     }
   }
 
-  /** Keeps a message; what comes thick and fast is written at once and then no more often than `everyMs`. */
+  /** Keeps a message for the record: writes the first of many at once, and then at most one every `everyMs`. */
   #say(message: string, everyMs: number): void {
     this.#statusMessage = message;
     this.#writeWithin(everyMs);
@@ -324,24 +324,24 @@ export class LiveTask {
   async #end(end: CallEnd): Promise<void> {
     clearTimeout(this.#timer);
     await this.#writing;
-    // Somebody else goes on with it and will say how it ends, or it has an ending already.
+    // Another replica continues the call and writes its end, or the task has an outcome already.
     if (end.kind === "left" || this.#isLost) return;
     const { maxResultBytes, clock, store, unwritten } = this.#options;
-    // What others have been told stays, also where a failover has forgotten it since. And a call that is only let go of because the
-    // gateway stops was cancelled by nobody.
+    // What others have told their clients stays, also if a failover has lost it since. And nobody cancelled a call that the gateway only
+    // lets go of because it stops.
     const known = this.#standing ?? (end.kind === "cancelled" ? this.#lost : undefined);
     let outcome = known ?? toOutcome(end, maxResultBytes, clock());
     let giveBack: (() => void) | undefined;
     const write = async () => {
       try {
-        // What went wrong here says nothing of a call that goes on elsewhere.
+        // An error on this side says nothing about a call that another replica continues.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
         const standing = await store.end(this.#record, outcome);
-        // Of an ending that is somebody else's, they have said so.
+        // Whoever wrote an outcome first has reported it.
         if (this.#standing === undefined && isSame(standing, outcome)) this.#stands(outcome);
       } catch (error) {
         giveBack ??= unwritten.keep(sizeOf(outcome), this.#record);
-        // What was written once already is worth another try, but no room that others need.
+        // An outcome that was written once already is worth another try, but no room that others need.
         if (this.#standing !== undefined) {
           if (giveBack === undefined || isTooLong(error)) return;
           throw error;
@@ -353,21 +353,21 @@ export class LiveTask {
         throw error;
       }
     };
-    // A finished result must not be lost to a store that is away for a while, and is never taken for a failed tool.
+    // A finished result must survive a store that is away for a while, and must never look like a failed tool.
     await this.#untilWritten("could not write a task's outcome; trying again", write)
       // The store may be back just as the gateway stops.
       .catch((error) => (error instanceof StoreUnavailable ? write() : Promise.reject(error)))
       .finally(() => giveBack?.());
   }
 
-  /** What was to be written is what stands. */
+  /** The store holds the outcome that this task wrote. */
   #stands(outcome: Outcome): void {
     const { audit, onStored } = this.#options;
     onStored?.(this.#record, sizeOf(outcome));
     audit?.ended(this.#record, outcome.kind);
   }
 
-  /** Tries again for as long as the store is away, until there is no point any more. */
+  /** Tries again for as long as the store is away, until `abandon`. */
   async #untilWritten(what: string, write: () => Promise<void>): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#abandoned;

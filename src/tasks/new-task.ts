@@ -3,24 +3,24 @@ import type { Call } from "./call.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 
-/** What is known of a task apart from what its call says. */
+/** What the gateway knows of a task apart from its call. */
 export type CallTask = Omit<
   NewTask,
   "statusMessage" | "inputRequests" | "recipe" | "checkpoint" | "isUnsent"
 >;
 
-/** What is decided of a task before it is first tried to be written. */
+/** What is decided about a task before the first try to write it. */
 export interface TaskDraft {
-  /** Under which it is tried: one try may have succeeded unheard, and there are not to be two tasks. */
+  /** The same for every try: an earlier one may have succeeded unheard, and must not leave a second task. */
   readonly id: TaskId;
   /**
-   * Whether the record says from the start that the call has not been sent. Only of a call that is not started unless its record is there:
-   * of any other whose creation seemed to fail the client may be answered in another way, with the call sent.
+   * Whether the record says from the start that the call is unsent. Only for a call that does not start unless its record exists:
+   * for any other, the gateway may send the call and answer the client in another way after a creation that seemed to fail.
    */
   readonly isUnsent: boolean;
 }
 
-/** The task that a call becomes, as the call is now, for a store. */
+/** The task that a call becomes, with the call's present state, for a store. */
 export function asNewTask(
   call: Call,
   task: CallTask,

@@ -18,15 +18,15 @@ import type { Counting } from "./counted.ts";
 import type { Custody } from "./custody.ts";
 import { isSame } from "./outcome.ts";
 
-/** A call that goes on where its gateway had to leave it. It has not been started. */
+/** A call that continues after its gateway has stopped. It has not been started. */
 export interface Revived {
   readonly call: Call;
   readonly maxResultBytes: number;
 }
 
 /**
- * Makes the call of a task whose gateway has died, to be sent, picked up or sent again as the record and the recipe allow.
- * `undefined`: nothing can be done about it; `"elsewhere"`: not by this gateway, or not now. `held`: the memory that the recipe takes.
+ * Makes the call of a task whose gateway has died: to be sent, resumed or sent again, as the record and the recipe allow.
+ * `undefined`: no replica can continue it; `"elsewhere"`: not this gateway, or not now. `held`: counts the memory of the recipe.
  */
 export type Revive = (
   task: TaskRecord,
@@ -41,13 +41,13 @@ export interface OrphansOptions {
   readonly log: Logger;
   readonly clock: () => number;
   readonly audit?: Audit | undefined;
-  /** Whether this process knows what becomes of a task though its call does not run here: it is being created, or was refused. */
+  /** Whether this process is creating or has refused the task: it is then no orphan, though its call does not run here. */
   readonly isExpected?: (id: TaskId) => boolean;
   /** Absent: nothing is counted. */
   readonly counted?: Pick<Counting, "onAdopted" | "hasRoom" | "hold"> | undefined;
 }
 
-/** More than these one after the other are not the tasks' fault. */
+/** More failures than these in a row are not the tasks' fault. */
 const MAX_FAILURES = 10;
 const GONE: Partial<TaskView> = {};
 
@@ -58,17 +58,17 @@ const LOST =
   "The gateway that ran the call stopped before the server had answered, or before its answer was stored; whether the work was done is not known";
 
 /**
- * Tasks whose owner has died. Whoever sees one goes on with its call, if there is a way to; else it ends, saying that what
- * became of the work is not known (a call that may have run is never sent again).
+ * Tasks whose owner has died. The first replica that sees one continues its call, if it can; else it ends the task as lost, since
+ * nobody knows whether the work was done (a call that may have run is never sent again).
  */
 export class Orphans {
   readonly #options: OrphansOptions;
-  /** Whoever asks for a task that is being adopted gets the same answer. */
+  /** All who ask for a task during its takeover get the same answer. */
   readonly #adoptions = new Map<TaskId, Promise<TaskView>>();
   #sweeping: Promise<void> | undefined;
-  /** How many tasks one after the other could not be looked after in this sweep. */
+  /** How many tasks in a row this sweep failed to take over or end. */
   #failures = 0;
-  /** What this sweep did. */
+  /** Figures of this sweep. */
   #takenOver = 0;
   #lost = 0;
   #isResting = false;
@@ -78,7 +78,7 @@ export class Orphans {
     this.#options = options;
   }
 
-  /** The task as it is after something was done about it, if need be. @throws StoreUnavailable */
+  /** The task as it is after this replica has taken it over or ended it, if it was an orphan. @throws StoreUnavailable */
   async lookAfter(view: TaskView): Promise<TaskView> {
     if (view.outcome !== undefined || this.#isResting || !(await this.#isOrphan(view.task))) return view;
     const { id } = view.task;
@@ -89,7 +89,7 @@ export class Orphans {
     return adoption;
   }
 
-  /** Looks after what nobody asks for. One sweep at a time; never rejects. */
+  /** Takes over or ends the orphans that no client asks for. One sweep at a time; never rejects. */
   sweep(): Promise<void> {
     if (this.#isResting) return Promise.resolve();
     if (this.#sweeping === undefined) {
@@ -100,7 +100,7 @@ export class Orphans {
     this.#sweeping ??= this.#options.store
       .orphans((id, owner) => this.#visit(id, owner))
       .catch((err) => {
-        // The next one finds the rest.
+        // The next sweep finds the rest.
         if (!this.#isResting)
           this.#options.log.debug(
             { err },
@@ -123,7 +123,7 @@ export class Orphans {
     );
   }
 
-  /** Begins nothing any more: a call that is taken over now would only have to be left again, or be lost. */
+  /** Takes over no more tasks: the gateway would have to hand off the call again at once, or lose it. */
   rest(): void {
     this.#isResting = true;
   }
@@ -135,14 +135,14 @@ export class Orphans {
     await Promise.allSettled(this.#adoptions.values());
   }
 
-  /** Also what is this replica's own, but of which it knows nothing: it may not have heard that it had adopted it. */
+  /** Also true for tasks recorded as ours that do not run here: our takeover may have succeeded after its reply was lost. */
   async #isOrphan({ id, owner }: TaskRecord): Promise<boolean> {
     const { store, custody, isExpected = () => false } = this.#options;
     if (custody.has(id) || isExpected(id)) return false;
     return owner === store.me || !(await store.isAlive(owner));
   }
 
-  /** Whether the task is no longer the affair of the owner that has died. */
+  /** Resolves with whether the task no longer belongs to the owner that has died. */
   async #visit(id: TaskId, owner: ReplicaId): Promise<boolean> {
     if (this.#isResting) throw new StoreUnavailable("the gateway is stopping");
     try {
@@ -151,7 +151,7 @@ export class Orphans {
       this.#failures = 0;
       return outcome !== undefined || task?.owner !== owner;
     } catch (err) {
-      // One that cannot be read keeps nobody from the others; a store that is away does.
+      // A single unreadable task does not keep the sweep from the others; a store that is away does.
       this.#failures += 1;
       if (this.#failures >= MAX_FAILURES) throw err;
       seldom(this.#options.log).say(
@@ -166,11 +166,11 @@ export class Orphans {
   async #adopt(seen: TaskView): Promise<TaskView> {
     const { store, counted, log } = this.#options;
     const { id } = seen.task;
-    // It may have ended, or have been adopted, since it was seen.
+    // It may have ended, or another replica may have taken it over, since it was seen.
     const view = (await store.read(id)) ?? seen;
     const { task, outcome } = view;
     if (outcome !== undefined || !(await this.#isOrphan(task))) return view;
-    // Of a store full of calls that wait no more is read than there is room for. The others are looked at again with the next sweep.
+    // From a store full of waiting calls, read no more than there is room for. The next sweep looks at the others again.
     const hasRoom = !task.isUnsent || counted?.hasRoom(task) !== false;
     const recipe = hasRoom ? await store.recipe(id) : undefined;
     const held = hasRoom ? counted?.hold(task, recipe) : "full";
@@ -194,7 +194,7 @@ export class Orphans {
     if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(task);
     const record = await store.adopt(task, task.isUnsent);
     const now = (await store.read(id)) ?? view;
-    // Somebody else was first, or its owner was able to end it after all.
+    // Another replica was first, or the owner ended it after all.
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;
     log.info({ task: taskName(id), tool: task.tool }, "took over a task whose gateway has stopped");
     this.#takenOver += 1;
@@ -204,7 +204,7 @@ export class Orphans {
     const live = custody.take({ call, record, recipe, isRecipeKept, maxResultBytes });
     void live.ended.finally(this.#options.counted?.onAdopted(record));
     call.start();
-    // What was answered meanwhile.
+    // Picks up the answers of the meantime.
     await live
       .look()
       .catch((err) =>

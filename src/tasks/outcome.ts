@@ -4,7 +4,7 @@ import { META } from "../protocol/modern.ts";
 import type { Outcome } from "../stores/task-store.ts";
 import type { CallEnd } from "./call.ts";
 
-/** The outcome as it is kept: what the server said, to the letter. */
+/** The outcome that the store keeps for an end: exactly what the server said. */
 export function toOutcome(
   end: Exclude<CallEnd, { readonly kind: "left" }>,
   maxResultBytes: number,
@@ -36,19 +36,19 @@ export function toOutcome(
   }
 }
 
-/** An ending that is the gateway's own. */
+/** An outcome that the gateway itself made. */
 function failed(error: RpcError, endedAt: number): Outcome {
   return { kind: "failed", endedAt, error: error.toJSON(), isOurs: true };
 }
 
-/** Whether the outcome that stands is the one that was to be written, as far as that can be told. */
+/** Whether the stored outcome is the one that the caller wrote, as far as kind and time can tell. */
 export function isSame(standing: Outcome, written: Outcome): boolean {
   return standing.kind === written.kind && standing.endedAt === written.endedAt;
 }
 
 /**
- * What the server said, as text. Should it say `resultType` or `_meta`, they stand first and in this order, where the views
- * look for them; should it relate the result to a task, that is none of ours.
+ * The server's result as text. `resultType` and `_meta`, if any, come first and in this order, where the views look for them; a
+ * task to which the server relates the result is none of ours, so it is left out.
  */
 function resultText({ resultType, _meta, ...rest }: JsonObject): JsonText {
   return withFirstMembers(toJson(rest), [
@@ -63,7 +63,7 @@ function withoutRelatedTask(meta: unknown): unknown {
   return rest;
 }
 
-/** As much of what a tool said of its failure as is fit for a status message. */
+/** How much of a tool's error text goes into a status message. */
 const MAX_FAILURE_LENGTH = 1_000;
 
 function toolFailure({ isError, content }: JsonObject): string | undefined {
@@ -75,7 +75,7 @@ function toolFailure({ isError, content }: JsonObject): string | undefined {
   return typeof said === "string" ? said.slice(0, MAX_FAILURE_LENGTH) : "The tool reported an error";
 }
 
-/** How many bytes it takes to keep it, but for what every outcome has. */
+/** How many bytes the store needs for the outcome, apart from what every outcome needs. */
 export function sizeOf(outcome: Outcome): number {
   return outcome.kind === "completed"
     ? Buffer.byteLength(outcome.result)
@@ -88,7 +88,7 @@ export function noRoom(endedAt: number): Outcome {
   return { kind: "lost", endedAt, reason };
 }
 
-/** No text can be longer than what V8 allows for one, whatever the store would take, nor larger than the memory that a store has. */
+/** V8 limits the length of a text, whatever the store would accept; and a store's memory is limited. */
 export function isTooLong(error: unknown): boolean {
   return error instanceof Error && (error instanceof RangeError || isTooLong(error.cause));
 }

@@ -4,44 +4,44 @@ import type { TaskId } from "../stores/task-store.ts";
 import type { Claimant } from "./engine.ts";
 
 export interface PollPaceOptions {
-  /** Calls back when the task may have changed. Returns how to stop. */
+  /** Calls `changed` when the task may have changed. Returns a function that stops it. */
   readonly watch: (id: TaskId, changed: () => void) => () => void;
-  /** Whole milliseconds that never go back. */
+  /** Monotonic, in whole milliseconds. */
   readonly clock?: () => number;
-  /** How long a poll may be made to wait, whatever the interval. Absent: as long as that. */
+  /** The longest that a poll may have to wait, whatever the interval. Absent: the interval. */
   readonly maxWaitMs?: number;
   /** How many polls may wait; absent: as many as a gateway can bear. */
   readonly max?: { readonly perCaller: number; readonly total: number };
 }
 
-/** How many polls are let through in the interval at which the client was told to poll, and how many more at once. */
+/** How many polls may pass per interval that the client was given, and how many at once before that limit counts. */
 const POLLS_IN_AN_INTERVAL = 10;
 const BURST = 30;
-/** Of how many tasks it is known who polls them how fast. */
+/** For how many tasks the gateway remembers how fast their caller polls. */
 const MAX_PACES = 20_000;
-/** Of a caller as many as it may have tasks, one poll each, and some more. */
+/** A caller may have about as many tasks, with one poll each. */
 const MAX_SLOWED = { perCaller: 2_500, total: 10_000 };
 
 interface Pace {
-  /** Whose task it is: nobody else is ever told of it. */
+  /** The task's caller: nobody else ever hears of the task. */
   readonly caller: string;
   readonly intervalMs: number;
-  /** When the next poll would be due, if they came as fast as they may. */
+  /** When the next poll would be due if polls came as fast as they may. */
   due: number;
 }
 
 /**
- * Slows clients that poll a task much faster than they were told: an answer that comes too early waits, but neither for longer than
- * the interval nor beyond a change of the task, and is refused only where too many wait. Only the task's own caller is slowed, so that nobody else can see from how long an answer
- * takes whether there is such a task.
+ * Slows clients that poll a task much faster than the gateway told them: the answer to an early poll waits, but no longer than
+ * the interval and not beyond a change of the task; the gateway refuses a poll only when too many wait. It slows only the task's
+ * own caller, so that nobody else can see from the delay whether the task exists.
  */
 export class PollPace {
   readonly #options: PollPaceOptions;
   readonly #clock: () => number;
-  /** In the order in which they were told last. */
+  /** In the order in which clients were last told an interval. */
   readonly #paces = new Map<TaskId, Pace>();
   readonly #slowed = new Tally();
-  /** How to answer those who wait. */
+  /** The functions that let the waiting polls go on. */
   readonly #waiting = new Set<() => void>();
   #isStopped = false;
 
@@ -55,14 +55,14 @@ export class PollPace {
     return this.#waiting.size;
   }
 
-  /** Of how many tasks it is known how they are polled. */
+  /** For how many tasks it remembers how they are polled. */
   get size(): number {
     return this.#paces.size;
   }
 
   /**
-   * Whether a poll may be answered: `undefined`: at once; else when it resolves.
-   * @throws RpcError, HTTP 429, when too many wait
+   * When to answer a poll: `undefined`: at once; else when the promise resolves.
+   * @throws RpcError, HTTP 429, when too many polls wait
    */
   turn(id: TaskId, claimant: Claimant, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
     const pace = this.#paces.get(id);
@@ -80,26 +80,26 @@ export class PollPace {
         httpStatus: 429,
         retryAfterMs: intervalMs,
       });
-    // Who waits for an interval has waited for all that came before.
+    // A poll that waits for a whole interval has waited for all earlier polls too.
     pace.due = Math.min(Math.max(pace.due, now) + gapMs, now + intervalMs + BURST * gapMs);
     return waitMs > 0 ? this.#wait(id, pace, waitMs, waiter.gone) : undefined;
   }
 
-  /** Takes note of how often the caller, whose task it is, was told to poll. */
+  /** Remembers the interval that the gateway told the task's own caller. */
   told(id: TaskId, { caller }: Claimant, intervalMs: number): void {
     const now = this.#clock();
     const due = Math.max(now, this.#paces.get(id)?.due ?? now);
     this.#paces.delete(id);
     this.#paces.set(id, { caller, intervalMs, due });
     for (const [oldest, pace] of this.#paces) {
-      // Whoever has not polled for two intervals has as many polls at once as one who never did.
+      // After two intervals without a poll, a caller has the full burst again, as if it had never polled.
       const isIdle = pace.due + 2 * pace.intervalMs < now;
       if (!isIdle && this.#paces.size <= MAX_PACES) return;
       this.#paces.delete(oldest);
     }
   }
 
-  /** Lets everybody through: a gateway that stops waits for nobody who only waits for it. */
+  /** Lets all polls go on: a stopping gateway does not wait for clients that wait only for it. */
   stop(): void {
     this.#isStopped = true;
     for (const done of this.#waiting) done();

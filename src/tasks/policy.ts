@@ -1,10 +1,10 @@
 import type { ServerConfig, ToolPolicy } from "../config/config.ts";
 import { compileGlob } from "../glob.ts";
 
-/** What the configuration of a server says of each of its tools. */
+/** The configured policy of each of a server's tools, by name. */
 export type Policy = (tool: string) => ToolPolicy;
 
-/** The first rule whose glob matches the tool's name; the server's own settings where none does. */
+/** The first rule whose glob matches the tool's name; the server's own settings when none does. */
 export function policyOf({ tasks, tools }: Pick<ServerConfig, "tasks" | "tools">): Policy {
   const rules = tools.map((rule) => ({ rule, matches: compileGlob(rule.match) }));
   return (tool) => rules.find(({ matches }) => matches(tool))?.rule ?? tasks;

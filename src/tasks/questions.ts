@@ -4,34 +4,34 @@ import type { Checkpoint, InputAnswer, InputRequest } from "../stores/task-store
 import type { CallSession } from "../upstreams/session.ts";
 import { checkAnswer, InputKeys } from "./input.ts";
 
-/** Questions are kept with their task, and all of them are shown whenever it is asked for. */
+/** The record keeps the open questions, and every read of the task shows all of them. */
 const MAX_OPEN = 100;
 const MAX_OPEN_LENGTH = 8_388_608;
-/** A server that asks and takes it back would never come to an end, and no key is used twice. */
+/** Without this limit a server that asks and withdraws would never end the call, and its keys, never used twice, would pile up. */
 const MAX_ASKED = 1_000;
 
-/** What whoever asked is told: the answer, that there will be none, or nothing, if they do not want to know any more. */
+/** What the asker gets: the answer, an error when there will be none, or nothing if it no longer wants one. */
 export type Answer = InputAnswer | undefined;
 
 interface Question {
   readonly request: InputRequest;
-  /** Of its text. */
+  /** Of its JSON text, in characters. */
   readonly length: number;
   readonly settle: (answer: Answer) => void;
 }
 
 export interface QuestionsOptions {
-  /** Answers that came with the client's request, to questions that have yet to be asked. */
+  /** Answers that came with the client's request, to questions that the server has not asked yet. */
   readonly early: JsonObject;
-  /** There is a question more, or one less. */
+  /** Called when a question is added or goes. */
   readonly onChange: () => void;
-  /** Which time the call is made, if it was made before. */
+  /** Which run of the call this is, if it ran before. */
   readonly run?: number | undefined;
-  /** What was asked while another process had the call. */
+  /** What the server asked while another process had the call. */
   readonly before?: Pick<Checkpoint, "asked" | "usedKeys"> & {
     /**
-     * The questions that nobody has answered, by key. Others that were asked have been answered, but the server may not know it: nobody
-     * is asked these, and their answers are taken with `take` only.
+     * The questions that nobody has answered, by key. The others have an answer that the server may not know: nobody is asked
+     * these again, and only `take` accepts answers to them.
      */
     readonly inputRequests: Readonly<Record<string, InputRequest>>;
   };
@@ -44,11 +44,11 @@ interface Restored {
   readonly answer: Promise<Answer>;
 }
 
-/** What a server wants to know in the course of one call, each question under a key of its own. */
+/** The server's questions in the course of one call, each under its own key. */
 export class Questions {
   readonly #options: QuestionsOptions;
   readonly #open = new Map<string, Question>();
-  /** Answered, as far as is recorded, while another process had the call: it may not have told the server. */
+  /** Questions with a recorded answer from the time when another process had the call: it may not have told the server. */
   readonly #untold = new Map<string, Question["settle"]>();
   /** The server's ids of the questions whose answers it has not got yet, by key. */
   readonly #asked = new Map<string, RequestId>();
@@ -65,7 +65,7 @@ export class Questions {
     );
   }
 
-  /** The server's ids of its questions, by key, until it has the answer. */
+  /** The server's ids of its questions, by key, until it has their answers. */
   get asked(): Readonly<Record<string, RequestId>> {
     return Object.fromEntries(this.#asked);
   }
@@ -84,9 +84,9 @@ export class Questions {
   }
 
   /**
-   * Asks, and resolves when there is an answer or when it is certain that there will be none. `name`: the server's own for
-   * the question, where it has one.
-   * @throws -32602 when an answer came early and has the wrong shape, and -32603 when the server asks too much
+   * Asks a question. Resolves when there is an answer, or when there certainly will be none. `name`: the server's own name for
+   * the question, if it has one.
+   * @throws -32602 when an early answer has the wrong shape, -32603 when the server asks too much
    */
   ask(request: InputRequest, upstreamId?: RequestId, name?: string): Promise<Answer> {
     if (this.#isClosed) return Promise.resolve(OVER);
@@ -102,7 +102,7 @@ export class Questions {
     });
   }
 
-  /** Tells the server what `asking` gives, the answer to what it asked under this id, as soon as there is one. */
+  /** Sends the server the answer that `asking` resolves with, for its request `id`. */
   deliver(
     id: RequestId,
     params: JsonObject | undefined,
@@ -117,13 +117,13 @@ export class Questions {
     });
   }
 
-  /** The session is there again of what was asked while another process had the call. To be called once. */
+  /** Delivers the answers to questions of another process's time on the session that this one has rejoined. To be called once. */
   rejoin(session: CallSession): void {
     for (const { id, request, answer } of this.#restored) this.deliver(id, request?.params, session, answer);
     this.#restored = [];
   }
 
-  /** The server is going to ask anew whatever it wants to know. */
+  /** Drops all questions: the server will ask anew. */
   forget(): void {
     this.#settleAll(undefined);
     this.#asked.clear();
@@ -132,8 +132,8 @@ export class Questions {
   }
 
   /**
-   * Takes the answers to questions that are open; what is not asked, or no longer, is ignored.
-   * @throws -32602 when one has the wrong shape; then none was taken
+   * Takes answers to open questions. Ignores keys of questions that are not open.
+   * @throws -32602 when one has the wrong shape; none is taken then
    */
   answer(responses: JsonObject): void {
     const given = Object.entries(responses).flatMap(([key, response]) => {
@@ -145,7 +145,7 @@ export class Questions {
     this.take(new Map(given));
   }
 
-  /** As `answer`, with answers that have been checked, or that are between the server and its client alone. */
+  /** As `answer`, for answers that the gateway has checked, or does not judge because they are between client and server. */
   take(answers: ReadonlyMap<string, Answer>): void {
     let isChanged = false;
     for (const [key, answer] of answers) {
@@ -162,24 +162,24 @@ export class Questions {
     return [...this.#asked.values()].some((id) => id === upstreamId);
   }
 
-  /** The server does not want to know any longer. */
+  /** The server withdraws a question. */
   withdraw(upstreamId: unknown): void {
     const asked = [...this.#asked];
     const same = asked.filter(([, id]) => id === upstreamId);
-    // A server that keeps its ids as texts may name its number so.
+    // A server that keeps its ids as strings may name a numeric id as a string.
     const meant = same.length > 0 ? same : asked.filter(([, id]) => isSameId(upstreamId, id));
     const keys = meant.map(([key]) => key);
     for (const key of keys) this.#asked.delete(key);
     this.take(new Map(keys.map((key) => [key, undefined])));
   }
 
-  /** Nobody is going to answer any more. `isLeft`: here, but somewhere else, so that the server is told nothing. */
+  /** Settles all questions without an answer. `isLeft`: another replica continues the call, so the server hears nothing. */
   close(isLeft = false): void {
     this.#isClosed = true;
     this.#settleAll(isLeft ? undefined : OVER);
   }
 
-  /** How long the question is. @throws -32603 when it is one too many */
+  /** The length of the question's text. @throws -32603 when it is one too many, or makes the open ones too long */
   #measured(request: InputRequest): number {
     const { length } = toJson(request);
     let openLength = length;
@@ -208,7 +208,7 @@ export class Questions {
   }
 }
 
-/** What a server is told that asks, or has asked, for a call that is over. */
+/** The answer to a server that asks, or has asked, for a call that is over. */
 const OVER: Answer = { error: { code: -32603, message: "The call has ended" } };
 
 const NOTHING: NonNullable<QuestionsOptions["before"]> = { asked: {}, usedKeys: [], inputRequests: {} };
@@ -216,8 +216,8 @@ const NOTHING: NonNullable<QuestionsOptions["before"]> = { asked: {}, usedKeys: 
 const KEEPALIVE_MS = 15_000;
 
 /**
- * Tells the server of progress while a question waits for its answer: servers give up after a while, and some wait longer then. Returns how
- * to stop.
+ * Sends the server progress while its question waits for an answer: servers give up after a while, and some then wait longer.
+ * Returns a function that stops it.
  */
 function keepAsking(session: CallSession, params: JsonObject | undefined): () => void {
   const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;

@@ -28,9 +28,10 @@ export class TaskReader {
   }
 
   /**
-   * A task as it is after something was done about it, if its gateway has died; it may be another's, `undefined`: there is none. One that
-   * runs here is told from memory while the store is away, as long as nobody else can have taken it over, and at the latest before
-   * its client is refused: whoever is refused once does not come back.
+   * A task, after this replica has taken it over or ended it if its gateway has died. It may belong to another caller;
+   * `undefined`: there is none. While the store is away, a task that runs here comes from memory: at once if no other replica can
+   * have taken it over, and otherwise before the gateway refuses its client, because a client that was refused once does not come
+   * back.
    * @param waiter who waits while the store is away; absent: nobody does
    * @throws StoreUnavailable
    */
@@ -39,7 +40,7 @@ export class TaskReader {
     try {
       return await storeWait.through(waiter, () =>
         this.#read(id, claimant).catch((error: unknown) => {
-          // One that has ended here is as good as written: whoever listens is not to take it for news that it works.
+          // A call that has ended here is as good as stored: a listening client must not hear that it works again.
           const isRunning = this.#options.custody.get(id)?.call.end === undefined;
           const known = isRunning && store.holdsLease ? this.#known(id, claimant, error) : undefined;
           if (known === undefined) throw error;
@@ -60,7 +61,7 @@ export class TaskReader {
     return view !== undefined && isOwnedBy(view.task, claimant) ? orphans.lookAfter(view) : view;
   }
 
-  /** A task that runs here is there, though the store has lost it; it is about to be written again. */
+  /** A task that runs here exists, even if the store has lost it; `look` writes it again. */
   #forgotten(id: TaskId, claimant: TaskOwner): TaskView | undefined {
     const live = this.#options.custody.get(id);
     if (live === undefined || !isOwnedBy(live.record, claimant)) return undefined;
@@ -68,14 +69,14 @@ export class TaskReader {
     return { task: lastWritten(live) };
   }
 
-  /** What is known here of a task whose call runs here, when the store does not say. */
+  /** What this process knows of a task whose call runs here, when the store does not answer. */
   #known(id: TaskId, claimant: TaskOwner, error: unknown): TaskView | undefined {
     const live = error instanceof StoreUnavailable ? this.#options.custody.get(id) : undefined;
     return live !== undefined && isOwnedBy(live.record, claimant) ? { task: lastWritten(live) } : undefined;
   }
 }
 
-/** The task as it was last written, without the questions that have been answered or withdrawn since. */
+/** The task as last written, without questions that have been answered or withdrawn since. */
 function lastWritten({ record, call }: LiveTask): TaskRecord {
   const open = Object.entries(record.inputRequests).filter(([key]) => Object.hasOwn(call.inputRequests, key));
   return { ...record, inputRequests: Object.fromEntries(open) };

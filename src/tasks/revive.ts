@@ -17,18 +17,18 @@ export interface RevivalRoute {
   readonly policy: Policy;
 }
 
-/** A call that is picked up has this much time at least, however long it ran before. */
+/** A resumed call has at least this much time, however long it ran before. */
 const MIN_RUNTIME_MS = 10_000;
 
 /**
- * How calls are gone on with on these routes: sent if they never were, else picked up, else sent again if they may be. `ago` says how long ago
- * a time of the store was, in milliseconds.
+ * Makes orphaned calls of these routes: sent if they never were, else resumed, else sent again if that is allowed. `ago` gives
+ * how long ago a time of the store was, in milliseconds.
  */
 export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => number): Revive {
   const byName = new Map(routes.map((route) => [route.config.name, route]));
   return (task, recipe, held) => {
     const route = byName.get(task.route);
-    // Where there is no room for another call, somebody may have it later, or elsewhere.
+    // Where there is no room for another call, a later sweep or another replica may have some.
     if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
     const options = recipe && howToGoOn(task, recipe, route.upstream, ago(task.createdAt));
     if (recipe === undefined || options === undefined) return undefined;
@@ -37,7 +37,7 @@ export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => nu
   };
 }
 
-/** How the call goes on; `undefined` when there is no way. */
+/** How the call continues; `undefined` when it cannot. */
 function howToGoOn(
   task: TaskRecord,
   { params, answers = {}, mayRepeat = false, headers, joined }: CallRecipe,
@@ -52,7 +52,7 @@ function howToGoOn(
   const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
   return {
     params: params ?? {},
-    // A clock that was set back since makes nobody run for longer than they might.
+    // If the clock was set back since, the call must not run longer than it may.
     maxRuntimeMs: Math.max(MIN_RUNTIME_MS, maxRuntimeMs - Math.max(0, agoMs)),
     resume: checkpoint,
     inputRequests,
@@ -75,7 +75,7 @@ function shared(task: TaskRecord, recipe: CallRecipe, { upstream, slots }: Reviv
   };
 }
 
-/** There was room for it when it was taken over: it is not to fail because others came in between. */
+/** There was room when this replica took the call over: it must not fail because other calls came in between. */
 function expecting(slots: Slots): CallOptions["slots"] {
   return {
     isFull: (caller) => slots.isFull(caller),
@@ -83,7 +83,7 @@ function expecting(slots: Slots): CallOptions["slots"] {
   };
 }
 
-/** Where the call gets its session from, as it did before. */
+/** Leases the call's session in the way that it had one before. */
 function leaseOf(
   { caller, isListed = false }: TaskRecord,
   recipe: CallRecipe,

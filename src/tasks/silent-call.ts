@@ -2,9 +2,9 @@ import { Silence } from "../ops/silence.ts";
 import type { Call } from "./call.ts";
 
 /**
- * Ends a call that has been sent and of which the server then says nothing for so long: neither an answer nor progress, nor anything else
- * in the course of the call. While it asks the user something, it waits for us.
- * @param unheard what the client is told of it
+ * Cancels a sent call when the server says nothing about it for `ms`: no answer, no progress, nor anything else in the course of
+ * the call. Time in which the server waits for the user's answer does not count.
+ * @param unheard the reason that the client gets
  */
 export function endWhenSilent(call: Call, ms: number, unheard: string): void {
   const silence = new Silence(ms, () => call.cancel(unheard));

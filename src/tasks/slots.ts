@@ -1,6 +1,6 @@
 import { rpc } from "../protocol/errors.ts";
 
-/** How many calls of one caller may run on a route at the same time, and how many may wait for that. */
+/** How many calls one caller may run on a route at the same time, and how many may wait for a slot. */
 export interface SlotLimits {
   readonly maxConcurrent: number;
   readonly maxQueued: number;
@@ -8,11 +8,11 @@ export interface SlotLimits {
 
 interface Line {
   running: number;
-  /** In the order they came; whoever leaves is gone at once, however long the queue. */
+  /** In the order of arrival; a set, so that leaving takes no longer in a long queue. */
   readonly waiting: Set<() => void>;
 }
 
-/** Gives every caller of a route the same number of places for its calls, first come, first served. */
+/** Gives every caller of a route the same number of slots for its calls, first come, first served. */
 export class Slots {
   readonly #limits: SlotLimits;
   readonly #lines = new Map<string, Line>();
@@ -21,20 +21,21 @@ export class Slots {
     this.#limits = limits;
   }
 
-  /** Whether the next call of this caller has to wait its turn. */
+  /** Whether the caller's next call has to wait. */
   isFull(caller: string): boolean {
     return (this.#lines.get(caller)?.running ?? 0) >= this.#limits.maxConcurrent;
   }
 
-  /** Whether another call of this caller would be refused. */
+  /** Whether the caller's next call would be refused. */
   isCrowded(caller: string): boolean {
     return this.isFull(caller) && (this.#lines.get(caller)?.waiting.size ?? 0) >= this.#limits.maxQueued;
   }
 
   /**
-   * Calls `begin` as soon as there is a place, but never before it has returned. What it returns gives the place back, or
-   * leaves the queue; `begin` is not called after that. `isExpected`: it was let in before, and is not refused.
-   * @throws -32603 when too many are waiting
+   * Calls `begin` as soon as there is a slot, but never before this method has returned. The returned function gives the slot
+   * back, or leaves the queue; `begin` is not called after that. `isExpected`: the call was admitted before, so it is not
+   * refused.
+   * @throws -32603 when too many calls wait
    */
   enter(caller: string, begin: () => void, isExpected = false): () => void {
     const line = this.#lines.get(caller) ?? { running: 0, waiting: new Set() };

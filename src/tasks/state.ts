@@ -1,7 +1,7 @@
 import type { Outcome, TaskRecord } from "../stores/task-store.ts";
 import type { Progress } from "../upstreams/session.ts";
 
-/** What both generations say of a task in the same way. Times are in milliseconds. */
+/** What both generations of clients see of a task in the same way. Times are in milliseconds. */
 
 export type Status = "working" | "input_required" | "completed" | "failed" | "cancelled";
 
@@ -9,17 +9,17 @@ export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Never before the creation, should the clock have been set back. */
+/** Never before the creation, even if the clock was set back. */
 export function lastUpdatedAt({ createdAt, updatedAt }: TaskRecord, outcome: Outcome | undefined): string {
   return isoTime(Math.max(outcome?.endedAt ?? updatedAt, createdAt));
 }
 
-/** Counts from the creation, though a task is kept from its end on: so it grows while the task runs (Tasks §Tasks). */
+/** Counts from the creation, while the store counts from the task's end: so it grows while the task runs (Tasks §Tasks). */
 export function ttlMs(task: TaskRecord, at: number): number {
   return Math.max(0, at - task.createdAt) + task.terms.ttlMs;
 }
 
-/** A task that has been running for an hour need not be asked after every half second. */
+/** A client need not poll a task that has run for an hour every half second. */
 export function pollIntervalMs({ terms, createdAt }: TaskRecord, at: number): number {
   const grown = Math.round((at - createdAt) / 20);
   return Math.min(
@@ -46,10 +46,10 @@ export function messageOf(
   }
 }
 
-/** It is written down again and again, and read by a person. */
+/** A task writes such a message again and again, and a person reads it. */
 const MAX_PROGRESS_LENGTH = 1_000;
 
-/** Progress as a person reads it. */
+/** Progress as text for a person. */
 export function progressMessage({ progress, total, message }: Progress): string {
   const measure = typeof total === "number" ? `${progress} of ${total}` : `${progress}`;
   return typeof message === "string" ? `${message.slice(0, MAX_PROGRESS_LENGTH)} (${measure})` : measure;

@@ -1,13 +1,13 @@
 import type { CallRecipe, Checkpoint, TaskStore } from "../stores/task-store.ts";
 
-/** What it takes to go on with a call that has been sent. */
+/** What it takes to resume a call that has been sent, or to send it again if that is allowed. */
 export function asSent(recipe: CallRecipe): CallRecipe {
   if (recipe.mayRepeat) return recipe;
   const { params: _, answers: _answers, ...rest } = recipe;
   return rest;
 }
 
-/** A checkpoint as it may be written down: cookies may be credentials, which are kept only where nobody can read them. */
+/** A checkpoint as this store may keep it: cookies may be credentials, which only a sealed store may have. */
 export function storable(checkpoint: Checkpoint, { isSealed }: Pick<TaskStore, "isSealed">): Checkpoint {
   if (isSealed || checkpoint.session.cookies === undefined) return checkpoint;
   const { cookies: _, ...session } = checkpoint.session;
