@@ -4,12 +4,12 @@ import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { StoreUnavailable } from "../stores/task-store.ts";
 
-/** What the client is told; of what was not foreseen that is nothing, so the operator has to be told. */
+/** Makes the client's answer from any caught value. An unforeseen error tells the client nothing, so the operator gets it in the log. */
 export function toAnswer(caught: unknown, log: Logger, message: unknown): RpcError {
   if (caught instanceof RpcError) return caught;
   const method = isObject(message) ? message.method : undefined;
   if (caught instanceof StoreUnavailable) {
-    // Every request meets it, for as long as it lasts.
+    // Every request meets this error for as long as it lasts.
     seldom(log).say("error", { err: caught, method }, "the store is not available");
     return rpc.storeUnavailable();
   }

@@ -8,38 +8,38 @@ import { isOurState } from "../tasks/held.ts";
 import type { Policy } from "../tasks/policy.ts";
 import { sessionIdOf, speaksTasks } from "./client-session.ts";
 
-/** What of a request over HTTP decides who answers it: of `node:http`'s, and where it goes. */
+/** The parts of an HTTP request that decide who answers it: some of `node:http`'s, and where it goes. */
 export interface Head {
   readonly method?: string | undefined;
   readonly headers: IncomingHttpHeaders;
-  /** As the client asked for it, query included. */
+  /** As the client sent it, query included. */
   readonly url: string;
   /** The path at the server, query included, when it is not the endpoint. */
   readonly elsewhere?: string | undefined;
 }
 
-/** What its body says; `fault`: why it is no JSON. Absent where there is no body. */
+/** The parsed body; `fault`: why it is no JSON. Absent when there is no body. */
 export type Message = { readonly json: unknown; readonly fault?: string } | undefined;
 
-/** What is known of the server. */
+/** What the gateway knows of the server. */
 export interface Known {
-  /** Whether it is reached over HTTP. */
+  /** Whether the gateway reaches it over HTTP. */
   readonly isHttp: boolean;
-  /** Whether legacy clients of Streamable HTTP can be forwarded to it as they are. */
+  /** Whether requests of legacy Streamable HTTP clients can be forwarded to it as they are. */
   readonly isStreamable: boolean;
   /** Whether the request's session is paired with one at the server. */
   readonly isPaired: boolean;
   /** Whether it wants messages of HTTP+SSE posted to the request's path. */
   readonly takesMessages: boolean;
-  /** There if it speaks 2026-07-28. To be found out for a request that `isModern` only. */
+  /** Present if it speaks 2026-07-28. The caller need find that out only for a request that `isModern`. */
   readonly modern?: { readonly hasTasks: boolean } | undefined;
   readonly policy: Policy;
 }
 
-/** What a modern server does not get if it is the gateway's, which only the store can tell. */
+/** Keeps a request from a modern server if it is the gateway's, which only the store can tell. */
 export type Subject = { readonly requestState: string } | { readonly taskIds: readonly string[] };
 
-/** What a request of an older revision is. `call`: perhaps without an id; `tasks`: the gateway's, unless the server has tasks of its own. */
+/** Kinds of requests of older revisions. `call` may have no id; `tasks` is the gateway's, unless the server has tasks of its own. */
 export type LegacyForm = "stream" | "answer" | "cancellation" | "initialize" | "call" | "tasks" | "other";
 
 /** Who answers a request. */
@@ -48,7 +48,7 @@ export type Class =
   | { readonly is: "refused"; readonly error: RpcError }
   | { readonly is: "otherPath"; readonly isMessage: boolean }
   | ModernClass
-  /** One that is not even in shape, which is for the server to say. */
+  /** Malformed: the server refuses it. */
   | { readonly is: "passThrough"; readonly request?: never }
   | { readonly is: "paired" }
   | { readonly is: "legacy"; readonly as: LegacyForm };
@@ -57,7 +57,7 @@ export type ModernClass =
   | { readonly is: "modern"; readonly request: Inbound }
   | { readonly is: "passThrough"; readonly request: Inbound; readonly unlessOurs?: Subject };
 
-/** Who answers a request over HTTP whose method may be sent there. */
+/** Decides who answers a request over HTTP, whose method the caller has checked. */
 export function classify(head: Head, message: Message, known: Known): Class {
   if (isPreflight(head)) return { is: "preflight" };
   if (head.elsewhere !== undefined) return { is: "otherPath", isMessage: known.takesMessages };
@@ -67,12 +67,12 @@ export function classify(head: Head, message: Message, known: Known): Class {
   return fault === undefined ? { is: "paired" } : { is: "refused", error: rpc.parseError(fault) };
 }
 
-/** Whether a request is of 2026-07-28: a client says so in a header, or in `_meta` of the message. */
+/** Whether a request is of 2026-07-28: its client says so in a header, or in the message's `_meta`. */
 export function isModern(head: Head, message: Message): boolean {
   return saysModern(head) || (head.elsewhere === undefined && claimsModern(message?.json));
 }
 
-/** What a modern client says in a header of every request, and a legacy one in none. */
+/** Whether a header says that a request is modern: modern clients say so in every request, legacy clients in none. */
 export function saysModern({ headers, elsewhere }: Head): boolean {
   const version = headers["mcp-protocol-version"];
   return (
@@ -81,8 +81,8 @@ export function saysModern({ headers, elsewhere }: Head): boolean {
 }
 
 /**
- * Whether a browser asks what it may send, and nothing else is said with it. It never says with that who is calling (Fetch, §CORS
- * protocol and credentials), and there is no body to it.
+ * Whether a request is a browser's preflight and nothing else. A browser sends no credentials with it (Fetch, §CORS protocol and
+ * credentials), and no body.
  */
 export function isPreflight({ method, headers }: Pick<Head, "method" | "headers">): boolean {
   return (
@@ -95,8 +95,8 @@ export function isPreflight({ method, headers }: Pick<Head, "method" | "headers"
 }
 
 /**
- * Whether a request may turn out to be an `initialize` that is forwarded, as far as its head says: one that is not in a session, and whose
- * server is reached over HTTP. Everything else is judged by its head alone.
+ * Whether a request, by its head, may be an `initialize` to forward: it is in no session, and its server is reached over HTTP. The gateway
+ * judges every other request by its head alone.
  */
 export function mayOpenSession(head: Head, { isHttp }: Pick<Known, "isHttp">): boolean {
   const { method, elsewhere } = head;
@@ -104,14 +104,14 @@ export function mayOpenSession(head: Head, { isHttp }: Pick<Known, "isHttp">): b
   return isLegacy && method === "POST" && isHttp && sessionIdOf(head) === undefined;
 }
 
-/** What a modern request's head has to be, unless the server speaks the revision and refuses it itself. @throws 405, 406, 415 */
+/** Checks a modern request's head, unless the server speaks the revision and refuses it itself. @throws 405, 406, 415 */
 export function checkHead({ method = "", headers }: Head): void {
   if (method !== "POST") throw rpc.methodNotAllowed(method);
   checkAcceptable(headers.accept);
   checkContentType(headers["content-type"]);
 }
 
-/** Who answers a modern request: a server of the revision does, but for what has to do with tasks. */
+/** Decides who answers a modern request: a server of the revision, except for what concerns tasks. */
 export function classifyModern(
   request: Inbound,
   { modern, policy }: Pick<Known, "modern" | "policy">,
@@ -127,9 +127,9 @@ export function classifyModern(
     case "tools/call":
     case "prompts/get":
     case "resources/read":
-      // A server with tasks may be a gateway like this one, and its states look like ours.
+      // A server with tasks may be a gateway like this one, with states that look like ours.
       if (isOurState(requestState)) return unless({ requestState });
-      // A server that makes tasks itself is never given others.
+      // The gateway makes no tasks for a server that makes its own.
       return method === "tools/call" && !modern.hasTasks && mayBecomeTask(params, policy) ? ours : passed;
     case "tasks/get":
     case "tasks/update":
@@ -158,16 +158,16 @@ function modernOrRefused(head: Head, message: Message, known: Known): Class {
   }
 }
 
-/** How much one subscription may be about. */
+/** How many resources, or tasks, one subscription may name. */
 export const MAX_SUBJECTS = 1_000;
 
-/** None where there are more than can be listened to, or no list at all: that the server may refuse. */
+/** None if there are more than a subscription may name, or no list at all: the server may refuse that. */
 function idsIn(taskIds: unknown): readonly string[] {
   if (!Array.isArray(taskIds) || taskIds.length > MAX_SUBJECTS) return [];
   return taskIds.filter((id) => typeof id === "string");
 }
 
-/** Whether the policy would make a task of the call, or refuse it for want of one. */
+/** Whether the policy would make the call a task, or refuse it because it cannot be one. */
 function mayBecomeTask({ name, _meta }: JsonObject, policy: Policy): boolean {
   if (typeof name !== "string") return false;
   const { mode } = policy(name);
@@ -175,7 +175,7 @@ function mayBecomeTask({ name, _meta }: JsonObject, policy: Policy): boolean {
   return mode === "required" || (mode !== "never" && declaresTasks(isObject(declared) ? declared : {}));
 }
 
-/** A client of HTTP+SSE is understood by a server of HTTP+SSE: it opens a stream first, and posts where the server told it to. */
+/** Whether a request is of a paired session. HTTP+SSE clients and servers need none: the client opens a stream, and posts where told. */
 function isOfAPair(head: Head, message: Message, { isHttp, isPaired, isStreamable }: Known): boolean {
   if (!isHttp || isPaired) return true;
   if (isStreamable) return false;
@@ -183,7 +183,7 @@ function isOfAPair(head: Head, message: Message, { isHttp, isPaired, isStreamabl
   return opens || sessionIdOf(head) !== undefined;
 }
 
-/** What of 2025-11-25 has to do with tasks. */
+/** The methods of 2025-11-25 that concern tasks. */
 const TASK_METHODS = [
   "tools/list",
   "tools/call",

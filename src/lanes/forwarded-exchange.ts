@@ -11,7 +11,7 @@ import type { Forwarding, Passage } from "./transparent.ts";
 export type OpenRequest = (opening: {
   readonly method: string;
   readonly target: URL;
-  /** Whose connections may be used again for it. */
+  /** The request may reuse only connections of this partition. */
   readonly partition: string;
   readonly response: ServerResponse;
   /** The first attempt may use a connection that was used before; the second must not. */
@@ -26,10 +26,10 @@ export interface ForwardedExchangeOptions {
   readonly open: OpenRequest;
 }
 
-/** One request of a client and the server's answer to it. Whoever of the two goes first, the other learns of it. */
+/** One request of a client and the server's answer to it. When either of the two leaves, the other learns of it. */
 export class ForwardedExchange {
   readonly #client: ServerResponse;
-  /** What is needed until the head of the answer is there; let go then, since a stream may be held for hours. */
+  /** Needed until the head of the answer arrives, and released then, since a stream may be held for hours. */
   #asking: ForwardedExchangeOptions | undefined;
   #request: ClientRequest | undefined;
   #answer: IncomingMessage | undefined;
@@ -46,7 +46,7 @@ export class ForwardedExchange {
     this.#target = options.forwarding.target;
   }
 
-  /** Once. */
+  /** To be called once. */
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -68,7 +68,7 @@ export class ForwardedExchange {
         partition: partitionOf(asking.request.rawHeaders),
         response: this.#client,
         isFirst,
-        // Held as long as the stream, so it must not hold the body.
+        // Lives as long as the stream, so it must not hold the body.
         prepare: (opened) => this.#prepare(opened),
       });
     } catch (error) {
@@ -87,7 +87,7 @@ export class ForwardedExchange {
     for (const [name, values] of requestHeaders(request.rawHeaders, replacements, withheld)) {
       opened.setHeader(name, values.length === 1 ? (values[0] ?? "") : values);
     }
-    // Node frames the body of a GET or DELETE only when it is told its length.
+    // Node frames the body of a GET or DELETE only if its length is set.
     if (body !== undefined) opened.setHeader("Content-Length", body.length);
     opened.end(body);
   }
@@ -110,7 +110,7 @@ export class ForwardedExchange {
     else this.#fail(toFailure(error));
   }
 
-  /** Without an error: the answer switched protocols, which nobody asked for. */
+  /** A close without an error: the answer switched protocols, which nobody asked for. */
   #onRequestClose(request: ClientRequest): void {
     if (!this.#isAwaiting(request)) return;
     this.#fail(
@@ -118,7 +118,7 @@ export class ForwardedExchange {
     );
   }
 
-  /** After the head it is the answer that closes, and a request that was given up is nobody's. */
+  /** Whether a request still waits for its head. After the head the answer reports the close, and a request that was given up nothing. */
   #isAwaiting(request: ClientRequest): boolean {
     return this.#asking !== undefined && this.#request === request;
   }
@@ -161,12 +161,12 @@ export class ForwardedExchange {
     this.#answer = answer;
     this.#client.on("drain", this.#onDrain);
     answer.on("data", this.#onData).once("end", this.#onEnd).once("close", this.#onAnswerClose);
-    // The first event may be hours away, and a client waits for the head before it goes on. What has come with the head is
-    // read by then, and goes with it.
+    // The first event may be hours away, and a client waits for the head before it continues. By the next tick node:http has read what came
+    // with the server's head, which then goes with ours.
     if (isEventStream(answer.headers["content-type"])) process.nextTick(this.#flushHead);
   };
 
-  /** Sends the request to where the server, which did not take it, wants it. */
+  /** Sends the request again, to where the server, which did not take it, wants it. */
   #follow(target: URL): void {
     this.#redirects += 1;
     if (target.origin !== this.#target.origin || this.#redirects > MAX_REDIRECTS) {
@@ -179,7 +179,7 @@ export class ForwardedExchange {
     const refused = this.#request;
     this.#request = undefined;
     this.#target = target;
-    // What it says besides is nobody's, and not worth the wait.
+    // Nobody needs the rest of its answer, which is not worth the wait.
     refused?.destroy();
     this.#send({ isFirst: true });
   }
@@ -193,8 +193,8 @@ export class ForwardedExchange {
     if (client.getHeaderNames().length === 0) {
       client.writeHead(status, headers);
     } else {
-      // Some are set already, by the guard of origins: what it says of those varies with them, whatever else the answer varies with. Node
-      // 20 would lose the duplicates of a list that it merges with them.
+      // The guard of origins has set some headers already. Its `Vary` stays, whatever else the server's answer varies with. Node 20 would
+      // lose the duplicates of a list that it merges with headers already set.
       for (let at = 0; at < headers.length; at += 2) {
         if (headers[at]?.toLowerCase() !== "vary") client.removeHeader(headers[at] ?? "");
       }
@@ -221,7 +221,7 @@ export class ForwardedExchange {
       this.#client.flushHeaders();
   };
 
-  /** Whether the client can take more. */
+  /** Returns whether the client can take more. */
   #write(bytesToSend: () => Buffer): boolean {
     if (this.#client.destroyed || this.#client.writableEnded) return true;
     try {
@@ -240,7 +240,7 @@ export class ForwardedExchange {
     if (this.#answer?.readableEnded || this.#client.destroyed) return;
     const end = this.#passage?.cutOff?.();
     if (end !== undefined) return void this.#client.end(end);
-    // The client gets what there was of the body, but never its end: so it can tell.
+    // The client gets the body so far, but never its end, and so can tell that it is incomplete.
     if (this.#client.socket) this.#client.socket.destroySoon();
     else this.#client.destroy();
   };
@@ -260,7 +260,7 @@ export class ForwardedExchange {
   #over(...failure: [error?: unknown]): void {
     clearTimeout(this.#headTimer);
     this.#asking = undefined;
-    // The caller may answer now, and the response is its own again.
+    // The caller may answer now, and the response is the caller's again.
     this.#client.off("close", this.#onClientClose).off("drain", this.#onDrain);
     const settle = this.#settle;
     this.#settle = undefined;

@@ -4,9 +4,9 @@ import { isEventStream } from "../protocol/headers.ts";
 export type RawHeaders = readonly string[];
 
 /**
- * The headers of a client's request that the server gets, by name with all their values. The first spelling of a name
- * stands. Without what belongs to the client's own connection, frames its body or names its host; `replacements`
- * (names in lower case) stand in for the client's own, within the same limits; those `withheld` are for the gateway alone.
+ * The headers of a client's request that the server gets: each name in its first spelling, with all its values. Leaves out what belongs to
+ * the client's own connection, frames its body or names its host. `replacements` (names in lower case) replace the client's own, within
+ * the same limits; those `withheld` are for the gateway alone.
  */
 export function requestHeaders(
   raw: RawHeaders,
@@ -31,16 +31,16 @@ export function requestHeaders(
 }
 
 export interface AnswerHeadersOptions {
-  /** A body that is rewritten loses what was said about its bytes. */
+  /** A rewritten body loses the headers about its bytes. */
   readonly isRewritten: boolean;
-  /** Gives the `Location` that the client is told. */
+  /** Gives the `Location` that the client gets. */
   readonly relocate?: (location: string) => string;
 }
 
 /**
- * The headers of a server's answer that the client gets: the same names, case, order and duplicates, without what belongs to the connection
- * to the server, and without what the server would allow to web pages: which pages may call, and read what comes, is for
- * `listen.allowedOrigins` to say. An event stream says that nothing on the way may keep it back, where the server leaves that open.
+ * The headers of a server's answer that the client gets: the same names, case, order and duplicates. Leaves out what belongs to the
+ * connection to the server, and what the server allows web pages: `listen.allowedOrigins` says which pages may call, and read the answer.
+ * Tells proxies not to hold back an event stream, unless the server says something of that itself.
  */
 export function answerHeaders(raw: RawHeaders, { isRewritten, relocate }: AnswerHeadersOptions): string[] {
   const dropped = droppedFrom(raw);
@@ -49,7 +49,7 @@ export function answerHeaders(raw: RawHeaders, { isRewritten, relocate }: Answer
   for (let at = 0; at < raw.length; at += 2) {
     const [name, value] = pair(raw, at);
     const key = name.toLowerCase();
-    // Its length is the only part of the framing that the two connections have in common.
+    // The length is the only part of the framing that the two connections have in common.
     const isLength = key === "content-length" && !isRewritten && !dropped?.has(key);
     if (!isLength && (isDropped(key, dropped) || (isRewritten && BOUND_TO_BYTES.has(key)))) continue;
     if (key.startsWith("access-control-")) continue;
@@ -63,8 +63,8 @@ export function answerHeaders(raw: RawHeaders, { isRewritten, relocate }: Answer
 }
 
 /**
- * For proxies and caches between the client and us: nginx keeps a stream back to its end, and a cache has been seen to give the stream of
- * one session to the next.
+ * For proxies and caches between the client and the gateway: nginx holds a stream back until its end, and a cache has been seen to give
+ * one session's stream to the next.
  */
 const FOR_STREAMS = [
   ["X-Accel-Buffering", "no"],
@@ -102,7 +102,7 @@ function isDropped(key: string, named: ReadonlySet<string> | undefined): boolean
   return OF_THE_CONNECTION.has(key) || key.startsWith("proxy-") || named?.has(key) === true;
 }
 
-/** What `Connection` names belongs to the connection too. Mostly it names nothing that counts. */
+/** The headers that `Connection` names, which belong to the connection too. Mostly it names none that count. */
 function droppedFrom(raw: RawHeaders): ReadonlySet<string> | undefined {
   let dropped: Set<string> | undefined;
   for (let at = 0; at < raw.length; at += 2) {

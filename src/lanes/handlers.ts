@@ -3,7 +3,7 @@ import type { Services } from "./lane.ts";
 import { LegacyHandler } from "./legacy.ts";
 import { type ModernHandler, modernHandler } from "./modern.ts";
 
-/** Who answers. */
+/** The handlers that answer requests. */
 export interface Handlers {
   readonly modern: ModernHandler;
   readonly legacy: LegacyHandler;

@@ -18,23 +18,23 @@ export interface HttpSessionOptions {
   readonly streams: OpenStreams;
   readonly newPair: NewPair;
   readonly room: EventRoom;
-  /** Called when nothing can be asked in it any more, though calls that have become tasks may still be under way. */
+  /** Called when the session takes no more requests, though calls that have become tasks may still be under way. */
   readonly onOver: (session: HttpSession) => void;
 }
 
 export type NewPair = (options: PairedSessionOptions) => PairedSession;
 
-/** What came of an `initialize`. */
+/** The answer to an `initialize`. */
 export interface Opening {
   readonly message: JsonText | undefined;
-  /** The error that it is, if it is the gateway's own. */
+  /** The error in `message`, if it is the gateway's own. */
   readonly refusal: RpcError | undefined;
 }
 
-/** The first revision whose clients take an event that has nothing but an id. */
+/** The first revision whose clients take an event with nothing but an id. */
 const PRIMED_SINCE = "2025-11-25";
 
-/** A client's end of a pair over Streamable HTTP (2025-03-26 to 2025-11-25, Transports §Streamable HTTP). */
+/** The client's end of a paired session over Streamable HTTP (2025-03-26 to 2025-11-25, Transports §Streamable HTTP). */
 export class HttpSession implements ClientEnd {
   readonly id = randomUUID();
   readonly #options: HttpSessionOptions;
@@ -52,7 +52,7 @@ export class HttpSession implements ClientEnd {
     this.#pair = options.newPair({ who, id: this.id, client: this, mustListen: true });
   }
 
-  /** Said with every answer. */
+  /** Sent with every answer. */
   get headers(): Readonly<Record<string, string>> {
     return { "Mcp-Session-Id": this.id };
   }
@@ -61,17 +61,17 @@ export class HttpSession implements ClientEnd {
     return this.#options.who.route;
   }
 
-  /** Whether a client may name this revision in a request: it is known, or was negotiated. */
+  /** Whether a client may name this revision in a request: the gateway knows it, or the session negotiated it. */
   speaks(version: string): boolean {
     return LEGACY_VERSIONS.includes(version) || version === this.#pair.protocolVersion;
   }
 
-  /** Whether nothing can be asked in it any more. */
+  /** Whether the session takes no more requests. */
   get isOver(): boolean {
     return this.#pair.isOver;
   }
 
-  /** Whether a call in it has become a task, and has not ended. */
+  /** Whether a call of the session has become a task that has not ended. */
   get hasTasks(): boolean {
     return this.#pair.hasTasks;
   }
@@ -82,8 +82,8 @@ export class HttpSession implements ClientEnd {
   }
 
   /**
-   * How long it has been of no use, in milliseconds. A client that is not connected may come back for the answer to a request,
-   * as long as a call may run; a task ends by itself.
+   * How long the session has been of no use, in milliseconds. A client that is not connected may come back for the answer to a request as
+   * long as a call may run; a task ends by itself.
    */
   idleFor(now: number): number {
     const idleMs = now - this.#lastUsed;
@@ -100,12 +100,12 @@ export class HttpSession implements ClientEnd {
     });
   }
 
-  /** Whether a request has this id already. */
+  /** Whether a request without an answer has this id. */
   isPending(id: RequestId): boolean {
     return this.#pair.isPending(id);
   }
 
-  /** Takes messages of which some are requests, and answers these. Settles when the connection is over. */
+  /** Takes messages of which some are requests, and answers the requests. Settles when the connection is over. */
   ask(
     response: ServerResponse,
     messages: readonly JsonRpcMessage[],
@@ -123,7 +123,7 @@ export class HttpSession implements ClientEnd {
     return this.#until(over);
   }
 
-  /** Takes messages that have no answer. Says whether all of them were taken. */
+  /** Takes messages that need no answer. Returns whether all of them were taken. */
   async tell(messages: readonly JsonRpcMessage[], held?: SharedBytes | undefined): Promise<boolean> {
     this.#lastUsed = Date.now();
     for (const message of messages) countMessage(message, held);
@@ -132,8 +132,8 @@ export class HttpSession implements ClientEnd {
   }
 
   /**
-   * Opens a stream for what belongs to no request, or picks one up again behind an event. Settles when the connection is over.
-   * `undefined` when nothing is known of that event.
+   * Opens a stream for messages about no request, or resumes one after an event. Settles when the connection is over. `undefined` when the
+   * event is no longer known.
    */
   listen(response: ServerResponse, lastEventId: string | undefined): Promise<void> | undefined {
     const streams = this.#opened;
@@ -172,12 +172,12 @@ export class HttpSession implements ClientEnd {
     this.#options.onOver(this);
   }
 
-  /** The client has ended it. */
+  /** To be called when the client has ended the session. */
   retire(): void {
     this.#pair.retire();
   }
 
-  /** Settles when nothing is left of it at the server. */
+  /** Ends the session. Settles when the server has nothing of it any more. */
   end(): Promise<void> {
     return this.#pair.close();
   }

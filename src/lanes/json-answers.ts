@@ -4,15 +4,15 @@ import type { JsonText } from "../protocol/jsonrpc.ts";
 export interface JsonAnswersOptions {
   readonly response: ServerResponse;
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether the answers are to be a batch (2025-03-26). */
+  /** Whether to send the answers as a batch (2025-03-26). */
   readonly isBatch: boolean;
 }
 
-/** The answer to requests of a client that reads no streams: JSON, when the last has been answered. */
+/** The answer to requests of a client that reads no streams: JSON, once the last has been answered. */
 export class JsonAnswers {
   readonly #options: JsonAnswersOptions;
   readonly #answers: JsonText[] = [];
-  /** Nothing but answers can be said here. */
+  /** Takes nothing but answers. */
   readonly isOpen = false;
 
   constructor(options: JsonAnswersOptions) {
@@ -33,7 +33,7 @@ export class JsonAnswers {
     const { response, headers, isBatch } = this.#options;
     if (response.headersSent) return;
     const [only] = this.#answers;
-    // The client has taken back all that it asked.
+    // The client has cancelled all its requests.
     if (only === undefined) response.writeHead(202, headers).end();
     else
       response

@@ -1,10 +1,10 @@
 import type { JsonText } from "../protocol/jsonrpc.ts";
 
-/** An event that a client may ask for once more. */
+/** An event that a client may ask for again. */
 export interface KeptEvent {
-  /** The stream that it was sent on. */
+  /** The stream on which it was sent. */
   readonly stream: string;
-  /** Its place there, counted from 1. */
+  /** Its number on that stream, from 1. */
   readonly number: number;
   readonly message: JsonText;
 }
@@ -12,7 +12,7 @@ export interface KeptEvent {
 export interface KeptEventsOptions {
   readonly maxEvents: number;
   readonly maxChars: number;
-  /** Called when nothing of a stream is kept any more. */
+  /** Called when no event of a stream is kept any more. */
   readonly onForgotten: (stream: string) => void;
 }
 
@@ -24,7 +24,7 @@ export class EventRoom {
     this.#free = chars;
   }
 
-  /** Says whether there was as much. */
+  /** Returns whether there was enough. */
   take(chars: number): boolean {
     if (chars > this.#free) return false;
     this.#free -= chars;
@@ -36,12 +36,12 @@ export class EventRoom {
   }
 }
 
-/** The last events of one session, of all its streams: the oldest go first. */
+/** The last events of one session, on all its streams: the oldest go first. */
 export class KeptEvents {
   readonly #room: EventRoom;
   readonly #options: KeptEventsOptions;
   #events: KeptEvent[] = [];
-  /** How many there are of each stream. */
+  /** How many events of each stream are kept. */
   readonly #counts = new Map<string, number>();
   #chars = 0;
 
@@ -65,12 +65,12 @@ export class KeptEvents {
     this.#chars += length;
   }
 
-  /** Whether anything of a stream is kept. */
+  /** Whether any event of a stream is kept. */
   has(stream: string): boolean {
     return this.#counts.has(stream);
   }
 
-  /** What was sent on a stream after an event. */
+  /** The kept events of a stream after this number. */
   after(stream: string, number: number): readonly KeptEvent[] {
     return this.#events.filter((event) => event.stream === stream && event.number > number);
   }

@@ -34,17 +34,17 @@ import type { TransparentLane } from "./transparent.ts";
 export interface Caller {
   /** Names the owner of tasks. */
   readonly key: string;
-  /** Whether callers are told apart at all: only then may tasks be listed. Absent: no. */
+  /** Whether the gateway tells callers apart at all: only then may it list tasks. Absent: no. */
   readonly isIdentified?: boolean;
-  /** Headers of the caller's own that the server is to see, in whatever lane. Names in lower case. */
+  /** The caller's own headers that the server gets, whichever handler answers. Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Headers that are for the gateway alone, also where all others are forwarded. Names in lower case. */
+  /** Headers for the gateway alone, even where it forwards all others. Names in lower case. */
   readonly withheld?: readonly string[];
-  /** Why no task is the caller's: its credential is missing, or the server does not take it. Absent: its own are. */
+  /** Why the caller owns no tasks: its credential is missing, or the server does not take it. Absent: it owns its own. */
   readonly refusal?: RpcError;
   /**
-   * Asks the server what it makes of the credential, and gives the caller as it then is. Absent: there is nothing to ask, or it
-   * was asked a while ago. Never rejects.
+   * Asks the server whether it takes the credential, and gives the caller accordingly. Absent: there is nothing to ask, or the gateway
+   * asked a while ago. Never rejects.
    */
   readonly confirm?: () => Promise<Caller>;
 }
@@ -72,15 +72,15 @@ export interface Services {
   readonly stopping: AbortSignal;
 }
 
-/** Who asks, and where: known at the door, and the same for everything that a request does. */
+/** Who asks, and where: found out once, at the door, for everything that a request does. */
 export interface Identified {
   readonly route: Route;
   readonly caller: Caller;
-  /** Whose its tasks are. A caller with a `refusal` owns none: `needsOwner`. */
+  /** The owner of its tasks. A caller with a `refusal` owns none: `needsOwner`. */
   readonly owner: Claimant;
-  /** By what its use of limits is counted. */
+  /** The key by which limits count its use. */
   readonly quotaKey: Party;
-  /** Whose sessions with the server are used; with the capabilities that the request declares. */
+  /** The owner of the sessions with the server; with the capabilities that the request declares. */
   readonly sessionOwner: SessionOwner;
 }
 
@@ -102,17 +102,17 @@ export interface Reply {
   readonly readsStreams: boolean;
   /** Aborted when the client hangs up before it has its answer. */
   readonly gone: AbortSignal;
-  /** The answer. What comes after it is ignored. */
+  /** Sends the answer. Everything after it is ignored. */
   result(result: JsonText): void;
-  /** Something before the answer. Says whether it was sent: a client that cannot read streams, or does not, gets none. */
+  /** Sends a message before the answer. Returns whether it was sent: not to a client that cannot read streams, or does not. */
   notify(message: JsonRpcNotification | JsonText): boolean;
-  /** Takes a notification, or an answer: there is nothing to say to it. */
+  /** Accepts a notification or an answer, which has no answer itself. */
   acknowledge(): void;
-  /** Ends the exchange without an answer: the client does not want it any longer. */
+  /** Ends the exchange without an answer, because the client no longer wants it. */
   drop(): void;
   /** Opens the stream at once. @throws HTTP 406 when the client reads none */
   open(): void;
-  /** From now on sends comments when it is quiet, so that nothing on the way gives up on the connection. */
+  /** From now on sends comments while the stream is quiet, so that nothing on the way drops the connection. */
   keepAlive(): void;
   /** Resolves when a client that reads slowly has caught up. */
   drained(): Promise<void>;
@@ -120,49 +120,49 @@ export interface Reply {
 
 /** A modern request whose headers and envelope have been checked. */
 export interface Exchange extends Identified {
-  /** Undefined where the transport has none, as stdio: then there is nothing to check. */
+  /** Undefined for a transport without headers, such as stdio: then there is nothing to check. */
   readonly headers: Headers | undefined;
   readonly id: RequestId;
   readonly method: string;
   readonly params: JsonObject;
   readonly envelope: Envelope;
   readonly reply: Reply;
-  /** The request as it came over HTTP, to be forwarded; undefined where it came otherwise. */
+  /** The request as it came over HTTP, to be forwarded; undefined on another transport. */
   readonly http?: HttpExchange | undefined;
-  /** The memory that the request takes. Absent: it is counted nowhere. */
+  /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
-  /** The server, if it speaks 2026-07-28 itself: then the gateway has a part in tasks only. */
+  /** The server, if it speaks 2026-07-28 itself: then the gateway takes part in tasks only. */
   readonly server?: ModernServer | undefined;
 }
 
-/** The same before anything was checked. */
+/** A modern request before any check. */
 export type Asked = Omit<Exchange, "envelope">;
 
 /** A request over HTTP as it came, to be forwarded as such: nothing of it has been checked. */
 export interface HttpExchange extends Identified {
-  /** Where its server is. */
+  /** Where the server is. */
   readonly server: HttpUpstreamConfig;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The path by which the client knows the route, and the query behind it, question mark included. */
   readonly path: string;
   readonly query: string;
-  /** The path below which the client finds everything that the server has. */
+  /** The path below which the client finds all paths of the server. */
   readonly mount: string;
-  /** As it came; absent where the verb has none. */
+  /** The body as it came; absent for a verb without one. */
   readonly body: Buffer | undefined;
-  /** What the body says, if it is JSON. */
+  /** The parsed body, if it is JSON. */
   readonly message: unknown;
-  /** For what the gateway answers itself. */
+  /** For the gateway's own answers. */
   readonly reply: Reply;
   /** The memory that the request takes. */
   readonly held?: SharedBytes | undefined;
 }
 
-/** Something that has to be so before a request is handled. What it throws is the answer. */
+/** A condition that a request must meet before it is handled. What it throws is the answer. */
 export type Need<R> = (request: R) => void;
 
-/** How a kind of request is handled, and what it needs, in this order. */
+/** How to handle a kind of request, and its conditions, in the order in which they are checked. */
 export interface Handler<R> {
   readonly handle: (request: R) => Promise<void>;
   readonly needs?: readonly Need<R>[];
@@ -173,12 +173,12 @@ export function handleBy<R>({ handle, needs = [] }: Handler<R>, request: R): Pro
   return handle(request);
 }
 
-/** Its tasks are the caller's: the credential is there, and the server takes it. @throws the caller's `refusal` */
+/** The caller owns tasks: its credential is there, and the server takes it. @throws the caller's `refusal` */
 export const needsOwner: Need<Pick<Identified, "caller">> = ({ caller }) => {
   if (caller.refusal !== undefined) throw caller.refusal;
 };
 
-/** Nothing that takes its time is begun by a gateway that stops. @throws HTTP 503 */
+/** A gateway that stops begins nothing that takes time. @throws HTTP 503 */
 export function needsTime({ stopping }: Pick<Services, "stopping">): Need<unknown> {
   return () => {
     if (stopping.aborted) throw rpc.stopping();
@@ -190,17 +190,17 @@ export type Handle = Handler<Exchange>["handle"];
 
 const GATEWAY: ServerInfo = { name: "mcp-taskgate", version: VERSION };
 
-/** The fields that identify whoever answers, in every result (2026-07-28, Overview §Per-response protocol fields). */
+/** The fields of every result that identify the server that answers (2026-07-28, Overview §Per-response protocol fields). */
 export function serverMeta({ upstream }: Route): JsonObject {
   return { [META.serverInfo]: serverInfo(upstream) };
 }
 
-/** The server's own identity; the gateway's only while the server has never been reached. */
+/** The server's own identity, or the gateway's while the server has never been reached. */
 export function serverInfo(upstream: Upstream): ServerInfo {
   return upstream.serverInfo ?? GATEWAY;
 }
 
-/** The headers that go along with this request to the server, and with no other. */
+/** The headers that the server gets with this request, and with no other. */
 export function ownHeaders({ headers, route }: Pick<Exchange, "headers" | "route">): SessionOwner["headers"] {
   return headers === undefined ? {} : requestHeaders(headers, route.config.upstream.forwardHeaders);
 }
@@ -212,7 +212,7 @@ export function taskIdOf({ params }: Pick<Exchange, "params">): string {
   return taskId;
 }
 
-/** Who waits when the store is away: what the engine is asked for on behalf of a request. */
+/** The request that waits while the store is away, as the engine needs to know it. */
 export function waiterOf({
   owner,
   params,
@@ -221,13 +221,13 @@ export function waiterOf({
   return () => ({ caller: owner.caller, gone: reply.gone, bytes: toJson(params).length });
 }
 
-/** The same where nothing may begin any more once the gateway stops. */
+/** As `waiterOf`, for a request that may begin nothing once the gateway stops. */
 export function beginnerOf(request: Parameters<typeof waiterOf>[0], stopping: AbortSignal): WaiterOf {
   const waiter = waiterOf(request);
   return () => ({ ...waiter(), stopping });
 }
 
-/** What is known of the task that a call is to become. */
+/** What the engine must know of the task that a call is to become. */
 export function callTask(
   { owner, caller }: Pick<Exchange, "owner" | "caller">,
   tool: string,

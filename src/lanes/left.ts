@@ -7,7 +7,7 @@ import type { Subject } from "./classify.ts";
 import type { Forwarder } from "./forward.ts";
 import { type Asked, needsTime, type Services, waiterOf } from "./lane.ts";
 
-/** Whether something is the gateway's that a modern server would be asked about. @throws StoreUnavailable */
+/** Whether the subject of a request for a modern server is the gateway's. @throws StoreUnavailable */
 export async function isOurs(
   { engine, held }: Pick<Services, "engine" | "held">,
   asked: Asked,
@@ -21,13 +21,13 @@ export async function isOurs(
   return false;
 }
 
-/** Hands requests on to a modern server, and its answers to the client, untouched but for the mention of tasks. */
+/** Passes requests on to a modern server, and its answers to the client, unchanged except for the mention of tasks. */
 export function passer({ quotas, stopping }: Pick<Services, "quotas" | "stopping">, forwarder: Forwarder) {
   const checkTime = needsTime({ stopping });
   const pass = async (server: ModernServer, asked: Asked): Promise<void> => {
     const { http, method, id } = asked;
     if (http === undefined) return passMessage(server, asked, stopping);
-    // A server of an older revision refuses so what it has never heard of.
+    // A server of an older revision refuses requests that it does not know with one of these.
     const onStatus = (status: number) => {
       if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
     };
@@ -50,12 +50,12 @@ function isSubscription({ method }: Asked): boolean {
   return method === "subscriptions/listen";
 }
 
-/** Says that a subscription ended in good order (2026-07-28, Subscriptions §Graceful Closure). */
+/** The result that ends a subscription in good order (2026-07-28, Subscriptions §Graceful Closure). */
 function endOfSubscription({ id }: Asked): JsonText {
   return toJson({ resultType: "complete", _meta: { [META.subscriptionId]: id } });
 }
 
-/** The same for a client that is not on HTTP: message by message. */
+/** The same for a client on another transport than HTTP: message by message. */
 async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSignal): Promise<void> {
   const { sessionOwner, id, method, params, reply } = asked;
   const { _meta } = params;
@@ -74,7 +74,7 @@ async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSi
   try {
     const response = await server
       .ask(owner, {
-        // The client's own id: it names a subscription in all that is said on it.
+        // The client's own id, which names a subscription in every message on it.
         id,
         method,
         params,
@@ -82,7 +82,7 @@ async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSi
         onNotification: (notification) => void reply.notify(notification),
       })
       .catch((error: unknown) => (over.signal.aborted ? undefined : rejectAsRpcError(error)));
-    // The client has gone, or has been told that it is over.
+    // The client has gone, or has got the end of its subscription.
     if (response === undefined) return;
     if ("error" in response) throw fromModernServer(response.error);
     const { result } = response;

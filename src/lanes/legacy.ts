@@ -12,8 +12,8 @@ import { Shares } from "./share.ts";
 import { type SessionRequest, Tasks2025 } from "./tasks-2025.ts";
 
 /**
- * Answers legacy clients: their server does, byte for byte, but for what has to do with tasks in sessions of 2025-11-25. What the
- * body says is looked at, and forwarded as it came.
+ * Answers legacy clients: their server does, byte for byte, except for what concerns tasks in sessions of 2025-11-25. The gateway reads the
+ * body, and forwards it as it came.
  */
 export class LegacyHandler {
   /** The sessions over HTTP whose requests cannot be forwarded as they are. */
@@ -34,7 +34,7 @@ export class LegacyHandler {
     this.pairs = new PairedHttp({ ...services, shares: this.#shares, newPair });
   }
 
-  /** A session that is paired with one at the server, message by message. */
+  /** A session paired with one at the server, message by message. */
   newPair(options: PairedSessionOptions): PairedSession {
     return new PairedSession(options, this.#services, this.#tasks);
   }
@@ -65,8 +65,8 @@ export class LegacyHandler {
   }
 
   /**
-   * Passes a message on to where the server wants those of HTTP+SSE posted (2024-11-05, Transports §HTTP with SSE); what it has to say to it
-   * comes on the client's stream.
+   * Passes a message on to where the server wants those of HTTP+SSE posted (2024-11-05, Transports §HTTP with SSE). The server answers on
+   * the client's stream.
    * @param path at the server, query included
    */
   async passMessage(path: string, exchange: HttpExchange): Promise<void> {
@@ -75,7 +75,7 @@ export class LegacyHandler {
     return this.#forwarder.forwardTo(path, exchange, { isForMessages: true });
   }
 
-  /** Lets a message through as often as its like may come; `undefined`: at once. @throws RpcError */
+  /** Lets a message through at the rate for its kind; `undefined`: at once. @throws RpcError */
   #admit(exchange: HttpExchange): Promise<void> | undefined {
     const { message } = exchange;
     const checkTime = () => {
@@ -104,7 +104,7 @@ export class LegacyHandler {
       : this.#forwarder.forward(exchange);
   }
 
-  /** The session of 2025-11-25 that a request is made in, by which the server knows it too. */
+  /** The request in its session of 2025-11-25, which the server knows too. */
   #inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
     const { route, caller, owner, quotaKey, sessionOwner, reply, request, held } = exchange;
     return {
@@ -127,7 +127,7 @@ export class LegacyHandler {
     };
   }
 
-  /** A client that does not want to wait for a task's result any longer (2025-11-25, Cancellation). */
+  /** Takes the cancellation of a request that waits for a task's result (2025-11-25, Cancellation); every other is the server's. */
   async #takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
     const { owner, request, reply } = exchange;
     const { backchannels } = this.#services;
@@ -137,7 +137,7 @@ export class LegacyHandler {
   }
 }
 
-/** Whether it is a call, or a batch with one, of which nobody knows how long it takes. */
+/** Whether a message is a call, or a batch with one, for which the server may take any time. */
 function isCall(message: unknown): boolean {
   if (Array.isArray(message)) return message.some(isCall);
   return isObject(message) && message.method === "tools/call";

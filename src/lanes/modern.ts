@@ -21,12 +21,12 @@ import { listener } from "./listen.ts";
 import { Shares } from "./share.ts";
 import { taskMethods } from "./tasks.ts";
 
-/** Answers a modern request, of which it is known who answers it. */
+/** Answers a modern request, once it is decided who answers it. */
 export type ModernHandler = (asked: Asked, what: ModernClass) => Promise<void>;
 
 /**
- * Answers modern requests. A server that speaks the revision itself does so, before anything is checked: nothing that we do
- * not know is refused, and what is wrong the server says. What has to do with tasks stays ours all the same.
+ * Answers modern requests. A server that speaks the revision gets them before any check: the gateway refuses nothing that it does not know,
+ * and the server says what is wrong. Only what concerns tasks stays with the gateway.
  */
 export function modernHandler(services: Services, forwarder: Forwarder): ModernHandler {
   const shares = new Shares(services);
@@ -51,7 +51,7 @@ function handlersOf(services: Services, shares: Shares): Handlers {
   const { callTool, getPrompt, readResource } = callMethods(services, shares);
   const { getTask, updateTask, cancelTask } = taskMethods(services, shares);
   const time = needsTime(services);
-  // Another round of a call that was begun is taken for as long as there is an answer to it.
+  // The gateway takes another round of a call that has begun for as long as there is an answer to it.
   const timeToCall: Need<Exchange> = (exchange) => isRound(exchange) || time(exchange);
   return {
     "server/discover": { handle: discover },
@@ -70,17 +70,17 @@ function handlersOf(services: Services, shares: Shares): Handlers {
   };
 }
 
-/** The client knows what a task is (Tasks §Capability Negotiation). @throws -32021 */
+/** The client declares that it knows tasks (Tasks §Capability Negotiation). @throws -32021 */
 const needsTasks: Need<Exchange> = ({ envelope }) => {
   if (!declaresTasks(envelope.capabilities))
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
 };
 
-/** Methods that are none in this revision, though a legacy server might still answer them. */
+/** Methods that this revision does not have, though a legacy server might still answer them. */
 const GONE =
   /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*|notifications\/.*|roots\/.*|sampling\/.*|elicitation\/.*)$/;
 
-/** What we do not know, the server may: extensions have methods of their own. */
+/** Passes an unknown method to the server, which may know it: extensions have methods of their own. */
 function handlerOf(handlers: Handlers, method: string): Handler<Exchange> {
   const known = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
   if (known !== undefined) return known;

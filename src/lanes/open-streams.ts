@@ -11,8 +11,8 @@ export interface OpenStream {
 }
 
 /**
- * All event streams that are open in the transparent lane, so that the quiet ones get a comment before something on the way
- * gives up on the connection. One timer for all of them.
+ * The open event streams of forwarded answers and paired sessions. Quiet ones get a comment before something on the way drops the
+ * connection. One timer for all of them.
  */
 export class OpenStreams {
   readonly #keepAliveMs: number;
@@ -20,17 +20,16 @@ export class OpenStreams {
   #timer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  /** None is quiet for longer than `keepAliveMs`. */
+  /** @param keepAliveMs how long a stream may be quiet */
   constructor(keepAliveMs: number) {
     this.#keepAliveMs = keepAliveMs;
   }
 
-  /** How many are open. */
   get size(): number {
     return this.#streams.size;
   }
 
-  /** Returns how to say that the stream has ended. */
+  /** Returns the function to call when the stream has ended. */
   add(stream: OpenStream): () => void {
     const remove = this.#streams.add(stream);
     this.#timer ??= setInterval(() => this.#beat(), Math.ceil(this.#keepAliveMs / 3));
@@ -43,7 +42,7 @@ export class OpenStreams {
     };
   }
 
-  /** Those that never end by themselves end, and those that are only just being opened. */
+  /** Ends the streams that never end by themselves, also those that are only just being opened. */
   stop(): void {
     this.#isStopping = true;
     for (const stream of this.#streams.members()) stream.stop?.();

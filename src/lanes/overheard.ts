@@ -2,27 +2,24 @@ import { EventSplitter, readEvent } from "../protocol/event-stream.ts";
 import { isObject, type JsonRpcMessage, parseJson } from "../protocol/jsonrpc.ts";
 import type { Passage } from "./transparent.ts";
 
-/** Somebody for whom a message on a client's stream may be meant. */
+/** Takes messages on a client's stream that are meant for a task. */
 export interface Hearing {
-  /** Whether there is any such message to be expected. */
+  /** Whether it expects any. */
   isHearing(): boolean;
-  /** Says whether the message was taken. */
+  /** Returns whether it took the message. */
   hear(message: JsonRpcMessage): boolean;
 }
 
-/** A longer event is none that anybody here waits for. */
+/** A longer event is none that a task waits for. */
 const MAX_EVENT_BYTES = 1_048_576;
 const NOTHING = Buffer.alloc(0);
 
-/** What passes on the stream, and knows where it stands: what is taken out are whole events. */
+/** A filter that knows whether it stands between two events: only whole events are taken out. */
 export interface OpenPassage extends Passage {
   readonly isBetweenEvents: boolean;
 }
 
-/**
- * A stream of messages to a client, out of which somebody else may take some. As long as nobody is hearing, bytes pass without
- * being looked at.
- */
+/** A stream of messages to a client, from which `by` may take some. While it expects none, bytes pass without being examined. */
 export function overheard(next: OpenPassage, by: Hearing): Passage {
   let splitter: EventSplitter | undefined;
 

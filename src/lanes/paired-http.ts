@@ -16,10 +16,10 @@ export interface PairedExchange {
   readonly who: Identified;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** What the body says; `undefined` when it is no JSON. */
+  /** The parsed body; `undefined` when it is no JSON. */
   readonly message: unknown;
   readonly reply: Pick<Reply, "readsStreams" | "gone" | "acknowledge">;
-  /** The memory that the request takes. Absent: it is counted nowhere. */
+  /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
 }
 
@@ -28,20 +28,20 @@ export interface PairedHttpOptions extends Pick<Services, "quotas" | "stopping" 
   readonly newPair: NewPair;
 }
 
-/** What can be kept for all clients together that lose a connection. */
+/** Room for the events that are kept for all clients that lose a connection. */
 const ROOM_CHARS = 64 * 1_048_576;
-/** How often it is looked at who is still here: some times for each idle time-out. */
+/** How often to look for idle sessions: this often in each idle time-out. */
 const LOOKS = 4;
 const LOOK_MS = { min: 20, max: 15_000 };
 
 /** The sessions of legacy clients over Streamable HTTP whose servers speak something else. */
 export class PairedHttp {
   readonly #room = new EventRoom(ROOM_CHARS);
-  /** By id, those that can be used. */
+  /** The sessions that can be used, by id. */
   readonly #sessions = new Map<string, HttpSession>();
-  /** Those as well that are being opened, or have yet to end at the server, with how to give their places back. */
+  /** Also the sessions that are opening, or have yet to end at the server, each with the function that gives its place back. */
   readonly #all = new Map<HttpSession, () => void>();
-  /** One for all of them. */
+  /** One for all sessions. */
   #timer: NodeJS.Timeout | undefined;
   #lookMs = LOOK_MS.max;
   readonly #options: PairedHttpOptions;
@@ -52,14 +52,14 @@ export class PairedHttp {
     this.#needsTime = needsTime(options);
   }
 
-  /** Whether a session is one of these. */
+  /** Whether a session is paired. */
   has(sessionId: string): boolean {
     return this.#sessions.has(sessionId);
   }
 
   /**
    * Serves a request. Settles when the exchange is over.
-   * @throws RpcError when it is not served: nothing has been written then
+   * @throws RpcError when it does not serve the request, and has written nothing
    */
   async answer(exchange: PairedExchange): Promise<void> {
     switch (exchange.request.method) {
@@ -74,7 +74,7 @@ export class PairedHttp {
     }
   }
 
-  /** Ends all sessions, and settles when nothing is left of them at the servers. */
+  /** Ends all sessions. Settles when the servers have nothing of them any more. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all([...this.#all.keys()].map((session) => session.end()));
@@ -92,7 +92,7 @@ export class PairedHttp {
     const turn = this.#options.shares.admitted({ ...who, reply }, message);
     if (turn !== undefined) {
       await turn;
-      // It may have ended meanwhile.
+      // The session may have ended meanwhile.
       session = this.#find(exchange);
     }
     if (requests.length > 0) {
@@ -119,7 +119,7 @@ export class PairedHttp {
       onOver: () => this.#leave(session),
     });
     this.#add(session, quotas.take("sessions", who.quotaKey));
-    // Nobody else is going to know its id.
+    // No other client is going to know the session's id.
     const abandon = () => this.#end(session);
     reply.gone.addEventListener("abort", abandon, { once: true });
     const { message = "", refusal } = await session.open(initialize);
@@ -156,8 +156,8 @@ export class PairedHttp {
   }
 
   /**
-   * @throws RpcError, HTTP 400 without a session id or with a revision that nobody speaks, and 404 when the session is none of
-   * the caller's (2025-11-25, Transports §Session Management, §Protocol Version Header)
+   * @throws RpcError, HTTP 400 without a session id or with a revision that the session does not speak, and 404 when the session is none
+   * of the caller's (2025-11-25, Transports §Session Management, §Protocol Version Header)
    */
   #find({ who, request }: PairedExchange): HttpSession {
     const id = sessionIdOf(request);
@@ -185,7 +185,7 @@ export class PairedHttp {
       if (session.idleFor(now) > session.route.upstream.longIdleMs) this.#end(session);
   }
 
-  /** It cannot be used any more; while something that began in it is a task, it is not quite over. */
+  /** Takes a session out of use. While one of its calls is a task, it is not quite over. */
   #leave(session: HttpSession): void {
     this.#sessions.delete(session.id);
     if (!session.hasTasks) this.#end(session);
@@ -216,7 +216,7 @@ function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {
 
 /**
  * The messages of a body: one, or a batch (2025-03-26, Transports §Sending Messages).
- * @throws -32600 when one is none
+ * @throws -32600 when one of them is no message
  */
 function readMessages(body: unknown): readonly JsonRpcMessage[] {
   const messages = Array.isArray(body) ? body : [body];

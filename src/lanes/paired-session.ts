@@ -34,7 +34,7 @@ export interface PairedSessionOptions {
   /** Names the session among all of the caller's on this route. */
   readonly id: string;
   readonly client: ClientEnd;
-  /** Whether the client hears only while it `listen`s, apart from what is about a request of its own. Absent: no, at any time. */
+  /** Whether the client gets messages that are about no request of its own only while it `listen`s. Absent: no, at any time. */
   readonly mustListen?: boolean;
 }
 
@@ -42,14 +42,14 @@ type PairServices = Pick<Services, "backchannels" | "stopping">;
 
 /** How many requests a client may have under way. */
 const MAX_PENDING = 1_000;
-/** How large an answer may be that is changed; a larger one passes as it is. */
+/** The longest answer that the gateway changes; a longer one passes as it is. */
 const MAX_AMENDED_CHARS = 1_048_576;
-/** How long those who wait for a task may still be answered when the server is gone. */
+/** How long requests that wait for a task may still be answered when the server is gone. */
 const LAST_ANSWERS_MS = 2_000;
 
 /**
- * A legacy client's session, and a session of its own with the server, whatever transports the two speak: messages pass both
- * ways as they are, in their order. In sessions of 2025-11-25 the gateway adds its tasks, unless the server has its own.
+ * A legacy client's session, paired with a session of its own at the server, whatever transports the two speak: messages pass both ways
+ * as they are, in order. In sessions of 2025-11-25 the gateway adds its tasks, unless the server has its own.
  */
 export class PairedSession {
   readonly #options: PairedSessionOptions;
@@ -57,17 +57,17 @@ export class PairedSession {
   readonly #tasks: Tasks2025;
   readonly #key: SessionKey;
   readonly #pending: PendingRequests;
-  /** What the client said too early; there only while something keeps it from being passed on. */
+  /** Messages that the client sent too early; present only while they cannot be passed on. */
   #early: EarlyMessages | undefined;
-  /** What the server said when the client could not be told. */
+  /** The server's messages that could not be sent to the client. */
   readonly #unheard = new Unheard();
   /** The session with the server, once it has been opened. */
   #wire: TrunkWire | undefined;
   #isClosed = false;
-  /** Says that the upstream is not used any more. */
+  /** Releases the upstream. */
   #letGo = () => {};
   #state: "new" | "opening" | "open" = "new";
-  /** What was negotiated; `undefined` as long as nothing was. */
+  /** The negotiated revision; `undefined` until there is one. */
   #protocolVersion: string | undefined;
   /** Whether that revision has tasks, and whether the server makes some itself. */
   #areTasksKnown = false;
@@ -87,7 +87,7 @@ export class PairedSession {
       options.client.answer(...answer);
       if (this.#isLost) this.#endWhenAnswered();
     });
-    // Every request that waits for a task listens to it.
+    // Every request that waits for a task listens to this signal.
     setMaxListeners(0, this.#over.signal);
   }
 
@@ -95,29 +95,29 @@ export class PairedSession {
     return this.#protocolVersion;
   }
 
-  /** Whether nothing can be asked in it any more: the server is gone or refused it, or it was closed. */
+  /** Whether the session takes no more requests: the server is gone or refused it, or it was closed. */
   get isOver(): boolean {
     return this.#isLost || this.#over.signal.aborted;
   }
 
-  /** Whether a request has no answer yet. */
+  /** Whether any request has no answer yet. */
   get isAsked(): boolean {
     return this.#pending.size > 0;
   }
 
-  /** Whether a call in it has become a task, and has not ended. */
+  /** Whether a call of the session has become a task that has not ended. */
   get hasTasks(): boolean {
     return this.#services.backchannels.isHearing(this.#key);
   }
 
-  /** Whether a request has this id already: it cannot be another's until it is answered. */
+  /** Whether a request without an answer has this id, which no other request may have until then. */
   isPending(id: RequestId): boolean {
     return this.#pending.has(id) || (this.#early?.has(id) ?? false);
   }
 
   /**
-   * Takes what the client sent, in its order; the first has to be `initialize`. Never rejects. Says whether it was taken: an
-   * answer to what a task's server asked is not while the store does not take it.
+   * Takes the client's messages, in order; the first must be `initialize`. Never rejects. Returns whether the message was taken: an answer
+   * to a question of a task's server is not while the store does not take it.
    */
   async receive(message: JsonRpcMessage): Promise<boolean> {
     if (!("method" in message)) return this.#takeAnswer(message);
@@ -127,14 +127,14 @@ export class PairedSession {
     return true;
   }
 
-  /** The client listens on a stream from now on. Returns how to say that it does not any longer. */
+  /** Adds a stream on which the client listens. Returns the function that removes it. */
   listen(channel: Channel): () => void {
     const stop = this.#services.backchannels.listen(this.#key, channel);
     this.#sayAgain();
     return stop;
   }
 
-  /** A client that hears at any time hears again, and is told what it could not be told before. */
+  /** To be called when a client that gets messages at any time can be reached again: it gets those that could not be sent. */
   catchUp(): void {
     this.#stopListening();
     if (this.#over.signal.aborted) return;
@@ -142,18 +142,18 @@ export class PairedSession {
     this.#stopListening = this.listen({ isOpen: true, send: (said) => client.send(said) });
   }
 
-  /** One of the client's connections has ended; it may have others. */
+  /** To be called when one of the client's connections has ended; it may have others. */
   disconnected(): void {
     this.#services.backchannels.disconnected(this.#key);
   }
 
-  /** The client has gone for good: what has become a task may end, and then the session does. */
+  /** To be called when the client has gone for good: calls that have become tasks may end, and then the session does. */
   retire(): void {
     this.#end();
     void this.#services.backchannels.quiet(this.#key).then(() => this.close());
   }
 
-  /** Ends the session with the server, and settles when that is gone. Never rejects. */
+  /** Ends the session with the server. Settles when that is gone. Never rejects. */
   async close(): Promise<void> {
     this.#end();
     this.#isClosed = true;
@@ -177,7 +177,7 @@ export class PairedSession {
     client.close();
   }
 
-  /** The session opens with the client's own words. */
+  /** Opens the session with the client's own `initialize`. */
   #begin(message: Said): void {
     if (!("id" in message) || message.method !== "initialize")
       return this.#refuse(message, rpc.invalidRequest("a session begins with initialize"));
@@ -195,7 +195,7 @@ export class PairedSession {
       });
   }
 
-  /** It may be tried on one wire after another. @throws UpstreamFailure */
+  /** The upstream may try one transport after another. @throws UpstreamFailure */
   async #handshake(wire: Wire, initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
     if (this.#isClosed) throw new UpstreamFailure("The client has left", { mayHaveRun: false });
     const trunk = new TrunkWire({
@@ -219,7 +219,7 @@ export class PairedSession {
     const { route, caller } = who;
     const { protocolVersion, capabilities } = answer.result;
     this.#protocolVersion = String(protocolVersion);
-    // It is said wherever the transport has a place for it.
+    // The transport sends it wherever it has a place for it.
     this.#wire?.setProtocolVersion(this.#protocolVersion);
     route.upstream.learn(answer.result);
     this.#areTasksKnown = protocolVersion === TASKS_2025;
@@ -249,7 +249,7 @@ export class PairedSession {
     else this.#tell(message);
   }
 
-  /** Nothing else may arrive before it. */
+  /** No other message may arrive before `notifications/initialized`. */
   #passInitialized(message: JsonRpcNotification): void {
     this.#early = new EarlyMessages();
     const { startTimeoutMs } = this.#options.who.route.config.upstream;
@@ -260,7 +260,7 @@ export class PairedSession {
       .finally(() => this.#release());
   }
 
-  /** A client that does not want to wait any longer (2025-11-25, Cancellation): it ignores an answer that comes all the same. */
+  /** Passes on the client's cancellation (2025-11-25, Cancellation); the client ignores an answer that comes all the same. */
   #takeBack(message: JsonRpcNotification): void {
     const id = message.params?.requestId as RequestId;
     if (this.#services.backchannels.letGo(this.#key, id)) return;
@@ -273,7 +273,7 @@ export class PairedSession {
     const { id, method } = message;
     if (method === "initialize")
       return this.#refuse(message, rpc.invalidRequest("the session is open already"));
-    // Not as an answer, which would be taken for the other's.
+    // Not as an answer, which the client would take for that to the other request.
     if (this.#pending.has(id))
       return void client.send(errorMessage(id, rpc.invalidRequest("the id is that of a request under way")));
     if (this.#pending.size >= MAX_PENDING)
@@ -283,7 +283,7 @@ export class PairedSession {
     else this.#ask(message);
   }
 
-  /** As long as nothing has to be looked up, what goes to the server goes there at once, and so in order. */
+  /** As long as nothing has to be looked up, requests go to the server at once, and so in order. */
   async #answerAboutTasks(method: TaskMethod, message: JsonRpcRequest): Promise<void> {
     const { who } = this.#options;
     const request = this.#inSession(message);
@@ -314,7 +314,7 @@ export class PairedSession {
         result: (result) => this.#pending.answer(id, resultMessage(id, result)),
         notify: (said) => client.send(typeof said === "string" ? said : toJson(said), id),
         drop: () => this.#pending.answer(id, undefined),
-        // What keeps a connection alive is the affair of whoever has it.
+        // The client's end keeps its connections alive.
         keepAlive: () => {},
       },
       joiner: () => ({ join: (holder) => this.#trunk.join(holder) }),
@@ -323,11 +323,11 @@ export class PairedSession {
     };
   }
 
-  /** @param amend what is made of the answer's text */
+  /** @param amend changes the answer's text */
   #ask(message: JsonRpcRequest, amend?: (answer: string) => string): void {
     const { id, method } = message;
     const { backchannels } = this.#services;
-    // Only beside tasks does it matter which calls there are.
+    // Only for a session with tasks must the gateway know the session's other calls.
     const isCall = this.#areTasksKnown && method === "tools/call";
     const onOver = isCall ? backchannels.pass(this.#key) : () => {};
     const onAnswer = (answer: JsonRpcResponse) => {
@@ -352,7 +352,7 @@ export class PairedSession {
     this.#pending.refuse(id, rpc.refused(message, facts));
   }
 
-  /** A message that goes nowhere. */
+  /** Refuses a message that goes nowhere. */
   #refuse(message: Said, refusal: RpcError): void {
     if ("id" in message) this.#options.client.answer(message.id, errorMessage(message.id, refusal), refusal);
   }
@@ -362,7 +362,7 @@ export class PairedSession {
     const waiter = waiterOf({ ...who, params: { ...answer }, reply: { gone: this.#over.signal } });
     try {
       const isQuestion = readQuestionId(answer.id) !== undefined;
-      // What is the server's goes there at once, and in order.
+      // The server's answers go there at once, and in order.
       if (!isQuestion || !(await this.#tasks.takeAnswer(who, { ...answer }, waiter))) this.#tell(answer);
       return true;
     } catch (error) {
@@ -382,14 +382,14 @@ export class PairedSession {
     return this.#wire;
   }
 
-  /** What the server says: what is meant for a task goes there, the rest to the client. */
+  /** Passes a server's message on: to the task that it is meant for, or to the client. */
   #hear(message: Said): void {
     const { backchannels } = this.#services;
     if (backchannels.isHearing(this.#key) && backchannels.hear(this.#key, message)) return;
     if (this.#state !== "open" || !this.#say(message)) this.#keep(message);
   }
 
-  /** Says whether the client could be told. */
+  /** Returns whether the message could be sent to the client. */
   #say(message: Said): boolean {
     const { client } = this.#options;
     if (this.#over.signal.aborted) return false;
@@ -400,7 +400,7 @@ export class PairedSession {
     return newest !== undefined && client.send(text, newest);
   }
 
-  /** Servers that ask whether anybody is there end a session that does not answer. */
+  /** Keeps a message for the client, and answers a ping: servers end a session that does not answer. */
   #keep(message: Said): void {
     const answer = (what: JsonObject) => {
       if ("id" in message) this.#tell({ jsonrpc: "2.0", id: message.id, ...what } as JsonRpcResponse);
@@ -414,13 +414,13 @@ export class PairedSession {
     for (const message of this.#unheard.take()) this.#hear(message);
   }
 
-  /** The server is gone. Those whom it leaves without an answer are told so right after. */
+  /** Notes that the server is gone. Requests that it leaves without an answer get an error right after. */
   #lose(): void {
     if (this.#isLost) return;
     this.#isLost = true;
     if (this.#over.signal.aborted) return void this.close();
     this.#lastAnswers = setTimeout(() => void this.close(), LAST_ANSWERS_MS);
-    // Not before those who wait are told why: to close the session would be another reason.
+    // Waiting requests must get their error first: closing the session would give them another reason.
     queueMicrotask(() => this.#endWhenAnswered());
   }
 

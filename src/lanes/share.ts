@@ -11,7 +11,7 @@ type Sharer = Pick<Identified, "route" | "owner" | "quotaKey">;
 
 type Waiter = Sharer & { readonly reply: Pick<Reply, "gone"> };
 
-/** What a request takes of the share of its caller, and of what there is for all together. */
+/** What a request takes of its caller's limits, and of those for all callers together. */
 export class Shares {
   readonly #services: Pick<Services, "quotas" | "engine" | "pace" | "drain" | "stopping">;
 
@@ -20,8 +20,8 @@ export class Shares {
   }
 
   /**
-   * Lets a request through as often as its method may come, or a batch as often as what is in it. `undefined`: at once, so that those
-   * which may do not lose their order.
+   * Lets a request through at the rate for its method, or a batch at the rates for its messages. `undefined`: at once, so that requests
+   * which need not wait keep their order.
    * @throws RpcError, HTTP 429, at once or after a while
    */
   admitted(sharer: Waiter, message: unknown): Promise<void> | undefined {
@@ -43,8 +43,8 @@ export class Shares {
   }
 
   /**
-   * Takes the place of a task for a call that may become one. To be taken before anything is begun, so that what is refused has left
-   * no trace. Returns how to give it back.
+   * Takes the place of a task for a call that may become one. To be called before anything begins, so that a refused call leaves no trace.
+   * Returns the function that gives the place back.
    * @throws RpcError, naming the limit
    */
   takeTask(sharer: Sharer): () => void {
@@ -56,7 +56,7 @@ export class Shares {
     return quotas.take("tasks", party);
   }
 
-  /** The slots of a route for calls of this caller's: who waits for one takes a place among those who wait. */
+  /** The slots of a route for this caller's calls: a call that waits for a slot takes a place in the quota of queued calls. */
   slots(sharer: Sharer): CallOptions["slots"] {
     const { quotas } = this.#services;
     const { slots } = sharer.route;
@@ -84,8 +84,8 @@ export class Shares {
   }
 
   /**
-   * Reads the task that a poll is about, as often as it may be polled; while the gateway stops, one that runs here is read when it has ended
-   * or asks something. It says how soon to ask again.
+   * Reads a polled task, no more often than it may be polled; while the gateway stops, it reads a task that runs here once that has
+   * ended or asks something. The view says when to poll again.
    * @throws -32602 when there is no such task, HTTP 429 when too many polls wait because they are too fast
    */
   async polled(exchange: Waiter & Pick<Exchange, "params">): Promise<TaskView> {
@@ -103,7 +103,7 @@ export class Shares {
   }
 
   /**
-   * Looks up the tasks that a subscription is about, none of them more often than it may be polled. Returns those that there are.
+   * Looks up the tasks of a subscription, none of them more often than it may be polled. Returns those that exist.
    * @throws RpcError, HTTP 429, when too many polls wait because they are too fast
    */
   async lookedUp(
@@ -123,7 +123,7 @@ export class Shares {
     return found;
   }
 
-  /** A task that its client is about to be told of, with how soon it is to ask again: so that it keeps within the rates, and finds somebody. */
+  /** A task as its client gets it: its poll interval keeps the client within the rates, and off a gateway that restarts. */
   toFollow(sharer: Sharer, view: TaskView): TaskView {
     const { engine, quotas, drain, stopping } = this.#services;
     const { task, outcome } = view;
@@ -137,14 +137,14 @@ export class Shares {
     return { task: { ...task, terms } };
   }
 
-  /** Waits, while the gateway stops, until a task that runs here has ended or asks something, or nobody waits for it any longer. */
+  /** While the gateway stops, waits until a task that runs here has ended or asks something, or its client has gone. */
   async #whenOver(exchange: Waiter & Pick<Exchange, "params">, view: TaskView): Promise<TaskView> {
     const { engine, drain, stopping } = this.#services;
     const { owner } = exchange;
     const isNews = ({ task, outcome }: TaskView) =>
       outcome !== undefined || Object.keys(task.inputRequests).length > 0;
     if (!stopping.aborted || isNews(view)) return view;
-    // It may have ended since it was read: the answer would be the last of this gateway, and an old one.
+    // The task may have ended since it was read: this gateway's last answer would be an old one.
     if (engine.callOf(view.task.id) === undefined) return engine.get(view.task.id, owner, waiterOf(exchange));
     let last = view;
     const look = (seen: TaskView) => {
@@ -164,12 +164,12 @@ function rateOf(message: unknown): Rated | undefined {
   return isAboutTasks ? "polls" : undefined;
 }
 
-/** A subscription looks every one of its tasks up, as so many polls would. */
+/** A subscription looks up each of its tasks, as so many polls would. */
 function weightOf(message: unknown): number {
   return Math.max(1, Math.min(taskIdsOf(message).length, MAX_SUBJECTS));
 }
 
-/** The tasks that a `subscriptions/listen` is about; of any other message: none. */
+/** The tasks that a `subscriptions/listen` names; of any other message: none. */
 function taskIdsOf(message: unknown): readonly unknown[] {
   if (!isObject(message) || message.method !== "subscriptions/listen" || !isObject(message.params)) return [];
   const { notifications } = message.params;

@@ -12,10 +12,10 @@ import { legacyQuestion, legacyTask, relatedTo } from "../tasks/view-2025.ts";
 import type { Channel } from "./backchannels.ts";
 import { questionId } from "./question-id.ts";
 
-/** When the store is looked at again after it gave no answer. */
+/** How long to wait before reading the store again after it failed. */
 const RETRY_MS = 1_000;
 
-/** Tells a client of 2025-11-25 what happens to one task: what its server asks, and how it stands. */
+/** Tells a client of 2025-11-25 what happens to one task: its server's questions, and its status. */
 export class TaskRelay {
   readonly #engine: TaskEngine;
   readonly #id: TaskId;
@@ -23,15 +23,15 @@ export class TaskRelay {
   readonly #stopWatching: () => void;
   /** The streams of requests that wait for the task's end. */
   readonly #attending = new Set<Channel>();
-  /** The streams that the session listens on in which the task began, while it has not ended. */
+  /** The streams on which the task's session listens, while the task has not ended. */
   #listening: ReadonlySet<Channel> | undefined;
-  /** Questions that have been asked, and where. One whose stream has closed since may have got lost. */
+  /** Questions that were asked, and on which stream. A question whose stream has closed since may have got lost. */
   readonly #asked = new Map<string, Channel>();
   readonly #answered = new Set<string>();
   #status: unknown = "working";
   #isFollowed = false;
   #call: Call | undefined;
-  /** What the server asked on the stream of the session, and was taken for this task. It may come again when that is resumed. */
+  /** Questions from the session's stream that were taken for this task. The server may send them again when that stream is resumed. */
   readonly #heard = new Set<RequestId>();
   #looking = false;
   #isStale = false;
@@ -45,12 +45,12 @@ export class TaskRelay {
     this.#stopWatching = engine.watch(id, () => this.wake());
   }
 
-  /** Whether nobody is to be told anything any more. */
+  /** Whether no client is left to tell. */
   get isIdle(): boolean {
     return !this.#isFollowed && this.#attending.size === 0;
   }
 
-  /** The session that these streams belong to is told of everything until the task has ended. */
+  /** Tells the session of these streams everything until the task has ended. */
   follow(call: Call, listening: ReadonlySet<Channel> | undefined): void {
     this.#call = call;
     this.#isFollowed = true;
@@ -63,18 +63,18 @@ export class TaskRelay {
     this.wake();
     return () => {
       this.#attending.delete(channel);
-      // What was asked there may have got lost, and may be asked elsewhere.
+      // Questions asked there may have got lost, and may be asked elsewhere.
       this.wake();
     };
   }
 
-  /** Somebody has answered a question: whoever it was asked need not be told that it is no longer asked. */
+  /** Notes that a client has answered a question: the client that was asked need not hear that the question is gone. */
   answered(key: string, { route, caller }: Claimant): void {
     const isOwner = route === this.#claimant.route && caller === this.#claimant.caller;
     if (isOwner && this.#asked.has(key)) this.#answered.add(key);
   }
 
-  /** What the server says on the stream of the session; `isAlone` if there is no other call it could mean. Whether it was taken. */
+  /** Takes a server's message on the session's stream; `isAlone`: it can mean no other call. Returns whether it took the message. */
   hear(message: JsonRpcMessage, isAlone: boolean): boolean {
     if (this.#call === undefined || !("method" in message)) return false;
     const { method, params } = message;
@@ -88,12 +88,12 @@ export class TaskRelay {
     return (isWithdrawn || method === "notifications/progress") && this.#call.hear(message);
   }
 
-  /** Sends a notification that belongs to the task, if there is anywhere to send it. */
+  /** Sends a notification that belongs to the task, if any stream takes it. */
   tell(method: string, params: JsonObject): void {
     this.#deliver(message(method, relatedTo(this.#id, params)));
   }
 
-  /** Something may have changed: the task, or where its client can be reached. */
+  /** To be called when the task, or where its client can be reached, may have changed. */
   wake(): void {
     this.#isStale = true;
     if (!this.#looking) void this.#look();
@@ -114,7 +114,7 @@ export class TaskRelay {
         this.#show(await this.#engine.find(this.#id, this.#claimant));
       }
     } catch {
-      // The store gave no answer, and whoever asked it for an answer of its own is told so.
+      // The store failed; requests that need an answer of it get the error themselves.
       clearTimeout(this.#retry);
       if (!this.isIdle) this.#retry = setTimeout(() => this.wake(), RETRY_MS);
     } finally {
@@ -154,13 +154,13 @@ export class TaskRelay {
     if (deliver(message(method, task), this.#listening)) this.#engine.audit?.read(view.task, method);
   }
 
-  /** Sends it where a client of this task hears it, and says where that is (2025-11-25, Tasks §Input Required Status). */
+  /** Sends a message where a client of this task hears it, and returns that stream (2025-11-25, Tasks §Input Required Status). */
   #deliver(text: JsonText): Channel | undefined {
     return deliver(text, this.#attending) ?? deliver(text, this.#listening);
   }
 }
 
-/** The newest stream first: an older one may be open only because nobody has noticed yet that its client has gone. */
+/** Newest stream first: an older one may be open only because the gateway has not noticed yet that its client has gone. */
 function deliver(text: JsonText, channels: ReadonlySet<Channel> | undefined): Channel | undefined {
   return [...(channels ?? [])].findLast((channel) => channel.isOpen && channel.send(text));
 }

@@ -6,8 +6,8 @@ import { type Handler, type Services, taskIdOf, waiterOf } from "./lane.ts";
 import type { SessionRequest } from "./tasks-2025.ts";
 
 /**
- * `tasks/result`: waits for the end, and meanwhile asks what the task's server wants to know (Tasks §Retrieving Task Results).
- * The client may leave and come back, and several may wait.
+ * `tasks/result`: waits for the task to end, and meanwhile passes its server's questions to the client (Tasks §Retrieving Task Results).
+ * The client may leave and come back, and several requests may wait.
  */
 export function resultGetter(
   services: Pick<Services, "engine" | "drain" | "backchannels" | "quotas" | "stopping">,
@@ -25,7 +25,7 @@ export function resultGetter(
     }
     const over = new AbortController();
     const letGo = () => over.abort();
-    // A gateway that stops waits for the ends of its own calls; of what runs elsewhere others can tell.
+    // A gateway that stops waits for its own calls to end; other gateways can answer for tasks that run elsewhere.
     const stop = () => {
       if (isElsewhere()) letGo();
     };
@@ -49,7 +49,7 @@ export function resultGetter(
         if (seen.outcome !== undefined) return seen;
         if (isWaiting) return undefined;
         isWaiting = true;
-        // Whoever need not wait needs no place.
+        // A request that need not wait takes no place.
         giveBack = quotas.take("streams", request.quotaKey);
         leave = backchannels.attend(taskId, owner, channel);
         reply.keepAlive();
@@ -72,7 +72,7 @@ export function resultGetter(
   };
 }
 
-/** Exactly what the server answered, result or error (Tasks §Result Retrieval). */
+/** Answers exactly what the server answered, result or error (Tasks §Result Retrieval). */
 function answerWith(
   { engine, drain }: Pick<Services, "engine" | "drain">,
   { reply }: SessionRequest,

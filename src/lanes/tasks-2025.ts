@@ -36,10 +36,10 @@ import { resultGetter } from "./task-result.ts";
 
 const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
 const TASKS_IN_A_PAGE = 50;
-/** A task that is gone as soon as it has ended is of no use to anybody. */
+/** A task that is gone as soon as it has ended is of no use. */
 const MIN_TTL_MS = 1_000;
 
-/** Headers of a client, or of a proxy before us, that are no credentials, and that no server needs to know again. */
+/** Headers of a client, or of a proxy before the gateway, that are no credentials, and that no server needs to see again. */
 const SAYS_NOTHING_SECRET =
   /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
 
@@ -70,19 +70,19 @@ export interface SessionRequest extends Identified {
   passToolList(supportOf: (tool: string) => TaskSupport): Promise<void>;
 }
 
-/** What a session is told that it can do with tasks (2025-11-25, Tasks §Server Capabilities). */
+/** The tasks capability for a session (2025-11-25, Tasks §Server Capabilities). */
 export function tasksCapability({ isIdentified }: Caller): JsonObject {
   return {
-    // Only where callers are told apart may one be told of tasks that it does not name.
+    // Only if the gateway tells callers apart may it list tasks that the caller does not name.
     ...(isIdentified ? { list: {} } : {}),
     cancel: {},
     requests: { tools: { call: {} } },
   };
 }
 
-/** Tasks of 2025-11-25, in whatever session of a legacy client's. */
+/** Tasks of 2025-11-25, in a legacy client's session over any transport. */
 export class Tasks2025 {
-  /** What of the revision the gateway answers, or has a part in, and what that needs. */
+  /** The methods of the revision that the gateway answers, or takes part in, and what each needs. */
   readonly handlers: Readonly<Record<TaskMethod, Handler<SessionRequest>>>;
   readonly #services: Services;
   readonly #shares: Shares;
@@ -103,15 +103,15 @@ export class Tasks2025 {
       "tools/call": { handle: (request) => this.#callTool(request) },
       "tasks/get": { handle: (request) => this.#get(request), needs: [needsOwner] },
       "tasks/result": { handle: result, needs: [needsOwner] },
-      // Who could log in is to hear that, and not that there is no such method.
+      // A caller that could log in must hear that, and not that there is no such method.
       "tasks/list": { handle: (request) => this.#list(request), needs: [needsOwner] },
       "tasks/cancel": { handle: (request) => this.#cancel(request), needs: [needsOwner] },
     };
   }
 
   /**
-   * Whether a message is for a server that has tasks of its own: those stay with it, and the gateway adds none. Tasks that the
-   * gateway made for clients of another generation can be asked for all the same.
+   * Whether a message is for a server with tasks of its own: the server keeps those, and the gateway adds none. Clients can still ask for
+   * tasks that the gateway made for clients of another generation.
    * @param taskId the task that the message is about, if it is about one
    */
   async isLeftToServer(
@@ -126,14 +126,14 @@ export class Tasks2025 {
     }
     return route.upstream.describe(sessionOwner).then(
       ({ capabilities }) => capabilities.tasks !== undefined,
-      // Whatever it is that keeps the server from saying so, the request itself is going to meet it.
+      // The request itself is going to meet whatever keeps the server from answering.
       () => false,
     );
   }
 
   /**
-   * An answer to what a task's server asked goes to the task, from whichever session and by whichever replica it comes. Says
-   * whether it was one: else it is the server's.
+   * Gives a client's answer to a question of a task's server to the task, from any session and on any replica. Returns whether it was one;
+   * otherwise the answer is for the server.
    * @throws -32600 when it is neither a result nor an error
    */
   async takeAnswer(who: Identified, { id, result, error }: JsonObject, waiter: WaiterOf): Promise<boolean> {
@@ -145,12 +145,12 @@ export class Tasks2025 {
     needsOwner(who);
     const { engine, backchannels } = this.#services;
     backchannels.answered(question.taskId, question.key, who.owner);
-    // Nobody learns from it whether there is such a task, or such a question still.
+    // The client does not learn from it whether the task or the question still exists.
     await engine.respond(question.taskId, who.owner, question.key, answer, waiter);
     return true;
   }
 
-  /** `tools/call`: a task if the client says so, and the plain answer however long it takes if it does not. */
+  /** `tools/call`: a task if the client asks for one, otherwise the plain answer, however long it takes. */
   async #callTool(request: SessionRequest): Promise<void> {
     const { name, task } = request.params;
     if (task !== undefined) return handleBy(this.#asTask, request);
@@ -187,8 +187,8 @@ export class Tasks2025 {
   }
 
   /**
-   * Makes the call in the client's own session, under an id of ours. The record comes first, so what cannot be kept is not begun; and what
-   * the server refuses at once, its wish for credentials among it, is refused to the client as the server put it.
+   * Makes the call in the client's own session, under an id of ours. The record comes first, so that no call begins that cannot be kept.
+   * What the server refuses at once, also for want of credentials, the client gets refused as the server put it.
    */
   async #create(
     request: SessionRequest,
@@ -222,7 +222,7 @@ export class Tasks2025 {
     const { _meta } = params;
     const progressToken = isObject(_meta) ? _meta.progressToken : undefined;
     backchannels.follow(record.id, owner, { call, session, progressToken });
-    // Nobody refuses a call while it waits its turn, and that can be long.
+    // No server refuses a call while it waits for its turn, and that can be long.
     const canBeRefused = policy.mode !== "always" && !route.slots.isFull(owner.caller);
     call.start();
     if (call.end?.kind === "ours") return { kind: "error", error: call.end.error };
@@ -241,12 +241,12 @@ export class Tasks2025 {
     const view = await this.#shares.polled(request);
     engine.audit?.read(view.task, "tasks/get");
     request.reply.result(toJson(legacyTask(view, engine.now())));
-    // Its client is coming back at once, for the result.
+    // The client comes back at once, for the result.
     const { task, outcome } = view;
     if (outcome !== undefined) drain.told(task.id, task.terms.pollIntervalMs);
   }
 
-  /** `tasks/list`: only where callers are told apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
+  /** `tasks/list`: only if the gateway tells callers apart (Tasks §Listing Tasks, §Task Isolation and Access Control). */
   async #list(request: SessionRequest): Promise<void> {
     const { engine } = this.#services;
     const { caller, owner, params, reply } = request;
@@ -277,7 +277,7 @@ export class Tasks2025 {
   }
 }
 
-/** What it takes for another gateway to make the call in the client's session, or to pick it up there. */
+/** What another gateway needs to make the call in the client's session, or to pick it up there. */
 function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, mayRepeat: boolean): CallRecipe {
   const own = Object.entries(headers).filter(
     ([name]) => !SAYS_NOTHING_SECRET.test(name) && !namesOneRequest(name),
@@ -291,7 +291,7 @@ function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, may
   };
 }
 
-/** Whether the call may be made again, should its gateway die (`onLoss: retry`). */
+/** Whether the call may be made again if its gateway dies (`onLoss: retry`). */
 async function mayRepeat(
   { route, sessionOwner }: SessionRequest,
   policy: ToolPolicy,
@@ -301,7 +301,7 @@ async function mayRepeat(
   return policy.isUnsafe || route.upstream.control(sessionOwner).tools.isRepeatable(tool);
 }
 
-/** How the tools that a rule of the policy matches may be called (Tasks §Tool-Level Negotiation). */
+/** How clients may call a tool under the policy (Tasks §Tool-Level Negotiation). */
 function taskSupport({ policy }: Route, tool: string): TaskSupport {
   switch (policy(tool).mode) {
     case "never":
@@ -315,8 +315,8 @@ function taskSupport({ policy }: Route, tool: string): TaskSupport {
 }
 
 /**
- * How long a task is to stay, in milliseconds: what the client wishes, within what the policy grants (Tasks §TTL and Resource
- * Management). The answer says what was made of it.
+ * How long to keep a task, in milliseconds: as long as the client wishes, within what the policy grants (Tasks §TTL and Resource
+ * Management). The answer tells the client the result.
  */
 function readTtl(task: unknown, grantedMs: number): number {
   if (!isObject(task)) throw rpc.invalidParams("task must be an object");
