@@ -284,7 +284,7 @@ export class Call implements SessionHolder {
     this.#leaveSlot();
   }
 
-  /** Drops the result: nobody needs it any more. */
+  /** Drops the result, which has no use any more. */
   forgetResult(): void {
     if (this.#end?.kind === "result")
       this.#end = { kind: "ours", error: rpc.internal("The result was given up") };

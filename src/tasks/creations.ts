@@ -29,7 +29,7 @@ export interface Creation {
   readonly waiter: WaiterOf | undefined;
 }
 
-/** Makes calls into tasks: one task per call for all who ask, and durable before anybody hears of it. */
+/** Makes calls into tasks: one task per call for all who ask, and durable before any client hears of it. */
 export class Creations {
   readonly #options: CreationsOptions;
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();

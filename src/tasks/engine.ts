@@ -295,7 +295,7 @@ export class TaskEngine {
     this.#watchers.clear();
   }
 
-  /** A cluster can make a write late: when the call runs here and the record is older, the call knows better what is asked. */
+  /** A cluster can make a write late: when the call runs here and the record is older, the call knows the open questions better. */
   #asked({ id, inputRequests, updatedAt }: TaskRecord, key: string): InputRequest | undefined {
     const live = this.#custody.get(id);
     const isOld = live !== undefined && updatedAt < live.record.updatedAt;

@@ -57,7 +57,7 @@ export class LiveTask {
   #isLost = false;
   /** The outcome that `lose` tried to write, whether or not the store accepted it. */
   #lost: Outcome | undefined;
-  /** The outcome that someone else has written, and reported. */
+  /** The outcome that ended the task already; its writer has reported it. */
   #standing: Outcome | undefined;
   #writtenAt = 0;
   /** The pause before the next try to write a state that the store did not accept; 0: it accepted the last one. */
@@ -206,7 +206,7 @@ export class LiveTask {
     if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
   }
 
-  /** Cancels the call of a task that someone else has ended already, with the outcome `standing`. */
+  /** Cancels the call of a task that has ended already, with the outcome `standing`. */
   cancel(standing: Outcome): void {
     if (this.call.end === undefined) this.#standing = standing;
     this.call.cancel(standing.kind === "cancelled" ? (standing.reason ?? "cancelled") : "the task has ended");
@@ -337,7 +337,7 @@ export class LiveTask {
         // An error on this side says nothing about a call that another replica continues.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
         const standing = await store.end(this.#record, outcome);
-        // Whoever wrote an outcome first has reported it.
+        // The writer of `#standing` has reported it.
         if (this.#standing === undefined && isSame(standing, outcome)) this.#stands(outcome);
       } catch (error) {
         giveBack ??= unwritten.keep(sizeOf(outcome), this.#record);

@@ -2,26 +2,26 @@ import { rpc } from "../protocol/errors.ts";
 import { Tally } from "../quotas/counter.ts";
 import { StoreUnavailable, UnreadableValue } from "../stores/task-store.ts";
 
-/** A client's request that waits for a store which is away. */
+/** A client's request that waits for a store that is away. */
 export interface StoreWaiter {
   readonly caller: string;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborts when the client no longer waits for the answer. */
   readonly gone: AbortSignal;
-  /** Aborted when the gateway stops, where the request must not begin anything then. */
+  /** Aborts when the gateway stops, for a request that must not begin anything then. */
   readonly stopping?: AbortSignal;
-  /** How much of the request stays in memory meanwhile, more or less. */
+  /** About how many bytes of the request stay in memory meanwhile. */
   readonly bytes: number;
-  /** Whether it waits for as long as it takes, because it has a place of its own among the streams. Absent: no. */
+  /** Whether it waits without limit, because it has a place of its own among the streams. Absent: no. */
   readonly isEndless?: boolean;
 }
 
-/** Says who waits, once somebody has to: a store that answers need not know. */
+/** Says who waits; called only while the store is away. */
 export type WaiterOf = () => StoreWaiter;
 
 export interface StoreWaitOptions {
-  /** How long a request waits; 0: not at all. Milliseconds. */
+  /** How long a request may wait, in milliseconds; 0: not at all. */
   readonly maxWaitMs: number;
-  /** How many may wait, and with how many bytes; absent: as many as a gateway can bear. */
+  /** How many requests may wait, and with how many bytes; absent: `LIMITS`. */
   readonly max?: StoreWaitLimits;
 }
 
@@ -35,17 +35,17 @@ const LIMITS: StoreWaitLimits = {
   perCaller: { requests: 2_500, bytes: 16 * 1_048_576 },
   total: { requests: 10_000, bytes: 64 * 1_048_576 },
 };
-/** How often one of those who wait looks whether the store is back. */
+/** How often one of the waiting requests tries whether the store is back. */
 const LOOK_EVERY_MS = 75;
 
 /**
- * Requests that wait until the store is back. No stock client that follows a task survives one poll that is refused, and all of them
- * survive one whose answer takes its time. One request at a time tries again; as soon as one succeeds, all do.
+ * Requests that wait until the store is back. No stock client that follows a task survives one refused poll, and all of them
+ * survive a slow answer. One request at a time tries again; as soon as one succeeds, all do.
  */
 export class StoreWait {
   readonly #maxWaitMs: number;
   readonly #max: StoreWaitLimits;
-  /** How to have each try again, those first that have waited longest for it. */
+  /** The functions that let each try again, the longest waiting first. */
   readonly #waiting = new Set<() => void>();
   readonly #requests = new Tally();
   readonly #bytes = new Tally();
@@ -63,8 +63,8 @@ export class StoreWait {
   }
 
   /**
-   * Gives what `work` gives, which is done again until the store answers. Whatever is done has to be harmless when it is repeated.
-   * @throws StoreUnavailable when it was away for too long, or too many wait already
+   * Returns what `work` returns, and repeats `work` until the store answers: repeating it must be harmless.
+   * @throws StoreUnavailable when the store was away for too long, or too many requests wait already
    */
   async run<T>(work: () => Promise<T>, waiterOf: WaiterOf): Promise<T> {
     try {
@@ -78,12 +78,12 @@ export class StoreWait {
     }
   }
 
-  /** As `run`, if there is somebody who waits. */
+  /** As `run`, if `waiterOf` is given; else runs `work` once. */
   through<T>(waiterOf: WaiterOf | undefined, work: () => Promise<T>): Promise<T> {
     return waiterOf === undefined ? work() : this.run(work, waiterOf);
   }
 
-  /** Nobody waits any longer. */
+  /** Ends all waits. */
   close(): void {
     this.#isClosed = true;
     this.#wakeAll();
@@ -94,7 +94,7 @@ export class StoreWait {
     let why = refusal;
     for (;;) {
       await this.#turn(waiter, deadline);
-      // Nothing is to be begun for a client that has gone. Nobody hears of it.
+      // Begin nothing for a client that has gone. Nobody sees this error.
       if (waiter.gone.aborted) throw rpc.internal("The client has gone");
       if (waiter.stopping?.aborted) throw rpc.stopping();
       if (this.#isClosed || performance.now() >= deadline) throw why;
@@ -109,7 +109,7 @@ export class StoreWait {
     }
   }
 
-  /** Resolves when it is time to try again, or when there is no point any more. */
+  /** Resolves when it is time to try again, or when trying is pointless. */
   #turn({ gone, stopping }: StoreWaiter, deadline: number): Promise<void> {
     const signals = stopping === undefined ? [gone] : [gone, stopping];
     if (this.#isClosed || signals.some(({ aborted }) => aborted)) return Promise.resolve();
@@ -140,7 +140,7 @@ export class StoreWait {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** Takes a place. Returns how to give it back; `undefined`: there is none. */
+  /** Takes a place. Returns a function that gives it back; `undefined`: there is none. */
   #enter({ caller, bytes, isEndless = false }: StoreWaiter): (() => void) | undefined {
     if (isEndless) return () => {};
     const { perCaller, total } = this.#max;
@@ -165,7 +165,7 @@ export class StoreWait {
 
 const EVERYBODY = "";
 
-/** Whether it may be otherwise the next time. */
+/** Whether another try may succeed. */
 function isAway(error: unknown): error is StoreUnavailable {
   return error instanceof StoreUnavailable && !(error instanceof UnreadableValue);
 }

@@ -3,11 +3,11 @@ import type { TaskRecord } from "../stores/task-store.ts";
 
 export interface UnwrittenOptions {
   readonly maxBytes: number;
-  /** Counts it with all the rest that is held in memory. Returns how to say that it has gone. Absent: it is counted nowhere else. */
+  /** Counts these bytes with everything else in memory. Returns a function that ends that. Absent: nothing else counts them. */
   readonly onWaiting?: (task: TaskRecord, bytes: number) => (() => void) | undefined;
 }
 
-/** Room for what has ended and could not be written down yet, in bytes, for all tasks of a process. */
+/** Room for outcomes that the store has not accepted yet, in bytes, for all tasks of a process. */
 export class Unwritten {
   readonly #options: UnwrittenOptions;
   #bytes = 0;
@@ -21,7 +21,7 @@ export class Unwritten {
     return this.#bytes;
   }
 
-  /** Takes room for one outcome. Returns how to give it back, of which only the first time counts; `undefined`: there is not so much. */
+  /** Takes room for one outcome. Returns a function that gives it back, once; `undefined`: there is not enough. */
   keep(bytes: number, task?: TaskRecord): (() => void) | undefined {
     const { maxBytes, onWaiting } = this.#options;
     if (this.#bytes + bytes > maxBytes) return undefined;

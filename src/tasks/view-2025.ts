@@ -19,16 +19,16 @@ export function legacyTask({ task, outcome }: TaskView, now: number): JsonObject
   };
 }
 
-/** What the server answered, as it was kept, related to the task (Tasks §Related Task Metadata). */
+/** The stored result, related to its task (Tasks §Related Task Metadata). */
 export function legacyResult(taskId: string, result: JsonText): JsonText {
   const related = `"${META.relatedTask}":${toJson({ taskId })}`;
-  // As a kept result begins, almost always: it goes out without being parsed, however large.
+  // A stored result almost always begins like this: it goes out without being parsed, however large.
   if (result.startsWith('{"_meta":{"')) return `{"_meta":{${related},${result.slice(10)}` as JsonText;
   if (/^\{"(?:_meta|resultType)":/.test(result)) return toJson(relatedTo(taskId, JSON.parse(result)));
   return withFirstMembers(result, [`"_meta":{${related}}`]);
 }
 
-/** What a server asked in the course of a task, as its client is asked (Tasks §Input Required Status). */
+/** A server's question during a task, as the client gets it (Tasks §Input Required Status). */
 export function legacyQuestion({ params = {}, ...asked }: InputRequest, taskId: string): JsonObject {
   return { ...asked, params: relatedTo(taskId, params) };
 }

@@ -5,29 +5,26 @@ import { isModernInput, modernInputRequests } from "./input.ts";
 import { isoTime, lastUpdatedAt, messageOf, pollIntervalMs, type Status, ttlMs } from "./state.ts";
 
 /**
- * A task as 2026-07-28 shows it: `Task` (Tasks §Tasks), without what only some states have. As text; `fields` come first,
- * they are those of the result or of the notification.
+ * A task as 2026-07-28 shows it: `Task` (Tasks §Tasks), without the members that only some states have. As text; `fields`, those
+ * of the result or the notification, come first.
  */
 export function modernTask(view: TaskView, now: number, fields: JsonObject): JsonText {
   return `${opened(fields)}${taskMembers(view, now)}}` as JsonText;
 }
 
-/**
- * A task with what its state brings along: `DetailedTask` (Tasks §Task Status). A result goes out as it was kept, however
- * large.
- */
+/** A task with the members of its state: `DetailedTask` (Tasks §Task Status). A result goes out as stored, however large. */
 export function modernDetailedTask(view: TaskView, now: number, fields: JsonObject): JsonText {
   const { task, outcome } = view;
   return `${opened(fields)}${taskMembers(view, now)}${stateMembers(task, outcome)}}` as JsonText;
 }
 
-/** An object that is to have more members. */
+/** The beginning of an object that gets more members. */
 function opened(fields: JsonObject): string {
   const text = toJson(fields);
   return text === "{}" ? "{" : `${text.slice(0, -1)},`;
 }
 
-/** Written by hand, because every poll asks for it: half the time of an object that is spread and serialised. */
+/** Built by hand, because every poll needs it: in half the time of spreading and serialising an object. */
 function taskMembers({ task, outcome }: TaskView, now: number): string {
   const at = outcome?.endedAt ?? now;
   const status = statusOf(task, outcome);
@@ -61,12 +58,12 @@ function errorOf(outcome: Outcome): JsonObject | undefined {
   return { ...(outcome.isOurs || outcome.isModern ? outcome.error : toModernError(outcome.error)) };
 }
 
-/** A legacy client may be asked more than a modern one has an answer for. */
+/** The server may ask a legacy client more than a modern one has an answer for. */
 function isAsking({ inputRequests }: TaskRecord): boolean {
   return Object.values(inputRequests).some(isModernInput);
 }
 
-/** A legacy result has no `resultType`, and a modern client takes one without for an error. */
+/** A legacy result has no `resultType`, and a modern client takes a result without one for an error. */
 function completeResult(result: JsonText): JsonText {
   if (result.startsWith('{"resultType":')) return result;
   return withFirstMembers(result, ['"resultType":"complete"']);

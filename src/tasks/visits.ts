@@ -4,12 +4,12 @@ import { URL_ELICITATION_REQUIRED } from "../protocol/legacy.ts";
 import type { InputRequest } from "../stores/task-store.ts";
 import type { Answer } from "./questions.ts";
 
-/** What a client has to declare to be sent to a page. */
+/** What a client must declare before the gateway sends its user to a page. */
 export const VISITING = { elicitation: { url: {} } } as const;
 
 /**
- * The pages that a server wants visited before it begins, as questions (2025-11-25, Elicitation §URL Elicitation Required
- * Error). None: the error is another.
+ * The pages that the user must visit before the server begins, as questions (2025-11-25, Elicitation §URL Elicitation Required
+ * Error). Empty for every other error.
  */
 export function requiredVisits(error: JsonRpcError): readonly InputRequest[] {
   if (error.code !== URL_ELICITATION_REQUIRED || !isJsonRpcError(error) || !isObject(error.data)) return [];

@@ -6,18 +6,18 @@ export type Moment = "ended" | "asked" | "accepted" | "elapsed" | "gone";
 export interface Wait {
   /** How long the server may take before the client gets a handle; counted from when the call is sent. Absent: for ever. */
   readonly windowMs?: number;
-  /** Aborted when the client has hung up; absent when that is no reason to stop waiting. */
+  /** Aborts when the client hangs up; absent when that does not end the wait. */
   readonly gone?: AbortSignal;
-  /** Whether it is enough to know that the server has not refused the call. */
+  /** Whether it is enough that the server has not refused the call. */
   readonly untilAccepted?: boolean;
 }
 
-/** Questions that are asked in one breath are to reach the client together. */
+/** Questions that the server asks in quick succession reach the client together. */
 const BREATH_MS = 20;
-/** A call that is not even sent by then is worth a handle, however short its window: it may be queued for long. */
+/** A call that is not even sent by then gets a handle, however short its window: it may stay in the queue for long. */
 const MIN_QUEUED_MS = 2_000;
 
-/** Resolves with the first thing that happens. What has happened already counts. */
+/** Resolves with the first of these moments; one that has passed already counts. */
 export function nextMoment(call: Call, { windowMs, gone, untilAccepted = false }: Wait): Promise<Moment> {
   if (call.end !== undefined) return Promise.resolve("ended");
   if (gone?.aborted) return Promise.resolve("gone");

@@ -15,8 +15,8 @@ const RETRY_MS = 400;
 const REASON = "The call was refused: the task store had not said that there is a task";
 
 /**
- * Tasks whose creation was refused to their clients, and which the store may have all the same. Their records say that the call is still to be
- * sent, so they end, as soon as the store can be asked, before anybody sends what was refused.
+ * Tasks whose creation the gateway refused to their clients, and which the store may have all the same. Their records say that
+ * the call is unsent, so the gateway ends them as soon as the store answers, before another replica sends what was refused.
  */
 export class Withdrawals {
   readonly #options: WithdrawalsOptions;
@@ -36,7 +36,7 @@ export class Withdrawals {
     return this.#ids.has(id);
   }
 
-  /** Ends the task, should there be one. */
+  /** Ends the task, if it exists. */
   add(id: TaskId): void {
     this.#ids.add(id);
     this.#working ??= this.#work().finally(() => {
@@ -57,7 +57,7 @@ export class Withdrawals {
       await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
   }
 
-  /** Whether the store has answered for all of them. */
+  /** Returns whether the store has answered for all of them. */
   async #walk(): Promise<boolean> {
     for (const id of this.#ids) {
       try {
