@@ -15,19 +15,19 @@ import { VERSION } from "./version.ts";
 const SERVER_GONE = 1;
 const UNUSABLE = 2;
 const INTERRUPTED = 130;
-/** How often `inspect` says that it still waits: to somebody who looks on, or in a log. */
+/** How often `inspect` says that it still waits: on a terminal, and in a log. */
 const INSPECTING_MS = { terminal: 2_000, log: 15_000 } as const;
-/** How long a gateway that is stopped while it starts may take to begin its end. */
+/** How long a gateway may take to begin its shutdown when a signal comes during its start. */
 const STUCK_MS = 5_000;
 /**
- * What a client in a hurry leaves us. SDKs send SIGKILL a second or two after SIGTERM, and a server that we had not ended by
- * then would be left behind; our own exit ends it.
+ * The time that a client in a hurry leaves us. SDKs send SIGKILL a second or two after SIGTERM, and a server that we had not
+ * ended by then would be left behind; our own exit ends it.
  */
 const HURRY_MS = 750;
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** Runs the command and gives its exit code: 0, 1 for a file that `check` finds wrong, 2 for what cannot be read or used. */
+/** Runs the command and returns its exit code: 0, 1 for a file that `check` finds wrong, 2 for what it cannot read or use. */
 async function main(args: readonly string[]): Promise<number> {
   let code = 0;
   const run = (command: (flags: Flags) => Promise<number> | number) => async (flags: Flags) => {
@@ -68,7 +68,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Nothing is guessed: no abbreviations, no `--no-port`, no numbers where a text was given, no list that swallows what follows. */
+/** Guesses nothing: no abbreviations, no `--no-port`, no numbers where a text was given, no list that swallows what follows. */
 function strict(parser: Argv): Argv {
   return parser
     .parserConfiguration({
@@ -96,7 +96,7 @@ function targets(parser: Argv): Argv {
   });
 }
 
-/** The flags, with words that stand alone taken for what they look like. @throws ConfigError where that is nothing we know */
+/** The flags, with a bare word taken for the URL or the file that it looks like. @throws ConfigError when it looks like neither */
 function withTarget({ target, ...flags }: Flags): Flags {
   const [word, ...more] = textsOf(target);
   if (word === undefined) return flags;
@@ -115,7 +115,7 @@ function misplaced(word: string, message: string): ConfigError {
   return new ConfigError([{ path: word, message }]);
 }
 
-/** Ends the process itself: a handle that somebody forgot must not keep a stopped gateway alive. */
+/** Ends the process itself: a forgotten handle must not keep a stopped gateway alive. */
 async function serve(flags: Flags): Promise<never> {
   const stopped = signalled();
   try {
@@ -143,7 +143,7 @@ async function stdio(flags: Flags): Promise<never> {
     const { serveStdio, config, log } = await load(loaded, process.stderr);
     const gateway = await serveStdio(config, { input: process.stdin, output: process.stdout, log });
     const { clientLeft, serverLeft } = gateway;
-    // To the client this program is the server, and it knows what to do when that exits.
+    // To the client this program is the server, and the client knows what to do when that exits.
     const isLost = serverLeft.then(() => SERVER_GONE);
     code = await Promise.race([Promise.race([clientLeft, stopped]).then(() => 0), isLost]);
     const hurry = Promise.all([clientLeft, stopped]);
@@ -154,7 +154,7 @@ async function stdio(flags: Flags): Promise<never> {
   process.exit(code);
 }
 
-/** The rest of the program is loaded only here, so that `check` and `schema` answer at once. */
+/** Loads the rest of the program only here, so that `check` and `schema` answer at once. */
 async function load({ config, warnings }: Loaded, unread?: Writable) {
   const [gateway, { createLog, logStream, lossy }] = await Promise.all([
     import("./gateway.ts"),
@@ -169,15 +169,15 @@ async function load({ config, warnings }: Loaded, unread?: Writable) {
   return { ...gateway, config, log };
 }
 
-/** Only `serve`, `stdio` and `inspect` start a command; for the others it would be words that nobody reads. */
+/** Only `serve`, `stdio` and `inspect` start a command; the others refuse one instead of ignoring it. */
 function withoutCommand(command: (flags: Flags) => Promise<number> | number) {
   return (flags: Flags) =>
     flags["--"] === undefined ? command(flags) : refuse("nothing may stand behind -- here");
 }
 
 /**
- * Settles with the first signal to stop, or when the terminal is closed, of which servers in groups of their own are not told.
- * The second ends the process, whatever it is waiting for.
+ * Settles with the first signal to stop, or when the terminal closes, which servers in process groups of their own do not hear
+ * of. The second signal ends the process, whatever it waits for.
  */
 function signalled(): Promise<void> {
   return new Promise((resolve) => {
@@ -205,12 +205,12 @@ function readyLines({ routes, adminUrl }: Gateway): readonly string[] {
   ];
 }
 
-/** Whether something answers there that is no MCP server; `inspect` tries the usual paths. */
+/** Whether something answers there that is not an MCP server; `inspect` tries the usual paths. */
 function isElsewhere({ description }: Gateway["routes"][number]): boolean {
   return /^unreachable: .* HTTP 40[45]\b/.test(description);
 }
 
-/** What it prints is a file for `serve`, with what was found as comments. */
+/** Prints a file for `serve`, with its findings as comments. */
 async function inspect(flags: Flags): Promise<number> {
   const { runInspect } = await import("./inspect/command.ts");
   const { text, complaints, code } = await runInspect(flags, process.env, signalled(), {
@@ -219,7 +219,7 @@ async function inspect(flags: Flags): Promise<number> {
   });
   for (const line of complaints) console.error(line);
   process.stdout.write(text);
-  // Whatever is still open then is not waited for.
+  // Do not wait for what is still open.
   if (code === INTERRUPTED) process.exit(code);
   return code;
 }

@@ -23,44 +23,44 @@ import { type UpstreamAgents, upstreamAgents } from "./upstreams/agents.ts";
 import { Upstream } from "./upstreams/upstream.ts";
 import { VERSION } from "./version.ts";
 
-/** A gateway without anybody who could reach it. */
+/** The transport-independent gateway: store, upstreams, task engine, and their shutdown order. */
 export interface Core {
-  /** What callers are named with who have nothing but a credential; the same for all gateways on the store. */
+  /** The key for the names of callers that have nothing but a credential; the same for all gateways that use the store. */
   readonly secret: Buffer;
   readonly routes: readonly Route[];
   readonly handlers: Handlers;
   readonly audit: Audit | undefined;
   readonly quotas: Quotas;
   readonly isStopping: boolean;
-  /** Whether tasks can be written down, as far as that is known without trying. */
+  /** Whether the store accepts tasks, as far as known without trying. */
   readonly isStoreWritable: boolean;
   /**
-   * Lets the calls that run end within `limits.drainTimeout`, or until `enough` settles, and leaves the rest to others, or
-   * writes it down as lost. Only the first time counts.
+   * Gives running calls up to `limits.drainTimeout` to end, or until `enough` settles; then hands the rest off to other gateways,
+   * or records it as lost. Only the first call counts.
    */
   close(intake: Intake, enough?: Promise<unknown>): Promise<void>;
 }
 
-/** Where requests come in, and how that ends: step by step, in this order. */
+/** Where requests come in, and the steps that end that, in this order. */
 export interface Intake {
-  /** The beginning of the end: settles when those who are here now have their answers. Whoever comes later is served as well. */
+  /** Begins the end: settles when the requests that are here now have their answers. Later requests are served as well. */
   drain(): Promise<void>;
-  /** Takes no new connections any more, but those that clients have made already. Whoever is connected is served on. */
+  /** Accepts no new connections, except those that clients have made already. Keeps serving connected clients. */
   refuse(): Promise<void>;
-  /** Lets those in who have come already. To be followed by `stop` at once. */
+  /** Accepts the connections that clients have made already. `stop` must follow at once. */
   admit(): Promise<void>;
-  /** Lets nobody in any more, and settles when everybody has gone. */
+  /** Accepts no more connections, and settles when all clients have gone. */
   stop(): Promise<void>;
-  /** Parts with whoever is still there. */
+  /** Closes the connections that remain. */
   cut(): Promise<void>;
 }
 
-/** Those who came last are answered, and who waits in vain is told that we stop, before the connections are closed. */
+/** Time for the last answers, and for telling waiting clients that the gateway stops, before it closes their connections. */
 const GOODBYE_MS = 250;
-/** How long the store may take to note that we have gone. Without that, others wait for the lease to run out. */
+/** How long the store may take to record that this gateway has gone. Without the record, others wait for the lease to expire. */
 const LEAVE_MS = 2_000;
 
-/** @throws when the store cannot be opened */
+/** @throws when it cannot open the store */
 export async function openCore(config: Config, given: Logger): Promise<Core> {
   const log = inOwnWords(given);
   const store = await openStore(config.store.url, { ...config.store, warn: (message) => log.warn(message) });
@@ -96,33 +96,34 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const tasks = { engine, held, backchannels, pace, drain };
   const services: Services = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
   const handlers = handlersFor(services);
-  // Nobody waits for it: whoever asks for a task sees to that task at once.
+  // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
 
   let closing: Promise<void> | undefined;
   const shutDown = async (intake: Intake, enough: Promise<unknown>) => {
-    // Not ready any more: calls are refused, streams to listen on end, and all the rest is answered until the listeners close.
+    // Not ready any more: the gateway refuses calls, ends the streams that only listen, and answers everything else until the listeners
+    // close.
     log.info({ tasks: engine.running }, stopLine(engine.running, config.limits.drainTimeoutMs));
     drain.begin(config.limits.drainTimeoutMs);
     stopping.abort();
     streams.stop();
     pace.stop();
     engine.adoptNoMore();
-    // Where others have the store, balancers are to see at once that they find nobody here. The only one there is stays open: its clients
-    // have nowhere else to go.
+    // If other gateways use the store, balancers must see at once that this one takes no connections. The only gateway stays open: its
+    // clients have nowhere else to go.
     const isAlone = store.isAlone().catch(() => false);
     const refused = isAlone.then((alone) => (alone ? undefined : intake.refuse()));
-    // What was under way may end. When those who were here have their answers, no call of theirs can become a task any more.
+    // Running calls may end. Once the present requests have their answers, none of their calls can become a task any more.
     const settled = intake
       .drain()
       .then(() => engine.settled())
       .then(() => drain.allAnswered())
       .then(async () => ((await isAlone) ? drain.allFetched() : undefined));
     await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
-    // Who waits for a call that has not ended is told to come back when somebody else is there.
+    // The gateway tells clients that wait for a call that has not ended to come back when a gateway is there again.
     drain.end();
-    // What has not ended is written down, for others to pick up or as lost; and only then is it anybody's. As an owner this
-    // process writes nothing after that.
+    // The engine writes the unfinished tasks, for other gateways to resume or as lost; only then `leave` gives them up. After that this
+    // process writes nothing as an owner.
     await engine.close();
     held.close();
     backchannels.close();
@@ -163,7 +164,7 @@ function stopLine(tasks: number, drainTimeoutMs: number): string {
 
 const NEVER = new Promise<never>(() => {});
 
-/** Lets go of what is left in the store. A store that does not answer keeps nobody from stopping. */
+/** Gives up the tasks that remain in the store. A store that does not answer does not keep the gateway from stopping. */
 async function leave(store: TaskStore, log: Logger): Promise<void> {
   let hasLeft = false;
   const leaving = store.leave().then(() => {
@@ -198,7 +199,7 @@ function routeOf(
     config: config.upstream,
     agents,
     clientInfo: { name: "mcp-taskgate", version: VERSION },
-    // Room for the message round the result, and for saying how much too large it was.
+    // Room for the message around the result, and for saying how much too large a result was.
     maxMessageBytes: 2 * largest + 65_536,
     maxDepth,
     log,

@@ -30,17 +30,17 @@ export interface Gateway {
   readonly adminUrl?: string;
   readonly routes: readonly RouteLine[];
   /**
-   * Begins no call any more, lets those that run end within `limits.drainTimeout`, and leaves the rest to others, or writes it
-   * down as lost. Everything else is answered until then.
+   * Begins no more calls, gives running ones up to `limits.drainTimeout` to end, and then hands the rest off to other gateways,
+   * or records it as lost. Answers everything else until then.
    */
   close(): Promise<void>;
 }
 
-/** What the gateway says of a route when it is ready. */
+/** What the gateway reports about a route when it is ready. */
 export interface RouteLine {
   readonly name: string;
   readonly url: string;
-  /** Where else it is found. */
+  /** The other URLs of the route. */
   readonly aliases: readonly string[];
   readonly upstream: string;
   /** E.g. `legacy 2025-06-18`, or why the server could not be reached. */
@@ -50,15 +50,15 @@ export interface RouteLine {
 
 export interface GatewayOptions {
   readonly log?: Logger;
-  /** Settles when nobody waits any more for what the servers are: the gateway is to stop before it was ready. */
+  /** Settles when the program no longer waits for the routes' descriptions: the gateway is to stop before it was ready. */
   readonly enough?: Promise<unknown>;
-  /** Says who is calling, for programs that know; as `callers` of the configuration says unless it is given. */
+  /** Identifies callers, for programs that can. Absent: the gateway does, as `callers` of the configuration says. */
   readonly identify?: Identify;
 }
 
 /**
- * Starts a gateway. A server that cannot be reached is no obstacle: it is tried again with every request.
- * @throws when the store cannot be opened or an address cannot be bound; nothing is left open then
+ * Starts a gateway. A server that it cannot reach is no obstacle: it tries again with every request.
+ * @throws when it cannot open the store or bind an address; it leaves nothing open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { core, app, visits, log } = await openHttp(config, options);
@@ -95,16 +95,16 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   }
 }
 
-/** The gateway as a middleware of an Express app, or of anything that speaks its language. */
+/** The gateway as middleware of an Express app, or of anything with the same interface. */
 export interface Middleware {
   (request: IncomingMessage, response: ServerResponse, next: () => void): void;
   close(): Promise<void>;
 }
 
 /**
- * The gateway without a listener of its own, to be mounted where no body parser comes before it. `listen` says which
- * hosts and origins it answers to.
- * @throws when the store cannot be opened
+ * The gateway without a listener of its own. Mount it where no body parser comes before it. `listen` says which hosts and origins
+ * it answers.
+ * @throws when it cannot open the store
  */
 export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
   const { core, app, visits } = await openHttp(config, options);
@@ -115,24 +115,24 @@ export async function taskgate(config: Config, options: GatewayOptions = {}): Pr
 export interface StdioGateway {
   /** Settles when the client has closed its end of one of the streams. */
   readonly clientLeft: Promise<void>;
-  /** Settles when the session that a legacy client had opened is over, because the server has gone or does not take it. */
+  /** Settles when a legacy client's session is over, because the server has gone or no longer accepts it. */
   readonly serverLeft: Promise<void>;
   /**
-   * As the `close` of a gateway that listens; but it waits for no task that nobody could ever ask for, because the client
-   * has gone and the tasks are kept in memory, and for none at all once `hurry` settles.
+   * As `close` of `Gateway`, but does not wait for tasks that nobody could ever ask for, because the client has gone and the
+   * tasks are in memory; and for no task at all once `hurry` settles.
    */
   close(hurry?: Promise<unknown>): Promise<void>;
 }
 
 export interface StdioOptions extends Pick<GatewayOptions, "log"> {
-  /** What the client writes, and what it reads; nobody else may write there. */
+  /** What the client writes, and what it reads; nothing else may write to `output`. */
   readonly input: Readable;
   readonly output: Writable;
 }
 
 /**
- * Serves a client over two streams: a gateway that is started by its only client, in place of the one server of `config`.
- * @throws when the store cannot be opened
+ * Serves one client over two streams: the client starts this gateway in place of the one server of `config`.
+ * @throws when it cannot open the store
  */
 export async function serveStdio(config: Config, options: StdioOptions): Promise<StdioGateway> {
   const { input, output, log = createLog(config.log.level) } = options;
@@ -176,7 +176,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
   };
 }
 
-/** How much of `limits.total.bytes` large answers may take that clients have not read. */
+/** The fraction of `limits.total.bytes` that large answers may take while clients have not read them. */
 const UNSENT = 1 / 4;
 /** A server that does not answer must not keep the others' clients waiting. */
 const PROBE_MS = 5_000;
@@ -206,7 +206,7 @@ async function openHttp(
       [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
     ),
   );
-  // Whoever knows callers by something else has documents of its own.
+  // A program that identifies callers itself has its own documents.
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
   const isReady = () => !core.isStopping;
   return { core, app: { routes, endpoint, documents, guard, isReady }, visits, log };
@@ -222,17 +222,17 @@ function intakeOf(servers: readonly Server[], visits: Visits, { handlers }: Core
   return {
     drain: () => visits.drain(),
     refuse: async () => {
-      // Whether the process lives, and why it is not ready, can be asked until the end.
+      // The admin listener stays open: until the end it answers whether the process lives and why it is not ready.
       const [main] = servers;
       if (main === undefined) return;
       await untilTaken([main]);
-      // `close` of node:http would part with the clients as well that are just between two requests.
+      // `close` of node:http would also disconnect the clients that are between two requests.
       Listener.prototype.close.call(main);
     },
     admit: () => untilTaken(servers),
     stop: async () => {
       closed = Promise.all(servers.map(closeServer));
-      // Also those whose request is still on its way on a connection that was accepted.
+      // Also waits for requests that are still on their way on accepted connections.
       await Promise.all([closed, visits.idle()]);
     },
     cut: async () => {
@@ -273,13 +273,13 @@ async function eraOf(upstream: Upstream): Promise<string> {
   return `legacy ${(await control.describe()).protocolVersion}`;
 }
 
-/** What a query or the environment says may be a secret. */
+/** The query of a URL and the environment may contain secrets. */
 function addressOf(upstream: UpstreamConfig): string {
   if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].map(shown).join(" ");
   return `${upstream.url.origin}${upstream.url.pathname}`;
 }
 
-/** A word as it is, unless it would not be seen as one word on one line. */
+/** A word as it is, or as JSON unless it reads as one word on one line. */
 function shown(word: string): string {
   return /^[\x21-\x7e]+$/.test(word) ? word : JSON.stringify(word);
 }
@@ -306,14 +306,14 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** Connections may come faster than they are taken. */
+/** Connections may come faster than the gateway accepts them. */
 const TAKING_MS = 1_000;
-/** A client may be connected by its own system before the listener is told: on a busy machine, or over a network, some time later. */
+/** A client's system may report a connection before the listener hears of it: on a busy machine, or over a network, some time before. */
 const QUIET_MS = 50;
 
 /**
- * Settles when the connections have been taken that clients have made already: the system breaks those that still wait when a
- * listener closes. Node takes one in each turn of its loop.
+ * Settles when the servers have accepted the connections that clients have made already: the system breaks those that still wait
+ * when a listener closes. Node accepts one in each turn of its loop.
  */
 async function untilTaken(servers: readonly Server[]): Promise<void> {
   let isQuiet: boolean;
@@ -325,7 +325,7 @@ async function untilTaken(servers: readonly Server[]): Promise<void> {
   do {
     isQuiet = true;
     await sleep(QUIET_MS);
-    // The turn that the timer ends has not looked for connections yet.
+    // The turn of the loop that the timer ends has not looked for connections yet.
     await setImmediate();
   } while (!isQuiet && performance.now() < deadline);
   for (const server of servers) server.off("connection", take);

@@ -1,16 +1,16 @@
 /** Whether a text matches the whole of a glob. */
 export type Glob = (text: string) => boolean;
 
-/** Braces are written out, so that their product is bounded; nobody needs as many. */
+/** `compileGlob` expands braces, so this bounds their product; nobody needs as many. */
 const MAX_ALTERNATIVES = 1_000;
 
 /**
- * Compiles a glob over names that are no paths: `*` is any number of characters, `?` one, `[a-z]` one of a class and `[!a-z]` one
- * of all others, `{a,b}` either, and `\` takes the next character as it is. An empty text matches nothing.
+ * Compiles a glob for names that are not paths: `*` is any number of characters, `?` one, `[a-z]` one of a class and `[!a-z]` one
+ * outside it, `{a,b}` either, and `\` takes the next character literally. No glob matches an empty text.
  *
- * A library would make a regular expression of it, and one with two stars goes back over a long name again and again. Here each piece
- * between two stars is looked for once, from left to right: that finds a match wherever there is one, because a piece has a fixed
- * length and what stands left of it leaves the most for the others. The time is linear in the text.
+ * A library would make a regular expression, and one with two stars backtracks over a long name again and again. This searches
+ * each piece between two stars once, from left to right: that finds a match wherever there is one, because a piece has a fixed
+ * length and its leftmost place leaves the most for the others. The time is linear in the text.
  *
  * @throws Error that says what is wrong with the glob
  */
@@ -20,7 +20,7 @@ export function compileGlob(glob: string): Glob {
   return (text) => text !== "" && alternatives.some((pieces) => matchesAll(pieces, text));
 }
 
-/** What is wrong with a glob; undefined when it is one. */
+/** What is wrong with a glob; undefined when it is valid. */
 export function globFault(glob: string): string | undefined {
   try {
     compileGlob(glob);
@@ -30,12 +30,12 @@ export function globFault(glob: string): string | undefined {
   }
 }
 
-/** One character: itself, or a test for those of a class. */
+/** One character: itself, or a test for the members of a class. */
 type Character = string | ((character: string) => boolean);
-/** What stands between two stars. Of one piece the text is the whole. */
+/** What stands between two stars. If there is only one piece, it must be the whole text. */
 interface Piece {
   readonly characters: readonly Character[];
-  /** The same as a text, if it is one: then the engine's own search finds it. */
+  /** The same as a string, if it is one: then the engine's own search finds it. */
   readonly literal: string | undefined;
 }
 
@@ -123,7 +123,7 @@ function escapedAt(glob: string, at: number, fault = "\\ stands at the end"): st
   return character;
 }
 
-/** The globs without braces that a glob stands for. Braces with a single member are themselves, as in a shell. */
+/** The globs without braces that a glob stands for. Braces with a single member stay braces, as in a shell. */
 function writtenOut(glob: string): readonly string[] {
   const braces = bracesIn(glob);
   if (braces === undefined) return [glob];
@@ -138,7 +138,7 @@ function writtenOut(glob: string): readonly string[] {
   return middles.flatMap((middle) => after.map((rest) => `${before}${middle}${rest}`));
 }
 
-/** Patterns such as `+(a|b)` and a `!` before the whole mean something to a shell: a name with such characters escapes them. */
+/** A shell gives patterns such as `+(a|b)`, and a `!` before the whole, a meaning: a name with such characters must escape them. */
 function refuseExtended(glob: string): void {
   for (let at = 0; at < glob.length; at = next(glob, at)) {
     const isPattern = glob[at + 1] === "(" && "*?+@!".includes(glob[at] as string);
@@ -149,7 +149,7 @@ function refuseExtended(glob: string): void {
   }
 }
 
-/** The first braces that are closed, and what the commas of their own level part. */
+/** The first braces that are closed, and their members: what commas of their own level separate. */
 function bracesIn(glob: string) {
   for (let open = 0; open < glob.length; open = next(glob, open)) {
     if (glob[open] !== "{") continue;
@@ -168,7 +168,7 @@ function bracesIn(glob: string) {
   return undefined;
 }
 
-/** Where the next character stands that means anything: behind an escaped one, and behind a class. */
+/** Where the next character that can have a meaning stands: past an escaped one, and past a class. */
 function next(glob: string, at: number): number {
   if (glob[at] === "\\") return at + 2;
   return glob[at] === "[" ? classAt(glob, at).end + 1 : at + 1;

@@ -1,16 +1,16 @@
-/** One of the two places where a store that is not a server can be, or a Redis. */
+/** Where a store is: in this process's memory, in a directory, or on a Redis. */
 export type StoreAddress =
   | { readonly kind: "memory"; readonly name: string }
   | { readonly kind: "level"; readonly name: string; readonly path: string }
   | RedisAddress;
 
-/** Where a Redis or Valkey is, and who we are there. */
+/** Where a Redis or Valkey is, and the credentials for it. */
 export interface RedisAddress {
   readonly kind: "redis";
-  /** The url without credentials: what may be shown to anybody. */
+  /** The url without credentials: anybody may see it. */
   readonly name: string;
   readonly isSecure: boolean;
-  /** What the hosts are: the one server, some nodes of a cluster, or sentinels that know the master called so. */
+  /** What the hosts are: the one server, some nodes of a cluster, or sentinels that know the master by this name. */
   readonly layout: "single" | "cluster" | { readonly master: string };
   readonly hosts: readonly [RedisHost, ...RedisHost[]];
   readonly username?: string;
@@ -23,7 +23,7 @@ export interface RedisHost {
   readonly port: number;
 }
 
-/** What a url may be, for messages. */
+/** The urls that a store can have, for messages. */
 export const STORE_URLS = "must be memory:, level:PATH, redis://HOST or rediss://HOST";
 
 /**
@@ -55,7 +55,7 @@ export function parseStoreUrl(url: string): StoreAddress {
   };
 }
 
-/** What may be shown of the url of a store. @throws when it is none */
+/** The url of a store, without credentials. @throws when it is not one */
 export function storeName(url: string): string {
   return parseStoreUrl(url).name;
 }
