@@ -273,13 +273,13 @@ async function eraOf(upstream: Upstream): Promise<string> {
   return `legacy ${(await control.describe()).protocolVersion}`;
 }
 
-/** The query of a URL and the environment may contain secrets. */
+/** Leaves out the query and the environment, which may contain secrets. */
 function addressOf(upstream: UpstreamConfig): string {
   if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].map(shown).join(" ");
   return `${upstream.url.origin}${upstream.url.pathname}`;
 }
 
-/** A word as it is, or as JSON unless it reads as one word on one line. */
+/** A word as it is if it reads as one word on one line; else as JSON. */
 function shown(word: string): string {
   return /^[\x21-\x7e]+$/.test(word) ? word : JSON.stringify(word);
 }
@@ -308,7 +308,7 @@ function closeServer(server: Server): Promise<void> {
 
 /** Connections may come faster than the gateway accepts them. */
 const TAKING_MS = 1_000;
-/** A client's system may report a connection before the listener hears of it: on a busy machine, or over a network, some time before. */
+/** The listener hears of a connection after the client does: on a busy machine, or over a network, some time later. */
 const QUIET_MS = 50;
 
 /**

@@ -135,7 +135,7 @@ export class Orphans {
     await Promise.allSettled(this.#adoptions.values());
   }
 
-  /** Also true for tasks recorded as ours that do not run here: our takeover may have succeeded after its reply was lost. */
+  /** Also true for tasks recorded as ours that do not run here: our takeover may have succeeded though its reply was lost. */
   async #isOrphan({ id, owner }: TaskRecord): Promise<boolean> {
     const { store, custody, isExpected = () => false } = this.#options;
     if (custody.has(id) || isExpected(id)) return false;
@@ -204,7 +204,7 @@ export class Orphans {
     const live = custody.take({ call, record, recipe, isRecipeKept, maxResultBytes });
     void live.ended.finally(this.#options.counted?.onAdopted(record));
     call.start();
-    // Picks up the answers of the meantime.
+    // Clients may have answered in the meantime.
     await live
       .look()
       .catch((err) =>

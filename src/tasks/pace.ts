@@ -19,7 +19,7 @@ const POLLS_IN_AN_INTERVAL = 10;
 const BURST = 30;
 /** For how many tasks the gateway remembers how fast their caller polls. */
 const MAX_PACES = 20_000;
-/** A caller may have about as many tasks, with one poll each. */
+/** Per caller one poll for each task that it may have, and some more. */
 const MAX_SLOWED = { perCaller: 2_500, total: 10_000 };
 
 interface Pace {

@@ -173,7 +173,7 @@ export class Questions {
     this.take(new Map(keys.map((key) => [key, undefined])));
   }
 
-  /** Settles all questions without an answer. `isLeft`: another replica continues the call, so the server hears nothing. */
+  /** Nobody will answer any more. `isLeft`: another replica continues the call, so the server hears nothing. */
   close(isLeft = false): void {
     this.#isClosed = true;
     this.#settleAll(isLeft ? undefined : OVER);
