@@ -49,6 +49,9 @@ export interface OrphansOptions {
 
 /** More failures than these in a row are not the tasks' fault. */
 const MAX_FAILURES = 10;
+/** After how long tasks are looked at again that could not be looked after. */
+const MIN_RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60_000;
 const GONE: Partial<TaskView> = {};
 
 const NO_ROOM =
@@ -71,6 +74,10 @@ export class Orphans {
   /** Figures of this sweep. */
   #takenOver = 0;
   #lost = 0;
+  /** Whether there are tasks that this sweep has left as they were, and after how long the next one looks at them. */
+  #isUnfinished = false;
+  #retryMs = MIN_RETRY_MS;
+  #retry: NodeJS.Timeout | undefined;
   #isResting = false;
   #isClosed = false;
 
@@ -96,11 +103,13 @@ export class Orphans {
       this.#failures = 0;
       this.#takenOver = 0;
       this.#lost = 0;
+      this.#isUnfinished = false;
     }
     this.#sweeping ??= this.#options.store
       .orphans((id, owner) => this.#visit(id, owner))
       .catch((err) => {
         // The next sweep finds the rest.
+        this.#isUnfinished = true;
         if (!this.#isResting)
           this.#options.log.debug(
             { err },
@@ -110,8 +119,18 @@ export class Orphans {
       .finally(() => {
         this.#sayWhatWasDone();
         this.#sweeping = undefined;
+        this.#sweepAgain();
       });
     return this.#sweeping;
+  }
+
+  /** A store of one process gives no hint that there is something to look at. */
+  #sweepAgain(): void {
+    clearTimeout(this.#retry);
+    if (!this.#isUnfinished) this.#retryMs = MIN_RETRY_MS;
+    if (!this.#isUnfinished || this.#isResting) return;
+    this.#retry = setTimeout(() => void this.sweep(), this.#retryMs).unref();
+    this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }
 
   #sayWhatWasDone(): void {
@@ -126,6 +145,7 @@ export class Orphans {
   /** Takes over no more tasks: the gateway would have to hand off the call again at once, or lose it. */
   rest(): void {
     this.#isResting = true;
+    clearTimeout(this.#retry);
   }
 
   async close(): Promise<void> {
@@ -149,8 +169,11 @@ export class Orphans {
       const view = await this.#options.store.read(id);
       const { outcome, task } = view === undefined ? GONE : await this.lookAfter(view);
       this.#failures = 0;
-      return outcome !== undefined || task?.owner !== owner;
+      const isDone = outcome !== undefined || task?.owner !== owner;
+      this.#isUnfinished ||= !isDone;
+      return isDone;
     } catch (err) {
+      this.#isUnfinished = true;
       // A single unreadable task does not keep the sweep from the others; a store that is away does.
       this.#failures += 1;
       if (this.#failures >= MAX_FAILURES) throw err;

@@ -1,7 +1,10 @@
 /** What a store forgets in a failover, or has in an older form, is not forgotten by the gateways that know better. */
 
-import { expect, test, vi } from "vitest";
-import { completed } from "../stores/samples.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { createLog } from "../../src/ops/log.ts";
+import { TaskEngine } from "../../src/tasks/engine.ts";
+import { completed, newTask } from "../stores/samples.ts";
+import { SharedMemory } from "../stores/shared-backend.ts";
 import { form, gate } from "../support/story.ts";
 import { CLAIMANT, running } from "./running.ts";
 
@@ -51,4 +54,21 @@ test("an answer is taken by the gateway that asks, though an older record arrive
   await engine.update(id, CLAIMANT, { name: { action: "accept", content: { name: "Ada" } } });
   await vi.waitUntil(() => answers.length === 1, { timeout: 60_000 });
   expect(JSON.stringify(answers)).toContain('"name":"Ada"');
+});
+
+test("what a dead gateway left is looked after once the store is back, though nobody asks", async () => {
+  const memory = new SharedMemory();
+  onTestFinished(() => memory.close());
+  const [dead, here] = [await memory.replica(), await memory.replica()];
+  const task = await dead.store.create(newTask(CLAIMANT));
+  await dead.store.leave();
+  const engine = new TaskEngine({ store: here.store, log: createLog("silent") });
+  onTestFinished(() => engine.close());
+  here.access.isCut = true;
+  await engine.begin();
+  here.access.isCut = false;
+  await vi.waitFor(
+    async () => expect(await here.store.read(task.id)).toMatchObject({ outcome: { kind: "lost" } }),
+    { timeout: 60_000, interval: 50 },
+  );
 });
