@@ -42,7 +42,7 @@ describe.skipIf(missing)("a gateway that is told to stop", () => {
       const { gateway, server, user, logged } = await busy(redis);
       await redis[how]();
       await gateway.close();
-      expect(logged.join("")).toContain("the store was not told that the gateway stops");
+      expect(logged.join("")).toContain("could not tell the store that this gateway stops");
       await expect(user.result("tools/list")).rejects.toThrow();
       await server.until(() => server.pending === 0, "the call to be let go");
     },
