@@ -19,25 +19,25 @@ export interface AppOptions {
   /** By path, exactly as requests name it. */
   readonly routes: ReadonlyMap<string, Route>;
   readonly endpoint: Endpoint;
-  /** What the gateway says of itself, in place of what the servers would say. */
+  /** Answers requests for documents about the gateway, in place of the servers. */
   readonly documents?: Documents | undefined;
-  /** Throws for hosts and origins that are to learn nothing of the gateway. Absent: there are none. */
+  /** Throws for hosts and origins that may learn nothing of the gateway. Absent: none. */
   readonly guard?: Guard;
-  /** Whether the gateway wants to be sent requests. Absent: always. */
+  /** Whether the gateway wants requests. Absent: always. */
   readonly isReady?: () => boolean;
 }
 
 /** How long a client may take to send a request; a slow one must not hold a connection for ever. */
 const REQUEST_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 20_000;
-/** How long a connection is kept for the next request: longer than the balancers that keep one for 60 s and would meet its end. */
+/** How long to keep a connection for the next request: longer than balancers that keep one for 60 s, which would otherwise meet its end. */
 const KEEP_ALIVE_MS = 75_000;
-/** How long a client may take nothing of what there is for it to read. */
+/** How long a client may take none of the bytes that wait for it. */
 export const STALLED_MS = 60_000;
 
 /**
- * The listener of the gateway: MCP endpoints first, then what else the servers have, everything else is Express. An Express
- * app costs a small answer four fifths of its throughput, so polls must not pass through it.
+ * The listener of the gateway: MCP endpoints first, then the servers' other paths, and Express for the rest. An Express app costs a small
+ * answer four fifths of its throughput, so polls must not pass through it.
  */
 export function gatewayListener(options: AppOptions): RequestListener {
   const rest = notFoundApp(options);
@@ -49,8 +49,8 @@ export function gatewayListener(options: AppOptions): RequestListener {
 }
 
 /**
- * A path of the gateway's own on its main port, for balancers. They ask by address, or without any Host (HTTP/1.0), so hosts and origins
- * are not looked at; there is nothing to learn here but whether the gateway wants to be sent requests.
+ * A path of the gateway's own on its main port, for balancers. They name the host by its address, or not at all (HTTP/1.0), so hosts and
+ * origins are not checked; the answer tells no more than whether the gateway wants requests.
  */
 export const HEALTH_PATH = "/-/health";
 const HEALTH_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -72,7 +72,7 @@ function answerHealth(
   return true;
 }
 
-/** The same as a middleware, for an app of one's own: what belongs to no route is left to whoever comes next. */
+/** The same as a middleware, for an app of one's own: requests for no route go to the next middleware. */
 export function gatewayMiddleware(options: AppOptions) {
   const serve = router(options, { hasAddress: false });
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
@@ -80,10 +80,10 @@ export function gatewayMiddleware(options: AppOptions) {
   };
 }
 
-/** Whether requests are wanted, and why not. */
+/** Whether the gateway wants requests, and why not. */
 export type Status = "ready" | "stopping" | "store takes no writes";
 
-/** Whether the process works, and whether it wants to be sent requests. */
+/** Says whether the process works, and whether it wants requests. */
 export function adminApp(statusNow: () => Status): Express {
   const app = express().disable("x-powered-by");
   app.get("/health/live", (_, response) => void response.json({ status: "live" }));
@@ -96,18 +96,18 @@ export function adminApp(statusNow: () => Status): Express {
 }
 
 export interface ServerOptions {
-  /** How long a client may take nothing of what there is for it to read. */
+  /** How long a client may take none of the bytes that wait for it. */
   readonly stalledMs?: number;
-  /** Longer headers are answered with 431. */
+  /** Requests with longer headers are answered with 431. */
   readonly maxHeaderBytes?: number;
-  /** Further ones are closed as soon as they are there. */
+  /** Further connections are closed as soon as they open. */
   readonly maxConnections?: number;
 }
 
 const NO_TUNNEL =
   "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/** A server that gives nobody more time, or more room, than these, and cuts off who does not read. */
+/** A server that gives no client more time or room than these, and cuts off clients that do not read. */
 export function httpServer(listener: RequestListener, options: ServerOptions = {}): Server {
   const { stalledMs = STALLED_MS, maxHeaderBytes, maxConnections } = options;
   const server = createServer(
@@ -119,23 +119,22 @@ export function httpServer(listener: RequestListener, options: ServerOptions = {
     },
     listener,
   );
-  // Without a listener Node closes the connection without a word.
+  // Without a listener Node closes the connection without an answer.
   server.on("connect", (_request, socket) => {
     socket.on("error", () => socket.destroy()).end(NO_TUNNEL, () => socket.destroy());
   });
   answerHalfClosed(server);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
-  // Node drops whatever header comes after the thousandth without a word, an Origin as well; how many fit into `maxHeaders` are not
-  // too many to read.
+  // Node silently drops every header after the thousandth, an Origin too; headers that fit into `maxHeaders` are not too many to read.
   server.maxHeadersCount = 0;
-  // The timer of a connection starts anew with every byte that is read or taken, and so runs out on a quiet stream as well: only one
-  // with something to be taken is cut, and one that is kept alive without a request, to which Node has given a time of its own.
+  // Every byte that is read or taken restarts a connection's timer, so it runs out on a quiet stream as well: cut only a connection with
+  // bytes to be taken, or one kept alive without a request, to which Node has given a time of its own.
   return server.setTimeout(stalledMs, (socket) => {
     if (socket.writableLength > 0 || socket.timeout !== stalledMs) socket.destroy();
   });
 }
 
-/** Serves a request, if it is for a route. */
+/** Serves a request if it is for a route, and returns whether it is. */
 function router(
   { routes, endpoint, documents = () => false }: AppOptions,
   { hasAddress }: { readonly hasAddress: boolean },
@@ -150,14 +149,14 @@ function router(
     if (route === undefined && documents(request, response)) return true;
     const site = route === undefined ? findSite(request.url ?? "") : undefined;
     if (route !== undefined) void endpoint(request, response, route);
-    // The endpoint is one by any path: nobody is to go round what is said there of callers and their limits.
+    // The endpoint is one by any path: no client may go round the checks of callers and their limits there.
     else if (site !== undefined && isEndpoint(site)) void endpoint(request, response, site.route);
     else if (site !== undefined) void endpoint(request, response, site.route, site.path);
     return route !== undefined || site !== undefined;
   };
 }
 
-/** Says which endpoints there are, but not to pages and hosts that are not served. */
+/** Lists the endpoints, but not for pages and hosts that the gateway does not serve. */
 function notFoundApp({ routes, guard = () => {} }: AppOptions): Express {
   const app = express().disable("x-powered-by");
   app.use((request, response) => {
@@ -179,8 +178,8 @@ function isServed(guard: Guard, request: IncomingMessage, response: ServerRespon
 }
 
 /**
- * Reads a target that names the host as the path that it is, and the host as what it names, whatever the header says (RFC 9112
- * §3.2.2): clients that take us for a proxy send it so.
+ * Replaces a target that names the host by its path, and the Host header by that host, whatever the header says (RFC 9112 §3.2.2):
+ * clients that take the gateway for a proxy send such targets.
  */
 function toOriginForm(request: IncomingMessage): void {
   const { url = "" } = request;

@@ -4,25 +4,25 @@ import type { Audit, RefusalReason } from "../ops/audit.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 
-/** What is known of a request once it has been answered. */
+/** A request that has been answered. */
 export interface Attempt {
-  /** Undefined when it was refused before it was known who is calling. */
+  /** Undefined when the gateway refused it before it knew the caller. */
   readonly caller: string | undefined;
   readonly message: unknown;
-  /** What the gateway threw; undefined when the answer is the server's. */
+  /** The error that the gateway threw; undefined when the answer is the server's. */
   readonly error: RpcError | undefined;
 }
 
-/** Statuses that say that somebody may not, whoever has said so: the gateway, or the server on a forwarded request. */
+/** Statuses of a refusal, by the gateway, or by the server on a forwarded request. */
 const REFUSALS: Readonly<Record<number, RefusalReason>> = {
   401: "no valid credential",
   403: "forbidden",
   429: "limit",
 };
-/** What a client calls a method may be anything; only what could be one goes into a log. */
+/** Clients may send any text as a method; only one that could be a method goes into a log. */
 const METHOD = /^[\w/.$-]{1,100}$/;
 
-/** Has it written down when a request is refused. Costs nothing where nobody wants to know. */
+/** Has the audit log record the request if it is refused. Costs nothing without an audit log. */
 export function auditRefusal(
   audit: Audit | undefined,
   route: Route,
@@ -32,7 +32,7 @@ export function auditRefusal(
   if (audit === undefined) return;
   response.once("close", () => {
     const { caller, message, error } = attempt();
-    // On a stream that was open already the status has been another.
+    // On a stream that was open already, the response has another status.
     const status = error?.httpStatus ?? response.statusCode;
     const limit = error !== undefined && isObject(error.data) ? error.data.limit : undefined;
     const reason = typeof limit === "string" ? "limit" : REFUSALS[status];

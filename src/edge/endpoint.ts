@@ -44,22 +44,21 @@ export interface EndpointOptions {
   readonly keepAliveMs: number;
   readonly handlers: Handlers;
   readonly bytes: Bytes;
-  /** Absent: nobody wants to know of refusals. */
+  /** Absent: refusals are not recorded. */
   readonly audit?: Audit | undefined;
-  /** Room for large answers that clients have not taken yet. Absent: as much as there is. */
+  /** Room for large answers that clients have not taken yet. Absent: unlimited. */
   readonly unsent?: Unsent;
 }
 
 /**
- * How long the body of a forwarded `initialize` may be: it is the only one that is read before it is known what the server makes of the
- * client's credential, and has capabilities and a description of the client in it.
+ * How long the body of a forwarded `initialize` may be, which holds capabilities and a description of the client: the gateway reads no
+ * other body before it knows whether the server takes the client's credential.
  */
 const MAX_UNKNOWN_BYTES = SMALL_BYTES;
 
 /**
- * Serves one route: its MCP endpoint, or what else its server has.
+ * Serves one route: its MCP endpoint, or another path of its server. Never rejects.
  * @param elsewhere the path at the server, query included, when it is not the endpoint
- * Never rejects.
  */
 export type Endpoint = (
   request: IncomingMessage,
@@ -68,7 +67,7 @@ export type Endpoint = (
   elsewhere?: string,
 ) => Promise<void>;
 
-/** The MCP endpoint, by hand: it is on the path of every poll, and a framework would be most of its cost. */
+/** The MCP endpoint, written by hand: every poll passes here, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
   const { guard, identify, handlers, audit } = options;
   return async (request, response, route, elsewhere) => {
@@ -86,7 +85,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       checkSingle(request);
       guard(request, response);
       checkMethod(request, isEndpoint);
-      // It comes without credentials (Fetch §CORS-preflight fetch), and so before anybody is asked for them.
+      // A preflight has no credentials (Fetch §CORS-preflight fetch), so it is answered before callers are identified.
       if (isPreflight(head)) return answerPreflight(request, response, methodsOf(isEndpoint));
       arrival = new Arrival(
         { request, response, head, who: identified(route, await identify(request, route)) },
@@ -118,7 +117,7 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
       return what.isMessage ? legacy.passMessage(elsewhere, http) : forwarder.forwardTo(elsewhere, http);
     }
     case "paired":
-      // Nothing of the client's own request reaches the server, which so cannot refuse it itself.
+      // The client's own request does not reach the server, which so cannot refuse it itself.
       needsOwner(who);
       return legacy.pairs.answer({ who, request, response, message: body?.json, reply, held });
     case "legacy":
@@ -127,7 +126,7 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
     case "modern": {
       if (what.request === undefined) return forwarder.forward(arrival.toHttp());
       const { id, method, params = {} } = what.request;
-      // 2026-07-28 has no notification for a server to act on, and takes those that it does not know.
+      // 2026-07-28 has no notification for a server to act on, and servers accept those that they do not know.
       if (id === undefined) return reply.acknowledge();
       const http = arrival.known.isHttp ? arrival.toHttp() : undefined;
       const { headers } = request;
@@ -144,14 +143,14 @@ interface ArrivalOf {
   readonly who: Identified;
 }
 
-/** One request whose caller has been identified, and what is found out about it until it is known who answers it. */
+/** One request whose caller is identified, and what the gateway finds out about it before it knows who answers. */
 class Arrival {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: Head;
-  /** Before the server has been asked about the credential, as it says itself. */
+  /** Until the server has been asked about the credential, the caller that the credential claims. */
   who: Identified;
-  /** The memory that it takes. */
+  /** The memory that the request takes. */
   readonly held: HeldBytes;
   body: Body | undefined;
   /** The server, if it speaks the revision of a modern request. */
@@ -183,7 +182,7 @@ class Arrival {
     };
   }
 
-  /** For the answer: with the id of the body, once that is read. */
+  /** Read it for an answer; it has the body's id if the body has been read by then. */
   get reply(): HttpReply {
     const { body, held, head } = this;
     this.#reply ??= newReply(this.response, this.#options, {
@@ -194,13 +193,13 @@ class Arrival {
     return this.#reply;
   }
 
-  /** Checks what can be checked before the body is read. @throws RpcError */
+  /** Checks all that can be checked before the body is read. @throws RpcError */
   async admit(): Promise<void> {
     const { head } = this;
     if (head.elsewhere === undefined && !mayOpenSession(head, this.known)) await this.#confirm();
     if (!saysModern(head)) return;
     await this.#findModern();
-    // A server that speaks the revision itself is the better judge of it.
+    // A server that speaks the revision judges the head better itself.
     if (this.modern === undefined) checkHead(head);
   }
 
@@ -222,7 +221,7 @@ class Arrival {
     if (mayOpenSession(head, this.known) && this.who.caller.confirm !== undefined) {
       const bytes = await reader.upTo(MAX_UNKNOWN_BYTES);
       this.body = bytes && readBody(bytes, held, maxDepth);
-      // What the server makes of a client's credential it tells the client itself, when a session is opened with it.
+      // Do not ask about the credential of a forwarded `initialize`: the server's own refusal reaches the client.
       const what = classify(head, this.body, this.known);
       if (!(what.is === "legacy" && what.as === "initialize")) await this.#confirm();
     }
@@ -230,7 +229,7 @@ class Arrival {
     this.body ??= readBody(await all(), held, maxDepth);
   }
 
-  /** Asks the server about the credential, if that is to be asked. Never rejects. */
+  /** Asks the server about the credential, if there is something to ask. Never rejects. */
   async #confirm(): Promise<void> {
     const { route, caller } = this.who;
     if (caller.confirm === undefined) return;
@@ -243,7 +242,7 @@ class Arrival {
     this.modern = await route.upstream.modern(caller.headers);
   }
 
-  /** The request as it is to be forwarded. */
+  /** The request in the form in which it is forwarded. */
   toHttp(): HttpExchange {
     const { who, request, response, reply, held, body, head } = this;
     const { url, elsewhere } = head;
@@ -277,7 +276,7 @@ function newReply(
 }
 
 /**
- * The body of a request. Of one whose credential is missing or was refused no more is read than the server needs to refuse it itself.
+ * The body of a request. If the credential is missing or was refused, reads no more than the server needs to refuse the request itself.
  * @throws RpcError
  */
 async function bodyOf({ refusal }: Caller, reader: BodyReader): Promise<Buffer> {
@@ -285,14 +284,14 @@ async function bodyOf({ refusal }: Caller, reader: BodyReader): Promise<Buffer> 
   return (await reader.upTo(MAX_UNKNOWN_BYTES)) ?? Promise.reject(refusal);
 }
 
-/** Where all that a server has can be reached: below this path. */
+/** The path below which clients reach all paths of a server. */
 function mountOf({ config }: Route, path: string, url: string, elsewhere: string | undefined): string {
   if (elsewhere === undefined) return path;
-  // What the gateway has to itself is asked for by the server's own paths.
+  // If the gateway has the whole address to itself, clients may ask for the server's own paths.
   return url !== elsewhere && url.endsWith(elsewhere) ? url.slice(0, -elsewhere.length) : config.path;
 }
 
-/** An app that the gateway is mounted in cuts its own part off the url, and keeps the whole (Express, Connect). */
+/** An app in which the gateway is mounted cuts its own part off the url, and keeps the whole in `originalUrl` (Express, Connect). */
 function wholeUrl(request: IncomingMessage & { readonly originalUrl?: string }): string {
   return request.originalUrl ?? request.url ?? "";
 }

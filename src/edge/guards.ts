@@ -16,20 +16,20 @@ export type Guard = (request: IncomingMessage, response: ServerResponse) => void
 const LOOPBACK = new Set([...localhostAllowedHostnames(), "::1"]);
 
 /**
- * A host with or without a port, and an origin, with nothing else about them (RFC 9110 §7.2, RFC 6454 §6.1). Read as the parts of a
- * url, `user@localhost` and `localhost/x` would be names of loopback as well, and something else to whoever reads them otherwise.
+ * A host with or without a port, and an origin, and nothing else (RFC 9110 §7.2, RFC 6454 §6.1). Read as parts of a url, `user@localhost`
+ * and `localhost/x` would be names of loopback too, and other programs may read them otherwise.
  */
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?$/i;
 const ORIGIN = /^[a-z][a-z\d+.-]*:\/\/(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d+)?$/i;
 
 /**
- * The guard for a listener. Bound to loopback, it answers to the names of loopback only, so that no other name can be
- * made to point here; bound to anything else, to every name unless there is a list. Origins need to be listed.
+ * The guard for a listener. Bound to loopback, it accepts only names of loopback, so that no other name can be made to point here; bound
+ * to anything else, every name unless there is a list. It accepts only listed origins.
  */
 export function hostGuard(listen: ListenConfig): Guard {
   const checkHost = hostCheck(listen);
   const isLoopback = isLoopbackName(listen.host);
-  // A page of the gateway's own address is no stranger.
+  // Pages at the gateway's own address may call it.
   const own = listen.publicUrl === undefined ? [] : [listen.publicUrl];
   const origins = new Set([...listen.allowedOrigins, ...own]);
   return (request, response) => {
@@ -44,12 +44,12 @@ export function hostGuard(listen: ListenConfig): Guard {
   };
 }
 
-/** The part of it that is about hosts: for what the pages of every origin may read. */
+/** The part of `hostGuard` that checks hosts: for documents that pages of every origin may read. */
 export function hostCheck({ host, allowedHosts, publicUrl }: ListenConfig): Guard {
   const names = allowedHosts ?? (isLoopbackName(host) ? [...LOOPBACK, host] : undefined);
-  // Where clients are told to find the gateway, they have to find it.
+  // Clients must reach the gateway by the address that they are told.
   const hosts = names && [...names, ...(publicUrl === undefined ? [] : [new URL(publicUrl).hostname])];
-  // One connection after another says the same: a name that has been accepted need not be parsed again.
+  // Most connections send the same Host: a name that was accepted need not be parsed again.
   let lastAccepted: string | undefined;
   return (request) => {
     if (hosts !== undefined && (lastAccepted === undefined || request.headers.host !== lastAccepted)) {
@@ -66,7 +66,7 @@ function isLoopbackName(host: string): boolean {
   return LOOPBACK.has(host) || host.startsWith("127.");
 }
 
-/** Headers that the gateway decides by, or that name what a server decides by. */
+/** Headers by which the gateway decides, or that name what a server decides by. */
 const SINGLE: ReadonlySet<string> = new Set([
   "authorization",
   "content-type",
@@ -80,12 +80,12 @@ const SINGLE: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Refuses a request that says twice what can be said once (RFC 9110 §5.3): of some headers node:http takes the first and of others
- * both, a server gets all of them and may take the last, and the two must not decide by different ones.
+ * Refuses a request with two values for a header that takes one (RFC 9110 §5.3): node:http takes the first of some headers and both of
+ * others, a server gets all and may take the last, and the two must not decide by different values.
  * @throws HTTP 400
  */
 export function checkSingle({ headers, rawHeaders }: IncomingMessage): void {
-  // As many names as lines: none is there twice. Every request passes here.
+  // As many names as lines: no header is there twice. Every request passes here.
   if (Object.keys(headers).length * 2 === rawHeaders.length) return;
   const seen = new Set<string>();
   for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -97,8 +97,8 @@ export function checkSingle({ headers, rawHeaders }: IncomingMessage): void {
 }
 
 /**
- * Answers a browser that asks before it sends: the origin has been checked by then, and what an allowed page may send is for the operator
- * to say (`listen.allowedOrigins`), whatever the server thinks of pages.
+ * Answers a browser's preflight. The guard has checked the origin; the operator decides what an allowed page may send
+ * (`listen.allowedOrigins`), whatever the server thinks of pages.
  */
 export function answerPreflight(request: IncomingMessage, response: ServerResponse, methods: string): void {
   response.writeHead(204, {

@@ -3,25 +3,25 @@ import type { Socket } from "node:net";
 import { beat } from "../lanes/beat.ts";
 
 /**
- * When it is looked whether a client still reads, in milliseconds after its FIN: at once, twice, since a client on the same machine may have
- * come again already for what it has left; then after 1, 4, 13 and so on. The write that fails is the one after the reset, which takes as
+ * When to check whether a client still reads, in milliseconds after its FIN: twice at once, since a client on the same machine may already
+ * have come back for the stream that it left; then after 1, 4, 13 and so on. Only a write after the reset fails, and the reset takes as
  * long as the client is far away.
  */
 const SPREAD = 3;
 
 export interface HalfClosedOptions {
-  /** Between two looks; 15 s unless given. */
+  /** The longest time between two checks; 15 s unless given. */
   readonly longestPauseMs?: number;
-  /** How long a client waits to which nothing can be sent: for the head of its answer, and behind it. 2 s and 60 s unless given. */
+  /** How long to wait for a client to which nothing can be sent: before the head of its answer, and after it. 2 s and 60 s unless given. */
   readonly untoldMs?: { readonly head: number; readonly rest: number };
 }
 
 /**
- * Has a server answer clients that close their half of the connection once they have asked, and still read (RFC 9112 §9.6). By its
- * FIN alone such a client cannot be told from one that has left, and for which nothing is to go on: both are sent something that
- * means nothing, and the system of one that has left answers with a reset, of which the next write learns. That is the beginning of the
- * answer, which is the same for all, then 102 Processing, and on a stream a comment. Where nothing can be sent, as before an answer to
- * HTTP/1.0 that is no stream, the client is taken to have left after some seconds.
+ * Makes a server answer clients that close their half of the connection after the request, and still read (RFC 9112 §9.6). The FIN alone
+ * does not tell such a client from one that has left, for which all work must end. So the gateway sends both something without a meaning:
+ * the system of a client that has left answers with a reset, and the next write fails. That is the beginning of the answer, which is the
+ * same for all, then 102 Processing, and on a stream a comment. If nothing can be sent, as before an answer to HTTP/1.0 that is no
+ * stream, the gateway assumes after some seconds that the client has left.
  */
 export function answerHalfClosed(server: Server, options: HalfClosedOptions = {}): void {
   const { longestPauseMs = 15_000, untoldMs = { head: 2_000, rest: 60_000 } } = options;
@@ -42,7 +42,7 @@ export function answerHalfClosed(server: Server, options: HalfClosedOptions = {}
   });
 }
 
-/** Finds out, again and again, whether a client still reads, until it has its answers. */
+/** Checks repeatedly whether a client still reads, until it has its answers. */
 function probe(
   socket: Socket,
   responses: ReadonlySet<ServerResponse>,
@@ -59,9 +59,9 @@ function probe(
     lookOnce();
   };
   const lookOnce = () => {
-    // The others wait for it (RFC 9112 §9.3.2).
+    // The other responses wait for this one (RFC 9112 §9.3.2).
     const current = [...responses].find((response) => response.socket === socket);
-    // What is on its way to the client tells as much.
+    // Bytes on their way to the client tell as much.
     if (current === undefined || socket.writableLength > 0) return;
     const isLate = performance.now() - quietSince >= untoldMs[current.headersSent ? "rest" : "head"];
     saySomething(current, beginning, isLate);
@@ -77,7 +77,7 @@ function probe(
   lookOnce();
 }
 
-/** @param isLate whether an answer may become a stream for it, which has a status of 200 and no other */
+/** @param isLate whether the answer may become a stream for this, which has the status 200 and no other */
 function saySomething(response: ServerResponse, beginning: Beginning, isLate: boolean): void {
   const { httpVersionMajor, httpVersionMinor } = response.req;
   if (response.headersSent) beat(response);
@@ -86,7 +86,7 @@ function saySomething(response: ServerResponse, beginning: Beginning, isLate: bo
   else if (isLate) beat(response);
 }
 
-/** The beginning of every answer, to HTTP/1.0 as well (RFC 9112 §2.3), sent letter by letter before it is known how it goes on. */
+/** The beginning of every answer, to HTTP/1.0 as well (RFC 9112 §2.3), sent letter by letter before the rest is known. */
 class Beginning {
   static readonly #TEXT = "HTTP/1.1 ";
   readonly #socket: Socket;
@@ -104,7 +104,7 @@ class Beginning {
     if (this.#sent > 0) Reflect.deleteProperty(this.#socket, "write");
     this.#socket.write(Beginning.#TEXT.charAt(this.#sent), "latin1");
     this.#sent += 1;
-    // Whatever node:http writes next begins with what has been sent.
+    // node:http's next write begins with the letters that were sent.
     Object.assign(this.#socket, { write: this.#writeRest });
   }
 

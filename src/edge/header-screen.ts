@@ -4,7 +4,7 @@ import type { Route } from "../lanes/lane.ts";
 import type { Identify } from "./callers/identify.ts";
 import { trustedProxies } from "./callers/trusted-proxies.ts";
 
-/** What the gateway or the HTTP connection decides, besides all that begins with one of `OUR_PREFIXES`. */
+/** Headers that the gateway or the HTTP connection sets, besides all that begin with one of `OUR_PREFIXES`. */
 const OURS = [
   "accept-encoding",
   "access-control-request-headers",
@@ -18,17 +18,17 @@ const OURS = [
   "transfer-encoding",
 ];
 const OUR_PREFIXES = ["mcp-", "proxy-"];
-/** Its last part is a name of the server's, in which any sign may stand (2026-07-28, Streamable HTTP §Custom Headers). */
+/** Ends in a name of the server's, in which any sign may stand (2026-07-28, Streamable HTTP §Custom Headers). */
 const PARAMETER = "mcp-param-";
 
-/** What proxies say of a request's origin, and of who sent it (RFC 7239, and what it replaces). */
+/** Headers in which proxies name a request's origin and sender (RFC 7239, and what it replaces). */
 const FROM_PROXIES: ReadonlySet<string> = new Set(["forwarded", "x-forwarded", "x-real-ip"]);
 const FROM_PROXIES_PREFIX = "x-forwarded-";
 
 /**
- * Takes out of requests what their server could take for the word of somebody else, whatever way the request goes:
- * - names that differ only by their signs from one of ours, of the proxy's (`callers.header`) or of `upstream.headers`. CGI, WSGI, Rack
- *   and PHP make one variable of `X-User` and `X_User` (RFC 3875 §4.1.18), and a proxy that strips the one name does not strip the other;
+ * Removes headers from requests, on whatever way to the server, that the server could take for another sender's:
+ * - names that differ only in signs from one of ours, the proxy's (`callers.header`) or `upstream.headers`. CGI, WSGI, Rack and PHP make
+ *   one variable of `X-User` and `X_User` (RFC 3875 §4.1.18), and a proxy that strips the one name does not strip the other;
  * - `Forwarded`, `X-Forwarded-*` and `X-Real-IP`, unless they come from one of `callers.trustedProxies`.
  */
 export type HeaderScreen = (request: IncomingMessage, route: Route) => void;
@@ -59,7 +59,7 @@ export function headerScreen({ callers }: Pick<Config, "callers">): HeaderScreen
   };
 }
 
-/** Screens requests before the gateway finds out who is calling. */
+/** Screens requests before the gateway identifies the caller. */
 export function screened(identify: Identify, screen: HeaderScreen): Identify {
   return (request, route) => {
     screen(request, route);
@@ -67,7 +67,7 @@ export function screened(identify: Identify, screen: HeaderScreen): Identify {
   };
 }
 
-/** The same where a program finds out who is calling, which may know its proxies better: it sees all that came. */
+/** Screens them after, for a program that identifies callers itself and may know its proxies better: it sees all headers. */
 export function screenedAfter(identify: Identify, screen: HeaderScreen): Identify {
   return async (request, route) => {
     const caller = await identify(request, route);
@@ -76,7 +76,7 @@ export function screenedAfter(identify: Identify, screen: HeaderScreen): Identif
   };
 }
 
-/** Names that are not the client's to give, in lower case. */
+/** Names that clients may not set, in lower case. */
 class NamesOfRoute {
   readonly #names: ReadonlySet<string>;
   readonly #folded: ReadonlySet<string>;
@@ -98,7 +98,7 @@ class NamesOfRoute {
     return OUR_PREFIXES.some((prefix) => folded.startsWith(prefix));
   }
 
-  /** Once at `warn`: who put a proxy in front of the gateway has to know, and anybody can send such headers. */
+  /** Once at `warn`, for an operator with a proxy before the gateway; later at `debug`, since any client can send such headers. */
   tell({ log }: Route, headers: readonly string[], address: string | undefined): void {
     const isOfAProxy = headers.some((name) => name === foldedName(name) && isFromProxies(name));
     const level = isOfAProxy && !this.#hasTold ? "warn" : "debug";
@@ -118,12 +118,12 @@ function isFromProxies(folded: string): boolean {
 const SIGN = /[^a-z\d-]/;
 const SIGNS = /[^a-z\d-]/g;
 
-/** A name, in lower case, as it is read where every sign counts as a hyphen. Nearly all have no other sign. */
+/** A name, in lower case, with every sign read as a hyphen. Nearly all names have no other sign. */
 function foldedName(name: string): string {
   return SIGN.test(name) ? name.replace(SIGNS, "-") : name;
 }
 
-/** Takes headers out of a request, as it came and as node:http has read it. Gives their names, in lower case. */
+/** Removes headers from `rawHeaders` and `headers`. Gives the removed names, in lower case. */
 function drop(request: IncomingMessage, isDropped: (name: string) => boolean): readonly string[] {
   const { rawHeaders } = request;
   const dropped: string[] = [];

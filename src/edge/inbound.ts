@@ -5,21 +5,21 @@ import { MAX_BATCH } from "../protocol/legacy.ts";
 import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
 import type { HeldBytes } from "../quotas/bytes.ts";
 
-/** A body, and what it says. */
+/** A body, read and parsed. */
 export interface Body {
   readonly bytes: Buffer;
-  /** In it, what is bulky is `RawJson`. `undefined`: it is no JSON, and `fault` says why. */
+  /** Bulky values in it are `RawJson`. `undefined`: the body is no JSON, and `fault` says why. */
   readonly json: unknown;
   readonly fault?: string;
 }
 
-/** As much memory as a value takes apart from its text, of the smallest ones: an object that is empty, a member with its name. */
+/** The memory that one of the smallest values takes besides its text: an empty object, a member with its name. */
 const VALUE_BYTES = 96;
 
 /**
- * What a body says.
- * @param maxDepth how deep its objects and arrays may be nested; absent for a body that need not be JSON, and is not looked into
- * @throws 400 when it is nested too deep, or too large to be looked at
+ * Parses a body.
+ * @param maxDepth how deep objects and arrays may be nested; absent for a body that need not be JSON, and is not parsed
+ * @throws 400 when it is nested too deep, or too large to be parsed
  */
 export function readBody(bytes: Buffer, held: HeldBytes, maxDepth?: number): Body {
   if (maxDepth === undefined) return { bytes, json: undefined };
@@ -41,27 +41,27 @@ export function readBody(bytes: Buffer, held: HeldBytes, maxDepth?: number): Bod
 }
 
 /**
- * A buffer costs a hundred bytes and more, whatever it holds, and a client may send one byte in each chunk: after so many they
- * are put together.
+ * A buffer costs a hundred bytes and more, whatever it holds, and a client may send one byte in each chunk: this many chunks are put
+ * together.
  */
 const MAX_LOOSE = 1_024;
 
-/** Reads a body, whatever it is, in one step or in two: a beginning, and the rest once it is known whose it is. */
+/** Reads a body of any kind in one step or in two: a beginning, and the rest once the gateway knows the caller. */
 export class BodyReader {
   readonly #request: IncomingMessage;
   readonly #maxBytes: number;
   readonly #held: HeldBytes;
   readonly #chunks: Buffer[] = [];
-  /** How many chunks there are behind the last block. */
+  /** How many chunks follow the last block. */
   #loose = 0;
   #bytes = 0;
-  /** Where it stops for now. */
+  /** At how many bytes it stops for now. */
   #pauseAt = 0;
   #isEnded = false;
   #fault: Error | undefined;
   #settle: (() => void) | undefined;
 
-  /** @param held what arrives is counted there */
+  /** @param held counts the bytes that arrive */
   constructor(request: IncomingMessage, maxBytes: number, held: HeldBytes) {
     this.#request = request;
     this.#maxBytes = maxBytes;
@@ -69,7 +69,7 @@ export class BodyReader {
   }
 
   /**
-   * All of it, unless it is longer than so much: then `undefined`, and the rest is not read.
+   * The whole body, unless it is longer than `maxBytes`: then `undefined`, and the rest is not read.
    * @throws 400 when it breaks off, 413 when it is too large, 429 or 503 when there is no room for it
    */
   async upTo(maxBytes: number): Promise<Buffer | undefined> {
@@ -79,11 +79,11 @@ export class BodyReader {
     return this.#read(maxBytes);
   }
 
-  /** All of it. @throws as `upTo` does */
+  /** The whole body. @throws as `upTo` does */
   async all(): Promise<Buffer> {
     const length = Number(this.#request.headers["content-length"] ?? 0);
     if (length > this.#maxBytes) throw rpc.bodyTooLarge(this.#maxBytes);
-    // Nobody need send what is going to be refused.
+    // Refuse before the client sends a body that has no room.
     this.#held.expect(Math.max(0, length - this.#bytes));
     return (await this.#read(this.#maxBytes)) ?? Promise.reject(rpc.bodyTooLarge(this.#maxBytes));
   }
@@ -107,7 +107,7 @@ export class BodyReader {
 
   #listen(): void {
     const request = this.#request;
-    // Nothing of it would ever come, and the client would wait for ever.
+    // The body would never arrive, and the client would wait for ever.
     if (request.readableEnded)
       return this.#fail(new Error("the body has been read: no body parser may come before the gateway"));
     request.on("data", (chunk: Buffer) => this.#take(chunk));
@@ -118,7 +118,7 @@ export class BodyReader {
     const onBroken = () => this.#fail(rpc.parseError("the body is incomplete"));
     request.once("error", onBroken);
     request.once("close", () => request.complete || onBroken());
-    // The client may have left before anybody looked.
+    // The client may have left before the gateway began to read.
     if (request.destroyed) onBroken();
   }
 
@@ -140,13 +140,13 @@ export class BodyReader {
     else if (this.#bytes > this.#pauseAt) this.#over();
   }
 
-  /** Until it is complete it may be given up for others that are. */
+  /** Until the body is complete, it may be given up for others that are. */
   #arrive(): void {
     const arrived = this.#held.arriving((refusal) => this.#fail(refusal));
     this.#request.once("end", arrived).once("close", arrived);
   }
 
-  /** What is still to come is not worth reading, and what has come is of use to nobody. */
+  /** Stops reading the body, and drops what has arrived, which is of no use. */
   #fail(fault: Error): void {
     if (this.#isEnded) return;
     this.#fault ??= fault;

@@ -10,27 +10,27 @@ import { endUnread } from "./unread.ts";
 import type { Unsent } from "./unsent.ts";
 
 export interface ReplyOptions {
-  /** `null` when the request's own could not be read. */
+  /** `null` when the request's id could not be read. */
   readonly id: RequestId | null;
-  /** What the client can read. */
+  /** The content types that the client reads. */
   readonly accepts: Accepts;
   /** How long the stream may be quiet. */
   readonly keepAliveMs: number;
-  /** Room for large messages, shared by all replies. Absent: there are none. */
+  /** Room for large messages, shared by all replies. Absent: unlimited. */
   readonly unsent?: Unsent;
-  /** Whose answer it is. */
+  /** The quota key of the client. */
   readonly party?: Party;
 }
 
-/** A client that is this far behind gets no more progress until it has caught up; answers are never dropped. */
+/** A client this far behind gets no more progress until it has caught up; answers are never dropped. */
 const MAX_BEHIND_BYTES = 1_048_576;
-/** Smaller messages need no room of their own. */
+/** Smaller messages take no room. */
 const LARGE_CHARS = 65_536;
 const NEEDS_NONE = () => {};
 /** Made once: an error with its stack would be most of the cost of a signal. */
 const HUNG_UP = new Error("the client hung up");
 
-/** The answer to one POST: plain JSON, or server-sent events once there is something before the answer. */
+/** The answer to one POST: plain JSON, or server-sent events once there is a message before the answer. */
 export class HttpReply implements Reply {
   readonly #response: ServerResponse;
   readonly #options: ReplyOptions;
@@ -77,7 +77,7 @@ export class HttpReply implements Reply {
     if (!this.#isStream || this.#response.destroyed) return this.#isStream;
     const text = typeof message === "string" ? message : toJson(message);
     const give = this.#roomFor(text);
-    // Whoever comes again is told how things are by then.
+    // A client that comes back gets the state of that moment.
     if (give === undefined) this.#response.destroy();
     else this.#event(text, give);
     return give !== undefined;
@@ -107,7 +107,7 @@ export class HttpReply implements Reply {
     beatsBy(this.#response, this);
   }
 
-  /** Writes a comment, if the client reads streams and is not behind; an answer in one piece becomes a stream for it. */
+  /** Writes a comment, if the client reads streams and is not behind; a JSON answer becomes a stream for it. */
   beat(): void {
     if (this.#isDone) return;
     this.#stream();
@@ -126,7 +126,7 @@ export class HttpReply implements Reply {
     });
   }
 
-  /** From here on the answer is a stream, where the client can read one. */
+  /** Makes the answer a stream from here on, if the client reads one. */
   #stream(): void {
     if (this.#isStream || this.#isDone || !this.#options.accepts.stream || this.#response.headersSent) return;
     this.#isStream = true;
@@ -138,7 +138,7 @@ export class HttpReply implements Reply {
   #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#isDone) return;
     if (this.#roomFor(message) === undefined) return this.error(rpc.answersUnread());
-    // A status is part of an error, and a stream has none of its own: what is refused is refused in JSON.
+    // An error needs its status, and a stream has none of its own: refusals are JSON.
     if (!this.#options.accepts.json && status === 200) this.#stream();
     this.#stop();
     if (this.#response.destroyed) return;
@@ -146,7 +146,7 @@ export class HttpReply implements Reply {
       this.#event(message);
       this.#response.end();
     } else if (this.#response.headersSent) {
-      // Somebody else's answer has begun: all that can be done is that it does not look like a whole one.
+      // Another answer has begun: all that can be done is that it does not look complete.
       this.#response.destroy();
     } else {
       const length = Buffer.byteLength(message);
@@ -160,12 +160,12 @@ export class HttpReply implements Reply {
     }
   }
 
-  /** JSON has no line breaks of its own, so a message is one line of data. */
+  /** JSON here has no line breaks, so a message is one line of data. */
   #event(message: JsonText, onWritten?: () => void): void {
     this.#response.write(`event: message\ndata: ${message}\n\n`, onWritten);
   }
 
-  /** Gives how to say that the message is sent; `undefined` when there is no room for it. Small ones need none. */
+  /** Gives the function to call when the message has been sent; `undefined` when there is no room. Small messages need none. */
   #roomFor(message: JsonText): (() => void) | undefined {
     const { unsent, party } = this.#options;
     const isLarge = message.length > LARGE_CHARS && !this.#response.destroyed;
@@ -179,7 +179,7 @@ export class HttpReply implements Reply {
 }
 
 /**
- * Those that node:http takes (RFC 9110 §5.5). A challenge may repeat what somebody sent, and one that cannot be said must not keep the
+ * The headers that node:http takes (RFC 9110 §5.5). A challenge may repeat a client's text, and one that cannot be sent must not keep the
  * client from its answer.
  */
 function sayable(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

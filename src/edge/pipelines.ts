@@ -5,17 +5,17 @@ import type { Socket } from "node:net";
 const MAX_WAITING = 64;
 
 /**
- * Watches over requests that are sent before those ahead of them are answered (RFC 9112 §9.3.2). All of them are served at once, and
- * their answers wait for each other: nothing but the size of what has been said keeps node:http from reading more, so beyond some of
- * them the connection is closed. And node:http tells nobody that a client has gone to whom the answer had not begun; here all are told,
- * or what they have asked for would go on for ever.
+ * Watches requests that clients send before those ahead of them are answered (RFC 9112 §9.3.2). The gateway serves all at once, and their
+ * answers wait for each other. node:http stops reading only at the size of unsent answers, so this closes a connection with more than
+ * `MAX_WAITING` requests. And node:http reports a client's leaving only to the answer that has begun; this reports it to all answers, or
+ * the work for them would go on for ever.
  *
- * Returns whether a request is to be served.
+ * Returns whether to serve a request.
  */
 export function pipelines(): (request: IncomingMessage, response: ServerResponse) => boolean {
   const waiting = new WeakMap<Socket, Set<ServerResponse>>();
   return ({ socket }, response) => {
-    // It has its connection at once, unless another answer has it.
+    // A response has its connection at once, unless another response has it.
     if (response.socket !== null) return true;
     const line = waiting.get(socket) ?? newLine(socket);
     if (line.size >= MAX_WAITING || socket.destroyed) {
@@ -33,7 +33,7 @@ function newLine(socket: Socket): Set<ServerResponse> {
   const line = new Set<ServerResponse>();
   socket.once("close", () => {
     for (const response of line) {
-      // The one that has its turn has been told.
+      // node:http has told the response whose turn it is.
       if (response.socket !== null) continue;
       response.destroy();
       response.emit("close");

@@ -5,17 +5,17 @@ import { MAX_BATCH } from "../protocol/legacy.ts";
 import type { Body } from "./inbound.ts";
 
 /**
- * Rates, policies and the refusal of a gateway that stops hold for what the gateway reads in a message. So nothing may reach a server's
+ * Rates, policies and the refusals of a gateway that stops apply to what the gateway reads in a message. So no message may reach a server's
  * endpoint in which the server, which may be lenient, could read something else.
  */
 
-/** Methods that a server may have a use for (RFC 9110 §9.3, RFC 5789), and those of an MCP endpoint. */
+/** Methods that a server may use (RFC 9110 §9.3, RFC 5789), and those of an MCP endpoint. */
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const ENDPOINT_METHODS = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
-/** These are known, and never passed on: they would show a client what the gateway adds, and lead it past the gateway. */
+/** Known, but never passed on: they would show a client what the gateway adds, and lead it past the gateway. */
 const NEVER_PASSED = new Set(["CONNECT", "TRACE"]);
 
-/** The methods that a browser is told of. */
+/** The methods to name to a browser. */
 export function methodsOf(isEndpoint: boolean): string {
   return (isEndpoint ? ENDPOINT_METHODS : METHODS).filter((method) => method !== "OPTIONS").join(", ");
 }
@@ -30,8 +30,8 @@ export function checkMethod({ method = "" }: IncomingMessage, isEndpoint: boolea
 }
 
 /**
- * Types that are read by a parser of their own, which may find a message in what is JSON as well. A type that nobody has a parser for is
- * taken for JSON by those who take it at all.
+ * Types with a parser of their own, which may find a message in what is JSON as well. Servers that accept a type without a parser take it
+ * for JSON.
  */
 const READ_OTHERWISE = new Set([
   "application/x-www-form-urlencoded",
@@ -47,7 +47,7 @@ const READ_OTHERWISE = new Set([
 ]);
 const UTF_8 = new Set(["utf-8", "utf8"]);
 
-/** Refuses a body that is read by more than a parser of JSON in UTF-8. @throws 415 */
+/** Refuses a body that not only a parser of JSON in UTF-8 reads. @throws 415 */
 export function checkEncoding({ headers }: IncomingMessage): void {
   const { "content-encoding": coding = "", "content-type": type = "" } = headers;
   const codings = coding.split(",").map((name) => name.trim().toLowerCase());

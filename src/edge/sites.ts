@@ -1,6 +1,6 @@
 import type { Route } from "../lanes/lane.ts";
 
-/** Something that a server has apart from its MCP endpoint. */
+/** A path of a server other than its MCP endpoint. */
 export interface Site {
   readonly route: Route;
   /** Its path at the server, query included. */
@@ -8,15 +8,15 @@ export interface Site {
 }
 
 /**
- * Whether a path at a server is likely to be taken for that of its endpoint. Servers differ in what they overlook: case, an
- * escaped letter, slashes too many, parameters of a segment (RFC 3986 §3.3).
+ * Whether a server is likely to take a path for that of its endpoint. Servers differ in what they overlook: case, an escaped letter, extra
+ * slashes, parameters of a segment (RFC 3986 §3.3).
  */
 export function isEndpoint({ route, path }: Site): boolean {
   const { upstream } = route.config;
   return upstream.transport !== "stdio" && overlooked(path) === overlooked(upstream.url.pathname);
 }
 
-/** Dots as the request that is forwarded has them: resolved. */
+/** With dots resolved, as in the forwarded request. */
 function overlooked(path: string): string {
   const { pathname } = new URL(`http://localhost${path}`);
   const plain = pathname.replace(/%[0-7][0-9a-f]/gi, (escaped) =>
@@ -32,12 +32,12 @@ function overlooked(path: string): string {
 const WELL_KNOWN = /^(\/\.well-known\/[^/?]+)\//;
 
 /**
- * Finds what is no endpoint, in this order: below a route's path there is all that its server has; the well-known documents
- * about a route's path are the server's about its own (RFC 8414 §3.1, RFC 9728 §3.1); and whatever is left belongs to the
- * route at the root, or to the only one, if the gateway has the address to itself.
+ * Finds the server of a path that is no endpoint, in this order: below a route's path are all paths of its server; the well-known documents
+ * about a route's path are the server's about its own (RFC 8414 §3.1, RFC 9728 §3.1); all other paths belong to the route at the root, or
+ * to the only route, if the gateway has the address to itself.
  */
 export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
-  // The longest path first: one route may be mounted below another. A server over stdio has nothing but its messages.
+  // Longest path first: one route may be mounted below another. A server over stdio has no paths.
   const sites = [...routes]
     .flatMap(([path, route]) => {
       const { upstream } = route.config;

@@ -8,7 +8,7 @@ export class Visits {
   readonly #open = new Roster<Visit>();
   #isDraining = false;
 
-  /** An endpoint whose requests are counted among these. */
+  /** Counts an endpoint's requests among these. */
   through(endpoint: Endpoint): Endpoint {
     return async (request, response, ...where) => {
       if (this.#isDraining) partAfter(response);
@@ -20,8 +20,8 @@ export class Visits {
   }
 
   /**
-   * From now on every answer is the last on its connection, so that the client's next request finds its way to a gateway that
-   * stays. Settles as `idle` does.
+   * Makes every answer from now on the last on its connection, so that the client's next request goes to a gateway that stays. Settles as
+   * `idle` does.
    */
   drain(): Promise<void> {
     this.#isDraining = true;
@@ -29,7 +29,7 @@ export class Visits {
     return this.idle();
   }
 
-  /** Settles when those who are here now have their answers, however many have come since. */
+  /** Settles when the requests that are open now have their answers, however many have come since. */
   async idle(): Promise<void> {
     await Promise.all(this.#open.members().map(({ over }) => over));
   }
@@ -40,13 +40,13 @@ interface Visit {
   readonly over: Promise<void>;
 }
 
-/** A client may take its time to read what was said; a connection of which no request is left is closed at once. */
+/** A client may take its time to read its answer; a connection without requests is closed at once. */
 async function untilSent(response: ServerResponse): Promise<void> {
   if (response.writableEnded && response.writableLength > 0 && !response.destroyed)
     await once(response, "close");
 }
 
-/** (RFC 9112 §9.6.) A stream has no such word once it has begun, and its connection is seen to when nobody uses it. */
+/** (RFC 9112 §9.6.) A stream that has begun cannot say so; its connection is closed once it is unused. */
 function partAfter(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader("Connection", "close");
 }

@@ -10,42 +10,41 @@ import { forwardedHeaders, type Identify } from "./identify.ts";
 import { TokenSubjects, type TokenSubjectsOptions } from "./token-subjects.ts";
 
 export interface AuthorizationOptions extends Omit<TokenSubjectsOptions, "clock"> {
-  /** What credentials are hashed with; the same for all gateways on a store. */
+  /** The key of the hash of credentials; the same for all gateways on a store. */
   readonly secret: Buffer;
-  /** Whether a request without a credential has no tasks; else it is an anonymous one. */
+  /** Whether a request without a credential has no tasks; otherwise its caller is anonymous. */
   readonly isRequired: boolean;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
 }
 
-/** How long it is believed what the server made of a credential. */
+/** How long the gateway believes the server's judgement of a credential. */
 const BELIEVED_MS = { accepted: 300_000, refused: 5_000, unanswered: 1_000 } as const;
-/** How long what it took counts while it gives no answer: it may be the caller who keeps it from giving one. */
+/** How long an acceptance counts while the server gives no answer: the caller itself may keep it from answering. */
 const STANDS_MS = 3_600_000;
 const MAX_KNOWN = { accepted: 10_000, refused: 1_000 } as const;
 /**
- * Whoever makes up credentials makes us ask the server: of so many at one time at most. Those that it has taken before are asked
- * about all the same.
+ * How many credentials the gateway asks servers about at one time, since clients can make up any number. It still asks about those that the
+ * server has taken before.
  */
 const MAX_CHECKS = { unknown: 192, all: 256 } as const;
 
-/** What the server made of a credential. */
+/** The server's judgement of a credential. */
 interface Finding {
   readonly key: string;
-  /** There when it was refused, or nothing could be found out. */
+  /** Present when the server refused the credential, or nothing could be found out. */
   readonly refusal?: RpcError;
   /** In milliseconds since the epoch. */
   readonly believedUntil: number;
-  /** How long it counts should nothing more be found out. */
+  /** Until when it counts if nothing more can be found out. */
   readonly standsUntil: number;
 }
 
 /**
- * Callers are told apart by the credential that they send, which is passed on: it is the server's to judge, and counts once the
- * server has opened a session with it. That the server takes it does not show that it believes what a token says: so a token's issuer
- * and subject name the caller only if the gateway has verified the token as well, with the keys of an issuer that the server's own
- * metadata or the operator name. Then a refreshed token finds the tasks of the one before. Else the caller is the credential itself, as
- * a keyed hash.
+ * Tells callers apart by the credential that they send. The gateway passes it on: the server judges it, and it counts once the server has
+ * opened a session with it. That the server takes a token does not show that it believes the token's claims: so issuer and subject name
+ * the caller only if the gateway has verified the token as well, with the keys of an issuer that the server's own metadata or the operator
+ * name. Then a refreshed token finds the tasks of the one before. Otherwise the caller is the credential itself, as a keyed hash.
  */
 export function byAuthorization(options: AuthorizationOptions): Identify {
   const credentials = new Credentials(options);
@@ -57,7 +56,7 @@ class Credentials {
   readonly #isRequired: boolean;
   readonly #clock: () => number;
   readonly #subjects: TokenSubjects;
-  /** By route and credential. Apart from each other: however many are made up, they displace none that is good. */
+  /** By route and credential. Refused ones are apart: however many clients make up, they displace no good one. */
   readonly #accepted = new Recent<string, Finding>(MAX_KNOWN.accepted);
   readonly #refused = new Recent<string, Finding>(MAX_KNOWN.refused);
   readonly #checks = new Map<string, Promise<Finding>>();
@@ -79,7 +78,7 @@ class Credentials {
     const name = createHmac("sha256", this.#secret).update(authorization).digest("base64url");
     const forwarded = forwardedHeaders(request, upstream.forwardHeaders);
     const caller: Caller = { key: `credential:${name}`, isIdentified: true, headers: forwarded };
-    // A process has no headers, and one that the configuration sets stands in for the client's.
+    // A process gets no headers, and a header of the configuration replaces the client's.
     if (upstream.transport === "stdio" || upstream.headers.authorization !== undefined) return caller;
     const sent = { ...caller, headers: { ...forwarded, authorization } };
     const id = `${route.config.name} ${name}`;
@@ -88,7 +87,7 @@ class Credentials {
     return { ...sent, confirm: async () => asFound(sent, await this.#find(id, sent, route)) };
   }
 
-  /** Once for all who ask at the same time. */
+  /** Asks once for all requests at the same time. */
   #find(id: string, caller: Caller, route: Route): Promise<Finding> {
     const present = this.#checks.get(id);
     if (present !== undefined) return present;
@@ -117,7 +116,7 @@ class Credentials {
     } catch (error) {
       const failure = toFailure(error);
       const { message, facts } = failure;
-      // (RFC 6750 §3.1.) Anything else says nothing of the credential.
+      // (RFC 6750 §3.1.) Any other failure says nothing of the credential.
       if (!wantsLogin(failure)) return this.#unanswered(caller, before, message);
       return { key, refusal: rpc.refused(message, facts), ...this.#for(BELIEVED_MS.refused) };
     }
@@ -137,7 +136,7 @@ class Credentials {
   #taken(key: string, token?: Token, againMs: number = BELIEVED_MS.accepted): Finding {
     const now = this.#clock();
     const expiresAt = token?.expiresAt ?? Number.POSITIVE_INFINITY;
-    // The server's clock may be slow: what has ended for us need not have for it, and is asked about again soon.
+    // The server's clock may be slow: a token that has expired for the gateway may not have for the server, so ask again soon.
     const lastsMs = Math.max(expiresAt - now, BELIEVED_MS.unanswered);
     return {
       key,
@@ -146,7 +145,7 @@ class Credentials {
     };
   }
 
-  /** What it took a while ago stands while it cannot be asked. */
+  /** An acceptance from before stands while the server cannot be asked. */
   #unanswered({ key }: Caller, before: Finding | undefined, why: string): Finding {
     const { believedUntil } = this.#for(BELIEVED_MS.refused);
     if (before !== undefined && this.#clock() < before.standsUntil)

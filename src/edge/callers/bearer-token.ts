@@ -1,11 +1,11 @@
 import { decodeJwt } from "jose/jwt/decode";
 
-/** What a signed token says, unverified. */
+/** The claims of a signed token, unverified. */
 export interface Token {
   /** The token itself, in its compact form. */
   readonly jwt: string;
   readonly issuer: string;
-  /** In milliseconds since the epoch; absent: it says nothing of an end. */
+  /** In milliseconds since the epoch; absent: the token names no end. */
   readonly expiresAt?: number;
 }
 

@@ -5,12 +5,12 @@ import { rpc } from "../../protocol/errors.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
 import { trustedProxies } from "./trusted-proxies.ts";
 
-/** A name is part of every record of its tasks. */
+/** Every record of a caller's tasks contains its name. */
 const MAX_NAME_CHARS = 512;
 
 /**
- * Callers are whoever a proxy says they are, in a header that it sets. Anybody could set that header, so requests that come from
- * anywhere else are refused, whether they have it or not. The server gets the header as it gets the others.
+ * Takes the caller's name from a header that a proxy sets. Any client could set that header, so requests from any other address are
+ * refused, with it or without. The server gets the header as it gets the others.
  */
 export function byHeader({ header, trustedProxies: networks }: HeaderCallersConfig): Identify {
   const isTrusted = trustedProxies(networks);
@@ -24,13 +24,13 @@ export function byHeader({ header, trustedProxies: networks }: HeaderCallersConf
   };
 }
 
-/** @throws HTTP 400 when there are several names, one that is too long, or one that is to go no further than here */
+/** @throws HTTP 400 when there are several names, one that is too long, or one that must not be passed on */
 function nameIn({ headers, rawHeaders }: IncomingMessage, header: string): string {
   if (headers[header] === undefined) return "";
-  // What `Connection` names is not passed on (RFC 9110 §7.6.1): the server would see a request without the name.
+  // A header that `Connection` names is not passed on (RFC 9110 §7.6.1): the server would see a request without the name.
   const ofTheConnection = (headers.connection ?? "").toLowerCase().split(/[\s,]+/);
   if (ofTheConnection.includes(header)) throw rpc.invalidRequest(`Connection must not name ${header}`);
-  // Node has made one text of several, or kept the first, and names may have commas in them.
+  // Node joins several values or keeps the first, and names may contain commas.
   const names = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === header);
   const [name = "", ...others] = names;
   if (others.length > 0) throw rpc.invalidRequest(`the header ${header} is there more than once`);
@@ -45,8 +45,8 @@ function callerOf(key: string, request: IncomingMessage, route: Route): Caller {
 }
 
 /**
- * What a server says of itself to everybody (RFC 8615), and clients look for before they have logged in. By its path as the server
- * is going to see it: with dots it may lead somewhere else.
+ * Whether a request asks for a document that a server shows to everybody (RFC 8615), and that clients read before they log in. The path
+ * that the server is going to see decides: with dots it may lead somewhere else.
  */
 function asksForDocument({ method, url = "" }: IncomingMessage): boolean {
   if ((method !== "GET" && method !== "HEAD") || !url.startsWith("/.well-known/")) return false;

@@ -3,14 +3,14 @@ import type { Caller, Route } from "../../lanes/lane.ts";
 import { namesOneRequest } from "../../protocol/request-headers.ts";
 
 /**
- * Finds out who is calling, before anything of the body is read.
+ * Identifies the caller, before any of the body is read.
  * @throws RpcError when the request is refused for want of a credential, or because of it
  */
 export type Identify = (request: IncomingMessage, route: Route) => Caller | Promise<Caller>;
 
 /**
- * The headers of a request that its route's server is to see, whatever lane it takes. Names in lower case. Without those that are others in
- * each request: nothing of what is kept for a caller may depend on them (`requestHeaders`).
+ * The headers of a request that its route's server gets, whichever handler answers. Names in lower case. Leaves out headers that differ in
+ * each request: nothing that is kept for a caller may depend on them (`requestHeaders`).
  */
 export function forwardedHeaders(
   { headers }: IncomingMessage,

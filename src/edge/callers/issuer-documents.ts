@@ -2,28 +2,28 @@ import { Agent, type Dispatcher } from "undici";
 import { isObject, type JsonObject, parseJson } from "../../protocol/jsonrpc.ts";
 import { guardedConnector } from "../../upstreams/guarded-connections.ts";
 
-/** Certificates may stand beside the keys; nothing that belongs here is larger. */
+/** Certificates may stand beside the keys; no document that belongs here is larger. */
 const MAX_BYTES = 1_048_576;
 const CONNECTING_MS = 5_000;
 
-/** How a server answers that cannot answer now, but may soon. */
+/** Statuses of a server that cannot answer now, but may soon. */
 const BUSY: ReadonlySet<number> = new Set([408, 425, 429]);
 
-/** There was an answer, and it is not the document that was asked for: to ask again at once would change nothing. */
+/** The answer is not the document that was asked for: to ask again at once would change nothing. */
 export class NoSuchDocument extends Error {
   override name = "NoSuchDocument";
 }
 
 export interface FetchOptions {
   readonly signal: AbortSignal;
-  /** Whether an address may be asked that another document names. Absent: every one that is safe may. */
+  /** Whether the gateway may ask an address that another document names. Absent: it may ask every safe one. */
   readonly mayAsk?: ((url: URL) => boolean) | undefined;
 }
 
 /**
- * Finds where the keys of an issuer are, by its metadata: those of RFC 8414, or of OpenID Connect Discovery, in the places where
- * clients look for them (2026-07-28, Authorization §Authorization Server Metadata Discovery).
- * @throws NoSuchDocument when none of them is there, or says so; another Error when one of them gave no answer
+ * Finds the address of an issuer's keys in its metadata: those of RFC 8414, or of OpenID Connect Discovery, in the places where clients
+ * look for them (2026-07-28, Authorization §Authorization Server Metadata Discovery).
+ * @throws NoSuchDocument when none of them is there, or names it; another Error when one of them gave no answer
  */
 export async function findKeysUrl(issuer: string, options: FetchOptions): Promise<URL> {
   const problems: unknown[] = [];
@@ -43,15 +43,15 @@ export async function findKeysUrl(issuer: string, options: FetchOptions): Promis
 }
 
 /**
- * Reads a document that is a JSON object. Redirects are not followed: what an issuer is believed in is what it says itself.
- * @throws NoSuchDocument when there is another answer, or the address may not be asked; another Error when there is none
+ * Reads a document that is a JSON object. Follows no redirects: the gateway believes of an issuer only what it says itself.
+ * @throws NoSuchDocument for any other answer, or when the address may not be asked; another Error when there is no answer
  */
 export async function fetchDocument(
   url: URL,
   { signal, mayAsk = () => true }: FetchOptions,
 ): Promise<JsonObject> {
   if (!mayAsk(url)) throw new NoSuchDocument(`${url.origin} is not asked, because of where it is`);
-  // Asked for every few minutes at the most: nothing is left open in between, or when the gateway stops.
+  // Used every few minutes at most: keep no connection open in between, or when the gateway stops.
   const agent = new Agent({ connect: guardedConnector(CONNECTING_MS) });
   try {
     const { origin, pathname, search } = url;
@@ -74,7 +74,7 @@ async function documentIn(
   { statusCode, headers, body }: Dispatcher.ResponseData,
   url: URL,
 ): Promise<JsonObject> {
-  // Whoever destroys a body is told so by an error, and one that nobody listens to would end the process.
+  // A destroyed body emits an error, which would end the process without a listener.
   body.on("error", () => {});
   if (statusCode !== 200 || headers["content-encoding"] !== undefined) {
     body.destroy();
@@ -110,14 +110,14 @@ function metadataUrls(issuer: string): readonly URL[] {
   return [...urls].map((url) => new URL(url));
 }
 
-/** @throws Error when the document is somebody else's (RFC 8414 §3.3), or names no place that can be believed */
+/** @throws Error when the document is another issuer's (RFC 8414 §3.3), or names no address that can be believed */
 function keysUrlIn({ issuer, jwks_uri: keysUri }: JsonObject, expected: string): URL {
   if (issuer !== expected)
     throw new NoSuchDocument(`the metadata are those of another issuer than ${expected}`);
   if (typeof keysUri !== "string" || !URL.canParse(keysUri))
     throw new NoSuchDocument("the metadata do not say where the keys are");
   const url = new URL(keysUri);
-  // Keys that came over a connection which anybody can change are anybody's.
+  // Anybody could have replaced keys that came over a connection which anybody can change.
   const isSafe = url.protocol === "https:" || (url.protocol === "http:" && !expected.startsWith("https:"));
   if (!isSafe)
     throw new NoSuchDocument(`the metadata name keys that are not to be had safely (${url.protocol})`);

@@ -5,16 +5,16 @@ import type { JwtCallersConfig } from "../../config/config.ts";
 import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
 import { type FetchOptions, fetchDocument, findKeysUrl, NoSuchDocument } from "./issuer-documents.ts";
 
-/** How long keys are used before they are fetched again, so that one that was withdrawn is not believed for ever. */
+/** How long to use keys before fetching them again, so that a withdrawn key is not believed for ever. */
 const FRESH_MS = 600_000;
-/** A key that is not known may be a new one. It may be a made-up one as well, and the issuer is not to be asked for each. */
+/** An unknown key may be a new one, or a made-up one: the gateway must not ask the issuer for each. */
 const COOLDOWN_MS = 5_000;
-/** As long as a client is told to wait. */
+/** How long a failure counts: as long as a client is told to wait. */
 const FAILED_MS = 1_000;
-/** For all there is to fetch. */
+/** How long all documents of one fetch may take. */
 const FETCH_MS = 5_000;
 
-/** Nothing can be said of a token, because the keys of its issuer could not be had. */
+/** The gateway could not get the keys of a token's issuer, and so can say nothing of the token. */
 export class KeysUnavailable extends Error {
   override name = "KeysUnavailable";
 }
@@ -24,13 +24,13 @@ export interface IssuerKeysOptions
     Pick<FetchOptions, "mayAsk"> {
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
-  /** Hears of every time that the keys could not be fetched, or not be used. */
+  /** Called each time that the keys could not be fetched, or not be used. */
   readonly onFailure: (error: Error) => void;
 }
 
 /**
- * The keys of an issuer, fetched when they are needed. jose's own `createRemoteJWKSet` takes no token any more when the keys are
- * due and cannot be fetched, and asks again for every token while they cannot: here those that are known are used meanwhile.
+ * The keys of an issuer, fetched when they are needed. jose's own `createRemoteJWKSet` accepts no token while keys are due and cannot be
+ * fetched, and tries again for every token: this uses the known keys meanwhile.
  */
 export class IssuerKeys {
   readonly #options: IssuerKeysOptions;
@@ -43,7 +43,7 @@ export class IssuerKeys {
     this.#options = options;
   }
 
-  /** @throws KeysUnavailable, and what jose says of a key that there is not, or not only once */
+  /** @throws KeysUnavailable, and jose's errors when no key matches, or more than one */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     const known = this.#known ?? (await this.#fetch());
     if (this.#age > FRESH_MS) this.#fetch().catch(() => {});
@@ -60,7 +60,7 @@ export class IssuerKeys {
     return this.#options.clock() - this.#fetchedAt;
   }
 
-  /** Once for all who ask at the same time. */
+  /** Fetches once for all requests at the same time. */
   #fetch(): Promise<LocalJWKSet> {
     if (this.#fetching !== undefined) return this.#fetching;
     if (this.#failure !== undefined && this.#options.clock() < this.#failure.until)

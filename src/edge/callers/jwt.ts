@@ -12,14 +12,14 @@ import { resourceAddress } from "./protected-resource.ts";
 import { subjectKey } from "./subject.ts";
 
 export interface ByTokenOptions extends Omit<JwtCallersConfig, "identify"> {
-  /** The origin by which clients know the gateway, where that is not the one that they send requests to. */
+  /** The origin by which clients know the gateway, if it is not the one to which they send requests. */
   readonly publicUrl: string | undefined;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
 }
 
-/** How long a token is believed that was verified. A key that the issuer has withdrawn counts for that much longer. */
+/** How long to believe a verified token. A key that the issuer has withdrawn counts for that much longer. */
 const BELIEVED_MS = 300_000;
 const MAX_KNOWN = 10_000;
 
@@ -29,8 +29,8 @@ interface Known {
 }
 
 /**
- * Callers are the subjects of tokens that the gateway verifies itself (RFC 6750, RFC 9068). A token is for the gateway: no server
- * sees it, unless `forwardHeaders` says so, since one that passes on tokens makes servers take what was not issued for them
+ * Callers are the subjects of tokens that the gateway verifies itself (RFC 6750, RFC 9068). A token is for the gateway: no server gets it,
+ * unless `forwardHeaders` says so, since a gateway that passes tokens on makes servers take tokens that were not issued for them
  * (2026-07-28, Authorization §Access Token Privilege Restriction).
  */
 export function byToken({
@@ -42,7 +42,7 @@ export function byToken({
 }: ByTokenOptions): Identify {
   const onFailure = (error: Error) =>
     seldom(log).say("warn", { err: error }, "the keys of the token issuer are not to be had");
-  // Whoever does not need it does not wait for it at the start.
+  // Imported here, so that a gateway that does not need it does not wait for it at the start.
   const verifying = import("./token-verifier.ts").then((verifier) => ({
     ...verifier,
     verify: verifier.tokenVerifier({ ...options, clock, onFailure }),
@@ -95,7 +95,7 @@ const TOKEN = /^[\w.~+/-]+=*$/;
 
 /**
  * The token in the header, which is the only place where one counts: urls are written down everywhere (RFC 6750 §5.3).
- * @throws RpcError without an error code when the client did not know that it needs one (RFC 6750 §3.1)
+ * @throws RpcError, without an error code when the client did not know that it needs a token (RFC 6750 §3.1)
  */
 function tokenOf({ headers: { authorization } }: IncomingMessage, refuse: Refuse): string {
   if (authorization === undefined || !BEARER.test(authorization)) throw refuse(401, {});
@@ -116,7 +116,7 @@ function callerOf(key: string, request: IncomingMessage, route: Route): Caller {
 
 const WITHHELD = ["authorization"];
 
-/** The path by which the client knows the route: it may have several, and what a server has besides is below them. */
+/** The path by which the client knows the route, which may have several; the server's other paths are below each. */
 function pathOf({ url = "" }: IncomingMessage, { config }: Route): string {
   const [asked = ""] = url.split("?", 1);
   const isIn = (path: string) => asked === path || asked.startsWith(`${path}/`);

@@ -9,12 +9,12 @@ import { byToken } from "./jwt.ts";
 import { type Documents, resourceDocuments } from "./protected-resource.ts";
 
 export interface IdentifierOptions {
-  /** What credentials are hashed with. */
+  /** The key of the hash of credentials. */
   readonly secret: Buffer;
   readonly log: Logger;
 }
 
-/** How callers are told apart, as the configuration has it. */
+/** Tells callers apart as the configuration says. */
 export function identifierFor({ callers, listen }: Config, { secret, log }: IdentifierOptions): Identify {
   switch (callers.identify) {
     case "anonymous":
@@ -35,8 +35,8 @@ export function identifierFor({ callers, listen }: Config, { secret, log }: Iden
 }
 
 /**
- * What the gateway says of itself to those who look for a way to log in. Undefined where it is the servers who take credentials:
- * then the documents are theirs as well.
+ * The gateway's documents for clients that look for a way to log in. Undefined when the servers take the credentials: then the documents
+ * are theirs as well.
  * @param paths of all routes
  */
 export function documentsFor({ callers, listen }: Config, paths: Iterable<string>): Documents | undefined {

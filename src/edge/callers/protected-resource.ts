@@ -8,7 +8,7 @@ const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 const MAX_AGE_SECONDS = 300;
 const METHODS = "GET, HEAD, OPTIONS";
 
-/** How clients know a route, and the document about it. */
+/** The address by which clients know a route, and that of the document about it. */
 export interface ResourceAddress {
   readonly resource: string;
   readonly metadata: string;
@@ -16,9 +16,9 @@ export interface ResourceAddress {
 
 /**
  * The address of a route for the client that asks.
- * @param path of the route; one of the paths that it has
- * @param publicUrl the origin by which clients know the gateway; unless given, it is what the request was sent to
- * @returns undefined when the request does not say where it was sent to
+ * @param path one of the route's paths
+ * @param publicUrl the origin by which clients know the gateway; unless given, the one that the request was sent to
+ * @returns undefined when the request does not name the origin that it was sent to
  */
 export function resourceAddress(
   request: IncomingMessage & { readonly baseUrl?: string },
@@ -27,7 +27,7 @@ export function resourceAddress(
 ): ResourceAddress | undefined {
   const origin = publicUrl ?? originOf(request);
   if (origin === undefined) return undefined;
-  // What an app of somebody else's has cut off the path, it expects in front of every other path as well.
+  // The app around the gateway expects the prefix that it cut off this path in front of every other path as well.
   const { baseUrl = "" } = request;
   const suffix = path === "/" ? "" : path;
   return {
@@ -36,11 +36,11 @@ export function resourceAddress(
   };
 }
 
-/** Answers a request for a document about the gateway itself. Says whether it was one. */
+/** Answers a request for a document about the gateway itself. Returns whether it was one. */
 export type Documents = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer" | "scopes"> {
-  /** Of all routes. */
+  /** The paths of all routes. */
   readonly paths: Iterable<string>;
   readonly publicUrl: string | undefined;
   /** Decides which hosts are served here. */
@@ -48,9 +48,9 @@ export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer
 }
 
 /**
- * The documents from which clients learn where tokens for a route are to be had (RFC 9728 §3). Anybody may read them.
- * `oauthMetadataResponse` of the SDK does not serve: it throws at an issuer over http, writes the resource anew as a URL (with `/` for a
- * bare origin), knows neither `bearer_methods_supported` nor a lifetime, and checks no host.
+ * The documents from which clients learn where to get tokens for a route (RFC 9728 §3). Anybody may read them. The SDK's
+ * `oauthMetadataResponse` does not serve: it throws at an issuer over http, writes the resource anew as a URL (with `/` for a bare origin),
+ * knows neither `bearer_methods_supported` nor a lifetime, and checks no host.
  */
 export function resourceDocuments(options: ResourceDocumentsOptions): Documents {
   const { issuer, scopes, publicUrl, checkHost } = options;
@@ -91,7 +91,7 @@ function answer(response: ServerResponse, metadata: object): void {
   response.end(text);
 }
 
-/** The SDKs' clients name the revision that they speak here too, and so a browser asks first. */
+/** The SDKs' clients name their revision here too, and so a browser sends a preflight. */
 function answerPreflight(response: ServerResponse): void {
   response.writeHead(204, {
     "Access-Control-Allow-Methods": METHODS,
@@ -114,7 +114,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
   );
 }
 
-/** A name or an address, and nothing that would make another url of it. */
+/** A name or an address, and nothing that would make it another url. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 
 function originOf({ headers: { host = "" }, socket }: IncomingMessage): string | undefined {

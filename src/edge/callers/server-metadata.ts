@@ -4,26 +4,26 @@ import { isLoopback } from "../../protocol/loopback.ts";
 import { guardedConnector } from "../../upstreams/guarded-connections.ts";
 import { fetchDocument, NoSuchDocument } from "./issuer-documents.ts";
 
-/** What a server says of the tokens that it takes. */
+/** Which tokens a server says that it takes. */
 export interface ServerMetadata {
-  /** Who issues them, exactly as the server writes it. */
+  /** Their issuers, exactly as the server writes them. */
   readonly issuers: readonly string[];
-  /** What the server calls itself (RFC 9728 §2), which is what tokens for it name as their audience. */
+  /** The server's name for itself (RFC 9728 §2), which tokens for it name as their audience. */
   readonly resource?: string;
 }
 
 const PROTECTED_RESOURCE = "/.well-known/oauth-protected-resource";
 const AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server";
-/** Of a server that names more, the first ones count. */
+/** If a server names more, only the first ones count. */
 const MAX_ISSUERS = 8;
 const CONNECTING_MS = 5_000;
 
 /**
  * Finds out whose tokens a server takes, in the order of 2025-11-25, Authorization §Protected Resource Metadata Discovery: its protected
- * resource metadata (RFC 9728) at the well-known addresses, then where its challenge says that they are; and where a server has none, as
- * those of 2025-03-26, the authorization server metadata at its own origin. Everything is asked of the origin that the configuration
- * names, without credentials: behind a gateway the server's documents name the gateway's address. `discoverOAuthProtectedResourceMetadata` of
- * the SDK does not serve: its errors do not tell a server that has no such document from one that gave no answer.
+ * resource metadata (RFC 9728) at the well-known addresses, then at the address in its challenge; and if it has none, as servers of
+ * 2025-03-26, the authorization server metadata at its own origin. Asks only the configured origin, without credentials: behind a gateway
+ * the server's documents name the gateway's address. The SDK's `discoverOAuthProtectedResourceMetadata` does not serve: its errors do not
+ * tell a server that has no such document from one that gave no answer.
  * @returns undefined when the server says nothing of it
  * @throws Error when there was no answer
  */
@@ -44,8 +44,8 @@ export async function readServerMetadata(
 }
 
 /**
- * Whether the gateway asks an address that a server's metadata name: over https, or over http where the operator named the same origin
- * himself, or where both are on this machine. Nobody elsewhere makes the gateway ask this machine, or its link (RFC 3927).
+ * Whether the gateway may ask an address that a server's metadata name: over https, or over http if the operator configured the same origin
+ * or both are on this machine. No other machine may make the gateway ask this machine, or its link (RFC 3927).
  */
 export function mayAskFor(server: URL): (url: URL) => boolean {
   const isLocal = isLoopback(server.hostname);
@@ -57,7 +57,7 @@ export function mayAskFor(server: URL): (url: URL) => boolean {
   };
 }
 
-/** Also the address "any", which most systems take for loopback. A URL has IPv4 within IPv6 in hexadecimal. */
+/** Also the address "any", which most systems take for loopback. A URL writes IPv4 within IPv6 in hexadecimal. */
 const IS_LINK_LOCAL = /^(?:169\.254\.|0\.0\.0\.0$|\[::\]$|\[fe[89ab]|\[::ffff:(?:a9fe:|0:0\]))/i;
 
 async function documentAt(url: URL, signal: AbortSignal): Promise<JsonObject | undefined> {

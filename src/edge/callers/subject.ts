@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
-/** What a caller's key may be long without being shortened: it is part of every record. */
+/** Longer keys are shortened: every record contains its caller's key. */
 const MAX_CHARS = 512;
 
-/** The key of whoever an issuer knows by a name: no two pairs of issuer and subject have the same (RFC 7519 §4.1.2). */
+/** The key of an issuer's subject: no two pairs of issuer and subject have the same (RFC 7519 §4.1.2). */
 export function subjectKey(issuer: string, subject: string): string {
   const pair = JSON.stringify([issuer, subject]);
   if (pair.length <= MAX_CHARS) return `jwt:${pair}`;

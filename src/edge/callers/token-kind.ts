@@ -19,11 +19,11 @@ const NAMED_KINDS: ReadonlyMap<string, string> = new Map([
 const NAMED_ACCESS: ReadonlySet<string> = new Set(["access", "access_token", "bearer", "dpop"]);
 
 /**
- * What a verified token is, if it is another thing than an access token; `undefined` when it may be one. An issuer signs ID tokens,
- * logout tokens, security events and more with the same keys (RFC 8725 §2.8), and none of them says that its bearer may do anything.
- * Explicit typing decides (RFC 8725 §3.11, RFC 9068 §4). Many issuers write `typ: JWT` on everything, or nothing: their other tokens
- * are known by the claims that their specifications require.
- * @returns in words that a client may hear, such as `an ID token`
+ * The kind of a verified token that is no access token; `undefined` when it may be one. An issuer signs ID tokens, logout tokens, security
+ * events and more with the same keys (RFC 8725 §2.8), and none of them says that its bearer may do anything. Explicit typing decides (RFC
+ * 8725 §3.11, RFC 9068 §4). Many issuers write `typ: JWT` on everything, or nothing: the claims that their specifications require tell
+ * their other tokens.
+ * @returns words that a client may read, such as `an ID token`
  */
 export function otherKindOf({ typ }: JWTHeaderParameters, claims: JWTPayload): string | undefined {
   if (typ !== undefined) {
@@ -47,7 +47,7 @@ export function otherKindOf({ typ }: JWTHeaderParameters, claims: JWTPayload): s
   return isForItsClientAlone(claims) ? "an ID token (azp is its only audience)" : undefined;
 }
 
-/** Claims that tokens for access have, and ID tokens have not: scopes, or what Entra ID says of how the client proved itself. */
+/** Whether a token has claims of access tokens that ID tokens lack: scopes, or Entra ID's about how the client proved itself. */
 function saysAccess(claims: JWTPayload): boolean {
   const { scope, scp, azpacr, appidacr, token_use: use, typ } = claims;
   return (
@@ -68,7 +68,7 @@ function lower(claim: unknown): string {
   return typeof claim === "string" ? claim.toLowerCase() : "";
 }
 
-/** It is the client's text, and goes into a header. */
+/** Makes the client's text fit for a header. */
 function sayable(type: string): string {
   return type.replace(/[^\w.+/-]/g, "?").slice(0, 64);
 }

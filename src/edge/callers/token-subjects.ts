@@ -17,27 +17,27 @@ export interface TokenSubjectsOptions {
   readonly clock: () => number;
 }
 
-/** What is known of who a token is about. */
+/** What the gateway finds out about a token's subject. */
 export type TokenSubject =
   /** The gateway has verified the token: the caller is its subject, by this key. */
   | { readonly is: "verified"; readonly key: string }
-  /** Nobody vouches for the subject. Asked again after so many milliseconds, or when the caller's credential is. */
+  /** Nobody vouches for the subject. To be asked again after `againMs`, or when the caller's credential is. */
   | { readonly is: "unverified"; readonly againMs?: number }
-  /** Metadata or keys gave no answer: what was known of the token still stands. */
+  /** Metadata or keys gave no answer: what was found out before still stands. */
   | { readonly is: "unknown"; readonly why: string };
 
-/** How long a server's metadata are used before they are read again. */
+/** How long to use a server's metadata before reading them again. */
 const FRESH_MS = 600_000;
-/** How long what a server said counts after it says nothing any more, as while it is being replaced. */
+/** How long a server's metadata count after it gives none any more, as while it is being replaced. */
 const STANDS_MS = 3_600_000;
-/** For all that a server's metadata take. */
+/** How long reading all of a server's metadata may take. */
 const READ_MS = 5_000;
 /**
- * How long an answer that does not come makes callers come again. An issuer that is away for a moment costs nobody the tasks of his
- * subject; one that this machine cannot reach at all shuts nobody out.
+ * How long callers have to come again because there is no answer. An issuer that is away for a moment costs none of its subjects their
+ * tasks; one that this machine cannot reach at all shuts no caller out.
  */
 const PATIENCE_MS = 10_000;
-/** Then it is asked again so often. */
+/** How often to ask again after that. */
 const AGAIN_MS = 30_000;
 const CLOCK_TOLERANCE_MS = 30_000;
 
@@ -81,9 +81,9 @@ class RouteSubjects {
   /** When the server last named an issuer. */
   #namedAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
-  /** By issuer, of those that the metadata name. */
+  /** By issuer, for those that the metadata name. */
   #verifiers = new Map<string, Promise<VerifyToken>>();
-  /** Since when there was no answer. */
+  /** Since when there has been no answer. */
   #silentSince: number | undefined;
   #askAgainAt = Number.NEGATIVE_INFINITY;
   #hasToldOfNone = false;
@@ -126,7 +126,7 @@ class RouteSubjects {
     return subjectBy(await verify, token, this.#route.log);
   }
 
-  /** Once for all who ask at the same time. @throws Error when nothing is known of the server, and it gave no answer */
+  /** Reads the metadata once for all requests at the same time. @throws Error when none are known, and the server gave no answer */
   async #refresh(): Promise<void> {
     if (this.#options.clock() - this.#readAt < FRESH_MS) return;
     this.#reading ??= this.#read().finally(() => {
@@ -151,14 +151,14 @@ class RouteSubjects {
   }
 
   #learn(metadata: ServerMetadata | undefined): void {
-    // A verifier holds the keys of its issuer: those are kept while nothing changes.
+    // A verifier holds the keys of its issuer, so keep it while the metadata stay the same.
     if (JSON.stringify(metadata) !== JSON.stringify(this.#metadata)) this.#verifiers = new Map();
     this.#metadata = metadata;
   }
 
   #verifierFor(issuer: string): Promise<VerifyToken> | undefined {
     const { upstream } = this.#route.config;
-    // A server may write the origin of an issuer with a slash and the issuer without; whose the keys are its own metadata decide.
+    // A server may write an issuer's origin with a slash and the issuer without; the issuer's own metadata decide whose the keys are.
     const isNamed = this.#metadata?.issuers.some((named) => bare(named) === bare(issuer)) ?? false;
     if (!isNamed || upstream.transport === "stdio") return undefined;
     const known = this.#verifiers.get(issuer);
@@ -175,7 +175,7 @@ class RouteSubjects {
     return made;
   }
 
-  /** What a token for this server may name as its audience: what the server calls itself, and the addresses by which it is reached. */
+  /** The audiences that a token for this server may name: the server's name for itself, and the addresses by which clients reach it. */
   #audience(url: URL): readonly string[] {
     const { path, aliases } = this.#route.config;
     const { publicUrl } = this.#options;
@@ -212,7 +212,7 @@ async function subjectBy(verify: VerifyToken, { jwt }: Token, log: Logger): Prom
   }
 }
 
-/** Whether there was an answer that is no set of keys: to wait for another would be in vain. */
+/** Whether there was an answer that is no set of keys: waiting for another would be in vain. */
 function isAnswered(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof NoSuchDocument;
 }
@@ -224,7 +224,7 @@ async function verifierOf(options: Parameters<Verifier["tokenVerifier"]>[0]): Pr
 
 type Verifier = typeof import("./token-verifier.ts");
 
-/** Where nobody has a token it is not loaded. */
+/** Not loaded before there is a token. */
 function loadVerifier(): Promise<Verifier> {
   return import("./token-verifier.ts");
 }

@@ -17,7 +17,7 @@ import { otherKindOf } from "./token-kind.ts";
 
 export { KeysUnavailable };
 
-/** What a token says that has been verified. */
+/** The claims of a verified token. */
 export interface Grant {
   readonly issuer: string;
   readonly subject: string;
@@ -26,12 +26,12 @@ export interface Grant {
   readonly expiresAt: number;
 }
 
-/** The message says why, in words that a client may hear. */
+/** The message says why, in words that a client may read. */
 export class InvalidToken extends Error {
   override name = "InvalidToken";
 }
 
-/** Issuers publish keys for these. With a secret that the gateway had to know, whoever reads its configuration could make tokens. */
+/** Algorithms with public keys. If the gateway had to know a secret, any reader of its configuration could make tokens. */
 const ALGORITHMS = [
   ...["ES256", "ES384", "ES512"],
   ...["PS256", "PS384", "PS512"],
@@ -45,8 +45,8 @@ export type TokenVerifierOptions = Pick<JwtCallersConfig, "audience" | "clockTol
 export type VerifyToken = (token: string) => Promise<Grant>;
 
 /**
- * Verifies access tokens of one issuer: signature, kind, issuer, audience and times (RFC 7519 §4.1, RFC 9068 §4).
- * What it gives throws InvalidToken, and KeysUnavailable when nothing can be said of a token.
+ * Verifies access tokens of one issuer: signature, kind, issuer, audience and times (RFC 7519 §4.1, RFC 9068 §4). The function that it
+ * gives throws InvalidToken, or KeysUnavailable when it can say nothing of the token.
  */
 export function tokenVerifier(options: TokenVerifierOptions): VerifyToken {
   const { issuer, audience, clockToleranceMs, clock, onFailure } = options;
@@ -78,7 +78,7 @@ function grantOf({ iss = "", sub, exp = 0, scope, scp }: JWTPayload): Grant {
   return { issuer: iss, subject: sub, scopes: [...words(scope), ...words(scp)], expiresAt: exp * 1_000 };
 }
 
-/** `scope` is a text (RFC 9068 §2.2.3); `scp` is what some issuers have instead, as a text or a list. */
+/** `scope` is a text (RFC 9068 §2.2.3); some issuers have `scp` instead, as a text or a list. */
 function words(claim: unknown): readonly string[] {
   if (typeof claim === "string") return claim.split(" ");
   return Array.isArray(claim) ? claim.filter((word) => typeof word === "string") : [];
@@ -86,7 +86,7 @@ function words(claim: unknown): readonly string[] {
 
 function toTokenError(error: unknown): Error {
   if (error instanceof KeysUnavailable || error instanceof InvalidToken) return error;
-  // Not the token's fault: the issuer's key is too short, or no public one.
+  // Not the token's fault: the issuer's key is too short, or not a public one.
   if (!(error instanceof JOSEError) || error instanceof JWKInvalid || error instanceof JWKSInvalid)
     return new KeysUnavailable("a key of the issuer cannot be used", { cause: error });
   return new InvalidToken(reasonOf(error), { cause: error });

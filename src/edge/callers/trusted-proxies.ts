@@ -1,8 +1,8 @@
 import { BlockList, isIP } from "node:net";
 
 /**
- * Says whether an address, as a socket has it, is one of some proxies'. An IPv4 address counts as itself also where a socket of
- * both families has it as one of IPv6 (RFC 4291 §2.5.5.2).
+ * Gives a function that tells whether a socket's address is that of a trusted proxy. An IPv4 address counts as itself also if a socket of
+ * both families writes it as IPv6 (RFC 4291 §2.5.5.2).
  * @param networks addresses and networks: `10.0.0.0/8`, `::1`
  */
 export function trustedProxies(
