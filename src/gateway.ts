@@ -177,7 +177,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
 }
 
 /** The fraction of `limits.total.bytes` that large answers may take while clients have not read them. */
-const UNSENT = 1 / 4;
+const UNSENT = 1 / 2;
 /** A server that does not answer must not keep the others' clients waiting. */
 const PROBE_MS = 5_000;
 

@@ -116,13 +116,15 @@ export class HttpReply implements Reply {
 
   drained(): Promise<void> {
     const response = this.#response;
-    if (!response.writableNeedDrain || this.gone.aborted) return Promise.resolve();
+    const isLeaving = response.writableEnded && !response.writableFinished;
+    if (!(response.writableNeedDrain || isLeaving) || response.destroyed) return Promise.resolve();
+    const events = ["drain", "finish", "close"];
     return new Promise((resolve) => {
       const done = () => {
-        response.off("drain", done).off("close", done);
+        for (const event of events) response.off(event, done);
         resolve();
       };
-      response.once("drain", done).once("close", done);
+      for (const event of events) response.once(event, done);
     });
   }
 

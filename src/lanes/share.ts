@@ -4,6 +4,7 @@ import type { TaskView } from "../stores/task-store.ts";
 import type { Call, CallOptions } from "../tasks/call.ts";
 import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
+import type { WaiterOf } from "../tasks/store-wait.ts";
 import { MAX_SUBJECTS } from "./classify.ts";
 import { type Exchange, type Identified, type Reply, type Services, taskIdOf, waiterOf } from "./lane.ts";
 
@@ -88,7 +89,7 @@ export class Shares {
    * ended or asks something. The view says when to poll again.
    * @throws -32602 when there is no such task, HTTP 429 when too many polls wait because they are too fast
    */
-  async polled(exchange: Waiter & Pick<Exchange, "params">): Promise<TaskView> {
+  async polled(exchange: Waiter & Pick<Exchange, "params" | "held">): Promise<TaskView> {
     const { engine, pace } = this.#services;
     const { owner } = exchange;
     const id = taskIdOf(exchange);
@@ -96,7 +97,7 @@ export class Shares {
     if (turn !== undefined) await turn;
     const view = this.toFollow(
       exchange,
-      await this.#whenOver(exchange, await engine.get(id, owner, waiterOf(exchange))),
+      await this.#whenOver(exchange, await engine.get(id, owner, readerOf(exchange))),
     );
     pace.told(id, owner, intervalOf(view, engine.now()));
     return view;
@@ -186,4 +187,10 @@ export function givingUp(call: Call): (error: unknown) => never {
     call.cancel("it could not be begun");
     throw error;
   };
+}
+
+/** As `waiterOf`, with room for the result until it has been answered. */
+function readerOf(exchange: Parameters<typeof waiterOf>[0] & Pick<Exchange, "held">): WaiterOf {
+  const waiter = waiterOf(exchange);
+  return () => ({ ...waiter(), room: exchange.held });
 }

@@ -1,9 +1,13 @@
+import { within } from "../ops/within.ts";
 import { rpc } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { readInputResponses } from "../tasks/input.ts";
 import { modernDetailedTask } from "../tasks/view.ts";
 import { type Handle, type Route, type Services, serverMeta, taskIdOf, waiterOf } from "./lane.ts";
 import type { Shares } from "./share.ts";
+
+/** How long a client may take to read what it has asked for, before others need not wait for it. */
+const UNREAD_MS = 5_000;
 
 /** The methods of the Tasks extension. */
 export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain">, shares: Shares) {
@@ -15,6 +19,8 @@ export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain"
     const fields = { resultType: "complete", _meta: serverMeta(route) };
     reply.result(modernDetailedTask(view, engine.now(), fields));
     if (view.outcome !== undefined) drain.fetched(view.task.id);
+    // As long as it is on its way, others wait with theirs; not for a client that does not read.
+    await within(UNREAD_MS, reply.drained());
   };
 
   /** `tasks/update` (Tasks §Task Update Requests). */

@@ -1,6 +1,7 @@
 import type { LimitsConfig } from "../config/config.ts";
 import { once } from "../ops/once.ts";
 import type { RpcError } from "../protocol/errors.ts";
+import { type Answer, type AnswerRoom, Answers } from "./answers.ts";
 import { Counter, type Party, type Reached, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
 
@@ -30,6 +31,7 @@ const MAX_LOOKS = 64;
 export class Bytes {
   readonly #options: BytesOptions;
   readonly #held: Counter;
+  readonly #answers: Answers;
   /** Incomplete bodies, the oldest first: since when, and how to give one up. */
   readonly #incomplete = new Map<HeldBytes, Incomplete>();
   /** How much of the total small requests hold. */
@@ -38,6 +40,9 @@ export class Bytes {
   constructor(options: BytesOptions) {
     this.#options = options;
     this.#held = new Counter({ perCaller: options.limits.perCaller.bytes });
+    const { limits, stored = () => 0 } = options;
+    const others = () => this.total + stored();
+    this.#answers = new Answers({ maxBytes: limits.total.bytes, others });
   }
 
   /** How many bytes the process holds. */
@@ -48,6 +53,16 @@ export class Bytes {
   /** How many bytes it holds of one caller; 0 for an unidentified one. */
   of(party: Party): number {
     return this.#held.of(party);
+  }
+
+  /** How much memory large answers of servers take, more or less. */
+  get answers(): number {
+    return this.#answers.bytes;
+  }
+
+  /** For the answer to a request. */
+  answer(): Answer {
+    return this.#answers.open();
   }
 
   /** Begins to count a request of which nothing has arrived yet. */
@@ -98,7 +113,7 @@ export class Bytes {
     const own = this.#held.reachedBy(party, bytes);
     const max = limits.total.bytes;
     if (own !== undefined || max === undefined) return own;
-    const taken = this.total + stored() + bytes;
+    const taken = this.total + stored() + this.#answers.bytes + bytes;
     const hasRoom = isSmall
       ? taken <= max || this.#small + bytes <= max * RESERVED
       : taken <= max * (1 - RESERVED);
@@ -131,7 +146,7 @@ interface Incomplete {
 }
 
 /** Bytes with several holders: counted once, until the last holder releases them. */
-export interface SharedBytes {
+export interface SharedBytes extends AnswerRoom {
   /** Adds a holder. Returns a function that releases its hold; only the first call counts. */
   share(): () => void;
 }
@@ -142,6 +157,7 @@ export class HeldBytes implements SharedBytes {
   #party: Party;
   #bytes = 0;
   #holders = 1;
+  #answer: Answer | undefined;
 
   constructor(ledger: Bytes, party: Party) {
     this.#ledger = ledger;
@@ -185,6 +201,20 @@ export class HeldBytes implements SharedBytes {
     return this.#ledger.arriving(this, giveUp);
   }
 
+  arrive(bytes: number): Promise<void> | undefined {
+    if (this.#holders < 0) return undefined;
+    this.#answer ??= this.#ledger.answer();
+    return this.#answer.arrive(bytes);
+  }
+
+  restart(): void {
+    this.#answer?.restart();
+  }
+
+  arrived(): void {
+    this.#answer?.arrived();
+  }
+
   share(): () => void {
     this.#holders += 1;
     return once(() => this.#letGo());
@@ -198,6 +228,7 @@ export class HeldBytes implements SharedBytes {
     if (this.#holders > 0) return;
     this.#count(-this.#bytes);
     this.#holders = -1;
+    this.#answer?.release();
   }
 
   #count(bytes: number): void {

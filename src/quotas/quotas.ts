@@ -5,6 +5,7 @@ import { Counter, type Party, type Scope } from "./counter.ts";
 import { Ledger } from "./ledger.ts";
 import { type Rated, Rates, type Waiter } from "./rates.ts";
 import { limitReached } from "./refusal.ts";
+import { ResultReads } from "./result-reads.ts";
 
 export interface QuotasOptions {
   /** Whole milliseconds that never go back. */
@@ -46,6 +47,7 @@ export class Quotas {
   readonly #limits: Pick<LimitsConfig, Scope>;
   /** The bytes of requests and answers in memory. */
   readonly bytes: Bytes;
+  readonly reads: ResultReads;
 
   constructor(limits: Pick<LimitsConfig, Scope>, options: QuotasOptions = {}) {
     const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
@@ -72,6 +74,7 @@ export class Quotas {
     };
     this.#ledger = new Ledger({ limits, clock });
     this.bytes = new Bytes({ limits, clock, stored: options.storeBytes });
+    this.reads = new ResultReads({ maxBytes: total.bytes });
     this.#holdsStore = options.storeBytes !== undefined;
   }
 

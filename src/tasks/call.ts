@@ -94,7 +94,7 @@ export interface CallOptions {
   readonly maxRuntimeMs: number;
   /** Whether the server speaks 2026-07-28 itself: its errors then have the meaning of that revision. Absent: no. */
   readonly isModern?: boolean;
-  /** Counts the memory of the params for as long as the call lasts. Absent: nothing counts it. */
+  /** Counts the memory of the params, and of the answer, for as long as the call lasts. Absent: nothing counts it. */
   readonly held?: SharedBytes | undefined;
   /** What another replica needs to make or resume the call. Absent: no other replica can. */
   readonly recipe?: CallRecipe;
@@ -284,9 +284,9 @@ export class Call implements SessionHolder {
     this.#leaveSlot();
   }
 
-  /** Drops the result, which has no use any more. */
+  /** Drops the result, unless somebody waits for it. */
   forgetResult(): void {
-    if (this.#end?.kind === "result")
+    if (this.#end?.kind === "result" && this.#attendants === 0)
       this.#end = { kind: "ours", error: rpc.internal("The result was given up") };
   }
 
@@ -420,6 +420,7 @@ export class Call implements SessionHolder {
       this.#questions.rejoin(lease.session);
       this.#request = lease.session.resume(checkpoint, {
         ...this.#heard,
+        room: this.#options.held,
         onPlace: (place) => {
           isPickedUp = true;
           this.#reach(place);
@@ -464,6 +465,7 @@ export class Call implements SessionHolder {
     this.#mayHaveBegun = true;
     this.#request = lease.session.request(method, params, {
       ...this.#heard,
+      room: this.#options.held,
       ...(headers === undefined ? {} : { headers }),
       onPlace: (place) => this.#reach(place),
     });

@@ -85,7 +85,8 @@ export class Conductor {
 
   /** Makes a new call a task before sending it: a call whose record cannot be stored does not begin. @throws StoreUnavailable */
   async beginAsTask(call: Call, how: Conduct): Promise<CallAnswer> {
-    const answer = await this.#handOver(call, how, call.attend(), how.beginner).catch(givingUp(call));
+    const leave = call.attend();
+    const answer = await this.#handOver(call, how, leave, how.beginner).catch(givingUp(call)).finally(leave);
     call.start();
     return answer;
   }
@@ -190,7 +191,8 @@ export class Conductor {
         }
       }
     } finally {
-      leave();
+      // Sessions and streams that are about to be closed know the call for a while yet.
+      if (leave()) call.forgetResult();
       stopTelling();
     }
   }

@@ -5,7 +5,7 @@ import { recipeBytes } from "../stores/recipe-cell.ts";
 import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
 
 /** The quotas that count tasks and their bytes. */
-export type TaskQuotas = Pick<Quotas, "add" | "noteStored"> & Partial<Pick<Quotas, "bytes">>;
+export type TaskQuotas = Pick<Quotas, "add" | "noteStored"> & Partial<Pick<Quotas, "bytes" | "reads">>;
 
 /** Counts tasks and their bytes; without quotas, nothing. */
 export function counting(quotas: TaskQuotas | undefined) {

@@ -59,6 +59,7 @@ export class Custody {
     const letGo = live.call.share();
     void live.ended.finally(() => {
       this.#live.delete(id);
+      live.call.forgetResult();
       letGo();
     });
     return live;

@@ -108,6 +108,7 @@ export class TaskEngine {
       custody: this.#custody,
       orphans: this.#orphans,
       storeWait: this.#storeWait,
+      reads: quotas?.reads,
     });
     this.#stopWatching = store.watch((nudge) => {
       this.#custody.hear(nudge);

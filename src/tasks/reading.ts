@@ -1,3 +1,5 @@
+import { SMALL_BYTES } from "../quotas/bytes.ts";
+import type { ResultReads } from "../quotas/result-reads.ts";
 import {
   isOwnedBy,
   StoreUnavailable,
@@ -17,6 +19,8 @@ export interface TaskReaderOptions {
   readonly custody: Custody;
   readonly orphans: Orphans;
   readonly storeWait: StoreWait;
+  /** Absent: as many results are read at a time as are asked for. */
+  readonly reads?: ResultReads | undefined;
 }
 
 /** Reads tasks on behalf of their callers. */
@@ -39,7 +43,7 @@ export class TaskReader {
     const { store, storeWait } = this.#options;
     try {
       return await storeWait.through(waiter, () =>
-        this.#read(id, claimant).catch((error: unknown) => {
+        this.#inTurn(id, claimant, waiter).catch((error: unknown) => {
           // A call that has ended here is as good as stored: a listening client must not hear that it works again.
           const isRunning = this.#options.custody.get(id)?.call.end === undefined;
           const known = isRunning && store.holdsLease ? this.#known(id, claimant, error) : undefined;
@@ -52,6 +56,22 @@ export class TaskReader {
       if (known === undefined) throw error;
       return known;
     }
+  }
+
+  /** Keeps its turn until there is room for what was read. */
+  #inTurn(id: TaskId, claimant: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    const { reads } = this.#options;
+    if (reads === undefined) return this.#read(id, claimant);
+    return reads.run(async () => {
+      const view = await this.#read(id, claimant);
+      const length = view?.outcome?.kind === "completed" ? view.outcome.result.length : 0;
+      if (length <= SMALL_BYTES) return view;
+      reads.note(length);
+      const room = waiter?.().room;
+      await room?.arrive(length);
+      room?.arrived();
+      return view;
+    });
   }
 
   async #read(id: TaskId, claimant: TaskOwner): Promise<TaskView | undefined> {

@@ -1,4 +1,5 @@
 import { rpc } from "../protocol/errors.ts";
+import type { AnswerRoom } from "../quotas/answers.ts";
 import { Tally } from "../quotas/counter.ts";
 import { StoreUnavailable, UnreadableValue } from "../stores/task-store.ts";
 
@@ -11,6 +12,8 @@ export interface StoreWaiter {
   readonly stopping?: AbortSignal;
   /** About how many bytes of the request stay in memory meanwhile. */
   readonly bytes: number;
+  /** Where what is read for it finds room until it is answered. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
   /** Whether it waits without limit, because it has a place of its own among the streams. Absent: no. */
   readonly isEndless?: boolean;
 }

@@ -133,6 +133,7 @@ export class Exchange {
       onAccepted,
       onOverflow: this.#stream.end,
       answers,
+      room: this.#listener.room,
     };
     return async (url, init) => {
       // The transport forgets the last event id when a resumed stream is cut before its first event.

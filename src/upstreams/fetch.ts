@@ -6,6 +6,8 @@ import { isJsonRpcError } from "../protocol/errors.ts";
 import { EventSplitter } from "../protocol/event-stream.ts";
 import { JsonGauge, MAX_DEPTH } from "../protocol/json-gauge.ts";
 import { isAnswerTo, isObject, type JsonRpcError, parseJson, type RequestId } from "../protocol/jsonrpc.ts";
+import type { AnswerRoom } from "../quotas/answers.ts";
+import { SMALL_BYTES } from "../quotas/bytes.ts";
 import type { AnswersPast } from "./answers-past.ts";
 import type { CookieJar } from "./cookies.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
@@ -31,6 +33,8 @@ export interface Expected {
   onOverflow(failure: UpstreamFailure): void;
   /** For the SDK's transports, which drop answers that do not fit their schemas: provides placeholders for them. */
   readonly answers?: AnswersPast;
+  /** Where the answer finds room while it is read. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
 }
 
 export type UpstreamFetch = (url: string | URL, init?: RequestInit, expected?: Expected) => Promise<Response>;
@@ -69,11 +73,16 @@ export function upstreamFetch({
       return new Response(null, { status, headers: plain });
     }
     if (!isEventStream(headers["content-type"])) {
-      const content = await text(body, new MessageLimit({ maxMessageBytes, maxDepth }, false));
+      const content = await text(
+        body,
+        new MessageLimit({ maxMessageBytes, maxDepth }, false),
+        expected?.room,
+      );
       const { answers } = expected ?? {};
       return lightResponse(status, plain, content, () => answers?.whole(content) ?? JSON.parse(content));
     }
     const limit = new MessageLimit({ maxMessageBytes, maxDepth }, true);
+    const gate = new Gate(limit, expected?.room);
     const take = (chunk: Buffer) => {
       try {
         return { bytes: chunk, lines: limit.take(chunk) };
@@ -85,8 +94,17 @@ export function upstreamFetch({
     };
     const chunks = body[Symbol.asyncIterator]();
     const read = async () => {
-      const { done, value } = await chunks.next();
-      return done || value === undefined ? undefined : take(value);
+      const { done, value } = await chunks.next().catch((error: unknown) => {
+        gate.end();
+        throw error;
+      });
+      if (done || value === undefined) {
+        gate.end();
+        return undefined;
+      }
+      const piece = take(value);
+      await gate.passed();
+      return piece;
     };
     // A stream to listen to may stay silent; one that carries an answer does not.
     const first = init?.method === "POST" ? await read() : undefined;
@@ -186,6 +204,11 @@ class MessageLimit {
     this.#gauge = new JsonGauge(maxDepth, isStream ? "events" : "lines");
   }
 
+  /** How long the message is so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Returns how many lines end in the chunk. @throws UpstreamFailure */
   take(chunk: Buffer): number {
     // A blank line ends an event; missing one that the network cut in two only makes the count stricter.
@@ -204,11 +227,49 @@ class MessageLimit {
   }
 }
 
-async function text(body: Dispatcher.ResponseData["body"], limit: MessageLimit): Promise<string> {
+/** Reads on only where there is room for what has come. */
+class Gate {
+  readonly #limit: MessageLimit;
+  readonly #room: AnswerRoom | undefined;
+  /** How much of the message has found room. */
+  #bytes = 0;
+
+  constructor(limit: MessageLimit, room: AnswerRoom | undefined) {
+    this.#limit = limit;
+    this.#room = room;
+  }
+
+  /** Settles when there is room for the message as far as it has come; what is small needs none. */
+  async passed(): Promise<void> {
+    const { bytes } = this.#limit;
+    if (this.#room === undefined || bytes <= SMALL_BYTES) return;
+    // Another message has begun, so that the one before was not the answer.
+    if (bytes < this.#bytes) this.#room.restart();
+    const more = bytes < this.#bytes ? bytes : bytes - this.#bytes;
+    this.#bytes = bytes;
+    await this.#room.arrive(more);
+  }
+
+  end(): void {
+    if (this.#bytes > 0) this.#room?.arrived();
+  }
+}
+
+async function text(
+  body: Dispatcher.ResponseData["body"],
+  limit: MessageLimit,
+  room?: AnswerRoom,
+): Promise<string> {
+  const gate = new Gate(limit, room);
   const chunks: Buffer[] = [];
-  for await (const chunk of body) {
-    limit.take(chunk);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of body) {
+      limit.take(chunk);
+      await gate.passed();
+      chunks.push(chunk);
+    }
+  } finally {
+    gate.end();
   }
   return Buffer.concat(chunks).toString("utf8");
 }

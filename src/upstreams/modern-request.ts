@@ -10,6 +10,7 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
 import { messageText } from "../protocol/raw-json.ts";
+import type { AnswerRoom } from "../quotas/answers.ts";
 import { toFailure, UpstreamFailure, unanswered, unusableAnswer, wantsLogin } from "./failure.ts";
 import { STREAM_GRACE_MS, type UpstreamFetch } from "./fetch.ts";
 import { readIncoming, readWhole, shown, UnusableAnswer } from "./unusable-answer.ts";
@@ -24,6 +25,8 @@ export interface ModernRequestOptions {
   onNotification?(notification: JsonRpcNotification): void;
   /** Called when the server has not refused the request. */
   onAccepted?(): void;
+  /** Where the answer finds room while it is read. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
 }
 
 /**
@@ -33,7 +36,15 @@ export interface ModernRequestOptions {
  */
 export async function askModern(
   request: JsonRpcRequest,
-  { url, headers, fetch, signal, onNotification = () => {}, onAccepted = () => {} }: ModernRequestOptions,
+  {
+    url,
+    headers,
+    fetch,
+    signal,
+    room,
+    onNotification = () => {},
+    onAccepted = () => {},
+  }: ModernRequestOptions,
 ): Promise<JsonRpcResponse> {
   const init = {
     method: "POST",
@@ -48,7 +59,7 @@ export async function askModern(
     signal,
   };
   try {
-    const expected = { answerTo: request.id, onAccepted, onOverflow: () => {} };
+    const expected = { answerTo: request.id, onAccepted, onOverflow: () => {}, room };
     const response = await fetch(url, init, expected);
     if (response.body !== null && isEventStream(response.headers.get("content-type") ?? undefined)) {
       return await readStream(response.body, request, onNotification);

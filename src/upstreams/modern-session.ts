@@ -8,6 +8,7 @@ import {
   type JsonRpcResponse,
   type RequestId,
 } from "../protocol/jsonrpc.ts";
+import type { AnswerRoom } from "../quotas/answers.ts";
 import { toFailure, UpstreamFailure } from "./failure.ts";
 import { nextRequestId } from "./request-ids.ts";
 import {
@@ -28,6 +29,7 @@ export type SendModern = (
     readonly signal: AbortSignal;
     onNotification(notification: JsonRpcNotification): void;
     onAccepted(): void;
+    readonly room?: AnswerRoom | undefined;
   },
 ) => Promise<JsonRpcResponse>;
 
@@ -123,7 +125,7 @@ export class ModernSession implements CallSession {
   #ask(
     method: string,
     params: JsonObject,
-    { onProgress = () => {}, onAccepted = () => {} }: RequestListener,
+    { room, onProgress = () => {}, onAccepted = () => {} }: RequestListener,
     signal: AbortSignal,
   ): Promise<JsonRpcResponse> {
     const id = nextRequestId();
@@ -133,7 +135,7 @@ export class ModernSession implements CallSession {
       const { progressToken, ...progress } = notification.params ?? {};
       if (isSameId(progressToken, meta.progressToken) && hasProgress(progress)) onProgress(progress);
     };
-    return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted });
+    return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted, room });
   }
 
   /** Passes all questions to the holder, and resolves when all are answered. */

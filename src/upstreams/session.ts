@@ -12,6 +12,7 @@ import {
   type RequestId,
 } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../protocol/legacy.ts";
+import type { AnswerRoom } from "../quotas/answers.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "./failure.ts";
 import { inTime } from "./in-time.ts";
@@ -64,6 +65,8 @@ export interface RequestPlace extends EventPlace {
 export interface RequestListener {
   /** Headers for this request only, where the transport has any. Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Where the answer finds room while it is read. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
   onProgress?(progress: Progress): void;
   /** The server has accepted the request: from now on it answers, or the stream breaks. */
   onAccepted?(): void;
@@ -277,7 +280,7 @@ export class Session implements ResumingSession, AskedSession {
   #await(
     id: RequestId,
     progressToken: unknown,
-    { headers, onProgress = () => {}, onAccepted = () => {}, onPlace }: RequestListener,
+    { headers, room, onProgress = () => {}, onAccepted = () => {}, onPlace }: RequestListener,
     ask: (hears: AskListener) => Asking,
   ): UpstreamRequest {
     const onEvent = (place: EventPlace) => {
@@ -285,17 +288,21 @@ export class Session implements ResumingSession, AskedSession {
       if (isRequestId(progressToken)) onPlace?.({ ...place, requestId: id, progressToken });
     };
     const own = headers === undefined ? {} : { headers };
-    const { ended, stop } = ask({ ...own, onAccepted, ...(onPlace === undefined ? {} : { onEvent }) });
+    const { ended, stop } = ask({ ...own, room, onAccepted, ...(onPlace === undefined ? {} : { onEvent }) });
+    // A stream may be open for a while after its answer, and is not to keep that in memory.
+    let pending: Pending | undefined;
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {
-      this.#pending.set(id, { progressToken, resolve, reject, onProgress });
-      ended.then(
-        () => this.#pending.has(id) && reject(unanswered()),
-        (error: unknown) => reject(toFailure(error)),
-      );
+      pending = { progressToken, resolve, reject, onProgress };
+      this.#pending.set(id, pending);
     }).finally(() => {
+      pending = undefined;
       this.#pending.delete(id);
       stop();
     });
+    ended.then(
+      () => pending?.reject(unanswered()),
+      (error: unknown) => pending?.reject(toFailure(error)),
+    );
     return { id, response, cancel: (reason) => this.#cancel(id, reason) };
   }
 

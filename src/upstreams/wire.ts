@@ -1,4 +1,5 @@
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId } from "../protocol/jsonrpc.ts";
+import type { AnswerRoom } from "../quotas/answers.ts";
 import { UpstreamFailure } from "./failure.ts";
 import type { UnusableAnswer } from "./unusable-answer.ts";
 
@@ -34,6 +35,8 @@ export interface EventPlace {
 export interface AskListener {
   /** Headers for this request only, where the transport has any. Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Where the answer finds room while it is read. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
   /** Called when the server has not refused the request. */
   onAccepted?(): void;
   /**
