@@ -117,7 +117,7 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
       return what.isMessage ? legacy.passMessage(elsewhere, http) : forwarder.forwardTo(elsewhere, http);
     }
     case "paired":
-      // The client's own request does not reach the server, which so cannot refuse it itself.
+      // The server cannot refuse the client's own request, which it never gets.
       needsOwner(who);
       return legacy.pairs.answer({ who, request, response, message: body?.json, reply, held });
     case "legacy":

@@ -24,7 +24,7 @@ const ORIGIN = /^[a-z][a-z\d+.-]*:\/\/(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d+)?$/i;
 
 /**
  * The guard for a listener. Bound to loopback, it accepts only names of loopback, so that no other name can be made to point here; bound
- * to anything else, every name unless there is a list. It accepts only listed origins.
+ * to anything else, every name unless there is a list. It accepts listed origins, and on loopback those of loopback.
  */
 export function hostGuard(listen: ListenConfig): Guard {
   const checkHost = hostCheck(listen);

@@ -41,8 +41,8 @@ export function readBody(bytes: Buffer, held: HeldBytes, maxDepth?: number): Bod
 }
 
 /**
- * A buffer costs a hundred bytes and more, whatever it holds, and a client may send one byte in each chunk: this many chunks are put
- * together.
+ * A buffer costs a hundred bytes and more, whatever it holds, and a client may send one byte in each chunk: so many chunks are joined
+ * to one.
  */
 const MAX_LOOSE = 1_024;
 

@@ -22,7 +22,7 @@ export const discover: Handle = async (exchange) => {
   });
 };
 
-/** Lists and other requests that the legacy server answers itself: the same request, the same result. */
+/** Passes a request to the legacy server, and its result to the client, both unchanged. */
 export const relay: Handle = async (exchange) => {
   answer(exchange, await ask(exchange));
 };

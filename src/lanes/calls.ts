@@ -197,7 +197,7 @@ export function isRound({ params: { requestState }, server }: Exchange): boolean
   return requestState !== undefined && (server === undefined || isOurState(requestState));
 }
 
-/** Tools §Tool Names: names should have 128 characters at most. A server that lists a longer one is not cut off from it. */
+/** Tools §Tool Names: names should have 128 characters at most. The gateway lets longer ones pass if the server lists them. */
 const MAX_NAME_CHARS = 128;
 
 async function checkName(exchange: Exchange, name: string): Promise<void> {
@@ -207,7 +207,7 @@ async function checkName(exchange: Exchange, name: string): Promise<void> {
   );
 }
 
-/** @throws -32020 when headers that mirror arguments do not */
+/** @throws -32020 when headers that should mirror arguments do not */
 async function checkMirrored(exchange: Exchange, name: string, args: unknown): Promise<void> {
   const { headers } = exchange;
   if (headers === undefined) return;

@@ -175,7 +175,7 @@ function mayBecomeTask({ name, _meta }: JsonObject, policy: Policy): boolean {
   return mode === "required" || (mode !== "never" && declaresTasks(isObject(declared) ? declared : {}));
 }
 
-/** Whether a request is of a paired session. HTTP+SSE clients and servers need none: the client opens a stream, and posts where told. */
+/** Whether a request is of a paired session. HTTP+SSE on both sides needs none: the client opens a stream, and posts where told. */
 function isOfAPair(head: Head, message: Message, { isHttp, isPaired, isStreamable }: Known): boolean {
   if (!isHttp || isPaired) return true;
   if (isStreamable) return false;

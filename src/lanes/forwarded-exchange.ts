@@ -110,7 +110,7 @@ export class ForwardedExchange {
     else this.#fail(toFailure(error));
   }
 
-  /** A close without an error: the answer switched protocols, which nobody asked for. */
+  /** A close without an error: the answer switched protocols, which no request asks for. */
   #onRequestClose(request: ClientRequest): void {
     if (!this.#isAwaiting(request)) return;
     this.#fail(
@@ -118,7 +118,7 @@ export class ForwardedExchange {
     );
   }
 
-  /** Whether a request still waits for its head. After the head the answer reports the close, and a request that was given up nothing. */
+  /** Whether the exchange still waits for this request's answer: no longer once its head is here, or the request was given up. */
   #isAwaiting(request: ClientRequest): boolean {
     return this.#asking !== undefined && this.#request === request;
   }
@@ -179,7 +179,7 @@ export class ForwardedExchange {
     const refused = this.#request;
     this.#request = undefined;
     this.#target = target;
-    // Nobody needs the rest of its answer, which is not worth the wait.
+    // The rest of its answer is of no use, and not worth the wait.
     refused?.destroy();
     this.#send({ isFirst: true });
   }

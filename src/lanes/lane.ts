@@ -30,7 +30,7 @@ import type { Backchannels } from "./backchannels.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { TransparentLane } from "./transparent.ts";
 
-/** Who is calling, as far as tasks and sessions are concerned. */
+/** The caller, as the owner of tasks and sessions. */
 export interface Caller {
   /** Names the owner of tasks. */
   readonly key: string;
@@ -58,7 +58,7 @@ export interface Route {
   readonly log: Logger;
 }
 
-/** What all routes share. */
+/** The parts that all routes share. */
 export interface Services {
   readonly engine: TaskEngine;
   readonly held: HeldCalls;

@@ -55,7 +55,7 @@ function endOfSubscription({ id }: Asked): JsonText {
   return toJson({ resultType: "complete", _meta: { [META.subscriptionId]: id } });
 }
 
-/** The same for a client on another transport than HTTP: message by message. */
+/** Passes a request of a client that is not on HTTP: message by message. */
 async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSignal): Promise<void> {
   const { sessionOwner, id, method, params, reply } = asked;
   const { _meta } = params;

@@ -145,7 +145,7 @@ function isCall(message: unknown): boolean {
 
 type LegacyRequest = Pick<SessionRequest, "id" | "params"> & { readonly method: string };
 
-/** @throws -32600 for a call without an id: a server that takes it would answer it, but no policy would have been asked */
+/** @throws -32600 for a call without an id: a server might take and answer it, but no policy would have been applied */
 function requestIn({ id, method, params }: JsonObject): LegacyRequest {
   if (!isRequestId(id))
     throw rpc.invalidRequest(

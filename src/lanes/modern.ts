@@ -26,7 +26,7 @@ export type ModernHandler = (asked: Asked, what: ModernClass) => Promise<void>;
 
 /**
  * Answers modern requests. A server that speaks the revision gets them before any check: the gateway refuses nothing that it does not know,
- * and the server says what is wrong. Only what concerns tasks stays with the gateway.
+ * and the server reports the errors. Only what concerns tasks stays with the gateway.
  */
 export function modernHandler(services: Services, forwarder: Forwarder): ModernHandler {
   const shares = new Shares(services);

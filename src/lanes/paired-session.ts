@@ -161,7 +161,7 @@ export class PairedSession {
     await this.#wire?.close();
   }
 
-  /** Ends the client's part. */
+  /** Ends the client's part of the session. */
   #end(): void {
     if (this.#over.signal.aborted) return;
     this.#over.abort();

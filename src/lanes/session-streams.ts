@@ -49,7 +49,7 @@ export class SessionStreams {
     this.#kept = new KeptEvents(options.room, { ...KEPT, onForgotten: (name) => this.#forget(name) });
   }
 
-  /** Whether a client is connected. */
+  /** Whether the client has any connection. */
   get isOpen(): boolean {
     return this.#connections > 0;
   }
@@ -84,7 +84,7 @@ export class SessionStreams {
     const [name = "", number = ""] = eventId.split("-");
     const after = Number.parseInt(number, 10) || 0;
     const stream = this.#known.get(name);
-    // That the client listens again is worth more than any message on a listening stream that was lost.
+    // A listening stream that is no longer known is replaced: that the client listens again is worth more than the messages it missed.
     if (name.startsWith(LISTENING))
       return this.#listenOn(stream ?? this.#newStream(LISTENING), response, after);
     return stream && this.#connected(stream.open(response, after));

@@ -181,7 +181,7 @@ function intervalOf({ task, outcome }: TaskView, now: number): number {
   return pollIntervalMs(task, outcome?.endedAt ?? now);
 }
 
-/** For a call that cannot be started after all: ends it unsent, so that it gives back what was taken for it, and rejects all the same. */
+/** For a call that cannot be started after all: ends it unsent, so that it gives back what it took, and rethrows the error. */
 export function givingUp(call: Call): (error: unknown) => never {
   return (error) => {
     call.cancel("it could not be begun");

@@ -188,7 +188,7 @@ export class Tasks2025 {
 
   /**
    * Makes the call in the client's own session, under an id of ours. The record comes first, so that no call begins that cannot be kept.
-   * What the server refuses at once, also for want of credentials, the client gets refused as the server put it.
+   * An early refusal of the server, also one for want of credentials, reaches the client as the server put it.
    */
   async #create(
     request: SessionRequest,
@@ -267,7 +267,7 @@ export class Tasks2025 {
     );
   }
 
-  /** `tasks/cancel`: answered when the task is cancelled, and not when it has ended otherwise (Tasks §Task Cancellation). */
+  /** `tasks/cancel`: answered when it has cancelled the task, refused when the task had ended (Tasks §Task Cancellation). */
   async #cancel(request: SessionRequest): Promise<void> {
     const { engine } = this.#services;
     const { view, hasEnded } = await engine.cancel(taskIdOf(request), request.owner, waiterOf(request));

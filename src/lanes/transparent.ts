@@ -72,7 +72,7 @@ const MAX_IDLE_CONNECTIONS = 64;
 export class TransparentLane {
   readonly #proxy = loadHttpProxy();
   readonly #nobody = new Nobody(new Socket());
-  /** Together they know every connection to a server. */
+  /** These two have every connection to a server. */
   readonly #kept: ServerConnections;
   readonly #fresh: ServerConnections;
   #isClosed = false;

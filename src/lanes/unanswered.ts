@@ -52,7 +52,7 @@ function requestIds(message: unknown): Map<string, RequestId> {
   );
 }
 
-/** Which requests a stream has answered so far. */
+/** Watches which requests a stream answers. */
 class AnswerWatch {
   /** By their text: clients take `"1"` for the answer to `1`. */
   readonly #unanswered: Map<string, RequestId>;

@@ -2,8 +2,8 @@ import type { Caller } from "../../lanes/lane.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
 
 /**
- * All clients are one caller, and the ids of tasks are the only keys to them. The forwarded headers are each client's own all the same, and
- * no two sets of them ever share a session.
+ * All clients are one caller, and the ids of tasks are the only keys to them. The forwarded headers are still each client's own, and no two
+ * sets of them ever share a session.
  */
 export const anonymous: Identify = (request, route) => {
   const { forwardHeaders } = route.config.upstream;

@@ -9,7 +9,7 @@ import { type FetchOptions, fetchDocument, findKeysUrl, NoSuchDocument } from ".
 const FRESH_MS = 600_000;
 /** An unknown key may be a new one, or a made-up one: the gateway must not ask the issuer for each. */
 const COOLDOWN_MS = 5_000;
-/** How long a failure counts: as long as a client is told to wait. */
+/** How long a failed fetch counts: as long as the gateway tells clients to wait. */
 const FAILED_MS = 1_000;
 /** How long all documents of one fetch may take. */
 const FETCH_MS = 5_000;

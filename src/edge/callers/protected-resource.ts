@@ -43,7 +43,7 @@ export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer
   /** The paths of all routes. */
   readonly paths: Iterable<string>;
   readonly publicUrl: string | undefined;
-  /** Decides which hosts are served here. */
+  /** Refuses hosts that the gateway does not serve. */
   readonly checkHost: Guard;
 }
 

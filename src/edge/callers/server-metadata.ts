@@ -4,7 +4,7 @@ import { isLoopback } from "../../protocol/loopback.ts";
 import { guardedConnector } from "../../upstreams/guarded-connections.ts";
 import { fetchDocument, NoSuchDocument } from "./issuer-documents.ts";
 
-/** Which tokens a server says that it takes. */
+/** A server's own statement of the tokens that it takes. */
 export interface ServerMetadata {
   /** Their issuers, exactly as the server writes them. */
   readonly issuers: readonly string[];
@@ -24,7 +24,7 @@ const CONNECTING_MS = 5_000;
  * 2025-03-26, the authorization server metadata at its own origin. Asks only the configured origin, without credentials: behind a gateway
  * the server's documents name the gateway's address. The SDK's `discoverOAuthProtectedResourceMetadata` does not serve: its errors do not
  * tell a server that has no such document from one that gave no answer.
- * @returns undefined when the server says nothing of it
+ * @returns undefined when the server states nothing
  * @throws Error when there was no answer
  */
 export async function readServerMetadata(

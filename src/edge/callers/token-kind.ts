@@ -4,7 +4,7 @@ import type { JWTHeaderParameters, JWTPayload } from "jose";
 const EXPLICIT: ReadonlySet<string> = new Set(["at+jwt"]);
 const GENERIC: ReadonlySet<string> = new Set(["jwt", "jose"]);
 
-/** Claims that only an ID token has: hashes of what was issued with it (OpenID Connect Core §3.1.3.6, §3.3.2.11). */
+/** Claims that only an ID token has: hashes of the other things issued with it (OpenID Connect Core §3.1.3.6, §3.3.2.11). */
 const OF_AN_ID_TOKEN = ["at_hash", "c_hash", "s_hash"] as const;
 
 /** How some issuers name the kind in a claim: Amazon Cognito in `token_use`, Keycloak in `typ`. */
