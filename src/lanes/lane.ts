@@ -114,7 +114,7 @@ export interface Reply {
   open(): void;
   /** From now on sends comments while the stream is quiet, so that nothing on the way drops the connection. */
   keepAlive(): void;
-  /** Resolves when a client that reads slowly has caught up. */
+  /** Resolves when a slow client has read what was sent, or has left. */
   drained(): Promise<void>;
 }
 

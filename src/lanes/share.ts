@@ -189,7 +189,7 @@ export function givingUp(call: Call): (error: unknown) => never {
   };
 }
 
-/** As `waiterOf`, with room for the result until it has been answered. */
+/** As `waiterOf`, with room for the result until the request has been answered. */
 function readerOf(exchange: Parameters<typeof waiterOf>[0] & Pick<Exchange, "held">): WaiterOf {
   const waiter = waiterOf(exchange);
   return () => ({ ...waiter(), room: exchange.held });

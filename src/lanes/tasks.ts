@@ -6,7 +6,7 @@ import { modernDetailedTask } from "../tasks/view.ts";
 import { type Handle, type Route, type Services, serverMeta, taskIdOf, waiterOf } from "./lane.ts";
 import type { Shares } from "./share.ts";
 
-/** How long a client may take to read what it has asked for, before others need not wait for it. */
+/** How long other clients' answers wait for one that its client does not read. */
 const UNREAD_MS = 5_000;
 
 /** The methods of the Tasks extension. */
@@ -19,7 +19,7 @@ export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain"
     const fields = { resultType: "complete", _meta: serverMeta(route) };
     reply.result(modernDetailedTask(view, engine.now(), fields));
     if (view.outcome !== undefined) drain.fetched(view.task.id);
-    // As long as it is on its way, others wait with theirs; not for a client that does not read.
+    // Other answers wait while this one is on its way, but not for a client that does not read.
     await within(UNREAD_MS, reply.drained());
   };
 
