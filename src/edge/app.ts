@@ -52,7 +52,7 @@ export function gatewayListener(options: AppOptions): RequestListener {
  * A path of the gateway's own on its main port, for balancers. They name the host by its address, or not at all (HTTP/1.0), so hosts and
  * origins are not checked; the answer tells no more than whether the gateway wants requests.
  */
-export const HEALTH_PATH = "/-/health";
+const HEALTH_PATH = "/-/health";
 const HEALTH_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 function answerHealth(

@@ -1,7 +1,7 @@
 import { isObject } from "../protocol/jsonrpc.ts";
 import type { Rated } from "../quotas/rates.ts";
 import type { TaskView } from "../stores/task-store.ts";
-import type { Call, CallOptions } from "../tasks/call.ts";
+import type { CallOptions } from "../tasks/call.ts";
 import { follow } from "../tasks/follow.ts";
 import { pollIntervalMs } from "../tasks/state.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
@@ -179,14 +179,6 @@ function taskIdsOf(message: unknown): readonly unknown[] {
 
 function intervalOf({ task, outcome }: TaskView, now: number): number {
   return pollIntervalMs(task, outcome?.endedAt ?? now);
-}
-
-/** For a call that cannot be started after all: ends it unsent, so that it gives back what it took, and rethrows the error. */
-export function givingUp(call: Call): (error: unknown) => never {
-  return (error) => {
-    call.cancel("it could not be begun");
-    throw error;
-  };
 }
 
 /** As `waiterOf`, with room for the result until the request has been answered. */

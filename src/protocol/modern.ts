@@ -23,16 +23,7 @@ export const META = {
   relatedTask: "io.modelcontextprotocol/related-task",
 } as const;
 
-export const LOG_LEVELS = [
-  "debug",
-  "info",
-  "notice",
-  "warning",
-  "error",
-  "critical",
-  "alert",
-  "emergency",
-] as const;
+const LOG_LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface ClientCapabilities extends JsonObject {

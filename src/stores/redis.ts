@@ -10,8 +10,8 @@ import { doubtsAbout, versionFault } from "./redis-settings.ts";
 import { sealedOrPlain } from "./sealed.ts";
 import type { TaskStore } from "./task-store.ts";
 
-export const DEFAULT_TIMEOUT_MS = 2_000;
-export const DEFAULT_PREFIX = "taskgate:";
+const DEFAULT_TIMEOUT_MS = 2_000;
+const DEFAULT_PREFIX = "taskgate:";
 /** How many times per lease watchers look at the store without a nudge. */
 const LOOKS_A_LEASE = 3;
 
