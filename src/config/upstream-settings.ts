@@ -87,7 +87,7 @@ export const upstreamSection = section({
   ),
   maxSessions: setting(
     integer(1, 10_000),
-    "How many sessions the gateway may have open, for all callers together: for calls, for lists, and for paired clients. Calls beyond it wait. By default 8 with `command`, no limit with `url`. Sessions that clients open at `url` themselves do not count.",
+    "How many sessions the gateway may have open, for all callers together: for calls, for lists, and for paired clients. Calls and paired clients beyond it wait, take turns by caller, and leave one for lists. By default 8 with `command`, no limit with `url`. Sessions that clients open at `url` themselves do not count.",
   ),
   idleTimeout: setting(
     duration(),

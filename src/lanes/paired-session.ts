@@ -184,10 +184,10 @@ export class PairedSession {
     this.#state = "opening";
     this.#early = new EarlyMessages();
     this.#pending.add(message);
-    const { route, caller } = this.#options.who;
+    const { route, sessionOwner } = this.#options.who;
     this.#letGo = route.upstream.use();
     route.upstream
-      .pair(caller.headers, (wire) => this.#handshake(wire, message))
+      .pair(sessionOwner, (wire) => this.#handshake(wire, message))
       .then((answer) => this.#opened(message.id, answer))
       .catch((error: unknown) => {
         this.#isLost = true;

@@ -28,9 +28,10 @@ export class Admission {
 
   /**
    * Runs `use` on a new wire as soon as a berth is free, or returns what `wait.instead` gives. Closes the wire when `use` fails.
+   * @param onLeft called when the session has left its berth
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  async open<T>(headers: Headers, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
+  async open<T>(headers: Headers, use: Use<T>, wait: BerthWait<T> = {}, onLeft = () => {}): Promise<T> {
     // Before taking a berth: no session is ended to make room for a process that will not be started.
     this.#restarts?.check();
     const start = (berthed: Use<T>) => this.#wires.open(headers, berthed);
@@ -39,6 +40,7 @@ export class Admission {
         this.#restarts === undefined ? start(berthed) : this.#restarts.attempt(() => start(berthed)),
       use,
       wait,
+      onLeft,
     );
   }
 
@@ -47,14 +49,21 @@ export class Admission {
     return this.#begin((berthed) => this.#wires.rejoin(headers, joined, berthed), use, wait);
   }
 
-  async #begin<T>(start: (berthed: Use<T>) => Promise<T>, use: Use<T>, wait: BerthWait<T>): Promise<T> {
+  async #begin<T>(
+    start: (berthed: Use<T>) => Promise<T>,
+    use: Use<T>,
+    wait: BerthWait<T>,
+    onLeft = () => {},
+  ): Promise<T> {
     const berth = await this.#berths.take(wait);
     if ("instead" in berth) return berth.instead;
     // `start` may try two wires in turn (`transport: auto`); both occupy this one berth.
     let users = 1;
     const drop = () => {
       users -= 1;
-      if (users === 0) berth.leave();
+      if (users > 0) return;
+      berth.leave();
+      onLeft();
     };
     const onClosed = (wire: Wire) => {
       this.#open.delete(wire);

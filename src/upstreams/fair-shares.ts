@@ -15,8 +15,8 @@ const MAX_WAITING = 1_000;
 /** The caller that wants to use a session. */
 export interface Sharer {
   readonly caller: string;
-  /** Whether the caller is identified. */
-  readonly isIdentified: boolean;
+  /** Whether the caller is identified. Absent: no. */
+  readonly isIdentified?: boolean;
 }
 
 interface Caller {
@@ -25,10 +25,11 @@ interface Caller {
 }
 
 /**
- * Shares the sessions of a server among callers. Calls never have all of them: one is kept for lists, unless there is only one. A caller
- * gets another session for calls only while at least half as many as it has are left to others. Waiting callers take turns, however many
- * calls each has waiting. Unidentified callers count as one caller, which may have all sessions until an identified one comes: a share
- * would only slow the users of a gateway that identifies nobody. Serving one call takes time linear in `max` at most.
+ * Shares the sessions of a server among callers: those for calls, and those that clients open themselves. Together these are never all
+ * sessions: one is kept for lists, unless there is only one. A caller gets another session only while at least half as many as it has are
+ * left to others. Waiting callers take turns, however many calls each has waiting. Unidentified callers count as one caller, which may have
+ * all sessions until an identified one comes: a share would only slow the users of a gateway that identifies nobody. Serving one call takes
+ * time linear in `max` at most.
  */
 export class FairShares {
   readonly #max: number;
@@ -47,10 +48,10 @@ export class FairShares {
   }
 
   /**
-   * Grants one more session for a call, as soon as it is the caller's turn. Returns a function that gives it back.
+   * Grants one more session, as soon as it is the caller's turn. Returns a function that gives it back.
    * @throws UpstreamFailure when the caller loses patience, or has too many calls waiting
    */
-  async take({ caller, isIdentified }: Sharer, patience: Patience = {}): Promise<() => void> {
+  async take({ caller, isIdentified = false }: Sharer, patience: Patience = {}): Promise<() => void> {
     if (this.#isClosed) throw stopping();
     if (patience.signal?.aborted) throw patience.signal.reason;
     const own = this.#callers.get(caller) ?? { used: 0, waiting: new WaitingLine<void, () => void>() };
@@ -64,6 +65,24 @@ export class FairShares {
       return await own.waiting.join(undefined, patience, late);
     } finally {
       this.#tidy(caller, own);
+    }
+  }
+
+  /**
+   * Like `take`, for a session that `open` opens: `open` gets the function that gives it back, to be called when the session is gone.
+   * @throws as `take` does, and whatever `open` throws
+   */
+  async sharing<T>(
+    sharer: Sharer,
+    patience: Patience,
+    open: (giveBack: () => void) => Promise<T>,
+  ): Promise<T> {
+    const giveBack = await this.take(sharer, patience);
+    try {
+      return await open(giveBack);
+    } catch (error) {
+      giveBack();
+      throw error;
     }
   }
 

@@ -5,7 +5,7 @@ import type { BerthWait } from "./berths.ts";
 import { ControlSession } from "./control.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
-import { FairShares, type Sharer } from "./fair-shares.ts";
+import { FairShares } from "./fair-shares.ts";
 import { inTime } from "./in-time.ts";
 import type { MessagePaths } from "./message-paths.ts";
 import type { ModernServer } from "./modern-server.ts";
@@ -167,7 +167,7 @@ export class Upstream {
    */
   async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
     // `use` comes after the share: a call that waits for its share is not at the server yet.
-    const giveBack = await this.#shares?.take(sharerOf(owner), { signal });
+    const giveBack = await this.#shares?.take(owner, { signal });
     const use = this.use();
     const over = () => {
       use();
@@ -281,18 +281,20 @@ export class Upstream {
 
   /**
    * Opens a wire for a session that a client opens itself, over whichever transport the server speaks. `use` sends the client's
-   * `initialize`; if that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions`
-   * until the wire is closed.
+   * `initialize`; if that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions`,
+   * and as one of the caller's share of them, until the wire is closed.
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  pair<T>(headers: Readonly<Record<string, string>>, use: (wire: Wire) => Promise<T>): Promise<T> {
+  pair<T>(owner: Omit<SessionOwner, "capabilities">, use: (wire: Wire) => Promise<T>): Promise<T> {
     const { startTimeoutMs } = this.#options.config;
     const late = () => slowToStart("answer initialize", startTimeoutMs);
     const useInTime = (wire: Wire) => {
       wire.onGarbage = this.#onGarbage;
       return inTime(startTimeoutMs, use(wire), late);
     };
-    return this.#admission.open(headers, useInTime, { patienceMs: PAIR_PATIENCE_MS });
+    const wait = { patienceMs: PAIR_PATIENCE_MS };
+    const open = (onLeft?: () => void) => this.#admission.open(owner.headers, useInTime, wait, onLeft);
+    return this.#shares?.sharing(owner, wait, open) ?? open();
   }
 
   /**
@@ -477,10 +479,6 @@ function released(lease: Lease, over: () => void): Lease {
 
 function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
   return !isBusy && !isListenedTo;
-}
-
-function sharerOf({ caller, isIdentified = false }: SessionOwner): Sharer {
-  return { caller, isIdentified };
 }
 
 /** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
