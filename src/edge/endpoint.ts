@@ -114,7 +114,9 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
     case "otherPath": {
       const { elsewhere = "" } = head;
       const http = arrival.toHttp();
-      return what.isMessage ? legacy.passMessage(elsewhere, http) : forwarder.forwardTo(elsewhere, http);
+      return what.isMessage
+        ? legacy.passMessage(arrival.messagePath ?? elsewhere, http)
+        : forwarder.forwardTo(elsewhere, http);
     }
     case "paired":
       // The server cannot refuse the client's own request, which it never gets.
@@ -152,6 +154,8 @@ class Arrival {
   who: Identified;
   /** The memory that the request takes. */
   readonly held: HeldBytes;
+  /** Where the server wants the message posted, if the request's path is one for messages of HTTP+SSE. */
+  readonly messagePath: string | undefined;
   body: Body | undefined;
   /** The server, if it speaks the revision of a modern request. */
   modern: ModernServer | undefined;
@@ -165,18 +169,21 @@ class Arrival {
     this.who = who;
     this.#options = options;
     this.held = options.bytes.hold(who.quotaKey);
+    const { method, elsewhere } = head;
+    const { messagePaths } = who.route.upstream;
+    const isPosted = method === "POST" && elsewhere !== undefined;
+    this.messagePath = isPosted ? messagePaths.find(elsewhere) : undefined;
   }
 
   get known(): Known {
     const { modern } = this;
     const { config, upstream, policy } = this.who.route;
-    const { method, elsewhere } = this.head;
     const session = sessionIdOf(this.head);
     return {
       isHttp: config.upstream.transport !== "stdio",
       isStreamable: upstream.isStreamable,
       isPaired: session !== undefined && this.#options.handlers.legacy.pairs.has(session),
-      takesMessages: method === "POST" && elsewhere !== undefined && upstream.messagePaths.has(elsewhere),
+      takesMessages: this.messagePath !== undefined,
       modern,
       policy,
     };

@@ -1,4 +1,5 @@
 import type { Route } from "../lanes/lane.ts";
+import { lenientPath } from "../protocol/lenient-path.ts";
 
 /** A path of a server other than its MCP endpoint. */
 export interface Site {
@@ -7,26 +8,10 @@ export interface Site {
   readonly path: string;
 }
 
-/**
- * Whether a server is likely to take a path for that of its endpoint. Servers differ in what they overlook: case, an escaped letter, extra
- * slashes, parameters of a segment (RFC 3986 §3.3).
- */
+/** Whether a server is likely to take a path for that of its endpoint. */
 export function isEndpoint({ route, path }: Site): boolean {
   const { upstream } = route.config;
-  return upstream.transport !== "stdio" && overlooked(path) === overlooked(upstream.url.pathname);
-}
-
-/** With dots resolved, as in the forwarded request. */
-function overlooked(path: string): string {
-  const { pathname } = new URL(`http://localhost${path}`);
-  const plain = pathname.replace(/%[0-7][0-9a-f]/gi, (escaped) =>
-    String.fromCharCode(Number.parseInt(escaped.slice(1), 16)),
-  );
-  const segments = plain
-    .replace(/;[^/]*/g, "")
-    .toLowerCase()
-    .split("/");
-  return `/${segments.filter(Boolean).join("/")}`;
+  return upstream.transport !== "stdio" && lenientPath(path) === lenientPath(upstream.url.pathname);
 }
 
 const WELL_KNOWN = /^(\/\.well-known\/[^/?]+)\//;

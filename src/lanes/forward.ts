@@ -159,11 +159,14 @@ export class Forwarder {
     const session = sessionKey(exchange.owner, sessionIdOf(request));
     let tap: EventTap | undefined;
     let hangUp = () => {};
+    let letGo = () => {};
     const onHead = (head: AnswerHead): Passage | undefined => {
       if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
       tap = new EventTap(response, streams);
       if (session === undefined)
-        return withEndpoint(tap, server.url, path, (posted) => route.upstream.messagePaths.learn(posted));
+        return withEndpoint(tap, server.url, path, (posted) => {
+          letGo = route.upstream.messagePaths.hold(posted);
+        });
       hangUp = backchannels.listen(session, tap);
       return overheard(tap, {
         isHearing: () => backchannels.isHearing(session),
@@ -175,6 +178,7 @@ export class Forwarder {
     } finally {
       tap?.close();
       hangUp();
+      letGo();
       giveBack();
     }
   }

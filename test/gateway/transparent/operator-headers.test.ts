@@ -61,6 +61,13 @@ test("the path that a server of HTTP+SSE wants messages posted to has them, and 
     }),
   );
   expect([(await first)?.status, (await second)?.status, (await unread)?.status]).toEqual([202, 429, 400]);
+  // Nor is there a way round by a path that the server may take for the same.
+  for (const other of ["MESSAGES", "messages/", "/messages", "%6dessages", "x/../messages", "messages;v=1"]) {
+    const to = `${url.pathname}/${other}?session=1`;
+    const headers = { "x-user": "ada", "content-length": String(Buffer.byteLength(call)) };
+    const answer = await ask(url, { method: "POST", path: to, body: call, headers });
+    expect([other, answer?.status]).toEqual([other, 429]);
+  }
   const posted = origin.received.filter(({ body }) => body.toString() === call);
   expect(posted).toMatchObject([{ url: "/messages?session=1", headers: KEY }]);
 });
