@@ -265,7 +265,7 @@ class Arrival {
       response,
       path,
       query: mark === -1 ? "" : url.slice(mark),
-      mount: mountOf(route, path, url, elsewhere),
+      mount: mountOf(route, path, request, elsewhere),
       message: body?.json,
       body: body?.bytes,
       reply,
@@ -292,10 +292,17 @@ async function bodyOf({ refusal }: Caller, reader: BodyReader): Promise<Buffer> 
 }
 
 /** The path below which clients reach all paths of a server. */
-function mountOf({ config }: Route, path: string, url: string, elsewhere: string | undefined): string {
-  if (elsewhere === undefined) return path;
+function mountOf({ config }: Route, path: string, request: IncomingMessage, elsewhere: string | undefined) {
+  const { url = "" } = request;
+  const whole = wholeUrl(request);
+  if (elsewhere === undefined) {
+    const [asked = ""] = url.split("?", 1);
+    if ([config.path, ...config.aliases].includes(withoutSlash(asked))) return path;
+    // The client asked by the server's own path, and nothing is below that one.
+    return `${whole.endsWith(url) ? whole.slice(0, -url.length) : ""}${config.path}`;
+  }
   // If the gateway has the whole address to itself, clients may ask for the server's own paths.
-  return url !== elsewhere && url.endsWith(elsewhere) ? url.slice(0, -elsewhere.length) : config.path;
+  return whole !== elsewhere && whole.endsWith(elsewhere) ? whole.slice(0, -elsewhere.length) : config.path;
 }
 
 /** An app in which the gateway is mounted cuts its own part off the url, and keeps the whole in `originalUrl` (Express, Connect). */

@@ -153,7 +153,7 @@ export class Forwarder {
 
   /** The stream on which a session listens, or everything that an HTTP+SSE server sends (2024-11-05). */
   async forwardStream(exchange: HttpExchange): Promise<void> {
-    const { request, response, route, server, path } = exchange;
+    const { request, response, route, server, mount } = exchange;
     const { quotas, streams, backchannels } = this.#services;
     const giveBack = quotas.take("streams", exchange.quotaKey);
     const session = sessionKey(exchange.owner, sessionIdOf(request));
@@ -164,7 +164,7 @@ export class Forwarder {
       if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
       tap = new EventTap(response, streams);
       if (session === undefined)
-        return withEndpoint(tap, server.url, path, (posted) => {
+        return withEndpoint(tap, server.url, mount, (posted) => {
           letGo = route.upstream.messagePaths.hold(posted);
         });
       hangUp = backchannels.listen(session, tap);

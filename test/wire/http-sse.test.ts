@@ -56,6 +56,19 @@ test.each(["/tested/mcp", "/mcp"])("two clients at %s each reach a session of th
   expect(clients.map(({ text }) => text.split("event: message").length - 1)).toEqual([1, 1]);
 });
 
+test.each(["/base/sse", "/base/sse/", "/BASE/sse", "/tested/mcp/base/sse"])(
+  "messages of a client at the server's own path %s reach the server",
+  async (path) => {
+    const { url } = await gatewayFor({ upstream: await startEchoServer() });
+    const stream = open(new URL(path, url), { method: "GET", headers: LISTENING });
+    const endpoint = await endpointOf(stream);
+    expect(endpoint).toBe("/tested/mcp/base/post?session=1");
+    expect(await ask(new URL(endpoint, url), posting('{"n":1}'))).toMatchObject({ status: 202 });
+    const said = { path: "/base/post?session=1", got: '{"n":1}' };
+    await stream.until((text) => text.includes(JSON.stringify(said)), "what was posted");
+  },
+);
+
 test("a server at the root, and a route there", async () => {
   const settings: GatewaySettings = {
     upstream: await startEchoServer(""),
