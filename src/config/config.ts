@@ -123,6 +123,8 @@ export interface LimitsConfig {
   readonly total: TotalLimits;
   /** For identified callers only: unidentified ones count as one caller, and would have to share its limits. */
   readonly perCaller: CallerLimits;
+  /** For each server, of all callers together, whether or not the gateway tells them apart. Absent: no limit. */
+  readonly perRoute?: { readonly calls: RateLimit };
 }
 
 /** Absent: no limit. */

@@ -21,6 +21,7 @@ export const limitDefaults = {
   restartGap: "5s",
   total: { tasks: 20_000, streams: 10_000, sessions: 5_000, storedBytes: "1gb" },
   perCaller: { tasks: 2_000, calls: "100/s", polls: "500/s" },
+  perRoute: {},
 } as const;
 
 const memory = size({ max: "1024gb" });
@@ -115,6 +116,12 @@ export const limitsSection = section({
       "How much of `limits.total.bytes` one caller may have. By default a quarter; at least `maxBody`.",
     ),
   }).exactOptional(),
+  perRoute: section({
+    calls: setting(
+      rate(),
+      "How often all callers together may send `tools/call` to one server, also those that are not told apart. `none` unless given; counted like `perCaller.calls`.",
+    ),
+  }).exactOptional(),
 });
 
 type LimitsFile = z.output<typeof limitsSection>;
@@ -130,6 +137,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
   const totalBytes =
     given.total?.bytes ?? Math.max(Math.floor(getHeapStatistics().heap_size_limit / 4), 2 * maxBody);
   const total = { ...preset.total, ...given.total, bytes: totalBytes } as Required<TotalLimits>;
+  const routeCalls = given.perRoute?.calls;
   const { calls, polls, ...perCaller } = { ...preset.perCaller, ...given.perCaller };
   return {
     maxBodyBytes: maxBody,
@@ -151,6 +159,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
       ...(calls === undefined || calls === "none" ? {} : { calls }),
       ...(polls === undefined || polls === "none" ? {} : { polls }),
     },
+    ...(routeCalls === undefined || routeCalls === "none" ? {} : { perRoute: { calls: routeCalls } }),
   };
 }
 

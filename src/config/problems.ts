@@ -86,11 +86,20 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
 
 /** Removed settings of 0.1.0, with what to use instead. */
 const GONE: Readonly<Record<string, string>> = {
-  "limits.perRoute":
-    "is gone: limits.total holds for all servers together; tasks.maxConcurrent, tasks.maxQueued and upstream.maxSessions hold for one",
+  "limits.perRoute.tasks":
+    "is gone: limits.total.tasks holds for all servers together, tasks.maxConcurrent for one",
+  "limits.perRoute.queued":
+    "is gone: limits.total.tasks holds for all servers together, tasks.maxQueued for one",
+  "limits.perRoute.held": "is gone: limits.total.tasks holds for calls that wait for answers as well",
+  "limits.perRoute.streams": "is gone: limits.total.streams holds for all servers together",
+  "limits.perRoute.sessions":
+    "is gone: limits.total.sessions holds for all servers together, upstream.maxSessions for one",
+  "limits.perRoute.storedBytes": "is gone: limits.total.storedBytes holds for all servers together",
+  "limits.perRoute.polls": "is gone: limits.perCaller.polls holds for each caller",
   "limits.total.queued": "is gone: limits.total.tasks holds for waiting calls as well",
   "limits.total.held": "is gone: limits.total.tasks holds for calls that wait for answers as well",
-  "limits.total.calls": "is gone: limits.perCaller.calls holds for each caller",
+  "limits.total.calls":
+    "is gone: limits.perCaller.calls holds for each caller, limits.perRoute.calls for each server",
   "limits.total.polls": "is gone: limits.perCaller.polls holds for each caller",
   "limits.perCaller.queued": "is gone: limits.perCaller.tasks holds for waiting calls as well",
   "limits.perCaller.held": "is gone: limits.perCaller.tasks holds for calls that wait for answers as well",

@@ -28,7 +28,16 @@ export class Shares {
   admitted(sharer: Waiter, message: unknown): Promise<void> | undefined {
     if (Array.isArray(message)) return this.#admittedTogether(sharer, message);
     const rated = rateOf(message);
-    return rated && this.#services.quotas.pass(rated, sharer.quotaKey, sharer.reply, weightOf(message));
+    return (
+      rated &&
+      this.#services.quotas.pass(
+        rated,
+        sharer.quotaKey,
+        sharer.route.config.name,
+        sharer.reply,
+        weightOf(message),
+      )
+    );
   }
 
   #admittedTogether(sharer: Waiter, messages: readonly unknown[]): Promise<void> | undefined {
@@ -37,7 +46,9 @@ export class Shares {
       const count = messages
         .filter((message) => rateOf(message) === rated)
         .reduce<number>((sum, message) => sum + weightOf(message), 0);
-      return count === 0 ? undefined : quotas.pass(rated, sharer.quotaKey, sharer.reply, count);
+      return count === 0
+        ? undefined
+        : quotas.pass(rated, sharer.quotaKey, sharer.route.config.name, sharer.reply, count);
     };
     const calls = pass("calls");
     return calls === undefined ? pass("polls") : calls.then(() => pass("polls"));

@@ -42,6 +42,7 @@ export type Placed = keyof typeof PLACES;
 export class Quotas {
   readonly #places: Readonly<Record<Placed, Counter>>;
   readonly #rates: Readonly<Record<Rated, Rates>>;
+  readonly #routeCalls: Rates;
   readonly #ledger: Ledger;
   readonly #holdsStore: boolean;
   readonly #limits: Pick<LimitsConfig, Scope>;
@@ -49,7 +50,7 @@ export class Quotas {
   readonly bytes: Bytes;
   readonly reads: ResultReads;
 
-  constructor(limits: Pick<LimitsConfig, Scope>, options: QuotasOptions = {}) {
+  constructor(limits: Pick<LimitsConfig, Scope | "perRoute">, options: QuotasOptions = {}) {
     const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
     const isLenient = maxWaitMs >= patienceMs;
     this.#limits = limits;
@@ -64,14 +65,19 @@ export class Quotas {
       sessions: places(PLACES.sessions),
     };
     this.#rates = {
-      calls: new Rates("calls", { rate: perCaller.calls, clock, patienceMs }),
-      polls: new Rates("polls", {
+      calls: new Rates("limits.perCaller.calls", { rate: perCaller.calls, clock, patienceMs }),
+      polls: new Rates("limits.perCaller.polls", {
         rate: perCaller.polls,
         clock,
         patienceMs: isLenient ? maxWaitMs : patienceMs,
         isLenient,
       }),
     };
+    this.#routeCalls = new Rates("limits.perRoute.calls", {
+      rate: limits.perRoute?.calls,
+      clock,
+      patienceMs,
+    });
     this.#ledger = new Ledger({ limits, clock });
     this.bytes = new Bytes({ limits, clock, stored: options.storeBytes });
     this.reads = new ResultReads({ maxBytes: total.bytes });
@@ -122,11 +128,17 @@ export class Quotas {
   }
 
   /**
-   * Lets `count` requests pass as fast as the caller's rate allows. `undefined`: at once; otherwise resolves when they may pass.
+   * Lets `count` requests for a server pass as fast as the caller's rate and the server's allow. `undefined`: at once; otherwise resolves
+   * when they may pass.
    * @throws RpcError, HTTP 429, at once or after a wait
    */
-  pass(what: Rated, party: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
-    return this.#rates[what].pass(party, waiter, count);
+  pass(what: Rated, party: Party, route: string, waiter: Waiter, count = 1): Promise<void> | undefined {
+    const ofRoute = () =>
+      what === "calls"
+        ? this.#routeCalls.pass({ caller: route, isIdentified: true }, waiter, count)
+        : undefined;
+    const own = this.#rates[what].pass(party, waiter, count);
+    return own === undefined ? ofRoute() : own.then(ofRoute);
   }
 
   /**
@@ -141,6 +153,6 @@ export class Quotas {
 
   /** How many requests wait to pass. */
   waiting(what: Rated): number {
-    return this.#rates[what].waiting;
+    return this.#rates[what].waiting + (what === "calls" ? this.#routeCalls.waiting : 0);
   }
 }

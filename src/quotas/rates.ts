@@ -10,7 +10,7 @@ import { tooOften } from "./refusal.ts";
 export type Rated = "calls" | "polls";
 
 export interface RatesOptions {
-  /** Per caller. Absent: no limit. */
+  /** Per key: a caller, or a server. Absent: no limit. */
   readonly rate: RateLimit | undefined;
   /** Whole milliseconds that never go back. */
   readonly clock: () => number;
@@ -47,13 +47,14 @@ export interface Waiter {
  * per `patienceMs`.
  */
 export class Rates {
-  readonly #what: Rated;
+  readonly #limit: string;
   readonly #options: RatesOptions;
   readonly #buckets = new Recent<string, Bucket>(MAX_CALLERS);
   readonly #waiting = new Tally();
 
-  constructor(what: Rated, options: RatesOptions) {
-    this.#what = what;
+  /** @param limit the setting with the rate, for refusals */
+  constructor(limit: string, options: RatesOptions) {
+    this.#limit = limit;
     this.#options = options;
   }
 
@@ -72,10 +73,10 @@ export class Rates {
     const now = clock();
     const bucket = this.#bucket(caller, rate, now);
     const delayMs = bucket.delayMs(count, now);
-    if (delayMs > 0 && !this.#hasRoom(caller)) throw tooOften(this.#what, rate, delayMs);
+    if (delayMs > 0 && !this.#hasRoom(caller)) throw tooOften(this.#limit, rate, delayMs);
     if (delayMs > patienceMs) {
       if (isLenient) return this.#wait(caller, waiter, { ms: patienceMs, count });
-      const refusal = tooOften(this.#what, rate, delayMs);
+      const refusal = tooOften(this.#limit, rate, delayMs);
       // With jitter: refused clients would otherwise come back together, again and again.
       const ms = Math.ceil(patienceMs * (1 - Math.random() / 2));
       return this.#wait(caller, waiter, { ms, count, refusal });

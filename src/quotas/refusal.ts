@@ -22,9 +22,8 @@ export function limitReached(
 /** A setting that is a number of things. A caller's share of the last three is derived, not a setting. */
 export type CountedSetting = "tasks" | "bytes" | "streams" | "sessions" | "storedBytes";
 
-/** The error for a caller that sends requests too often: only slowing down helps. */
-export function tooOften(what: "calls" | "polls", rate: RateLimit, retryAfterMs: number): RpcError {
-  const limit = `limits.perCaller.${what}`;
+/** The error for requests that come too often, naming the setting: only slowing down helps. */
+export function tooOften(limit: string, rate: RateLimit, retryAfterMs: number): RpcError {
   return rpc.limitExceeded({ limit, max: rateText(rate), httpStatus: 429, retryAfterMs });
 }
 

@@ -93,7 +93,7 @@ test.for([
 
 test("a setting of 0.1.0 that is gone is an error that says what there is instead", () => {
   const file =
-    "{ perRoute: { tasks: 1 }, total: { held: 1, polls: 1/s }, perCaller: { queued: 1, sessions: 1 } }";
+    "{ perRoute: { tasks: 1, polls: 1/s }, total: { held: 1, polls: 1/s }, perCaller: { queued: 1, sessions: 1 } }";
   const gone = (path: string, message: string) => ({ path, message: expect.stringContaining(message) });
   expect(() => limitsOf(file)).toThrow(
     expect.objectContaining({
@@ -102,7 +102,8 @@ test("a setting of 0.1.0 that is gone is an error that says what there is instea
         gone("limits.total.polls", "is gone: limits.perCaller.polls"),
         gone("limits.perCaller.queued", "is gone: limits.perCaller.tasks"),
         gone("limits.perCaller.sessions", "a fiftieth of limits.total.sessions"),
-        gone("limits.perRoute", "is gone: limits.total"),
+        gone("limits.perRoute.tasks", "is gone: limits.total.tasks"),
+        gone("limits.perRoute.polls", "is gone: limits.perCaller.polls"),
       ],
     }) as Error,
   );

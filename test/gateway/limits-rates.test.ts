@@ -45,6 +45,17 @@ test("a call beyond the rate is refused and not sent, in every generation, and a
   expect(count(server, "tools/call")).toBe(2);
 });
 
+test("a server's rate holds for anonymous callers", async () => {
+  const calls = { count: 1, perMs: AN_HOUR_MS };
+  const { client, server } = await story(
+    { "tools/call": (call) => call.text("done") },
+    { limits: { perRoute: { calls } }, policy: { waitForMs: 60_000 } },
+  );
+  expect((await client().send("tools/call", CALL)).status).toBe(200);
+  expect(await client().send("tools/call", CALL)).toMatchObject(tooFast("limits.perRoute.calls", "1/h"));
+  expect(count(server, "tools/call")).toBe(1);
+});
+
 test("calls that come a little too fast are all answered", async () => {
   const { client } = await story(
     { "tools/call": (call) => call.text("done") },

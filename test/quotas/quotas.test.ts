@@ -6,6 +6,7 @@ import { Quotas } from "../../src/quotas/quotas.ts";
 
 const ADA = { caller: "ada", isIdentified: true };
 const BOB = { caller: "bob", isIdentified: true };
+const ROUTE = "reports";
 const ANYBODY = { caller: "anonymous", isIdentified: false };
 const NO_LIMITS = { total: {}, perCaller: {} };
 
@@ -130,9 +131,9 @@ const HERE = { gone: new AbortController().signal };
 
 test("calls that come a little too fast wait their turn, and those that would wait too long are refused after a while", async () => {
   const { quotas } = quotasWith({ perCaller: { calls: { count: 100, perMs: 1_000 } } });
-  for (let count = 0; count < 20; count += 1) expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
-  expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();
-  const [first, second, late] = [1, 2, 3].map(() => quotas.pass("calls", ADA, HERE));
+  for (let count = 0; count < 20; count += 1) expect(quotas.pass("calls", ADA, ROUTE, HERE)).toBeUndefined();
+  expect(quotas.pass("calls", BOB, ROUTE, HERE)).toBeUndefined();
+  const [first, second, late] = [1, 2, 3].map(() => quotas.pass("calls", ADA, ROUTE, HERE));
   expect(quotas.waiting("calls")).toBe(3);
   // Whoever is refused may be told so before those who come before it have had their turn.
   const refused = expect(late).rejects.toMatchObject({
@@ -144,15 +145,29 @@ test("calls that come a little too fast wait their turn, and those that would wa
   expect(quotas.waiting("calls")).toBe(0);
 });
 
+test("a server has a rate of its own for callers that are not told apart as well, and other servers are not slowed by it", async () => {
+  const calls = { count: 1, perMs: 3_600_000 };
+  const quotas = new Quotas({ ...NO_LIMITS, perRoute: { calls } }, { clock: () => 0, patienceMs: 20 });
+  expect(quotas.pass("calls", ANYBODY, ROUTE, HERE)).toBeUndefined();
+  const refused = quotas.pass("calls", ADA, ROUTE, HERE);
+  expect(quotas.waiting("calls")).toBe(1);
+  expect(quotas.pass("calls", ADA, "another", HERE)).toBeUndefined();
+  expect(quotas.pass("polls", ADA, ROUTE, HERE)).toBeUndefined();
+  await expect(refused).rejects.toMatchObject({
+    httpStatus: 429,
+    data: { limit: "limits.perRoute.calls", max: "1/h", retryable: true },
+  });
+});
+
 test("of those who wait there are only so many of one caller, and the others are refused at once", async () => {
   const { quotas } = quotasWith({ perCaller: { calls: { count: 1, perMs: 3_600_000 } } });
-  expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
+  expect(quotas.pass("calls", ADA, ROUTE, HERE)).toBeUndefined();
   const waiting = Array.from({ length: 256 }, () =>
-    quotas.pass("calls", ADA, { gone: new AbortController().signal }),
+    quotas.pass("calls", ADA, ROUTE, { gone: new AbortController().signal }),
   );
-  expect(refusalOf(() => quotas.pass("calls", ADA, HERE))).toMatchObject({ httpStatus: 429 });
-  expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();
-  const [one] = [quotas.pass("calls", BOB, HERE)];
+  expect(refusalOf(() => quotas.pass("calls", ADA, ROUTE, HERE))).toMatchObject({ httpStatus: 429 });
+  expect(quotas.pass("calls", BOB, ROUTE, HERE)).toBeUndefined();
+  const [one] = [quotas.pass("calls", BOB, ROUTE, HERE)];
   expect(quotas.waiting("calls")).toBe(257);
   const results = await Promise.allSettled([...waiting, one]);
   expect(new Set(results.map(({ status }) => status))).toEqual(new Set(["rejected"]));
@@ -161,9 +176,9 @@ test("of those who wait there are only so many of one caller, and the others are
 
 test("who has gone does not wait any longer, and is not let through", async () => {
   const { quotas } = quotasWith({ perCaller: { polls: { count: 100, perMs: 1_000 } } });
-  for (let count = 0; count < 20; count += 1) expect(quotas.pass("polls", ADA, HERE)).toBeUndefined();
+  for (let count = 0; count < 20; count += 1) expect(quotas.pass("polls", ADA, ROUTE, HERE)).toBeUndefined();
   const leaving = new AbortController();
-  const waiting = quotas.pass("polls", ADA, { gone: leaving.signal });
+  const waiting = quotas.pass("polls", ADA, ROUTE, { gone: leaving.signal });
   leaving.abort();
   await expect(waiting).rejects.toThrow("gone");
   expect(quotas.waiting("polls")).toBe(0);
@@ -171,18 +186,18 @@ test("who has gone does not wait any longer, and is not let through", async () =
 
 test("a request that is refused takes nothing of the rate", async () => {
   const { quotas, pass } = quotasWith({ perCaller: { calls: { count: 1, perMs: 60_000 } } });
-  expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
-  const refused = [1, 2, 3].map(() => quotas.pass("calls", ADA, HERE));
-  expect(quotas.pass("calls", BOB, HERE)).toBeUndefined();
+  expect(quotas.pass("calls", ADA, ROUTE, HERE)).toBeUndefined();
+  const refused = [1, 2, 3].map(() => quotas.pass("calls", ADA, ROUTE, HERE));
+  expect(quotas.pass("calls", BOB, ROUTE, HERE)).toBeUndefined();
   await Promise.allSettled(refused);
   pass(60_000);
-  expect(quotas.pass("calls", ADA, HERE)).toBeUndefined();
+  expect(quotas.pass("calls", ADA, ROUTE, HERE)).toBeUndefined();
 });
 
 test("without rates nobody is asked who has gone", () => {
   const { quotas } = quotasWith({});
   const waiter = { gone: HERE.gone };
   const gone = vi.spyOn(waiter, "gone", "get");
-  expect(quotas.pass("polls", ADA, waiter)).toBeUndefined();
+  expect(quotas.pass("polls", ADA, ROUTE, waiter)).toBeUndefined();
   expect(gone).not.toHaveBeenCalled();
 });
