@@ -9,7 +9,8 @@ const NAMES_ONE_REQUEST: readonly RegExp[] = [
   /^(?:elastic-apm-traceparent|newrelic|grpc-trace-bin|x-ot-span-context)$/,
   /^(?:x-b3-|x-datadog-)/,
   /^(?:x-)?(?:request|correlation|trace|span|amzn-trace|cloud-trace)-(?:id|context)$/,
-  /^x-(?:amzn|ms|client|ms-client)-(?:request|correlation|trace)-?id$/,
+  /(?:^|-)(?:request|correlation|trace|transaction|operation|flow)-?id$/,
+  /^x-(?:azure-ref|vercel-id)$/,
   /^(?:(?:x-)?idempotency-key|x-(?:request|queue)-start)$/,
 ];
 

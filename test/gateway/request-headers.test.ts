@@ -74,6 +74,11 @@ test.each([
   "x-amzn-trace-id",
   "x-cloud-trace-context",
   "x-ms-client-request-id",
+  "x-amzn-requestid",
+  "fly-request-id",
+  "x-transaction-id",
+  "x-vercel-id",
+  "x-azure-ref",
   "idempotency-key",
 ])("%s is another one in each request", (name) => expect(namesOneRequest(name)).toBe(true));
 
