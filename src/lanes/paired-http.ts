@@ -8,7 +8,8 @@ import type { SharedBytes } from "../quotas/bytes.ts";
 import { sessionIdOf } from "./client-session.ts";
 import { HttpSession, type NewPair } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
-import { type Identified, type Need, needsTime, type Reply, type Services } from "./lane.ts";
+import { type Identified, type Need, needsTime, ownHeaders, type Reply, type Services } from "./lane.ts";
+import { withHeaders } from "./message-headers.ts";
 import type { Shares } from "./share.ts";
 
 /** A request of a legacy client whose session is paired. */
@@ -83,7 +84,8 @@ export class PairedHttp {
   async #post(exchange: PairedExchange): Promise<void> {
     const { who, request, response, message, reply, held } = exchange;
     const isBatch = Array.isArray(message);
-    const messages = readMessages(message);
+    const own = ownHeaders({ headers: request.headers, route: who.route });
+    const messages = readMessages(message).map((each) => withHeaders(each, own));
     const [first] = messages;
     if (sessionIdOf(request) === undefined && messages.length === 1 && isInitialize(first))
       return this.#open(exchange, first);

@@ -24,6 +24,7 @@ import { isTaskMethod, type TaskMethod } from "./classify.ts";
 import type { ClientEnd } from "./client-end.ts";
 import { handleBy, type Identified, type Services, waiterOf } from "./lane.ts";
 import { bytesOf, EarlyMessages, keep, MAX_EARLY } from "./message-bytes.ts";
+import { headersOf } from "./message-headers.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { readQuestionId } from "./question-id.ts";
 import { type SessionRequest, type Tasks2025, tasksCapability } from "./tasks-2025.ts";
@@ -340,7 +341,7 @@ export class PairedSession {
       onOver();
       this.#fail(id, failure);
     };
-    const stop = this.#trunk.ask(message, { onAnswer, onFailure });
+    const stop = this.#trunk.ask(message, { onAnswer, onFailure }, headersOf(message));
     this.#pending.passed(id, () => {
       onOver();
       stop();

@@ -44,7 +44,9 @@ export function requestHeaders(
  * unmixed: a `tracestate` belongs to its `traceparent`.
  */
 export function withTraceContext(params: JsonObject, headers: Readonly<Record<string, string>>): JsonObject {
-  const meta = isObject(params._meta) ? params._meta : {};
+  const { _meta: meta = {} } = params;
+  // What is no object is the server's to refuse, and a bulky one is not worth parsing.
+  if (!isObject(meta)) return params;
   const given = TRACE_CONTEXT.flatMap((name) => {
     const value = headers[name];
     return value === undefined ? [] : [[name, value] as const];

@@ -67,8 +67,15 @@ export class TrunkWire {
     return this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
   }
 
-  /** Sends a request under its own id. Returns a function that stops waiting; after that the listener hears nothing. */
-  ask(request: JsonRpcRequest, { onAnswer, onFailure }: AnswerListener): () => void {
+  /**
+   * Sends a request under its own id. Returns a function that stops waiting; after that the listener hears nothing.
+   * @param headers for this request only
+   */
+  ask(
+    request: JsonRpcRequest,
+    { onAnswer, onFailure }: AnswerListener,
+    headers: AskListener["headers"] = {},
+  ): () => void {
     let isOver = false;
     const stop = () => {
       if (isOver) return;
@@ -89,7 +96,7 @@ export class TrunkWire {
         onFailure(unusable(error));
       }
     });
-    const asking = this.#wire.ask(request);
+    const asking = this.#wire.ask(request, { headers });
     asking.ended.then(() => fail(unanswered()), fail);
     return stop;
   }

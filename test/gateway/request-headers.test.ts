@@ -1,6 +1,7 @@
 /** Headers that are others in each request: they go with the request, and open no session of their own. */
 
 import { expect, onTestFinished, test } from "vitest";
+import { RawJson } from "../../src/protocol/jsonrpc.ts";
 import { namesOneRequest, withTraceContext } from "../../src/protocol/request-headers.ts";
 import { gatewayFor } from "../support/gateway.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";
@@ -91,6 +92,10 @@ test.each([
   "x-session-id",
   "x-user-id",
 ])("%s is its sender's", (name) => expect(namesOneRequest(name)).toBe(false));
+
+test.each([{ _meta: null }, { _meta: [] }, { _meta: new RawJson("{}") }])("%j is left as it is", (params) =>
+  expect(withTraceContext(params, { traceparent: parent(1) })).toBe(params),
+);
 
 test("a tracestate is not given to another's traceparent", () => {
   const params = { _meta: { traceparent: parent(2) } };

@@ -45,6 +45,26 @@ test.each([0, 7, -1, "", "a b", "taskgate:x:y", "0"])(
   },
 );
 
+test("the trace context of a request's headers is in its _meta, and in that of no other", async () => {
+  const { url } = await talks();
+  const user = await LegacyWire.connect(url);
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const asked = async (params: object | undefined, headers: Record<string, string>) => {
+    const request = { jsonrpc: "2.0", id: 5, method: "x/asked", ...(params === undefined ? {} : { params }) };
+    return (await user.post(request, headers).answer).message.result.asked.params;
+  };
+  expect(await asked(undefined, { traceparent, baggage: "a=1" })).toEqual({
+    _meta: { traceparent, baggage: "a=1" },
+  });
+  expect(await asked({ a: 1, _meta: { b: 2 } }, { traceparent })).toEqual({
+    a: 1,
+    _meta: { b: 2, traceparent },
+  });
+  const own = { _meta: { traceparent: traceparent.replace("0af7", "1af7") } };
+  expect(await asked(own, { traceparent })).toEqual(own);
+  expect(await asked({ a: 1 }, {})).toEqual({ a: 1 });
+});
+
 test("fields and notifications that nobody knows pass as they are", async () => {
   const { url } = await talks();
   const user = await LegacyWire.connect(url);

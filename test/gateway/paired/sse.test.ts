@@ -51,6 +51,20 @@ test("a session is one of its own at the server, opened with the client's words"
   await server.until(() => server.sessions.size === own, "its end");
 });
 
+test("headers that belong to one request go with it, and with no other", async () => {
+  const { server, url } = await before({ "x/asked": answering({}) }, { forwardHeaders: ["x-request-id"] });
+  const user = await LegacyWire.connect(url);
+  for (const id of ["1", "2"])
+    await user.result("x/asked", {}, { headers: { traceparent: `parent-${id}`, "X-Request-Id": `r${id}` } });
+  await user.result("x/asked");
+  const asked = server.received.filter(({ method }) => method === "x/asked");
+  expect(asked.map(({ headers }) => [headers.traceparent, headers["x-request-id"]])).toEqual([
+    ["parent-1", "r1"],
+    ["parent-2", "r2"],
+    [undefined, undefined],
+  ]);
+});
+
 test.each(["sse", "auto"] as const)(
   "with transport: %s, it is found out how the server speaks",
   async (transport) => {
