@@ -2,7 +2,7 @@ import { Keyv } from "keyv";
 import type { Backend, ListEntry } from "./backend.ts";
 import { storedOf, storedText } from "./cell-text.ts";
 import { listedKey } from "./listed-keys.ts";
-import { type Nudge, StoreUnavailable } from "./task-store.ts";
+import { type Nudge, StoreUnavailable, UnreadableValue } from "./task-store.ts";
 import { Watchers } from "./watchers.ts";
 
 /** What Keyv needs from a storage adapter, plus ordered keys, which Keyv lacks. Values are texts; a ttl is a positive integer. */
@@ -146,7 +146,10 @@ export class KeyvBackend implements Backend {
       return await work();
     } catch (cause) {
       // The message contains no key: a task id can be all that protects a caller's task.
-      throw new StoreUnavailable(`store ${this.#url}: could not ${what}`, { cause });
+      const message = `store ${this.#url}: could not ${what}`;
+      if (what === "read" && isDamage(cause))
+        throw new UnreadableValue(`${message}: the stored value is damaged`, { cause });
+      throw new StoreUnavailable(message, { cause });
     } finally {
       this.#running -= 1;
       if (this.#running === 0) this.#onIdle?.();
@@ -156,4 +159,12 @@ export class KeyvBackend implements Backend {
 
 function asListed({ list, member, ttlMs }: ListEntry) {
   return { key: listedKey(list, member), value: {}, ttl: ttlMs };
+}
+
+/** The code of errors for damaged values: LevelDB's own for a block that does not have its checksum. */
+export const DAMAGED = "LEVEL_CORRUPTION";
+
+/** Whether reading again would find the same damage: the value is no JSON, or the storage says that it does not have its checksum. */
+function isDamage(cause: unknown): boolean {
+  return cause instanceof SyntaxError || (cause as NodeJS.ErrnoException | null)?.code === DAMAGED;
 }

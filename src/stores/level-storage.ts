@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 import type { ClassicLevel } from "classic-level";
 import { steadyNow } from "../ops/clock.ts";
 import { GroupCommit, type Write } from "./group-commit.ts";
-import type { KeyvEntry, KeyvStorage } from "./keyv-backend.ts";
+import { DAMAGED, type KeyvEntry, type KeyvStorage } from "./keyv-backend.ts";
 import { LevelWrites, type Operation } from "./level-writes.ts";
 import { listPrefix } from "./listed-keys.ts";
 import type { StoreOptions } from "./options.ts";
@@ -172,7 +172,7 @@ export function textOfValue(value: string): string {
   const [, checksum] = value.slice(0, end).split(";");
   const text = value.slice(end + 1);
   if (end === -1 || (checksum !== undefined && checksum !== crc32(text).toString(16)))
-    throw new Error("a stored value is damaged");
+    throw Object.assign(new Error("a stored value is damaged"), { code: DAMAGED });
   return text;
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { CellStore } from "../../src/stores/cell-store.ts";
 import { KeyvBackend, type KeyvEntry } from "../../src/stores/keyv-backend.ts";
 import { MemoryStorage } from "../../src/stores/memory.ts";
-import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { StoreUnavailable, UnreadableValue } from "../../src/stores/task-store.ts";
 import { completed, newTask } from "./samples.ts";
 
 test("a storage that fails makes every operation fail with its cause, and without the key", async () => {
@@ -76,14 +76,14 @@ test("a nudge of an operation that failed is not sent", async () => {
   await store.close();
 });
 
-test("a value that is no longer JSON is an error, not a missing task", async () => {
+test("a value that is no longer JSON is an error at once, not a missing task or a store that is away", async () => {
   const storage = new MemoryStorage();
   const store = await CellStore.open({ url: "test:", backend: new KeyvBackend("test:", storage) });
   const task = await store.create(newTask());
 
   storage.set(`task:${task.id}`, "{ torn", 60_000);
 
-  await expect(store.read(task.id)).rejects.toThrow(StoreUnavailable);
+  await expect(store.read(task.id)).rejects.toThrow(UnreadableValue);
   await store.close();
 });
 
