@@ -96,7 +96,10 @@ export class Forwarder {
     // Not resolved against the origin: a path that begins with two slashes would name a host.
     const target = new URL(`${server.url.origin}${path}`);
     const mayRepeat = request.method === "GET" || request.method === "HEAD";
-    if (isForMessages || server.headersEverywhere) return this.#send(exchange, { target, mayRepeat });
+    // As at the endpoint: a client that followed by itself would come back by the path that it was told.
+    const followsRedirects = isForMessages;
+    if (isForMessages || server.headersEverywhere)
+      return this.#send(exchange, { target, mayRepeat, followsRedirects });
     // Clients may not set the operator's headers on other paths either.
     const withheld = [...(caller.withheld ?? []), ...Object.keys(server.headers)];
     return this.#send(exchange, { target, mayRepeat, headers: {}, withheld });

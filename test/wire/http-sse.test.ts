@@ -69,6 +69,30 @@ test.each(["/base/sse", "/base/sse/", "/BASE/sse", "/tested/mcp/base/sse"])(
   },
 );
 
+test("messages are sent on where the server wants them with a slash", async () => {
+  const got: string[] = [];
+  const server = await served((request, response) => {
+    const { method, url = "" } = request;
+    request.resume();
+    if (method === "GET") {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write("event: endpoint\ndata: /post?session=1\n\n");
+    } else {
+      if (url.startsWith("/post")) got.push(url);
+      if (url.startsWith("/post?")) response.writeHead(307, { Location: "/post/?session=1" }).end();
+      else response.writeHead(202).end("Accepted");
+    }
+  });
+  const { url } = await gatewayFor({ upstream: new URL("/sse", server) });
+  const stream = open(url, { method: "GET", headers: LISTENING });
+  const endpoint = new URL(await endpointOf(stream), url);
+  for (const slash of ["", "/"]) {
+    const to = new URL(`${endpoint.pathname}${slash}${endpoint.search}`, url);
+    expect(await ask(to, posting("{}"))).toMatchObject({ status: 202, text: "Accepted" });
+  }
+  expect(got).toEqual(["/post?session=1", "/post/?session=1", "/post?session=1", "/post/?session=1"]);
+});
+
 test("a server at the root, and a route there", async () => {
   const settings: GatewaySettings = {
     upstream: await startEchoServer(""),
