@@ -25,6 +25,7 @@ export const STORIES = [
 
 /** The programs of others, a minute a file: in no run but `npm run test:slow`. */
 export const SLOW = [
+  "test/blips/blips.test.ts",
   "test/conformance/requirements-2025-paired.test.ts",
   "test/front/sdk.test.ts",
   "test/gateway/paired/clients.test.ts",

@@ -20,15 +20,18 @@ export function shoot(port: number, { bytes, isWhole, verb, body }: Framed): Pro
     let hasEnded = false;
     const done = (how: Partial<Seen>): void => {
       clearTimeout(deadline);
+      clearTimeout(ending);
       clearTimeout(leaving);
       socket.destroy();
       resolve({ ...read(text, hasEnded, verb), isLate: false, ...how });
     };
     const deadline = setTimeout(() => done({ isLate: true }), DEADLINE_MS);
+    const ending = isWhole ? undefined : setTimeout(() => socket.end(), PATIENCE_MS);
     let leaving: NodeJS.Timeout | undefined;
     socket.on("data", (chunk: Buffer) => {
       if (text.length < MAX_CHARS) text += chunk.toString("latin1");
-      if (mayStayOpen && isWhole && /content-type: text\/event-stream/i.test(text))
+      // Also after the end of the client's own side: it can read on.
+      if (mayStayOpen && /content-type: text\/event-stream/i.test(text))
         leaving ??= setTimeout(() => done({ isComplete: false }), LISTEN_MS);
     });
     socket.on("end", () => {
@@ -39,7 +42,6 @@ export function shoot(port: number, { bytes, isWhole, verb, body }: Framed): Pro
     socket.on("error", () => undefined);
     socket.on("close", () => done({}));
     socket.write(bytes);
-    if (!isWhole) leaving = setTimeout(() => socket.end(), PATIENCE_MS);
   });
 }
 
