@@ -1,4 +1,5 @@
 import { EventSplitter, readEvent, withData } from "../protocol/event-stream.ts";
+import { isSameServer } from "./redirects.ts";
 import type { Passage } from "./transparent.ts";
 
 /** Longer events are not examined. */
@@ -49,9 +50,10 @@ interface Translation {
 
 function translated(event: Buffer, endpoint: string, { server, path, onEndpoint }: Translation): Buffer {
   if (!URL.canParse(endpoint, server.href)) return event;
-  const { origin, pathname, search } = new URL(endpoint, server);
-  // A client refuses an endpoint of another origin, so it must see this one unchanged.
-  if (origin !== server.origin) return event;
+  const target = new URL(endpoint, server);
+  // A client refuses an endpoint on another server, so it must see this one unchanged.
+  if (!isSameServer(target, server)) return event;
+  const { pathname, search } = target;
   onEndpoint(pathname);
   // A route at the root has the whole address, and a path that begins with two slashes would name a host.
   return withData(event, `${path === "/" ? "" : path}${pathname}${search}`);

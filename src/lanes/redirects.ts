@@ -37,7 +37,7 @@ const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"
  * Behind a proxy that ends TLS a server may believe that it serves http, and on loopback it may use any name. Ports are compared as
  * written, so that the default ports of both schemes count as the same.
  */
-function isSameServer(a: URL, b: URL): boolean {
+export function isSameServer(a: URL, b: URL): boolean {
   const isSameName = a.hostname === b.hostname || (LOOPBACK.has(a.hostname) && LOOPBACK.has(b.hostname));
   return isSameName && a.port === b.port && /^https?:$/.test(a.protocol);
 }

@@ -46,7 +46,15 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "an address of another server": same(endpoint("http://elsewhere.example/message")),
   "another port": same(endpoint("http://server.example:3002/message")),
-  "another scheme": same(endpoint("https://server.example:3001/message")),
+  "another scheme, as behind a proxy that ends TLS": {
+    stream: endpoint("https://server.example:3001/message"),
+    becomes: endpoint("/demo/mcp/message"),
+  },
+  "another name of this machine": {
+    stream: endpoint("http://localhost:3001/message?x=1"),
+    server: new URL("http://127.0.0.1:3001/sse"),
+    becomes: endpoint("/demo/mcp/message?x=1"),
+  },
   "another host by two slashes": same(endpoint("//elsewhere.example/message")),
   "no address at all": same(endpoint("http://[")),
   "line ends of two bytes, and other fields": {
