@@ -64,7 +64,8 @@ async function main(args: readonly string[]): Promise<number> {
     await strict(parser).parseAsync();
     return code;
   } catch (error) {
-    return refuse(`${error instanceof Error ? error.message : String(error)} (see mcp-taskgate --help)`);
+    const reason = error instanceof Error ? error.message : String(error);
+    return refuse(`${withoutUnknown(reason, args)} (see mcp-taskgate --help)`);
   }
 }
 
@@ -88,6 +89,22 @@ function strict(parser: Argv): Argv {
     .wrap(110);
 }
 
+/**
+ * What yargs says, without the arguments it does not know unless each has the form of a flag's name. Others may be secrets:
+ * what stands after `Authorization:` without quotes, or after a flag that does not exist, and `-Hname` is spelled out letter by letter.
+ */
+function withoutUnknown(reason: string, args: readonly string[]): string {
+  const unknown = /^Unknown arguments?: (.*)$/s.exec(reason)?.[1];
+  if (unknown === undefined) return reason;
+  const isFlag = (name: string) =>
+    /^[a-z]+(-[a-z]+)*$/.test(name) &&
+    args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
+  const flags = unknown.split(", ").filter(isFlag);
+  return flags.length > 0
+    ? `Unknown argument${flags.length > 1 ? "s" : ""}: ${flags.join(", ")}`
+    : "Unknown argument, not shown because it may be a secret";
+}
+
 function targets(parser: Argv): Argv {
   return parser.positional("target", {
     type: "string",
@@ -96,23 +113,35 @@ function targets(parser: Argv): Argv {
   });
 }
 
-/** The flags, with a bare word taken for the URL or the file that it looks like. @throws ConfigError when it looks like neither */
+/**
+ * The flags, with a bare word taken for the URL or the file that it looks like. No message repeats a word: a URL may hold a password,
+ * and a word after a header without quotes is its value.
+ * @throws ConfigError when the word looks like neither
+ */
 function withTarget({ target, ...flags }: Flags): Flags {
   const [word, ...more] = textsOf(target);
   if (word === undefined) return flags;
   const flag = /^https?:/i.test(word) ? "upstream" : /\.(ya?ml|json)$/i.test(word) ? "config" : undefined;
+  const [first, second] = [
+    "first argument that belongs to no flag",
+    "second argument that belongs to no flag",
+  ];
   if (flag === undefined)
     throw misplaced(
-      word,
-      `is no URL and no file; a command goes after two dashes: mcp-taskgate -- ${word} …`,
+      first,
+      "is no URL and no file; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes",
     );
-  if (more.length > 0) throw misplaced(more[0] as string, `comes after ${word}, which is all there can be`);
-  if (flags[flag] !== undefined) throw misplaced(word, `is the same as --${flag}, which is given as well`);
+  if (more.length > 0)
+    throw misplaced(
+      second,
+      `comes after a ${flag === "upstream" ? "URL" : "file"}, which is all there can be`,
+    );
+  if (flags[flag] !== undefined) throw misplaced(first, `is the same as --${flag}, which is given as well`);
   return { ...flags, [flag]: word };
 }
 
-function misplaced(word: string, message: string): ConfigError {
-  return new ConfigError([{ path: word, message }]);
+function misplaced(path: string, message: string): ConfigError {
+  return new ConfigError([{ path, message }]);
 }
 
 /** Ends the process itself: a forgotten handle must not keep a stopped gateway alive. */
@@ -257,7 +286,7 @@ function storeFlags(parser: Argv): Argv {
   return parser
     .positional("action", {
       type: "string",
-      choices: ["check", "repair", "export", "import"],
+      // Without `choices`, for which yargs would repeat an argument that is none of them.
       describe:
         "check: say what is there · repair: keep what can be read · export: to standard output · import: from standard input",
     })
@@ -267,7 +296,10 @@ function storeFlags(parser: Argv): Argv {
 async function store({ action, path }: Flags): Promise<number> {
   const { runStore, STORE_ACTIONS } = await import("./stores/level-command.ts");
   const wanted = STORE_ACTIONS.find((each) => each === action);
-  if (wanted === undefined || typeof path !== "string") return refuse("give an action and a directory");
+  if (wanted === undefined) return refuse(`give an action: ${STORE_ACTIONS.join(", ")}`);
+  if (typeof path !== "string") return refuse("give a directory");
+  if (/^[a-z+]{2,}:\/\//i.test(path))
+    return refuse("give a directory: this is about level: stores, and no URL");
   const { stdin: input, stdout: output } = process;
   try {
     return await runStore(wanted, path.replace(/^level:/, ""), {

@@ -247,7 +247,7 @@ async function describe(
   { config, upstream }: Route,
   base: string,
   { store }: Config,
-  enough: Promise<unknown> = NEVER,
+  enough?: Promise<unknown>,
 ): Promise<RouteLine> {
   const line = {
     name: config.name,
@@ -260,11 +260,10 @@ async function describe(
     (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,
   );
   const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
-  const stopped = enough.then(() => "not asked: the gateway stops");
-  return { ...line, description: oneLine(await Promise.race([probe, late, stopped])) };
+  const stopped = enough?.then(() => "not asked: the gateway stops");
+  const first = Promise.race([probe, late, ...(stopped === undefined ? [] : [stopped])]);
+  return { ...line, description: oneLine(await first) };
 }
-
-const NEVER = new Promise<never>(() => {});
 
 /** @throws UpstreamFailure */
 async function eraOf(upstream: Upstream): Promise<string> {

@@ -39,6 +39,15 @@ export function hostName() {
     .meta({ values: "host name" });
 }
 
+/** Where to listen: a name or an address, without the user, path or query of a URL. */
+export function hostOrAddress() {
+  return text("a host name or an address", isHostOrAddress);
+}
+
+export function isHostOrAddress(given: string): boolean {
+  return /^[^\s@/?#]+$/.test(given);
+}
+
 /** An origin exactly as a browser sends it. */
 export function origin() {
   return text("an origin such as https://app.example, without a path", isOrigin).meta({ values: "origin" });

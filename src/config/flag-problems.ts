@@ -8,7 +8,7 @@ import {
   settingsOf,
   textsOf,
 } from "./flags.ts";
-import type { Problem } from "./problems.ts";
+import { headerNameOf, type Problem } from "./problems.ts";
 
 const OF_URL: readonly FlagName[] = ["upstream", "header", "forward-header"];
 const REPEATED = "is given more than once";
@@ -60,7 +60,8 @@ export function sayOfFlag(problem: Problem, flags: Flags, server: string): Probl
   }
   const items = itemsOf(name, flags);
   const own = items[Number(index)];
-  if (own !== undefined) return { path: `${flag} ${own}`, message };
+  if (own !== undefined)
+    return { path: `${flag} ${name === "forward-header" ? headerNameOf(own) : own}`, message };
   return { path: `${setting}[${Number(index) - items.length}]${rest.slice(item.length)}`, message };
 }
 
@@ -78,7 +79,15 @@ function misusedServer({ server, config }: Flags): readonly Problem[] {
 function malformedTools(rules: readonly string[]): readonly Problem[] {
   return rules
     .filter((rule) => !looksLikeRule(rule))
-    .map((rule) => ({ path: "--tool", message: `must look like GLOB=MODE, got ${JSON.stringify(rule)}` }));
+    .map((rule) => ({
+      path: "--tool",
+      message: `must look like GLOB=MODE${isGlob(rule) ? `, got ${JSON.stringify(rule)}` : ""}`,
+    }));
+}
+
+/** Whether a text has only characters of tools' names and of globs, and so is no URL and no header. */
+function isGlob(text: string): boolean {
+  return /^[\w.*?-]{1,128}$/.test(text);
 }
 
 /** The messages do not quote a malformed header: half of it is a secret. */

@@ -5,7 +5,7 @@ import { withoutAnnotations } from "./annotations.ts";
 import type { Config } from "./config.ts";
 import { conflicts } from "./conflicts.ts";
 import { type Environment, substituteEnvironment } from "./environment.ts";
-import { ConfigError, type Problem, schemaProblems, UnreadableFile } from "./problems.ts";
+import { ConfigError, type Problem, schemaProblems, UnreadableFile, withoutCredentials } from "./problems.ts";
 import { resolve } from "./resolve.ts";
 import { fileSchema } from "./schema.ts";
 import { warnings } from "./warnings.ts";
@@ -74,7 +74,10 @@ async function read(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = (cause instanceof Error ? cause.message : String(cause)).replaceAll(
+      file,
+      withoutCredentials(file),
+    );
     throw new UnreadableFile([{ path: "", message: `cannot be read: ${reason}` }]);
   }
 }

@@ -77,7 +77,10 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
       });
     }
     if (issue.code === "invalid_key") {
-      const path = formatPath(issue.path.map(withoutValue));
+      const isHeader = issue.path.at(-2) === "headers";
+      const cut = (key: PropertyKey) =>
+        isHeader && typeof key === "string" ? headerNameOf(key) : withoutValue(key);
+      const path = formatPath(issue.path.map(cut));
       return [{ path, message: issue.issues[0]?.message ?? issue.message }];
     }
     return [{ path: formatPath(issue.path), message: `${issue.message}${given(issue, source)}` }];
@@ -115,10 +118,17 @@ function withoutValue(key: PropertyKey): PropertyKey {
   return typeof key === "string" ? key.replace(/^([^=:]*[=:]).+$/s, "$1…") : key;
 }
 
+/** Cuts what follows the name of a header, with or without a colon, where only a name belongs. */
+export function headerNameOf(given: string): string {
+  return given.replace(/^([^=:\s]*[=:\s]).+$/s, "$1…");
+}
+
 function given(issue: z.core.$ZodIssue, source: unknown): string {
   const value = valueAt(source, issue.path);
   if (value === undefined) return ", but is missing";
   if (isSecret(issue.path)) return "";
+  if (issue.path.at(-2) === "forwardHeaders" && typeof value === "string")
+    return `, got ${quoted(headerNameOf(value))}`;
   // The mistake may be in the very character that separates the password from the rest.
   const isStore = formatPath(issue.path) === "store.url" && typeof value === "string";
   if (isStore) return `, got ${quoted(value.startsWith("level:") ? value : schemeOf(value))}`;
@@ -127,7 +137,7 @@ function given(issue: z.core.$ZodIssue, source: unknown): string {
 
 function isUrl(path: Path): boolean {
   const name = path.at(-1);
-  return name === "url" || name === "publicUrl" || name === "jwks";
+  return name === "url" || name === "publicUrl" || name === "jwks" || name === "host";
 }
 
 /**
@@ -135,7 +145,7 @@ function isUrl(path: Path): boolean {
  * host without a scheme.
  */
 function harmlessUrl(url: string): string {
-  const unasked = url.replace(/\?.*/s, "?…");
+  const unasked = url.replace(/\?.*/s, "?…").replace(/#.*/s, "#…");
   if (unasked.includes("@")) {
     const scheme = /^[a-z][a-z\d+.-]*:\/*/i.exec(unasked)?.[0] ?? "";
     return `${scheme}…@${unasked.slice(unasked.lastIndexOf("@") + 1)}`;
@@ -162,9 +172,13 @@ function quoted(value: unknown): string {
   if (value === null) return "nothing";
   if (typeof value === "object") return "a mapping";
   if (typeof value !== "string") return String(value);
-  // User names, passwords and queries of URLs are often credentials.
-  const unnamed = value.replace(/\/\/[^/]*@/, "//…@");
-  const query = unnamed.includes("://") ? unnamed.indexOf("?", unnamed.indexOf("://")) : -1;
-  const harmless = query === -1 ? unnamed : `${unnamed.slice(0, query)}?…`;
+  const harmless = withoutCredentials(value);
   return JSON.stringify(harmless.length > 100 ? `${harmless.slice(0, 100)}…` : harmless);
+}
+
+/** A text without what is often a credential in URLs: user names, passwords and queries. */
+export function withoutCredentials(text: string): string {
+  const unnamed = text.replace(/\/\/[^/]*@/, "//…@");
+  const query = unnamed.includes("://") ? unnamed.indexOf("?", unnamed.indexOf("://")) : -1;
+  return query === -1 ? unnamed : `${unnamed.slice(0, query)}?…`;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { globFault } from "../glob.ts";
-import { hostName, mountPath, origin, serverName } from "./addresses.ts";
+import { hostName, hostOrAddress, mountPath, origin, serverName } from "./addresses.ts";
 import { callerDefaults, callersSection } from "./caller-settings.ts";
 import { choice, duration, flag, integer, list, section, setting, size, text } from "./fields.ts";
 import { limitDefaults, limitsSection } from "./limit-settings.ts";
@@ -34,7 +34,7 @@ export const defaults = {
 
 const listen = section({
   host: setting(
-    text("a host name or an address"),
+    hostOrAddress(),
     "Address to listen on. Others can reach anything but loopback.",
     defaults.listen.host,
   ),
@@ -55,7 +55,7 @@ const listen = section({
 });
 
 const admin = section({
-  host: setting(text("a host name or an address"), "Address of the admin listener.", defaults.admin.host),
+  host: setting(hostOrAddress(), "Address of the admin listener.", defaults.admin.host),
   port: integer(0, 65_535).describe("Port for health checks. Without `admin` there is no admin listener."),
 });
 

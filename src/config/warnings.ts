@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { isLoopback } from "../protocol/loopback.ts";
+import { isHostOrAddress } from "./addresses.ts";
 import { callerDefaults, callerWarnings } from "./caller-settings.ts";
 import { limitWarnings } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
@@ -25,7 +26,8 @@ export function warnings(document: unknown): readonly Problem[] {
 
 function exposure(document: unknown): readonly Problem[] {
   const host = textAt(document, ["listen", "host"]) ?? defaults.listen.host;
-  if (isLoopback(host)) return [];
+  // A URL in place of a host is an error, and may hold a password.
+  if (isLoopback(host) || !isHostOrAddress(host)) return [];
   const identify = textAt(document, ["callers", "identify"]) ?? callerDefaults.identify;
   const who = { auto: "callers without a credential", anonymous: "callers" }[identify];
   const anonymous = `${who} are anonymous, and ${host} can be reached by others: whoever knows a task id has the task`;

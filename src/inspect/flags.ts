@@ -5,7 +5,6 @@ import { duration } from "../config/fields.ts";
 import { configOfFlags, upstreamOfFlags } from "../config/flag-config.ts";
 import { type Flags, serveFlags } from "../config/flags.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
-import { shortened } from "../ops/one-line.ts";
 import { isObject, type JsonObject, parseJson } from "../protocol/jsonrpc.ts";
 import type { Wanted } from "./survey.ts";
 
@@ -101,7 +100,8 @@ function wanted(flags: Flags, problems: Problem[]): Wanted | undefined {
   if (!isObject(args))
     problems.push({
       path: "--args",
-      message: `must be a JSON object, got ${typeof json === "string" ? shortened(json, 60) : "several"}`,
+      // Without what was given: arguments of a tool may be secrets.
+      message: `must be a JSON object${typeof json === "string" ? "" : ", got several"}`,
     });
   return typeof tool === "string" && isObject(args) ? { tool, args, timeoutMs } : undefined;
 }

@@ -120,18 +120,26 @@ test.each([
   [
     "an unknown command",
     ["sevre"],
-    ["sevre: is no URL and no file; a command goes after two dashes: mcp-taskgate -- sevre …"],
+    [
+      "first argument that belongs to no flag: is no URL and no file; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes",
+    ],
   ],
   [
     "a command without dashes",
     ["node", "server.js"],
-    ["node: is no URL and no file; a command goes after two dashes: mcp-taskgate -- node …"],
+    [
+      "first argument that belongs to no flag: is no URL and no file; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes",
+    ],
   ],
-  ["a URL and more", ["http://a/", "b"], ["b: comes after http://a/, which is all there can be"]],
+  [
+    "a URL and more",
+    ["http://a/", "b"],
+    ["second argument that belongs to no flag: comes after a URL, which is all there can be"],
+  ],
   [
     "a URL twice",
     ["http://a/", "--upstream", "http://b/"],
-    ["http://a/: is the same as --upstream, which is given as well"],
+    ["first argument that belongs to no flag: is the same as --upstream, which is given as well"],
   ],
   [
     "a flag without its value",
@@ -196,5 +204,61 @@ test("serve does not start with a bad file", async () => {
       "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers (line 1)",
       "error: servers: must name at least one server, got a mapping (line 2)\n",
     ].join("\n"),
+  });
+});
+
+const SECRET = "pa55word";
+const HEADER = `Authorization: Bearer ${SECRET}`;
+
+test.each([
+  ["a URL with a password, and more", [`http://u:${SECRET}@a/`, "b"]],
+  ["a URL with a token, and more", [`http://a/?token=${SECRET}`, "b"]],
+  ["a second URL", ["http://a/", `http://u:${SECRET}@b/`]],
+  ["a URL twice", [`http://a/?token=${SECRET}`, "--upstream", "http://b/"]],
+  ["a URL with a token in its fragment", [`http://a/#${SECRET}`]],
+  ["a header without its flag", ["http://a/", HEADER]],
+  ["a header without quotes", ["http://a/", "--header", ...HEADER.split(" ")]],
+  ["a key without quotes", ["--header", "X-Key:", SECRET, "http://a/"]],
+  ["a header without its colon", ["http://a/", "--header", `X-Key ${SECRET}`]],
+  ["a header whose colon is elsewhere", ["http://a/", "--header", `X-Key ${SECRET}: a`]],
+  ["a header to forward, with its value", ["http://a/", "--forward-header", HEADER]],
+  ["a header to forward, with its value and no colon", ["http://a/", "--forward-header", `X-Key ${SECRET}`]],
+  ["a flag with a slip", ["http://a/", "--heder", HEADER]],
+  ["a flag with a slip and a value", ["http://a/", `--heder=${HEADER}`]],
+  ["a flag with a header in its name", ["http://a/", `--${HEADER}`]],
+  ["a flag of curl", ["http://a/", "-H", HEADER]],
+  ["a flag of other programs", ["http://a/", "--token", SECRET]],
+  ["a variable before a command", [`TOKEN=${SECRET}`, "node", "server.js"]],
+  ["a variable before the dashes", [`TOKEN=${SECRET}`, "--", "node"]],
+  ["no URL and no file", [SECRET]],
+  ["no URL and no file, over stdio", ["stdio", SECRET]],
+  ["a header over stdio", ["stdio", "--header", HEADER, "--", "node"]],
+  ["a URL in place of a file", ["--config", `http://u:${SECRET}@a/x.yaml`]],
+  ["a URL in place of a rule", ["http://a/", "--tool", `http://u:${SECRET}@a`]],
+  ["a URL in place of a host", ["http://a/", "--host", `u:${SECRET}@h`]],
+  ["check of a URL", ["check", `http://u:${SECRET}@a/mcp`]],
+  ["check of a URL with a token", ["check", `http://a/?token=${SECRET}`]],
+  ["check of two", ["check", "a.yaml", SECRET]],
+  ["schema of something", ["schema", SECRET]],
+  ["an action that is none", ["store", SECRET, "a"]],
+  ["a Redis in place of a directory", ["store", "check", `redis://:${SECRET}@a`]],
+  ["a directory and more", ["store", "check", "/no/such", SECRET]],
+  ["inspect of a URL and more", ["inspect", "http://a/", SECRET]],
+  [
+    "inspect with arguments that are no JSON",
+    ["inspect", "http://a/", "--call", "t", "--args", `{"a":"${SECRET}"`],
+  ],
+])("no secret on the command line is repeated: %s", async (_, args) => {
+  const { code, stdout, stderr } = await run(args);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toMatch(/^error: /);
+  expect(stderr).not.toContain(SECRET);
+});
+
+test("a flag of one letter with its value is not spelled out", async () => {
+  const { code, stderr } = await run(["http://a/", `-H${HEADER}`]);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: "error: Unknown argument, not shown because it may be a secret (see mcp-taskgate --help)\n",
   });
 });

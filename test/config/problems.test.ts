@@ -199,7 +199,7 @@ const upstream: readonly (readonly [string, string, string])[] = [
     "url",
     'must not contain credentials; put them in headers, got "http://…@x/"',
   ],
-  ["{ url: 'http://x/#y' }", "url", 'must not have a fragment, got "http://x/#y"'],
+  ["{ url: 'http://x/#y' }", "url", 'must not have a fragment, got "http://x/#…"'],
   [
     "{ url: 'http://x', transport: http }",
     "transport",
@@ -221,7 +221,7 @@ const upstream: readonly (readonly [string, string, string])[] = [
     "headers.X-A",
     "must be a header value: not empty, no line breaks",
   ],
-  ["{ url: 'http://x', headers: { 'X A': secret } }", 'headers["X A"]', "must be the name of a header"],
+  ["{ url: 'http://x', headers: { 'X A': secret } }", 'headers["X …"]', "must be the name of a header"],
   ["{ url: 'http://x', headers: { 'X-A: secret' } }", 'headers["X-A:…"]', "must be the name of a header"],
   ["{ url: 'http://x', headers: { Mcp-Session-Id: secret } }", "headers.Mcp-Session-Id", OWN],
   [

@@ -35,6 +35,7 @@ try {
   await tell(url);
   clearTimeout(deadline);
   console.log("\nEverything happened as it should.");
+  console.log("Next, in front of a server of yours: node dist/cli.js http://localhost:3001/mcp");
   if (keep) printConnections(url, folder);
   else await finish(0);
 } catch (error) {
