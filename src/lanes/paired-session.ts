@@ -206,7 +206,7 @@ export class PairedSession {
     });
     this.#wire = trunk;
     return new Promise((onAnswer, onFailure) => {
-      trunk.ask(initialize, { onAnswer, onFailure });
+      trunk.ask(initialize, { onAnswer, onFailure }, headersOf(initialize));
     });
   }
 
@@ -301,9 +301,11 @@ export class PairedSession {
   #inSession(message: JsonRpcRequest): SessionRequest {
     const { who, client } = this.#options;
     const { id, params } = message;
+    const headers = headersOf(message);
     return {
       ...who,
       id,
+      ...(headers === undefined ? {} : { headers }),
       params: isObject(params) ? params : {},
       held: bytesOf(message),
       session: this.#key,

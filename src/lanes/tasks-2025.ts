@@ -54,6 +54,8 @@ export interface Joiner {
 export interface SessionRequest extends Identified {
   readonly id: RequestId;
   readonly params: JsonObject;
+  /** The headers that belong to this request alone, where the session's own headers do not have them. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
   readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop"> & {
@@ -196,7 +198,7 @@ export class Tasks2025 {
     policy: ToolPolicy,
   ): Promise<Extract<CallAnswer, { kind: "error" | "handle" }>> {
     const { engine, backchannels, stopping } = this.#services;
-    const { route, owner, session } = request;
+    const { route, owner, session, headers } = request;
     const joiner = request.joiner();
     const isRepeatable = await mayRepeat(request, policy, params.name);
     const recipe = joiner.session && recipeIn(joiner.session, params, isRepeatable);
@@ -208,6 +210,7 @@ export class Tasks2025 {
       params,
       maxRuntimeMs: policy.maxRuntimeMs,
       held: request.held,
+      ...(headers === undefined ? {} : { headers }),
       ...(recipe === undefined ? {} : { recipe }),
     });
     call.listen({ onEnd: this.#shares.takeTask(request) });

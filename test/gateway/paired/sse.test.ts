@@ -3,6 +3,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { type GatewaySettings, gatewayFor } from "../../support/gateway.ts";
 import { LegacyWire, WireStream } from "../../support/legacy-wire.ts";
+import type { Json } from "../../support/modern-client.ts";
 import {
   answering,
   type SseScript,
@@ -63,6 +64,26 @@ test("headers that belong to one request go with it, and with no other", async (
     ["parent-2", "r2"],
     [undefined, undefined],
   ]);
+});
+
+test("headers that belong to one request go with initialize and with a call that becomes a task, too", async () => {
+  const { server, url } = await before({ "tools/call": answering({ content: [] }) });
+  const user = await LegacyWire.connect(url, { headers: { traceparent: "parent-1" } });
+  const { task }: Json = await user.result(
+    "tools/call",
+    { name: "job", task: {} },
+    { headers: { traceparent: "parent-2" } },
+  );
+  await user.result("tasks/result", { taskId: task.taskId }, { headers: { traceparent: "parent-3" } });
+  const sent = (method: string) => server.received.findLast((request) => request.method === method);
+  const traced = (traceparent: string) => ({
+    headers: expect.objectContaining({ traceparent }),
+    message: expect.objectContaining({
+      params: expect.objectContaining({ _meta: expect.objectContaining({ traceparent }) }),
+    }),
+  });
+  expect(sent("initialize")).toMatchObject(traced("parent-1"));
+  expect(sent("tools/call")).toMatchObject(traced("parent-2"));
 });
 
 test.each(["sse", "auto"] as const)(
