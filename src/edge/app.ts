@@ -13,7 +13,7 @@ import type { Endpoint } from "./endpoint.ts";
 import type { Guard } from "./guards.ts";
 import { answerHalfClosed } from "./half-closed.ts";
 import { pipelines } from "./pipelines.ts";
-import { isEndpoint, siteFinder } from "./sites.ts";
+import { endpointAt, siteFinder } from "./sites.ts";
 
 export interface AppOptions {
   /** By path, exactly as requests name it. */
@@ -140,6 +140,7 @@ function router(
   { hasAddress }: { readonly hasAddress: boolean },
 ) {
   const findSite = siteFinder(routes, hasAddress);
+  const all = new Set(routes.values());
   const hasRoom = pipelines();
   return (request: IncomingMessage, response: ServerResponse): boolean => {
     if (!hasRoom(request, response)) return true;
@@ -148,11 +149,11 @@ function router(
     const route = routes.get(path) ?? routes.get(withoutSlash(path));
     if (route === undefined && documents(request, response)) return true;
     const site = route === undefined ? findSite(request.url ?? "") : undefined;
-    if (route !== undefined) void endpoint(request, response, route);
-    // The endpoint is one by any path: no client may go round the checks of callers and their limits there.
-    else if (site !== undefined && isEndpoint(site)) void endpoint(request, response, site.route);
+    // An endpoint is one by any path: no client may go round the checks of callers and their limits there.
+    const named = route ?? (site === undefined ? undefined : endpointAt(site, all));
+    if (named !== undefined) void endpoint(request, response, named);
     else if (site !== undefined) void endpoint(request, response, site.route, site.path);
-    return route !== undefined || site !== undefined;
+    return named !== undefined || site !== undefined;
   };
 }
 

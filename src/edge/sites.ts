@@ -1,5 +1,6 @@
 import type { Route } from "../lanes/lane.ts";
-import { lenientPath } from "../protocol/lenient-path.ts";
+import { isSameServer } from "../lanes/redirects.ts";
+import { lenientPaths } from "../protocol/lenient-path.ts";
 
 /** A path of a server other than its MCP endpoint. */
 export interface Site {
@@ -8,10 +9,24 @@ export interface Site {
   readonly path: string;
 }
 
-/** Whether a server is likely to take a path for that of its endpoint. */
-export function isEndpoint({ route, path }: Site): boolean {
-  const { upstream } = route.config;
-  return upstream.transport !== "stdio" && lenientPath(path) === lenientPath(upstream.url.pathname);
+/**
+ * Finds the route to whose endpoint a path leads at its server, as a lenient server reads it: the path's own route, or another one
+ * before the same server.
+ */
+export function endpointAt({ route, path }: Site, routes: Iterable<Route>): Route | undefined {
+  const readings = lenientPaths(path);
+  const isEndpointOf = ({ config: { upstream } }: Route) =>
+    upstream.transport !== "stdio" &&
+    lenientPaths(upstream.url.pathname).some((reading) => readings.includes(reading));
+  if (isEndpointOf(route)) return route;
+  const { upstream: own } = route.config;
+  for (const other of routes) {
+    const { upstream } = other.config;
+    const isBeside =
+      own.transport !== "stdio" && upstream.transport !== "stdio" && isSameServer(own.url, upstream.url);
+    if (isBeside && isEndpointOf(other)) return other;
+  }
+  return undefined;
 }
 
 const WELL_KNOWN = /^(\/\.well-known\/[^/?]+)\//;

@@ -1,5 +1,5 @@
 import { Recent } from "../ops/recent.ts";
-import { lenientPath } from "../protocol/lenient-path.ts";
+import { lenientPaths } from "../protocol/lenient-path.ts";
 
 /** Paths without an open stream; most servers have one path for all sessions. */
 const MAX_PAST = 256;
@@ -15,12 +15,12 @@ export class MessagePaths {
 
   /** @param path as announced, without a query */
   learn(path: string): void {
-    this.#past.set(lenientPath(path), path);
+    this.#past.set(readingOf(path), path);
   }
 
   /** Like `learn`, for a path that is in use until the returned function is called. */
   hold(path: string): () => void {
-    const reading = lenientPath(path);
+    const reading = readingOf(path);
     const announced = this.#open.get(reading) ?? new Map<string, number>();
     this.#open.set(reading, announced);
     announced.set(path, (announced.get(path) ?? 0) + 1);
@@ -43,10 +43,16 @@ export class MessagePaths {
     if (this.#open.size === 0 && this.#past.size === 0) return undefined;
     const mark = path.indexOf("?");
     const bare = mark === -1 ? path : path.slice(0, mark);
-    const reading = lenientPath(bare);
-    const open = this.#open.get(reading);
-    if (open?.has(bare)) return path;
-    const [announced = this.#past.get(reading)] = open?.keys() ?? [];
-    return announced === undefined || mark === -1 ? announced : announced + path.slice(mark);
+    for (const reading of lenientPaths(bare)) {
+      const open = this.#open.get(reading);
+      if (open?.has(bare)) return path;
+      const [announced = this.#past.get(reading)] = open?.keys() ?? [];
+      if (announced !== undefined) return mark === -1 ? announced : announced + path.slice(mark);
+    }
+    return undefined;
   }
+}
+
+function readingOf(path: string): string {
+  return lenientPaths(path)[0];
 }

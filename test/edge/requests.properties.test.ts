@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkSingle } from "../../src/edge/guards.ts";
-import { isEndpoint, siteFinder } from "../../src/edge/sites.ts";
+import { endpointAt, siteFinder } from "../../src/edge/sites.ts";
 import { answerHeaders, requestHeaders } from "../../src/lanes/forwarded-headers.ts";
 import type { Route } from "../../src/lanes/lane.ts";
 import { RpcError } from "../../src/protocol/errors.ts";
@@ -65,8 +65,8 @@ describe("a path", () => {
       fc.property(path, fc.constantFrom("/base/mcp", "/", "/mcp"), (given, endpoint) => {
         const route = routeTo(`http://server.example${endpoint}`);
         const { pathname } = new URL(`http://server.example${given}`);
-        expect(pathname !== endpoint || isEndpoint({ route, path: given })).toBe(true);
-        expect(isEndpoint({ route, path: `/other${endpoint}x` })).toBe(false);
+        expect(pathname !== endpoint || endpointAt({ route, path: given }, []) === route).toBe(true);
+        expect(endpointAt({ route, path: `/other${endpoint}x` }, [])).toBeUndefined();
       }),
     ));
 });

@@ -5,9 +5,12 @@ import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import express from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { taskgate } from "../../src/gateway.ts";
+import type { Config } from "../../src/config/config.ts";
+import { startGateway, taskgate } from "../../src/gateway.ts";
 import { createLog } from "../../src/ops/log.ts";
 import { ask, open } from "../gateway/transparent/clients.ts";
+import { startOrigin } from "../gateway/transparent/origins.ts";
+import { configFor } from "../support/gateway.ts";
 import { fronted, frontedConfig, reached } from "./fronted.ts";
 
 describe("with two servers", () => {
@@ -183,6 +186,39 @@ describe("a single server", () => {
     expect((await ask(url, { path: "/mcp/page", headers })).status).toBe(200);
     expect(reached()).toMatchObject([{ method: "GET", url: "/page", headers }]);
   });
+});
+
+test.for([
+  "/base%2fmcp",
+  "/x/..%2fbase/mcp",
+  "/x/..;/base/mcp",
+  "/x/%252e%252e/base/mcp",
+  "/base%5Cmcp",
+  "/BASE/mcp;x=1",
+])("%s may be the endpoint at a lenient server, and is asked as the endpoint", async (path) => {
+  const { url, reached } = await fronted();
+  expect((await ask(url, { path, headers: { accept: "text/event-stream" } })).status).toBe(200);
+  expect((await ask(url, { path, method: "PUT" })).status).toBe(405);
+  expect(reached().map(({ url }) => url)).toEqual(["/base/mcp"]);
+});
+
+test("a server's other path that is the endpoint of another route is that route's", async () => {
+  const origin = await startOrigin((_request, response) => void response.end("{}"));
+  const [first, second] = ["/one", "/two"].map((path) =>
+    configFor({
+      upstream: new URL(`${path}/mcp`, origin.url),
+      transport: "streamable-http",
+      server: { name: path.slice(1), path: `/at${path}`, aliases: [] },
+    }),
+  );
+  const config = { ...first, servers: [first, second].flatMap((each) => each?.servers ?? []) } as Config;
+  const gateway = await startGateway(config, { log: createLog("silent") });
+  onTestFinished(() => gateway.close());
+  const put = (path: string) => ask(new URL(gateway.url), { path, method: "PUT" });
+  // No endpoint takes PUT, and other paths do.
+  expect((await put("/at/one/two/mcp")).status).toBe(405);
+  expect((await put("/at/one/two/%6dcp/")).status).toBe(405);
+  expect((await put("/at/one/two/mcp/x")).status).toBe(200);
 });
 
 test("a document is passed on byte for byte, with its headers", async () => {
