@@ -172,11 +172,7 @@ describe("a call that cannot be made is refused with exit code 2", () => {
   });
 
   test.each<[string, Record<string, unknown>, string]>([
-    [
-      "its arguments are no JSON",
-      { ...CALL, args: "{oops" },
-      "error: --args: must be a JSON object",
-    ],
+    ["its arguments are no JSON", { ...CALL, args: "{oops" }, "error: --args: must be a JSON object"],
     ["its arguments are a list", { ...CALL, args: "[1]" }, "error: --args: must be a JSON object"],
     ["there are arguments without a tool", { args: "{}" }, "error: --args: goes with --call TOOL"],
     ["there are two tools", { call: ["a", "b"] }, "error: --call: is given more than once"],
