@@ -187,13 +187,13 @@ async function stdio(flags: Flags): Promise<never> {
 async function load({ config, warnings }: Loaded, unread?: Writable) {
   const [gateway, { createLog, logStream, lossy }] = await Promise.all([
     import("./gateway.ts"),
-    import("./ops/log.ts"),
+    import("./log/log.ts"),
   ]);
   const to = unread === undefined ? logStream() : lossy(unread);
   const { level, format } = config.log;
   const isTerminal = process.stderr.isTTY === true;
   const isPretty = format === "auto" ? isTerminal : format === "pretty";
-  const log = createLog(level, isPretty ? (await import("./ops/pretty.ts")).prettyLines(to, isTerminal) : to);
+  const log = createLog(level, isPretty ? (await import("./log/pretty.ts")).prettyLines(to, isTerminal) : to);
   for (const { path, message } of warnings) log.warn({ setting: path }, message);
   return { ...gateway, config, log };
 }
@@ -294,7 +294,7 @@ function storeFlags(parser: Argv): Argv {
 }
 
 async function store({ action, path }: Flags): Promise<number> {
-  const { runStore, STORE_ACTIONS } = await import("./stores/level-command.ts");
+  const { runStore, STORE_ACTIONS } = await import("./store/embedded/command.ts");
   const wanted = STORE_ACTIONS.find((each) => each === action);
   if (wanted === undefined) return refuse(`give an action: ${STORE_ACTIONS.join(", ")}`);
   if (typeof path !== "string") return refuse("give a directory");

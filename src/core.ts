@@ -1,26 +1,26 @@
 import type { Logger } from "pino";
+import { policyOf } from "./calls/policy.ts";
+import { Slots } from "./calls/slots.ts";
 import type { Config, ServerConfig } from "./config/config.ts";
-import { Backchannels } from "./lanes/backchannels.ts";
-import { type Handlers, handlersFor } from "./lanes/handlers.ts";
-import type { Route, Services } from "./lanes/lane.ts";
-import { OpenStreams } from "./lanes/open-streams.ts";
-import { TransparentLane } from "./lanes/transparent.ts";
-import { Audit } from "./ops/audit.ts";
-import { inOwnWords } from "./ops/own-words.ts";
-import { within } from "./ops/within.ts";
-import { Quotas } from "./quotas/quotas.ts";
-import { openStore } from "./stores/open.ts";
-import type { TaskStore } from "./stores/task-store.ts";
-import { agoOf } from "./stores/time.ts";
+import { type Handlers, handlersFor } from "./handlers.ts";
+import { ClientStreams } from "./legacy/client-streams.ts";
+import { within } from "./lib/within.ts";
+import { Quotas } from "./limits/quotas.ts";
+import { Audit } from "./log/audit.ts";
+import { inOwnWords } from "./log/own-words.ts";
+import { ReverseProxy } from "./proxy/reverse-proxy.ts";
+import { OpenStreams } from "./requests/open-streams.ts";
+import type { Route } from "./requests/request.ts";
+import { openStore } from "./store/open.ts";
+import type { TaskStore } from "./store/task-store.ts";
+import { agoOf } from "./store/time.ts";
+import { HeldCalls } from "./tasks/awaiting-input.ts";
 import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
-import { HeldCalls } from "./tasks/held.ts";
-import { PollPace } from "./tasks/pace.ts";
-import { policyOf } from "./tasks/policy.ts";
+import { PollPace } from "./tasks/poll-throttle.ts";
 import { reviver } from "./tasks/revive.ts";
-import { Slots } from "./tasks/slots.ts";
-import { type UpstreamAgents, upstreamAgents } from "./upstreams/agents.ts";
-import { Upstream } from "./upstreams/upstream.ts";
+import { type UpstreamAgents, upstreamAgents } from "./upstream/transports/agents.ts";
+import { Upstream } from "./upstream/upstream.ts";
 import { VERSION } from "./version.ts";
 
 /** The transport-independent gateway: store, upstreams, task engine, and their shutdown order. */
@@ -87,15 +87,14 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     audit: auditFor(config, log, secret),
   });
   const held = new HeldCalls(engine);
-  const transparent = new TransparentLane();
-  const backchannels = new Backchannels(engine);
+  const proxy = new ReverseProxy();
+  const clientStreams = new ClientStreams(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
   const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
-  const tasks = { engine, held, backchannels, pace, drain };
-  const services: Services = { ...tasks, quotas, transparent, streams, stopping: stopping.signal };
-  const handlers = handlersFor(services);
+  const tasks = { engine, held, clientStreams, pace, drain };
+  const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
 
@@ -126,13 +125,13 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     // process writes nothing as an owner.
     await engine.close();
     held.close();
-    backchannels.close();
+    clientStreams.close();
     await leave(store, log);
     await refused;
     await intake.admit();
     const gone = intake.stop();
     await within(GOODBYE_MS, gone);
-    transparent.close();
+    proxy.close();
     await within(GOODBYE_MS, gone);
     await intake.cut();
     await Promise.all(routes.map(({ upstream }) => upstream.close()));

@@ -6,22 +6,22 @@ import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config, UpstreamConfig } from "./config/config.ts";
 import { type Core, type Intake, openCore } from "./core.ts";
-import { adminApp, gatewayListener, gatewayMiddleware, httpServer, type Status } from "./edge/app.ts";
-import type { Identify } from "./edge/callers/identify.ts";
-import { documentsFor, identifierFor } from "./edge/callers/open.ts";
-import { mcpEndpoint } from "./edge/endpoint.ts";
-import { hostGuard } from "./edge/guards.ts";
-import { headerScreen, screened, screenedAfter } from "./edge/header-screen.ts";
-import { Unsent } from "./edge/unsent.ts";
-import { Visits } from "./edge/visits.ts";
-import { StdioFront } from "./front/stdio-front.ts";
-import type { Route } from "./lanes/lane.ts";
-import { descriptorWarning, maxDescriptors } from "./ops/descriptors.ts";
-import { createLog } from "./ops/log.ts";
-import { oneLine } from "./ops/one-line.ts";
+import { adminApp, gatewayListener, gatewayMiddleware, httpServer, type Status } from "./http/app.ts";
+import type { Identify } from "./http/callers/identify.ts";
+import { documentsFor, identifierFor } from "./http/callers/open.ts";
+import { mcpEndpoint } from "./http/endpoint.ts";
+import { hostGuard } from "./http/guards.ts";
+import { headerScreen, screened, screenedAfter } from "./http/header-screen.ts";
+import { Visits } from "./http/open-requests.ts";
+import { Unsent } from "./http/unsent.ts";
+import { descriptorWarning, maxDescriptors } from "./lib/descriptors.ts";
+import { createLog } from "./log/log.ts";
+import { oneLine } from "./log/one-line.ts";
 import { MODERN_VERSION } from "./protocol/modern.ts";
+import type { Route } from "./requests/request.ts";
+import { StdioFront } from "./stdio/stdio.ts";
 import { storeName } from "./store-url.ts";
-import type { Upstream } from "./upstreams/upstream.ts";
+import type { Upstream } from "./upstream/upstream.ts";
 
 /** A gateway that is listening. */
 export interface Gateway {

@@ -1,7 +1,6 @@
 export type { Config } from "./config/config.ts";
 export { type Loaded, loadConfig } from "./config/load.ts";
 export { ConfigError } from "./config/problems.ts";
-export type { Identify } from "./edge/callers/identify.ts";
 export {
   type Gateway,
   type GatewayOptions,
@@ -13,4 +12,5 @@ export {
   startGateway,
   taskgate,
 } from "./gateway.ts";
-export type { Caller } from "./lanes/lane.ts";
+export type { Identify } from "./http/callers/identify.ts";
+export type { Caller } from "./requests/request.ts";

@@ -11,23 +11,28 @@ const ORDER: readonly (readonly string[])[] = [
   ["cli", "index"],
   ["gateway"],
   ["core", "inspect"],
-  ["edge", "front"],
-  ["lanes"],
+  ["http", "stdio"],
+  ["handlers"],
+  ["modern", "legacy"],
+  ["proxy"],
+  ["requests"],
   ["tasks"],
-  ["upstreams", "stores"],
-  ["quotas"],
-  ["config", "ops"],
+  ["calls"],
+  ["upstream", "store"],
+  ["limits"],
+  ["config", "log"],
+  ["lib"],
   ["protocol"],
   ["version", "store-url", "glob"],
 ];
 
 /** Who may import a package. Whatever is not listed is anybody's. */
 const KEEPERS: Readonly<Record<string, (file: string) => boolean>> = {
-  express: (file) => file.startsWith("edge/"),
-  keyv: (file) => file.startsWith("stores/"),
-  "@keyv/redis": (file) => file.startsWith("stores/"),
-  "classic-level": (file) => file.startsWith("stores/"),
-  "http-proxy": (file) => file === "lanes/transparent.ts",
+  express: (file) => file.startsWith("http/"),
+  keyv: (file) => file.startsWith("store/"),
+  "@keyv/redis": (file) => file.startsWith("store/"),
+  "classic-level": (file) => file.startsWith("store/"),
+  "http-proxy": (file) => file === "proxy/reverse-proxy.ts",
 };
 
 /** What belongs together stays in one file; a longer file is two stories, and a reviewer says where the second begins. */
@@ -101,20 +106,20 @@ test("imports are read as they are written", () => {
     'import a, { type b } from "./b.ts";',
     'import type { c } from "../protocol/c.ts";',
     'import {\n  d,\n  e,\n} from "d/e";',
-    'export { f } from "../edge/f.ts";',
+    'export { f } from "../http/f.ts";',
     'export type * from "./g.ts";',
     'import "./h.ts";',
-    'const i = await import("../lanes/i.ts");',
+    'const i = await import("../requests/i.ts");',
     'const text = `from "nowhere"`;',
   ].join("\n");
   expect(importsOf("tasks/a.ts", source).map(({ from, isTypeOnly }) => [from, isTypeOnly])).toEqual([
     ["tasks/b.ts", false],
     ["protocol/c.ts", true],
     ["d/e", false],
-    ["edge/f.ts", false],
+    ["http/f.ts", false],
     ["tasks/g.ts", true],
     ["tasks/h.ts", false],
-    ["lanes/i.ts", false],
+    ["requests/i.ts", false],
   ]);
   expect(IMPORTS.length).toBeGreaterThan(FILES.length);
   expect(IMPORTS.filter(({ isPackage, from }) => !isPackage && !FILES.includes(from))).toEqual([]);
@@ -131,7 +136,7 @@ function importsOf(file: string, source: string): Import[] {
   });
 }
 
-/** `tasks/call.ts` is of `tasks`, `gateway.ts` is its own part. */
+/** `calls/call.ts` is of `tasks`, `gateway.ts` is its own part. */
 function partOf(file: string): string {
   return file.includes("/") ? file.slice(0, file.indexOf("/")) : file.replace(/\.ts$/, "");
 }

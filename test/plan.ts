@@ -3,14 +3,14 @@
 /** Pure parts: quick, and alone in no process. */
 export const UNITS = [
   "test/{architecture,glob,store-url}.test.ts",
-  "test/{config,docs,lanes,ops,protocol,quotas,tasks}/**/*.test.ts",
+  "test/{calls,config,docs,legacy,lib,limits,log,modern,protocol,proxy,requests,tasks}/**/*.test.ts",
 ];
 
 /** What `npm test` runs beside them: one story of each kind, with real sockets, servers, stores and the conformance suite's tasks. */
 export const STORIES = [
   "test/conformance/tasks.test.ts",
-  "test/edge/{answers,bodies,cors,guards,half-closed,middleware,order,shutdown,unreachable}.test.ts",
-  "test/edge/callers/{authorization,header,jwt,token-subjects,server-metadata,trusted-proxies}.test.ts",
+  "test/http/{answers,bodies,cors,guards,half-closed,middleware,order,shutdown,unreachable}.test.ts",
+  "test/http/callers/{authorization,header,jwt,token-subjects,server-metadata,trusted-proxies}.test.ts",
   "test/gateway/{draining,encryption,limits,listen,mrtr,questions,request-headers,shutdown,store-away}.test.ts",
   "test/gateway/{tasks,tasks-policy,tasks-progress,tasks-queue,tasks-store,tool-names,upstream-loss}.test.ts",
   "test/gateway/modern/*.test.ts",
@@ -19,15 +19,15 @@ export const STORIES = [
   "test/gateway/transparent/{bodies,connections,endings,heads,left-over,passages}.test.ts",
   "test/isolation/two-callers.test.ts",
   "test/real/{clients,task-session}.test.ts",
-  "test/stores/{cell-store,cell-text,clock-steps,keyv-backend,level,memory,redis,replicas,sealed-backend,sweep}.test.ts",
-  "test/upstreams/{checked-wire,cookies,era,fair-shares,probe,rejoin,request-ids,solo,sse,stdio,unusable-answer}.test.ts",
+  "test/store/{cell-store,cell-text,clock-steps,keyv-backend,level,memory,redis,replicas,sealed-backend,sweep}.test.ts",
+  "test/upstream/{checked-transport,cookies,era,fair-shares,probe,rejoin,request-ids,single,sse,stdio,unusable-answer}.test.ts",
 ];
 
 /** The programs of others, a minute a file: in no run but `npm run test:slow`. */
 export const SLOW = [
   "test/blips/blips.test.ts",
   "test/conformance/requirements-2025-paired.test.ts",
-  "test/front/sdk.test.ts",
+  "test/stdio/sdk.test.ts",
   "test/gateway/paired/clients.test.ts",
   "test/real/legacy-clients-programs.test.ts",
   "test/slow/*.test.ts",
@@ -35,13 +35,13 @@ export const SLOW = [
 
 /** What depends most on Node itself: connections, streams, processes and files. Another Node runs these as well. */
 export const OF_NODE = [
-  "test/edge/*.test.ts",
+  "test/http/*.test.ts",
   "test/gateway/draining*.test.ts",
   "test/gateway/tasks.test.ts",
   "test/gateway/transparent/**/*.test.ts",
-  "test/stores/{level,level-failures,level-storage,redis,redis-tls}.test.ts",
-  "test/upstreams/child*.test.ts",
-  "test/upstreams/rejoin.test.ts",
-  "test/upstreams/upstream-streamable-http.test.ts",
+  "test/store/{level,level-failures,level-storage,redis,redis-tls}.test.ts",
+  "test/upstream/child*.test.ts",
+  "test/upstream/rejoin.test.ts",
+  "test/upstream/upstream-streamable-http.test.ts",
   "test/wire/**/*.test.ts",
 ];

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { HttpUpstreamConfig, StdioUpstreamConfig, UpstreamConfig } from "../config/config.ts";
-import { within } from "../ops/within.ts";
+import { within } from "../lib/within.ts";
 import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import { envelopeOf } from "../protocol/modern.ts";
-import { upstreamAgents } from "../upstreams/agents.ts";
-import { toFailure } from "../upstreams/failure.ts";
-import { hasTasks, type ModernDescription, probe, readDiscoverResult } from "../upstreams/probe.ts";
-import { SPEAKS_SOMETHING_ELSE } from "../upstreams/wires.ts";
+import { toFailure } from "../upstream/failure.ts";
+import { hasTasks, type ModernDescription, probe, readDiscoverResult } from "../upstream/modern/probe.ts";
+import { upstreamAgents } from "../upstream/transports/agents.ts";
+import { SPEAKS_SOMETHING_ELSE } from "../upstream/transports/open.ts";
 import {
   CLIENT_INFO,
   type ClientOptions,
@@ -38,7 +38,7 @@ export interface InspectOptions extends Omit<ClientOptions, "agents"> {
 type Options = InspectOptions & ClientOptions;
 
 /**
- * Asks a server for its facts, through `upstreams/`, and observes its answers. Leaves neither a session nor a process behind.
+ * Asks a server for its facts, through `upstream/`, and observes its answers. Leaves neither a session nor a process behind.
  * @throws Unfit when there is no server to inspect, Misuse when the call cannot be made
  */
 export async function inspect(config: UpstreamConfig, given: InspectOptions): Promise<Facts> {

@@ -1,5 +1,5 @@
 import { count } from "../config/report.ts";
-import { shortened } from "../ops/one-line.ts";
+import { shortened } from "../log/one-line.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
 import type { CallEnd, CallFacts, Facts, HttpFacts, LegacyFacts, ToolFacts, VersionFacts } from "./facts.ts";

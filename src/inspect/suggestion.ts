@@ -1,7 +1,7 @@
 import { Document, isMap, isScalar } from "yaml";
 import { defaults } from "../config/schema.ts";
 import { parseDuration } from "../config/units.ts";
-import { oneLine } from "../ops/one-line.ts";
+import { oneLine } from "../log/one-line.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { CallFacts, Facts, ToolFacts } from "./facts.ts";
 

@@ -1,8 +1,8 @@
-import { shortened } from "../ops/one-line.ts";
+import { shortened } from "../log/one-line.ts";
 import { headerParams } from "../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcRequest, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../protocol/legacy.ts";
-import { late } from "../upstreams/failure.ts";
+import { late } from "../upstream/failure.ts";
 import {
   CLIENT_INFO,
   type Client,

@@ -3,12 +3,12 @@ import { createParser } from "eventsource-parser";
 import type { Dispatcher } from "undici";
 import { isEventStream } from "../protocol/headers.ts";
 import { isObject, type JsonRpcResponse, parseJson } from "../protocol/jsonrpc.ts";
-import type { UpstreamAgents } from "../upstreams/agents.ts";
+import type { UpstreamAgents } from "../upstream/transports/agents.ts";
 import type { HttpFacts } from "./facts.ts";
 
 const MAX_TEXT_CHARS = 65_536;
 
-/** One HTTP request of `upstreams/`, and what its response shows of the server. */
+/** One HTTP request of `upstream/`, and what its response shows of the server. */
 export class Exchange {
   readonly method: string;
   /** `undefined` until the response headers arrive. */

@@ -1,8 +1,8 @@
-import { shortened } from "../ops/one-line.ts";
+import { shortened } from "../log/one-line.ts";
 import { isObject, parseJson } from "../protocol/jsonrpc.ts";
 import { LEGACY_VERSIONS } from "../protocol/legacy.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
-import { UpstreamFailure } from "../upstreams/failure.ts";
+import { UpstreamFailure } from "../upstream/failure.ts";
 import type { Exchange } from "./traffic.ts";
 
 /** There is no server that the gateway could serve. The message says what was found, and each hint what the user can do. */
@@ -173,7 +173,7 @@ export function shown({ origin, pathname }: URL): string {
   return `${origin}${pathname}`;
 }
 
-/** An error in words for people. The `startTimeout` of `upstreams/` is `--timeout` here. */
+/** An error in words for people. The `startTimeout` of `upstream/` is `--timeout` here. */
 export function wordsOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/ \(startTimeout\)$/, "");
 }

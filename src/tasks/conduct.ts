@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { seldom } from "../ops/seldom.ts";
+import type { Call, CallEnd, CallListener } from "../calls/call.ts";
+import { isModernInput } from "../calls/input.ts";
+import { nextMoment } from "../calls/wait.ts";
+import { seldom } from "../log/throttled.ts";
 import { fromModernServer, fromServer, RpcError, rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
@@ -10,14 +13,11 @@ import {
   type TaskId,
   type TaskRecord,
   type TaskView,
-} from "../stores/task-store.ts";
-import type { Call, CallEnd, CallListener } from "./call.ts";
+} from "../store/task-store.ts";
+import { type HeldCalls, MAX_ROUNDS, type RequestIdentity } from "./awaiting-input.ts";
 import type { CallTask, TaskEngine } from "./engine.ts";
 import { follow } from "./follow.ts";
-import { type HeldCalls, MAX_ROUNDS, type RequestIdentity } from "./held.ts";
-import { isModernInput } from "./input.ts";
 import type { WaiterOf } from "./store-wait.ts";
-import { nextMoment } from "./wait.ts";
 
 /** What the gateway tells a client about its call: exactly one of these. */
 export type CallAnswer =

@@ -1,8 +1,8 @@
-import type { HeldBytes } from "../quotas/bytes.ts";
-import type { Party } from "../quotas/counter.ts";
-import type { Quotas } from "../quotas/quotas.ts";
-import { recipeBytes } from "../stores/recipe-cell.ts";
-import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
+import type { HeldBytes } from "../limits/bytes.ts";
+import type { Party } from "../limits/counter.ts";
+import type { Quotas } from "../limits/quotas.ts";
+import { recipeBytes } from "../store/recipe-cell.ts";
+import type { CallRecipe, TaskRecord } from "../store/task-store.ts";
 
 /** The quotas that count tasks and their bytes. */
 export type TaskQuotas = Pick<Quotas, "add" | "noteStored"> & Partial<Pick<Quotas, "bytes" | "reads">>;

@@ -1,16 +1,16 @@
 import type { Logger } from "pino";
-import type { Audit } from "../ops/audit.ts";
+import type { Call } from "../calls/call.ts";
+import type { Audit } from "../log/audit.ts";
 import {
   type CallRecipe,
   StoreUnavailable,
   type TaskId,
   type TaskRecord,
   type TaskStore,
-} from "../stores/task-store.ts";
-import type { Call } from "./call.ts";
-import type { Custody } from "./custody.ts";
-import type { LiveTask } from "./live.ts";
+} from "../store/task-store.ts";
 import { asNewTask, type CallTask, isRecipeKept, type TaskDraft } from "./new-task.ts";
+import type { LiveTask } from "./running-task.ts";
+import type { Custody } from "./running-tasks.ts";
 import type { StoreWait, WaiterOf } from "./store-wait.ts";
 import { Withdrawals } from "./withdrawals.ts";
 

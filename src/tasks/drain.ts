@@ -1,4 +1,4 @@
-import type { TaskId } from "../stores/task-store.ts";
+import type { TaskId } from "../store/task-store.ts";
 
 export interface DrainOptions {
   /** As `limits.restartGap`. */

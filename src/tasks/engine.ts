@@ -1,5 +1,7 @@
 import type { Logger } from "pino";
-import type { Audit } from "../ops/audit.ts";
+import type { Call } from "../calls/call.ts";
+import { checkAnswer } from "../calls/input.ts";
+import type { Audit } from "../log/audit.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
@@ -13,17 +15,15 @@ import {
   type TaskRecord,
   type TaskStore,
   type TaskView,
-} from "../stores/task-store.ts";
-import { timeOf } from "../stores/time.ts";
-import type { Call } from "./call.ts";
+} from "../store/task-store.ts";
+import { timeOf } from "../store/time.ts";
 import { counting, type TaskQuotas } from "./counted.ts";
 import { Creations, onlyUnavailable } from "./creations.ts";
-import { Custody } from "./custody.ts";
-import { checkAnswer } from "./input.ts";
 import type { CallTask } from "./new-task.ts";
 import { Orphans, type Revive } from "./orphans.ts";
 import { isSame } from "./outcome.ts";
 import { TaskReader } from "./reading.ts";
+import { Custody } from "./running-tasks.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
 import { Unwritten } from "./unwritten.ts";
 

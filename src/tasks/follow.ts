@@ -1,4 +1,4 @@
-import type { TaskId, TaskView } from "../stores/task-store.ts";
+import type { TaskId, TaskView } from "../store/task-store.ts";
 import type { Claimant, TaskEngine } from "./engine.ts";
 import type { WaiterOf } from "./store-wait.ts";
 

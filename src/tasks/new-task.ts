@@ -1,5 +1,5 @@
-import type { CallRecipe, NewTask, TaskId, TaskStore } from "../stores/task-store.ts";
-import type { Call } from "./call.ts";
+import type { Call } from "../calls/call.ts";
+import type { CallRecipe, NewTask, TaskId, TaskStore } from "../store/task-store.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 

@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
-import { type Audit, taskName } from "../ops/audit.ts";
-import { seldom } from "../ops/seldom.ts";
-import type { HeldBytes, SharedBytes } from "../quotas/bytes.ts";
+import type { Call } from "../calls/call.ts";
+import type { HeldBytes, SharedBytes } from "../limits/bytes.ts";
+import { type Audit, taskName } from "../log/audit.ts";
+import { seldom } from "../log/throttled.ts";
 import {
   type CallRecipe,
   MAX_TURNS,
@@ -12,11 +13,10 @@ import {
   type TaskRecord,
   type TaskStore,
   type TaskView,
-} from "../stores/task-store.ts";
-import type { Call } from "./call.ts";
+} from "../store/task-store.ts";
 import type { Counting } from "./counted.ts";
-import type { Custody } from "./custody.ts";
 import { isSame } from "./outcome.ts";
+import type { Custody } from "./running-tasks.ts";
 
 /** A call that continues after its gateway has stopped. It has not been started. */
 export interface Revived {

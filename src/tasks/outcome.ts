@@ -1,8 +1,8 @@
+import type { CallEnd } from "../calls/call.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
-import type { Outcome } from "../stores/task-store.ts";
-import type { CallEnd } from "./call.ts";
+import type { Outcome } from "../store/task-store.ts";
 
 /** The outcome that the store keeps for an end: exactly what the server said. */
 export function toOutcome(

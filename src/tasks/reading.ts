@@ -1,5 +1,5 @@
-import { SMALL_BYTES } from "../quotas/bytes.ts";
-import type { ResultReads } from "../quotas/result-reads.ts";
+import { SMALL_BYTES } from "../limits/bytes.ts";
+import type { ResultReads } from "../limits/result-reads.ts";
 import {
   isOwnedBy,
   StoreUnavailable,
@@ -8,10 +8,10 @@ import {
   type TaskRecord,
   type TaskStore,
   type TaskView,
-} from "../stores/task-store.ts";
-import type { Custody } from "./custody.ts";
-import type { LiveTask } from "./live.ts";
+} from "../store/task-store.ts";
 import type { Orphans } from "./orphans.ts";
+import type { LiveTask } from "./running-task.ts";
+import type { Custody } from "./running-tasks.ts";
 import type { StoreWait, WaiterOf } from "./store-wait.ts";
 
 export interface TaskReaderOptions {

@@ -1,13 +1,13 @@
+import { Call, type CallOptions } from "../calls/call.ts";
+import type { Policy } from "../calls/policy.ts";
+import type { Slots } from "../calls/slots.ts";
 import type { ServerConfig } from "../config/config.ts";
-import type { CallRecipe, TaskRecord } from "../stores/task-store.ts";
-import { UpstreamFailure } from "../upstreams/failure.ts";
-import type { Lease } from "../upstreams/pool.ts";
-import type { SessionHolder } from "../upstreams/session.ts";
-import type { Upstream } from "../upstreams/upstream.ts";
-import { Call, type CallOptions } from "./call.ts";
+import type { CallRecipe, TaskRecord } from "../store/task-store.ts";
+import { UpstreamFailure } from "../upstream/failure.ts";
+import type { Lease } from "../upstream/sessions/pool.ts";
+import type { SessionHolder } from "../upstream/sessions/session.ts";
+import type { Upstream } from "../upstream/upstream.ts";
 import type { Revive } from "./orphans.ts";
-import type { Policy } from "./policy.ts";
-import type { Slots } from "./slots.ts";
 
 /** What it takes to make calls on a route. */
 export interface RevivalRoute {

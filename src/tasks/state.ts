@@ -1,5 +1,5 @@
-import type { Outcome, TaskRecord } from "../stores/task-store.ts";
-import type { Progress } from "../upstreams/session.ts";
+import type { Outcome, TaskRecord } from "../store/task-store.ts";
+import type { Progress } from "../upstream/sessions/session.ts";
 
 /** What both generations of clients see of a task in the same way. Times are in milliseconds. */
 

@@ -1,4 +1,4 @@
-import type { CallRecipe, Checkpoint, TaskStore } from "../stores/task-store.ts";
+import type { CallRecipe, Checkpoint, TaskStore } from "../store/task-store.ts";
 
 /** What it takes to resume a call that has been sent, or to send it again if that is allowed. */
 export function asSent(recipe: CallRecipe): CallRecipe {

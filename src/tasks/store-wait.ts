@@ -1,7 +1,7 @@
+import type { AnswerRoom } from "../limits/answers.ts";
+import { Tally } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
-import type { AnswerRoom } from "../quotas/answers.ts";
-import { Tally } from "../quotas/counter.ts";
-import { StoreUnavailable, UnreadableValue } from "../stores/task-store.ts";
+import { StoreUnavailable, UnreadableValue } from "../store/task-store.ts";
 
 /** A client's request that waits for a store that is away. */
 export interface StoreWaiter {

@@ -1,5 +1,5 @@
-import { once } from "../ops/once.ts";
-import type { TaskRecord } from "../stores/task-store.ts";
+import { once } from "../lib/once.ts";
+import type { TaskRecord } from "../store/task-store.ts";
 
 export interface UnwrittenOptions {
   readonly maxBytes: number;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { taskName } from "../ops/audit.ts";
-import { seldom } from "../ops/seldom.ts";
-import { type Outcome, StoreUnavailable, type TaskId, type TaskStore } from "../stores/task-store.ts";
+import { taskName } from "../log/audit.ts";
+import { seldom } from "../log/throttled.ts";
+import { type Outcome, StoreUnavailable, type TaskId, type TaskStore } from "../store/task-store.ts";
 
 export interface WithdrawalsOptions {
   readonly store: TaskStore;

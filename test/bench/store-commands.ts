@@ -1,6 +1,6 @@
 import { createClient } from "@keyv/redis";
-import { openStore } from "../../src/stores/open.ts";
-import { completed, newTask } from "../stores/samples.ts";
+import { openStore } from "../../src/store/open.ts";
+import { completed, newTask } from "../store/samples.ts";
 
 /** What the task store has Redis do for one task, in order, with `<id>` for the id of the task. */
 export interface StoreCommands {

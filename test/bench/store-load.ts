@@ -2,9 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 import { createClient } from "@keyv/redis";
-import { openStore } from "../../src/stores/open.ts";
-import type { Outcome, TaskRecord } from "../../src/stores/task-store.ts";
-import { completed, newTask } from "../stores/samples.ts";
+import { openStore } from "../../src/store/open.ts";
+import type { Outcome, TaskRecord } from "../../src/store/task-store.ts";
+import { completed, newTask } from "../store/samples.ts";
 import { answerQuestions } from "./answers.ts";
 import { commandFor, resultOf, type StoreCommands } from "./store-commands.ts";
 

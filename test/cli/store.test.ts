@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { toJson } from "../../src/protocol/jsonrpc.ts";
-import { openStore } from "../../src/stores/open.ts";
-import type { Outcome, TaskId } from "../../src/stores/task-store.ts";
-import { newTask } from "../stores/samples.ts";
+import { openStore } from "../../src/store/open.ts";
+import type { Outcome, TaskId } from "../../src/store/task-store.ts";
+import { newTask } from "../store/samples.ts";
 import { COMMAND } from "./process.ts";
 
 const FINISHED = 100;

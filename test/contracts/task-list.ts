@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { toJson } from "../../src/protocol/jsonrpc.ts";
-import type { StoreOptions } from "../../src/stores/options.ts";
-import type { NewTask, Outcome, TaskRecord, TaskStore } from "../../src/stores/task-store.ts";
-import { firstCursor, listedIds, pagesOf } from "../stores/pages.ts";
-import { newTask } from "../stores/samples.ts";
+import type { StoreOptions } from "../../src/store/options.ts";
+import type { NewTask, Outcome, TaskRecord, TaskStore } from "../../src/store/task-store.ts";
+import { firstCursor, listedIds, pagesOf } from "../store/pages.ts";
+import { newTask } from "../store/samples.ts";
 
 const ADA = { route: "reports", caller: "ada" };
 const BOB = { route: "reports", caller: "bob" };

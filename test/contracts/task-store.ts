@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type JsonText, toJson } from "../../src/protocol/jsonrpc.ts";
-import type { StoreOptions } from "../../src/stores/options.ts";
+import type { StoreOptions } from "../../src/store/options.ts";
 import {
   type InputRequest,
   type NewTask,
@@ -8,8 +8,8 @@ import {
   type Outcome,
   StoreUnavailable,
   type TaskStore,
-} from "../../src/stores/task-store.ts";
-import { completed, newTask } from "../stores/samples.ts";
+} from "../../src/store/task-store.ts";
+import { completed, newTask } from "../store/samples.ts";
 import { taskListContract } from "./task-list.ts";
 
 /**

@@ -3,7 +3,7 @@
 import { Writable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";
 import type { RedisServer } from "../support/redis.ts";

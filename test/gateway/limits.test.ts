@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Config } from "../../src/config/config.ts";
-import { LIST_HEADERS, messageText, RawConnection, served } from "../edge/served.ts";
+import { LIST_HEADERS, messageText, RawConnection, served } from "../http/served.ts";
 import { byName, LegacyWire } from "../support/legacy-wire.ts";
 import { listen } from "../support/listening.ts";
 import { accept, asksOnce, count, gate, INPUT, type StorySettings, story } from "../support/story.ts";

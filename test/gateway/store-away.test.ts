@@ -1,8 +1,8 @@
 /** A store that is away for a while: requests about tasks wait for it, because no stock client survives one that is refused. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import { CellStore } from "../../src/stores/cell-store.ts";
-import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { CellStore } from "../../src/store/cell-store.ts";
+import { StoreUnavailable } from "../../src/store/task-store.ts";
 import { gatewayFor } from "../support/gateway.ts";
 import { LegacyWire } from "../support/legacy-wire.ts";
 import { listen } from "../support/listening.ts";

@@ -1,27 +1,27 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { policyOf } from "../../src/calls/policy.ts";
+import { Slots } from "../../src/calls/slots.ts";
 import type { ToolPolicy } from "../../src/config/config.ts";
-import { gatewayListener, httpServer } from "../../src/edge/app.ts";
-import { anonymous } from "../../src/edge/callers/anonymous.ts";
-import { mcpEndpoint } from "../../src/edge/endpoint.ts";
-import { Backchannels } from "../../src/lanes/backchannels.ts";
-import { handlersFor } from "../../src/lanes/handlers.ts";
-import type { Route } from "../../src/lanes/lane.ts";
-import { OpenStreams } from "../../src/lanes/open-streams.ts";
-import { TransparentLane } from "../../src/lanes/transparent.ts";
-import { createLog } from "../../src/ops/log.ts";
-import { Quotas } from "../../src/quotas/quotas.ts";
-import { openMemoryStore } from "../../src/stores/memory.ts";
-import { StoreUnavailable, type TaskStore } from "../../src/stores/task-store.ts";
+import { handlersFor } from "../../src/handlers.ts";
+import { gatewayListener, httpServer } from "../../src/http/app.ts";
+import { anonymous } from "../../src/http/callers/anonymous.ts";
+import { mcpEndpoint } from "../../src/http/endpoint.ts";
+import { ClientStreams } from "../../src/legacy/client-streams.ts";
+import { Quotas } from "../../src/limits/quotas.ts";
+import { createLog } from "../../src/log/log.ts";
+import { ReverseProxy } from "../../src/proxy/reverse-proxy.ts";
+import { OpenStreams } from "../../src/requests/open-streams.ts";
+import type { Route } from "../../src/requests/request.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
+import { StoreUnavailable, type TaskStore } from "../../src/store/task-store.ts";
+import { HeldCalls } from "../../src/tasks/awaiting-input.ts";
 import { Drain } from "../../src/tasks/drain.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { HeldCalls } from "../../src/tasks/held.ts";
-import { PollPace } from "../../src/tasks/pace.ts";
-import { policyOf } from "../../src/tasks/policy.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgents } from "../../src/upstreams/agents.ts";
-import { Upstream } from "../../src/upstreams/upstream.ts";
+import { PollPace } from "../../src/tasks/poll-throttle.ts";
+import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
+import { Upstream } from "../../src/upstream/upstream.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";
 import { type Script, startScriptedServer } from "../support/scripted-server.ts";
@@ -231,15 +231,15 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
   });
   const engine = new TaskEngine({ store, log });
   const held = new HeldCalls(engine);
-  const transparent = new TransparentLane();
+  const proxy = new ReverseProxy();
   const { signal: stopping } = new AbortController();
   const route: Route = { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
   const quotas = new Quotas(limits);
   const handlers = handlersFor({
     engine,
     held,
-    transparent,
-    backchannels: new Backchannels(engine),
+    proxy,
+    clientStreams: new ClientStreams(engine),
     streams: new OpenStreams(limits.keepAliveMs),
     quotas,
     pace: new PollPace({ watch: (id, changed) => engine.watch(id, changed) }),
@@ -261,7 +261,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     http.close();
     await engine.close();
     held.close();
-    transparent.close();
+    proxy.close();
     await upstream.close();
     await agents.destroy();
     await store.close();

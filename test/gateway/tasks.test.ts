@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { configFor } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";

@@ -5,7 +5,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { startGateway } from "../../src/gateway.ts";
 import { runInspect } from "../../src/inspect/command.ts";
 import type { Facts } from "../../src/inspect/facts.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { ModernClient } from "../support/modern-client.ts";
 
 export type Given = URL | readonly string[];

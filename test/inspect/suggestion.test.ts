@@ -1,11 +1,11 @@
 /** What facts suggest, without a server. */
 
 import { describe, expect, test } from "vitest";
+import { policyOf } from "../../src/calls/policy.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import type { CallFacts, Facts, LegacyFacts, ToolFacts } from "../../src/inspect/facts.ts";
 import { report } from "../../src/inspect/report.ts";
 import { nameOf, suggest, suggestRules } from "../../src/inspect/suggestion.ts";
-import { policyOf } from "../../src/tasks/policy.ts";
 
 const LEGACY: LegacyFacts = { protocolVersion: "2025-06-18", versions: [], answersPing: true };
 

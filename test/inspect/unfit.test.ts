@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { unreachable } from "../../src/inspect/unfit.ts";
-import { toFailure } from "../../src/upstreams/failure.ts";
+import { toFailure } from "../../src/upstream/failure.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";
 import { type StdioScript, script } from "../support/stdio-servers/scripts.ts";
 import { served } from "../wire/served.ts";

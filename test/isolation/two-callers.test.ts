@@ -5,7 +5,7 @@
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { startUpstream, type TransportUnderTest } from "../contracts/upstream-witness.ts";
-import { directory } from "../stores/places.ts";
+import { directory } from "../store/places.ts";
 import { type GatewayUnderTest, gatewayFor } from "../support/gateway.ts";
 import { LegacyWire } from "../support/legacy-wire.ts";
 import { type Json, ModernClient, TASKS } from "../support/modern-client.ts";

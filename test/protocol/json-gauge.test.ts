@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { JsonGauge, MAX_VALUES } from "../../src/protocol/json-gauge.ts";
-import { toFailure } from "../../src/upstreams/failure.ts";
+import { toFailure } from "../../src/upstream/failure.ts";
 
 /** What the gauge says to pieces of a text, and `undefined` when it says nothing. */
 function said(pieces: readonly Uint8Array[], maxDepth: number, isStream: boolean): string | undefined {

@@ -1,5 +1,5 @@
 import { type Gateway, startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import { configFor, type GatewaySettings } from "../support/gateway.ts";
 import { ModernClient } from "../support/modern-client.ts";

@@ -30,7 +30,7 @@ import {
 import express from "express";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { taskgate } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { connectOver } from "../demo/task-session.ts";
 import { configFor, type GatewaySettings } from "../support/gateway.ts";
 import { legacySessions } from "../support/legacy-http.ts";

@@ -4,7 +4,7 @@ import { PassThrough } from "node:stream";
 import { onTestFinished } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { serveStdio, startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { configFor } from "../support/gateway.ts";
 import { byName } from "../support/legacy-wire.ts";
 import { type Json, ModernClient } from "../support/modern-client.ts";

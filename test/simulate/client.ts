@@ -1,5 +1,5 @@
 import { RpcError } from "../../src/protocol/errors.ts";
-import { StoreUnavailable, type TaskView } from "../../src/stores/task-store.ts";
+import { StoreUnavailable, type TaskView } from "../../src/store/task-store.ts";
 import type { StoreWaiter } from "../../src/tasks/store-wait.ts";
 import type { Random } from "../survival/support/seeded.ts";
 import { type Answers, CLAIMANT, type FirstAnswer, type Gateway } from "./gateway.ts";

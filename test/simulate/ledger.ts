@@ -1,4 +1,4 @@
-import type { InputRequest, Outcome, TaskRecord, TaskView } from "../../src/stores/task-store.ts";
+import type { InputRequest, Outcome, TaskRecord, TaskView } from "../../src/store/task-store.ts";
 import { type CallScript, questionText, resultText } from "./script.ts";
 import type { Run } from "./simulated-server.ts";
 import type { SimulatedStore, StoreWrite } from "./simulated-store.ts";

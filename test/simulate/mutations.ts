@@ -1,5 +1,5 @@
-import type { Backend } from "../../src/stores/backend.ts";
-import type { TaskRecord, TaskStore, TaskView } from "../../src/stores/task-store.ts";
+import type { Backend } from "../../src/store/backend.ts";
+import type { TaskRecord, TaskStore, TaskView } from "../../src/store/task-store.ts";
 import type { Mutation } from "./gateway.ts";
 
 /**

@@ -1,8 +1,8 @@
+import { KEY_HINT } from "../../src/calls/input.ts";
 import type { JsonObject, JsonRpcResponse, RequestId } from "../../src/protocol/jsonrpc.ts";
-import type { Checkpoint } from "../../src/stores/task-store.ts";
-import { KEY_HINT } from "../../src/tasks/input.ts";
-import { UpstreamFailure, unanswered } from "../../src/upstreams/failure.ts";
-import type { RejoinedLease } from "../../src/upstreams/pool.ts";
+import type { Checkpoint } from "../../src/store/task-store.ts";
+import { UpstreamFailure, unanswered } from "../../src/upstream/failure.ts";
+import type { RejoinedLease } from "../../src/upstream/sessions/pool.ts";
 import type {
   RequestAnswer,
   RequestListener,
@@ -10,7 +10,7 @@ import type {
   ResumingSession,
   SessionHolder,
   UpstreamRequest,
-} from "../../src/upstreams/session.ts";
+} from "../../src/upstream/sessions/session.ts";
 import { type CallScript, questionKey, questionText, resultText } from "./script.ts";
 import type { Program, Timeline } from "./timeline.ts";
 

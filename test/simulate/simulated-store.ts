@@ -1,6 +1,6 @@
-import type { Backend, ListEntry } from "../../src/stores/backend.ts";
-import { type Nudge, StoreUnavailable } from "../../src/stores/task-store.ts";
-import { Watchers } from "../../src/stores/watchers.ts";
+import type { Backend, ListEntry } from "../../src/store/backend.ts";
+import { type Nudge, StoreUnavailable } from "../../src/store/task-store.ts";
+import { Watchers } from "../../src/store/watchers.ts";
 import type { Program, Timeline } from "./timeline.ts";
 
 /**

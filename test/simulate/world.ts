@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { type Random, randomFrom } from "../survival/support/seeded.ts";
 import { Client, type ClientHabits, type Reply, type Way } from "./client.ts";
 import { Gateway, type GatewayTerms, type Mutation } from "./gateway.ts";

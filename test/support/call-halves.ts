@@ -4,14 +4,14 @@
  */
 
 import { onTestFinished } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
+import type { CallEnd } from "../../src/calls/call.ts";
+import { Call, type CallOptions } from "../../src/calls/call.ts";
+import { Slots } from "../../src/calls/slots.ts";
+import { createLog } from "../../src/log/log.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
-import type { Checkpoint, InputRequest } from "../../src/stores/task-store.ts";
-import type { CallEnd } from "../../src/tasks/call.ts";
-import { Call, type CallOptions } from "../../src/tasks/call.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgents } from "../../src/upstreams/agents.ts";
-import { Upstream } from "../../src/upstreams/upstream.ts";
+import type { Checkpoint, InputRequest } from "../../src/store/task-store.ts";
+import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
+import { Upstream } from "../../src/upstream/upstream.ts";
 import { Conditions } from "./conditions.ts";
 import { EVERYTHING } from "./story.ts";
 

@@ -11,7 +11,7 @@ import type {
 } from "../../src/config/config.ts";
 import { resolveLimits } from "../../src/config/limit-settings.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { ModernClient } from "./modern-client.ts";
 
 export interface GatewayUnderTest {

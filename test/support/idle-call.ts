@@ -1,10 +1,10 @@
 /** A call that is never sent: what happens to it is for the test to say. */
 
-import { createLog } from "../../src/ops/log.ts";
-import { Call, type CallOptions } from "../../src/tasks/call.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { upstreamAgents } from "../../src/upstreams/agents.ts";
-import { Upstream } from "../../src/upstreams/upstream.ts";
+import { Call, type CallOptions } from "../../src/calls/call.ts";
+import { Slots } from "../../src/calls/slots.ts";
+import { createLog } from "../../src/log/log.ts";
+import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
+import { Upstream } from "../../src/upstream/upstream.ts";
 
 export function heldCall({
   capabilities = {},

@@ -6,7 +6,7 @@
 import { createParser } from "eventsource-parser";
 import { type Dispatcher, request } from "undici";
 import { expect, onTestFinished } from "vitest";
-import type { Identify } from "../../src/edge/callers/identify.ts";
+import type { Identify } from "../../src/http/callers/identify.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import { Conditions } from "./conditions.ts";
 import type { Json } from "./modern-client.ts";

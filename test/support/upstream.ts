@@ -1,9 +1,9 @@
 /** An upstream of the gateway's without a gateway round it: its sessions with one server. */
 
 import { onTestFinished } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import { upstreamAgents } from "../../src/upstreams/agents.ts";
-import { Upstream } from "../../src/upstreams/upstream.ts";
+import { createLog } from "../../src/log/log.ts";
+import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
+import { Upstream } from "../../src/upstream/upstream.ts";
 import { configFor } from "./gateway.ts";
 
 /** Closed when the test is over. */

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { configFor } from "../support/gateway.ts";
 import { type Json, ModernClient } from "../support/modern-client.ts";
 import { redisForTest, withoutRedis } from "../support/redis-tests.ts";

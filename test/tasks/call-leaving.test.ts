@@ -1,9 +1,9 @@
 /** What a call does before it is sent, and how it is let go of at any time. */
 
 import { expect, onTestFinished, test } from "vitest";
+import { Slots } from "../../src/calls/slots.ts";
 import { rpc } from "../../src/protocol/errors.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { UpstreamFailure } from "../../src/upstreams/failure.ts";
+import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import { half, said } from "../support/call-halves.ts";
 import { type ScriptedServer, startScriptedServer } from "../support/scripted-server.ts";
 

@@ -1,12 +1,12 @@
 /** What the tasks of a process take of their callers' shares, apart from what requests take. */
 
 import { expect, onTestFinished, test } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import { Quotas } from "../../src/quotas/quotas.ts";
-import type { Call } from "../../src/tasks/call.ts";
+import type { Call } from "../../src/calls/call.ts";
+import { Quotas } from "../../src/limits/quotas.ts";
+import { createLog } from "../../src/log/log.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { newTask } from "../stores/samples.ts";
-import { SharedMemory } from "../stores/shared-backend.ts";
+import { newTask } from "../store/samples.ts";
+import { SharedMemory } from "../store/shared-backend.ts";
 import { heldCall } from "../support/idle-call.ts";
 
 const TASK = newTask({ route: "r", caller: "c", isListed: true });

@@ -1,10 +1,10 @@
 /** What a store forgets in a failover, or has in an older form, is not forgotten by the gateways that know better. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { completed, newTask } from "../stores/samples.ts";
-import { SharedMemory } from "../stores/shared-backend.ts";
+import { completed, newTask } from "../store/samples.ts";
+import { SharedMemory } from "../store/shared-backend.ts";
 import { form, gate } from "../support/story.ts";
 import { CLAIMANT, running } from "./running.ts";
 

@@ -1,11 +1,11 @@
 /** What an operator reads of tasks when a gateway dies, or the store is away. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import type { TaskRecord } from "../../src/stores/task-store.ts";
+import { createLog } from "../../src/log/log.ts";
+import type { TaskRecord } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { newTask } from "../stores/samples.ts";
-import { SharedMemory } from "../stores/shared-backend.ts";
+import { newTask } from "../store/samples.ts";
+import { SharedMemory } from "../store/shared-backend.ts";
 import { heldCall } from "../support/idle-call.ts";
 import type { Json } from "../support/modern-client.ts";
 import { form, gate } from "../support/story.ts";

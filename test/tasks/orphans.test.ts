@@ -1,13 +1,13 @@
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import type { CallRecipe, TaskRecord } from "../../src/stores/task-store.ts";
-import type { Call } from "../../src/tasks/call.ts";
+import type { Call } from "../../src/calls/call.ts";
+import { Slots } from "../../src/calls/slots.ts";
+import { createLog } from "../../src/log/log.ts";
+import type { CallRecipe, TaskRecord } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { newTask } from "../stores/samples.ts";
-import { SharedMemory } from "../stores/shared-backend.ts";
+import { newTask } from "../store/samples.ts";
+import { SharedMemory } from "../store/shared-backend.ts";
 import { Conditions } from "../support/conditions.ts";
 import { heldCall } from "../support/idle-call.ts";
 

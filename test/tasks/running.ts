@@ -1,11 +1,11 @@
 import { expect, onTestFinished, vi } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import type { CallRecipe, TaskId } from "../../src/stores/task-store.ts";
-import type { Call } from "../../src/tasks/call.ts";
+import type { Call } from "../../src/calls/call.ts";
+import { Slots } from "../../src/calls/slots.ts";
+import { createLog } from "../../src/log/log.ts";
+import type { CallRecipe, TaskId } from "../../src/store/task-store.ts";
 import { TaskEngine, type TaskEngineOptions } from "../../src/tasks/engine.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { newTask } from "../stores/samples.ts";
-import { SharedMemory } from "../stores/shared-backend.ts";
+import { newTask } from "../store/samples.ts";
+import { SharedMemory } from "../store/shared-backend.ts";
 import { half } from "../support/call-halves.ts";
 import type { Exchange } from "../support/scripted-exchange.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";

@@ -1,11 +1,11 @@
 /** How the tasks end whose calls still run when the gateway stops. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import { StoreUnavailable } from "../../src/stores/task-store.ts";
+import { createLog } from "../../src/log/log.ts";
+import { StoreUnavailable } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { newTask } from "../stores/samples.ts";
-import { SharedMemory } from "../stores/shared-backend.ts";
+import { newTask } from "../store/samples.ts";
+import { SharedMemory } from "../store/shared-backend.ts";
 import { heldCall } from "../support/idle-call.ts";
 
 test.each([

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StoreUnavailable, UnreadableValue } from "../../src/stores/task-store.ts";
+import { StoreUnavailable, UnreadableValue } from "../../src/store/task-store.ts";
 import { StoreWait, type StoreWaiter } from "../../src/tasks/store-wait.ts";
 import { gate } from "../support/story.ts";
 

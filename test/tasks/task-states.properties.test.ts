@@ -2,17 +2,17 @@
 
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
+import { Call } from "../../src/calls/call.ts";
+import { Slots } from "../../src/calls/slots.ts";
+import { legacyTask } from "../../src/legacy/task-view.ts";
+import { createLog } from "../../src/log/log.ts";
+import { modernDetailedTask } from "../../src/modern/task-view.ts";
 import type { JsonRpcResponse } from "../../src/protocol/jsonrpc.ts";
-import { openMemoryStore } from "../../src/stores/memory.ts";
-import { Call } from "../../src/tasks/call.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { modernDetailedTask } from "../../src/tasks/view.ts";
-import { legacyTask } from "../../src/tasks/view-2025.ts";
-import { UpstreamFailure } from "../../src/upstreams/failure.ts";
-import type { CallSession, RequestListener, SessionHolder } from "../../src/upstreams/session.ts";
-import { newTask } from "../stores/samples.ts";
+import { UpstreamFailure } from "../../src/upstream/failure.ts";
+import type { CallSession, RequestListener, SessionHolder } from "../../src/upstream/sessions/session.ts";
+import { newTask } from "../store/samples.ts";
 
 const CLAIMANT = { route: "r", caller: "ada" };
 const ASKING = { elicitation: { form: {} } };

@@ -1,13 +1,13 @@
 /** Calls that have to wait: nothing is sent twice, and nothing that certainly was not sent is forgotten. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createLog } from "../../src/ops/log.ts";
-import type { CallRecipe, TaskId } from "../../src/stores/task-store.ts";
+import { Slots } from "../../src/calls/slots.ts";
+import { createLog } from "../../src/log/log.ts";
+import type { CallRecipe, TaskId } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
-import { Slots } from "../../src/tasks/slots.ts";
-import { newTask } from "../stores/samples.ts";
-import { type Access, SharedMemory } from "../stores/shared-backend.ts";
+import { newTask } from "../store/samples.ts";
+import { type Access, SharedMemory } from "../store/shared-backend.ts";
 import { half } from "../support/call-halves.ts";
 import { type ScriptedServer, startScriptedServer } from "../support/scripted-server.ts";
 import { gate } from "../support/story.ts";

@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Config } from "../../src/config/config.ts";
 import { readConfig } from "../../src/config/load.ts";
 import { type Gateway, startGateway } from "../../src/gateway.ts";
-import { createLog } from "../../src/ops/log.ts";
+import { createLog } from "../../src/log/log.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import { GATEWAY_COMMAND, Programs } from "../demo/programs.ts";
 import { type Json, ModernClient, read } from "../support/modern-client.ts";

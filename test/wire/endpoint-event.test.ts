@@ -1,7 +1,7 @@
 /** Where the messages of an HTTP+SSE client go to, out of what the server says: the stream in, the stream out. */
 
 import { describe, expect, test } from "vitest";
-import { withEndpoint } from "../../src/lanes/endpoint-event.ts";
+import { withEndpoint } from "../../src/proxy/filters/endpoint-event.ts";
 
 const SERVER = new URL("http://server.example:3001/sse");
 const AFTER = 'event: message\ndata: {"jsonrpc":"2.0","id":1,"result":{"a":"é✓"}}\n\ndata: half of';

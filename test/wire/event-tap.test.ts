@@ -3,9 +3,9 @@
 import type { ServerResponse } from "node:http";
 import { createParser } from "eventsource-parser";
 import { expect, onTestFinished, test } from "vitest";
-import { EventTap } from "../../src/lanes/event-tap.ts";
-import { OpenStreams } from "../../src/lanes/open-streams.ts";
 import type { JsonText } from "../../src/protocol/jsonrpc.ts";
+import { EventFilter } from "../../src/proxy/filters/event-filter.ts";
+import { OpenStreams } from "../../src/requests/open-streams.ts";
 import { gate } from "../support/story.ts";
 import { type OpenAnswer, open } from "./raw-client.ts";
 import { served } from "./served.ts";
@@ -16,7 +16,7 @@ const OUR_EVENT = `event: message\ndata: ${OURS}\n\n`;
 
 interface Tapped {
   readonly client: OpenAnswer;
-  readonly tap: EventTap;
+  readonly tap: EventFilter;
   readonly response: ServerResponse;
   readonly streams: OpenStreams;
   /** The server says something. */
@@ -31,12 +31,12 @@ async function tapped({
   beforeHead = () => {},
 }: {
   method?: string;
-  beforeHead?: (tap: EventTap) => void;
+  beforeHead?: (tap: EventFilter) => void;
 } = {}): Promise<Tapped> {
   const streams = new OpenStreams(60_000);
-  const made = gate<{ tap: EventTap; response: ServerResponse }>();
+  const made = gate<{ tap: EventFilter; response: ServerResponse }>();
   const url = await served((_, response) => {
-    const tap = new EventTap(response, streams);
+    const tap = new EventFilter(response, streams);
     beforeHead(tap);
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     response.flushHeaders();

@@ -1,7 +1,7 @@
 /** How the quiet streams of a gateway are found: with one timer for all of them. */
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { OpenStreams } from "../../src/lanes/open-streams.ts";
+import { OpenStreams } from "../../src/requests/open-streams.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
 afterEach(() => void vi.useRealTimers());

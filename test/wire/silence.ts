@@ -1,8 +1,8 @@
 /** A gateway that lets no stream be quiet for long, and what it has open. */
 
 import { onTestFinished, vi } from "vitest";
-import { OpenStreams } from "../../src/lanes/open-streams.ts";
 import { KEEP_ALIVE } from "../../src/protocol/headers.ts";
+import { OpenStreams } from "../../src/requests/open-streams.ts";
 import { Conditions } from "../support/conditions.ts";
 import type { Script } from "../support/scripted-server.ts";
 import { type Story, type StorySettings, story } from "../support/story.ts";

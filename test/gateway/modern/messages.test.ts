@@ -3,9 +3,9 @@
 import { PassThrough } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
 import { serveStdio } from "../../../src/gateway.ts";
-import { createLog } from "../../../src/ops/log.ts";
+import { createLog } from "../../../src/log/log.ts";
 import type { JsonObject } from "../../../src/protocol/jsonrpc.ts";
-import { ENVELOPE } from "../../edge/served.ts";
+import { ENVELOPE } from "../../http/served.ts";
 import { Conditions } from "../../support/conditions.ts";
 import { configFor } from "../../support/gateway.ts";
 import type { Json } from "../../support/modern-client.ts";

@@ -1,8 +1,8 @@
 /** A store that is away: clients are asked to try again, and nothing is begun, lost or told that is not kept. */
 
 import { expect, onTestFinished, test, vi } from "vitest";
-import { CellStore } from "../../../src/stores/cell-store.ts";
-import { StoreUnavailable } from "../../../src/stores/task-store.ts";
+import { CellStore } from "../../../src/store/cell-store.ts";
+import { StoreUnavailable } from "../../../src/store/task-store.ts";
 import { byName, LegacyWire } from "../../support/legacy-wire.ts";
 import type { Script } from "../../support/scripted-server.ts";
 import { asksOnce, count, gate, story, textResult } from "../../support/story.ts";

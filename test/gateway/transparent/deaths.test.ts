@@ -1,7 +1,7 @@
 /** What ends the process of a bare http-proxy, and is nothing to the lane. */
 
 import { expect, test } from "vitest";
-import { UpstreamFailure } from "../../../src/upstreams/failure.ts";
+import { UpstreamFailure } from "../../../src/upstream/failure.ts";
 import { ask, head, open } from "./clients.ts";
 import { laneFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";

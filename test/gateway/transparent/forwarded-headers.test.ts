@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answerHeaders, requestHeaders } from "../../../src/lanes/forwarded-headers.ts";
+import { answerHeaders, requestHeaders } from "../../../src/protocol/forwarded-headers.ts";
 
 test.each<[what: string, raw: string[], given: Record<string, string>, expected: [string, string[]][]]>([
   [

@@ -3,7 +3,7 @@
 import type { Server } from "node:http";
 import type httpProxy from "http-proxy";
 import { onTestFinished } from "vitest";
-import { type Forwarding, TransparentLane } from "../../../src/lanes/transparent.ts";
+import { type Forwarding, ReverseProxy } from "../../../src/proxy/reverse-proxy.ts";
 import { Conditions } from "../../support/conditions.ts";
 import { createBareProxy } from "./bare.ts";
 import { createLaned, type LanedOptions } from "./laned.ts";
@@ -19,7 +19,7 @@ export interface Front {
 }
 
 export interface LaneFront extends Front {
-  readonly lane: TransparentLane;
+  readonly lane: ReverseProxy;
   /** How many calls of `forward` have resolved, and what the others rejected with. */
   readonly over: number;
   readonly rejections: readonly unknown[];
@@ -38,7 +38,7 @@ export async function laneFront(
     idleMs,
   }: Pick<LanedOptions, "before" | "onRejected"> & { readonly idleMs?: number } = {},
 ): Promise<LaneFront> {
-  const lane = new TransparentLane(idleMs === undefined ? {} : { idleMs });
+  const lane = new ReverseProxy(idleMs === undefined ? {} : { idleMs });
   const rejections: unknown[] = [];
   let over = 0;
   const conditions = new Conditions(() => `${over} over, rejected: ${rejections.join("; ") || "none"}`);

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
-import { type Forwarding, TransparentLane } from "../../../src/lanes/transparent.ts";
+import { type Forwarding, ReverseProxy } from "../../../src/proxy/reverse-proxy.ts";
 
 export interface LanedOptions {
   /** What differs from a request that may be repeated and has a body where one came. */
@@ -15,7 +15,7 @@ export interface LanedOptions {
 }
 
 /** Forwards every request with the path it came with; without a path that begins with a slash, to the root. */
-export function createLaned(lane: TransparentLane, target: URL, options: LanedOptions = {}): Server {
+export function createLaned(lane: ReverseProxy, target: URL, options: LanedOptions = {}): Server {
   const { forwarding, before, onOver, onRejected } = options;
   return createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -41,7 +41,7 @@ export function createLaned(lane: TransparentLane, target: URL, options: LanedOp
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const server = createLaned(new TransparentLane(), new URL(process.argv[2] ?? ""));
+  const server = createLaned(new ReverseProxy(), new URL(process.argv[2] ?? ""));
   server.listen(0, "127.0.0.1", () => {
     console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   });

@@ -1,7 +1,7 @@
 /** What the operator sends to a server's endpoint is for the endpoint: whoever reaches the gateway may ask for any other path. */
 
 import { expect, onTestFinished, test } from "vitest";
-import { fronted } from "../../edge/fronted.ts";
+import { fronted } from "../../http/fronted.ts";
 import { gatewayFor } from "../../support/gateway.ts";
 import { byName } from "../../support/legacy-wire.ts";
 import { ask, open } from "./clients.ts";

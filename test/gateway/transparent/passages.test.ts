@@ -1,7 +1,7 @@
 /** What may stand between the server's bytes and the client. */
 
 import { expect, test } from "vitest";
-import type { AnswerHead, Passage } from "../../../src/lanes/transparent.ts";
+import type { AnswerHead, Filter } from "../../../src/proxy/reverse-proxy.ts";
 import { ask, head, open } from "./clients.ts";
 import { laneFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";
@@ -17,7 +17,7 @@ const TAGGED = [
   "abcd",
 ].join("\r\n");
 
-const louder: Passage = {
+const louder: Filter = {
   take: (chunk) => Buffer.from(chunk.toString().toUpperCase()),
   finish: () => Buffer.from("!"),
 };

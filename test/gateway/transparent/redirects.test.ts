@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
-import { fronted } from "../../edge/fronted.ts";
+import { fronted } from "../../http/fronted.ts";
 import { ask } from "./clients.ts";
 import type { ReceivedRequest } from "./origins.ts";
 

@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
-import { fronted } from "../../edge/fronted.ts";
+import { fronted } from "../../http/fronted.ts";
 import { ask } from "./clients.ts";
 
 const PROGRESS = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n\n';

@@ -3,9 +3,9 @@
 import { once } from "node:events";
 import { createConnection, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { fronted } from "../../edge/fronted.ts";
-import { LIST_HEADERS, messageText, served } from "../../edge/served.ts";
 import { open } from "../../gateway/transparent/clients.ts";
+import { fronted } from "../../http/fronted.ts";
+import { LIST_HEADERS, messageText, served } from "../../http/served.ts";
 
 const HALF_OPEN = 1_000;
 const HEAD = Object.entries(LIST_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { RpcError } from "../../../src/protocol/errors.ts";
-import { fronted } from "../../edge/fronted.ts";
-import { asked, LIST_HEADERS, messageText, served } from "../../edge/served.ts";
 import { open } from "../../gateway/transparent/clients.ts";
+import { fronted } from "../../http/fronted.ts";
+import { asked, LIST_HEADERS, messageText, served } from "../../http/served.ts";
 
 type Line = readonly [name: string, value: string];
 

@@ -2,9 +2,9 @@
 
 import { describe, expect, onTestFinished, test } from "vitest";
 import { encodeHeaderValue } from "../../../src/protocol/headers.ts";
-import { fronted } from "../../edge/fronted.ts";
-import { asked, served } from "../../edge/served.ts";
 import { ask } from "../../gateway/transparent/clients.ts";
+import { fronted } from "../../http/fronted.ts";
+import { asked, served } from "../../http/served.ts";
 import { gatewayFor } from "../../support/gateway.ts";
 import { LegacyWire } from "../../support/legacy-wire.ts";
 import { read } from "../../support/modern-client.ts";

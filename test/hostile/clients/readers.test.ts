@@ -4,12 +4,12 @@ import { once } from "node:events";
 import type { RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { httpServer } from "../../../src/edge/app.ts";
-import { HttpReply } from "../../../src/edge/outbound.ts";
-import { Unsent } from "../../../src/edge/unsent.ts";
+import { httpServer } from "../../../src/http/app.ts";
+import { HttpReply } from "../../../src/http/outbound.ts";
+import { Unsent } from "../../../src/http/unsent.ts";
 import type { JsonText } from "../../../src/protocol/jsonrpc.ts";
-import { ENVELOPE, served } from "../../edge/served.ts";
 import { ask, type Connection, open } from "../../gateway/transparent/clients.ts";
+import { ENVELOPE, served } from "../../http/served.ts";
 
 const FILLER = "x".repeat(1_000_000);
 /** Far more than the buffers of a connection hold. */

@@ -7,8 +7,8 @@ import type {
   JsonRpcRequest,
   JsonRpcResponse,
 } from "../../../src/protocol/jsonrpc.ts";
-import { type RequestListener, Session } from "../../../src/upstreams/session.ts";
-import { type StdioOptions, StdioWire } from "../../../src/upstreams/stdio.ts";
+import { type RequestListener, Session } from "../../../src/upstream/sessions/session.ts";
+import { type StdioOptions, StdioWire } from "../../../src/upstream/transports/stdio.ts";
 import { Conditions } from "../conditions.ts";
 
 export interface Opened {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import type { StdioOptions } from "../../../src/upstreams/stdio.ts";
+import type { StdioOptions } from "../../../src/upstream/transports/stdio.ts";
 
 export type StdioScript =
   | "odd-tools"

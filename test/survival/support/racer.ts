@@ -3,13 +3,13 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "../../../src/protocol/jsonrpc.ts";
-import { openStore } from "../../../src/stores/open.ts";
+import { openStore } from "../../../src/store/open.ts";
 import {
   type Outcome,
   StoreUnavailable,
   type TaskRecord,
   type TaskStore,
-} from "../../../src/stores/task-store.ts";
+} from "../../../src/store/task-store.ts";
 import { randomFrom } from "./seeded.ts";
 
 /** What a racer is told to do. */

@@ -1,0 +1,584 @@
+import { randomUUID } from "node:crypto";
+import type { SharedBytes } from "../limits/bytes.ts";
+import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
+import type {
+  JsonObject,
+  JsonRpcError,
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
+} from "../protocol/jsonrpc.ts";
+import { isDeclared, ofNoType, requiredCapability } from "../protocol/legacy.ts";
+import {
+  type CallRecipe,
+  type Checkpoint,
+  type InputAnswer,
+  type InputRequest,
+  StoreUnavailable,
+} from "../store/task-store.ts";
+import { isUnusable, toFailure, UpstreamFailure } from "../upstream/failure.ts";
+import { isForgotten } from "../upstream/sessions/control.ts";
+import type { Lease, RejoinedLease } from "../upstream/sessions/pool.ts";
+import type {
+  CallSession,
+  Progress,
+  RequestPlace,
+  SessionHolder,
+  UpstreamRequest,
+} from "../upstream/sessions/session.ts";
+import { type Answer, Questions } from "./questions.ts";
+import { hasVisited, requiredVisits, VISITING } from "./required-visits.ts";
+import type { Slots } from "./slots.ts";
+
+/**
+ * How a call ended: a closed list. `ours`: the gateway made the error, not the server. `isModern`: the error of a server that
+ * speaks 2026-07-28 itself; its code needs no translation. `left`: the call ended in this process only; another replica may
+ * continue it and will know how it ends.
+ */
+export type CallEnd =
+  | { readonly kind: "result"; readonly result: JsonObject }
+  | { readonly kind: "error"; readonly error: JsonRpcError; readonly isModern?: true }
+  | { readonly kind: "ours"; readonly error: RpcError; readonly failure?: UpstreamFailure }
+  | { readonly kind: "cancelled"; readonly reason: string }
+  | { readonly kind: "left" };
+
+/** What a listener hears of a call. All optional; none may throw. */
+export interface CallListener {
+  onSent?(): void;
+  /** The server has not refused the request. */
+  onAccepted?(): void;
+  onProgress?(progress: Progress): void;
+  /** The server sent a notification during the call that is neither progress nor a withdrawal. */
+  onNotification?(notification: JsonRpcNotification): void;
+  /** The server has asked a question, or an open question has been answered or withdrawn. */
+  onQuestions?(): void;
+  /** Another replica could resume the call from a later place than before: see `Call.checkpoint`. */
+  onCheckpoint?(): void;
+  onEnd?(end: CallEnd): void;
+}
+
+/** Leases a session for a call; gives up when `over` aborts. @throws UpstreamFailure */
+export type Leasing<L extends Lease> = (holder: SessionHolder, over: AbortSignal) => Promise<L>;
+
+/** The server gets `method` and `params` as they are; the call leases a session each time it needs one. */
+export interface CallOptions {
+  readonly lease: Leasing<Lease>;
+  readonly method: string;
+  readonly params: JsonObject;
+  readonly logLevel?: string;
+  /** Headers for this request only. Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Where to resume a request that another process has sent. Absent: this process sends it. */
+  readonly resume?: Checkpoint;
+  /** Leases the session of `resume`. */
+  readonly rejoin?: Leasing<RejoinedLease>;
+  /** Which run of the call this is, if others have sent the request before and nobody knows what became of it. */
+  readonly run?: number;
+  /** Whether the gateway may send the request again when it cannot pick up the answer (`onLoss: retry`). Absent: no. */
+  readonly mayRepeat?: boolean;
+  readonly slots: Pick<Slots, "enter" | "isFull">;
+  /** The caller whose slots the call takes. */
+  readonly caller: string;
+  /**
+   * What the client declared: the server may ask for nothing else. Absent: the session is the client's own, and the gateway does
+   * not judge what client and server ask and answer there.
+   */
+  readonly capabilities?: JsonObject;
+  /** With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
+  readonly inputRequests?: Readonly<Record<string, InputRequest>>;
+  /** Answers that came with the request, to questions that the server has not asked yet. */
+  readonly answers?: JsonObject;
+  /** How long the call may run; for a resumed call, what is left of that. */
+  readonly maxRuntimeMs: number;
+  /** Whether the server speaks 2026-07-28 itself: its errors then have the meaning of that revision. Absent: no. */
+  readonly isModern?: boolean;
+  /** Counts the memory of the params, and of the answer, for as long as the call lasts. Absent: nothing counts it. */
+  readonly held?: SharedBytes | undefined;
+  /** What another replica needs to make or resume the call. Absent: no other replica can. */
+  readonly recipe?: CallRecipe;
+}
+
+/** After this many rounds of pages to visit, the server is not going to begin. */
+const MAX_VISITS = 10;
+
+/** How long a cancelled call keeps its session, so that the server hears of the cancellation and finishes. */
+const CANCEL_GRACE_MS = 2_000;
+
+/**
+ * One request in flight to the server. It outlives the HTTP request that began it: listeners hear what happens to it, and only
+ * the store keeps it.
+ */
+export class Call implements SessionHolder {
+  readonly id = randomUUID();
+  /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
+  beforeSend: (() => Promise<void>) | undefined;
+  readonly #options: CallOptions;
+  readonly #listeners = new Set<CallListener>();
+  readonly #questions: Questions;
+  /** Gives the call's slot back, or takes it out of the queue for one. */
+  #leaveSlot = () => {};
+  #hasSlot = false;
+  #isStarted = false;
+  #state: "queued" | "sent" | "ended" = "queued";
+  #progress: Progress | undefined;
+  /** Aborts the wait for a session; undefined while the call does not wait for one. */
+  #waiting: AbortController | undefined;
+  #lease: Lease | undefined;
+  #request: UpstreamRequest | undefined;
+  /** Where to resume the request, until the call has tried that. */
+  #resume: Checkpoint | undefined;
+  /** Where another replica could go on waiting for the answer; undefined when none could. */
+  #place: RequestPlace | undefined;
+  /** Whether this process has sent the request, or is about to. */
+  #isBegun = false;
+  #mayHaveBegun = false;
+  #attendants = 0;
+  #end: CallEnd | undefined;
+
+  /** What the session reports of the request. */
+  readonly #heard = {
+    onProgress: (progress: Progress): void => {
+      this.#progress = progress;
+      this.#tell((listener) => listener.onProgress?.(progress));
+    },
+    onAccepted: (): void => this.#tell((listener) => listener.onAccepted?.()),
+  };
+
+  constructor(options: CallOptions) {
+    this.#options = options;
+    const { resume, inputRequests = {} } = options;
+    this.#questions = new Questions({
+      early: options.answers ?? {},
+      run: options.run,
+      onChange: () => this.#tell((listener) => listener.onQuestions?.()),
+      ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
+    });
+    if (resume !== undefined) this.#state = "sent";
+    this.#resume = resume;
+    this.#place = resume;
+  }
+
+  get recipe(): CallRecipe | undefined {
+    return this.#options.recipe;
+  }
+
+  get state(): "queued" | "sent" | "ended" {
+    return this.#state;
+  }
+
+  /** Whether the call waits for a slot or a session, or would if started now: it is not sent, and will not be before `beforeSend`. */
+  get isWaiting(): boolean {
+    const { slots, caller } = this.#options;
+    return this.#state === "queued" && (this.#isStarted || slots.isFull(caller));
+  }
+
+  /** Whether the call would have to wait for a slot and has not been started: nobody can send it before its creator calls `start`. */
+  get isToWait(): boolean {
+    return !this.#isStarted && this.isWaiting;
+  }
+
+  get end(): CallEnd | undefined {
+    return this.#end;
+  }
+
+  /** The last progress that the server reported. */
+  get progress(): Progress | undefined {
+    return this.#progress;
+  }
+
+  /** The server's unanswered questions, by key. */
+  get inputRequests(): Readonly<Record<string, InputRequest>> {
+    return this.#questions.toInputRequests();
+  }
+
+  get isAsking(): boolean {
+    return !this.#questions.isEmpty;
+  }
+
+  /**
+   * Where another replica could resume the call: undefined unless the server keeps its events and has sent one. Listeners have
+   * already heard everything before that place.
+   */
+  get checkpoint(): Checkpoint | undefined {
+    if (this.#place === undefined || this.#end !== undefined) return undefined;
+    const { asked, usedKeys } = this.#questions;
+    return { ...this.#place, asked, usedKeys };
+  }
+
+  /** Sends the request as soon as there is a slot and a session for it, or resumes it. To be called once. */
+  start(): this {
+    if (this.#end !== undefined) return this;
+    this.#isStarted = true;
+    const { slots, caller, maxRuntimeMs } = this.#options;
+    const patience = setTimeout(this.#tooLate, maxRuntimeMs);
+    const letGo = this.share();
+    this.listen({
+      onEnd: () => {
+        clearTimeout(patience);
+        letGo();
+      },
+    });
+    try {
+      this.#leaveSlot = slots.enter(caller, () => {
+        clearTimeout(patience);
+        void this.#work();
+      });
+    } catch (error) {
+      this.#finish(toErrorEnd(error));
+    }
+    return this;
+  }
+
+  /** Tells `listener` of everything from now on, until the returned function is called. */
+  listen(listener: CallListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * A client's request waits for the call; several do when the client repeats a round. Returns a function that ends the wait and
+   * says whether no other request waits.
+   */
+  attend(): () => boolean {
+    this.#attendants += 1;
+    let isHere = true;
+    return () => {
+      if (isHere) this.#attendants -= 1;
+      isHere = false;
+      return this.#attendants === 0;
+    };
+  }
+
+  /** Keeps the params counted for another user of them. Returns a function that ends that. */
+  share(): () => void {
+    return this.#options.held?.share() ?? (() => {});
+  }
+
+  /**
+   * Answers questions. Ignores keys of questions that are not open.
+   * @throws -32602 when an answer has the wrong shape; none is taken then
+   */
+  answer(responses: JsonObject): void {
+    this.#questions.answer(responses);
+  }
+
+  /** As `answer`, for answers whose shape the gateway does not judge, errors among them. */
+  takeAnswers(answers: ReadonlyMap<string, InputAnswer>): void {
+    this.#questions.take(answers);
+  }
+
+  /** Ends the call and tells the server. Whether the server stops the work is up to the server. */
+  cancel(reason: string): void {
+    this.#abandon({ kind: "cancelled", reason });
+  }
+
+  /** Another replica continues the call, or has already: stops listening without telling the server anything, and ends here as `left`. */
+  leave(): void {
+    if (this.#end !== undefined) return;
+    this.#finish({ kind: "left" });
+    this.#waiting?.abort(neverSent());
+    // A session that was not used yet is of no use to another replica.
+    this.#lease?.release(this.#mayHaveBegun ? "left" : "doubtful");
+    this.#leaveSlot();
+  }
+
+  /** Drops the result, unless somebody waits for it. */
+  forgetResult(): void {
+    if (this.#end?.kind === "result" && this.#attendants === 0)
+      this.#end = { kind: "ours", error: rpc.internal("The result was given up") };
+  }
+
+  onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
+    const { method, params, id } = request;
+    // A server that cannot know whether we heard it repeats a request; the question has been asked already.
+    if (this.isAskedUnder(id)) return;
+    const { capabilities } = this.#options;
+    const required = requiredCapability(method, params);
+    if (capabilities !== undefined && required === undefined) {
+      void session.respond(id, { error: { code: -32601, message: `Method not found: ${method}` } });
+    } else if (capabilities !== undefined && required !== undefined && !isDeclared(capabilities, required)) {
+      void session.respond(id, {
+        error: { code: -32601, message: `The client did not declare what ${method} needs` },
+      });
+      this.#abandon({ kind: "ours", error: rpc.missingCapability(required) });
+    } else {
+      this.#questions.deliver(id, params, session, this.#ask({ ...request }, key));
+    }
+  }
+
+  /** Whether the server waits for the answer to its own request with this id. */
+  isAskedUnder(id: unknown): boolean {
+    return this.#questions.isAskedUnder(id);
+  }
+
+  /** Gives the call a message that the server sent on another stream. Returns whether the message was meant for the call. */
+  hear(message: JsonRpcMessage): boolean {
+    return this.#lease?.session.hear(message) ?? false;
+  }
+
+  onNotification(notification: JsonRpcNotification): void {
+    if (notification.method === "notifications/cancelled")
+      this.#questions.withdraw(notification.params?.requestId);
+    else this.#tell((listener) => listener.onNotification?.(notification));
+  }
+
+  async #work(): Promise<void> {
+    this.#hasSlot = true;
+    const timer = setTimeout(this.#tooLate, this.#options.maxRuntimeMs);
+    try {
+      for (let round = 0; this.#end === undefined; round += 1) {
+        const response = await this.#exchange();
+        // A legacy client handles this error itself, and a modern server asks in another way.
+        const { capabilities, isModern = false, resume, mayRepeat = resume === undefined } = this.#options;
+        const isBridged = capabilities !== undefined && !isModern;
+        const isOurs = isBridged && mayRepeat && round < MAX_VISITS;
+        const pages = isOurs && "error" in response ? requiredVisits(response.error) : [];
+        if (pages.length === 0) return this.#finish(toEnd(response, isModern, isBridged));
+        if (!(await this.#visit(pages))) return;
+      }
+    } catch (error) {
+      this.#finish(toErrorEnd(error));
+    } finally {
+      clearTimeout(timer);
+      this.#leaveSlot();
+    }
+  }
+
+  /** Never rejects: an early answer of the wrong shape, or one question too many, ends the call. */
+  async #ask({ jsonrpc: _, id, ...asked }: InputRequest & { id?: RequestId }, key?: string): Promise<Answer> {
+    try {
+      return await this.#questions.ask(asked, id, key);
+    } catch (error) {
+      this.#abandon({ kind: "ours", error: toRpcError(error) });
+      return { error: { code: -32602, message: "The question cannot be answered" } };
+    }
+  }
+
+  /** Asks the user to visit the pages that the server requires first. Returns whether the user visited all of them. */
+  async #visit(pages: readonly InputRequest[]): Promise<boolean> {
+    if (!isDeclared(this.#options.capabilities, VISITING)) throw rpc.missingCapability(VISITING);
+    const answers = await Promise.all(pages.map((page) => this.#ask(page)));
+    const isAccepted = answers.every(hasVisited);
+    if (!isAccepted)
+      this.#finish({ kind: "ours", error: rpc.internal("The user did not go where the server sent them") });
+    return isAccepted;
+  }
+
+  readonly #tooLate = (): void => {
+    const { maxRuntimeMs, resume } = this.#options;
+    // A resumed call has only the rest of its limit, a figure that nobody configured.
+    this.#abandon(overdue(this.#state !== "queued", resume === undefined ? maxRuntimeMs : undefined));
+  };
+
+  /** Sends the request, or resumes it, and waits for the answer. */
+  async #exchange(): Promise<JsonRpcResponse> {
+    const resume = this.#resume;
+    if (resume !== undefined) {
+      try {
+        return await this.#goOn(resume);
+      } catch (error) {
+        const isRepeated = this.#options.mayRepeat && error instanceof NotPickedUp;
+        if (!isRepeated || this.#end !== undefined) throw error;
+        this.#questions.forget();
+      } finally {
+        this.#resume = undefined;
+      }
+    }
+    for (;;) {
+      const lease = await this.#leased(this.#options.lease);
+      try {
+        const response = await this.#send(lease);
+        lease.release(this.#end === undefined ? "quiet" : "doubtful");
+        return response;
+      } catch (error) {
+        // A server that has answered, however badly, is done with the call.
+        const isDone = isUnusable(toFailure(error)) && this.#end === undefined;
+        const isLost = isForgotten(toFailure(error));
+        lease.release(isDone ? "quiet" : isLost ? "lost" : "doubtful");
+        if (error instanceof RpcError || error instanceof StoreUnavailable) throw error;
+        // The server has forgotten an idle session and has not looked at the request, so sending it again is safe.
+        const failure = toFailure(error);
+        if (!lease.isReused || !isForgotten(failure) || this.#end !== undefined) throw failure;
+      } finally {
+        this.#rest();
+      }
+    }
+  }
+
+  /** Waits for the answer to a request that another process has sent. */
+  async #goOn(checkpoint: Checkpoint): Promise<JsonRpcResponse> {
+    const { rejoin = cannotRejoin } = this.#options;
+    this.#mayHaveBegun = true;
+    let lease: RejoinedLease | undefined;
+    let isPickedUp = false;
+    try {
+      lease = await this.#leased(rejoin);
+      this.#lease = lease;
+      if (this.#end?.kind === "left") throw neverSent();
+      this.#questions.rejoin(lease.session);
+      this.#request = lease.session.resume(checkpoint, {
+        ...this.#heard,
+        room: this.#options.held,
+        onPlace: (place) => {
+          isPickedUp = true;
+          this.#reach(place);
+        },
+      });
+      if (this.#end !== undefined) {
+        this.#request.cancel(reasonOf(this.#end));
+        this.#settle();
+      }
+      return await this.#request.response;
+    } catch (error) {
+      throw isPickedUp ? error : new NotPickedUp(toFailure(error));
+    } finally {
+      lease?.release(this.#end?.kind === "left" ? "left" : "doubtful");
+      this.#rest();
+    }
+  }
+
+  async #leased<L extends Lease>(lease: Leasing<L>): Promise<L> {
+    this.#waiting = new AbortController();
+    try {
+      return await lease(this, this.#waiting.signal);
+    } finally {
+      this.#waiting = undefined;
+    }
+  }
+
+  async #send(lease: Lease): Promise<JsonRpcResponse> {
+    this.#refuseWhenOver();
+    this.#lease = lease;
+    const { method, params, logLevel, headers } = this.#options;
+    if (logLevel !== undefined) {
+      await lease.session.setLogLevel(logLevel);
+      this.#refuseWhenOver();
+    }
+    const before = this.#isBegun ? undefined : this.beforeSend?.();
+    this.#isBegun = true;
+    if (before !== undefined) {
+      await before;
+      this.#refuseWhenOver();
+    }
+    this.#mayHaveBegun = true;
+    this.#request = lease.session.request(method, params, {
+      ...this.#heard,
+      room: this.#options.held,
+      ...(headers === undefined ? {} : { headers }),
+      onPlace: (place) => this.#reach(place),
+    });
+    if (this.#state === "queued") {
+      this.#state = "sent";
+      this.#tell((listener) => listener.onSent?.());
+    }
+    return this.#request.response;
+  }
+
+  #reach(place: RequestPlace): void {
+    if (this.#end !== undefined) return;
+    this.#place = place;
+    this.#tell((listener) => listener.onCheckpoint?.());
+  }
+
+  #rest(): void {
+    this.#lease = undefined;
+    this.#request = undefined;
+    this.#place = undefined;
+  }
+
+  #refuseWhenOver(): void {
+    if (this.#end !== undefined) throw neverSent();
+  }
+
+  /** Ends the call before the server did, and tells the server as soon as possible. */
+  #abandon(end: CallEnd): void {
+    if (this.#end !== undefined) return;
+    this.#request?.cancel(reasonOf(end));
+    this.#finish(end);
+    // A running call keeps its slot until the server has finished.
+    if (!this.#hasSlot) this.#leaveSlot();
+    // A request that another process has sent runs as well: to cancel it, the call must rejoin its session first.
+    if (!this.#hasSlot && this.#options.resume !== undefined) this.#exchange().catch(() => {});
+    this.#settle();
+  }
+
+  /** Stops waiting for the server after an abandoned call, at the latest after `CANCEL_GRACE_MS`. */
+  #settle(): void {
+    // The server must hear that its running request is cancelled, and that takes the session.
+    if (this.#resume === undefined || this.#lease !== undefined) this.#waiting?.abort(neverSent());
+    else this.#soon(() => this.#waiting?.abort(neverSent()));
+    const lease = this.#lease;
+    if (lease !== undefined) this.#soon(() => lease.release("doubtful"));
+  }
+
+  /** Calls `give` after the grace period, unless the server has answered before. */
+  #soon(give: () => void): void {
+    const timer = setTimeout(give, CANCEL_GRACE_MS);
+    this.#request?.response.catch(() => {}).finally(() => clearTimeout(timer));
+  }
+
+  #finish(end: CallEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#state = "ended";
+    this.#questions.close(end.kind === "left");
+    this.#tell((listener) => listener.onEnd?.(end));
+    this.#listeners.clear();
+  }
+
+  #tell(event: (listener: CallListener) => void): void {
+    for (const listener of [...this.#listeners]) event(listener);
+  }
+}
+
+/** The call's end from the server's answer. `isBridged`: the client speaks 2026-07-28 and the server does not. */
+function toEnd(response: JsonRpcResponse, isModern: boolean, isBridged = false): CallEnd {
+  if (!("error" in response))
+    return { kind: "result", result: isBridged ? ofNoType(response.result) : response.result };
+  return { kind: "error", error: response.error, ...(isModern ? { isModern } : {}) };
+}
+
+/** The call's end from a caught error; the client gets a server's refusal in the server's words. */
+function toErrorEnd(caught: unknown): CallEnd {
+  if (!(caught instanceof UpstreamFailure)) return { kind: "ours", error: toRpcError(caught) };
+  return { kind: "ours", error: rpc.upstreamFailed(caught.message, caught.facts), failure: caught };
+}
+
+/** The end of a call that took longer than allowed. @param maxRuntimeMs absent for a resumed call, which has only the rest of it */
+function overdue(isSent: boolean, maxRuntimeMs: number | undefined): CallEnd {
+  const [what, ending] = isSent ? ["ran", "was cancelled"] : ["waited", "was never sent"];
+  const limit = maxRuntimeMs === undefined ? "maxRuntime" : `maxRuntime (${maxRuntimeMs} ms)`;
+  return { kind: "ours", error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`) };
+}
+
+/** The reason that the server gets when it did not end the call itself. */
+function reasonOf(end: CallEnd): string {
+  if (end.kind === "ours") return end.error.message;
+  return end.kind === "cancelled" ? end.reason : "";
+}
+
+/** The request of another process cannot be resumed here either: its answer is lost. */
+class NotPickedUp extends UpstreamFailure {
+  constructor({ message, facts }: UpstreamFailure) {
+    const { status, wwwAuthenticate, cause } = facts;
+    super(
+      `The gateway that ran the call stopped, and the server's answer could not be picked up: ${message}. Whether the work was done is not known`,
+      {
+        mayHaveRun: true,
+        ...(status === undefined ? {} : { status }),
+        ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
+        cause,
+      },
+    );
+  }
+}
+
+function neverSent(): UpstreamFailure {
+  return new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
+}
+
+const cannotRejoin: Leasing<RejoinedLease> = async () => {
+  throw new UpstreamFailure("Its session with the server cannot be joined again", { mayHaveRun: true });
+};

@@ -1,0 +1,200 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import express, { type Express } from "express";
+import type { Route } from "../requests/request.ts";
+import { withoutSlash } from "../upstream/transports/redirect.ts";
+import type { Documents } from "./callers/protected-resource.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { Guard } from "./guards.ts";
+import { answerHalfClosed } from "./half-closed.ts";
+import { endpointAt, siteFinder } from "./other-paths.ts";
+import { pipelines } from "./pipelines.ts";
+
+export interface AppOptions {
+  /** By path, exactly as requests name it. */
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly endpoint: Endpoint;
+  /** Answers requests for documents about the gateway, in place of the servers. */
+  readonly documents?: Documents | undefined;
+  /** Throws for hosts and origins that may learn nothing of the gateway. Absent: none. */
+  readonly guard?: Guard;
+  /** Whether the gateway wants requests. Absent: always. */
+  readonly isReady?: () => boolean;
+}
+
+/** How long a client may take to send a request; a slow one must not hold a connection for ever. */
+const REQUEST_TIMEOUT_MS = 60_000;
+const HEADERS_TIMEOUT_MS = 20_000;
+/** How long to keep a connection for the next request: longer than balancers that keep one for 60 s, which would otherwise meet its end. */
+const KEEP_ALIVE_MS = 75_000;
+/** How long a client may take none of the bytes that wait for it. */
+export const STALLED_MS = 60_000;
+
+/**
+ * The listener of the gateway: MCP endpoints first, then the servers' other paths, and Express for the rest. An Express app costs a small
+ * answer four fifths of its throughput, so polls must not pass through it.
+ */
+export function gatewayListener(options: AppOptions): RequestListener {
+  const rest = notFoundApp(options);
+  const serve = router(options, { hasAddress: true });
+  return (request, response) => {
+    if (answerHealth(request, response, options.isReady ?? (() => true))) return;
+    if (!serve(request, response)) rest(request, response);
+  };
+}
+
+/**
+ * A path of the gateway's own on its main port, for balancers. They name the host by its address, or not at all (HTTP/1.0), so hosts and
+ * origins are not checked; the answer tells no more than whether the gateway wants requests.
+ */
+const HEALTH_PATH = "/-/health";
+const HEALTH_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+
+function answerHealth(
+  { method = "", url = "" }: IncomingMessage,
+  response: ServerResponse,
+  isReady: () => boolean,
+): boolean {
+  if (url !== HEALTH_PATH || !HEALTH_METHODS.has(method)) return false;
+  const isUp = isReady();
+  const text = JSON.stringify({ status: isUp ? "ready" : "stopping" });
+  response.writeHead(isUp ? 200 : 503, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": "no-store",
+  });
+  response.end(method === "HEAD" ? undefined : text);
+  return true;
+}
+
+/** The same as a middleware, for an app of one's own: requests for no route go to the next middleware. */
+export function gatewayMiddleware(options: AppOptions) {
+  const serve = router(options, { hasAddress: false });
+  return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
+    if (!serve(request, response)) next();
+  };
+}
+
+/** Whether the gateway wants requests, and why not. */
+export type Status = "ready" | "stopping" | "store takes no writes";
+
+/** Says whether the process works, and whether it wants requests. */
+export function adminApp(statusNow: () => Status): Express {
+  const app = express().disable("x-powered-by");
+  app.get("/health/live", (_, response) => void response.json({ status: "live" }));
+  app.get("/health/ready", (_, response) => {
+    const status = statusNow();
+    response.status(status === "ready" ? 200 : 503).json({ status });
+  });
+  app.use((_, response) => void response.status(404).json({ error: "not found" }));
+  return app;
+}
+
+export interface ServerOptions {
+  /** How long a client may take none of the bytes that wait for it. */
+  readonly stalledMs?: number;
+  /** Requests with longer headers are answered with 431. */
+  readonly maxHeaderBytes?: number;
+  /** Further connections are closed as soon as they open. */
+  readonly maxConnections?: number;
+}
+
+const NO_TUNNEL =
+  "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/** A server that gives no client more time or room than these, and cuts off clients that do not read. */
+export function httpServer(listener: RequestListener, options: ServerOptions = {}): Server {
+  const { stalledMs = STALLED_MS, maxHeaderBytes, maxConnections } = options;
+  const server = createServer(
+    {
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      ...(maxHeaderBytes === undefined ? {} : { maxHeaderSize: maxHeaderBytes }),
+    },
+    listener,
+  );
+  // Without a listener Node closes the connection without an answer.
+  server.on("connect", (_request, socket) => {
+    socket.on("error", () => socket.destroy()).end(NO_TUNNEL, () => socket.destroy());
+  });
+  answerHalfClosed(server);
+  if (maxConnections !== undefined) server.maxConnections = maxConnections;
+  // Node silently drops every header after the thousandth, an Origin too; headers that fit into `maxHeaders` are not too many to read.
+  server.maxHeadersCount = 0;
+  // Every byte that is read or taken restarts a connection's timer, so it runs out on a quiet stream as well: cut only a connection with
+  // bytes to be taken, or one kept alive without a request, to which Node has given a time of its own.
+  return server.setTimeout(stalledMs, (socket) => {
+    if (socket.writableLength > 0 || socket.timeout !== stalledMs) socket.destroy();
+  });
+}
+
+/** Serves a request if it is for a route, and returns whether it is. */
+function router(
+  { routes, endpoint, documents = () => false }: AppOptions,
+  { hasAddress }: { readonly hasAddress: boolean },
+) {
+  const findSite = siteFinder(routes, hasAddress);
+  const all = new Set(routes.values());
+  const hasRoom = pipelines();
+  return (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (!hasRoom(request, response)) return true;
+    toOriginForm(request);
+    const path = pathOf(request);
+    const route = routes.get(path) ?? routes.get(withoutSlash(path));
+    if (route === undefined && documents(request, response)) return true;
+    const site = route === undefined ? findSite(request.url ?? "") : undefined;
+    // An endpoint is one by any path: no client may go round the checks of callers and their limits there.
+    const named = route ?? (site === undefined ? undefined : endpointAt(site, all));
+    if (named !== undefined) void endpoint(request, response, named);
+    else if (site !== undefined) void endpoint(request, response, site.route, site.path);
+    return named !== undefined || site !== undefined;
+  };
+}
+
+/** Lists the endpoints, but not for pages and hosts that the gateway does not serve. */
+function notFoundApp({ routes, guard = () => {} }: AppOptions): Express {
+  const app = express().disable("x-powered-by");
+  app.use((request, response) => {
+    const error = "not found";
+    response
+      .status(404)
+      .json(isServed(guard, request, response) ? { error, endpoints: [...routes.keys()] } : { error });
+  });
+  return app;
+}
+
+function isServed(guard: Guard, request: IncomingMessage, response: ServerResponse): boolean {
+  try {
+    guard(request, response);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Replaces a target that names the host by its path, and the Host header by that host, whatever the header says (RFC 9112 §3.2.2):
+ * clients that take the gateway for a proxy send such targets.
+ */
+function toOriginForm(request: IncomingMessage): void {
+  const { url = "" } = request;
+  if (url.startsWith("/")) return;
+  const scheme = ["http://", "https://"].find((start) => url.slice(0, start.length).toLowerCase() === start);
+  if (scheme === undefined) return;
+  const rest = url.slice(scheme.length);
+  const end = rest.search(/[/?#]/);
+  const path = end === -1 ? "" : rest.slice(end);
+  request.headers.host = end === -1 ? rest : rest.slice(0, end);
+  request.url = path.startsWith("/") ? path : `/${path}`;
+}
+
+function pathOf({ url = "" }: IncomingMessage): string {
+  const query = url.indexOf("?");
+  return query === -1 ? url : url.slice(0, query);
+}

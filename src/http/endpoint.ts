@@ -1,0 +1,316 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Handlers } from "../handlers.ts";
+import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
+import type { Audit } from "../log/audit.ts";
+import type { RpcError } from "../protocol/errors.ts";
+import { readAccept } from "../protocol/headers.ts";
+import { idOf } from "../protocol/inbound.ts";
+import {
+  type Class,
+  checkHead,
+  classify,
+  type Head,
+  isModern,
+  isPreflight,
+  type Known,
+  mayOpenSession,
+  saysModern,
+} from "../requests/classify.ts";
+import { sessionIdOf } from "../requests/client-session.ts";
+import { toAnswer } from "../requests/error-answer.ts";
+import {
+  type Caller,
+  type HttpExchange,
+  type Identified,
+  identified,
+  needsOwner,
+  type Route,
+} from "../requests/request.ts";
+import type { ModernServer } from "../upstream/modern/server.ts";
+import { withoutSlash } from "../upstream/transports/redirect.ts";
+import { auditRefusal } from "./audited.ts";
+import type { Identify } from "./callers/identify.ts";
+import { answerPreflight, checkSingle, type Guard } from "./guards.ts";
+import { type Body, BodyReader, readBody } from "./inbound.ts";
+import { HttpReply, type ReplyOptions } from "./outbound.ts";
+import { checkEncoding, checkMethod, checkReading, methodsOf } from "./readings.ts";
+import type { Unsent } from "./unsent.ts";
+
+export interface EndpointOptions {
+  readonly guard: Guard;
+  readonly identify: Identify;
+  readonly maxBodyBytes: number;
+  readonly maxDepth: number;
+  readonly keepAliveMs: number;
+  readonly handlers: Handlers;
+  readonly bytes: Bytes;
+  /** Absent: refusals are not recorded. */
+  readonly audit?: Audit | undefined;
+  /** Room for large answers that clients have not taken yet. Absent: unlimited. */
+  readonly unsent?: Unsent;
+}
+
+/**
+ * How long the body of a forwarded `initialize` may be, which holds capabilities and a description of the client: the gateway reads no
+ * other body before it knows whether the server takes the client's credential.
+ */
+const MAX_UNKNOWN_BYTES = SMALL_BYTES;
+
+/**
+ * Serves one route: its MCP endpoint, or another path of its server. Never rejects.
+ * @param elsewhere the path at the server, query included, when it is not the endpoint
+ */
+export type Endpoint = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: Route,
+  elsewhere?: string,
+) => Promise<void>;
+
+/** The MCP endpoint, written by hand: every poll passes here, and a framework would be most of its cost. */
+export function mcpEndpoint(options: EndpointOptions): Endpoint {
+  const { guard, identify, handlers, audit } = options;
+  return async (request, response, route, elsewhere) => {
+    const { method, headers } = request;
+    const head: Head = { method, headers, url: wholeUrl(request), elsewhere };
+    const isEndpoint = elsewhere === undefined;
+    let arrival: Arrival | undefined;
+    let refusal: RpcError | undefined;
+    auditRefusal(audit, route, response, () => ({
+      caller: arrival?.who.caller.key,
+      message: arrival?.body?.json,
+      error: refusal,
+    }));
+    try {
+      checkSingle(request);
+      guard(request, response);
+      checkMethod(request, isEndpoint);
+      // A preflight has no credentials (Fetch §CORS-preflight fetch), so it is answered before callers are identified.
+      if (isPreflight(head)) return answerPreflight(request, response, methodsOf(isEndpoint));
+      arrival = new Arrival(
+        { request, response, head, who: identified(route, await identify(request, route)) },
+        options,
+      );
+      await arrival.admit();
+      await arrival.read();
+      await answer(classify(head, arrival.body, arrival.known), arrival, handlers);
+    } catch (error) {
+      if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
+      refusal = toAnswer(error, route.log, arrival?.body?.json);
+      (arrival?.reply ?? newReply(response, options)).error(refusal);
+    } finally {
+      arrival?.held.release();
+    }
+  };
+}
+
+async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder }: Handlers): Promise<void> {
+  const { who, request, response, reply, held, body, head } = arrival;
+  switch (what.is) {
+    case "preflight":
+      return answerPreflight(request, response, methodsOf(true));
+    case "refused":
+      throw what.error;
+    case "otherPath": {
+      const { elsewhere = "" } = head;
+      const http = arrival.toHttp();
+      return what.isMessage
+        ? legacy.passMessage(arrival.messagePath ?? elsewhere, http)
+        : forwarder.forwardTo(elsewhere, http);
+    }
+    case "paired":
+      // The server cannot refuse the client's own request, which it never gets.
+      needsOwner(who);
+      return legacy.pairs.answer({ who, request, response, message: body?.json, reply, held });
+    case "legacy":
+      return legacy.answer(arrival.toHttp(), what.as);
+    case "passThrough":
+    case "modern": {
+      if (what.request === undefined) return forwarder.forward(arrival.toHttp());
+      const { id, method, params = {} } = what.request;
+      // 2026-07-28 has no notification for a server to act on, and servers accept those that they do not know.
+      if (id === undefined) return reply.acknowledge();
+      const http = arrival.known.isHttp ? arrival.toHttp() : undefined;
+      const { headers } = request;
+      const server = arrival.modern;
+      return modern({ ...who, headers, id, method, params, reply, http, held, server }, what);
+    }
+  }
+}
+
+interface ArrivalOf {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly head: Head;
+  readonly who: Identified;
+}
+
+/** One request whose caller is identified, and what the gateway finds out about it before it knows who answers. */
+class Arrival {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly head: Head;
+  /** Until the server has been asked about the credential, the caller that the credential claims. */
+  who: Identified;
+  /** The memory that the request takes. */
+  readonly held: HeldBytes;
+  /** Where the server wants the message posted, if the request's path is one for messages of HTTP+SSE. */
+  readonly messagePath: string | undefined;
+  body: Body | undefined;
+  /** The server, if it speaks the revision of a modern request. */
+  modern: ModernServer | undefined;
+  readonly #options: EndpointOptions;
+  #reply: HttpReply | undefined;
+
+  constructor({ request, response, head, who }: ArrivalOf, options: EndpointOptions) {
+    this.request = request;
+    this.response = response;
+    this.head = head;
+    this.who = who;
+    this.#options = options;
+    this.held = options.bytes.hold(who.quotaKey);
+    const { method, elsewhere } = head;
+    const { messagePaths } = who.route.upstream;
+    const isPosted = method === "POST" && elsewhere !== undefined;
+    this.messagePath = isPosted ? messagePaths.find(elsewhere) : undefined;
+  }
+
+  get known(): Known {
+    const { modern } = this;
+    const { config, upstream, policy } = this.who.route;
+    const session = sessionIdOf(this.head);
+    return {
+      isHttp: config.upstream.transport !== "stdio",
+      isStreamable: upstream.isStreamable,
+      isPaired: session !== undefined && this.#options.handlers.legacy.pairs.has(session),
+      takesMessages: this.messagePath !== undefined,
+      modern,
+      policy,
+    };
+  }
+
+  /** Read it for an answer; it has the body's id if the body has been read by then. */
+  get reply(): HttpReply {
+    const { body, held, head } = this;
+    this.#reply ??= newReply(this.response, this.#options, {
+      id: idOf(body?.json),
+      accepts: readAccept(head.headers.accept),
+      party: held.party,
+    });
+    return this.#reply;
+  }
+
+  /** Checks all that can be checked before the body is read. @throws RpcError */
+  async admit(): Promise<void> {
+    const { head } = this;
+    if (head.elsewhere === undefined && !mayOpenSession(head, this.known)) await this.#confirm();
+    if (!saysModern(head)) return;
+    await this.#findModern();
+    // A server that speaks the revision judges the head better itself.
+    if (this.modern === undefined) checkHead(head);
+  }
+
+  /** Reads the body, if there is one. @throws RpcError */
+  async read(): Promise<void> {
+    const { head, request } = this;
+    const isMessage = head.elsewhere === undefined || this.known.takesMessages;
+    if (hasBody(request)) {
+      if (isMessage) checkEncoding(request);
+      await this.#readBody(isMessage ? this.#options.maxDepth : undefined);
+      if (isMessage && this.body !== undefined) checkReading(request.method, this.body);
+    }
+    if (!saysModern(head) && isModern(head, this.body)) await this.#findModern();
+  }
+
+  async #readBody(maxDepth: number | undefined): Promise<void> {
+    const { head, held, request } = this;
+    const reader = new BodyReader(request, this.#options.maxBodyBytes, held);
+    if (mayOpenSession(head, this.known) && this.who.caller.confirm !== undefined) {
+      const bytes = await reader.upTo(MAX_UNKNOWN_BYTES);
+      this.body = bytes && readBody(bytes, held, maxDepth);
+      // Do not ask about the credential of a forwarded `initialize`: the server's own refusal reaches the client.
+      const what = classify(head, this.body, this.known);
+      if (!(what.is === "legacy" && what.as === "initialize")) await this.#confirm();
+    }
+    const all = () => (head.elsewhere === undefined ? bodyOf(this.who.caller, reader) : reader.all());
+    this.body ??= readBody(await all(), held, maxDepth);
+  }
+
+  /** Asks the server about the credential, if there is something to ask. Never rejects. */
+  async #confirm(): Promise<void> {
+    const { route, caller } = this.who;
+    if (caller.confirm === undefined) return;
+    this.who = identified(route, await caller.confirm());
+    this.held.assign(this.who.quotaKey);
+  }
+
+  async #findModern(): Promise<void> {
+    const { route, caller } = this.who;
+    this.modern = await route.upstream.modern(caller.headers);
+  }
+
+  /** The request in the form in which it is forwarded. */
+  toHttp(): HttpExchange {
+    const { who, request, response, reply, held, body, head } = this;
+    const { url, elsewhere } = head;
+    const { route } = who;
+    const server = route.config.upstream;
+    if (server.transport === "stdio") throw new Error("a server over stdio has nothing but its messages");
+    const mark = url.indexOf("?");
+    const path = withoutSlash(mark === -1 ? url : url.slice(0, mark));
+    return {
+      ...who,
+      server,
+      request,
+      response,
+      path,
+      query: mark === -1 ? "" : url.slice(mark),
+      mount: mountOf(route, path, request, elsewhere),
+      message: body?.json,
+      body: body?.bytes,
+      reply,
+      held,
+    };
+  }
+}
+
+function newReply(
+  response: ServerResponse,
+  { keepAliveMs, unsent }: EndpointOptions,
+  how: Pick<ReplyOptions, "id" | "accepts" | "party"> = { id: null, accepts: { json: true, stream: false } },
+): HttpReply {
+  return new HttpReply(response, { ...how, keepAliveMs, ...(unsent === undefined ? {} : { unsent }) });
+}
+
+/**
+ * The body of a request. If the credential is missing or was refused, reads no more than the server needs to refuse the request itself.
+ * @throws RpcError
+ */
+async function bodyOf({ refusal }: Caller, reader: BodyReader): Promise<Buffer> {
+  if (refusal === undefined) return reader.all();
+  return (await reader.upTo(MAX_UNKNOWN_BYTES)) ?? Promise.reject(refusal);
+}
+
+/** The path below which clients reach all paths of a server. */
+function mountOf({ config }: Route, path: string, request: IncomingMessage, elsewhere: string | undefined) {
+  const { url = "" } = request;
+  const whole = wholeUrl(request);
+  if (elsewhere === undefined) {
+    const [asked = ""] = url.split("?", 1);
+    if ([config.path, ...config.aliases].includes(withoutSlash(asked))) return path;
+    // The client asked by the server's own path, and nothing is below that one.
+    return `${whole.endsWith(url) ? whole.slice(0, -url.length) : ""}${config.path}`;
+  }
+  // If the gateway has the whole address to itself, clients may ask for the server's own paths.
+  return whole !== elsewhere && whole.endsWith(elsewhere) ? whole.slice(0, -elsewhere.length) : config.path;
+}
+
+/** An app in which the gateway is mounted cuts its own part off the url, and keeps the whole in `originalUrl` (Express, Connect). */
+function wholeUrl(request: IncomingMessage & { readonly originalUrl?: string }): string {
+  return request.originalUrl ?? request.url ?? "";
+}
+
+function hasBody({ method, headers }: IncomingMessage): boolean {
+  const { "content-length": length, "transfer-encoding": encoding } = headers;
+  return method === "POST" || encoding !== undefined || (length !== undefined && length !== "0");
+}

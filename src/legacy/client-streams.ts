@@ -1,0 +1,205 @@
+import type { Call } from "../calls/call.ts";
+import type { JsonRpcMessage, RequestId } from "../protocol/jsonrpc.ts";
+import type { ClientStream } from "../requests/client-stream.ts";
+import type { Services } from "../requests/request.ts";
+import type { TaskId } from "../store/task-store.ts";
+import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import { TaskNotifier } from "./task-notifier.ts";
+
+/** The parts that all routes share, and what only sessions of older revisions need. */
+export interface LegacyServices extends Services {
+  readonly clientStreams: ClientStreams;
+}
+
+/** A client's session, among all sessions of all routes and callers. */
+export type SessionKey = string & { readonly __session: unique symbol };
+
+export function sessionKey(
+  { route, caller }: Claimant,
+  sessionId: string | undefined,
+): SessionKey | undefined {
+  return sessionId === undefined ? undefined : (JSON.stringify([route, caller, sessionId]) as SessionKey);
+}
+
+/** A client's request that waits for a task to end. */
+export interface Waiting {
+  readonly task: TaskId;
+  /** To be called when the client cancels the request. */
+  letGo(): void;
+}
+
+/** A session with streams, tasks, calls or waiting requests. */
+interface SessionState {
+  readonly channels: Set<ClientStream>;
+  readonly relays: Set<TaskNotifier>;
+  /** How many of the client's calls that are no tasks the server has. */
+  plainCalls: number;
+  /** The client's requests that wait for a task to end. */
+  readonly waiting: Map<RequestId, Waiting>;
+  /** To be called when the session's last task has ended. */
+  readonly onQuiet: Set<() => void>;
+}
+
+/**
+ * How the gateway reaches the clients of 2025-11-25 while a task runs: on the streams of requests that wait for its end, else on the
+ * stream on which the task's session listens (Tasks §Input Required Status). It knows these only as long as connections and calls last.
+ */
+export class ClientStreams {
+  readonly #engine: TaskEngine;
+  readonly #sessions = new Map<SessionKey, SessionState>();
+  readonly #relays = new Map<TaskId, TaskNotifier>();
+
+  constructor(engine: TaskEngine) {
+    this.#engine = engine;
+  }
+
+  /** Adds a stream on which a session listens. Returns the function that removes it. */
+  listen(session: SessionKey, channel: ClientStream): () => void {
+    const end = this.#at(session);
+    end.channels.add(channel);
+    for (const relay of end.relays) relay.wake();
+    return () => {
+      end.channels.delete(channel);
+      this.#tidy(session);
+      for (const relay of end.relays) relay.wake();
+    };
+  }
+
+  /** Counts a session's call that does not become a task. Returns the function to call when it has been answered. */
+  pass(session: SessionKey): () => void {
+    const end = this.#at(session);
+    end.plainCalls += 1;
+    return () => {
+      end.plainCalls -= 1;
+      this.#tidy(session);
+    };
+  }
+
+  /** Whether messages on the stream on which a session listens may belong to a task. */
+  isHearing(session: SessionKey): boolean {
+    return (this.#sessions.get(session)?.relays.size ?? 0) > 0;
+  }
+
+  /**
+   * Takes a server's message on that stream. Many servers ask there for what a call needs, and the question does not name the call; while
+   * a session has only one call, it must be that. Returns whether a task took the message: then the client must not see it.
+   */
+  hear(session: SessionKey, message: JsonRpcMessage): boolean {
+    const end = this.#sessions.get(session);
+    if (end === undefined) return false;
+    const isAlone = end.relays.size === 1 && end.plainCalls === 0;
+    return [...end.relays].some((relay) => relay.hear(message, isAlone));
+  }
+
+  /** Settles when none of the session's calls is a task any more; at once if none is. */
+  async quiet(session: SessionKey): Promise<void> {
+    const end = this.#sessions.get(session);
+    if (end !== undefined && end.relays.size > 0)
+      await new Promise<void>((resolve) => end.onQuiet.add(resolve));
+  }
+
+  /** Notes that a session's request waits for a task, until the returned function is called or the client cancels the request. */
+  wait(session: SessionKey, request: RequestId, wait: Waiting): () => void {
+    const { waiting } = this.#at(session);
+    waiting.set(request, wait);
+    return () => {
+      if (waiting.get(request) === wait) waiting.delete(request);
+      this.#tidy(session);
+    };
+  }
+
+  /** After a session's connection has ended, asks questions that may have got lost on it again where a request still waits. */
+  disconnected(session: SessionKey): void {
+    const { waiting } = this.#sessions.get(session) ?? {};
+    for (const { task } of waiting?.values() ?? []) this.#relays.get(task)?.wake();
+  }
+
+  /** Takes a client's cancellation. Returns whether the request was one that waits here. */
+  letGo(session: SessionKey, request: unknown): boolean {
+    const waiting = this.#sessions.get(session)?.waiting.get(request as RequestId);
+    waiting?.letGo();
+    return waiting !== undefined;
+  }
+
+  /** Tells the session in which a task began what happens to it, until it ends. */
+  follow(id: TaskId, claimant: Claimant, { session, call, progressToken }: Origin): void {
+    if (call.end !== undefined) return;
+    const end = session === undefined ? undefined : this.#at(session);
+    const relay = this.#relay(id, claimant);
+    relay.follow(call, end?.channels);
+    end?.relays.add(relay);
+    call.listen({
+      onProgress: (progress) => {
+        if (progressToken !== undefined) relay.tell("notifications/progress", { progressToken, ...progress });
+      },
+      onNotification: ({ method, params }) => relay.tell(method, params ?? {}),
+    });
+    relay.onFollowed = () => {
+      end?.relays.delete(relay);
+      if (end?.relays.size === 0) for (const tell of end.onQuiet) tell();
+      if (session !== undefined) this.#tidy(session);
+      this.#drop(id);
+    };
+  }
+
+  /** Asks the questions of a task on the stream of a request that waits for its end. Returns the function that stops this. */
+  attend(id: TaskId, claimant: Claimant, channel: ClientStream): () => void {
+    const relay = this.#relay(id, claimant);
+    const leave = relay.attend(channel);
+    return () => {
+      leave();
+      this.#drop(id);
+    };
+  }
+
+  /** Notes that a client has answered a question: if the task is its own, it need not hear that the question is gone. */
+  answered(id: TaskId, key: string, claimant: Claimant): void {
+    this.#relays.get(id)?.answered(key, claimant);
+  }
+
+  /** Tells no client anything any more. */
+  close(): void {
+    for (const relay of this.#relays.values()) relay.close();
+    this.#relays.clear();
+    this.#sessions.clear();
+  }
+
+  #relay(id: TaskId, claimant: Claimant): TaskNotifier {
+    const relay = this.#relays.get(id) ?? new TaskNotifier(this.#engine, id, claimant);
+    this.#relays.set(id, relay);
+    return relay;
+  }
+
+  #drop(id: TaskId): void {
+    const relay = this.#relays.get(id);
+    if (relay?.isIdle !== true) return;
+    relay.close();
+    this.#relays.delete(id);
+  }
+
+  #at(session: SessionKey): SessionState {
+    const end = this.#sessions.get(session) ?? {
+      channels: new Set(),
+      relays: new Set(),
+      plainCalls: 0,
+      waiting: new Map(),
+      onQuiet: new Set(),
+    };
+    this.#sessions.set(session, end);
+    return end;
+  }
+
+  #tidy(session: SessionKey): void {
+    const end = this.#sessions.get(session);
+    if (end === undefined) return;
+    const uses = end.channels.size + end.relays.size + end.plainCalls + end.waiting.size;
+    if (uses === 0) this.#sessions.delete(session);
+  }
+}
+
+/** Where a task came from. */
+interface Origin {
+  readonly session: SessionKey | undefined;
+  readonly call: Call;
+  readonly progressToken: unknown;
+}

@@ -1,0 +1,98 @@
+import { RpcError } from "../protocol/errors.ts";
+import type { RequestId } from "../protocol/jsonrpc.ts";
+import { withEndpoint } from "../proxy/filters/endpoint-event.ts";
+import { EventFilter } from "../proxy/filters/event-filter.ts";
+import { LongAnswer } from "../proxy/filters/long-answer.ts";
+import { withoutTaken } from "../proxy/filters/server-messages.ts";
+import { type Forwarder, isPlainStream } from "../proxy/forwarder.ts";
+import {
+  readInitializeResult,
+  type TaskSupport,
+  withTaskSupport,
+  withTasksCapability,
+} from "../requests/amended.ts";
+import { sessionIdOf, speaksTasks } from "../requests/client-session.ts";
+import type { HttpExchange } from "../requests/request.ts";
+import { type LegacyServices, sessionKey } from "./client-streams.ts";
+import { tasksCapability } from "./tasks.ts";
+
+/** Forwards requests of older revisions, and adds what the gateway has to say about tasks. Each method throws as `Forwarder` does. */
+export class LegacyForwarder {
+  readonly #forwarder: Forwarder;
+  readonly #services: Pick<LegacyServices, "streams" | "clientStreams" | "quotas">;
+
+  constructor(forwarder: Forwarder, services: Pick<LegacyServices, "streams" | "clientStreams" | "quotas">) {
+    this.#forwarder = forwarder;
+    this.#services = services;
+  }
+
+  /** `initialize`: declares tasks to a session of 2025-11-25, unless the server itself declares them. */
+  initialize(exchange: HttpExchange, id: RequestId): Promise<void> {
+    const { route, caller } = exchange;
+    return this.#forwarder.forwardAmended(exchange, id, (answer) => {
+      const said = readInitializeResult(answer);
+      if (said !== undefined) route.upstream.learn(said.result);
+      return withTasksCapability(answer, tasksCapability(caller));
+    });
+  }
+
+  /** `tools/list`, with the policy's task support for each tool. */
+  toolList(exchange: HttpExchange, id: RequestId, supportOf: (tool: string) => TaskSupport): Promise<void> {
+    return this.#forwarder.forwardAmended(exchange, id, (answer) => withTaskSupport(answer, supportOf));
+  }
+
+  /** `tools/call` of a client that waits, however long the call takes. */
+  async call(exchange: HttpExchange, id: RequestId): Promise<void> {
+    const { request, response, route, reply } = exchange;
+    const answer = new LongAnswer({
+      response,
+      id,
+      // A legacy client without an `Accept` header may not read streams.
+      acceptsStream: reply.readsStreams && request.headers.accept !== undefined,
+      streams: this.#services.streams,
+      maxBytes: route.config.tasks.maxResultBytes,
+    });
+    // Only for a session with tasks must the gateway know the session's other calls.
+    const session = speaksTasks(request) ? sessionKey(exchange.owner, sessionIdOf(request)) : undefined;
+    const passed = session === undefined ? () => {} : this.#services.clientStreams.pass(session);
+    try {
+      await this.#forwarder.forwardThrough(exchange, (head) => answer.receive(head));
+    } catch (error) {
+      if (!(error instanceof RpcError && answer.fail(error))) throw error;
+    } finally {
+      answer.close();
+      passed();
+    }
+  }
+
+  /** The stream on which a session listens, or everything that an HTTP+SSE server sends (2024-11-05). */
+  async stream(exchange: HttpExchange): Promise<void> {
+    const { request, response, route, server, mount } = exchange;
+    const { quotas, streams, clientStreams } = this.#services;
+    const giveBack = quotas.take("streams", exchange.quotaKey);
+    const session = sessionKey(exchange.owner, sessionIdOf(request));
+    let events: EventFilter | undefined;
+    let hangUp = () => {};
+    let letGo = () => {};
+    try {
+      await this.#forwarder.forwardThrough(exchange, (head) => {
+        if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
+        events = new EventFilter(response, streams);
+        if (session === undefined)
+          return withEndpoint(events, server.url, mount, (posted) => {
+            letGo = route.upstream.messagePaths.hold(posted);
+          });
+        hangUp = clientStreams.listen(session, events);
+        return withoutTaken(events, {
+          isHearing: () => clientStreams.isHearing(session),
+          hear: (message) => clientStreams.hear(session, message),
+        });
+      });
+    } finally {
+      events?.close();
+      hangUp();
+      letGo();
+      giveBack();
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { rpc } from "../protocol/errors.ts";
+import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
+import { TASKS_2025 } from "../protocol/legacy.ts";
+import type { Forwarder } from "../proxy/forwarder.ts";
+import { Shares } from "../requests/admission.ts";
+import { isTaskMethod, type LegacyForm } from "../requests/classify.ts";
+import { clientSession, sessionIdOf } from "../requests/client-session.ts";
+import { type HttpExchange, handleBy, type Need, needsTime, waiterOf } from "../requests/request.ts";
+import { type LegacyServices, sessionKey } from "./client-streams.ts";
+import { LegacyForwarder } from "./forward.ts";
+import { PairedHttp } from "./paired/http.ts";
+import { PairedSession, type PairedSessionOptions } from "./paired/session.ts";
+import { type SessionRequest, Tasks2025 } from "./tasks.ts";
+
+/**
+ * Answers legacy clients: their server does, byte for byte, except for what concerns tasks in sessions of 2025-11-25. The gateway reads the
+ * body, and forwards it as it came.
+ */
+export class LegacyHandler {
+  /** The sessions over HTTP whose requests cannot be forwarded as they are. */
+  readonly pairs: PairedHttp;
+  readonly #services: LegacyServices;
+  readonly #forwarder: Forwarder;
+  readonly #amended: LegacyForwarder;
+  readonly #shares: Shares;
+  readonly #tasks: Tasks2025;
+  readonly #needsTime: Need<unknown>;
+
+  constructor(services: LegacyServices, forwarder: Forwarder) {
+    this.#services = services;
+    this.#forwarder = forwarder;
+    this.#amended = new LegacyForwarder(forwarder, services);
+    this.#shares = new Shares(services);
+    this.#tasks = new Tasks2025(services, this.#shares);
+    this.#needsTime = needsTime(services);
+    const newPair = (options: PairedSessionOptions) => this.newPair(options);
+    this.pairs = new PairedHttp({ ...services, shares: this.#shares, newPair });
+  }
+
+  /** A session paired with one at the server, message by message. */
+  newPair(options: PairedSessionOptions): PairedSession {
+    return new PairedSession(options, this.#services, this.#tasks);
+  }
+
+  async answer(exchange: HttpExchange, form: LegacyForm): Promise<void> {
+    if (form === "stream") {
+      this.#needsTime(exchange);
+      return this.#amended.stream(exchange);
+    }
+    const admission = this.#admit(exchange);
+    if (admission !== undefined) await admission;
+    const message = isObject(exchange.message) ? exchange.message : {};
+    switch (form) {
+      case "answer":
+        return this.#takeAnswer(exchange, message);
+      case "cancellation":
+        return this.#takeBack(exchange, message.params);
+      case "initialize":
+        return this.#amended.initialize(exchange, requestIn(message).id);
+      case "call":
+        return this.#amended.call(exchange, requestIn(message).id);
+      case "tasks":
+        return this.#answerAboutTasks(exchange, requestIn(message));
+      case "other":
+        return this.#forwarder.forward(exchange);
+    }
+  }
+
+  /**
+   * Passes a message on to where the server wants those of HTTP+SSE posted (2024-11-05, Transports §HTTP with SSE). The server answers on
+   * the client's stream.
+   * @param path at the server, query included
+   */
+  async passMessage(path: string, exchange: HttpExchange): Promise<void> {
+    const admission = this.#admit(exchange);
+    if (admission !== undefined) await admission;
+    return this.#forwarder.forwardTo(path, exchange, { isForMessages: true });
+  }
+
+  /** Lets a message through at the rate for its kind; `undefined`: at once. @throws RpcError */
+  #admit(exchange: HttpExchange): Promise<void> | undefined {
+    const { message } = exchange;
+    const checkTime = () => {
+      if (isCall(message)) this.#needsTime(exchange);
+    };
+    checkTime();
+    return this.#shares.admitted(exchange, message)?.then(checkTime);
+  }
+
+  async #answerAboutTasks(exchange: HttpExchange, request: LegacyRequest): Promise<void> {
+    const { owner, reply } = exchange;
+    const { id, method, params } = request;
+    const taskId = method.startsWith("tasks/") ? params.taskId : undefined;
+    const waiter = waiterOf({ owner, params, reply });
+    if (isTaskMethod(method) && !(await this.#tasks.isLeftToServer(exchange, taskId, waiter)))
+      return handleBy(this.#tasks.handlers[method], this.#inSession(exchange, request));
+    return method === "tools/call" ? this.#amended.call(exchange, id) : this.#forwarder.forward(exchange);
+  }
+
+  async #takeAnswer(exchange: HttpExchange, answer: JsonObject): Promise<void> {
+    const { owner, reply } = exchange;
+    return (await this.#tasks.takeAnswer(exchange, answer, waiterOf({ owner, params: answer, reply })))
+      ? reply.acknowledge()
+      : this.#forwarder.forward(exchange);
+  }
+
+  /** The request in its session of 2025-11-25, which the server knows too. */
+  #inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
+    const { route, caller, owner, quotaKey, sessionOwner, reply, request, held } = exchange;
+    return {
+      route,
+      caller,
+      owner,
+      quotaKey,
+      sessionOwner,
+      held,
+      id,
+      params,
+      reply,
+      session: sessionKey(owner, sessionIdOf(request)),
+      joiner: () => {
+        const session = clientSession(request, caller, TASKS_2025);
+        return { session, join: (holder) => route.upstream.join(session, holder) };
+      },
+      pass: () => this.#amended.call(exchange, id),
+      passToolList: (supportOf) => this.#amended.toolList(exchange, id, supportOf),
+    };
+  }
+
+  /** Takes the cancellation of a request that waits for a task's result (2025-11-25, Cancellation); every other is the server's. */
+  async #takeBack(exchange: HttpExchange, params: unknown): Promise<void> {
+    const { owner, request, reply } = exchange;
+    const { clientStreams } = this.#services;
+    const session = sessionKey(owner, sessionIdOf(request));
+    const isOurs =
+      session !== undefined && isObject(params) && clientStreams.letGo(session, params.requestId);
+    return isOurs ? reply.acknowledge() : this.#forwarder.forward(exchange);
+  }
+}
+
+/** Whether a message is a call, or a batch with one, for which the server may take any time. */
+function isCall(message: unknown): boolean {
+  if (Array.isArray(message)) return message.some(isCall);
+  return isObject(message) && message.method === "tools/call";
+}
+
+type LegacyRequest = Pick<SessionRequest, "id" | "params"> & { readonly method: string };
+
+/** @throws -32600 for a call without an id: a server might take and answer it, but no policy would have been applied */
+function requestIn({ id, method, params }: JsonObject): LegacyRequest {
+  if (!isRequestId(id))
+    throw rpc.invalidRequest(
+      "the id of a tools/call must be an integer, or a text of at most 1024 characters",
+    );
+  return { id, method: String(method), params: isObject(params) ? params : {} };
+}

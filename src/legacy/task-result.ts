@@ -1,0 +1,96 @@
+import { RpcError, rpc } from "../protocol/errors.ts";
+import { type Handler, type Services, taskIdOf, waiterOf } from "../requests/request.ts";
+import type { TaskView } from "../store/task-store.ts";
+import { follow } from "../tasks/follow.ts";
+import type { LegacyServices } from "./client-streams.ts";
+import { legacyResult } from "./task-view.ts";
+import type { SessionRequest } from "./tasks.ts";
+
+/**
+ * `tasks/result`: waits for the task to end, and meanwhile passes its server's questions to the client (Tasks §Retrieving Task Results).
+ * The client may leave and come back, and several requests may wait.
+ */
+export function resultGetter(
+  services: Pick<LegacyServices, "engine" | "drain" | "clientStreams" | "quotas" | "stopping">,
+): Handler<SessionRequest>["handle"] {
+  const { engine, drain, clientStreams, quotas, stopping } = services;
+  return async (request) => {
+    const { reply, session, id } = request;
+    const taskId = taskIdOf(request);
+    const { owner } = request;
+    const isElsewhere = () => engine.callOf(taskId) === undefined;
+    if (stopping.aborted && isElsewhere()) {
+      const view = await engine.get(taskId, owner, waiterOf(request));
+      if (view.outcome === undefined) throw rpc.stopping();
+      return answerWith(services, request, view);
+    }
+    const over = new AbortController();
+    const letGo = () => over.abort();
+    // A gateway that stops waits for its own calls to end; other gateways can answer for tasks that run elsewhere.
+    const stop = () => {
+      if (isElsewhere()) letGo();
+    };
+    const signals = [reply.gone, drain.over];
+    for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
+    if (signals.some(({ aborted }) => aborted)) letGo();
+    stopping.addEventListener("abort", stop, { once: true });
+    const answered = drain.attend();
+    const taken = session === undefined ? () => {} : clientStreams.wait(session, id, { task: taskId, letGo });
+    const channel = {
+      get isOpen() {
+        return !over.signal.aborted && reply.isConnected !== false;
+      },
+      send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
+    };
+    let leave = () => {};
+    let giveBack = () => {};
+    try {
+      let isWaiting = false;
+      const look = (seen: TaskView) => {
+        if (seen.outcome !== undefined) return seen;
+        if (isWaiting) return undefined;
+        isWaiting = true;
+        // A request that need not wait takes no place.
+        giveBack = quotas.take("streams", request.quotaKey);
+        leave = clientStreams.attend(taskId, owner, channel);
+        reply.keepAlive();
+        return undefined;
+      };
+      const waiter = () => ({ ...waiterOf(request)(), gone: over.signal });
+      const view = await follow(engine, taskId, owner, over.signal, look, waiter);
+      if (view !== undefined) answerWith(services, request, view);
+      else if (stopping.aborted) throw rpc.stopping();
+      else reply.drop();
+    } finally {
+      answered();
+      over.abort();
+      leave();
+      taken();
+      giveBack();
+      stopping.removeEventListener("abort", stop);
+      for (const signal of signals) signal.removeEventListener("abort", letGo);
+    }
+  };
+}
+
+/** Answers exactly what the server answered, result or error (Tasks §Result Retrieval). */
+function answerWith(
+  { engine, drain }: Pick<Services, "engine" | "drain">,
+  { reply }: SessionRequest,
+  { task, outcome }: TaskView,
+): void {
+  engine.audit?.read(task, "tasks/result");
+  drain.fetched(task.id);
+  switch (outcome?.kind) {
+    case "completed":
+      return reply.result(legacyResult(task.id, outcome.result));
+    case "failed":
+      throw new RpcError(outcome.error);
+    case "cancelled":
+      throw rpc.internal(`The task was cancelled: ${outcome.reason ?? "no reason was given"}`);
+    case "lost":
+      throw rpc.internal(outcome.reason);
+    case undefined:
+      throw new Error("a task that has not ended has no result");
+  }
+}

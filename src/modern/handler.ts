@@ -1,0 +1,105 @@
+import { rpc } from "../protocol/errors.ts";
+import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
+import { legacyCapabilities } from "../protocol/legacy.ts";
+import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
+import type { Forwarder } from "../proxy/forwarder.ts";
+import { Shares } from "../requests/admission.ts";
+import type { ModernClass } from "../requests/classify.ts";
+import {
+  type Asked,
+  type Exchange,
+  type Handler,
+  handleBy,
+  type Need,
+  needsOwner,
+  needsTime,
+  type Services,
+} from "../requests/request.ts";
+import { discover, list, listTools, relay } from "./bridge.ts";
+import { callMethods, isRound } from "./calls.ts";
+import { listener } from "./listen.ts";
+import { isOurs, passer } from "./pass-through.ts";
+import { taskMethods } from "./tasks.ts";
+
+/** Answers a modern request, once it is decided who answers it. */
+export type ModernHandler = (asked: Asked, what: ModernClass) => Promise<void>;
+
+/**
+ * Answers modern requests. A server that speaks the revision gets them before any check: the gateway refuses nothing that it does not know,
+ * and the server reports the errors. Only what concerns tasks stays with the gateway.
+ */
+export function modernHandler(services: Services, forwarder: Forwarder): ModernHandler {
+  const shares = new Shares(services);
+  const handlers = handlersOf(services, shares);
+  const pass = passer(services, forwarder);
+  return async (asked, what) => {
+    const turn = shares.admitted(asked, asked);
+    if (turn !== undefined) await turn;
+    const { server } = asked;
+    const isPassed = server !== undefined && what.is === "passThrough";
+    if (isPassed && !(what.unlessOurs && (await isOurs(services, asked, what.unlessOurs))))
+      return pass(server, asked);
+    const exchange = checked(asked);
+    await handleBy(handlerOf(handlers, asked.method), exchange);
+  };
+}
+
+type Handlers = Readonly<Record<string, Handler<Exchange>>>;
+
+/** The methods of 2026-07-28 and of the Tasks extension, and what each needs. */
+function handlersOf(services: Services, shares: Shares): Handlers {
+  const { callTool, getPrompt, readResource } = callMethods(services, shares);
+  const { getTask, updateTask, cancelTask } = taskMethods(services, shares);
+  const time = needsTime(services);
+  // The gateway takes another round of a call that has begun for as long as there is an answer to it.
+  const timeToCall: Need<Exchange> = (exchange) => isRound(exchange) || time(exchange);
+  return {
+    "server/discover": { handle: discover },
+    "tools/list": { handle: listTools },
+    "tools/call": { handle: callTool, needs: [needsOwner, timeToCall] },
+    "prompts/list": { handle: list },
+    "prompts/get": { handle: getPrompt, needs: [needsOwner, timeToCall] },
+    "resources/list": { handle: list },
+    "resources/templates/list": { handle: list },
+    "resources/read": { handle: readResource, needs: [needsOwner, timeToCall] },
+    "completion/complete": { handle: relay },
+    "subscriptions/listen": { handle: listener(services, shares), needs: [time] },
+    "tasks/get": { handle: getTask, needs: [needsTasks, needsOwner] },
+    "tasks/update": { handle: updateTask, needs: [needsTasks, needsOwner] },
+    "tasks/cancel": { handle: cancelTask, needs: [needsTasks, needsOwner] },
+  };
+}
+
+/** The client declares that it knows tasks (Tasks §Capability Negotiation). @throws -32021 */
+const needsTasks: Need<Exchange> = ({ envelope }) => {
+  if (!declaresTasks(envelope.capabilities))
+    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+};
+
+/** Methods that this revision does not have, though a legacy server might still answer them. */
+const GONE =
+  /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*|notifications\/.*|roots\/.*|sampling\/.*|elicitation\/.*)$/;
+
+/** Passes an unknown method to the server, which may know it: extensions have methods of their own. */
+function handlerOf(handlers: Handlers, method: string): Handler<Exchange> {
+  const known = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+  if (known !== undefined) return known;
+  if (GONE.test(method)) throw rpc.methodNotFound(method);
+  return { handle: relay };
+}
+
+/**
+ * Checks a request that the gateway answers itself, in the order that the specification's codes imply: envelope, version, headers; then
+ * method and capability, and a handler checks the rest (2026-07-28, Streamable HTTP §Server Validation).
+ */
+function checked(asked: Asked): Exchange {
+  const { headers, method, params, sessionOwner } = asked;
+  const envelope = readEnvelope(params);
+  if (headers !== undefined) checkVersionHeader(headers, envelope.protocolVersion);
+  if (!MODERN_VERSIONS.includes(envelope.protocolVersion)) {
+    throw rpc.unsupportedVersion(envelope.protocolVersion, MODERN_VERSIONS);
+  }
+  if (headers !== undefined) checkRoutingHeaders(headers, method, params);
+  const capabilities = legacyCapabilities(envelope.capabilities);
+  return { ...asked, envelope, sessionOwner: { ...sessionOwner, capabilities } };
+}

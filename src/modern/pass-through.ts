@@ -1,0 +1,97 @@
+import { fromModernServer } from "../protocol/errors.ts";
+import { isObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
+import { META, resultMessage, withTasks } from "../protocol/modern.ts";
+import type { Forwarder } from "../proxy/forwarder.ts";
+import { withTasksExtension } from "../requests/amended.ts";
+import type { Subject } from "../requests/classify.ts";
+import { type Asked, needsTime, type Services, waiterOf } from "../requests/request.ts";
+import type { ModernServer } from "../upstream/modern/server.ts";
+import { rejectAsRpcError } from "./bridge.ts";
+
+/** Whether the subject of a request for a modern server is the gateway's. @throws StoreUnavailable */
+export async function isOurs(
+  { engine, held }: Pick<Services, "engine" | "held">,
+  asked: Asked,
+  subject: Subject,
+): Promise<boolean> {
+  const waiter = waiterOf(asked);
+  if ("requestState" in subject) return held.isOurs(subject.requestState, waiter);
+  for (const taskId of subject.taskIds) {
+    if ((await engine.find(taskId, asked.owner, waiter)) !== undefined) return true;
+  }
+  return false;
+}
+
+/** Passes requests on to a modern server, and its answers to the client, unchanged except for the mention of tasks. */
+export function passer({ quotas, stopping }: Pick<Services, "quotas" | "stopping">, forwarder: Forwarder) {
+  const checkTime = needsTime({ stopping });
+  const pass = async (server: ModernServer, asked: Asked): Promise<void> => {
+    const { http, method, id } = asked;
+    if (http === undefined) return passMessage(server, asked, stopping);
+    // A server of an older revision refuses requests that it does not know with one of these.
+    const onStatus = (status: number) => {
+      if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
+    };
+    if (method === "server/discover" && !server.hasTasks)
+      return forwarder.forwardAmended(http, id, withTasksExtension, { onStatus });
+    const lastWords = isSubscription(asked) ? { lastWords: resultMessage(id, endOfSubscription(asked)) } : {};
+    return forwarder.forward(http, { ...lastWords, onStatus });
+  };
+  return async (server: ModernServer, asked: Asked): Promise<void> => {
+    if (asked.method === "tools/call") checkTime(asked);
+    if (!isSubscription(asked)) return pass(server, asked);
+    const giveBack = quotas.take("streams", asked.quotaKey);
+    return pass(server, asked).finally(giveBack);
+  };
+}
+
+const REFUSALS: ReadonlySet<number> = new Set([400, 404, 405, 406]);
+
+function isSubscription({ method }: Asked): boolean {
+  return method === "subscriptions/listen";
+}
+
+/** The result that ends a subscription in good order (2026-07-28, Subscriptions §Graceful Closure). */
+function endOfSubscription({ id }: Asked): JsonText {
+  return toJson({ resultType: "complete", _meta: { [META.subscriptionId]: id } });
+}
+
+/** Passes a request of a client that is not on HTTP: message by message. */
+async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSignal): Promise<void> {
+  const { sessionOwner, id, method, params, reply } = asked;
+  const { _meta } = params;
+  const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
+  const owner = { ...sessionOwner, capabilities: isObject(declared) ? declared : {} };
+  const over = new AbortController();
+  const leave = () => over.abort();
+  const stop = () => {
+    if (!isSubscription(asked)) return;
+    reply.result(endOfSubscription(asked));
+    leave();
+  };
+  if (reply.gone.aborted) leave();
+  reply.gone.addEventListener("abort", leave);
+  stopping.addEventListener("abort", stop);
+  try {
+    const response = await server
+      .ask(owner, {
+        // The client's own id, which names a subscription in every message on it.
+        id,
+        method,
+        params,
+        signal: over.signal,
+        onNotification: (notification) => void reply.notify(notification),
+      })
+      .catch((error: unknown) => (over.signal.aborted ? undefined : rejectAsRpcError(error)));
+    // The client has gone, or has got the end of its subscription.
+    if (response === undefined) return;
+    if ("error" in response) throw fromModernServer(response.error);
+    const { result } = response;
+    const { capabilities } = result;
+    const isAmended = method === "server/discover" && !server.hasTasks && isObject(capabilities);
+    reply.result(toJson(isAmended ? { ...result, capabilities: withTasks(capabilities) } : result));
+  } finally {
+    reply.gone.removeEventListener("abort", leave);
+    stopping.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,394 @@
+import { randomBytes } from "node:crypto";
+import { steadyNow } from "../lib/clock.ts";
+import type { Backend, ListEntry } from "./backend.ts";
+import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
+import { recipeCell, recipeOf } from "./recipe-cell.ts";
+import { Replicas } from "./replicas.ts";
+import { listEntry, readPage } from "./task-list.ts";
+import {
+  type CallRecipe,
+  type Change,
+  type InputAnswer,
+  type InputRequest,
+  isOwnedBy,
+  MAX_TURNS,
+  type NewTask,
+  type Nudge,
+  type Outcome,
+  type PageRequest,
+  type ReplicaId,
+  type TaskId,
+  type TaskOwner,
+  type TaskPage,
+  type TaskRecord,
+  type TaskStore,
+  type TaskTerms,
+  type TaskView,
+} from "./task-store.ts";
+
+export interface CellStoreOptions extends StoreOptions {
+  readonly url: string;
+  readonly backend: Backend;
+  /** As in `TaskStore`; absent: lasting, and not sealed. */
+  readonly isLasting?: boolean;
+  readonly isSealed?: boolean;
+  /** As in `TaskStore`; absent: 0. */
+  readonly heldBytes?: () => number;
+  /** As in `TaskStore`; absent: 0. */
+  readonly jumpedSince?: (at: number) => number;
+  /** `close` awaits this before it closes the backend. */
+  readonly closing?: () => Promise<void>;
+}
+
+/**
+ * A task store that keeps each task in several cells of a backend.
+ *
+ * Only the owner writes `task:<id>`. `end:<id>` is write-once and holds the outcome with the record as it was when the task ended, so
+ * that a finished task stays unchanged and readable, whatever becomes of `task:<id>`. `in:<id>:<key>` is write-once: the client's
+ * answer to a question of the server.
+ *
+ * `own:<id>:<n>` is write-once and names the replica that made the nth takeover; n has no gaps. Each takeover has a record of its own,
+ * `task:<id>:<n>`, so that a former owner that does not know of it yet overwrites nothing. The creator's record has no number.
+ *
+ * `recipe:<id>` holds what a replica needs to make the call again; `told:<id>` exists once the client knows the task.
+ *
+ * `secret` is write-once: the key that names callers who have only a credential.
+ *
+ * A listed task has an entry in its caller's list, an unfinished one also in its owner's list (`replicas.ts`), written along with the
+ * cells. An entry says only that the task exists, so any replica may write it.
+ */
+export class CellStore implements TaskStore {
+  readonly url: string;
+  readonly me: ReplicaId = randomBytes(9).toString("base64url");
+  readonly isLasting: boolean;
+  readonly isSealed: boolean;
+  readonly #backend: Backend;
+  readonly #replicas: Replicas;
+  readonly #clock: () => number;
+  readonly #newId: () => TaskId;
+  readonly #heldBytes: () => number;
+  readonly #closing: () => Promise<void>;
+  readonly jumpedSince: (at: number) => number;
+
+  /** @throws StoreUnavailable */
+  static async open(options: CellStoreOptions): Promise<CellStore> {
+    const store = new CellStore(options);
+    if (store.isLasting) await store.#replicas.enter();
+    store.watch((nudge) => nudge.kind === "left" && store.#replicas.hasGone(nudge.replica));
+    return store;
+  }
+
+  private constructor(options: CellStoreOptions) {
+    const { url, backend, clock = steadyNow, newId = randomId, leaseMs = DEFAULT_LEASE_MS } = options;
+    this.url = url;
+    this.isLasting = options.isLasting ?? true;
+    this.isSealed = options.isSealed ?? false;
+    this.#backend = backend;
+    this.#replicas = new Replicas({ backend, me: this.me, leaseMs });
+    this.#clock = clock;
+    this.#newId = newId;
+    this.#heldBytes = options.heldBytes ?? (() => 0);
+    this.#closing = options.closing ?? (async () => {});
+    this.jumpedSince = options.jumpedSince ?? (() => 0);
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes();
+  }
+
+  get isWritable(): boolean {
+    return this.#backend.isWritable ?? true;
+  }
+
+  get holdsLease(): boolean {
+    return !this.#backend.isShared || this.#replicas.holdsLease;
+  }
+
+  now(): number {
+    return this.#clock();
+  }
+
+  newId(): TaskId {
+    return this.#newId();
+  }
+
+  async create({ recipe, ...task }: NewTask, id: TaskId = this.#newId()): Promise<TaskRecord> {
+    const now = this.#clock();
+    const record: TaskRecord = {
+      ...task,
+      id,
+      owner: this.me,
+      createdAt: now,
+      updatedAt: now,
+      inputRequests: task.inputRequests ?? {},
+    };
+    const lifetime = lifetimeMs(task.terms);
+    // The entries last for all changes within one lifetime, so that `update` need not write them again.
+    const entries = this.#entries(record, keyTtlMs(2 * lifetime));
+    await this.#put(record, recipe, entries);
+    return record;
+  }
+
+  async read(id: TaskId, reader?: TaskOwner): Promise<TaskView | undefined> {
+    if (!isTaskId(id)) return undefined;
+    const [first, end, taken] = (await this.#backend.getMany([
+      taskKey({ id }),
+      endKey(id),
+      turnKey(id, 1),
+    ])) as [TaskRecord?, EndCell?, TurnCell?];
+    if (end) return this.#isOver(end.outcome.endedAt, end.task.terms.ttlMs) ? undefined : end;
+    if (first !== undefined && reader !== undefined && !isOwnedBy(first, reader)) return { task: first };
+    // After a takeover nobody writes the creator's record any more; it may expire before the task ends.
+    const task = taken ? await this.#lastTurn(id, first, taken) : first;
+    if (!task || this.#isOver(task.updatedAt, lifetimeMs(task.terms))) return undefined;
+    return { task: await this.#withoutAnswered(task) };
+  }
+
+  async ending(id: TaskId): Promise<Outcome | undefined> {
+    const [end] = (await this.#backend.getMany([endKey(id)])) as [EndCell?];
+    return end?.outcome;
+  }
+
+  list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined> {
+    return readPage(this.#backend, owner, page, (id) => this.read(id));
+  }
+
+  async update(task: TaskRecord, { recipe, ...change }: Change): Promise<TaskRecord> {
+    // Somebody may set the clock back; `updatedAt` must not go back.
+    const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
+    const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
+    const record: TaskRecord = { ...task, ...changes, updatedAt };
+    const lifetime = lifetimeMs(task.terms);
+    const entries = updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : [];
+    await this.#put(record, recipe, entries);
+    this.#backend.publish({ kind: "changed", id: task.id });
+    return record;
+  }
+
+  async restore(task: TaskRecord, recipe: CallRecipe | undefined): Promise<void> {
+    const ttl = keyTtlMs(2 * lifetimeMs(task.terms));
+    const { turn: last = 0, isUnsent } = task;
+    for (let turn = 1; turn <= last; turn += 1) {
+      const mine: TurnCell = { owner: this.me, ...(isUnsent && turn === last ? { isUnsent } : {}) };
+      const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl)) as TurnCell;
+      if (turn === last && standing.owner !== this.me) return;
+    }
+    await this.#put(task, recipe, this.#entries(task, ttl));
+    this.#backend.publish({ kind: "changed", id: task.id });
+  }
+
+  async adopt(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
+    const turn = (task.turn ?? 0) + 1;
+    if (turn > MAX_TURNS) return undefined;
+    const lifetime = lifetimeMs(task.terms);
+    const mine: TurnCell = { owner: this.me, ...(isUnsent ? { isUnsent } : {}) };
+    const ttl = keyTtlMs(2 * lifetime);
+    const entries = this.#replicas.entriesOf(task.id, ttl);
+    const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl, entries)) as TurnCell;
+    // The standing takeover may be our own: an earlier attempt whose reply was lost.
+    if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent) return undefined;
+    const updatedAt = Math.max(this.#clock(), task.updatedAt);
+    const record: TaskRecord = { ...inTurn(task, turn, standing), updatedAt };
+    await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime));
+    this.#backend.publish({ kind: "changed", id: task.id });
+    return record;
+  }
+
+  async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
+    // Only a running call needs these two.
+    const { checkpoint: _checkpoint, isUnsent: _isUnsent, ...rest } = task;
+    const mine: EndCell = { task: { ...rest, inputRequests: {} }, outcome };
+    // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
+    const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
+    const entry = listEntry(task, keyTtlMs(stay));
+    const ttl = keyTtlMs(lifetimeMs(task.terms));
+    const entries = entry === undefined ? [] : [entry];
+    const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries)) as EndCell;
+    // Latecomers publish it too: the first may have died between its write and its nudge.
+    this.#backend.publish({ kind: "ended", id: task.id });
+    // If this fails, a replica that looks for orphans once reads a task that has ended.
+    if (this.isLasting && task.owner === this.me) void this.#replicas.forget(task.id).catch(() => {});
+    return standing.outcome;
+  }
+
+  async answer(task: TaskRecord, key: string, answer: InputAnswer): Promise<void> {
+    await this.#backend.claim(answerKey(task.id, key), answer, keyTtlMs(lifetimeMs(task.terms)));
+    this.#backend.publish({ kind: "answered", id: task.id });
+  }
+
+  async answers(id: TaskId, keys: readonly string[]): Promise<ReadonlyMap<string, InputAnswer>> {
+    const found = new Map<string, InputAnswer>();
+    if (!isTaskId(id) || keys.length === 0) return found;
+    const cells = await this.#backend.getMany(keys.map((key) => answerKey(id, key)));
+    for (const [index, key] of keys.entries()) {
+      const answer = cells[index] as InputAnswer | undefined;
+      if (answer) found.set(key, answer);
+    }
+    return found;
+  }
+
+  isAlive(replica: ReplicaId): Promise<boolean> {
+    return this.#replicas.isAlive(replica);
+  }
+
+  isAlone(): Promise<boolean> {
+    return this.#replicas.isAlone();
+  }
+
+  async recipe(id: TaskId): Promise<CallRecipe | undefined> {
+    const [recipe] = await this.#backend.getMany([recipeKey(id)]);
+    return recipe === undefined ? undefined : recipeOf(recipe as CallRecipe);
+  }
+
+  async tell(task: TaskRecord): Promise<void> {
+    await this.#backend.claim(toldKey(task.id), {}, keyTtlMs(lifetimeMs(task.terms)));
+  }
+
+  async isTold(id: TaskId): Promise<boolean> {
+    const [told] = await this.#backend.getMany([toldKey(id)]);
+    return told !== undefined;
+  }
+
+  async orphans(visit: (id: TaskId, owner: ReplicaId) => Promise<boolean>): Promise<void> {
+    if (this.isLasting) await this.#replicas.orphans(visit);
+  }
+
+  async secret(): Promise<Buffer> {
+    const drawn: SecretCell = { key: randomBytes(32).toString("base64") };
+    const standing = (await this.#backend.claim(SECRET_KEY, drawn, SECRET_TTL_MS)) as SecretCell;
+    // Renews the expiry; every replica writes the same value.
+    await this.#backend.set(SECRET_KEY, standing, SECRET_TTL_MS);
+    return Buffer.from(standing.key, "base64");
+  }
+
+  async leave(): Promise<void> {
+    if (this.isLasting) await this.#replicas.leave();
+  }
+
+  watch(listener: (nudge: Nudge) => void): () => void {
+    return this.#backend.watch(listener);
+  }
+
+  async close(): Promise<void> {
+    await this.#closing();
+    await this.#replicas.close();
+    await this.#backend.close();
+  }
+
+  /** Whether something that expires `staysMs` after `at` has expired. */
+  #isOver(at: number, staysMs: number): boolean {
+    return this.#clock() > at + staysMs + this.jumpedSince(at);
+  }
+
+  /** Writes both cells. The recipe may become durable first. */
+  async #put(
+    record: TaskRecord,
+    recipe: CallRecipe | undefined,
+    entries: readonly ListEntry[],
+  ): Promise<void> {
+    const lifetime = lifetimeMs(record.terms);
+    await Promise.all([
+      ...(recipe === undefined
+        ? []
+        : [this.#backend.set(recipeKey(record.id), recipeCell(recipe), keyTtlMs(2 * lifetime))]),
+      this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries),
+    ]);
+  }
+
+  /** The record after the last takeover; `undefined` when the store has none of any owner. */
+  async #lastTurn(
+    id: TaskId,
+    first: TaskRecord | undefined,
+    taken: TurnCell,
+  ): Promise<TaskRecord | undefined> {
+    let task = first;
+    let standing: TurnCell | undefined = taken;
+    for (let turn = 1; standing !== undefined; turn += 1) {
+      const keys = [taskKey({ id, turn }), turnKey(id, turn + 1)];
+      const [record, next] = (await this.#backend.getMany(keys)) as [TaskRecord?, TurnCell?];
+      // An owner that has not written a record yet has that of the owner before.
+      task = record ?? (task && inTurn(task, turn, standing));
+      standing = next;
+    }
+    return task;
+  }
+
+  #entries(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
+    const listed = listEntry(task, ttlMs);
+    const owned = this.isLasting ? this.#replicas.entriesOf(task.id, ttlMs) : [];
+    return listed === undefined ? owned : [listed, ...owned];
+  }
+
+  async #withoutAnswered(task: TaskRecord): Promise<TaskRecord> {
+    const asked = Object.entries(task.inputRequests);
+    if (asked.length === 0) return task;
+    const keys = asked.map(([key]) => key);
+    const answered = await this.answers(task.id, keys);
+    if (answered.size === 0) return task;
+    // Not an assignment in a loop: `__proto__` is a key like any other.
+    const inputRequests: Record<string, InputRequest> = Object.fromEntries(
+      asked.filter(([key]) => !answered.has(key)),
+    );
+    return { ...task, inputRequests };
+  }
+}
+
+interface TurnCell {
+  readonly owner: ReplicaId;
+  /** As in `NewTask`. */
+  readonly isUnsent?: boolean;
+}
+
+interface EndCell {
+  readonly task: TaskRecord;
+  readonly outcome: Outcome;
+}
+
+interface SecretCell {
+  /** base64 */
+  readonly key: string;
+}
+
+const SECRET_KEY = "secret";
+/** Longer than the store can keep any task, counted from the last start of a gateway. */
+const SECRET_TTL_MS = 2 * 366 * 86_400_000;
+const ID_BYTES = 18;
+/** Fetches random bytes for many ids at once: fetching them for each id costs ten times as much. */
+const pool = { bytes: Buffer.alloc(0), used: 0 };
+
+function randomId(): TaskId {
+  if (pool.used === pool.bytes.length) {
+    pool.bytes = randomBytes(ID_BYTES * 256);
+    pool.used = 0;
+  }
+  pool.used += ID_BYTES;
+  return pool.bytes.toString("base64url", pool.used - ID_BYTES, pool.used);
+}
+
+/** No gateway made any other id: an id with colons or of any length must not reach the backend. */
+function isTaskId(id: string): boolean {
+  return /^[\w-]{1,128}$/.test(id);
+}
+
+function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): TaskRecord {
+  const { isUnsent: _, ...rest } = task;
+  return { ...rest, owner, turn, ...(isUnsent ? { isUnsent } : {}) };
+}
+
+const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>
+  turn === undefined ? `task:${id}` : `task:${id}:${turn}`;
+const recipeKey = (id: TaskId) => `recipe:${id}`;
+const toldKey = (id: TaskId) => `told:${id}`;
+const turnKey = (id: TaskId, turn: number) => `own:${id}:${turn}`;
+const endKey = (id: TaskId) => `end:${id}`;
+const answerKey = (id: TaskId, key: string) => `in:${id}:${key}`;
+
+/** How long an unfinished task can matter after its owner's last write: the longest run, then the time that a finished task stays. */
+function lifetimeMs(terms: TaskTerms): number {
+  return terms.maxRuntimeMs + terms.ttlMs;
+}
+
+/** Keys live a minute longer than the task, so that the gateway's clock decides when the task expires. */
+function keyTtlMs(taskMs: number): number {
+  return Math.ceil(taskMs) + 60_000;
+}

@@ -1,0 +1,197 @@
+import { crc32 } from "node:zlib";
+import type { ClassicLevel } from "classic-level";
+import { steadyNow } from "../../lib/clock.ts";
+import { DAMAGED, type KeyvEntry, type KeyvStorage } from "../keyv-backend.ts";
+import { listPrefix } from "../listed-keys.ts";
+import type { StoreOptions } from "../options.ts";
+import { startSweeping } from "../sweep.ts";
+import { GroupCommit, type Write } from "./group-commit.ts";
+import { LevelWrites, type Operation } from "./writes.ts";
+
+export interface LevelStorageOptions extends StoreOptions {
+  /** By how many milliseconds somebody has set the clock ahead since `writtenAt`. */
+  readonly jumpedSince?: ((writtenAt: number) => number) | undefined;
+}
+
+/**
+ * LevelDB for Keyv. Every write is on the disk when its promise resolves.
+ *
+ * `v:<key>` holds `<expiresAt>;<checksum>;<writtenAt>:<text>`. The checksum (CRC-32 of the text, hexadecimal) is there because LevelDB does
+ * not verify its own when it reads tables: without it a damaged result would read as another one. Values of 0.1.0 have no checksum,
+ * imported values no `writtenAt`.
+ *
+ * `x:<minute>:<key>` says that the key may have expired by that minute, so that the sweep reads only due keys and not the whole store. Each
+ * write adds an entry for its expiry's minute; when an older entry comes due, the sweep finds that the value has not expired.
+ */
+export class LevelStorage implements KeyvStorage {
+  readonly #db: ClassicLevel;
+  readonly #clock: () => number;
+  readonly #jumpedSince: (writtenAt: number) => number;
+  readonly #writes: LevelWrites;
+  readonly #commits: GroupCommit;
+  readonly #stopSweeping: () => Promise<void>;
+  #writtenDuringSweep: Set<string> | undefined;
+
+  /** Takes an open database; `disconnect` closes it. */
+  constructor(db: ClassicLevel, options: LevelStorageOptions = {}) {
+    const { clock = steadyNow, sweepEveryMs = 60_000, warn, jumpedSince = () => 0 } = options;
+    this.#db = db;
+    this.#clock = clock;
+    this.#jumpedSince = jumpedSince;
+    this.#writes = new LevelWrites(db, warn);
+    this.#commits = new GroupCommit((writes) => this.#writes.commit(writes.map(operation)));
+    this.#stopSweeping = startSweeping(sweepEveryMs, (signal) => this.sweep(signal));
+  }
+
+  get isWritable(): boolean {
+    return this.#writes.isWritable;
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    return textOf(await this.#db.get(valueKey(key)));
+  }
+
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    return (await this.#db.getMany(keys.map(valueKey))).map(textOf);
+  }
+
+  async keysAfter(key: string, limit: number): Promise<readonly string[]> {
+    const range = { gt: valueKey(key), lt: valueKey(`${listPrefix(key)}${AFTER_EVERY_MEMBER}`), limit };
+    return (await this.#db.keys(range).all()).map(keyOfValue);
+  }
+
+  set(key: string, text: string, ttlMs: number): Promise<void> {
+    return this.#commits.write(this.#writesOf({ key, value: text, ttl: ttlMs }));
+  }
+
+  /** All or none. */
+  async setMany(entries: readonly KeyvEntry[]): Promise<boolean[]> {
+    await this.#commits.write(entries.flatMap((entry) => this.#writesOf(entry)));
+    return entries.map(() => true);
+  }
+
+  async delete(key: string): Promise<boolean> {
+    await this.#commits.write([{ key: valueKey(key), text: undefined }]);
+    return true;
+  }
+
+  /** Writes a text that is no cell and never expires. */
+  keep(name: string, text: string): Promise<void> {
+    return this.#commits.write([{ key: name, text }]);
+  }
+
+  clear(): Promise<void> {
+    return this.#db.clear();
+  }
+
+  async disconnect(): Promise<void> {
+    const swept = this.#stopSweeping();
+    await this.#writes.close();
+    await swept;
+    await this.#db.close();
+  }
+
+  /** Removes expired keys, a bounded number at a time. Callers run one sweep at a time. */
+  async sweep(signal?: AbortSignal): Promise<void> {
+    const minute = Math.floor(this.#clock() / 60_000);
+    while (!signal?.aborted && (await this.#removeDue(minute)) > 0);
+  }
+
+  #writesOf({ key, value, ttl }: KeyvEntry): Write[] {
+    const now = this.#clock();
+    const expiresAt = now + ttl;
+    this.#writtenDuringSweep?.add(key);
+    return [
+      { key: valueKey(key), text: storedValue(value, expiresAt, now) },
+      { key: dueKey(expiresAt, key), text: "" },
+    ];
+  }
+
+  /** Resolves with how many keys were due. */
+  async #removeDue(minute: number): Promise<number> {
+    const rewritten = new Set<string>();
+    this.#writtenDuringSweep = rewritten;
+    try {
+      // `rewritten` does not contain writes that are already under way: they must land before the sweep reads.
+      await this.#commits.write([]);
+      const due = await this.#db
+        .keys({ gte: "x:", lt: dueKey((minute + 1) * 60_000, ""), limit: KEYS_A_BATCH })
+        .all();
+      const { expired, later } = await this.#expired(new Set(due.map(keyOfDue)));
+      // No `await` between this look at `rewritten` and the write that removes the rest. The due entries can go in any case: a rewritten
+      // key has a new one, which comes due later.
+      const gone = [...expired.filter((key) => !rewritten.has(key)).map(valueKey), ...due];
+      await this.#commits.write([
+        ...gone.map((key) => ({ key, text: undefined })),
+        ...later.map((key) => ({ key, text: "" })),
+      ]);
+      return due.length;
+    } finally {
+      this.#writtenDuringSweep = undefined;
+    }
+  }
+
+  /** The keys that have expired, and new entries for those that only look expired because somebody set the clock ahead. */
+  async #expired(keys: ReadonlySet<string>): Promise<{ expired: string[]; later: string[] }> {
+    const [expired, later]: [string[], string[]] = [[], []];
+    for (const key of keys) {
+      // One at a time and as bytes: a value may be many megabytes, and only its first few bytes matter.
+      const value = await this.#db.get<string, Uint8Array>(valueKey(key), { valueEncoding: "view" });
+      if (value === undefined) continue;
+      const { expiresAt, writtenAt = Number.NEGATIVE_INFINITY } = timesOf(value);
+      const jumpedMs = this.#jumpedSince(writtenAt);
+      if (expiresAt + jumpedMs <= this.#clock()) expired.push(key);
+      else if (jumpedMs > 0) later.push(dueKey(expiresAt + jumpedMs, key));
+    }
+    return { expired, later };
+  }
+}
+
+const KEYS_A_BATCH = 500;
+const AFTER_EVERY_MEMBER = "~";
+
+function operation({ key, text }: Write): Operation {
+  return text === undefined ? { type: "del", key } : { type: "put", key, value: text };
+}
+
+/** The keys in LevelDB of a cell's value and of its expiry. */
+export const valueKey = (key: string) => `v:${key}`;
+export const keyOfValue = (value: string) => value.slice("v:".length);
+export const dueKey = (expiresAt: number, key: string) =>
+  `x:${String(Math.ceil(expiresAt / 60_000)).padStart(10, "0")}:${key}`;
+const keyOfDue = (due: string) => due.slice("x:0000000000:".length);
+
+export function storedValue(text: string, expiresAt: number, writtenAt?: number): string {
+  const times = writtenAt === undefined ? "" : `;${writtenAt}`;
+  return `${expiresAt};${crc32(text).toString(16)}${times}:${text}`;
+}
+
+/** The text of a stored value. @throws when the value is damaged */
+export function textOfValue(value: string): string {
+  const end = value.indexOf(":");
+  const [, checksum] = value.slice(0, end).split(";");
+  const text = value.slice(end + 1);
+  if (end === -1 || (checksum !== undefined && checksum !== crc32(text).toString(16)))
+    throw Object.assign(new Error("a stored value is damaged"), { code: DAMAGED });
+  return text;
+}
+
+function textOf(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : textOfValue(value);
+}
+
+/** The times in a stored value: `expiresAt` is `NaN` when it is unreadable, `writtenAt` absent when it is not recorded. */
+export function timesOf(value: Uint8Array): {
+  readonly expiresAt: number;
+  readonly writtenAt: number | undefined;
+} {
+  const head = Buffer.from(value.subarray(0, HEAD_BYTES)).toString("latin1");
+  const [expiresAt = "", , writtenAt] = head.slice(0, head.indexOf(":")).split(";");
+  return {
+    expiresAt: Number.parseInt(expiresAt, 10),
+    writtenAt: writtenAt === undefined ? undefined : Number.parseInt(writtenAt, 10),
+  };
+}
+
+/** Room for both times and the checksum, whatever the dates. */
+const HEAD_BYTES = 64;

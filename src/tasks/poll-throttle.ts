@@ -1,0 +1,126 @@
+import { Tally } from "../limits/counter.ts";
+import { rpc } from "../protocol/errors.ts";
+import type { TaskId } from "../store/task-store.ts";
+import type { Claimant } from "./engine.ts";
+
+export interface PollPaceOptions {
+  /** Calls `changed` when the task may have changed. Returns a function that stops it. */
+  readonly watch: (id: TaskId, changed: () => void) => () => void;
+  /** Monotonic, in whole milliseconds. */
+  readonly clock?: () => number;
+  /** The longest that a poll may have to wait, whatever the interval. Absent: the interval. */
+  readonly maxWaitMs?: number;
+  /** How many polls may wait; absent: as many as a gateway can bear. */
+  readonly max?: { readonly perCaller: number; readonly total: number };
+}
+
+/** How many polls may pass per interval that the client was given, and how many at once before that limit counts. */
+const POLLS_IN_AN_INTERVAL = 10;
+const BURST = 30;
+/** For how many tasks the gateway remembers how fast their caller polls. */
+const MAX_PACES = 20_000;
+/** Per caller one poll for each task that it may have, and some more. */
+const MAX_SLOWED = { perCaller: 2_500, total: 10_000 };
+
+interface Pace {
+  /** The task's caller: nobody else ever hears of the task. */
+  readonly caller: string;
+  readonly intervalMs: number;
+  /** When the next poll would be due if polls came as fast as they may. */
+  due: number;
+}
+
+/**
+ * Slows clients that poll a task much faster than the gateway told them: the answer to an early poll waits, but no longer than
+ * the interval and not beyond a change of the task; the gateway refuses a poll only when too many wait. It slows only the task's
+ * own caller, so that nobody else can see from the delay whether the task exists.
+ */
+export class PollPace {
+  readonly #options: PollPaceOptions;
+  readonly #clock: () => number;
+  /** In the order in which clients were last told an interval. */
+  readonly #paces = new Map<TaskId, Pace>();
+  readonly #slowed = new Tally();
+  /** The functions that let the waiting polls go on. */
+  readonly #waiting = new Set<() => void>();
+  #isStopped = false;
+
+  constructor(options: PollPaceOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? (() => Math.floor(performance.now()));
+  }
+
+  /** How many polls wait. */
+  get slowed(): number {
+    return this.#waiting.size;
+  }
+
+  /** For how many tasks it remembers how they are polled. */
+  get size(): number {
+    return this.#paces.size;
+  }
+
+  /**
+   * When to answer a poll: `undefined`: at once; else when the promise resolves.
+   * @throws RpcError, HTTP 429, when too many polls wait
+   */
+  turn(id: TaskId, claimant: Claimant, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
+    const pace = this.#paces.get(id);
+    if (pace === undefined || pace.caller !== claimant.caller || this.#isStopped) return undefined;
+    const { intervalMs } = pace;
+    const { maxWaitMs = intervalMs, max = MAX_SLOWED } = this.#options;
+    const now = this.#clock();
+    const gapMs = Math.max(1, Math.floor(intervalMs / POLLS_IN_AN_INTERVAL));
+    const waitMs = Math.min(pace.due - (BURST - 1) * gapMs - now, intervalMs, maxWaitMs);
+    const isFull = this.#slowed.of(pace.caller) >= max.perCaller || this.#waiting.size >= max.total;
+    if (waitMs > 0 && isFull)
+      throw rpc.limitExceeded({
+        limit: "pollInterval",
+        max: `${intervalMs}ms`,
+        httpStatus: 429,
+        retryAfterMs: intervalMs,
+      });
+    // A poll that waits for a whole interval has waited for all earlier polls too.
+    pace.due = Math.min(Math.max(pace.due, now) + gapMs, now + intervalMs + BURST * gapMs);
+    return waitMs > 0 ? this.#wait(id, pace, waitMs, waiter.gone) : undefined;
+  }
+
+  /** Remembers the interval that the gateway told the task's own caller. */
+  told(id: TaskId, { caller }: Claimant, intervalMs: number): void {
+    const now = this.#clock();
+    const due = Math.max(now, this.#paces.get(id)?.due ?? now);
+    this.#paces.delete(id);
+    this.#paces.set(id, { caller, intervalMs, due });
+    for (const [oldest, pace] of this.#paces) {
+      // After two intervals without a poll, a caller has the full burst again, as if it had never polled.
+      const isIdle = pace.due + 2 * pace.intervalMs < now;
+      if (!isIdle && this.#paces.size <= MAX_PACES) return;
+      this.#paces.delete(oldest);
+    }
+  }
+
+  /** Lets all polls go on: a stopping gateway does not wait for clients that wait only for it. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const done of this.#waiting) done();
+  }
+
+  async #wait(id: TaskId, pace: Pace, waitMs: number, gone: AbortSignal): Promise<void> {
+    this.#slowed.add(pace.caller, 1);
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        stop();
+        this.#waiting.delete(done);
+        gone.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      const stop = this.#options.watch(id, done);
+      this.#waiting.add(done);
+      gone.addEventListener("abort", done, { once: true });
+      if (gone.aborted) done();
+    });
+    this.#slowed.add(pace.caller, -1);
+  }
+}

@@ -1,0 +1,388 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Call, CallEnd } from "../calls/call.ts";
+import { type Audit, taskName } from "../log/audit.ts";
+import { seldom } from "../log/throttled.ts";
+import { toJson } from "../protocol/jsonrpc.ts";
+import {
+  type CallRecipe,
+  type Change,
+  type Outcome,
+  StoreUnavailable,
+  type TaskRecord,
+  type TaskStore,
+} from "../store/task-store.ts";
+import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
+import { progressMessage } from "./state.ts";
+import { asSent, storable } from "./storable.ts";
+import type { Unwritten } from "./unwritten.ts";
+
+export interface LiveTaskOptions {
+  readonly call: Call;
+  readonly record: TaskRecord;
+  /** What another replica would need to make the call; undefined when the store must not keep it. */
+  readonly recipe: CallRecipe | undefined;
+  /** Whether the store has the recipe already; else the task writes it once it is of use. */
+  readonly isRecipeKept: boolean;
+  readonly store: TaskStore;
+  /** Room for outcomes that the store has not accepted yet. */
+  readonly unwritten: Unwritten;
+  readonly maxResultBytes: number;
+  readonly log: Logger;
+  readonly clock: () => number;
+  readonly audit?: Audit | undefined;
+  /** Called with a stored outcome and its size in bytes. */
+  readonly onStored?: ((task: TaskRecord, bytes: number) => void) | undefined;
+  readonly onRecipeStored?: ((task: TaskRecord, recipe: CallRecipe) => void) | undefined;
+}
+
+/** Clients hear progress as it comes, but the task does not write it more often than this. */
+const PROGRESS_WRITE_MS = 500;
+/** A call that is not sent by then has to wait: for a slot, for a session, or for its server to start. */
+const WAITS_AFTER_MS = 100;
+/** A store that is back must get what it missed within a second, and reaching it again takes some of that. */
+const MIN_RETRY_DELAY_MS = 100;
+const MAX_RETRY_DELAY_MS = 400;
+
+/** A task whose call runs in this process: writes what happens to it, one write at a time, and how it ends. */
+export class LiveTask {
+  readonly #options: LiveTaskOptions;
+  /** Settles when the outcome is durable, or when the task gives it up. */
+  readonly ended: Promise<void>;
+  #record: TaskRecord;
+  #statusMessage: string | undefined;
+  #isRecipeKept: boolean;
+  /** Whether the call is about to be sent, or has been: from then on no write may say that it is unsent. */
+  #isClaimed = false;
+  #isLost = false;
+  /** The outcome that `lose` tried to write, whether or not the store accepted it. */
+  #lost: Outcome | undefined;
+  /** The outcome that ended the task already; its writer has reported it. */
+  #standing: Outcome | undefined;
+  #writtenAt = 0;
+  /** The pause before the next try to write a state that the store did not accept; 0: it accepted the last one. */
+  #retryDelayMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #looking: Promise<void> = Promise.resolve();
+  /** Ends the pause before another try to write. */
+  readonly #abandoned = new AbortController();
+
+  constructor(options: LiveTaskOptions) {
+    this.#options = options;
+    this.#record = options.record;
+    this.#statusMessage = options.record.statusMessage;
+    const { call, record, recipe } = options;
+    this.#isRecipeKept = options.isRecipeKept;
+    if (record.isUnsent) call.beforeSend = () => this.claimSending();
+    this.ended = new Promise((resolve) => {
+      const end = (how: CallEnd) =>
+        this.#end(how)
+          .catch((err) =>
+            options.log.error({ err, task: taskName(record.id) }, "could not write a task's outcome"),
+          )
+          .finally(resolve);
+      if (call.end !== undefined) return void end(call.end);
+      call.listen({
+        onSent: () => this.#say("running", 0),
+        onAccepted: () => {
+          // While the call waited for a slot its record aged, and it must last for as long as the call may run from now on.
+          if (record.checkpoint !== undefined) this.#writeSoon(0);
+        },
+        onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
+        onQuestions: () => this.#writeSoon(0),
+        // Before the first checkpoint there is nothing to save; after it, saving now and then is enough.
+        onCheckpoint: () => {
+          if (recipe !== undefined)
+            this.#writeWithin(this.#record.checkpoint === undefined ? 0 : PROGRESS_WRITE_MS);
+        },
+        onEnd: (how) => void end(how),
+      });
+      // The call went on while the store was writing the record.
+      const said = call.progress && progressMessage(call.progress);
+      if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
+      else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
+      if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
+      if (recipe === undefined) return;
+      if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
+      if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
+    });
+  }
+
+  get record(): TaskRecord {
+    return this.#record;
+  }
+
+  get call(): Call {
+    return this.#options.call;
+  }
+
+  /**
+   * Reads what others have written: an outcome, answers, or another owner.
+   * @throws StoreUnavailable
+   */
+  look(): Promise<void> {
+    const turn = this.#looking.then(() => this.#look());
+    this.#looking = turn.catch(() => {});
+    return turn;
+  }
+
+  /**
+   * Writes the state that the task has when its turn to write comes. Tries a write that the store did not accept again, whatever
+   * becomes of this promise, until it succeeds or the call ends.
+   * @throws StoreUnavailable
+   */
+  async write(): Promise<void> {
+    try {
+      await this.#write();
+      this.#retryDelayMs = 0;
+    } catch (error) {
+      this.#retryDelayMs = nextDelayMs(this.#retryDelayMs);
+      if (error instanceof StoreUnavailable) this.#writeSoon(this.#retryDelayMs);
+      throw error;
+    }
+  }
+
+  #write(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { call, store } = this.#options;
+      if (call.end !== undefined) return;
+      const change: Change = {
+        inputRequests: call.inputRequests,
+        ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
+        ...this.#unsent(),
+        ...this.#resumption(),
+      };
+      this.#record = await store.update(this.#record, change);
+      this.#isRecipeKept ||= change.recipe !== undefined;
+      if (change.recipe !== undefined) this.#options.onRecipeStored?.(this.#record, change.recipe);
+    });
+  }
+
+  /** Makes certain that no other replica sends the call; waits for the store if need be. */
+  async claimSending(): Promise<void> {
+    const { call, store } = this.#options;
+    this.#isClaimed = true;
+    // Only a single try holds the turn to write: neither the end of the call nor that of the process waits for the store to come back.
+    await this.#untilWritten("could not claim a call before sending it; trying again", () =>
+      this.#inTurn(async () => {
+        if (call.end !== undefined) return;
+        const mine = await store.adopt(this.#record);
+        if (mine === undefined) call.leave();
+        else this.#record = mine;
+      }),
+    );
+    // Another replica may have cancelled the call without this one hearing of it.
+    await this.look().catch(() => {});
+  }
+
+  /** Saves where the call is and hands it off, if another replica can continue it. Returns whether it did; else the call goes on. */
+  async leave(): Promise<boolean> {
+    const { log } = this.#options;
+    try {
+      await this.look();
+      await this.write();
+    } catch (err) {
+      log.warn(
+        { err, task: taskName(this.#record.id) },
+        "could not save a checkpoint; another gateway would resume from the one before",
+      );
+    }
+    if (this.call.end !== undefined) return this.call.end.kind === "left";
+    const { isUnsent, checkpoint } = this.#record;
+    const canGoOn = isUnsent || checkpoint !== undefined || this.#options.recipe?.mayRepeat;
+    if (!canGoOn || !this.#isRecipeKept) return false;
+    this.call.leave();
+    return true;
+  }
+
+  /** Ends the task though its call has not ended: nobody knows whether the work was done. @throws StoreUnavailable */
+  async lose(reason: string): Promise<void> {
+    const { store, clock, audit } = this.#options;
+    const lost: Outcome = { kind: "lost", endedAt: clock(), reason };
+    this.#lost = lost;
+    const outcome = await store.end(this.#record, lost);
+    this.#isLost = true;
+    if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
+  }
+
+  /** Cancels the call of a task that has ended already, with the outcome `standing`. */
+  cancel(standing: Outcome): void {
+    if (this.call.end === undefined) this.#standing = standing;
+    this.call.cancel(standing.kind === "cancelled" ? (standing.reason ?? "cancelled") : "the task has ended");
+  }
+
+  /** Gives up writing an outcome that the store does not accept. */
+  abandon(): void {
+    this.#abandoned.abort();
+  }
+
+  /**
+   * That the call is certainly unsent, and what it takes to send it. Only for a record that exists: where the creation of the
+   * task may have failed, no other replica may ever think that the call is still to be sent.
+   */
+  #unsent(): Pick<Change, "isUnsent" | "recipe"> {
+    const { call, recipe } = this.#options;
+    if (this.#isClaimed || this.#record.isUnsent || !call.isWaiting || recipe?.params === undefined)
+      return {};
+    call.beforeSend = () => this.claimSending();
+    return { isUnsent: true, recipe };
+  }
+
+  /** Where another replica could resume the call, and the recipe unless the store has it already. */
+  #resumption(): Pick<Change, "checkpoint" | "recipe"> {
+    const { call, recipe } = this.#options;
+    if (recipe === undefined || call.checkpoint === undefined) return {};
+    const checkpoint = storable(call.checkpoint, this.#options.store);
+    return { checkpoint, ...(this.#isRecipeKept ? {} : { recipe: asSent(recipe) }) };
+  }
+
+  /** Whether another gateway owns the call by now, because it did not hear of this one for too long. @throws StoreUnavailable */
+  async #isTaken(): Promise<boolean> {
+    const { store } = this.#options;
+    const view = await store.read(this.#record.id);
+    return view !== undefined && view.outcome === undefined && view.task.owner !== store.me;
+  }
+
+  /** Somebody emptied the store, or it lost its latest writes: clients that ask for the task must find it again. */
+  #restore(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { call, store, recipe, log } = this.#options;
+      if (call.end !== undefined) return;
+      const kept = this.#record.isUnsent || recipe === undefined ? recipe : asSent(recipe);
+      await store.restore(this.#record, this.#isRecipeKept ? kept : undefined);
+      seldom(log).say(
+        "warn",
+        { task: taskName(this.#record.id) },
+        "the store had lost a running task; wrote it again",
+      );
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { call, store, log } = this.#options;
+    if (call.end !== undefined) return;
+    const view = await store.read(this.#record.id);
+    if (view === undefined) {
+      // The store's clock has expired it, rightly or not: do not write a task anew that has ended.
+      const ending = await store.ending(this.#record.id);
+      return ending === undefined ? this.#restore() : this.cancel(ending);
+    }
+    const { task, outcome } = view;
+    if (outcome !== undefined) {
+      this.cancel(outcome);
+    } else if (task.owner !== store.me) {
+      log.warn(
+        { task: taskName(task.id) },
+        "another gateway took over a task of this one, which was silent for longer than store.lease",
+      );
+      call.leave();
+    } else {
+      // A cluster can make a write late that was given up: the record is then older than the last one written.
+      const isOld = task.updatedAt < this.#record.updatedAt;
+      if (isOld || this.#retryDelayMs > 0 || this.#unsent().isUnsent) await this.write();
+      // Another process may have taken an answer while it had the call, without telling the server.
+      const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
+      const answers = await store.answers(task.id, asked);
+      if (answers.size === 0) return;
+      call.takeAnswers(answers);
+      await this.write();
+    }
+  }
+
+  /** Keeps a message for the record: writes the first of many at once, and then at most one every `everyMs`. */
+  #say(message: string, everyMs: number): void {
+    this.#statusMessage = message;
+    this.#writeWithin(everyMs);
+  }
+
+  #writeWithin(everyMs: number): void {
+    this.#writeSoon(Math.max(0, this.#writtenAt + everyMs - performance.now()));
+  }
+
+  #writeSoon(withinMs: number): void {
+    if (this.call.end !== undefined || (withinMs > 0 && this.#timer !== undefined)) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#writtenAt = performance.now();
+      this.write().catch((err) => {
+        const what = "could not write a task's state";
+        const isRetried = err instanceof StoreUnavailable;
+        const details = { err, task: taskName(this.#record.id) };
+        seldom(this.#options.log).say("warn", details, isRetried ? `${what}; trying again` : what);
+      });
+    }, withinMs);
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#writing.then(work);
+    this.#writing = turn.catch(() => {});
+    return turn;
+  }
+
+  async #end(end: CallEnd): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#writing;
+    // Another replica continues the call and writes its end, or the task has an outcome already.
+    if (end.kind === "left" || this.#isLost) return;
+    const { maxResultBytes, clock, store, unwritten } = this.#options;
+    // What others have told their clients stays, also if a failover has lost it since. And nobody cancelled a call that the gateway only
+    // lets go of because it stops.
+    const known = this.#standing ?? (end.kind === "cancelled" ? this.#lost : undefined);
+    let outcome = known ?? toOutcome(end, maxResultBytes, clock());
+    let giveBack: (() => void) | undefined;
+    const write = async () => {
+      try {
+        // An error on this side says nothing about a call that another replica continues.
+        if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
+        const standing = await store.end(this.#record, outcome);
+        // The writer of `#standing` has reported it.
+        if (this.#standing === undefined && isSame(standing, outcome)) this.#stands(outcome);
+      } catch (error) {
+        giveBack ??= unwritten.keep(sizeOf(outcome), this.#record);
+        // An outcome that was written once already is worth another try, but no room that others need.
+        if (this.#standing !== undefined) {
+          if (giveBack === undefined || isTooLong(error)) return;
+          throw error;
+        }
+        if (isTooLong(error)) outcome = tooLong(clock());
+        else if (giveBack === undefined) outcome = noRoom(clock());
+        else throw error;
+        this.call.forgetResult();
+        throw error;
+      }
+    };
+    // A finished result must survive a store that is away for a while, and must never look like a failed tool.
+    await this.#untilWritten("could not write a task's outcome; trying again", write)
+      // The store may be back just as the gateway stops.
+      .catch((error) => (error instanceof StoreUnavailable ? write() : Promise.reject(error)))
+      .finally(() => giveBack?.());
+  }
+
+  /** The store holds the outcome that this task wrote. */
+  #stands(outcome: Outcome): void {
+    const { audit, onStored } = this.#options;
+    onStored?.(this.#record, sizeOf(outcome));
+    audit?.ended(this.#record, outcome.kind);
+  }
+
+  /** Tries again for as long as the store is away, until `abandon`. */
+  async #untilWritten(what: string, write: () => Promise<void>): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#abandoned;
+    for (let delay = nextDelayMs(0); !signal.aborted; delay = nextDelayMs(delay)) {
+      try {
+        return await write();
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        seldom(log).say("error", { err: error, task: taskName(this.#record.id) }, what);
+        await sleep(delay, undefined, { signal }).catch(() => {});
+      }
+    }
+    throw new StoreUnavailable("the gateway is stopping");
+  }
+}
+
+const nextDelayMs = (delayMs: number) =>
+  Math.min(Math.max(delayMs * 2, MIN_RETRY_DELAY_MS), MAX_RETRY_DELAY_MS);

@@ -1,0 +1,123 @@
+import type { Logger } from "pino";
+import { type Audit, taskName } from "../log/audit.ts";
+import { recipeBytes } from "../store/recipe-cell.ts";
+import type { CallRecipe, Nudge, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
+import { LiveTask, type LiveTaskOptions } from "./running-task.ts";
+import { asSent } from "./storable.ts";
+import type { Unwritten } from "./unwritten.ts";
+
+export interface CustodyOptions {
+  readonly store: TaskStore;
+  readonly log: Logger;
+  readonly clock: () => number;
+  readonly unwritten: Unwritten;
+  readonly audit?: Audit | undefined;
+  /** The store took bytes, and keeps them for as long as the result unless `keptForMs` says otherwise. */
+  readonly onStored?: (task: TaskRecord, bytes: number, keptForMs?: number) => void;
+}
+
+const STOPPED =
+  "The gateway was stopped before the server had answered; whether the work was done is not known";
+
+/** The tasks whose calls run in this process: passes on what others write about each, and leaves none without an end or a successor. */
+export class Custody {
+  readonly #options: CustodyOptions;
+  readonly #live = new Map<TaskId, LiveTask>();
+  #round: Promise<void> | undefined;
+
+  constructor(options: CustodyOptions) {
+    this.#options = options;
+  }
+
+  /** How many tasks have a call here that runs or waits for its turn. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  has(id: TaskId): boolean {
+    return this.#live.has(id);
+  }
+
+  get(id: TaskId): LiveTask | undefined {
+    return this.#live.get(id);
+  }
+
+  take(
+    task: Pick<LiveTaskOptions, "call" | "record" | "recipe" | "isRecipeKept" | "maxResultBytes">,
+  ): LiveTask {
+    const { onStored } = this.#options;
+    // The store keeps a recipe for that long.
+    const onRecipeStored = (record: TaskRecord, recipe: CallRecipe) =>
+      onStored?.(record, recipeBytes(recipe), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
+    const live = new LiveTask({ ...this.#options, ...task, onRecipeStored });
+    const { record, recipe } = task;
+    if (task.isRecipeKept && recipe !== undefined)
+      onRecipeStored(record, record.isUnsent ? recipe : asSent(recipe));
+    const { id } = live.record;
+    this.#live.set(id, live);
+    // The recipe stays in memory until the outcome is written, which may be long after the call has ended.
+    const letGo = live.call.share();
+    void live.ended.finally(() => {
+      this.#live.delete(id);
+      live.call.forgetResult();
+      letGo();
+    });
+    return live;
+  }
+
+  /** Acts on a hint that the store has something new. */
+  hear(nudge: Nudge): void {
+    switch (nudge.kind) {
+      case "answered":
+      case "ended":
+        void this.#look(this.#live.get(nudge.id));
+        break;
+      case "missed":
+        // One pass at a time, so that a slow store does not get more and more reads.
+        this.#round ??= this.#lookAtAll().finally(() => {
+          this.#round = undefined;
+        });
+        break;
+      case "changed":
+      case "left":
+        break;
+    }
+  }
+
+  /** Resolves when all tasks of this moment have ended. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((live) => live.ended));
+  }
+
+  /** Hands off every task that another replica can continue; the others end as lost. */
+  async close(): Promise<void> {
+    const live = [...this.#live.values()];
+    await Promise.all(live.map((each) => this.#letGo(each)));
+    await Promise.all(live.map((each) => each.ended));
+    await this.#round;
+  }
+
+  async #letGo(live: LiveTask): Promise<void> {
+    const { store, log } = this.#options;
+    const { id } = live.record;
+    try {
+      if (store.isLasting && (await live.leave())) return;
+      if (live.call.end === undefined) await live.lose(STOPPED);
+    } catch (err) {
+      log.error({ err, task: taskName(id) }, "could not write the end of a task");
+    } finally {
+      // A call that was handed off has ended already.
+      live.call.cancel("the gateway is stopping");
+      live.abandon();
+    }
+  }
+
+  async #lookAtAll(): Promise<void> {
+    for (const live of [...this.#live.values()]) await this.#look(live);
+  }
+
+  async #look(live: LiveTask | undefined): Promise<void> {
+    // What this read misses, the next one finds.
+    await live?.look().catch(() => {});
+  }
+}

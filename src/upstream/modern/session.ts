@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AnswerRoom } from "../../limits/answers.ts";
+import {
+  isObject,
+  isSameId,
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+  type RequestId,
+} from "../../protocol/jsonrpc.ts";
+import { toFailure, UpstreamFailure } from "../failure.ts";
+import { nextRequestId } from "../request-ids.ts";
+import {
+  type CallSession,
+  hasProgress,
+  type RequestAnswer,
+  type RequestListener,
+  type SessionHolder,
+  type UpstreamRequest,
+} from "../sessions/session.ts";
+
+/** Sends one request and waits for its answer. @throws UpstreamFailure */
+export type SendModern = (
+  method: string,
+  params: JsonObject,
+  listener: {
+    readonly id: RequestId;
+    readonly signal: AbortSignal;
+    onNotification(notification: JsonRpcNotification): void;
+    onAccepted(): void;
+    readonly room?: AnswerRoom | undefined;
+  },
+) => Promise<JsonRpcResponse>;
+
+/** A server that asks again and again is given up, and so is one that asks more at once than anybody would answer. */
+const MAX_ROUNDS = 1_000;
+const MAX_QUESTIONS = 100;
+/** Every round carries the state back, and a client would have to send it as well. */
+const MAX_STATE_LENGTH = 1_048_576;
+/** How long to wait before the next round when the server asked nothing: at first, and at most. */
+const RETRY_MS = 100;
+const MAX_RETRY_MS = 5_000;
+
+/**
+ * What a call uses in place of a session where the server has none. It turns the server's questions in a result into requests of the server,
+ * and their answers into another round of the same request (2026-07-28, MRTR §Basic Workflow).
+ */
+export class ModernSession implements CallSession {
+  readonly #send: SendModern;
+  readonly #holder: SessionHolder;
+  readonly #open = new Set<AbortController>();
+  readonly #questions = new Map<RequestId, (answer: RequestAnswer) => void>();
+
+  constructor(options: {
+    readonly send: SendModern;
+    readonly holder: SessionHolder;
+  }) {
+    this.#send = options.send;
+    this.#holder = options.holder;
+  }
+
+  request(method: string, params: JsonObject = {}, listener: RequestListener = {}): UpstreamRequest {
+    const stopped = new AbortController();
+    this.#open.add(stopped);
+    const response = this.#converse(method, params, listener, stopped.signal)
+      .catch((error: unknown) => Promise.reject(toFailure(error)))
+      .finally(() => this.#open.delete(stopped));
+    return { id: nextRequestId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
+  }
+
+  async respond(id: RequestId, answer: RequestAnswer): Promise<void> {
+    this.#questions.get(id)?.(answer);
+  }
+
+  /** 2026-07-28 has no notification that a server would act on. */
+  notify(): void {}
+
+  /** Everything that belongs to a request arrives on its own stream. */
+  hear(): boolean {
+    return false;
+  }
+
+  /** Every request names its log level itself. */
+  async setLogLevel(): Promise<void> {}
+
+  /** Aborts the requests that are still open. */
+  close(): void {
+    for (const stopped of this.#open) stopped.abort(cancelled("the session was closed"));
+  }
+
+  async #converse(
+    method: string,
+    params: JsonObject,
+    listener: RequestListener,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
+    const { inputResponses: _responses, requestState: _state, ...request } = params;
+    let round = params;
+    let retryMs = RETRY_MS;
+    for (let count = 0; count < MAX_ROUNDS; count += 1) {
+      const response = await this.#ask(method, round, listener, signal);
+      // A server that was not told of the Tasks extension must not answer with a task (Tasks §Capability Negotiation).
+      if ("result" in response && response.result.resultType === "task") throw untold();
+      if ("error" in response || response.result.resultType !== "input_required") return response;
+      const { inputRequests, requestState } = response.result;
+      if (requestState !== undefined && !isState(requestState))
+        throw unusable(`its requestState is no text of ${MAX_STATE_LENGTH} characters at most`);
+      const state = requestState === undefined ? {} : { requestState };
+      const questions = readQuestions(inputRequests);
+      if (questions.length > 0) {
+        round = { ...request, inputResponses: await this.#answers(questions, signal), ...state };
+      } else if (requestState === undefined) {
+        throw unusable("it neither asked anything nor gave a requestState");
+      } else {
+        await sleep(retryMs, undefined, { signal });
+        retryMs = Math.min(2 * retryMs, MAX_RETRY_MS);
+        round = { ...request, ...state };
+      }
+    }
+    throw unusable(`it did so ${MAX_ROUNDS} times`);
+  }
+
+  /** Sends one round: a request of its own, with its own id and progress token. */
+  #ask(
+    method: string,
+    params: JsonObject,
+    { room, onProgress = () => {}, onAccepted = () => {} }: RequestListener,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
+    const id = nextRequestId();
+    const meta = { progressToken: id, ...(isObject(params._meta) ? params._meta : {}) };
+    const onNotification = (notification: JsonRpcNotification) => {
+      if (notification.method !== "notifications/progress") return this.#holder.onNotification(notification);
+      const { progressToken, ...progress } = notification.params ?? {};
+      if (isSameId(progressToken, meta.progressToken) && hasProgress(progress)) onProgress(progress);
+    };
+    return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted, room });
+  }
+
+  /** Passes all questions to the holder, and resolves when all are answered. */
+  async #answers(questions: readonly Question[], signal: AbortSignal): Promise<JsonObject> {
+    const answers: (readonly [string, unknown])[] = [];
+    await Promise.all(
+      questions.map(async ({ key, request }) => {
+        const answer = await this.#answer(request, key, signal);
+        if ("error" in answer) {
+          const message = `The server asked for ${request.method}, which was answered with an error: ${answer.error.message}`;
+          throw new UpstreamFailure(message, { mayHaveRun: true });
+        }
+        answers.push([key, answer.result]);
+      }),
+    );
+    return Object.fromEntries(answers);
+  }
+
+  #answer(asked: Question["request"], key: string, signal: AbortSignal): Promise<RequestAnswer> {
+    const id = nextRequestId();
+    const request: JsonRpcRequest = { ...asked, jsonrpc: "2.0", id };
+    return new Promise<RequestAnswer>((resolve, reject) => {
+      const onAbort = () => reject(signal.reason);
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#questions.set(id, (answer) => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(answer);
+      });
+      this.#holder.onRequest(request, this, key);
+    }).finally(() => this.#questions.delete(id));
+  }
+}
+
+interface Question {
+  /** The server's own name for the question. */
+  readonly key: string;
+  readonly request: JsonObject & { readonly method: string; readonly params?: JsonObject };
+}
+
+/** @throws UpstreamFailure */
+function readQuestions(inputRequests: unknown): Question[] {
+  if (inputRequests === undefined) return [];
+  if (!isObject(inputRequests)) throw unusable("inputRequests is no object");
+  const entries = Object.entries(inputRequests);
+  if (entries.length > MAX_QUESTIONS)
+    throw unusable(`it asked ${entries.length} things at once, ${MAX_QUESTIONS} at most can be`);
+  return entries.map(([key, request]) => {
+    if (!isObject(request) || typeof request.method !== "string")
+      throw unusable(`inputRequests[${JSON.stringify(key)}] is no request`);
+    const { params, ...asked } = request as Question["request"];
+    return { key, request: isObject(params) ? { ...asked, params } : asked };
+  });
+}
+
+function isState(value: unknown): value is string {
+  return typeof value === "string" && value.length <= MAX_STATE_LENGTH;
+}
+
+function untold(): UpstreamFailure {
+  const message =
+    "The server answered with a task of its own, though it was not told that the client knows any";
+  return new UpstreamFailure(message, { mayHaveRun: true });
+}
+
+function unusable(why: string): UpstreamFailure {
+  return new UpstreamFailure(`The server wants input before it goes on, but ${why}`, { mayHaveRun: true });
+}
+
+function cancelled(reason: string): UpstreamFailure {
+  return new UpstreamFailure(`The request was cancelled: ${reason}`, { mayHaveRun: true });
+}

@@ -1,0 +1,72 @@
+import type { Logger } from "pino";
+import type { Dispatcher } from "undici";
+import { Era } from "../era.ts";
+import { type ModernDescription, probe, type Verdict } from "./probe.ts";
+import { ModernServer } from "./server.ts";
+
+type Headers = Readonly<Record<string, string>>;
+
+export interface ModernUpstreamOptions {
+  readonly url: URL;
+  /** The configured headers, names in lower case. */
+  readonly headers: Headers;
+  /** @param headers the caller's own headers */
+  readonly nextDispatcher: (headers: Headers) => Dispatcher;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly maxMessageBytes: number;
+  readonly maxDepth?: number | undefined;
+  readonly log: Logger;
+}
+
+/** A server over Streamable HTTP that may speak 2026-07-28. */
+export class ModernUpstream {
+  readonly #probe: (headers: Headers) => Promise<Verdict>;
+  readonly #era: Era;
+  readonly #server: ModernServer;
+  #description: ModernDescription = { supportedVersions: [], capabilities: {} };
+
+  constructor(options: ModernUpstreamOptions) {
+    const { url, headers, nextDispatcher, clientInfo } = options;
+    this.#probe = (given) =>
+      probe({ url, headers: { ...given, ...headers }, dispatcher: nextDispatcher(given), clientInfo });
+    this.#era = new Era({ probe: this.#probe });
+    this.#server = new ModernServer({
+      ...options,
+      description: () => this.#description,
+      onDoubt: (given) => this.#era.doubt(given),
+    });
+  }
+
+  /** The server, if the gateway knows that it speaks the revision. */
+  get known(): ModernServer | undefined {
+    const { known } = this.#era;
+    return known === undefined ? undefined : this.#serverOf(known);
+  }
+
+  /** Like `known`, but probes the server first if its era is unknown; returns at once otherwise. Never rejects. */
+  find(headers: Headers): ModernServer | undefined | Promise<ModernServer | undefined> {
+    const verdict = this.#era.verdict(headers);
+    return "then" in verdict ? verdict.then((late) => this.#serverOf(late)) : this.#serverOf(verdict);
+  }
+
+  /**
+   * Probes the server with these headers, whatever is known. Resolves with whether it answered as a modern server: a refusal other than of a
+   * credential makes it look like a server of another revision.
+   * @throws UpstreamFailure when it refuses the headers, or gives no verdict
+   */
+  async accepts(headers: Headers): Promise<boolean> {
+    const verdict = await this.#probe(headers);
+    if (verdict.era === "unknown") throw verdict.failure;
+    return verdict.era === "modern";
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  #serverOf(verdict: Verdict): ModernServer | undefined {
+    if (verdict.era !== "modern") return undefined;
+    this.#description = verdict.description;
+    return this.#server;
+  }
+}

@@ -1,0 +1,149 @@
+import type { Logger } from "pino";
+import type { HttpUpstreamConfig, UpstreamConfig } from "../../config/config.ts";
+import { toFailure, UpstreamFailure, wantsLogin } from "../failure.ts";
+import { saysOneSession } from "../sessions/one-session.ts";
+import type { UpstreamAgents } from "./agents.ts";
+import { CheckedWire } from "./checked-transport.ts";
+import { CookieJar } from "./cookies.ts";
+import { upstreamFetch } from "./fetch.ts";
+import { MessagePaths } from "./message-paths.ts";
+import { SseWire } from "./sse.ts";
+import { StdioWire } from "./stdio.ts";
+import { StreamableHttpWire } from "./streamable-http.ts";
+import type { JoinedSession, TransportWire, Wire } from "./transport.ts";
+
+export interface WiresOptions {
+  readonly config: UpstreamConfig;
+  readonly agents: UpstreamAgents;
+  /** The largest message of the server, in bytes. */
+  readonly maxMessageBytes: number;
+  /** How deep a message may be nested; 128 unless given. */
+  readonly maxDepth?: number | undefined;
+  readonly log: Logger;
+}
+
+type Headers = Readonly<Record<string, string>>;
+/** Uses a wire, and closes it when that fails. */
+export type Use<T> = (wire: Wire) => Promise<T>;
+
+/** Statuses that show that a server of older revisions speaks no Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
+export const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
+/** How long a server that is only guessed to speak HTTP+SSE has to prove it. */
+const GUESS_MS = 2_000;
+
+/** Makes the wires to one server, over the transport that it speaks. */
+export class Wires {
+  readonly #options: WiresOptions;
+  /** The paths to which an HTTP+SSE server wants messages posted. */
+  readonly messagePaths = new MessagePaths();
+  /** Set when the server was found to speak HTTP+SSE: Streamable HTTP is not tried again until that fails. */
+  #isSse = false;
+
+  constructor(options: WiresOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Whether the gateway can forward clients of Streamable HTTP to the server unchanged. With `auto`, yes until the server has turned out not
+   * to speak it.
+   */
+  get isStreamable(): boolean {
+    const { transport } = this.#options.config;
+    return transport === "streamable-http" || (transport === "auto" && !this.#isSse);
+  }
+
+  /** Continues a session that another replica has opened. @throws UpstreamFailure */
+  async rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>): Promise<T> {
+    if (!this.isStreamable) throw notStreamable();
+    return use(this.#streamable(headers, joined));
+  }
+
+  /** Opens a session on a new wire. @throws UpstreamFailure */
+  async open<T>(headers: Headers, use: Use<T>): Promise<T> {
+    const { config, log, maxMessageBytes, maxDepth } = this.#options;
+    switch (config.transport) {
+      case "stdio":
+        return use(this.#checked(new StdioWire({ ...config, log, maxMessageBytes, maxDepth })));
+      case "streamable-http":
+        return use(this.#streamable(headers));
+      case "sse":
+        return use(this.#sse(headers));
+      case "auto":
+        return this.#isSse ? this.#openSse(headers, use) : this.#openEither(headers, use);
+    }
+  }
+
+  /**
+   * A wire to a session that a client has opened over Streamable HTTP. The client keeps its own cookies and sends them among its headers.
+   */
+  join(headers: Headers, joined: JoinedSession): Wire {
+    return this.#checked(new StreamableHttpWire({ ...this.#http(headers), joined }));
+  }
+
+  async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {
+    try {
+      return await use(this.#streamable(headers));
+    } catch (error) {
+      if (!SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) throw error;
+      const opened = await use(this.#sse(headers, GUESS_MS)).catch((other: unknown) => {
+        // The server does speak the older transport, but wants a login or has its only session already.
+        if (wantsLogin(toFailure(other)) || saysOneSession(toFailure(other))) throw other;
+        return undefined;
+      });
+      // If the server does not speak the older transport either, its first answer says more.
+      if (opened === undefined) throw error;
+      this.#isSse = true;
+      return opened;
+    }
+  }
+
+  async #openSse<T>(headers: Headers, use: Use<T>): Promise<T> {
+    try {
+      return await use(this.#sse(headers));
+    } catch (error) {
+      // The server may have been replaced meanwhile; one that is down or wants a login has not.
+      if (SPEAKS_SOMETHING_ELSE.has(toFailure(error).facts.status)) this.#isSse = false;
+      throw error;
+    }
+  }
+
+  /** @param rejoined a session that another replica has opened */
+  #streamable(headers: Headers, rejoined?: JoinedSession): Wire {
+    const cookies = this.#jar();
+    const session = rejoined === undefined ? {} : { joined: rejoined, isOurs: true };
+    cookies.take(this.#server.url, rejoined?.cookies ?? []);
+    return this.#checked(new StreamableHttpWire({ ...this.#http(headers, cookies), cookies, ...session }));
+  }
+
+  #sse(headers: Headers, openingMs?: number): Wire {
+    const onPost = (path: string) => this.messagePaths.learn(path);
+    const options = { ...this.#http(headers, this.#jar()), onPost };
+    return this.#checked(new SseWire(openingMs === undefined ? options : { ...options, openingMs }));
+  }
+
+  #checked(wire: TransportWire): Wire {
+    return new CheckedWire(wire, this.#options.log);
+  }
+
+  #jar(): CookieJar {
+    return new CookieJar(this.#server.url);
+  }
+
+  get #server(): HttpUpstreamConfig {
+    const { config } = this.#options;
+    if (config.transport === "stdio") throw new Error(`${config.command} has no url`);
+    return config;
+  }
+
+  #http(headers: Headers, cookies?: CookieJar) {
+    const { agents, maxMessageBytes, maxDepth } = this.#options;
+    const server = this.#server;
+    const fetch = upstreamFetch({ dispatcher: agents.next(headers), maxMessageBytes, maxDepth, cookies });
+    return { url: server.url, headers: { ...headers, ...server.headers }, fetch };
+  }
+}
+
+function notStreamable(): UpstreamFailure {
+  const message = "The server's transport has no sessions that can be joined again";
+  return new UpstreamFailure(message, { mayHaveRun: true });
+}

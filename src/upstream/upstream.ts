@@ -1,0 +1,498 @@
+import { isDeepStrictEqual } from "node:util";
+import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
+import { inTime } from "./in-time.ts";
+import type { ModernServer } from "./modern/server.ts";
+import { ModernUpstream } from "./modern/upstream.ts";
+import { Admission } from "./sessions/admission.ts";
+import { ControlSession } from "./sessions/control.ts";
+import { readDescription, type ServerDescription } from "./sessions/description.ts";
+import { FairShares } from "./sessions/fair-shares.ts";
+import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } from "./sessions/one-session.ts";
+import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./sessions/pool.ts";
+import { type CallSession, Session, type SessionHolder } from "./sessions/session.ts";
+import type { BerthWait } from "./sessions/session-limit.ts";
+import { Solo } from "./sessions/single.ts";
+import { EitherSession, OwnSession, type SessionSource } from "./sessions/source.ts";
+import { StrayQuestions } from "./sessions/stray-questions.ts";
+import type { MessagePaths } from "./transports/message-paths.ts";
+import { Wires, type WiresOptions } from "./transports/open.ts";
+import type { JoinedSession, Wire } from "./transports/transport.ts";
+
+/** Whom a session is for: callers never share one, nor do different credentials or declared capabilities. */
+export interface SessionOwner {
+  readonly caller: string;
+  /** Whether the caller is identified. Absent: no. */
+  readonly isIdentified?: boolean;
+  /** The caller's own headers that the gateway passes on. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** As declared to the server; equal declarations have equal JSON. */
+  readonly capabilities: JsonObject;
+}
+
+/** A client's own session with the server, in which the gateway sends a request on the client's behalf. */
+export interface ClientSession extends JoinedSession {
+  /** The client's own headers, credentials among them. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A session in which an earlier replica sent a request that this one resumes. */
+export interface RejoinedSession {
+  /** The session as the checkpoint recorded it. */
+  readonly session: JoinedSession;
+  /** The caller's own headers that the gateway passes on. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether a client opened the session; otherwise a gateway did. */
+  readonly isClients: boolean;
+}
+
+export interface UpstreamOptions extends WiresOptions {
+  readonly clientInfo: { readonly name: string; readonly version: string };
+}
+
+interface Opened {
+  readonly owner: SessionOwner;
+  readonly opening: Promise<Session>;
+}
+
+/** Opening a session again costs an HTTP server more than keeping it. */
+const MIN_LONG_IDLE_MS = 300_000;
+const SWEEP_MS = { min: 100, max: 15_000 } as const;
+/** How long a client that opens its own session waits until the server has room for it. */
+const PAIR_PATIENCE_MS = 10_000;
+/** Limits for idle sessions at the server, and for callers that the gateway remembers. */
+const MAX_IDLE_SESSIONS = 256;
+const MAX_CONTROL_SESSIONS = 256;
+
+/** One server behind the gateway, and its sessions, separate for each owner. */
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #wires: Wires;
+  readonly #admission: Admission;
+  readonly #pool: SessionPool;
+  /** Present if the server can have one session only, according to the configuration or to the server itself. */
+  #solo: Solo | undefined;
+  /** Whether the server said so, and not the configuration. */
+  #hasSaidSo = false;
+  /** Sessions that this gateway opened and that are usable, or being opened. */
+  readonly #opened = new Set<Opened>();
+  /** For each session of the pool that a call has: settles when the call is over. */
+  readonly #lent = new Map<CallSession, Promise<void>>();
+  /** Absent if calls may have any number of sessions, or share one. */
+  readonly #shares: FairShares | undefined;
+  readonly #controls = new Map<string, ControlSession>();
+  readonly #sweeper: NodeJS.Timeout;
+  /** The server's last description of itself; most sessions get the same one, instructions included. */
+  #description: ServerDescription | undefined;
+  readonly #joined = new Set<Session>();
+  /** Open calls, and open sessions and requests of clients: the server's questions may be for them. */
+  readonly #uses = new Set<symbol>();
+  /** Absent over stdio, where a session is a process whose questions are for nobody else. */
+  readonly #strays: StrayQuestions | undefined;
+  /** Present if the server may turn out to speak 2026-07-28 itself. */
+  readonly #modern: ModernUpstream | undefined;
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+    const { sessions, idleTimeoutMs, maxSessions = Number.POSITIVE_INFINITY, transport } = options.config;
+    const isSingle = sessions === "single";
+    this.#strays =
+      transport === "stdio" ? undefined : new StrayQuestions({ isInUse: () => this.#uses.size > 0 });
+    this.#wires = new Wires(options);
+    this.#admission = new Admission({
+      wires: this.#wires,
+      hasProcesses: transport === "stdio",
+      max: isSingle ? 1 : maxSessions,
+      setting: isSingle ? "sessions: single" : `maxSessions: ${maxSessions}`,
+      makeRoom: () => this.#pool.giveUp() ?? this.#solo?.giveUp() ?? this.#giveUpControl(),
+    });
+    this.#pool = new SessionPool({
+      idleMs: idleTimeoutMs,
+      maxIdle: sessions === "lease" ? MAX_IDLE_SESSIONS : 0,
+      onIdle: this.#onIdle,
+    });
+    this.#solo = isSingle ? new Solo(this.#onIdle) : undefined;
+    const isShared = !isSingle && Number.isFinite(maxSessions);
+    this.#shares = isShared
+      ? new FairShares({ max: maxSessions, setting: `maxSessions: ${maxSessions}` })
+      : undefined;
+    this.#modern = mayBeModern(options);
+    const sweepMs = Math.min(SWEEP_MS.max, Math.max(SWEEP_MS.min, idleTimeoutMs));
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  /** The server's name and version, from its last description. */
+  get serverInfo(): JsonObject | undefined {
+    return this.#modern?.known?.serverInfo ?? this.#description?.serverInfo;
+  }
+
+  /**
+   * The server, if it speaks 2026-07-28 itself; probed first if its era is unknown, otherwise at once. Never rejects.
+   * @param headers the caller's own that the gateway passes on
+   */
+  modern(
+    headers: Readonly<Record<string, string>>,
+  ): ModernServer | undefined | Promise<ModernServer | undefined> {
+    return this.#modern?.find(headers);
+  }
+
+  /**
+   * Checks whether the server accepts a caller's headers: opens a session with them and ends it, or probes a server that speaks
+   * 2026-07-28.
+   * @throws UpstreamFailure when the server refuses them, or gives no answer
+   */
+  async accepts(headers: Readonly<Record<string, string>>): Promise<void> {
+    if ((await this.modern(headers)) !== undefined && (await this.#modern?.accepts(headers))) return;
+    const owner = { caller: "", headers, capabilities: {} };
+    // Ping on the one session for everybody, which is opened again for other headers. It may have been opened before these were revoked.
+    if (this.#solo !== undefined) return void (await this.control(owner).ask("ping"));
+    try {
+      const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
+      await session.close();
+    } catch (error) {
+      if (!(error instanceof OnlyOneSession)) throw error;
+      await this.control(owner).ask("ping");
+    }
+  }
+
+  /** The server's last description of itself, to any caller. */
+  get description(): ServerDescription | undefined {
+    return this.#description;
+  }
+
+  /**
+   * Leases a session for one call. `holder` receives what the server sends on it until it is released.
+   * @param signal aborted, with the failure that says why, when the call does not want it any more
+   * @throws UpstreamFailure
+   */
+  async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+    // `use` comes after the share: a call that waits for its share is not at the server yet.
+    const giveBack = await this.#shares?.take(owner, { signal });
+    const use = this.use();
+    const over = () => {
+      use();
+      giveBack?.();
+    };
+    try {
+      return await this.#leased(owner, holder, signal, over);
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  async #leased(
+    owner: SessionOwner,
+    holder: SessionHolder,
+    signal: AbortSignal | undefined,
+    over: () => void,
+  ): Promise<Lease> {
+    const alone = async (solo: Solo) =>
+      released(await solo.lease(this.#userFor(owner), holder, signal), over);
+    if (this.#solo !== undefined) return alone(this.#solo);
+    try {
+      const lease = await this.#pool.lease(this.#userFor(owner), holder, signal);
+      let end = () => {};
+      this.#lent.set(lease.session, new Promise((resolve) => (end = resolve)));
+      return released(lease, () => {
+        this.#lent.delete(lease.session);
+        end();
+        over();
+      });
+    } catch (error) {
+      if (this.#solo === undefined || !(error instanceof OnlyOneSession)) throw error;
+      return alone(this.#solo);
+    }
+  }
+
+  /**
+   * Marks the beginning of a call, or of a client's session or request, at the server; the returned function marks its end. In between, the
+   * gateway does not answer questions of the server in the client's place.
+   */
+  use(): () => void {
+    const use = Symbol();
+    this.#uses.add(use);
+    return () => void this.#uses.delete(use);
+  }
+
+  /** Joins the client's own session for one call; releasing the lease does not end the session. */
+  join({ headers, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
+    const wire = this.#wires.join(headers, joined);
+    const session = Session.join({ wire, holder, onGarbage: this.#onGarbage });
+    const over = this.use();
+    this.#joined.add(session);
+    const release = () => {
+      over();
+      this.#joined.delete(session);
+      void session.close();
+    };
+    return { session, isReused: false, release };
+  }
+
+  /**
+   * Joins a session in which another replica has sent a request, to resume that. A client's own session is not ended on release. In a
+   * gateway's session this one listens again; the session counts towards `maxSessions`, and ends on release unless it is left to another
+   * replica.
+   * @param signal aborted, with the failure that says why, when the call does not want it any more
+   * @throws UpstreamFailure when the server has no room, or its transport cannot resume
+   */
+  async rejoin(
+    { session, headers, isClients }: RejoinedSession,
+    holder: SessionHolder,
+    signal?: AbortSignal,
+  ): Promise<RejoinedLease> {
+    if (isClients) return this.join({ ...session, headers }, holder);
+    const rejoined = await this.#admission.rejoin(
+      headers,
+      session,
+      async (wire) => {
+        const joined = Session.join({ wire, holder, onGarbage: this.#onGarbage });
+        await wire.pickUp?.listen();
+        return joined;
+      },
+      { signal },
+    );
+    this.#joined.add(rejoined);
+    const over = this.use();
+    const release: Lease["release"] = (state) => {
+      over();
+      this.#joined.delete(rejoined);
+      rejoined.attach(undefined);
+      void rejoined.close(state === "left" ? state : undefined);
+    };
+    return { session: rejoined, isReused: false, release };
+  }
+
+  /** How long to keep an idle session that is not for one call alone: a caller's control session, or a client's own. */
+  get longIdleMs(): number {
+    const { idleTimeoutMs, transport } = this.#options.config;
+    return transport === "stdio" ? idleTimeoutMs : Math.max(idleTimeoutMs, MIN_LONG_IDLE_MS);
+  }
+
+  /** Whether the gateway can forward clients of Streamable HTTP to the server unchanged. */
+  get isStreamable(): boolean {
+    return this.#wires.isStreamable;
+  }
+
+  /** The paths to which the server wants HTTP+SSE messages posted, as far as it has announced them. */
+  get messagePaths(): MessagePaths {
+    return this.#wires.messagePaths;
+  }
+
+  /**
+   * Opens a wire for a session that a client opens itself, over whichever transport the server speaks. `use` sends the client's
+   * `initialize`; if that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions`,
+   * and as one of the caller's share of them, until the wire is closed.
+   * @throws UpstreamFailure, and whatever `use` throws
+   */
+  pair<T>(owner: Omit<SessionOwner, "capabilities">, use: (wire: Wire) => Promise<T>): Promise<T> {
+    const { startTimeoutMs } = this.#options.config;
+    const late = () => slowToStart("answer initialize", startTimeoutMs);
+    const useInTime = (wire: Wire) => {
+      wire.onGarbage = this.#onGarbage;
+      return inTime(startTimeoutMs, use(wire), late);
+    };
+    const wait = { patienceMs: PAIR_PATIENCE_MS };
+    const open = (onLeft?: () => void) => this.#admission.open(owner.headers, useInTime, wait, onLeft);
+    return this.#shares?.sharing(owner, wait, open) ?? open();
+  }
+
+  /**
+   * Like `description`, but asks the server if it has not described itself yet, as a client without capabilities. @throws UpstreamFailure
+   */
+  async describe(owner: Omit<SessionOwner, "capabilities">): Promise<ServerDescription> {
+    return this.#description ?? this.control({ ...owner, capabilities: {} }).describe();
+  }
+
+  /** Learns the description from the server's answer to a client's own `initialize`; ignores anything else. */
+  learn(result: JsonObject): void {
+    try {
+      this.#share(readDescription(result));
+    } catch {
+      // The client gets the same answer, and is better placed to complain.
+    }
+  }
+
+  /** The control session of an owner: for everything other than calls. */
+  control(owner: SessionOwner): ControlSession {
+    const key = keyOf(owner);
+    const control = this.#controls.get(key) ?? this.#newControl(owner);
+    // The most recently used one is evicted last.
+    this.#controls.delete(key);
+    this.#controls.set(key, control);
+    if (this.#controls.size > MAX_CONTROL_SESSIONS) this.#evict(control);
+    return control;
+  }
+
+  #newControl(owner: SessionOwner): ControlSession {
+    return new ControlSession(this.#sourceFor(owner), this.#onIdle, this.#options.config.startTimeoutMs);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper);
+    this.#shares?.close();
+    this.#modern?.close();
+    this.#strays?.close();
+    const controls = [...this.#controls.values()];
+    this.#controls.clear();
+    const sessions = [this.#pool, this.#solo, ...controls, ...this.#joined, this.#admission];
+    await Promise.all(sessions.map((each) => each?.close()));
+  }
+
+  #userFor(owner: SessionOwner): SessionUser {
+    // Requests that share a session which is not opened again for each must accept the capabilities that the first of them declared.
+    const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {} } : owner);
+    return { key, caller: owner.caller, open: (...how) => this.#open(owner, ...how) };
+  }
+
+  #sourceFor(owner: SessionOwner) {
+    return (holder: SessionHolder, onLost: () => void): SessionSource => {
+      let shared: SessionSource | undefined;
+      const alone = () => {
+        shared ??= this.#solo?.source(this.#userFor(owner), holder, onLost);
+        return shared;
+      };
+      const own = new OwnSession((patienceMs) => this.#open(owner, holder, { patienceMs }, onLost));
+      return new EitherSession(alone, own);
+    };
+  }
+
+  async #open(
+    { caller, headers, capabilities }: SessionOwner,
+    holder: SessionHolder | undefined,
+    wait: BerthWait<Session>,
+    onLost?: () => void,
+  ): Promise<Session> {
+    const options = {
+      clientInfo: this.#options.clientInfo,
+      capabilities,
+      holder,
+      onGarbage: this.#onGarbage,
+      share: (description: ServerDescription) => this.#share(description),
+      startTimeoutMs: this.#options.config.startTimeoutMs,
+      strays: this.#strays,
+      ...(onLost === undefined ? {} : { onLost }),
+    };
+    const opening = this.#admission.open(headers, (wire) => Session.open({ ...options, wire }), wait);
+    const opened = { owner: { caller, headers, capabilities }, opening };
+    this.#note(opened);
+    return opening.catch(async (error: unknown) => {
+      this.#opened.delete(opened);
+      const failure = toFailure(error);
+      throw saysOneSession(failure) ? await this.#onOneSession(failure) : error;
+    });
+  }
+
+  #note(opened: Opened): void {
+    this.#opened.add(opened);
+    opened.opening.then(
+      (session) => session.closed.then(() => this.#opened.delete(opened)),
+      () => {},
+    );
+  }
+
+  /**
+   * Handles the refusal of a second session: from now on everything goes over the gateway's present one. It is kept if the server would not
+   * take another after it; otherwise it is replaced for other callers.
+   */
+  async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
+    const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;
+    const present = isConfigured ? undefined : await firstUsable([...this.#opened]);
+    if (present === undefined) return takenByAnother(refusal);
+    const { owner, session } = present;
+    if (this.#solo === undefined) {
+      this.#hasSaidSo = true;
+      this.#solo = new Solo(this.#onIdle, !takesAnotherLater(refusal));
+      this.#solo.adopt(this.#userFor(owner).key, session, this.#lent.get(session));
+      this.#pool.forsake(session);
+      this.#options.log.warn(
+        { said: refusal.message },
+        "the server allows one session only; the gateway uses the one it has for everything, as with sessions: single",
+      );
+    }
+    return new OnlyOneSession(refusal.message, refusal.facts);
+  }
+
+  /** Logs what the server sent that is no message, and messages that it refused. */
+  readonly #onGarbage = (error: Error): void =>
+    this.#options.log.debug(
+      { err: error },
+      "the server sent something that is no MCP message, or refused one",
+    );
+
+  #share(description: ServerDescription): ServerDescription {
+    if (!isDeepStrictEqual(description, this.#description)) this.#description = description;
+    return this.#description ?? description;
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    this.#pool.sweep(now);
+    for (const [key, control] of this.#controls) {
+      if (isSpare(control) && now - control.lastUsed > this.longIdleMs) this.#end(key, control);
+    }
+  }
+
+  /** Ends a spare control session other than `wanted`. If all the others are in use, there is one more than the limit. */
+  #evict(wanted: ControlSession): void {
+    const spare = [...this.#controls].find(([, control]) => control !== wanted && isSpare(control));
+    if (spare !== undefined) this.#end(...spare);
+  }
+
+  /** Ends those with listeners last: changes until they are opened again are reported late. */
+  #giveUpControl(): Promise<void> | undefined {
+    const controls = [...this.#controls.values()];
+    const inOrder = [...controls.filter(isSpare), ...controls.filter(({ isListenedTo }) => isListenedTo)];
+    for (const control of inOrder) {
+      const gone = control.giveUp();
+      if (gone !== undefined) return gone;
+    }
+    return undefined;
+  }
+
+  /** Called when a session has become idle. */
+  readonly #onIdle = (): void => this.#admission.review();
+
+  #end(key: string, control: ControlSession): void {
+    this.#controls.delete(key);
+    void control.close();
+  }
+}
+
+/** The first usable session, as soon as it is open; undefined when none is. */
+async function firstUsable(those: readonly Opened[]) {
+  const usable = async ({ owner, opening }: Opened) => {
+    const session = await opening;
+    if (!session.isUsable) throw new Error("it has been closed");
+    return { owner, session };
+  };
+  return Promise.any(those.map(usable)).catch(() => undefined);
+}
+
+function released(lease: Lease, over: () => void): Lease {
+  const release: Lease["release"] = (state) => {
+    over();
+    lease.release(state);
+  };
+  return { ...lease, release };
+}
+
+function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
+  return !isBusy && !isListenedTo;
+}
+
+/** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
+function keyOf({ caller, headers, capabilities }: SessionOwner): string {
+  return JSON.stringify([caller, headers, capabilities]);
+}
+
+/**
+ * 2026-07-28 defines Streamable HTTP only, without sessions. A server that can have one session only is a legacy one, and may take the
+ * probe for the beginning of that session.
+ */
+function mayBeModern({ config, agents, ...options }: UpstreamOptions): ModernUpstream | undefined {
+  if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
+    return undefined;
+  const { url, headers } = config;
+  return new ModernUpstream({ ...options, url, headers, nextDispatcher: (given) => agents.next(given) });
+}

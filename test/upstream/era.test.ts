@@ -1,0 +1,161 @@
+import { expect, test } from "vitest";
+import { Era } from "../../src/upstream/era.ts";
+import { UpstreamFailure } from "../../src/upstream/failure.ts";
+import type { Verdict } from "../../src/upstream/modern/probe.ts";
+
+const MODERN: Verdict = {
+  era: "modern",
+  description: { supportedVersions: ["2026-07-28"], capabilities: {} },
+};
+const LEGACY: Verdict = { era: "legacy" };
+const unknown = (isLate = false, status?: number): Verdict => ({
+  era: "unknown",
+  failure: new UpstreamFailure("no", { mayHaveRun: false, ...(status === undefined ? {} : { status }) }),
+  isLate,
+});
+
+/** An era whose server answers these, one after the other, when the test lets it; and a clock of its own. */
+function eraOf(...verdicts: Verdict[]) {
+  const asked: Readonly<Record<string, string>>[] = [];
+  const answers: ((verdict: Verdict) => void)[] = [];
+  const clock = { now: 0 };
+  const era = new Era({
+    clock: () => clock.now,
+    probe: (headers) => {
+      asked.push(headers);
+      return new Promise((resolve) => answers.push(resolve));
+    },
+  });
+  const answer = async () => {
+    answers.shift()?.(verdicts.shift() ?? LEGACY);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { era, asked, answer, clock };
+}
+
+test("the first who ask wait for one question, and who asks later does not", async () => {
+  const { era, asked, answer } = eraOf(MODERN);
+  const first = [era.verdict({}), era.verdict({})];
+  await answer();
+  expect(await Promise.all(first)).toEqual([MODERN, MODERN]);
+  expect(era.verdict({})).toBe(MODERN);
+  expect(era.verdict({ authorization: "another" })).toBe(MODERN);
+  expect(asked).toHaveLength(1);
+});
+
+test("who has another login asks for themselves while nothing is known", async () => {
+  const { era, asked, answer } = eraOf(unknown(false, 401), MODERN);
+  const [nobody, somebody] = [era.verdict({}), era.verdict({ authorization: "a" })];
+  await answer();
+  await answer();
+  expect((await nobody).era).toBe("unknown");
+  expect(await somebody).toBe(MODERN);
+  expect(asked).toEqual([{}, { authorization: "a" }]);
+});
+
+test("after five minutes the question is asked again, and nobody waits for it", async () => {
+  const { era, asked, answer, clock } = eraOf(MODERN, LEGACY);
+  void era.verdict({});
+  await answer();
+  clock.now = 300_001;
+  expect(era.verdict({})).toBe(MODERN);
+  expect(era.verdict({})).toBe(MODERN);
+  expect(asked).toHaveLength(2);
+  await answer();
+  expect(era.verdict({})).toBe(LEGACY);
+});
+
+test("a server that cannot be reached is believed to be what it was, and not asked all the time", async () => {
+  const { era, asked, answer, clock } = eraOf(MODERN, unknown());
+  void era.verdict({});
+  await answer();
+  clock.now = 300_001;
+  void era.verdict({});
+  await answer();
+  expect(era.verdict({})).toBe(MODERN);
+  expect(asked).toHaveLength(2);
+  clock.now += 1_001;
+  void era.verdict({});
+  expect(asked).toHaveLength(3);
+});
+
+test("nothing is known for a second at the most, and then who asks waits", async () => {
+  const { era, asked, answer, clock } = eraOf(unknown(), MODERN);
+  void era.verdict({});
+  await answer();
+  expect(era.verdict({})).toMatchObject({ era: "unknown" });
+  expect(asked).toHaveLength(1);
+  clock.now = 1_001;
+  const second = era.verdict({});
+  await answer();
+  expect(await second).toBe(MODERN);
+});
+
+test("a server that keeps everybody waiting does so once only", async () => {
+  const { era, asked, answer, clock } = eraOf(unknown(true), MODERN);
+  void era.verdict({});
+  await answer();
+  clock.now = 1_001;
+  expect(era.verdict({})).toMatchObject({ era: "unknown" });
+  expect(asked).toHaveLength(2);
+  await answer();
+  expect(era.verdict({})).toBe(MODERN);
+});
+
+test("what a login would change is not remembered", async () => {
+  const { era, answer } = eraOf(unknown(false, 401), MODERN);
+  void era.verdict({});
+  await answer();
+  const second = era.verdict({});
+  await answer();
+  expect(await second).toBe(MODERN);
+});
+
+test("who asks after a doubt waits until it is settled, and a doubt counts once a second", async () => {
+  const { era, asked, answer, clock } = eraOf(MODERN, LEGACY);
+  void era.verdict({});
+  await answer();
+  era.doubt({});
+  expect(asked).toHaveLength(1);
+  clock.now = 1_001;
+  era.doubt({});
+  era.doubt({});
+  expect(asked).toHaveLength(2);
+  const waiting = era.verdict({});
+  await answer();
+  expect(await waiting).toBe(LEGACY);
+  expect(era.verdict({})).toBe(LEGACY);
+});
+
+test("what one caller is refused says nothing to the others", async () => {
+  const { era, asked, answer } = eraOf(LEGACY, MODERN);
+  void era.verdict({ authorization: "nonsense" });
+  await answer();
+  const good = era.verdict({ authorization: "good" });
+  await answer();
+  expect(await good).toBe(MODERN);
+  expect(asked).toHaveLength(2);
+  expect(era.verdict({ authorization: "another" })).toBe(MODERN);
+  expect(era.verdict({ authorization: "nonsense" })).toBe(LEGACY);
+});
+
+test("who raises a doubt by being refused cannot make it a legacy server for others", async () => {
+  const { era, answer, clock } = eraOf(MODERN, LEGACY, MODERN);
+  void era.verdict({ authorization: "good" });
+  await answer();
+  clock.now = 1_001;
+  era.doubt({ authorization: "nonsense" });
+  await answer();
+  const good = era.verdict({ authorization: "good" });
+  await answer();
+  expect(await good).toBe(MODERN);
+});
+
+test("a server that does not answer a doubt keeps nobody waiting", async () => {
+  const { era, answer, clock } = eraOf(MODERN);
+  void era.verdict({});
+  await answer();
+  clock.now = 1_001;
+  era.doubt({});
+  expect(await era.verdict({ authorization: "another" })).toBe(MODERN);
+});
