@@ -149,6 +149,8 @@ interface Incomplete {
 export interface SharedBytes extends AnswerRoom {
   /** Adds a holder. Returns a function that releases its hold; only the first call counts. */
   share(): () => void;
+  /** For one message of several that came together: its answer waits for room by itself, and is held no longer than the message is. */
+  part(): SharedBytes;
 }
 
 /** The bytes of one request. */
@@ -158,6 +160,8 @@ export class HeldBytes implements SharedBytes {
   #bytes = 0;
   #holders = 1;
   #answer: Answer | undefined;
+  /** The answers to the request and to its parts. */
+  readonly #answers = new Set<Answer>();
 
   constructor(ledger: Bytes, party: Party) {
     this.#ledger = ledger;
@@ -202,9 +206,8 @@ export class HeldBytes implements SharedBytes {
   }
 
   arrive(bytes: number): Promise<void> | undefined {
-    if (this.#holders < 0) return undefined;
-    this.#answer ??= this.#ledger.answer();
-    return this.#answer.arrive(bytes);
+    this.#answer ??= this.openAnswer();
+    return this.#answer?.arrive(bytes);
   }
 
   restart(): void {
@@ -213,6 +216,23 @@ export class HeldBytes implements SharedBytes {
 
   arrived(): void {
     this.#answer?.arrived();
+  }
+
+  part(): SharedBytes {
+    return new PartBytes(this);
+  }
+
+  /** For an answer that is released with the request, if not before; `undefined` once that is released. */
+  openAnswer(): Answer | undefined {
+    if (this.#holders < 0) return undefined;
+    const answer = this.#ledger.answer();
+    this.#answers.add(answer);
+    return answer;
+  }
+
+  closeAnswer(answer: Answer): void {
+    this.#answers.delete(answer);
+    answer.release();
   }
 
   share(): () => void {
@@ -228,7 +248,7 @@ export class HeldBytes implements SharedBytes {
     if (this.#holders > 0) return;
     this.#count(-this.#bytes);
     this.#holders = -1;
-    this.#answer?.release();
+    for (const answer of this.#answers) this.closeAnswer(answer);
   }
 
   #count(bytes: number): void {
@@ -237,6 +257,44 @@ export class HeldBytes implements SharedBytes {
     const before = smallPart(this.#bytes);
     this.#bytes += bytes;
     this.#ledger.count(this.#party, bytes, smallPart(this.#bytes) - before);
+  }
+}
+
+/** The part of a request's bytes that one of its messages has. */
+class PartBytes implements SharedBytes {
+  readonly #whole: HeldBytes;
+  #holders = 0;
+  #answer: Answer | undefined;
+
+  constructor(whole: HeldBytes) {
+    this.#whole = whole;
+  }
+
+  arrive(bytes: number): Promise<void> | undefined {
+    this.#answer ??= this.#whole.openAnswer();
+    return this.#answer?.arrive(bytes);
+  }
+
+  restart(): void {
+    this.#answer?.restart();
+  }
+
+  arrived(): void {
+    this.#answer?.arrived();
+  }
+
+  share(): () => void {
+    const letGo = this.#whole.share();
+    this.#holders += 1;
+    return once(() => {
+      this.#holders -= 1;
+      if (this.#holders === 0 && this.#answer !== undefined) this.#whole.closeAnswer(this.#answer);
+      letGo();
+    });
+  }
+
+  part(): SharedBytes {
+    return new PartBytes(this.#whole);
   }
 }
 

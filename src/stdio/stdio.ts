@@ -143,7 +143,8 @@ export class StdioFront {
     held.add(bytes);
     // A line of a 2025-03-26 client may be a batch.
     const isBatch = Array.isArray(message) && message.length > 0 && this.#legacy !== undefined;
-    for (const part of isBatch ? message : [message]) this.#receive(part, held, refusal);
+    if (isBatch) for (const part of message) this.#receive(part, held.part(), refusal);
+    else this.#receive(message, held, refusal);
     held.release();
   }
 

@@ -110,6 +110,30 @@ test("an answer is held until all have let go of its request, and large requests
   bytes.hold(PARTY).grow(150_000);
 });
 
+test("each answer to a batch waits by itself, and is held until its own message is answered", async () => {
+  const total = { bytes: 100 * ANSWER_WEIGHT };
+  const bytes = new Bytes({ limits: { perCaller: {}, total } as never, clock: () => 0 });
+  const held = bytes.hold(PARTY);
+  const parts = [held.part(), held.part(), held.part(), held.part()] as const;
+  const letGo = parts.map((part) => part.share());
+  held.release();
+  const waiting = parts.map((part) => part.arrive(80));
+  const areWaiting = () => Promise.all(waiting.map(waits));
+  // The first that waits may go on all the same, or none ever would.
+  expect(await areWaiting()).toEqual([false, false, true, true]);
+  letGo[0]?.();
+  expect(await areWaiting()).toEqual([false, false, true, true]);
+  // Another answer of its message begins anew.
+  parts[1].restart();
+  expect(await areWaiting()).toEqual([false, false, false, true]);
+  letGo[2]?.();
+  expect(await areWaiting()).toEqual([false, false, false, false]);
+  expect(bytes.answers).toBe(80 * ANSWER_WEIGHT);
+  for (const release of letGo) release();
+  expect([bytes.answers, bytes.total]).toEqual([0, 0]);
+  expect([parts[1].arrive(1_000), bytes.answers]).toEqual([undefined, 0]);
+});
+
 test("of long results as many are read at a time as there is memory for, all in their turn", async () => {
   const reads = new ResultReads({ maxBytes: 2 * 1_048_576 * ANSWER_WEIGHT });
   let [running, most] = [0, 0];

@@ -117,7 +117,7 @@ export class HttpSession implements ClientEnd {
     );
     const over = this.#opened.answer(response, requests, how);
     for (const message of messages) {
-      countMessage(message, held);
+      countMessage(message, how.isBatch ? held?.part() : held);
       void this.#pair.receive(message);
     }
     return this.#until(over);

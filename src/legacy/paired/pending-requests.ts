@@ -8,9 +8,12 @@ import {
 } from "../../protocol/jsonrpc.ts";
 import { errorMessage } from "../../protocol/modern.ts";
 import type { ClientEnd } from "./client-end.ts";
+import { keep } from "./message-bytes.ts";
 
 interface Pending {
   readonly progressToken: unknown;
+  /** Releases the memory of the request and of its answer. */
+  readonly letGo: () => void;
   /** Lets go of the server's answer; present only while the server has the request. */
   stop?: () => void;
 }
@@ -32,9 +35,10 @@ export class PendingRequests {
     return this.#pending.has(id);
   }
 
-  add({ id, params }: JsonRpcRequest): void {
+  add(request: JsonRpcRequest): void {
+    const { id, params } = request;
     const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
-    this.#pending.set(id, { progressToken });
+    this.#pending.set(id, { progressToken, letGo: keep(request) });
   }
 
   /** Notes that the server has the request now, until `stop` is called. */
@@ -46,7 +50,11 @@ export class PendingRequests {
 
   /** Answers a request, unless it has been answered. */
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void {
-    if (this.#pending.delete(id)) this.#answer(id, message, refusal);
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    this.#answer(id, message, refusal);
+    pending.letGo();
   }
 
   /** As `answer`, with an error of the gateway's own. */

@@ -192,3 +192,23 @@ test("a server that has tasks of its own keeps them", async () => {
   const { asked } = await user.result("tasks/get", { taskId: "its-own" });
   expect(asked).toMatchObject({ method: "tasks/get", params: { taskId: "its-own" } });
 });
+
+test("long results that a batch asks for find room one after the other", async () => {
+  const { user } = await connected({ limits: { total: { bytes: 3_000_000 } } });
+  const ids: string[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    const { taskId } = await user.begin("echo", { arguments: { said: "x".repeat(150_000) } });
+    await user.taskThat(taskId, "completed");
+    ids.push(taskId);
+  }
+  const batch = ids.map((taskId, n) => ({
+    jsonrpc: "2.0",
+    id: `get-${n}`,
+    method: "tasks/get",
+    params: { taskId },
+  }));
+  const { before, message } = await user.post(batch).answer;
+  const answers = [...before, message];
+  expect(answers.map(({ id }) => id).toSorted()).toEqual(batch.map(({ id }) => id));
+  expect(answers.map(({ result }) => result?.status)).toEqual(ids.map(() => "completed"));
+});
