@@ -1,40 +1,44 @@
-/** Where an answer finds room while it is read, and until nothing holds it any more. */
+/** Counts the memory that one answer takes, from its first bytes on. */
 export interface AnswerRoom {
-  /** So many bytes more of it are to be read. Absent: there is room; else resolves when there is. */
+  /** Asks for room for more bytes of the answer. Returns `undefined` if there is room; otherwise resolves as soon as there is. */
   arrive(bytes: number): Promise<void> | undefined;
-  /** What was read is not part of it: it begins anew. */
+  /** Counts the answer from 0 again: the bytes so far belonged to another message. */
   restart(): void;
-  /** There is no more to be read of it. */
+  /** Says that the whole answer has been read. It still takes its memory. */
   arrived(): void;
 }
 
 export interface AnswersOptions {
-  /** Absent: as much as there is. */
+  /** How many bytes all answers together may take, weighed. Absent: any number. */
   readonly maxBytes: number | undefined;
-  /** How much else this process holds of the same memory. */
+  /** How many bytes requests and the task store take, which count against the same maximum. */
   readonly others: () => number;
 }
 
 /**
- * An answer is there as bytes, as text, as what it means, and as the text that is stored or sent: not all at once, but nearly, and what is done with
- * stays until it is collected. With less than that, 64 answers of a megabyte at once have ended a gateway with 160 MB.
+ * How many bytes of memory the gateway needs for each byte of an answer. It receives bytes, decodes them to a text, parses the text, and makes
+ * another text to store or send; V8 frees each of these some time after its last use. With smaller weights, 64 answers of a megabyte at once
+ * ended a gateway with a heap of 160 MB.
  */
 export const ANSWER_WEIGHT = 8;
-/** Whoever has room for the rest of an answer, and reads none of it for so long, is not waited for. */
+/** How long the others wait for the answer that goes first while none of it arrives. */
 const PATIENCE_MS = 2_000;
 
 /**
- * Large answers of servers. Those that are being read wait for each other where there is no room for all: a server that is not read from waits.
- * One of them can always go on, so that none waits in vain.
+ * The large answers that this process reads or holds. Where memory is short, it stops reading some of them, so that their servers wait. It
+ * always reads on with one, the first: if all waited, none would ever be finished and make room.
  */
 export class Answers {
   readonly #options: AnswersOptions;
-  /** Of all answers, and of those that have not been read to their end. Weighed. */
+  /** The weight of all answers. */
   #held = 0;
+  /** The weight of answers of which more bytes are to come. */
   #partial = 0;
+  /** Answers that wait for room, in the order in which they began to wait. */
   readonly #waiting = new Map<Answer, { readonly weight: number; readonly goOn: () => void }>();
-  /** Goes on whether or not there is room. */
+  /** The answer that is read on even without room. */
   #first: Answer | undefined;
+  /** When bytes of the first answer last arrived. */
   #firstReadAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -42,15 +46,17 @@ export class Answers {
     this.#options = options;
   }
 
-  /** How much memory they take, more or less. Bytes. */
+  /** About how many bytes of memory all answers take. */
   get bytes(): number {
     return this.#held;
   }
 
+  /** Begins to count an answer of which nothing has arrived yet. */
   open(): Answer {
     return new Answer(this);
   }
 
+  /** As `AnswerRoom.arrive`. */
   take(answer: Answer, bytes: number): Promise<void> | undefined {
     const weight = bytes * ANSWER_WEIGHT;
     if (this.#waiting.size === 0 || answer === this.#first) {
@@ -62,18 +68,18 @@ export class Answers {
     });
   }
 
-  /** What was read of it is complete, or gone. */
+  /** Takes note that an answer has been read completely or, with `isGone`, that nothing holds it any more. */
   settle(answer: Answer, isGone: boolean): void {
     if (!answer.isComplete) this.#partial -= answer.weight;
     if (isGone) this.#held -= answer.weight;
     if (answer === this.#first) this.#first = undefined;
     const waiting = this.#waiting.get(answer);
     this.#waiting.delete(answer);
-    // Who reads on will see that nobody wants it any more.
+    // The reader finds out by itself that nobody wants the answer any more.
     waiting?.goOn();
   }
 
-  /** Lets those go on for whom there is room now. */
+  /** Lets the answers go on for which there is room now. */
   turn(): void {
     this.#turn();
   }
@@ -87,7 +93,7 @@ export class Answers {
 
   #mayGoOn(answer: Answer, weight: number): boolean {
     const { maxBytes = Number.POSITIVE_INFINITY, others } = this.#options;
-    // What has been read is about to be written, and then there is room.
+    // Complete answers free their memory once they are written. Only the first may go on before, unless they alone exceed the maximum.
     if (answer === this.#first && this.#held - this.#partial <= maxBytes) return true;
     return this.#held === 0 || this.#held + weight + others() <= maxBytes;
   }
@@ -107,7 +113,7 @@ export class Answers {
     if (this.#waiting.size > 0) this.#timer = setTimeout(() => this.#turn(), PATIENCE_MS).unref();
   }
 
-  /** Whether there is room for what the answer waits with. */
+  /** Lets a waiting answer go on if there is room for its next bytes. Returns whether it did. */
   #try(answer: Answer): boolean {
     const waiting = this.#waiting.get(answer);
     if (waiting === undefined || !this.#mayGoOn(answer, waiting.weight)) return false;
@@ -118,10 +124,10 @@ export class Answers {
   }
 }
 
-/** One answer. */
+/** One answer, until `release`. */
 export class Answer implements AnswerRoom {
   readonly #answers: Answers;
-  /** What is counted of it. */
+  /** How much of it `Answers` counts. Only `Answers` writes it. */
   weight = 0;
   isComplete = false;
   #isGone = false;
@@ -144,7 +150,7 @@ export class Answer implements AnswerRoom {
     this.#end(false);
   }
 
-  /** Nothing holds it any more. */
+  /** Stops counting the answer, because nothing holds it any more. Later bytes of it find room at once. */
   release(): void {
     this.#end(true);
     this.#isGone = true;

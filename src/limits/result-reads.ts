@@ -1,17 +1,20 @@
 import { ANSWER_WEIGHT } from "./answers.ts";
 
 export interface ResultReadsOptions {
-  /** Absent: as much as there is. */
+  /** How many bytes the results that are being read may take, weighed. Absent: any number. */
   readonly maxBytes: number | undefined;
 }
 
-/** How long a result is taken to be as long as no longer one was read: a store does not say it before. */
+/** The size that a result is assumed to have before it is read, unless a longer one was read: the store does not tell sizes beforehand. */
 const USUAL_BYTES = 1_048_576;
 const MAX_AT_A_TIME = 1_024;
-/** A result that was very long is forgotten after a few hundred others. */
+/** With each further result the assumed size shrinks to this part of itself: after a few hundred reads one very long result is forgotten. */
 const FADING = 0.98;
 
-/** Reads of results, of which there are no more at a time than there is memory for: how long each is shows only when it is there. */
+/**
+ * Limits how many results are read from the store at the same time. It assumes that each is as long as the longest of late, because the
+ * store sends a result as a whole, however little memory is left.
+ */
 export class ResultReads {
   readonly #maxBytes: number;
   readonly #waiting = new Set<() => void>();
@@ -22,7 +25,7 @@ export class ResultReads {
     this.#maxBytes = maxBytes;
   }
 
-  /** Does `read` when it is its turn; the next one has it when what `read` gives has settled. */
+  /** Waits for a turn, calls `read`, and gives the turn to the next one when the promise that `read` returned has settled. */
   async run<T>(read: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#atATime) await new Promise<void>((resolve) => void this.#waiting.add(resolve));
     else this.#running += 1;
@@ -33,7 +36,7 @@ export class ResultReads {
     }
   }
 
-  /** A result was read that is so long. */
+  /** Takes note of the length of a result that was read. */
   note(bytes: number): void {
     this.#longest = Math.max(bytes, USUAL_BYTES, this.#longest * FADING);
   }
