@@ -1,3 +1,4 @@
+import { isEventStream as isOfEvents } from "../../protocol/headers.ts";
 import { UpstreamFailure } from "../failure.ts";
 
 /** How to resume a stream that was cut before its answer, where the server gave its events ids. */
@@ -48,5 +49,5 @@ export function isBusy(error: unknown): boolean {
 }
 
 export function isEventStream(response: Response): boolean {
-  return response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  return isOfEvents(response.headers.get("content-type") ?? undefined);
 }
