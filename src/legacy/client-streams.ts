@@ -2,8 +2,8 @@ import type { Call } from "../calls/call.ts";
 import type { JsonRpcMessage, RequestId } from "../protocol/jsonrpc.ts";
 import type { ClientStream } from "../requests/client-stream.ts";
 import type { Services } from "../requests/request.ts";
-import type { TaskId } from "../store/task-store.ts";
-import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import type { TaskId, TaskOwner } from "../store/task-store.ts";
+import type { TaskEngine } from "../tasks/engine.ts";
 import { TaskNotifier } from "./task-notifier.ts";
 
 /** The parts that all routes share, and what only sessions of older revisions need. */
@@ -15,7 +15,7 @@ export interface LegacyServices extends Services {
 export type SessionKey = string & { readonly __session: unique symbol };
 
 export function sessionKey(
-  { route, caller }: Claimant,
+  { route, caller }: TaskOwner,
   sessionId: string | undefined,
 ): SessionKey | undefined {
   return sessionId === undefined ? undefined : (JSON.stringify([route, caller, sessionId]) as SessionKey);
@@ -122,10 +122,10 @@ export class ClientStreams {
   }
 
   /** Tells the session in which a task began what happens to it, until it ends. */
-  follow(id: TaskId, claimant: Claimant, { session, call, progressToken }: Origin): void {
+  follow(id: TaskId, owner: TaskOwner, { session, call, progressToken }: Origin): void {
     if (call.end !== undefined) return;
     const end = session === undefined ? undefined : this.#at(session);
-    const relay = this.#relay(id, claimant);
+    const relay = this.#relay(id, owner);
     relay.follow(call, end?.channels);
     end?.relays.add(relay);
     call.listen({
@@ -143,8 +143,8 @@ export class ClientStreams {
   }
 
   /** Asks the questions of a task on the stream of a request that waits for its end. Returns the function that stops this. */
-  attend(id: TaskId, claimant: Claimant, channel: ClientStream): () => void {
-    const relay = this.#relay(id, claimant);
+  attend(id: TaskId, owner: TaskOwner, channel: ClientStream): () => void {
+    const relay = this.#relay(id, owner);
     const leave = relay.attend(channel);
     return () => {
       leave();
@@ -153,8 +153,8 @@ export class ClientStreams {
   }
 
   /** Notes that a client has answered a question: if the task is its own, it need not hear that the question is gone. */
-  answered(id: TaskId, key: string, claimant: Claimant): void {
-    this.#relays.get(id)?.answered(key, claimant);
+  answered(id: TaskId, key: string, owner: TaskOwner): void {
+    this.#relays.get(id)?.answered(key, owner);
   }
 
   /** Tells no client anything any more. */
@@ -164,8 +164,8 @@ export class ClientStreams {
     this.#sessions.clear();
   }
 
-  #relay(id: TaskId, claimant: Claimant): TaskNotifier {
-    const relay = this.#relays.get(id) ?? new TaskNotifier(this.#engine, id, claimant);
+  #relay(id: TaskId, owner: TaskOwner): TaskNotifier {
+    const relay = this.#relays.get(id) ?? new TaskNotifier(this.#engine, id, owner);
     this.#relays.set(id, relay);
     return relay;
   }

@@ -7,8 +7,8 @@ import {
   toJson,
 } from "../protocol/jsonrpc.ts";
 import type { ClientStream } from "../requests/client-stream.ts";
-import type { TaskId, TaskView } from "../store/task-store.ts";
-import type { Claimant, TaskEngine } from "../tasks/engine.ts";
+import type { TaskId, TaskOwner, TaskView } from "../store/task-store.ts";
+import type { TaskEngine } from "../tasks/engine.ts";
 import { questionId } from "./question-id.ts";
 import { legacyQuestion, legacyTask, relatedTo } from "./task-view.ts";
 
@@ -19,7 +19,7 @@ const RETRY_MS = 1_000;
 export class TaskNotifier {
   readonly #engine: TaskEngine;
   readonly #id: TaskId;
-  readonly #claimant: Claimant;
+  readonly #owner: TaskOwner;
   readonly #stopWatching: () => void;
   /** The streams of requests that wait for the task's end. */
   readonly #attending = new Set<ClientStream>();
@@ -38,10 +38,10 @@ export class TaskNotifier {
   #retry: NodeJS.Timeout | undefined;
   onFollowed = () => {};
 
-  constructor(engine: TaskEngine, id: TaskId, claimant: Claimant) {
+  constructor(engine: TaskEngine, id: TaskId, owner: TaskOwner) {
     this.#engine = engine;
     this.#id = id;
-    this.#claimant = claimant;
+    this.#owner = owner;
     this.#stopWatching = engine.watch(id, () => this.wake());
   }
 
@@ -69,8 +69,8 @@ export class TaskNotifier {
   }
 
   /** Notes that a client has answered a question: the client that was asked need not hear that the question is gone. */
-  answered(key: string, { route, caller }: Claimant): void {
-    const isOwner = route === this.#claimant.route && caller === this.#claimant.caller;
+  answered(key: string, { route, caller }: TaskOwner): void {
+    const isOwner = route === this.#owner.route && caller === this.#owner.caller;
     if (isOwner && this.#asked.has(key)) this.#answered.add(key);
   }
 
@@ -111,7 +111,7 @@ export class TaskNotifier {
     try {
       while (this.#isStale && !this.isIdle) {
         this.#isStale = false;
-        this.#show(await this.#engine.find(this.#id, this.#claimant));
+        this.#show(await this.#engine.find(this.#id, this.#owner));
       }
     } catch {
       // The store failed; requests that need an answer of it get the error themselves.

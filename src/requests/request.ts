@@ -17,10 +17,10 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
-import type { TaskTerms } from "../store/task-store.ts";
+import type { TaskOwner, TaskTerms } from "../store/task-store.ts";
 import type { HeldCalls } from "../tasks/awaiting-input.ts";
 import type { Drain } from "../tasks/drain.ts";
-import type { CallTask, Claimant, TaskEngine } from "../tasks/engine.ts";
+import type { CallTask, TaskEngine } from "../tasks/engine.ts";
 import type { PollPace } from "../tasks/poll-throttle.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { ModernServer } from "../upstream/modern/server.ts";
@@ -73,7 +73,7 @@ export interface Identified {
   readonly route: Route;
   readonly caller: Caller;
   /** The owner of its tasks. A caller with a `refusal` owns none: `needsOwner`. */
-  readonly owner: Claimant;
+  readonly owner: TaskOwner;
   /** The key by which limits count its use. */
   readonly quotaKey: Party;
   /** The owner of the sessions with the server; with the capabilities that the request declares. */

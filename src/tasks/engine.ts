@@ -11,6 +11,7 @@ import {
   type Outcome,
   type PageRequest,
   type TaskId,
+  type TaskOwner,
   type TaskPage,
   type TaskRecord,
   type TaskStore,
@@ -26,12 +27,6 @@ import { TaskReader } from "./reading.ts";
 import { Custody } from "./running-tasks.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
 import { Unwritten } from "./unwritten.ts";
-
-/** Who asks for a task, and on which route. */
-export interface Claimant {
-  readonly route: string;
-  readonly caller: string;
-}
 
 export type { CallTask };
 
@@ -142,25 +137,25 @@ export class TaskEngine {
    * A task of the claimant.
    * @throws -32602 when there is none: unknown, expired and another caller's look the same (Tasks §Protocol Errors)
    */
-  async get(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView> {
-    const view = await this.seek(id, claimant, waiter);
+  async get(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView> {
+    const view = await this.seek(id, owner, waiter);
     if (view === undefined) throw rpc.unknownTask();
     return view;
   }
 
   /** As `get`, with `undefined` for none. */
-  async seek(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView | undefined> {
-    const view = await this.#reader.read(id, claimant, waiter);
-    if (isOf(view, claimant)) return view;
+  async seek(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    const view = await this.#reader.read(id, owner, waiter);
+    if (isOf(view, owner)) return view;
     const reason = view === undefined ? "unknown task" : "foreign task";
-    this.audit?.refused({ ...claimant, task: id, reason });
+    this.audit?.refused({ ...owner, task: id, reason });
     return undefined;
   }
 
   /** As `seek`, for the gateway's own use: it audits no refusal. */
-  async find(id: TaskId, claimant: Claimant, waiter?: WaiterOf): Promise<TaskView | undefined> {
-    const view = await this.#reader.read(id, claimant, waiter);
-    return isOf(view, claimant) ? view : undefined;
+  async find(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    const view = await this.#reader.read(id, owner, waiter);
+    return isOf(view, owner) ? view : undefined;
   }
 
   /**
@@ -168,8 +163,8 @@ export class TaskEngine {
    * stands.
    * @throws -32602 when there is no such task, or an answer has the wrong shape; none is taken then
    */
-  async update(id: TaskId, claimant: Claimant, responses: JsonObject, waiter?: WaiterOf): Promise<void> {
-    const { task, outcome } = await this.get(id, claimant, waiter);
+  async update(id: TaskId, owner: TaskOwner, responses: JsonObject, waiter?: WaiterOf): Promise<void> {
+    const { task, outcome } = await this.get(id, owner, waiter);
     if (outcome !== undefined) return;
     const taken = Object.entries(responses).flatMap(([key, response]) => {
       const asked = this.#asked(task, key);
@@ -186,12 +181,12 @@ export class TaskEngine {
    */
   async respond(
     id: TaskId,
-    claimant: Claimant,
+    owner: TaskOwner,
     key: string,
     answer: InputAnswer,
     waiter?: WaiterOf,
   ): Promise<void> {
-    const view = await this.seek(id, claimant, waiter);
+    const view = await this.seek(id, owner, waiter);
     if (view === undefined || view.outcome !== undefined) return;
     if (this.#asked(view.task, key) !== undefined) await this.#take(view.task, [[key, answer]], waiter);
   }
@@ -203,10 +198,10 @@ export class TaskEngine {
    */
   async cancel(
     id: TaskId,
-    claimant: Claimant,
+    owner: TaskOwner,
     waiter?: WaiterOf,
   ): Promise<{ view: TaskView; hasEnded: boolean }> {
-    const view = await this.get(id, claimant, waiter);
+    const view = await this.get(id, owner, waiter);
     if (view.outcome !== undefined) return { view, hasEnded: false };
     const reason = "Cancelled by the client";
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
@@ -220,14 +215,14 @@ export class TaskEngine {
   }
 
   /** A page of the claimant's tasks, oldest first; `undefined` when the cursor is not ours. */
-  async list(claimant: Claimant, request: PageRequest, waiter?: WaiterOf): Promise<TaskPage | undefined> {
-    const page = await this.#storeWait.through(waiter, () => this.#store.list(claimant, request));
+  async list(owner: TaskOwner, request: PageRequest, waiter?: WaiterOf): Promise<TaskPage | undefined> {
+    const page = await this.#storeWait.through(waiter, () => this.#store.list(owner, request));
     if (page === undefined) return undefined;
     const tasks: TaskView[] = [];
     for (const view of page.tasks)
       tasks.push(await this.#storeWait.through(waiter, () => this.#orphans.lookAfter(view)));
     this.audit?.listed(
-      claimant,
+      owner,
       tasks.map(({ task }) => task.id),
     );
     return { ...page, tasks };
@@ -317,6 +312,6 @@ export class TaskEngine {
   }
 }
 
-function isOf(view: TaskView | undefined, claimant: Claimant): view is TaskView {
-  return view !== undefined && isOwnedBy(view.task, claimant);
+function isOf(view: TaskView | undefined, owner: TaskOwner): view is TaskView {
+  return view !== undefined && isOwnedBy(view.task, owner);
 }

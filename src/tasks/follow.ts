@@ -1,5 +1,5 @@
-import type { TaskId, TaskView } from "../store/task-store.ts";
-import type { Claimant, TaskEngine } from "./engine.ts";
+import type { TaskId, TaskOwner, TaskView } from "../store/task-store.ts";
+import type { TaskEngine } from "./engine.ts";
 import type { WaiterOf } from "./store-wait.ts";
 
 /**
@@ -12,12 +12,12 @@ import type { WaiterOf } from "./store-wait.ts";
 export async function follow<T>(
   engine: TaskEngine,
   id: TaskId,
-  claimant: Claimant,
+  owner: TaskOwner,
   over: AbortSignal,
   look: (view: TaskView) => T | undefined,
   waiter?: WaiterOf,
 ): Promise<T | undefined> {
-  const stays: WaiterOf = () => ({ caller: claimant.caller, gone: over, bytes: 0, isEndless: true });
+  const stays: WaiterOf = () => ({ caller: owner.caller, gone: over, bytes: 0, isEndless: true });
   let turn = waiter;
   let wake = () => {};
   // Watch before reading, so that no change in between is missed.
@@ -29,7 +29,7 @@ export async function follow<T>(
       const changed = new Promise<void>((resolve) => {
         wake = resolve;
       });
-      const view = await engine.get(id, claimant, turn).catch((error: unknown) => {
+      const view = await engine.get(id, owner, turn).catch((error: unknown) => {
         if (over.aborted) return undefined;
         throw error;
       });

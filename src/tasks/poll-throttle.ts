@@ -1,7 +1,6 @@
 import { Tally } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
-import type { TaskId } from "../store/task-store.ts";
-import type { Claimant } from "./engine.ts";
+import type { TaskId, TaskOwner } from "../store/task-store.ts";
 
 export interface PollPaceOptions {
   /** Calls `changed` when the task may have changed. Returns a function that stops it. */
@@ -64,9 +63,9 @@ export class PollPace {
    * When to answer a poll: `undefined`: at once; else when the promise resolves.
    * @throws RpcError, HTTP 429, when too many polls wait
    */
-  turn(id: TaskId, claimant: Claimant, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
+  turn(id: TaskId, owner: TaskOwner, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
     const pace = this.#paces.get(id);
-    if (pace === undefined || pace.caller !== claimant.caller || this.#isStopped) return undefined;
+    if (pace === undefined || pace.caller !== owner.caller || this.#isStopped) return undefined;
     const { intervalMs } = pace;
     const { maxWaitMs = intervalMs, max = MAX_SLOWED } = this.#options;
     const now = this.#clock();
@@ -86,7 +85,7 @@ export class PollPace {
   }
 
   /** Remembers the interval that the gateway told the task's own caller. */
-  told(id: TaskId, { caller }: Claimant, intervalMs: number): void {
+  told(id: TaskId, { caller }: TaskOwner, intervalMs: number): void {
     const now = this.#clock();
     const due = Math.max(now, this.#paces.get(id)?.due ?? now);
     this.#paces.delete(id);

@@ -39,31 +39,31 @@ export class TaskReader {
    * @param waiter who waits while the store is away; absent: nobody does
    * @throws StoreUnavailable
    */
-  async read(id: TaskId, claimant: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+  async read(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
     const { store, storeWait } = this.#options;
     try {
       return await storeWait.through(waiter, () =>
-        this.#inTurn(id, claimant, waiter).catch((error: unknown) => {
+        this.#inTurn(id, owner, waiter).catch((error: unknown) => {
           // A call that has ended here is as good as stored: a listening client must not hear that it works again.
           const isRunning = this.#options.custody.get(id)?.call.end === undefined;
-          const known = isRunning && store.holdsLease ? this.#known(id, claimant, error) : undefined;
+          const known = isRunning && store.holdsLease ? this.#known(id, owner, error) : undefined;
           if (known === undefined) throw error;
           return known;
         }),
       );
     } catch (error) {
-      const known = waiter && this.#known(id, claimant, error);
+      const known = waiter && this.#known(id, owner, error);
       if (known === undefined) throw error;
       return known;
     }
   }
 
   /** Keeps its turn until there is room for what was read. */
-  #inTurn(id: TaskId, claimant: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+  #inTurn(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
     const { reads } = this.#options;
-    if (reads === undefined) return this.#read(id, claimant);
+    if (reads === undefined) return this.#read(id, owner);
     return reads.run(async () => {
-      const view = await this.#read(id, claimant);
+      const view = await this.#read(id, owner);
       const length = view?.outcome?.kind === "completed" ? view.outcome.result.length : 0;
       if (length <= SMALL_BYTES) return view;
       reads.note(length);
@@ -74,25 +74,25 @@ export class TaskReader {
     });
   }
 
-  async #read(id: TaskId, claimant: TaskOwner): Promise<TaskView | undefined> {
+  async #read(id: TaskId, owner: TaskOwner): Promise<TaskView | undefined> {
     const { store, orphans } = this.#options;
-    const view = await store.read(id, claimant);
-    if (view === undefined) return this.#forgotten(id, claimant);
-    return view !== undefined && isOwnedBy(view.task, claimant) ? orphans.lookAfter(view) : view;
+    const view = await store.read(id, owner);
+    if (view === undefined) return this.#forgotten(id, owner);
+    return view !== undefined && isOwnedBy(view.task, owner) ? orphans.lookAfter(view) : view;
   }
 
   /** A task that runs here exists, even if the store has lost it; `look` writes it again. */
-  #forgotten(id: TaskId, claimant: TaskOwner): TaskView | undefined {
+  #forgotten(id: TaskId, owner: TaskOwner): TaskView | undefined {
     const live = this.#options.custody.get(id);
-    if (live === undefined || !isOwnedBy(live.record, claimant)) return undefined;
+    if (live === undefined || !isOwnedBy(live.record, owner)) return undefined;
     void live.look().catch(() => {});
     return { task: lastWritten(live) };
   }
 
   /** What this process knows of a task whose call runs here, when the store does not answer. */
-  #known(id: TaskId, claimant: TaskOwner, error: unknown): TaskView | undefined {
+  #known(id: TaskId, owner: TaskOwner, error: unknown): TaskView | undefined {
     const live = error instanceof StoreUnavailable ? this.#options.custody.get(id) : undefined;
-    return live !== undefined && isOwnedBy(live.record, claimant) ? { task: lastWritten(live) } : undefined;
+    return live !== undefined && isOwnedBy(live.record, owner) ? { task: lastWritten(live) } : undefined;
   }
 }
 

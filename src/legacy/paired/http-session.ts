@@ -6,7 +6,7 @@ import type { JsonRpcMessage, JsonRpcRequest, JsonText, RequestId } from "../../
 import { LEGACY_VERSIONS } from "../../protocol/legacy.ts";
 import type { OpenStreams } from "../../requests/open-streams.ts";
 import type { Identified, Route } from "../../requests/request.ts";
-import type { Claimant } from "../../tasks/engine.ts";
+import type { TaskOwner } from "../../store/task-store.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { EventRoom } from "./kept-events.ts";
 import { countMessage } from "./message-bytes.ts";
@@ -76,7 +76,7 @@ export class HttpSession implements ClientEnd {
     return this.#pair.hasTasks;
   }
 
-  belongsTo({ route, caller }: Claimant): boolean {
+  belongsTo({ route, caller }: TaskOwner): boolean {
     const { owner } = this.#options.who;
     return route === owner.route && caller === owner.caller;
   }
