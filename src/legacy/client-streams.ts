@@ -30,8 +30,8 @@ export interface Waiting {
 
 /** A session with streams, tasks, calls or waiting requests. */
 interface SessionState {
-  readonly channels: Set<ClientStream>;
-  readonly relays: Set<TaskNotifier>;
+  readonly streams: Set<ClientStream>;
+  readonly notifiers: Set<TaskNotifier>;
   /** How many of the client's calls that are no tasks the server has. */
   plainCalls: number;
   /** The client's requests that wait for a task to end. */
@@ -47,21 +47,21 @@ interface SessionState {
 export class ClientStreams {
   readonly #engine: TaskEngine;
   readonly #sessions = new Map<SessionKey, SessionState>();
-  readonly #relays = new Map<TaskId, TaskNotifier>();
+  readonly #notifiers = new Map<TaskId, TaskNotifier>();
 
   constructor(engine: TaskEngine) {
     this.#engine = engine;
   }
 
   /** Adds a stream on which a session listens. Returns the function that removes it. */
-  listen(session: SessionKey, channel: ClientStream): () => void {
+  listen(session: SessionKey, stream: ClientStream): () => void {
     const end = this.#at(session);
-    end.channels.add(channel);
-    for (const relay of end.relays) relay.wake();
+    end.streams.add(stream);
+    for (const notifier of end.notifiers) notifier.wake();
     return () => {
-      end.channels.delete(channel);
+      end.streams.delete(stream);
       this.#tidy(session);
-      for (const relay of end.relays) relay.wake();
+      for (const notifier of end.notifiers) notifier.wake();
     };
   }
 
@@ -77,7 +77,7 @@ export class ClientStreams {
 
   /** Whether messages on the stream on which a session listens may belong to a task. */
   isHearing(session: SessionKey): boolean {
-    return (this.#sessions.get(session)?.relays.size ?? 0) > 0;
+    return (this.#sessions.get(session)?.notifiers.size ?? 0) > 0;
   }
 
   /**
@@ -87,14 +87,14 @@ export class ClientStreams {
   hear(session: SessionKey, message: JsonRpcMessage): boolean {
     const end = this.#sessions.get(session);
     if (end === undefined) return false;
-    const isAlone = end.relays.size === 1 && end.plainCalls === 0;
-    return [...end.relays].some((relay) => relay.hear(message, isAlone));
+    const isAlone = end.notifiers.size === 1 && end.plainCalls === 0;
+    return [...end.notifiers].some((notifier) => notifier.hear(message, isAlone));
   }
 
   /** Settles when none of the session's calls is a task any more; at once if none is. */
   async quiet(session: SessionKey): Promise<void> {
     const end = this.#sessions.get(session);
-    if (end !== undefined && end.relays.size > 0)
+    if (end !== undefined && end.notifiers.size > 0)
       await new Promise<void>((resolve) => end.onQuiet.add(resolve));
   }
 
@@ -111,7 +111,7 @@ export class ClientStreams {
   /** After a session's connection has ended, asks questions that may have got lost on it again where a request still waits. */
   disconnected(session: SessionKey): void {
     const { waiting } = this.#sessions.get(session) ?? {};
-    for (const { task } of waiting?.values() ?? []) this.#relays.get(task)?.wake();
+    for (const { task } of waiting?.values() ?? []) this.#notifiers.get(task)?.wake();
   }
 
   /** Takes a client's cancellation. Returns whether the request was one that waits here. */
@@ -125,27 +125,28 @@ export class ClientStreams {
   follow(id: TaskId, owner: TaskOwner, { session, call, progressToken }: Origin): void {
     if (call.end !== undefined) return;
     const end = session === undefined ? undefined : this.#at(session);
-    const relay = this.#relay(id, owner);
-    relay.follow(call, end?.channels);
-    end?.relays.add(relay);
+    const notifier = this.#notifier(id, owner);
+    notifier.follow(call, end?.streams);
+    end?.notifiers.add(notifier);
     call.listen({
       onProgress: (progress) => {
-        if (progressToken !== undefined) relay.tell("notifications/progress", { progressToken, ...progress });
+        if (progressToken !== undefined)
+          notifier.tell("notifications/progress", { progressToken, ...progress });
       },
-      onNotification: ({ method, params }) => relay.tell(method, params ?? {}),
+      onNotification: ({ method, params }) => notifier.tell(method, params ?? {}),
     });
-    relay.onFollowed = () => {
-      end?.relays.delete(relay);
-      if (end?.relays.size === 0) for (const tell of end.onQuiet) tell();
+    notifier.onFollowed = () => {
+      end?.notifiers.delete(notifier);
+      if (end?.notifiers.size === 0) for (const tell of end.onQuiet) tell();
       if (session !== undefined) this.#tidy(session);
       this.#drop(id);
     };
   }
 
   /** Asks the questions of a task on the stream of a request that waits for its end. Returns the function that stops this. */
-  attend(id: TaskId, owner: TaskOwner, channel: ClientStream): () => void {
-    const relay = this.#relay(id, owner);
-    const leave = relay.attend(channel);
+  attend(id: TaskId, owner: TaskOwner, stream: ClientStream): () => void {
+    const notifier = this.#notifier(id, owner);
+    const leave = notifier.attend(stream);
     return () => {
       leave();
       this.#drop(id);
@@ -154,33 +155,33 @@ export class ClientStreams {
 
   /** Notes that a client has answered a question: if the task is its own, it need not hear that the question is gone. */
   answered(id: TaskId, key: string, owner: TaskOwner): void {
-    this.#relays.get(id)?.answered(key, owner);
+    this.#notifiers.get(id)?.answered(key, owner);
   }
 
   /** Tells no client anything any more. */
   close(): void {
-    for (const relay of this.#relays.values()) relay.close();
-    this.#relays.clear();
+    for (const notifier of this.#notifiers.values()) notifier.close();
+    this.#notifiers.clear();
     this.#sessions.clear();
   }
 
-  #relay(id: TaskId, owner: TaskOwner): TaskNotifier {
-    const relay = this.#relays.get(id) ?? new TaskNotifier(this.#engine, id, owner);
-    this.#relays.set(id, relay);
-    return relay;
+  #notifier(id: TaskId, owner: TaskOwner): TaskNotifier {
+    const notifier = this.#notifiers.get(id) ?? new TaskNotifier(this.#engine, id, owner);
+    this.#notifiers.set(id, notifier);
+    return notifier;
   }
 
   #drop(id: TaskId): void {
-    const relay = this.#relays.get(id);
-    if (relay?.isIdle !== true) return;
-    relay.close();
-    this.#relays.delete(id);
+    const notifier = this.#notifiers.get(id);
+    if (notifier?.isIdle !== true) return;
+    notifier.close();
+    this.#notifiers.delete(id);
   }
 
   #at(session: SessionKey): SessionState {
     const end = this.#sessions.get(session) ?? {
-      channels: new Set(),
-      relays: new Set(),
+      streams: new Set(),
+      notifiers: new Set(),
       plainCalls: 0,
       waiting: new Map(),
       onQuiet: new Set(),
@@ -192,7 +193,7 @@ export class ClientStreams {
   #tidy(session: SessionKey): void {
     const end = this.#sessions.get(session);
     if (end === undefined) return;
-    const uses = end.channels.size + end.relays.size + end.plainCalls + end.waiting.size;
+    const uses = end.streams.size + end.notifiers.size + end.plainCalls + end.waiting.size;
     if (uses === 0) this.#sessions.delete(session);
   }
 }

@@ -58,11 +58,11 @@ export class TaskNotifier {
     this.wake();
   }
 
-  attend(channel: ClientStream): () => void {
-    this.#attending.add(channel);
+  attend(stream: ClientStream): () => void {
+    this.#attending.add(stream);
     this.wake();
     return () => {
-      this.#attending.delete(channel);
+      this.#attending.delete(stream);
       // Questions asked there may have got lost, and may be asked elsewhere.
       this.wake();
     };
@@ -125,19 +125,19 @@ export class TaskNotifier {
   #show(view: TaskView | undefined): void {
     const isOver = view === undefined || view.outcome !== undefined;
     const questions = isOver ? {} : view.task.inputRequests;
-    for (const [key, channel] of this.#asked) {
+    for (const [key, stream] of this.#asked) {
       if (Object.hasOwn(questions, key)) continue;
       this.#asked.delete(key);
       // The server has withdrawn it (2025-11-25, Cancellation).
       const params = { requestId: questionId(this.#id, key) };
-      if (!this.#answered.delete(key)) channel.send(message("notifications/cancelled", params));
+      if (!this.#answered.delete(key)) stream.send(message("notifications/cancelled", params));
     }
     if (view !== undefined) this.#showStatus(view);
     for (const [key, question] of Object.entries(questions)) {
       if (this.#asked.get(key)?.isOpen) continue;
       const asked = legacyQuestion(question, this.#id);
-      const channel = this.#deliver(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked }));
-      if (channel !== undefined) this.#asked.set(key, channel);
+      const stream = this.#deliver(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked }));
+      if (stream !== undefined) this.#asked.set(key, stream);
     }
     if (isOver && this.#isFollowed) {
       this.#isFollowed = false;
@@ -161,8 +161,8 @@ export class TaskNotifier {
 }
 
 /** Newest stream first: an older one may be open only because the gateway has not noticed yet that its client has gone. */
-function deliver(text: JsonText, channels: ReadonlySet<ClientStream> | undefined): ClientStream | undefined {
-  return [...(channels ?? [])].findLast((channel) => channel.isOpen && channel.send(text));
+function deliver(text: JsonText, streams: ReadonlySet<ClientStream> | undefined): ClientStream | undefined {
+  return [...(streams ?? [])].findLast((stream) => stream.isOpen && stream.send(text));
 }
 
 function message(method: string, params: JsonObject): JsonText {

@@ -36,7 +36,7 @@ export function resultGetter(
     stopping.addEventListener("abort", stop, { once: true });
     const answered = drain.attend();
     const taken = session === undefined ? () => {} : clientStreams.wait(session, id, { task: taskId, letGo });
-    const channel = {
+    const stream = {
       get isOpen() {
         return !over.signal.aborted && reply.isConnected !== false;
       },
@@ -52,7 +52,7 @@ export function resultGetter(
         isWaiting = true;
         // A request that need not wait takes no place.
         giveBack = quotas.take("streams", request.quotaKey);
-        leave = clientStreams.attend(taskId, owner, channel);
+        leave = clientStreams.attend(taskId, owner, stream);
         reply.keepAlive();
         return undefined;
       };

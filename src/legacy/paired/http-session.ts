@@ -140,7 +140,7 @@ export class HttpSession implements ClientEnd {
     const opened =
       lastEventId === undefined ? streams.listen(response) : streams.resume(response, lastEventId);
     if (opened === undefined || opened instanceof Promise) return opened && this.#until(opened);
-    const stop = this.#pair.listen(opened.channel);
+    const stop = this.#pair.listen(opened.stream);
     return this.#until(opened.over).finally(stop);
   }
 

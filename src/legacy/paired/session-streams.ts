@@ -17,7 +17,7 @@ export interface SessionStreamsOptions {
 
 /** A stream on which a session listens. */
 export interface Listening {
-  readonly channel: ClientStream;
+  readonly stream: ClientStream;
   /** Settles when the connection is over. */
   readonly over: Promise<void>;
 }
@@ -142,13 +142,13 @@ export class SessionStreams {
     const over = this.#connected(stream.open(response, after)).finally(() => {
       isOver = true;
     });
-    const channel: ClientStream = {
+    const connection: ClientStream = {
       get isOpen() {
         return !isOver && stream.isOpen;
       },
       send: (message) => stream.send(message),
     };
-    return { channel, over };
+    return { stream: connection, over };
   }
 
   #connected(over: Promise<void>): Promise<void> {

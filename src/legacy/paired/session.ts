@@ -130,8 +130,8 @@ export class PairedSession {
   }
 
   /** Adds a stream on which the client listens. Returns the function that removes it. */
-  listen(channel: ClientStream): () => void {
-    const stop = this.#services.clientStreams.listen(this.#key, channel);
+  listen(stream: ClientStream): () => void {
+    const stop = this.#services.clientStreams.listen(this.#key, stream);
     this.#sayAgain();
     return stop;
   }
