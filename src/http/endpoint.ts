@@ -195,7 +195,7 @@ class Arrival {
     this.#reply ??= newReply(this.response, this.#options, {
       id: idOf(body?.json),
       accepts: readAccept(head.headers.accept),
-      party: held.party,
+      quotaKey: held.quotaKey,
     });
     return this.#reply;
   }
@@ -277,7 +277,10 @@ class Arrival {
 function newReply(
   response: ServerResponse,
   { keepAliveMs, unsent }: EndpointOptions,
-  how: Pick<ReplyOptions, "id" | "accepts" | "party"> = { id: null, accepts: { json: true, stream: false } },
+  how: Pick<ReplyOptions, "id" | "accepts" | "quotaKey"> = {
+    id: null,
+    accepts: { json: true, stream: false },
+  },
 ): HttpReply {
   return new HttpReply(response, { ...how, keepAliveMs, ...(unsent === undefined ? {} : { unsent }) });
 }

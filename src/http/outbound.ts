@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Party } from "../limits/counter.ts";
+import type { QuotaKey } from "../limits/counter.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { type Accepts, EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
@@ -19,7 +19,7 @@ export interface ReplyOptions {
   /** Room for large messages, shared by all replies. Absent: unlimited. */
   readonly unsent?: Unsent;
   /** The quota key of the client. */
-  readonly party?: Party;
+  readonly quotaKey?: QuotaKey;
 }
 
 /** A client this far behind gets no more progress until it has caught up; answers are never dropped. */
@@ -169,9 +169,11 @@ export class HttpReply implements Reply {
 
   /** Gives the function to call when the message has been sent; `undefined` when there is no room. Small messages need none. */
   #roomFor(message: JsonText): (() => void) | undefined {
-    const { unsent, party } = this.#options;
+    const { unsent, quotaKey } = this.#options;
     const isLarge = message.length > LARGE_CHARS && !this.#response.destroyed;
-    return isLarge && unsent !== undefined ? unsent.take(this.#response, message.length, party) : NEEDS_NONE;
+    return isLarge && unsent !== undefined
+      ? unsent.take(this.#response, message.length, quotaKey)
+      : NEEDS_NONE;
   }
 
   #stop(): void {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { once } from "../lib/once.ts";
 import type { Bytes } from "../limits/bytes.ts";
-import type { Party } from "../limits/counter.ts";
+import type { QuotaKey } from "../limits/counter.ts";
 
 /**
  * Room for messages to clients that their connections have not taken yet. A result may be large, every poll gets one, and a client that
@@ -22,10 +22,10 @@ export class Unsent {
    * Takes room until the response is over, or the returned function is called. `undefined`: there is none. A single message always has
    * room. The response must not be over.
    */
-  take(response: ServerResponse, chars: number, party: Party = NOBODY): (() => void) | undefined {
+  take(response: ServerResponse, chars: number, quotaKey: QuotaKey = NOBODY): (() => void) | undefined {
     if (this.#chars > 0 && this.#chars + chars > this.#maxChars) return undefined;
     this.#chars += chars;
-    const forget = this.#bytes?.add(party, chars);
+    const forget = this.#bytes?.add(quotaKey, chars);
     const give = once(() => {
       this.#chars -= chars;
       forget?.();
@@ -36,4 +36,4 @@ export class Unsent {
   }
 }
 
-const NOBODY: Party = { caller: "", isIdentified: false };
+const NOBODY: QuotaKey = { caller: "", isIdentified: false };

@@ -2,7 +2,7 @@ import type { LimitsConfig } from "../config/config.ts";
 import { once } from "../lib/once.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { type Answer, type AnswerRoom, Answers } from "./answers.ts";
-import { Counter, type Party, type Reached, type Scope } from "./counter.ts";
+import { Counter, type QuotaKey, type Reached, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
 
 export interface BytesOptions {
@@ -51,8 +51,8 @@ export class Bytes {
   }
 
   /** How many bytes it holds of one caller; 0 for an unidentified one. */
-  of(party: Party): number {
-    return this.#held.of(party);
+  of(quotaKey: QuotaKey): number {
+    return this.#held.of(quotaKey);
   }
 
   /** How much memory large answers of servers take, more or less. */
@@ -66,20 +66,20 @@ export class Bytes {
   }
 
   /** Begins to count a request of which nothing has arrived yet. */
-  hold(party: Party): HeldBytes {
-    return new HeldBytes(this, party);
+  hold(quotaKey: QuotaKey): HeldBytes {
+    return new HeldBytes(this, quotaKey);
   }
 
   /** Counts bytes that already exist, even without room. Returns a function that releases them; only its first call counts. */
-  add(party: Party, bytes: number): () => void {
-    const held = this.hold(party);
+  add(quotaKey: QuotaKey, bytes: number): () => void {
+    const held = this.hold(quotaKey);
     held.add(bytes);
     return () => held.release();
   }
 
   /** @throws RpcError, naming the limit, when there is no room for a large request of this caller */
-  check(party: Party): void {
-    const reached = this.#reachedBy(party, SMALL_BYTES, false);
+  check(quotaKey: QuotaKey): void {
+    const reached = this.#reachedBy(quotaKey, SMALL_BYTES, false);
     if (reached !== undefined) throw refusalOf(reached);
   }
 
@@ -90,15 +90,15 @@ export class Bytes {
   makeRoom(held: HeldBytes, bytes: number): void {
     const isSmall = held.bytes + bytes <= SMALL_BYTES;
     for (;;) {
-      const reached = this.#reachedBy(held.party, bytes, isSmall);
+      const reached = this.#reachedBy(held.quotaKey, bytes, isSmall);
       if (reached === undefined) return;
       if (reached.scope !== "total" || !this.#giveUpFor(held, isSmall, reached)) throw refusalOf(reached);
     }
   }
 
   /** `bytes` may be negative. */
-  count(party: Party, bytes: number, smallBytes: number): void {
-    this.#held.add(party, bytes);
+  count(quotaKey: QuotaKey, bytes: number, smallBytes: number): void {
+    this.#held.add(quotaKey, bytes);
     this.#small += smallBytes;
   }
 
@@ -108,9 +108,9 @@ export class Bytes {
     return () => void this.#incomplete.delete(held);
   }
 
-  #reachedBy(party: Party, bytes: number, isSmall: boolean): Reached | undefined {
+  #reachedBy(quotaKey: QuotaKey, bytes: number, isSmall: boolean): Reached | undefined {
     const { limits, stored = () => 0 } = this.#options;
-    const own = this.#held.reachedBy(party, bytes);
+    const own = this.#held.reachedBy(quotaKey, bytes);
     const max = limits.total.bytes;
     if (own !== undefined || max === undefined) return own;
     const taken = this.total + stored() + this.#answers.bytes + bytes;
@@ -156,24 +156,24 @@ export interface SharedBytes extends AnswerRoom {
 /** The bytes of one request. */
 export class HeldBytes implements SharedBytes {
   readonly #ledger: Bytes;
-  #party: Party;
+  #quotaKey: QuotaKey;
   #bytes = 0;
   #holders = 1;
   #answer: Answer | undefined;
   /** The answers to the request and to its parts. */
   readonly #answers = new Set<Answer>();
 
-  constructor(ledger: Bytes, party: Party) {
+  constructor(ledger: Bytes, quotaKey: QuotaKey) {
     this.#ledger = ledger;
-    this.#party = party;
+    this.#quotaKey = quotaKey;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  get party(): Party {
-    return this.#party;
+  get quotaKey(): QuotaKey {
+    return this.#quotaKey;
   }
 
   /** Makes room for so many more bytes. @throws RpcError, HTTP 429 or 503, naming the limit, when there is none */
@@ -193,10 +193,10 @@ export class HeldBytes implements SharedBytes {
   }
 
   /** Moves the bytes to the caller, once the gateway knows who it is. */
-  assign(party: Party): void {
+  assign(quotaKey: QuotaKey): void {
     const { bytes } = this;
     this.#count(-bytes);
-    this.#party = party;
+    this.#quotaKey = quotaKey;
     this.#count(bytes);
   }
 
@@ -256,7 +256,7 @@ export class HeldBytes implements SharedBytes {
     if (this.#holders < 0) return;
     const before = smallPart(this.#bytes);
     this.#bytes += bytes;
-    this.#ledger.count(this.#party, bytes, smallPart(this.#bytes) - before);
+    this.#ledger.count(this.#quotaKey, bytes, smallPart(this.#bytes) - before);
   }
 }
 

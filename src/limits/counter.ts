@@ -1,5 +1,5 @@
 /** The caller for whom something is counted. */
-export interface Party {
+export interface QuotaKey {
   readonly caller: string;
   /** Whether the gateway can tell the caller from others: only then do `perCaller` limits apply to it. */
   readonly isIdentified: boolean;
@@ -29,20 +29,20 @@ export class Counter {
   }
 
   /** How much a caller has taken; 0 for an unidentified one. */
-  of({ caller, isIdentified }: Party): number {
+  of({ caller, isIdentified }: QuotaKey): number {
     return isIdentified ? this.#perCaller.of(caller) : 0;
   }
 
   /** The limit that `amount` more would exceed, the caller's own before the total; `undefined` when none. */
-  reachedBy(party: Party, amount = 1): Reached | undefined {
+  reachedBy(quotaKey: QuotaKey, amount = 1): Reached | undefined {
     const { perCaller, total } = this.#limits;
-    if (party.isIdentified && perCaller !== undefined && this.of(party) + amount > perCaller)
+    if (quotaKey.isIdentified && perCaller !== undefined && this.of(quotaKey) + amount > perCaller)
       return { scope: "perCaller", max: perCaller };
     return total !== undefined && this.#total + amount > total ? { scope: "total", max: total } : undefined;
   }
 
   /** Counts even beyond a limit; `amount` may be negative. */
-  add({ caller, isIdentified }: Party, amount: number): void {
+  add({ caller, isIdentified }: QuotaKey, amount: number): void {
     if (isIdentified) this.#perCaller.add(caller, amount);
     this.#total += amount;
   }

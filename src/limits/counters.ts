@@ -1,5 +1,5 @@
 import type { LimitsConfig } from "../config/config.ts";
-import { Counter, type Party, type Scope } from "./counter.ts";
+import { Counter, type QuotaKey, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
 
 export interface LedgerOptions {
@@ -11,7 +11,7 @@ export interface LedgerOptions {
 /** The stored bytes that expire together. */
 interface Page {
   readonly endsAt: number;
-  readonly entries: Map<string, { readonly party: Party; bytes: number }>;
+  readonly entries: Map<string, { readonly quotaKey: QuotaKey; bytes: number }>;
 }
 
 const MIN_PAGE_MS = 1_000;
@@ -19,7 +19,7 @@ const MIN_PAGE_MS = 1_000;
 const PAGES_IN_A_LIFE = 16;
 /** How many entries (callers by page) the ledger keeps; beyond that it counts only the total. */
 const MAX_ENTRIES = 200_000;
-const OTHERS: Party = { caller: "", isIdentified: false };
+const OTHERS: QuotaKey = { caller: "", isIdentified: false };
 
 /**
  * Counts the bytes of arguments and results that this process has stored and that have not expired. Other gateways on the same store have
@@ -46,22 +46,22 @@ export class Ledger {
   }
 
   /** @throws RpcError, naming the limit, when there is no room for another result */
-  check(party: Party): void {
+  check(quotaKey: QuotaKey): void {
     this.#turn();
-    const reached = this.#stored.reachedBy(party);
+    const reached = this.#stored.reachedBy(quotaKey);
     if (reached === undefined) return;
     const inMs = Math.max(MIN_PAGE_MS, this.#nextEnd - this.#options.clock());
     throw limitReached(reached, "storedBytes", inMs);
   }
 
   /** Counts stored bytes for `keptForMs`. */
-  note(party: Party, bytes: number, keptForMs: number): void {
+  note(quotaKey: QuotaKey, bytes: number, keptForMs: number): void {
     this.#turn();
     const page = this.#page(keptForMs);
-    const key = keyOf(party);
+    const key = keyOf(quotaKey);
     const isKnown = page.entries.has(key) || this.#entries < MAX_ENTRIES;
-    const [owner, name] = isKnown ? [party, key] : [OTHERS, keyOf(OTHERS)];
-    const entry = page.entries.get(name) ?? { party: owner, bytes: 0 };
+    const [owner, name] = isKnown ? [quotaKey, key] : [OTHERS, keyOf(OTHERS)];
+    const entry = page.entries.get(name) ?? { quotaKey: owner, bytes: 0 };
     if (!page.entries.has(name)) {
       page.entries.set(name, entry);
       this.#entries += 1;
@@ -90,13 +90,13 @@ export class Ledger {
         this.#nextEnd = Math.min(this.#nextEnd, endsAt);
         continue;
       }
-      for (const { party, bytes } of entries.values()) this.#stored.add(party, -bytes);
+      for (const { quotaKey, bytes } of entries.values()) this.#stored.add(quotaKey, -bytes);
       this.#entries -= entries.size;
       this.#pages.delete(endsAt);
     }
   }
 }
 
-function keyOf(party: Party): string {
-  return JSON.stringify([party.caller, party.isIdentified]);
+function keyOf(quotaKey: QuotaKey): string {
+  return JSON.stringify([quotaKey.caller, quotaKey.isIdentified]);
 }

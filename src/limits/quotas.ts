@@ -1,7 +1,7 @@
 import type { LimitsConfig } from "../config/config.ts";
 import { once } from "../lib/once.ts";
 import { Bytes } from "./bytes.ts";
-import { Counter, type Party, type Scope } from "./counter.ts";
+import { Counter, type QuotaKey, type Scope } from "./counter.ts";
 import { Ledger } from "./counters.ts";
 import { type Rated, Rates, type Waiter } from "./rates.ts";
 import { limitReached } from "./refusal.ts";
@@ -88,21 +88,21 @@ export class Quotas {
    * Takes a place of the caller's and one of the total. Returns a function that gives both back; only its first call counts.
    * @throws RpcError, naming the limit, when none is left; then it takes nothing
    */
-  take(what: Placed, party: Party): () => void {
-    this.check(what, party);
-    return this.add(what, party);
+  take(what: Placed, quotaKey: QuotaKey): () => void {
+    this.check(what, quotaKey);
+    return this.add(what, quotaKey);
   }
 
   /** Like `take`, for something that already exists: it counts even when no place is left. */
-  add(what: Placed, party: Party): () => void {
+  add(what: Placed, quotaKey: QuotaKey): () => void {
     const places = this.#places[what];
-    places.add(party, 1);
-    return once(() => places.add(party, -1));
+    places.add(quotaKey, 1);
+    return once(() => places.add(quotaKey, -1));
   }
 
   /** @throws RpcError when `take` would */
-  check(what: Placed, party: Party): void {
-    const reached = this.#places[what].reachedBy(party);
+  check(what: Placed, quotaKey: QuotaKey): void {
+    const reached = this.#places[what].reachedBy(quotaKey);
     if (reached !== undefined) throw limitReached(reached, PLACES[what]);
   }
 
@@ -112,14 +112,14 @@ export class Quotas {
   }
 
   /** @throws RpcError when the caller may store no more */
-  checkStored(party: Party): void {
-    this.#ledger.check(party);
-    if (this.#holdsStore) this.bytes.check(party);
+  checkStored(quotaKey: QuotaKey): void {
+    this.#ledger.check(quotaKey);
+    if (this.#holdsStore) this.bytes.check(quotaKey);
   }
 
   /** Counts stored bytes of arguments and results for `keptForMs`. */
-  noteStored(party: Party, bytes: number, keptForMs: number): void {
-    this.#ledger.note(party, bytes, keptForMs);
+  noteStored(quotaKey: QuotaKey, bytes: number, keptForMs: number): void {
+    this.#ledger.note(quotaKey, bytes, keptForMs);
   }
 
   /** How many bytes are stored in total, as far as this process knows. */
@@ -132,12 +132,12 @@ export class Quotas {
    * when they may pass.
    * @throws RpcError, HTTP 429, at once or after a wait
    */
-  pass(what: Rated, party: Party, route: string, waiter: Waiter, count = 1): Promise<void> | undefined {
+  pass(what: Rated, quotaKey: QuotaKey, route: string, waiter: Waiter, count = 1): Promise<void> | undefined {
     const ofRoute = () =>
       what === "calls"
         ? this.#routeCalls.pass({ caller: route, isIdentified: true }, waiter, count)
         : undefined;
-    const own = this.#rates[what].pass(party, waiter, count);
+    const own = this.#rates[what].pass(quotaKey, waiter, count);
     return own === undefined ? ofRoute() : own.then(ofRoute);
   }
 
@@ -145,10 +145,10 @@ export class Quotas {
    * The poll interval at which all of a caller's tasks together stay within its rate: the more tasks, the longer. Milliseconds; 0 without
    * a rate.
    */
-  pollIntervalMs(party: Party): number {
+  pollIntervalMs(quotaKey: QuotaKey): number {
     const rate = this.#limits.perCaller.polls;
     if (rate === undefined) return 0;
-    return Math.ceil((this.#places.tasks.of(party) * rate.perMs) / (rate.count * TOLD_SHARE));
+    return Math.ceil((this.#places.tasks.of(quotaKey) * rate.perMs) / (rate.count * TOLD_SHARE));
   }
 
   /** How many requests wait to pass. */

@@ -3,7 +3,7 @@ import type { RateLimit } from "../config/config.ts";
 import { Recent } from "../lib/recent.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { Bucket } from "./bucket.ts";
-import { type Party, Tally } from "./counter.ts";
+import { type QuotaKey, Tally } from "./counter.ts";
 import { tooOften } from "./refusal.ts";
 
 /** What has a rate: tool calls, and requests about tasks. */
@@ -67,7 +67,7 @@ export class Rates {
    * Lets `count` requests pass together. `undefined`: at once; otherwise resolves when they may pass.
    * @throws RpcError, HTTP 429, at once or after a wait
    */
-  pass({ caller, isIdentified }: Party, waiter: Waiter, count = 1): Promise<void> | undefined {
+  pass({ caller, isIdentified }: QuotaKey, waiter: Waiter, count = 1): Promise<void> | undefined {
     const { clock, rate, patienceMs, isLenient = false } = this.#options;
     if (rate === undefined || !isIdentified) return undefined;
     const now = clock();

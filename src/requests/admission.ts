@@ -62,10 +62,10 @@ export class Shares {
   takeTask(sharer: Sharer): () => void {
     const { quotas } = this.#services;
     const { slots } = sharer.route;
-    const party = sharer.quotaKey;
-    quotas.checkStored(party);
-    if (slots.isFull(party.caller)) quotas.check("queued", party);
-    return quotas.take("tasks", party);
+    const quotaKey = sharer.quotaKey;
+    quotas.checkStored(quotaKey);
+    if (slots.isFull(quotaKey.caller)) quotas.check("queued", quotaKey);
+    return quotas.take("tasks", quotaKey);
   }
 
   /** The slots of a route for this caller's calls: a call that waits for a slot takes a place in the quota of queued calls. */

@@ -4,7 +4,7 @@ import type { Policy } from "../calls/policy.ts";
 import type { Slots } from "../calls/slots.ts";
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
-import type { Party } from "../limits/counter.ts";
+import type { QuotaKey } from "../limits/counter.ts";
 import type { Quotas } from "../limits/quotas.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
@@ -75,7 +75,7 @@ export interface Identified {
   /** The owner of its tasks. A caller with a `refusal` owns none: `needsOwner`. */
   readonly owner: TaskOwner;
   /** The key by which limits count its use. */
-  readonly quotaKey: Party;
+  readonly quotaKey: QuotaKey;
   /** The owner of the sessions with the server; with the capabilities that the request declares. */
   readonly sessionOwner: SessionOwner;
 }

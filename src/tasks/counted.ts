@@ -1,5 +1,5 @@
 import type { HeldBytes } from "../limits/bytes.ts";
-import type { Party } from "../limits/counter.ts";
+import type { QuotaKey } from "../limits/counter.ts";
 import type { Quotas } from "../limits/quotas.ts";
 import { recipeBytes } from "../store/recipe-cell.ts";
 import type { CallRecipe, TaskRecord } from "../store/task-store.ts";
@@ -42,6 +42,6 @@ export function counting(quotas: TaskQuotas | undefined) {
 export type Counting = ReturnType<typeof counting>;
 
 /** The store lists exactly the tasks of identified callers. */
-function ownerOf({ caller, isListed = false }: TaskRecord): Party {
+function ownerOf({ caller, isListed = false }: TaskRecord): QuotaKey {
   return { caller, isIdentified: isListed };
 }

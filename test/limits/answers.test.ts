@@ -3,7 +3,7 @@ import { ANSWER_WEIGHT, Answers } from "../../src/limits/answers.ts";
 import { Bytes } from "../../src/limits/bytes.ts";
 import { ResultReads } from "../../src/limits/result-reads.ts";
 
-const PARTY = { caller: "ada", isIdentified: true };
+const QUOTA_KEY = { caller: "ada", isIdentified: true };
 
 /** Room for ten bytes of answers. */
 function room(others = () => 0) {
@@ -96,18 +96,18 @@ test("what was no part of the answer is not counted", () => {
 test("an answer is held until all have let go of its request, and large requests are refused meanwhile", () => {
   const total = { bytes: 1_000_000 };
   const bytes = new Bytes({ limits: { perCaller: {}, total } as never, clock: () => 0 });
-  const held = bytes.hold(PARTY);
+  const held = bytes.hold(QUOTA_KEY);
   held.grow(10);
   const letGo = held.share();
   void held.arrive(100_000);
   held.arrived();
   expect(bytes.answers).toBe(100_000 * ANSWER_WEIGHT);
-  expect(() => bytes.hold(PARTY).grow(150_000)).toThrow("limits.total.bytes");
+  expect(() => bytes.hold(QUOTA_KEY).grow(150_000)).toThrow("limits.total.bytes");
   held.release();
   expect(bytes.answers).toBe(100_000 * ANSWER_WEIGHT);
   letGo();
   expect([bytes.answers, bytes.total]).toEqual([0, 0]);
-  bytes.hold(PARTY).grow(150_000);
+  bytes.hold(QUOTA_KEY).grow(150_000);
 });
 
 test("each answer to a batch waits by itself, and is held until its own message is answered", async () => {

@@ -92,18 +92,18 @@ test("what is there already is counted beyond the limit", () => {
 
 test("whoever takes and gives back what, nobody ever has more than the limit, and nothing less than nothing", () => {
   const limits = { total: { tasks: 6 }, perCaller: { tasks: 3 } };
-  const party = fc.record({
+  const quotaKey = fc.record({
     caller: fc.constantFrom("ada", "bob", "eve"),
     isIdentified: fc.boolean(),
   });
-  const step = fc.record({ party, giveBack: fc.option(fc.nat(20), { nil: undefined }) });
+  const step = fc.record({ quotaKey, giveBack: fc.option(fc.nat(20), { nil: undefined }) });
   return fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       const quotas = new Quotas(limits);
-      const had: { readonly party: typeof ADA; readonly giveBack: () => void; isTaken: boolean }[] = [];
-      const count = (test: (party: typeof ADA) => boolean) =>
-        had.filter(({ isTaken, party }) => isTaken && test(party)).length;
-      for (const { party, giveBack } of steps) {
+      const had: { readonly quotaKey: typeof ADA; readonly giveBack: () => void; isTaken: boolean }[] = [];
+      const count = (test: (quotaKey: typeof ADA) => boolean) =>
+        had.filter(({ isTaken, quotaKey }) => isTaken && test(quotaKey)).length;
+      for (const { quotaKey, giveBack } of steps) {
         const place = giveBack === undefined ? undefined : had[giveBack % Math.max(1, had.length)];
         if (giveBack !== undefined) {
           // Any of them, also one that has been given back before.
@@ -112,14 +112,14 @@ test("whoever takes and gives back what, nobody ever has more than the limit, an
         } else {
           const isFull =
             count(() => true) >= 6 ||
-            (party.isIdentified &&
-              count((other) => other.isIdentified && other.caller === party.caller) >= 3);
+            (quotaKey.isIdentified &&
+              count((other) => other.isIdentified && other.caller === quotaKey.caller) >= 3);
           let taken: (() => void) | undefined;
           const refusal = refusalOf(() => {
-            taken = quotas.take("tasks", party);
+            taken = quotas.take("tasks", quotaKey);
           });
           expect(refusal !== undefined).toBe(isFull);
-          if (taken !== undefined) had.push({ party, giveBack: taken, isTaken: true });
+          if (taken !== undefined) had.push({ quotaKey, giveBack: taken, isTaken: true });
         }
         expect(quotas.taken("tasks")).toBe(count(() => true));
       }
