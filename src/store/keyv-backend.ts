@@ -64,7 +64,7 @@ export class KeyvBackend implements Backend {
   }
 
   getMany(keys: readonly string[]): Promise<readonly unknown[]> {
-    return this.#run("read", () => this.#keyv.getMany<unknown>([...keys]));
+    return this.#run("read", () => this.#intact(() => this.#keyv.getMany<unknown>([...keys])));
   }
 
   set(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<void> {
@@ -74,7 +74,7 @@ export class KeyvBackend implements Backend {
   claim(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<unknown> {
     return this.#run("write", () =>
       this.#inTurn(key, async () => {
-        const standing = await this.#keyv.get<unknown>(key);
+        const standing = await this.#intact(() => this.#keyv.get<unknown>(key));
         if (standing !== undefined) return standing;
         await this.#put(key, value, ttlMs, entries);
         return value;
@@ -139,17 +139,25 @@ export class KeyvBackend implements Backend {
     }
   }
 
+  /** Tells a damaged value from a storage that is away. Reads only: LevelDB gives the same error for a write after a background error. */
+  async #intact<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (cause) {
+      if (!isDamage(cause)) throw cause;
+      throw new UnreadableValue(`store ${this.#url}: could not read: the stored value is damaged`, { cause });
+    }
+  }
+
   async #run<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreUnavailable(`store ${this.#url}: closed`);
     this.#running += 1;
     try {
       return await work();
     } catch (cause) {
+      if (cause instanceof UnreadableValue) throw cause;
       // The message contains no key: a task id can be all that protects a caller's task.
-      const message = `store ${this.#url}: could not ${what}`;
-      if (what === "read" && isDamage(cause))
-        throw new UnreadableValue(`${message}: the stored value is damaged`, { cause });
-      throw new StoreUnavailable(message, { cause });
+      throw new StoreUnavailable(`store ${this.#url}: could not ${what}`, { cause });
     } finally {
       this.#running -= 1;
       if (this.#running === 0) this.#onIdle?.();
@@ -165,6 +173,6 @@ function asListed({ list, member, ttlMs }: ListEntry) {
 export const DAMAGED = "LEVEL_CORRUPTION";
 
 /** Whether reading again would find the same damage: the value is no JSON, or the storage says that it does not have its checksum. */
-function isDamage(cause: unknown): boolean {
+export function isDamage(cause: unknown): boolean {
   return cause instanceof SyntaxError || (cause as NodeJS.ErrnoException | null)?.code === DAMAGED;
 }

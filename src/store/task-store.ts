@@ -289,3 +289,8 @@ export class StoreUnavailable extends Error {
 export class UnreadableValue extends StoreUnavailable {
   override name = "UnreadableValue";
 }
+
+/** Whether the store is away for now, so that another try may succeed. */
+export function isAway(error: unknown): error is StoreUnavailable {
+  return error instanceof StoreUnavailable && !(error instanceof UnreadableValue);
+}

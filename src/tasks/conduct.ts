@@ -8,8 +8,8 @@ import { fromModernServer, fromServer, RpcError, rpc } from "../protocol/errors.
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
   type InputRequest,
+  isAway,
   type Outcome,
-  StoreUnavailable,
   type TaskId,
   type TaskRecord,
   type TaskView,
@@ -165,7 +165,7 @@ export class Conductor {
             try {
               return await this.#hold(call, how, (answered?.round ?? 0) + 1);
             } catch (error) {
-              if (!(error instanceof StoreUnavailable)) throw error;
+              if (!isAway(error)) throw error;
               // The client could not come back to the call, but it still waits here.
               seldom(log).say("warn", { err: error }, "a call could not be held; trying again");
               await sleep(STORE_RETRY_MS);
@@ -180,7 +180,7 @@ export class Conductor {
             } catch (error) {
               // Without a store there are no tasks, but this client still waits here; try again soon, so that it waits no longer than it
               // must.
-              if (!(error instanceof StoreUnavailable)) throw error;
+              if (!isAway(error)) throw error;
               seldom(log).say(
                 "warn",
                 { err: error },

@@ -7,10 +7,12 @@ import { toJson } from "../protocol/jsonrpc.ts";
 import {
   type CallRecipe,
   type Change,
+  isAway,
   type Outcome,
   StoreUnavailable,
   type TaskRecord,
   type TaskStore,
+  UnreadableValue,
 } from "../store/task-store.ts";
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import { progressMessage } from "./state.ts";
@@ -138,7 +140,7 @@ export class LiveTask {
       this.#retryDelayMs = 0;
     } catch (error) {
       this.#retryDelayMs = nextDelayMs(this.#retryDelayMs);
-      if (error instanceof StoreUnavailable) this.#writeSoon(this.#retryDelayMs);
+      if (isAway(error)) this.#writeSoon(this.#retryDelayMs);
       throw error;
     }
   }
@@ -240,7 +242,7 @@ export class LiveTask {
   /** Whether another gateway owns the call by now, because it did not hear of this one for too long. @throws StoreUnavailable */
   async #isTaken(): Promise<boolean> {
     const { store } = this.#options;
-    const view = await store.read(this.#record.id);
+    const view = await store.read(this.#record.id).catch(ifDamaged);
     return view !== undefined && view.outcome === undefined && view.task.owner !== store.me;
   }
 
@@ -308,7 +310,7 @@ export class LiveTask {
       this.#writtenAt = performance.now();
       this.write().catch((err) => {
         const what = "could not write a task's state";
-        const isRetried = err instanceof StoreUnavailable;
+        const isRetried = isAway(err);
         const details = { err, task: taskName(this.#record.id) };
         seldom(this.#options.log).say("warn", details, isRetried ? `${what}; trying again` : what);
       });
@@ -356,7 +358,7 @@ export class LiveTask {
     // A finished result must survive a store that is away for a while, and must never look like a failed tool.
     await this.#untilWritten("could not write a task's outcome; trying again", write)
       // The store may be back just as the gateway stops.
-      .catch((error) => (error instanceof StoreUnavailable ? write() : Promise.reject(error)))
+      .catch((error) => (isAway(error) ? write() : Promise.reject(error)))
       .finally(() => giveBack?.());
   }
 
@@ -375,13 +377,18 @@ export class LiveTask {
       try {
         return await write();
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
+        if (!isAway(error)) throw error;
         seldom(log).say("error", { err: error, task: taskName(this.#record.id) }, what);
         await sleep(delay, undefined, { signal }).catch(() => {});
       }
     }
     throw new StoreUnavailable("the gateway is stopping");
   }
+}
+
+/** The record may be damaged and the outcome can be written all the same. */
+function ifDamaged(error: unknown): undefined {
+  if (!(error instanceof UnreadableValue)) throw error;
 }
 
 const nextDelayMs = (delayMs: number) =>

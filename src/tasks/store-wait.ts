@@ -1,7 +1,7 @@
 import type { AnswerRoom } from "../limits/answers.ts";
 import { Tally } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
-import { StoreUnavailable, UnreadableValue } from "../store/task-store.ts";
+import { isAway, type StoreUnavailable } from "../store/task-store.ts";
 
 /** A client's request that waits for a store that is away. */
 export interface StoreWaiter {
@@ -167,8 +167,3 @@ export class StoreWait {
 }
 
 const EVERYBODY = "";
-
-/** Whether another try may succeed. */
-function isAway(error: unknown): error is StoreUnavailable {
-  return error instanceof StoreUnavailable && !(error instanceof UnreadableValue);
-}

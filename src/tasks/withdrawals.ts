@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { taskName } from "../log/audit.ts";
 import { seldom } from "../log/throttled.ts";
-import { type Outcome, StoreUnavailable, type TaskId, type TaskStore } from "../store/task-store.ts";
+import { isAway, type Outcome, type TaskId, type TaskStore } from "../store/task-store.ts";
 
 export interface WithdrawalsOptions {
   readonly store: TaskStore;
@@ -63,7 +63,7 @@ export class Withdrawals {
       try {
         await this.#withdraw(id);
       } catch (err) {
-        if (err instanceof StoreUnavailable) return false;
+        if (isAway(err)) return false;
         seldom(this.#options.log).say(
           "warn",
           { err, task: taskName(id) },

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CellStore } from "../../src/store/cell-store.ts";
 import { KeyvBackend, type KeyvEntry } from "../../src/store/keyv-backend.ts";
 import { MemoryStorage } from "../../src/store/memory.ts";
@@ -85,6 +85,23 @@ test("a value that is no longer JSON is an error at once, not a missing task or 
 
   await expect(store.read(task.id)).rejects.toThrow(UnreadableValue);
   await store.close();
+});
+
+test("a claim on a damaged value is an error at once, and a write that LevelDB refuses is a store that is away", async () => {
+  const storage = new FailingStorage();
+  const backend = new KeyvBackend("test:", storage);
+  storage.set("end:a", "{ torn", 60_000);
+  await expect(backend.claim("end:a", {}, 60_000)).rejects.toThrow(UnreadableValue);
+
+  vi.spyOn(storage, "set").mockImplementation(() => {
+    throw Object.assign(new Error("Corruption: a table"), { code: "LEVEL_CORRUPTION" });
+  });
+  for (const write of [backend.claim("end:b", {}, 60_000), backend.set("end:b", {}, 60_000)]) {
+    const error = await write.catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(StoreUnavailable);
+    expect(error).not.toBeInstanceOf(UnreadableValue);
+  }
+  await backend.close();
 });
 
 class FailingStorage extends MemoryStorage {

@@ -1,7 +1,8 @@
 import { createClient } from "@keyv/redis";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { openStore } from "../../src/store/open.ts";
-import type { Nudge, TaskRecord, TaskStore } from "../../src/store/task-store.ts";
+import { redisKey } from "../../src/store/redis/keys.ts";
+import { type Nudge, type TaskRecord, type TaskStore, UnreadableValue } from "../../src/store/task-store.ts";
 import { taskStoreContract } from "../contracts/task-store.ts";
 import { Conditions } from "../support/conditions.ts";
 import { withoutRedis } from "../support/redis-tests.ts";
@@ -35,6 +36,28 @@ describe.skipIf(missing)("over Redis", () => {
     const outcome = await b.end(task, completed("done"));
     expect(await a.end(task, completed("late"))).toEqual(outcome);
     expect((await a.list(task, { limit: 10 }))?.tasks.map((view) => view.outcome)).toEqual([outcome]);
+  });
+
+  test("a damaged value is an error at once, in reads and claims, and keeps nothing else from working", async () => {
+    const prefix = newPrefix();
+    const store = await openRedis(redis.server.url, { ...patient, prefix });
+    const [torn, typed, sound] = [
+      await store.create(newTask()),
+      await store.create(newTask()),
+      await store.create(newTask()),
+    ];
+    const client = createClient({ url: redis.server.url });
+    await client.connect();
+    onTestFinished(() => client.destroy());
+    const [record = "", claim = ""] = [`task:${torn.id}`, `end:${typed.id}`].map((key) =>
+      redisKey(prefix, key),
+    );
+    expect(await client.set(record, "{ torn", { condition: "XX" })).toBe("OK");
+    await client.set(claim, "[1]");
+
+    await expect(store.read(torn.id)).rejects.toThrow(UnreadableValue);
+    await expect(store.end(typed, completed("done"))).rejects.toThrow(UnreadableValue);
+    expect(await store.end(sound, completed("done"))).toMatchObject({ kind: "completed" });
   });
 
   test("three hundred tasks ended by four replicas at once have one outcome each", async () => {

@@ -44,6 +44,11 @@ export class SharedMemory {
     this.#storage.delete(key);
   }
 
+  /** As a disk would do that loses bits. */
+  damage(key: string): void {
+    this.#storage.set(key, "{ torn", LATE_TTL_MS);
+  }
+
   /** As somebody else would who takes the member to be gone. */
   unlist(list: string, member: string): Promise<void> {
     return this.#backend.unlist(list, member);

@@ -1,9 +1,10 @@
 /** What a running task could not write while its store was away is written once the store is back, without another event. */
 
 import { expect, test, vi } from "vitest";
+import { UnreadableValue } from "../../src/store/task-store.ts";
 import { redisForTest, withoutRedis } from "../support/redis-tests.ts";
 import { form, gate, story } from "../support/story.ts";
-import { running } from "./running.ts";
+import { CLAIMANT, running } from "./running.ts";
 
 test.each(["isCut", "isFull", "isDeaf"] as const)(
   "a question, while the store %s, is there once it is not",
@@ -132,3 +133,22 @@ test.skipIf(withoutRedis("a question while Redis is away")).each(["killed", "sto
     await is("completed");
   },
 );
+
+test("a task whose outcome is damaged in the store is not written for ever, and the gateway can stop", async () => {
+  const { memory, engine, begin } = await running((call) => call.json({ content: [] }));
+  const { id, call } = await begin();
+  memory.damage(`end:${id}`);
+  call.cancel("for the test");
+  await engine.settled();
+  await expect(engine.get(id, CLAIMANT)).rejects.toThrow(UnreadableValue);
+});
+
+test("an outcome is written though the task's record is damaged", async () => {
+  const { server, memory, engine, elsewhere, begin } = await running(() => {});
+  const { id } = await begin();
+  await server.arrival("tools/call");
+  memory.damage(`task:${id}`);
+  await server.close();
+  await engine.settled();
+  expect(await elsewhere.ending(id)).toMatchObject({ kind: "failed" });
+});

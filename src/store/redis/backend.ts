@@ -1,5 +1,5 @@
 import type { Backend, ListEntry } from "../backend.ts";
-import { type Nudge, StoreUnavailable } from "../task-store.ts";
+import { type Nudge, StoreUnavailable, UnreadableValue } from "../task-store.ts";
 import type { RedisConnection } from "./connection.ts";
 import { redisKey } from "./keys.ts";
 import { redisText } from "./keyv.ts";
@@ -7,7 +7,7 @@ import { type Connect, RedisLink } from "./link.ts";
 import { RedisLists } from "./lists.ts";
 import { RedisNudges } from "./nudges.ts";
 import { RedisOperations } from "./operations.ts";
-import { reasonOf } from "./replies.ts";
+import { isDamaged, reasonOf } from "./replies.ts";
 
 export interface RedisBackendOptions {
   /** Names the store in messages: its url without credentials. */
@@ -67,7 +67,12 @@ export class RedisBackend implements Backend {
   }
 
   getMany(keys: readonly string[]): Promise<readonly unknown[]> {
-    return this.#run("read", ({ keyv }) => keyv.getMany<unknown>(keys.map((key) => this.#key(key))));
+    return this.#run("read", (connection) =>
+      this.#values(
+        connection,
+        keys.map((key) => this.#key(key)),
+      ),
+    );
   }
 
   set(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<void> {
@@ -86,7 +91,7 @@ export class RedisBackend implements Backend {
       this.#after(entries, connection, async () => {
         for (let attempt = 0; attempt < CLAIM_TRIES; attempt++) {
           if ((await connection.send(name, command)) !== null) return value;
-          const [standing] = await connection.keyv.getMany<unknown>([name]);
+          const [standing] = await this.#values(connection, [name]);
           // Otherwise the key expired between SET NX and GET: try again.
           if (standing !== undefined) return standing;
         }
@@ -126,6 +131,18 @@ export class RedisBackend implements Backend {
     return redisKey(this.#prefix, key);
   }
 
+  /** @throws UnreadableValue for a value that is no JSON, or no text: reading it again would not help */
+  async #values({ keyv }: RedisConnection, names: readonly string[]): Promise<readonly unknown[]> {
+    try {
+      return await keyv.getMany<unknown>([...names]);
+    } catch (cause) {
+      if (!isDamaged(cause)) throw cause;
+      throw new UnreadableValue(`store ${this.#name}: could not read: the stored value is damaged`, {
+        cause,
+      });
+    }
+  }
+
   /** Writes a value after its entries. A single server runs commands in order, so only a cluster needs the wait. */
   async #after<T>(
     entries: readonly ListEntry[],
@@ -142,6 +159,7 @@ export class RedisBackend implements Backend {
   #run<T>(what: string, work: (connection: RedisConnection) => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable(`store ${this.#name}: closed`));
     return this.#operations.run(work).catch((cause: unknown) => {
+      if (cause instanceof UnreadableValue) throw cause;
       const why = `could not ${what}: ${reasonOf(cause)}`;
       throw new StoreUnavailable(`store ${this.#name}: ${why}`, { cause });
     });

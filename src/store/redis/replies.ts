@@ -1,9 +1,17 @@
+import { UnreadableValue } from "../task-store.ts";
+
 /** Error replies of a server that cannot serve us now, though another may: it is a replica, it is loading, its slots have moved. */
 const ELSEWHERE = /^(READONLY|MOVED|ASK|CLUSTERDOWN|TRYAGAIN|LOADING|MASTERDOWN|UNBLOCKED|NOAUTH)\b/;
 
+/** Whether a value is no JSON, or of a type of Redis that the gateway does not write. */
+export function isDamaged(error: unknown): boolean {
+  return error instanceof SyntaxError || (isReply(error) && error.message.startsWith("WRONGTYPE"));
+}
+
 /** Whether a failed command calls for a new connection. A fault of the command or of a value does not. */
 export function isOfNoUse(error: unknown): boolean {
-  if (error instanceof SyntaxError || error instanceof TypeError) return false;
+  if (error instanceof SyntaxError || error instanceof TypeError || error instanceof UnreadableValue)
+    return false;
   return !isReply(error) || ELSEWHERE.test(error.message);
 }
 
