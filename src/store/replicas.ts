@@ -1,5 +1,5 @@
 import type { Backend, ListEntry } from "./backend.ts";
-import type { ReplicaId, TaskId } from "./task-store.ts";
+import { type ReplicaId, type TaskId, UnreadableValue } from "./task-store.ts";
 
 export interface ReplicasOptions {
   readonly backend: Backend;
@@ -71,7 +71,7 @@ export class Replicas {
     if (!this.#backend.isShared) return true;
     for await (const replica of this.#members(REPLICAS)) {
       if (replica === this.#me) continue;
-      const [cell] = (await this.#backend.getMany([replicaKey(replica)])) as [ReplicaCell?];
+      const [cell] = await this.#cells([replicaKey(replica)]);
       if (cell !== undefined && !cell.hasLeft) return false;
     }
     return true;
@@ -141,7 +141,7 @@ export class Replicas {
     if (replica === this.#me) return !this.#hasLeft;
     if (!this.#backend.isShared) return false;
     const keys = [replicaKey(replica), replicaKey(this.#me)];
-    const [cell, mine] = (await this.#backend.getMany(keys)) as [ReplicaCell?, ReplicaCell?];
+    const [cell, mine] = await this.#cells(keys);
     if (cell?.hasLeft) return false;
     if (cell !== undefined) return this.#sawAlive(replica);
     // A store without our own cell may have lost anybody's: it lost its data, or the whole machine stood still, clocks and all.
@@ -178,7 +178,7 @@ export class Replicas {
     // With every heartbeat: a replica that took us to be dead may have removed us from the list.
     const entry = this.#entry();
     try {
-      const [before] = await this.#backend.getMany([replicaKey(this.#me)]);
+      const [before] = await this.#cells([replicaKey(this.#me)]);
       // Our cell is missing: we are new, the store was unreachable or lost its data, or this process was paused. Other replicas may have
       // been cut off as well, so they get one lease to send a heartbeat before we declare any of them dead.
       if (before === undefined) this.#judgeLater();
@@ -188,6 +188,19 @@ export class Replicas {
       throw error;
     }
     this.#beatAt = begunAt;
+  }
+
+  /** A damaged cell says no more than that the replica wrote it. Its next heartbeat writes it anew, or its lease ends. */
+  async #cells(keys: readonly string[]): Promise<readonly (ReplicaCell | undefined)[]> {
+    const read = async (some: readonly string[]) =>
+      (await this.#backend.getMany(some)) as readonly (ReplicaCell | undefined)[];
+    try {
+      return await read(keys);
+    } catch (error) {
+      if (!(error instanceof UnreadableValue)) throw error;
+      if (keys.length === 1) return [{}];
+      return (await Promise.all(keys.map((key) => this.#cells([key])))).flat();
+    }
   }
 
   #entry(): ListEntry {

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
+import { Recent } from "../lib/recent.ts";
 import type { HeldBytes, SharedBytes } from "../limits/bytes.ts";
 import { type Audit, taskName } from "../log/audit.ts";
 import { seldom } from "../log/throttled.ts";
@@ -13,6 +14,7 @@ import {
   type TaskRecord,
   type TaskStore,
   type TaskView,
+  UnreadableValue,
 } from "../store/task-store.ts";
 import type { Counting } from "./counted.ts";
 import { isSame } from "./outcome.ts";
@@ -52,6 +54,7 @@ const MAX_FAILURES = 10;
 /** After how long tasks are looked at again that could not be looked after. */
 const MIN_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
+const MAX_DAMAGED = 1_000;
 const GONE: Partial<TaskView> = {};
 
 const NO_ROOM =
@@ -68,6 +71,8 @@ export class Orphans {
   readonly #options: OrphansOptions;
   /** All who ask for a task during its takeover get the same answer. */
   readonly #adoptions = new Map<TaskId, Promise<TaskView>>();
+  /** Tasks of which a sweep has said that their values are damaged. */
+  readonly #damaged = new Recent<TaskId, true>(MAX_DAMAGED);
   #sweeping: Promise<void> | undefined;
   /** How many tasks in a row this sweep failed to take over or end. */
   #failures = 0;
@@ -173,6 +178,8 @@ export class Orphans {
       this.#isUnfinished ||= !isDone;
       return isDone;
     } catch (err) {
+      // Its value reads the same the next time: it keeps neither this sweep from the others nor the next one busy.
+      if (err instanceof UnreadableValue) return this.#leaveDamaged(id, err);
       this.#isUnfinished = true;
       // A single unreadable task does not keep the sweep from the others; a store that is away does.
       this.#failures += 1;
@@ -184,6 +191,17 @@ export class Orphans {
       );
       return false;
     }
+  }
+
+  /** Leaves a task whose value is damaged where it is, and says so once. */
+  #leaveDamaged(id: TaskId, err: UnreadableValue): false {
+    if (this.#damaged.get(id) === undefined)
+      this.#options.log.warn(
+        { err, task: taskName(id) },
+        "an unfinished task cannot be taken over: its stored value cannot be read",
+      );
+    this.#damaged.set(id, true);
+    return false;
   }
 
   async #adopt(seen: TaskView): Promise<TaskView> {

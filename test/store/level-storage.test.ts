@@ -111,6 +111,26 @@ test("a sweep removes what has expired, with every trace of it, and keeps the re
   expect(await db.keys().all()).toEqual([]);
 });
 
+test("a sweep goes on past damaged values, leaves them, and says so once", async () => {
+  const said: string[] = [];
+  const { storage, db, time } = await levelStorage({ warn: (message) => said.push(message) });
+  const keys = Array.from({ length: 20 }, (_, n) => `task:${String(n).padStart(2, "0")}`);
+  await Promise.all(keys.map((key) => storage.set(key, "text", MINUTE_MS)));
+  await db.put("v:task:03", "no times and no text");
+  const get = db.get.bind(db);
+  vi.spyOn(db, "get").mockImplementation(((key: string, options: object) =>
+    key === "v:task:07"
+      ? Promise.reject(Object.assign(new Error("Corruption: a block"), { code: "LEVEL_CORRUPTION" }))
+      : get(key, options)) as never);
+
+  time.now += 2 * MINUTE_MS;
+  await storage.sweep();
+  await storage.sweep();
+
+  expect(await db.keys().all()).toEqual(["v:task:03", "v:task:07"]);
+  expect(said).toHaveLength(2);
+});
+
 test("a key that was written again is kept until its new time", async () => {
   const { storage, db, time } = await levelStorage();
   await storage.set("task:a", "old", 2 * MINUTE_MS);

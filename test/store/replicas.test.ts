@@ -124,6 +124,18 @@ test("a replica is alone once nobody else is heard any more, or has left", async
   expect(await b.isAlone()).toBe(true);
 });
 
+test("a replica whose cell is damaged is not taken to be dead, and writes it anew", async () => {
+  const { memory, a, b } = await two();
+  const { id } = await a.create(newTask());
+  await vi.advanceTimersByTimeAsync(LEASE_MS + 1);
+  for (const each of [a, b]) memory.damage(`replica:${each.me}`);
+
+  expect([await b.isAlive(a.me), await b.isAlone(), await orphansOf(b)]).toEqual([true, false, []]);
+  await vi.advanceTimersByTimeAsync(LEASE_MS);
+  expect([a.holdsLease, b.holdsLease]).toEqual([true, true]);
+  expect((await b.read(id))?.task.owner).toBe(a.me);
+});
+
 test("the tasks of a replica that is gone are shown until somebody has looked after them", async () => {
   const { a, b } = await two();
   const [open, ended] = [await a.create(newTask()), await a.create(newTask())];

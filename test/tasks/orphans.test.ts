@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { Call } from "../../src/calls/call.ts";
 import { Slots } from "../../src/calls/slots.ts";
 import { createLog } from "../../src/log/log.ts";
-import type { CallRecipe, TaskRecord } from "../../src/store/task-store.ts";
+import { type CallRecipe, type TaskRecord, UnreadableValue } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
 import { newTask } from "../store/samples.ts";
@@ -22,9 +22,9 @@ async function gateways() {
   onTestFinished(() => memory.close());
   return {
     memory,
-    gateway: async (revive?: Revive) => {
+    gateway: async (revive?: Revive, log = createLog("silent")) => {
       const { store, access } = await memory.replica();
-      const engine = new TaskEngine({ store, log: createLog("silent"), ...(revive ? { revive } : {}) });
+      const engine = new TaskEngine({ store, log, ...(revive ? { revive } : {}) });
       onTestFinished(() => engine.close());
       return { store, engine, access };
     },
@@ -67,6 +67,27 @@ test("a task that nobody asks for is found as well", async () => {
   await kill(a);
   await b.engine.begin();
   expect((await b.store.read(id))?.outcome).toMatchObject({ kind: "lost" });
+});
+
+test("a sweep goes on past damaged tasks, and says so once for each", async () => {
+  const { memory, gateway } = await gateways();
+  const a = await gateway();
+  const tasks: TaskRecord[] = [];
+  for (let n = 0; n < 30; n += 1) tasks.push(await a.store.create(TASK));
+  const damaged = new Set(tasks.filter((_, n) => n % 2 === 0).map(({ id }) => id));
+  for (const id of damaged) memory.damage(`task:${id}`);
+  await kill(a);
+  const said: string[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => void said.push(JSON.parse(line).msg) });
+  const b = await gateway(undefined, log);
+
+  await b.engine.begin();
+  await b.engine.begin();
+
+  for (const { id } of tasks.filter((task) => !damaged.has(task.id)))
+    expect((await b.store.read(id))?.outcome).toMatchObject({ kind: "lost" });
+  for (const id of damaged) await expect(b.store.read(id)).rejects.toThrow(UnreadableValue);
+  expect(said.filter((line) => line.includes("cannot be read"))).toHaveLength(damaged.size);
 });
 
 test("a call that was never sent goes on with whoever finds it, once", async () => {

@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { ClassicLevel } from "classic-level";
 import { steadyNow } from "../../lib/clock.ts";
-import { DAMAGED, type KeyvEntry, type KeyvStorage } from "../keyv-backend.ts";
+import { DAMAGED, isDamage, type KeyvEntry, type KeyvStorage } from "../keyv-backend.ts";
 import { listPrefix } from "../listed-keys.ts";
 import type { StoreOptions } from "../options.ts";
 import { startSweeping } from "../sweep.ts";
@@ -29,6 +29,7 @@ export class LevelStorage implements KeyvStorage {
   readonly #jumpedSince: (writtenAt: number) => number;
   readonly #writes: LevelWrites;
   readonly #commits: GroupCommit;
+  readonly #warn: (message: string) => void;
   readonly #stopSweeping: () => Promise<void>;
   #writtenDuringSweep: Set<string> | undefined;
 
@@ -38,6 +39,7 @@ export class LevelStorage implements KeyvStorage {
     this.#db = db;
     this.#clock = clock;
     this.#jumpedSince = jumpedSince;
+    this.#warn = warn ?? (() => {});
     this.#writes = new LevelWrites(db, warn);
     this.#commits = new GroupCommit((writes) => this.#writes.commit(writes.map(operation)));
     this.#stopSweeping = startSweeping(sweepEveryMs, (signal) => this.sweep(signal));
@@ -91,7 +93,10 @@ export class LevelStorage implements KeyvStorage {
     await this.#db.close();
   }
 
-  /** Removes expired keys, a bounded number at a time. Callers run one sweep at a time. */
+  /**
+   * Removes expired keys, a bounded number at a time. Callers run one sweep at a time. It leaves a damaged value where it is, for `store
+   * repair`, and removes its due entry, so that only one sweep meets it.
+   */
   async sweep(signal?: AbortSignal): Promise<void> {
     const minute = Math.floor(this.#clock() / 60_000);
     while (!signal?.aborted && (await this.#removeDue(minute)) > 0);
@@ -136,9 +141,16 @@ export class LevelStorage implements KeyvStorage {
     const [expired, later]: [string[], string[]] = [[], []];
     for (const key of keys) {
       // One at a time and as bytes: a value may be many megabytes, and only its first few bytes matter.
-      const value = await this.#db.get<string, Uint8Array>(valueKey(key), { valueEncoding: "view" });
+      const value = await this.#db
+        .get<string, Uint8Array>(valueKey(key), { valueEncoding: "view" })
+        .catch(ifDamaged);
       if (value === undefined) continue;
-      const { expiresAt, writtenAt = Number.NEGATIVE_INFINITY } = timesOf(value);
+      const { expiresAt, writtenAt = Number.NEGATIVE_INFINITY } =
+        value === DAMAGED ? NO_TIMES : timesOf(value);
+      if (Number.isNaN(expiresAt)) {
+        this.#warn("a stored value is damaged and stays where it is: nobody can tell whether it has expired");
+        continue;
+      }
       const jumpedMs = this.#jumpedSince(writtenAt);
       if (expiresAt + jumpedMs <= this.#clock()) expired.push(key);
       else if (jumpedMs > 0) later.push(dueKey(expiresAt + jumpedMs, key));
@@ -148,6 +160,13 @@ export class LevelStorage implements KeyvStorage {
 }
 
 const KEYS_A_BATCH = 500;
+const NO_TIMES = { expiresAt: Number.NaN, writtenAt: undefined };
+
+function ifDamaged(error: unknown): typeof DAMAGED {
+  if (!isDamage(error)) throw error;
+  return DAMAGED;
+}
+
 const AFTER_EVERY_MEMBER = "~";
 
 function operation({ key, text }: Write): Operation {
