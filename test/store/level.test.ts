@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { ClassicLevel } from "classic-level";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { openStore } from "../../src/store/open.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
 import type { TaskView } from "../../src/store/task-store.ts";
@@ -153,6 +154,22 @@ test("a damaged directory is refused with the reason and left as it is", async (
     cause: expect.any(Error),
   });
   expect((await readdir(path)).filter((name) => !name.startsWith("LOG"))).toEqual(before);
+});
+
+test("a note of the clock that cannot be read is an error that names the store, and leaves it closed", async () => {
+  const path = await directory();
+  await (await openStore(`level:${path}`)).close();
+  const damage = Object.assign(new Error("Corruption: block checksum mismatch"), {
+    code: "LEVEL_CORRUPTION",
+  });
+  vi.spyOn(ClassicLevel.prototype, "get").mockImplementationOnce(() => Promise.reject(damage) as never);
+  onTestFinished(() => void vi.restoreAllMocks());
+
+  await expect(openStore(`level:${path}`)).rejects.toThrow(
+    `store level:${path}: damaged (Corruption: block checksum mismatch)`,
+  );
+  // Not in use by another process, as it would be if the database were still open.
+  await openLevel(path);
 });
 
 async function directory(): Promise<string> {

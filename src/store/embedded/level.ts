@@ -25,7 +25,7 @@ export async function openLevelStore(
     throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
   });
   // A caller that brings its own clock answers for it.
-  const time = options.clock === undefined ? await openClock(db, warn) : undefined;
+  const time = options.clock === undefined ? await openClock(db, warn, { url, path }) : undefined;
   const timed = time && {
     clock: () => time.now(),
     jumpedSince: (at: number) => time.jumpedSince(at),
@@ -44,6 +44,7 @@ export async function openLevelStore(
     return store;
   } catch (error) {
     await time?.close();
+    await plain.close();
     throw error;
   }
 }
@@ -51,8 +52,18 @@ export async function openLevelStore(
 /** Differs from the keys of cells (`v:`) and of their expiries (`x:`). */
 const CLOCK = "clock";
 
-async function openClock(db: ClassicLevel, warn: (message: string) => void): Promise<LevelClock> {
-  return new LevelClock({ written: await db.get(CLOCK), warn, machine: await thisMachine() });
+/** @throws an `Error` that names the store when the note of the clock cannot be read; the database is closed then */
+async function openClock(
+  db: ClassicLevel,
+  warn: (message: string) => void,
+  { url, path }: { readonly url: string; readonly path: string },
+): Promise<LevelClock> {
+  try {
+    return new LevelClock({ written: await db.get(CLOCK), warn, machine: await thisMachine() });
+  } catch (cause) {
+    await db.close();
+    throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
+  }
 }
 
 async function openDirectory(path: string, warn: (message: string) => void): Promise<ClassicLevel> {
