@@ -113,7 +113,7 @@ test("an answer is held until all have let go of its request, and large requests
 test("each answer to a batch waits by itself, and is held until its own message is answered", async () => {
   const total = { bytes: 100 * ANSWER_WEIGHT };
   const bytes = new Bytes({ limits: { perCaller: {}, total } as never, clock: () => 0 });
-  const held = bytes.hold(PARTY);
+  const held = bytes.hold(QUOTA_KEY);
   const parts = [held.part(), held.part(), held.part(), held.part()] as const;
   const letGo = parts.map((part) => part.share());
   held.release();
