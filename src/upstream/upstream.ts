@@ -74,6 +74,8 @@ export class Upstream {
   #solo: Solo | undefined;
   /** Whether the server said so, and not the configuration. */
   #hasSaidSo = false;
+  /** Whether all callers share the only session, because it was opened without any caller's headers and is never replaced. */
+  #isForAll = false;
   /** Sessions that this gateway opened and that are usable, or being opened. */
   readonly #opened = new Set<Opened>();
   /** For each session of the pool that a call has: settles when the call is over. */
@@ -187,8 +189,10 @@ export class Upstream {
     signal: AbortSignal | undefined,
     over: () => void,
   ): Promise<Lease> {
-    const alone = async (solo: Solo) =>
-      released(await solo.lease(this.#userFor(owner), holder, signal), over);
+    const alone = async (solo: Solo) => {
+      const lease = await solo.lease(this.#userFor(owner), holder, signal);
+      return released(this.#isForAll ? withHeaders(lease, owner.headers) : lease, over);
+    };
     if (this.#solo !== undefined) return alone(this.#solo);
     try {
       const lease = await this.#pool.lease(this.#userFor(owner), holder, signal);
@@ -325,7 +329,8 @@ export class Upstream {
   }
 
   #newControl(owner: SessionOwner): ControlSession {
-    return new ControlSession(this.#sourceFor(owner), this.#onIdle, this.#options.config.startTimeoutMs);
+    const { startTimeoutMs } = this.#options.config;
+    return new ControlSession(this.#sourceFor(owner), this.#onIdle, startTimeoutMs, owner.headers);
   }
 
   async close(): Promise<void> {
@@ -340,9 +345,11 @@ export class Upstream {
   }
 
   #userFor(owner: SessionOwner): SessionUser {
+    const { caller } = owner;
+    if (this.#isForAll) return { key: "", caller, open: (...how) => this.#open(NOBODY, ...how) };
     // Requests that share a session which is not opened again for each must accept the capabilities that the first of them declared.
     const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {} } : owner);
-    return { key, caller: owner.caller, open: (...how) => this.#open(owner, ...how) };
+    return { key, caller, open: (...how) => this.#open(owner, ...how) };
   }
 
   #sourceFor(owner: SessionOwner) {
@@ -393,7 +400,8 @@ export class Upstream {
 
   /**
    * Handles the refusal of a second session: from now on everything goes over the gateway's present one. It is kept if the server would not
-   * take another after it; otherwise it is replaced for other callers.
+   * take another after it; otherwise it is replaced for other callers. A kept session that the server gave without any caller's headers is
+   * nobody's: all callers have their turn in it, each with their own headers.
    */
   async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
     const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;
@@ -402,7 +410,9 @@ export class Upstream {
     const { owner, session } = present;
     if (this.#solo === undefined) {
       this.#hasSaidSo = true;
-      this.#solo = new Solo(this.#onIdle, !takesAnotherLater(refusal));
+      const isKept = !takesAnotherLater(refusal);
+      this.#isForAll = isKept && Object.keys(owner.headers).length === 0;
+      this.#solo = new Solo(this.#onIdle, isKept);
       this.#solo.adopt(this.#userFor(owner).key, session, this.#lent.get(session));
       this.#pool.forsake(session);
       this.#options.log.warn(
@@ -479,6 +489,25 @@ function released(lease: Lease, over: () => void): Lease {
 
 function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
   return !isBusy && !isListenedTo;
+}
+
+/** A session of the gateway's own. */
+const NOBODY: SessionOwner = { caller: "", headers: {}, capabilities: {} };
+
+/** The lease with these headers on every request: its session was opened without them. */
+function withHeaders(lease: Lease, headers: SessionOwner["headers"]): Lease {
+  const { session } = lease;
+  return {
+    ...lease,
+    session: {
+      request: (method, params, listener) =>
+        session.request(method, params, { ...listener, headers: { ...headers, ...listener?.headers } }),
+      notify: (method, params) => session.notify(method, params),
+      respond: (id, answer) => session.respond(id, answer),
+      hear: (message) => session.hear(message),
+      setLogLevel: (level) => session.setLogLevel(level),
+    },
+  };
 }
 
 /** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */

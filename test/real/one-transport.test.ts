@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type SdkRelease, sdk } from "../peers/peers.ts";
 import { gatewayFor } from "../support/gateway.ts";
@@ -89,6 +90,27 @@ function loggedIn(listener: RequestListener): RequestListener {
   };
 }
 
+/** Notes the tenant of each request, and hands the body on as if it had just come. */
+function noting(listener: RequestListener, seen: [method: string, tenant: unknown][]): RequestListener {
+  return (request, response) => {
+    if (request.method !== "POST") return listener(request, response);
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.once("end", () => {
+      const body = Buffer.concat(chunks);
+      seen.push([JSON.parse(body.toString()).method, request.headers["x-tenant"]]);
+      const again = Object.assign(Readable.from([body]), {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        rawHeaders: request.rawHeaders,
+        socket: request.socket,
+      });
+      listener(again as never, response);
+    });
+  };
+}
+
 /** The last: whether the server takes another session once the one that it has is over. */
 const KINDS = [
   ["1.10", "streamable-http", streamable, false],
@@ -164,6 +186,30 @@ describe.each(KINDS)("SDK %s, %s", (release, _, make, takesTurns) => {
       );
       expect(server.runs.get("hello")).toBe(takesTurns ? 5 : 3);
       expect((await ada.result("tools/list")).tools).toHaveLength(2);
+    },
+  );
+
+  test.skipIf(missing)(
+    "without a login callers with other headers have their turn, each with their own",
+    async () => {
+      const seen: [method: string, tenant: unknown][] = [];
+      const server = await started(async (runs) => noting(await make(release, runs), seen));
+      const { url } = await gatewayFor({
+        upstream: server.url,
+        forwardHeaders: ["x-tenant"],
+        policy: { mode: "never", waitForMs: 60_000 },
+      });
+      const [ada, grace] = ["ada", "grace"].map(
+        (name) => new ModernClient(url, { capabilities: {}, headers: { "x-tenant": name } }),
+      ) as [ModernClient, ModernClient];
+      const answers = await Promise.all([ada, grace, ada, grace].map((user) => user.callTool("hello")));
+      expect(answers.map(textOf)).toEqual(["hello", "hello", "hello", "hello"]);
+      expect((await grace.result("tools/list")).tools).toHaveLength(2);
+      const tenants = (method: string) =>
+        seen.filter(([each]) => each === method).map(([, tenant]) => tenant);
+      expect(tenants("tools/call").toSorted()).toEqual(["ada", "ada", "grace", "grace"]);
+      expect(tenants("tools/list")).toContain("grace");
+      expect(server.runs.get("hello")).toBe(4);
     },
   );
 

@@ -31,6 +31,7 @@ export class ControlSession implements SessionHolder {
   /** The server's tools, as this caller sees them. */
   readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
   readonly #source: SessionSource;
+  readonly #headers: RequestListener["headers"];
   readonly #onIdle: () => void;
   readonly #answerTimeoutMs: number;
   readonly #listeners = new Set<ChangeListener>();
@@ -50,12 +51,15 @@ export class ControlSession implements SessionHolder {
   /**
    * @param source makes the source of the session, from its holder and a function to call when the server has forgotten the session
    * @param onIdle called when the last request that used the session ends
+   * @param headers the caller's, for requests in a session that was opened without them
    */
   constructor(
     source: (holder: SessionHolder, onLost: () => void) => SessionSource,
     onIdle: () => void = () => {},
     answerTimeoutMs = ANSWER_TIMEOUT_MS,
+    headers: RequestListener["headers"] = {},
   ) {
+    this.#headers = headers;
     this.#answerTimeoutMs = answerTimeoutMs;
     this.#source = source(this, () => this.#reopen(0));
     this.#onIdle = onIdle;
@@ -92,8 +96,9 @@ export class ControlSession implements SessionHolder {
   async ask(
     method: string,
     params?: JsonObject,
-    how: Pick<RequestListener, "headers"> = {},
+    { headers }: Pick<RequestListener, "headers"> = {},
   ): Promise<JsonRpcResponse> {
+    const how = { headers: { ...this.#headers, ...headers } };
     let isGone = false;
     const attempt = () =>
       this.#use((session) =>
