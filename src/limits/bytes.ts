@@ -155,7 +155,7 @@ export interface SharedBytes extends AnswerRoom {
 
 /** The bytes of one request. */
 export class HeldBytes implements SharedBytes {
-  readonly #ledger: Bytes;
+  readonly #account: Bytes;
   #quotaKey: QuotaKey;
   #bytes = 0;
   #holders = 1;
@@ -163,8 +163,8 @@ export class HeldBytes implements SharedBytes {
   /** The answers to the request and to its parts. */
   readonly #answers = new Set<Answer>();
 
-  constructor(ledger: Bytes, quotaKey: QuotaKey) {
-    this.#ledger = ledger;
+  constructor(account: Bytes, quotaKey: QuotaKey) {
+    this.#account = account;
     this.#quotaKey = quotaKey;
   }
 
@@ -178,7 +178,7 @@ export class HeldBytes implements SharedBytes {
 
   /** Makes room for so many more bytes. @throws RpcError, HTTP 429 or 503, naming the limit, when there is none */
   expect(bytes: number): void {
-    this.#ledger.makeRoom(this, bytes);
+    this.#account.makeRoom(this, bytes);
   }
 
   /** Counts so many more bytes that arrived. @throws as `expect` does; then it does not count them */
@@ -202,7 +202,7 @@ export class HeldBytes implements SharedBytes {
 
   /** Marks the request as incomplete: see `Bytes.arriving`. */
   arriving(giveUp: (refusal: RpcError) => void): () => void {
-    return this.#ledger.arriving(this, giveUp);
+    return this.#account.arriving(this, giveUp);
   }
 
   arrive(bytes: number): Promise<void> | undefined {
@@ -225,7 +225,7 @@ export class HeldBytes implements SharedBytes {
   /** For an answer that is released with the request, if not before; `undefined` once that is released. */
   openAnswer(): Answer | undefined {
     if (this.#holders < 0) return undefined;
-    const answer = this.#ledger.answer();
+    const answer = this.#account.answer();
     this.#answers.add(answer);
     return answer;
   }
@@ -256,7 +256,7 @@ export class HeldBytes implements SharedBytes {
     if (this.#holders < 0) return;
     const before = smallPart(this.#bytes);
     this.#bytes += bytes;
-    this.#ledger.count(this.#quotaKey, bytes, smallPart(this.#bytes) - before);
+    this.#account.count(this.#quotaKey, bytes, smallPart(this.#bytes) - before);
   }
 }
 

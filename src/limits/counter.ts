@@ -17,7 +17,7 @@ export interface Reached {
 /** Counts how much of something each caller and all callers together have taken. */
 export class Counter {
   readonly #limits: Readonly<Partial<Record<Scope, number | undefined>>>;
-  readonly #perCaller = new Tally();
+  readonly #perCaller = new AmountsByKey();
   #total = 0;
 
   constructor(limits: Readonly<Partial<Record<Scope, number | undefined>>>) {
@@ -49,7 +49,7 @@ export class Counter {
 }
 
 /** Counts amounts by key. A key whose amount is 0 takes no memory. */
-export class Tally {
+export class AmountsByKey {
   readonly #taken = new Map<string, number>();
 
   /** How many keys have an amount above 0. */

@@ -2,10 +2,10 @@ import type { LimitsConfig } from "../config/config.ts";
 import { once } from "../lib/once.ts";
 import { Bytes } from "./bytes.ts";
 import { Counter, type QuotaKey, type Scope } from "./counter.ts";
-import { Ledger } from "./counters.ts";
 import { type Rated, Rates, type Waiter } from "./rates.ts";
 import { limitReached } from "./refusal.ts";
 import { ResultReads } from "./result-reads.ts";
+import { StoredBytes } from "./stored-bytes.ts";
 
 export interface QuotasOptions {
   /** Whole milliseconds that never go back. */
@@ -43,7 +43,7 @@ export class Quotas {
   readonly #places: Readonly<Record<Placed, Counter>>;
   readonly #rates: Readonly<Record<Rated, Rates>>;
   readonly #routeCalls: Rates;
-  readonly #ledger: Ledger;
+  readonly #storedBytes: StoredBytes;
   readonly #holdsStore: boolean;
   readonly #limits: Pick<LimitsConfig, Scope>;
   /** The bytes of requests and answers in memory. */
@@ -78,7 +78,7 @@ export class Quotas {
       clock,
       patienceMs,
     });
-    this.#ledger = new Ledger({ limits, clock });
+    this.#storedBytes = new StoredBytes({ limits, clock });
     this.bytes = new Bytes({ limits, clock, stored: options.storeBytes });
     this.reads = new ResultReads({ maxBytes: total.bytes });
     this.#holdsStore = options.storeBytes !== undefined;
@@ -113,18 +113,18 @@ export class Quotas {
 
   /** @throws RpcError when the caller may store no more */
   checkStored(quotaKey: QuotaKey): void {
-    this.#ledger.check(quotaKey);
+    this.#storedBytes.check(quotaKey);
     if (this.#holdsStore) this.bytes.check(quotaKey);
   }
 
   /** Counts stored bytes of arguments and results for `keptForMs`. */
   noteStored(quotaKey: QuotaKey, bytes: number, keptForMs: number): void {
-    this.#ledger.note(quotaKey, bytes, keptForMs);
+    this.#storedBytes.note(quotaKey, bytes, keptForMs);
   }
 
   /** How many bytes are stored in total, as far as this process knows. */
   get storedBytes(): number {
-    return this.#ledger.bytes;
+    return this.#storedBytes.bytes;
   }
 
   /**

@@ -3,7 +3,7 @@ import type { RateLimit } from "../config/config.ts";
 import { Recent } from "../lib/recent.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { Bucket } from "./bucket.ts";
-import { type QuotaKey, Tally } from "./counter.ts";
+import { AmountsByKey, type QuotaKey } from "./counter.ts";
 import { tooOften } from "./refusal.ts";
 
 /** What has a rate: tool calls, and requests about tasks. */
@@ -50,7 +50,7 @@ export class Rates {
   readonly #limit: string;
   readonly #options: RatesOptions;
   readonly #buckets = new Recent<string, Bucket>(MAX_CALLERS);
-  readonly #waiting = new Tally();
+  readonly #waiting = new AmountsByKey();
 
   /** @param limit the setting with the rate, for refusals */
   constructor(limit: string, options: RatesOptions) {

@@ -1,4 +1,4 @@
-import { Tally } from "../limits/counter.ts";
+import { AmountsByKey } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { TaskId, TaskOwner } from "../store/task-store.ts";
 
@@ -39,7 +39,7 @@ export class PollPace {
   readonly #clock: () => number;
   /** In the order in which clients were last told an interval. */
   readonly #paces = new Map<TaskId, Pace>();
-  readonly #slowed = new Tally();
+  readonly #slowed = new AmountsByKey();
   /** The functions that let the waiting polls go on. */
   readonly #waiting = new Set<() => void>();
   #isStopped = false;

@@ -1,5 +1,5 @@
 import type { AnswerRoom } from "../limits/answers.ts";
-import { Tally } from "../limits/counter.ts";
+import { AmountsByKey } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
 import { isAway, type StoreUnavailable } from "../store/task-store.ts";
 
@@ -50,8 +50,8 @@ export class StoreWait {
   readonly #max: StoreWaitLimits;
   /** The functions that let each try again, the longest waiting first. */
   readonly #waiting = new Set<() => void>();
-  readonly #requests = new Tally();
-  readonly #bytes = new Tally();
+  readonly #requests = new AmountsByKey();
+  readonly #bytes = new AmountsByKey();
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
 

@@ -2,7 +2,7 @@ import type { LimitsConfig } from "../config/config.ts";
 import { Counter, type QuotaKey, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
 
-export interface LedgerOptions {
+export interface StoredBytesOptions {
   readonly limits: Pick<LimitsConfig, Scope>;
   /** Whole milliseconds that never go back. */
   readonly clock: () => number;
@@ -15,25 +15,25 @@ interface Page {
 }
 
 const MIN_PAGE_MS = 1_000;
-/** With 8 to 16 pages per lifetime the ledger counts nothing for more than an eighth longer than the store keeps it. */
+/** With 8 to 16 pages per lifetime it counts nothing for more than an eighth longer than the store keeps it. */
 const PAGES_IN_A_LIFE = 16;
-/** How many entries (callers by page) the ledger keeps; beyond that it counts only the total. */
+/** How many entries (callers by page) it keeps; beyond that it counts only the total. */
 const MAX_ENTRIES = 200_000;
 const OTHERS: QuotaKey = { caller: "", isIdentified: false };
 
 /**
  * Counts the bytes of arguments and results that this process has stored and that have not expired. Other gateways on the same store have
- * ledgers of their own. It does not count what the store held before this process began: that would mean reading the whole store.
+ * counts of their own. It does not count what the store held before this process began: that would mean reading the whole store.
  */
-export class Ledger {
-  readonly #options: LedgerOptions;
+export class StoredBytes {
+  readonly #options: StoredBytesOptions;
   readonly #stored: Counter;
   /** By expiry. There are few: long lifetimes end on a coarser grid. */
   readonly #pages = new Map<number, Page>();
   #entries = 0;
   #nextEnd = Number.POSITIVE_INFINITY;
 
-  constructor(options: LedgerOptions) {
+  constructor(options: StoredBytesOptions) {
     this.#options = options;
     const { perCaller, total } = options.limits;
     this.#stored = new Counter({ perCaller: perCaller.storedBytes, total: total.storedBytes });

@@ -1,18 +1,18 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { Ledger } from "../../src/limits/counters.ts";
+import { StoredBytes } from "../../src/limits/stored-bytes.ts";
 import type { RpcError } from "../../src/protocol/errors.ts";
 
 const ADA = { route: "r", caller: "ada", isIdentified: true };
 const BOB = { route: "r", caller: "bob", isIdentified: true };
 
-function ledgerWith(limits: ConstructorParameters<typeof Ledger>[0]["limits"]) {
+function storedWith(limits: ConstructorParameters<typeof StoredBytes>[0]["limits"]) {
   const time = { now: 0 };
-  return { time, ledger: new Ledger({ limits, clock: () => time.now }) };
+  return { time, ledger: new StoredBytes({ limits, clock: () => time.now }) };
 }
 
 test("who has stored as much as it may is refused until some of it has expired, and others are not", () => {
-  const { ledger, time } = ledgerWith({ total: {}, perCaller: { storedBytes: 100 } });
+  const { ledger, time } = storedWith({ total: {}, perCaller: { storedBytes: 100 } });
   ledger.note(ADA, 60, 8_000);
   ledger.check(ADA);
   ledger.note(ADA, 60, 20_000);
@@ -38,7 +38,7 @@ test("who has stored as much as it may is refused until some of it has expired, 
 
 test("what all may store together is shared", () => {
   const limit = "limits.total.storedBytes";
-  const { ledger } = ledgerWith({ total: { storedBytes: 10 }, perCaller: {} });
+  const { ledger } = storedWith({ total: { storedBytes: 10 }, perCaller: {} });
   ledger.note({ ...ADA, isIdentified: false }, 10, 60_000);
   expect(() => ledger.check(BOB)).toThrow(
     expect.objectContaining({ httpStatus: 503, data: expect.objectContaining({ limit }) }) as RpcError,
@@ -53,7 +53,7 @@ test("whatever is stored for how long is counted as long as it is kept, and an e
   });
   return fc.assert(
     fc.property(fc.array(stored, { maxLength: 40 }), fc.nat(12_000_000), (all, later) => {
-      const { ledger, time } = ledgerWith({ total: {}, perCaller: {} });
+      const { ledger, time } = storedWith({ total: {}, perCaller: {} });
       const ends: { readonly bytes: number; readonly at: number; readonly late: number }[] = [];
       for (const { afterMs, bytes, keptMs } of all) {
         time.now += afterMs;
