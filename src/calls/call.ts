@@ -12,10 +12,10 @@ import type {
 } from "../protocol/jsonrpc.ts";
 import { isDeclared, ofNoType, requiredCapability } from "../protocol/legacy.ts";
 import {
-  type CallRecipe,
   type Checkpoint,
   type InputAnswer,
   type InputRequest,
+  type StoredCall,
   StoreUnavailable,
 } from "../store/task-store.ts";
 import { isUnusable, toFailure, UpstreamFailure } from "../upstream/failure.ts";
@@ -97,7 +97,7 @@ export interface CallOptions {
   /** Counts the memory of the params, and of the answer, for as long as the call lasts. Absent: nothing counts it. */
   readonly held?: SharedBytes | undefined;
   /** What another replica needs to make or resume the call. Absent: no other replica can. */
-  readonly recipe?: CallRecipe;
+  readonly storedCall?: StoredCall;
 }
 
 /** After this many rounds of pages to visit, the server is not going to begin. */
@@ -160,8 +160,8 @@ export class Call implements SessionHolder {
     this.#place = resume;
   }
 
-  get recipe(): CallRecipe | undefined {
-    return this.#options.recipe;
+  get storedCall(): StoredCall | undefined {
+    return this.#options.storedCall;
   }
 
   get state(): "queued" | "sent" | "ended" {

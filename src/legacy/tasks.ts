@@ -22,7 +22,7 @@ import {
   taskIdOf,
   waiterOf,
 } from "../requests/request.ts";
-import type { CallRecipe } from "../store/task-store.ts";
+import type { StoredCall } from "../store/task-store.ts";
 import { type CallAnswer, givingUp } from "../tasks/conduct.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { Lease } from "../upstream/sessions/pool.ts";
@@ -200,7 +200,7 @@ export class Tasks2025 {
     const { route, owner, session, headers } = request;
     const joiner = request.joiner();
     const isRepeatable = await mayRepeat(request, policy, params.name);
-    const recipe = joiner.session && recipeIn(joiner.session, params, isRepeatable);
+    const storedCall = joiner.session && storedCallIn(joiner.session, params, isRepeatable);
     const call = new Call({
       lease: async (holder) => joiner.join(holder),
       slots: this.#shares.slots(request),
@@ -210,7 +210,7 @@ export class Tasks2025 {
       maxRuntimeMs: policy.maxRuntimeMs,
       held: request.held,
       ...(headers === undefined ? {} : { headers }),
-      ...(recipe === undefined ? {} : { recipe }),
+      ...(storedCall === undefined ? {} : { storedCall }),
     });
     call.listen({ onEnd: this.#shares.takeTask(request) });
     const record = await engine
@@ -280,7 +280,11 @@ export class Tasks2025 {
 }
 
 /** What another gateway needs to make the call in the client's session, or to pick it up there. */
-function recipeIn({ headers, ...joined }: ClientSession, params: JsonObject, mayRepeat: boolean): CallRecipe {
+function storedCallIn(
+  { headers, ...joined }: ClientSession,
+  params: JsonObject,
+  mayRepeat: boolean,
+): StoredCall {
   const own = Object.entries(headers).filter(
     ([name]) => !SAYS_NOTHING_SECRET.test(name) && !namesOneRequest(name),
   );

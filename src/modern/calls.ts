@@ -1,5 +1,4 @@
-import type { CallListener } from "../calls/call.ts";
-import { Call } from "../calls/call.ts";
+import { Call, type CallListener } from "../calls/call.ts";
 import { modernInputRequests, readInputResponses } from "../calls/input.ts";
 import { endWhenSilent } from "../calls/silent-call.ts";
 import type { ToolPolicy } from "../config/config.ts";
@@ -143,7 +142,7 @@ export function callMethods(
         ...shared,
         lease,
         params: sent,
-        recipe: { ...told, params: sent, isModern: true },
+        storedCall: { ...told, params: sent, isModern: true },
         isModern: true,
       });
     }
@@ -155,7 +154,7 @@ export function callMethods(
       params: sent,
       answers,
       ...level,
-      recipe: { ...told, ...level, params: sent, answers },
+      storedCall: { ...told, ...level, params: sent, answers },
     });
   }
 

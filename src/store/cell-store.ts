@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import { steadyNow } from "../lib/clock.ts";
 import type { Backend, ListEntry } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
-import { recipeCell, recipeOf } from "./recipe-cell.ts";
 import { Replicas } from "./replicas.ts";
+import { storedCallCell, storedCallOf } from "./stored-call-cell.ts";
 import { listEntry, readPage } from "./task-list.ts";
 import {
-  type CallRecipe,
   type Change,
   type InputAnswer,
   type InputRequest,
@@ -17,6 +16,7 @@ import {
   type Outcome,
   type PageRequest,
   type ReplicaId,
+  type StoredCall,
   type TaskId,
   type TaskOwner,
   type TaskPage,
@@ -112,7 +112,7 @@ export class CellStore implements TaskStore {
     return this.#newId();
   }
 
-  async create({ recipe, ...task }: NewTask, id: TaskId = this.#newId()): Promise<TaskRecord> {
+  async create({ storedCall, ...task }: NewTask, id: TaskId = this.#newId()): Promise<TaskRecord> {
     const now = this.#clock();
     const record: TaskRecord = {
       ...task,
@@ -125,7 +125,7 @@ export class CellStore implements TaskStore {
     const lifetime = lifetimeMs(task.terms);
     // The entries last for all changes within one lifetime, so that `update` need not write them again.
     const entries = this.#entries(record, keyTtlMs(2 * lifetime));
-    await this.#put(record, recipe, entries);
+    await this.#put(record, storedCall, entries);
     return record;
   }
 
@@ -153,19 +153,19 @@ export class CellStore implements TaskStore {
     return readPage(this.#backend, owner, page, (id) => this.read(id));
   }
 
-  async update(task: TaskRecord, { recipe, ...change }: Change): Promise<TaskRecord> {
+  async update(task: TaskRecord, { storedCall, ...change }: Change): Promise<TaskRecord> {
     // Somebody may set the clock back; `updatedAt` must not go back.
     const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
     const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
     const record: TaskRecord = { ...task, ...changes, updatedAt };
     const lifetime = lifetimeMs(task.terms);
     const entries = updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : [];
-    await this.#put(record, recipe, entries);
+    await this.#put(record, storedCall, entries);
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;
   }
 
-  async restore(task: TaskRecord, recipe: CallRecipe | undefined): Promise<void> {
+  async restore(task: TaskRecord, storedCall: StoredCall | undefined): Promise<void> {
     const ttl = keyTtlMs(2 * lifetimeMs(task.terms));
     const { turn: last = 0, isUnsent } = task;
     for (let turn = 1; turn <= last; turn += 1) {
@@ -173,7 +173,7 @@ export class CellStore implements TaskStore {
       const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl)) as TurnCell;
       if (turn === last && standing.owner !== this.me) return;
     }
-    await this.#put(task, recipe, this.#entries(task, ttl));
+    await this.#put(task, storedCall, this.#entries(task, ttl));
     this.#backend.publish({ kind: "changed", id: task.id });
   }
 
@@ -235,9 +235,9 @@ export class CellStore implements TaskStore {
     return this.#replicas.isAlone();
   }
 
-  async recipe(id: TaskId): Promise<CallRecipe | undefined> {
-    const [recipe] = await this.#backend.getMany([recipeKey(id)]);
-    return recipe === undefined ? undefined : recipeOf(recipe as CallRecipe);
+  async storedCall(id: TaskId): Promise<StoredCall | undefined> {
+    const [storedCall] = await this.#backend.getMany([storedCallKey(id)]);
+    return storedCall === undefined ? undefined : storedCallOf(storedCall as StoredCall);
   }
 
   async tell(task: TaskRecord): Promise<void> {
@@ -280,17 +280,17 @@ export class CellStore implements TaskStore {
     return this.#clock() > at + staysMs + this.jumpedSince(at);
   }
 
-  /** Writes both cells. The recipe may become durable first. */
+  /** Writes both cells. The stored call may become durable first. */
   async #put(
     record: TaskRecord,
-    recipe: CallRecipe | undefined,
+    storedCall: StoredCall | undefined,
     entries: readonly ListEntry[],
   ): Promise<void> {
     const lifetime = lifetimeMs(record.terms);
     await Promise.all([
-      ...(recipe === undefined
+      ...(storedCall === undefined
         ? []
-        : [this.#backend.set(recipeKey(record.id), recipeCell(recipe), keyTtlMs(2 * lifetime))]),
+        : [this.#backend.set(storedCallKey(record.id), storedCallCell(storedCall), keyTtlMs(2 * lifetime))]),
       this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries),
     ]);
   }
@@ -377,7 +377,7 @@ function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): 
 
 const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>
   turn === undefined ? `task:${id}` : `task:${id}:${turn}`;
-const recipeKey = (id: TaskId) => `recipe:${id}`;
+const storedCallKey = (id: TaskId) => `recipe:${id}`;
 const toldKey = (id: TaskId) => `told:${id}`;
 const turnKey = (id: TaskId, turn: number) => `own:${id}:${turn}`;
 const endKey = (id: TaskId) => `end:${id}`;

@@ -39,7 +39,7 @@ export interface NewTask {
   /** Whether `tasks/list` shows the task: only where the gateway can tell callers apart. Absent: no. */
   readonly isListed?: boolean;
   /** Stored apart from the record, because it can be large and never changes. Absent: the store keeps none. */
-  readonly recipe?: CallRecipe;
+  readonly storedCall?: StoredCall;
   readonly checkpoint?: Checkpoint;
   /**
    * Whether the call has certainly not been sent. The owner may then send it, after taking the task over once more with `adopt`, so
@@ -59,7 +59,7 @@ export interface Rounds {
 }
 
 /** What a replica needs, apart from what the server knows, to make a call or to resume one of another replica. */
-export interface CallRecipe {
+export interface StoredCall {
   readonly method: string;
   /** As the server gets them. Absent when no replica may ever send the call again. */
   readonly params?: JsonObject;
@@ -102,7 +102,7 @@ export interface Checkpoint {
 }
 
 /** The `task:<id>` cell. Only the owner writes it. */
-export interface TaskRecord extends Omit<NewTask, "recipe"> {
+export interface TaskRecord extends Omit<NewTask, "storedCall"> {
   readonly id: TaskId;
   readonly owner: ReplicaId;
   /** How many times replicas have taken over the task; absent: never. */
@@ -119,7 +119,7 @@ export const MAX_TURNS = 32;
 
 /** What the owner may change in its record or beside it. An absent or `undefined` member stays as it was. */
 export type Change = Partial<
-  Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "recipe" | "isUnsent">
+  Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "storedCall" | "isUnsent">
 >;
 
 /**
@@ -239,7 +239,7 @@ export interface TaskStore {
    * Writes a record again that the store has lost, because somebody emptied it or it lost its latest writes. Only the owner may call
    * this. Changes nothing if another replica owns the task by now.
    */
-  restore(task: TaskRecord, recipe: CallRecipe | undefined): Promise<void>;
+  restore(task: TaskRecord, storedCall: StoredCall | undefined): Promise<void>;
   /** Only the owner may call this, one call at a time for a task. Resolves with the record as it now is. */
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
   /**
@@ -262,7 +262,7 @@ export interface TaskStore {
   /** Whether this replica knows of no other gateway that uses the store now. */
   isAlone(): Promise<boolean>;
   /** What a replica needs to make the task's call again; `undefined` when the store keeps nothing. */
-  recipe(id: TaskId): Promise<CallRecipe | undefined>;
+  storedCall(id: TaskId): Promise<StoredCall | undefined>;
   /** Records that the client knows the task's id. */
   tell(task: TaskRecord): Promise<void>;
   isTold(id: TaskId): Promise<boolean>;

@@ -1,8 +1,8 @@
 import type { HeldBytes } from "../limits/bytes.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 import type { Quotas } from "../limits/quotas.ts";
-import { recipeBytes } from "../store/recipe-cell.ts";
-import type { CallRecipe, TaskRecord } from "../store/task-store.ts";
+import { storedCallBytes } from "../store/stored-call-cell.ts";
+import type { StoredCall, TaskRecord } from "../store/task-store.ts";
 
 /** The quotas that count tasks and their bytes. */
 export type TaskQuotas = Pick<Quotas, "add" | "noteStored"> & Partial<Pick<Quotas, "bytes" | "reads">>;
@@ -27,10 +27,10 @@ export function counting(quotas: TaskQuotas | undefined) {
       }
     },
     /** Counts a call's arguments that the gateway has read. `"full"`: there is no room for them. */
-    hold: (task: TaskRecord, recipe: CallRecipe | undefined): HeldBytes | "full" | undefined => {
+    hold: (task: TaskRecord, storedCall: StoredCall | undefined): HeldBytes | "full" | undefined => {
       const held = quotas?.bytes?.hold(ownerOf(task));
       try {
-        held?.grow(recipe === undefined ? 0 : recipeBytes(recipe));
+        held?.grow(storedCall === undefined ? 0 : storedCallBytes(storedCall));
         return held;
       } catch {
         return "full";

@@ -2,13 +2,13 @@ import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import type { Audit } from "../log/audit.ts";
 import {
-  type CallRecipe,
+  type StoredCall,
   StoreUnavailable,
   type TaskId,
   type TaskRecord,
   type TaskStore,
 } from "../store/task-store.ts";
-import { asNewTask, type CallTask, isRecipeKept, type TaskDraft } from "./new-task.ts";
+import { asNewTask, type CallTask, isCallKept, type TaskDraft } from "./new-task.ts";
 import type { LiveTask } from "./running-task.ts";
 import type { Custody } from "./running-tasks.ts";
 import type { StoreWait, WaiterOf } from "./store-wait.ts";
@@ -72,14 +72,14 @@ export class Creations {
 
   async #adopt(call: Call, creation: Creation): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
-    const recipe = this.#keepable(call.recipe);
-    const draft = this.#drafts.get(call) ?? this.#draft(call, recipe);
+    const storedCall = this.#keepable(call.storedCall);
+    const draft = this.#drafts.get(call) ?? this.#draft(call, storedCall);
     this.#drafts.set(call, draft);
-    const running = this.#create(call, creation, { recipe, draft });
+    const running = this.#create(call, creation, { storedCall, draft });
     this.#running.set(draft.id, running);
     const live = await running.finally(() => this.#running.delete(draft.id));
     // With this write another replica can send the call. If the store does not accept it now, the task exists all the same.
-    if (call.isWaiting && !draft.isUnsent && recipe?.params !== undefined)
+    if (call.isWaiting && !draft.isUnsent && storedCall?.params !== undefined)
       await live.write().catch(onlyUnavailable);
     return live.record;
   }
@@ -88,20 +88,20 @@ export class Creations {
     call: Call,
     { task, maxResultBytes, waiter }: Creation,
     {
-      recipe,
+      storedCall,
       draft: { id, isUnsent },
-    }: { readonly recipe: CallRecipe | undefined; readonly draft: TaskDraft },
+    }: { readonly storedCall: StoredCall | undefined; readonly draft: TaskDraft },
   ): Promise<LiveTask> {
     const { store, storeWait, custody, audit } = this.#options;
     const { isSealed } = store;
     let isKept = false;
     try {
       const record = await storeWait.through(waiter, () => {
-        isKept = isUnsent || isRecipeKept(call, recipe);
-        return store.create(asNewTask(call, task, recipe, { isUnsent, isSealed }), id);
+        isKept = isUnsent || isCallKept(call, storedCall);
+        return store.create(asNewTask(call, task, storedCall, { isUnsent, isSealed }), id);
       });
       audit?.created(record, record.rounds !== undefined);
-      return custody.take({ call, record, maxResultBytes, isRecipeKept: isKept, recipe });
+      return custody.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
     } catch (error) {
       if (isUnsent) {
         this.#drafts.delete(call);
@@ -111,16 +111,16 @@ export class Creations {
     }
   }
 
-  #draft(call: Call, recipe: CallRecipe | undefined): TaskDraft {
-    const isUnsent = call.isToWait && recipe?.params !== undefined && !this.#withdrawals.isFull;
+  #draft(call: Call, storedCall: StoredCall | undefined): TaskDraft {
+    const isUnsent = call.isToWait && storedCall?.params !== undefined && !this.#withdrawals.isFull;
     return { id: this.#options.store.newId(), isUnsent };
   }
 
-  /** Nobody may read credentials in the store, and nobody else needs the recipe when the store ends with this process. */
-  #keepable(recipe: CallRecipe | undefined): CallRecipe | undefined {
+  /** Nobody may read credentials in the store, and nobody else needs the stored call when the store ends with this process. */
+  #keepable(storedCall: StoredCall | undefined): StoredCall | undefined {
     const { store } = this.#options;
-    if (recipe === undefined || !store.isLasting) return undefined;
-    return store.isSealed || Object.keys(recipe.headers).length === 0 ? recipe : undefined;
+    if (storedCall === undefined || !store.isLasting) return undefined;
+    return store.isSealed || Object.keys(storedCall.headers).length === 0 ? storedCall : undefined;
   }
 }
 

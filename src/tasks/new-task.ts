@@ -1,12 +1,12 @@
 import type { Call } from "../calls/call.ts";
-import type { CallRecipe, NewTask, TaskId, TaskStore } from "../store/task-store.ts";
+import type { NewTask, StoredCall, TaskId, TaskStore } from "../store/task-store.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 
 /** What the gateway knows of a task apart from its call. */
 export type CallTask = Omit<
   NewTask,
-  "statusMessage" | "inputRequests" | "recipe" | "checkpoint" | "isUnsent"
+  "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "isUnsent"
 >;
 
 /** What is decided about a task before the first try to write it. */
@@ -24,7 +24,7 @@ export interface TaskDraft {
 export function asNewTask(
   call: Call,
   task: CallTask,
-  recipe: CallRecipe | undefined,
+  storedCall: StoredCall | undefined,
   { isUnsent, isSealed }: Pick<TaskDraft, "isUnsent"> & Pick<TaskStore, "isSealed">,
 ): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
@@ -34,15 +34,15 @@ export function asNewTask(
     ...task,
     statusMessage,
     inputRequests,
-    ...(recipe !== undefined && checkpoint !== undefined
+    ...(storedCall !== undefined && checkpoint !== undefined
       ? { checkpoint: storable(checkpoint, { isSealed }) }
       : {}),
-    ...(isUnsent && recipe !== undefined ? { recipe, isUnsent } : {}),
-    ...(!isUnsent && isRecipeKept(call, recipe) ? { recipe: asSent(recipe) } : {}),
+    ...(isUnsent && storedCall !== undefined ? { storedCall, isUnsent } : {}),
+    ...(!isUnsent && isCallKept(call, storedCall) ? { storedCall: asSent(storedCall) } : {}),
   };
 }
 
-/** Whether the recipe is of use from the start. */
-export function isRecipeKept(call: Call, recipe: CallRecipe | undefined): recipe is CallRecipe {
-  return recipe !== undefined && (recipe.mayRepeat === true || call.checkpoint !== undefined);
+/** Whether the stored call is of use from the start. */
+export function isCallKept(call: Call, storedCall: StoredCall | undefined): storedCall is StoredCall {
+  return storedCall !== undefined && (storedCall.mayRepeat === true || call.checkpoint !== undefined);
 }

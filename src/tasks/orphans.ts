@@ -5,10 +5,10 @@ import type { HeldBytes, SharedBytes } from "../limits/bytes.ts";
 import { type Audit, taskName } from "../log/audit.ts";
 import { seldom } from "../log/throttled.ts";
 import {
-  type CallRecipe,
   MAX_TURNS,
   type Outcome,
   type ReplicaId,
+  type StoredCall,
   StoreUnavailable,
   type TaskId,
   type TaskRecord,
@@ -27,12 +27,12 @@ export interface Revived {
 }
 
 /**
- * Makes the call of a task whose gateway has died: to be sent, resumed or sent again, as the record and the recipe allow.
- * `undefined`: no replica can continue it; `"elsewhere"`: not this gateway, or not now. `held`: counts the memory of the recipe.
+ * Makes the call of a task whose gateway has died: to be sent, resumed or sent again, as the record and the stored call allow.
+ * `undefined`: no replica can continue it; `"elsewhere"`: not this gateway, or not now. `held`: counts the memory of the stored call.
  */
 export type Revive = (
   task: TaskRecord,
-  recipe: CallRecipe | undefined,
+  storedCall: StoredCall | undefined,
   held?: SharedBytes,
 ) => Revived | "elsewhere" | undefined;
 
@@ -213,24 +213,24 @@ export class Orphans {
     if (outcome !== undefined || !(await this.#isOrphan(task))) return view;
     // From a store full of waiting calls, read no more than there is room for. The next sweep looks at the others again.
     const hasRoom = !task.isUnsent || counted?.hasRoom(task) !== false;
-    const recipe = hasRoom ? await store.recipe(id) : undefined;
-    const held = hasRoom ? counted?.hold(task, recipe) : "full";
+    const storedCall = hasRoom ? await store.storedCall(id) : undefined;
+    const held = hasRoom ? counted?.hold(task, storedCall) : "full";
     if (held === "full") {
       seldom(log).say("warn", { task: taskName(id) }, NO_ROOM);
       return view;
     }
-    return this.#goOn(view, recipe, held).finally(() => held?.release());
+    return this.#goOn(view, storedCall, held).finally(() => held?.release());
   }
 
   async #goOn(
     view: TaskView,
-    recipe: CallRecipe | undefined,
+    storedCall: StoredCall | undefined,
     held: HeldBytes | undefined,
   ): Promise<TaskView> {
     const { store, custody, revive, log, audit } = this.#options;
     const { task } = view;
     const { id } = task;
-    const revived = revive(task, recipe, held);
+    const revived = revive(task, storedCall, held);
     if (revived === "elsewhere") return view;
     if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(task);
     const record = await store.adopt(task, task.isUnsent);
@@ -241,8 +241,8 @@ export class Orphans {
     this.#takenOver += 1;
     audit?.adopted(record);
     const { call, maxResultBytes } = revived;
-    const isRecipeKept = recipe !== undefined;
-    const live = custody.take({ call, record, recipe, isRecipeKept, maxResultBytes });
+    const isCallKept = storedCall !== undefined;
+    const live = custody.take({ call, record, storedCall, isCallKept, maxResultBytes });
     void live.ended.finally(this.#options.counted?.onAdopted(record));
     call.start();
     // Clients may have answered in the meantime.

@@ -2,7 +2,7 @@ import { Call, type CallOptions } from "../calls/call.ts";
 import type { Policy } from "../calls/policy.ts";
 import type { Slots } from "../calls/slots.ts";
 import type { ServerConfig } from "../config/config.ts";
-import type { CallRecipe, TaskRecord } from "../store/task-store.ts";
+import type { StoredCall, TaskRecord } from "../store/task-store.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
 import type { Lease } from "../upstream/sessions/pool.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
@@ -26,13 +26,13 @@ const MIN_RUNTIME_MS = 10_000;
  */
 export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => number): Revive {
   const byName = new Map(routes.map((route) => [route.config.name, route]));
-  return (task, recipe, held) => {
+  return (task, storedCall, held) => {
     const route = byName.get(task.route);
     // Where there is no room for another call, a later sweep or another replica may have some.
     if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
-    const options = recipe && howToGoOn(task, recipe, route.upstream, ago(task.createdAt));
-    if (recipe === undefined || options === undefined) return undefined;
-    const call = new Call({ ...shared(task, recipe, route), ...options, held });
+    const options = storedCall && howToGoOn(task, storedCall, route.upstream, ago(task.createdAt));
+    if (storedCall === undefined || options === undefined) return undefined;
+    const call = new Call({ ...shared(task, storedCall, route), ...options, held });
     return { call, maxResultBytes: route.policy(task.tool).maxResultBytes };
   };
 }
@@ -40,7 +40,7 @@ export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => nu
 /** How the call continues; `undefined` when it cannot. */
 function howToGoOn(
   task: TaskRecord,
-  { params, answers = {}, mayRepeat = false, headers, joined }: CallRecipe,
+  { params, answers = {}, mayRepeat = false, headers, joined }: StoredCall,
   upstream: Upstream,
   agoMs: number,
 ): (Partial<CallOptions> & Pick<CallOptions, "params" | "maxRuntimeMs">) | undefined {
@@ -61,14 +61,14 @@ function howToGoOn(
   };
 }
 
-function shared(task: TaskRecord, recipe: CallRecipe, { upstream, slots }: RevivalRoute) {
-  const { method, capabilities, logLevel, isModern } = recipe;
+function shared(task: TaskRecord, storedCall: StoredCall, { upstream, slots }: RevivalRoute) {
+  const { method, capabilities, logLevel, isModern } = storedCall;
   return {
     slots: expecting(slots),
-    recipe,
+    storedCall,
     method,
     caller: task.caller,
-    lease: leaseOf(task, recipe, upstream),
+    lease: leaseOf(task, storedCall, upstream),
     ...(capabilities === undefined ? {} : { capabilities }),
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(isModern ? { isModern } : {}),
@@ -86,10 +86,10 @@ function expecting(slots: Slots): CallOptions["slots"] {
 /** Leases the call's session in the way that it had one before. */
 function leaseOf(
   { caller, isListed = false }: TaskRecord,
-  recipe: CallRecipe,
+  storedCall: StoredCall,
   upstream: Upstream,
 ): CallOptions["lease"] {
-  const { headers, capabilities = {}, joined, isModern } = recipe;
+  const { headers, capabilities = {}, joined, isModern } = storedCall;
   const owner = { caller, isIdentified: isListed, headers, capabilities };
   if (joined !== undefined) return async (holder) => upstream.join({ ...joined, headers }, holder);
   if (!isModern) return (holder, over) => upstream.lease(owner, holder, over);

@@ -5,10 +5,10 @@ import { type Audit, taskName } from "../log/audit.ts";
 import { seldom } from "../log/throttled.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 import {
-  type CallRecipe,
   type Change,
   isAway,
   type Outcome,
+  type StoredCall,
   StoreUnavailable,
   type TaskRecord,
   type TaskStore,
@@ -23,9 +23,9 @@ export interface LiveTaskOptions {
   readonly call: Call;
   readonly record: TaskRecord;
   /** What another replica would need to make the call; undefined when the store must not keep it. */
-  readonly recipe: CallRecipe | undefined;
-  /** Whether the store has the recipe already; else the task writes it once it is of use. */
-  readonly isRecipeKept: boolean;
+  readonly storedCall: StoredCall | undefined;
+  /** Whether the store has the stored call already; else the task writes it once it is of use. */
+  readonly isCallKept: boolean;
   readonly store: TaskStore;
   /** Room for outcomes that the store has not accepted yet. */
   readonly unwritten: Unwritten;
@@ -35,7 +35,7 @@ export interface LiveTaskOptions {
   readonly audit?: Audit | undefined;
   /** Called with a stored outcome and its size in bytes. */
   readonly onStored?: ((task: TaskRecord, bytes: number) => void) | undefined;
-  readonly onRecipeStored?: ((task: TaskRecord, recipe: CallRecipe) => void) | undefined;
+  readonly onCallStored?: ((task: TaskRecord, storedCall: StoredCall) => void) | undefined;
 }
 
 /** Clients hear progress as it comes, but the task does not write it more often than this. */
@@ -53,7 +53,7 @@ export class LiveTask {
   readonly ended: Promise<void>;
   #record: TaskRecord;
   #statusMessage: string | undefined;
-  #isRecipeKept: boolean;
+  #isCallKept: boolean;
   /** Whether the call is about to be sent, or has been: from then on no write may say that it is unsent. */
   #isClaimed = false;
   #isLost = false;
@@ -74,8 +74,8 @@ export class LiveTask {
     this.#options = options;
     this.#record = options.record;
     this.#statusMessage = options.record.statusMessage;
-    const { call, record, recipe } = options;
-    this.#isRecipeKept = options.isRecipeKept;
+    const { call, record, storedCall } = options;
+    this.#isCallKept = options.isCallKept;
     if (record.isUnsent) call.beforeSend = () => this.claimSending();
     this.ended = new Promise((resolve) => {
       const end = (how: CallEnd) =>
@@ -95,7 +95,7 @@ export class LiveTask {
         onQuestions: () => this.#writeSoon(0),
         // Before the first checkpoint there is nothing to save; after it, saving now and then is enough.
         onCheckpoint: () => {
-          if (recipe !== undefined)
+          if (storedCall !== undefined)
             this.#writeWithin(this.#record.checkpoint === undefined ? 0 : PROGRESS_WRITE_MS);
         },
         onEnd: (how) => void end(how),
@@ -105,7 +105,7 @@ export class LiveTask {
       if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
       else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
-      if (recipe === undefined) return;
+      if (storedCall === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
       if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
     });
@@ -156,8 +156,8 @@ export class LiveTask {
         ...this.#resumption(),
       };
       this.#record = await store.update(this.#record, change);
-      this.#isRecipeKept ||= change.recipe !== undefined;
-      if (change.recipe !== undefined) this.#options.onRecipeStored?.(this.#record, change.recipe);
+      this.#isCallKept ||= change.storedCall !== undefined;
+      if (change.storedCall !== undefined) this.#options.onCallStored?.(this.#record, change.storedCall);
     });
   }
 
@@ -192,8 +192,8 @@ export class LiveTask {
     }
     if (this.call.end !== undefined) return this.call.end.kind === "left";
     const { isUnsent, checkpoint } = this.#record;
-    const canGoOn = isUnsent || checkpoint !== undefined || this.#options.recipe?.mayRepeat;
-    if (!canGoOn || !this.#isRecipeKept) return false;
+    const canGoOn = isUnsent || checkpoint !== undefined || this.#options.storedCall?.mayRepeat;
+    if (!canGoOn || !this.#isCallKept) return false;
     this.call.leave();
     return true;
   }
@@ -223,20 +223,20 @@ export class LiveTask {
    * That the call is certainly unsent, and what it takes to send it. Only for a record that exists: where the creation of the
    * task may have failed, no other replica may ever think that the call is still to be sent.
    */
-  #unsent(): Pick<Change, "isUnsent" | "recipe"> {
-    const { call, recipe } = this.#options;
-    if (this.#isClaimed || this.#record.isUnsent || !call.isWaiting || recipe?.params === undefined)
+  #unsent(): Pick<Change, "isUnsent" | "storedCall"> {
+    const { call, storedCall } = this.#options;
+    if (this.#isClaimed || this.#record.isUnsent || !call.isWaiting || storedCall?.params === undefined)
       return {};
     call.beforeSend = () => this.claimSending();
-    return { isUnsent: true, recipe };
+    return { isUnsent: true, storedCall };
   }
 
-  /** Where another replica could resume the call, and the recipe unless the store has it already. */
-  #resumption(): Pick<Change, "checkpoint" | "recipe"> {
-    const { call, recipe } = this.#options;
-    if (recipe === undefined || call.checkpoint === undefined) return {};
+  /** Where another replica could resume the call, and the stored call unless the store has it already. */
+  #resumption(): Pick<Change, "checkpoint" | "storedCall"> {
+    const { call, storedCall } = this.#options;
+    if (storedCall === undefined || call.checkpoint === undefined) return {};
     const checkpoint = storable(call.checkpoint, this.#options.store);
-    return { checkpoint, ...(this.#isRecipeKept ? {} : { recipe: asSent(recipe) }) };
+    return { checkpoint, ...(this.#isCallKept ? {} : { storedCall: asSent(storedCall) }) };
   }
 
   /** Whether another gateway owns the call by now, because it did not hear of this one for too long. @throws StoreUnavailable */
@@ -249,10 +249,10 @@ export class LiveTask {
   /** Somebody emptied the store, or it lost its latest writes: clients that ask for the task must find it again. */
   #restore(): Promise<void> {
     return this.#inTurn(async () => {
-      const { call, store, recipe, log } = this.#options;
+      const { call, store, storedCall, log } = this.#options;
       if (call.end !== undefined) return;
-      const kept = this.#record.isUnsent || recipe === undefined ? recipe : asSent(recipe);
-      await store.restore(this.#record, this.#isRecipeKept ? kept : undefined);
+      const kept = this.#record.isUnsent || storedCall === undefined ? storedCall : asSent(storedCall);
+      await store.restore(this.#record, this.#isCallKept ? kept : undefined);
       seldom(log).say(
         "warn",
         { task: taskName(this.#record.id) },

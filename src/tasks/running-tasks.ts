@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { type Audit, taskName } from "../log/audit.ts";
-import { recipeBytes } from "../store/recipe-cell.ts";
-import type { CallRecipe, Nudge, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
+import { storedCallBytes } from "../store/stored-call-cell.ts";
+import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
 import { LiveTask, type LiveTaskOptions } from "./running-task.ts";
 import { asSent } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
@@ -43,19 +43,19 @@ export class Custody {
   }
 
   take(
-    task: Pick<LiveTaskOptions, "call" | "record" | "recipe" | "isRecipeKept" | "maxResultBytes">,
+    task: Pick<LiveTaskOptions, "call" | "record" | "storedCall" | "isCallKept" | "maxResultBytes">,
   ): LiveTask {
     const { onStored } = this.#options;
-    // The store keeps a recipe for that long.
-    const onRecipeStored = (record: TaskRecord, recipe: CallRecipe) =>
-      onStored?.(record, recipeBytes(recipe), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
-    const live = new LiveTask({ ...this.#options, ...task, onRecipeStored });
-    const { record, recipe } = task;
-    if (task.isRecipeKept && recipe !== undefined)
-      onRecipeStored(record, record.isUnsent ? recipe : asSent(recipe));
+    // The store keeps a stored call for that long.
+    const onCallStored = (record: TaskRecord, storedCall: StoredCall) =>
+      onStored?.(record, storedCallBytes(storedCall), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
+    const live = new LiveTask({ ...this.#options, ...task, onCallStored });
+    const { record, storedCall } = task;
+    if (task.isCallKept && storedCall !== undefined)
+      onCallStored(record, record.isUnsent ? storedCall : asSent(storedCall));
     const { id } = live.record;
     this.#live.set(id, live);
-    // The recipe stays in memory until the outcome is written, which may be long after the call has ended.
+    // The stored call stays in memory until the outcome is written, which may be long after the call has ended.
     const letGo = live.call.share();
     void live.ended.finally(() => {
       this.#live.delete(id);

@@ -1,9 +1,9 @@
-import type { CallRecipe, Checkpoint, TaskStore } from "../store/task-store.ts";
+import type { Checkpoint, StoredCall, TaskStore } from "../store/task-store.ts";
 
 /** What it takes to resume a call that has been sent, or to send it again if that is allowed. */
-export function asSent(recipe: CallRecipe): CallRecipe {
-  if (recipe.mayRepeat) return recipe;
-  const { params: _, answers: _answers, ...rest } = recipe;
+export function asSent(storedCall: StoredCall): StoredCall {
+  if (storedCall.mayRepeat) return storedCall;
+  const { params: _, answers: _answers, ...rest } = storedCall;
   return rest;
 }
 

@@ -27,7 +27,7 @@ test("nothing that a task is about can be read on the disk when there is a key",
 
   const store = await openStore(`level:${path}`, { encryptionKeys: keys });
   onTestFinished(() => store.close());
-  expect(JSON.parse(JSON.stringify(await store.recipe(queued)))).toMatchObject({
+  expect(JSON.parse(JSON.stringify(await store.storedCall(queued)))).toMatchObject({
     params: { arguments: { say: ARGUMENT } },
     headers: { authorization: `Bearer ${CREDENTIAL}` },
   });

@@ -294,7 +294,7 @@ function replaceable(store: TaskStore): Replaceable {
     answers: (id, keys) => store.answers(id, keys),
     isAlive: (replica) => store.isAlive(replica),
     isAlone: () => store.isAlone(),
-    recipe: (id) => store.recipe(id),
+    storedCall: (id) => store.storedCall(id),
     tell: (task) => store.tell(task),
     isTold: (id) => store.isTold(id),
     orphans: (visit) => store.orphans(visit),

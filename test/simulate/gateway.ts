@@ -175,7 +175,7 @@ export class Gateway {
       method: "tools/call",
       params,
       maxRuntimeMs: terms.maxRuntimeMs,
-      recipe: { method: "tools/call", params, capabilities: CAPABILITIES, headers: {}, ...repeatable },
+      storedCall: { method: "tools/call", params, capabilities: CAPABILITIES, headers: {}, ...repeatable },
     });
   }
 

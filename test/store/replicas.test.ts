@@ -1,6 +1,5 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { TaskRecord, TaskStore } from "../../src/store/task-store.ts";
-import { MAX_TURNS } from "../../src/store/task-store.ts";
+import { MAX_TURNS, type TaskRecord, type TaskStore } from "../../src/store/task-store.ts";
 import { completed, newTask } from "./samples.ts";
 import { SharedMemory } from "./shared-backend.ts";
 
@@ -278,14 +277,14 @@ test("a task is known as long as it is written, however long ago its first owner
 test("what it takes to make a call is kept beside the record, and not with the result", async () => {
   const { a, b } = await two();
   const recipe = { method: "tools/call", params: { name: "t" }, headers: {} };
-  const task = await a.create(newTask({ recipe }));
+  const task = await a.create(newTask({ storedCall: recipe }));
   expect(task).not.toHaveProperty("recipe");
   expect((await b.read(task.id))?.task).not.toHaveProperty("recipe");
-  expect(await b.recipe(task.id)).toEqual(recipe);
+  expect(await b.storedCall(task.id)).toEqual(recipe);
   const other = await a.create(newTask());
-  expect(await b.recipe(other.id)).toBeUndefined();
-  await a.update(other, { recipe });
-  expect(await b.recipe(other.id)).toEqual(recipe);
+  expect(await b.storedCall(other.id)).toBeUndefined();
+  await a.update(other, { storedCall: recipe });
+  expect(await b.storedCall(other.id)).toEqual(recipe);
 });
 
 test("a task is told once it is, to everybody", async () => {

@@ -275,7 +275,7 @@ test("nothing of a task can be found on the disk but ids, and without keys every
           caller,
           isListed: true,
           inputRequests: { name: { method: "elicitation/create", params: { message: "who?" } } },
-          recipe: {
+          storedCall: {
             method: "tools/call",
             params: { name: "render", arguments: { argument } },
             headers: { authorization: credential },

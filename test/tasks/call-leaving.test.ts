@@ -151,9 +151,9 @@ test("a call that goes on when its time is up is cancelled", async () => {
   expect(message.params?.requestId).toBe(record.checkpoint.requestId);
 });
 
-test("the recipe of a call is at hand for whoever keeps it", async () => {
+test("the stored call of a call is at hand for whoever keeps it", async () => {
   const server = await quickServer();
   const recipe = { method: "tools/call", headers: {} };
-  expect(half(server.url).call({ recipe }).call.recipe).toBe(recipe);
-  expect(half(server.url).call().call.recipe).toBeUndefined();
+  expect(half(server.url).call({ storedCall: recipe }).call.storedCall).toBe(recipe);
+  expect(half(server.url).call().call.storedCall).toBeUndefined();
 });

@@ -19,13 +19,13 @@ test("a task that is taken over has a place while it runs, and its end is stored
   const [dead, alive] = [await memory.replica(), await memory.replica()];
   const calls: Call[] = [];
   const revive = () => {
-    const call = heldCall({ recipe: RECIPE });
+    const call = heldCall({ storedCall: RECIPE });
     calls.push(call);
     return { call, maxResultBytes: 1_000 };
   };
   const engine = new TaskEngine({ store: alive.store, log: createLog("silent"), revive, quotas });
   onTestFinished(() => engine.close());
-  const { id } = await dead.store.create({ ...TASK, isUnsent: true, recipe: RECIPE });
+  const { id } = await dead.store.create({ ...TASK, isUnsent: true, storedCall: RECIPE });
   await dead.store.leave();
   await engine.begin();
   const [call] = calls;

@@ -46,12 +46,12 @@ test("whoever goes on with a call says so", async () => {
   const memory = new SharedMemory();
   onTestFinished(() => memory.close());
   const [dead, { store }] = [await memory.replica(), await memory.replica()];
-  await dead.store.create(newTask({ ...CLAIMANT, isUnsent: true, recipe: RECIPE }));
+  await dead.store.create(newTask({ ...CLAIMANT, isUnsent: true, storedCall: RECIPE }));
   await dead.store.leave();
   const engine = new TaskEngine({
     store,
     log,
-    revive: () => ({ call: heldCall({ recipe: RECIPE }), maxResultBytes: 1_000 }),
+    revive: () => ({ call: heldCall({ storedCall: RECIPE }), maxResultBytes: 1_000 }),
   });
   onTestFinished(() => engine.close());
   await engine.begin();

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { Call } from "../../src/calls/call.ts";
 import { Slots } from "../../src/calls/slots.ts";
 import { createLog } from "../../src/log/log.ts";
-import { type CallRecipe, type TaskRecord, UnreadableValue } from "../../src/store/task-store.ts";
+import { type StoredCall, type TaskRecord, UnreadableValue } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
 import { newTask } from "../store/samples.ts";
@@ -13,7 +13,7 @@ import { heldCall } from "../support/idle-call.ts";
 
 const TASK = newTask({ route: "r", caller: "c" });
 const CLAIMANT = { route: "r", caller: "c" };
-const RECIPE: CallRecipe = { method: "tools/call", params: { name: "t" }, headers: {} };
+const RECIPE: StoredCall = { method: "tools/call", params: { name: "t" }, headers: {} };
 const asking = { respond: async () => undefined } as never;
 
 /** Gateways on one store. */
@@ -97,12 +97,12 @@ test("a call that was never sent goes on with whoever finds it, once", async () 
   const revive: Revive = (task, recipe) => {
     expect(task.isUnsent).toBe(true);
     expect(recipe).toEqual(RECIPE);
-    const call = heldCall({ recipe: RECIPE });
+    const call = heldCall({ storedCall: RECIPE });
     revived.push(call);
     return { call, maxResultBytes: 1_000 };
   };
   const others = [await gateway(revive), await gateway(revive)];
-  const task = await a.store.create({ ...TASK, isUnsent: true, recipe: RECIPE });
+  const task = await a.store.create({ ...TASK, isUnsent: true, storedCall: RECIPE });
   await kill(a);
 
   const seen = await Promise.all(
@@ -197,8 +197,8 @@ test("what somebody else can go on with is left to them when a gateway stops, an
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway(() => "elsewhere")];
   // There is no place for the one, and there is for the other.
-  const queued = heldCall({ recipe: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
-  const running = heldCall({ recipe: RECIPE });
+  const queued = heldCall({ storedCall: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
+  const running = heldCall({ storedCall: RECIPE });
   const [left, lost] = [
     await a.engine.adopt(queued, TASK, 1_000),
     await a.engine.adopt(running, TASK, 1_000),
@@ -236,7 +236,7 @@ test("a gateway that stops does not end a task that is another's by now", async 
 test("what somebody else can go on with is left to them though the store is away when a gateway stops", async () => {
   const { gateway } = await gateways();
   const a = await gateway();
-  const queued = heldCall({ recipe: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
+  const queued = heldCall({ storedCall: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
   await a.engine.adopt(queued, TASK, 1_000);
   a.access.isCut = true;
   await a.engine.close();
@@ -283,11 +283,11 @@ test("what was last said of a call is not forgotten when another gateway picks i
   const slots = new Slots({ maxConcurrent: 0, maxQueued: 1 });
   const checkpoint = { ...place, asked: {}, usedKeys: [] };
   const revive: Revive = () => ({
-    call: heldCall({ recipe: RECIPE, resume: checkpoint, slots }),
+    call: heldCall({ storedCall: RECIPE, resume: checkpoint, slots }),
     maxResultBytes: 1_000,
   });
   const [a, b] = [await gateway(), await gateway(revive)];
-  const { id } = await a.store.create({ ...TASK, statusMessage: "2 of 8", checkpoint, recipe: RECIPE });
+  const { id } = await a.store.create({ ...TASK, statusMessage: "2 of 8", checkpoint, storedCall: RECIPE });
   await kill(a);
 
   expect((await b.engine.get(id, CLAIMANT)).task.owner).toBe(b.store.me);

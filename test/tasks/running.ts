@@ -2,7 +2,7 @@ import { expect, onTestFinished, vi } from "vitest";
 import type { Call } from "../../src/calls/call.ts";
 import { Slots } from "../../src/calls/slots.ts";
 import { createLog } from "../../src/log/log.ts";
-import type { CallRecipe, TaskId } from "../../src/store/task-store.ts";
+import type { StoredCall, TaskId } from "../../src/store/task-store.ts";
 import { TaskEngine, type TaskEngineOptions } from "../../src/tasks/engine.ts";
 import { newTask } from "../store/samples.ts";
 import { SharedMemory } from "../store/shared-backend.ts";
@@ -12,7 +12,7 @@ import { startScriptedServer } from "../support/scripted-server.ts";
 
 export const CLAIMANT = { route: "r", caller: "ada" };
 const TASK = newTask(CLAIMANT);
-const RECIPE: CallRecipe = { method: "tools/call", params: { name: "job" }, headers: {} };
+const RECIPE: StoredCall = { method: "tools/call", params: { name: "job" }, headers: {} };
 const MAX_BYTES = 10_000;
 
 /** A task whose call runs, and another gateway that looks at the same store. */
@@ -38,7 +38,7 @@ export async function running(
     elsewhere: there.store,
     access: here.access,
     begin: async (settings: Parameters<typeof call>[0] = {}) => {
-      const begun: Call = call({ recipe: RECIPE, ...settings }).call.start();
+      const begun: Call = call({ storedCall: RECIPE, ...settings }).call.start();
       const { id } = await engine.adopt(begun, TASK, MAX_BYTES);
       return { id, call: begun };
     },

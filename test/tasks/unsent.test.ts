@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Slots } from "../../src/calls/slots.ts";
 import { createLog } from "../../src/log/log.ts";
-import type { CallRecipe, TaskId } from "../../src/store/task-store.ts";
+import type { StoredCall, TaskId } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
 import { newTask } from "../store/samples.ts";
@@ -14,7 +14,7 @@ import { gate } from "../support/story.ts";
 
 const TASK = newTask({ route: "r", caller: "ada" });
 const CLAIMANT = { route: "r", caller: "ada" };
-const RECIPE: CallRecipe = { method: "tools/call", params: { name: "job" }, headers: {} };
+const RECIPE: StoredCall = { method: "tools/call", params: { name: "job" }, headers: {} };
 const MAX_BYTES = 10_000;
 
 /** Two gateways on one store and before one server, with a place for one call each. */
@@ -28,7 +28,7 @@ async function two() {
     const { call } = half(server.url, { slots });
     const { store, access } = await memory.replica();
     const revive: Revive = ({ isUnsent }) =>
-      isUnsent ? { call: call({ recipe: RECIPE }).call, maxResultBytes: MAX_BYTES } : undefined;
+      isUnsent ? { call: call({ storedCall: RECIPE }).call, maxResultBytes: MAX_BYTES } : undefined;
     const engine = new TaskEngine({ store, log: createLog("silent"), revive });
     onTestFinished(() => engine.close());
     /** Takes the only place until the returned function is called. */
@@ -38,7 +38,7 @@ async function two() {
       });
       return leave;
     };
-    return { store, access, engine, occupy, newCall: () => call({ recipe: RECIPE }).call };
+    return { store, access, engine, occupy, newCall: () => call({ storedCall: RECIPE }).call };
   };
   return { server, memory, here: await gateway(), there: await gateway() };
 }
@@ -69,7 +69,7 @@ test("a call that waits when it becomes a task is sent by somebody else, should 
 test("a call that is not started and finds no place says so in its first record", async () => {
   const { server, here, there } = await two();
   await here.occupy();
-  // Recipe and record, and nothing after them.
+  // Stored call and record, and nothing after them.
   here.access.writesLeft = 2;
   const { id, isUnsent } = await here.engine.adopt(here.newCall(), TASK, MAX_BYTES);
   expect(isUnsent).toBe(true);

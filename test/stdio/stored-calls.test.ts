@@ -1,4 +1,4 @@
-/** The recipes of the manual for clients that start their servers, done as they are written. */
+/** The stored calls of the manual for clients that start their servers, done as they are written. */
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -24,7 +24,7 @@ interface Recipe {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** What is the reader's own in a recipe, and what a test has instead. */
+/** What is the reader's own in a stored call, and what a test has instead. */
 const OWN: Readonly<Record<string, () => Promise<Readonly<Record<string, readonly string[]>>>>> = {
   everything: async () => ({
     "npx -y @modelcontextprotocol/server-everything": [process.execPath, everything("2025.12.18", "stdio")],
@@ -37,7 +37,7 @@ const OWN: Readonly<Record<string, () => Promise<Readonly<Record<string, readonl
   },
 };
 
-test("every recipe is tried here", () => {
+test("every stored call is tried here", () => {
   expect(Object.keys(RECIPES)).toEqual(Object.keys(OWN));
 });
 

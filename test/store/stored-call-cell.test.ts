@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { RawJson } from "../../src/protocol/jsonrpc.ts";
-import { recipeBytes, recipeCell, recipeOf } from "../../src/store/recipe-cell.ts";
+import { storedCallBytes, storedCallCell, storedCallOf } from "../../src/store/stored-call-cell.ts";
 
 const ARGUMENTS = '{ "n":1.0,\n "list":[{},{}] }';
 const RECIPE = {
@@ -12,23 +12,23 @@ const RECIPE = {
 };
 
 test("arguments are stored, and read again, as the text that they came in", () => {
-  const stored = JSON.parse(JSON.stringify(recipeCell(RECIPE)));
+  const stored = JSON.parse(JSON.stringify(storedCallCell(RECIPE)));
   expect(stored).toEqual({
     method: "tools/call",
     headers: {},
     paramsText: `{"name":"t","arguments":${ARGUMENTS},"_meta":{"a":1}}`,
   });
-  expect(recipeOf(stored)).toEqual(RECIPE);
+  expect(storedCallOf(stored)).toEqual(RECIPE);
 });
 
 test("what a gateway before has stored is read as well", () => {
   const before = { method: "tools/call", headers: {}, params: { name: "t", arguments: { a: [1] } } };
-  const { params } = recipeOf(before);
+  const { params } = storedCallOf(before);
   expect(params).toEqual({ name: "t", arguments: new RawJson('{"a":[1]}') });
 });
 
 test("a call that is never sent again has no params", () => {
   const { params: _, ...rest } = RECIPE;
-  expect(recipeOf(JSON.parse(JSON.stringify(recipeCell(rest))))).toEqual(rest);
-  expect(recipeBytes(rest)).toBe(4);
+  expect(storedCallOf(JSON.parse(JSON.stringify(storedCallCell(rest))))).toEqual(rest);
+  expect(storedCallBytes(rest)).toBe(4);
 });
