@@ -196,7 +196,8 @@ async function openHttp(
   const guard = hostGuard(config.listen);
   const { handlers, audit, quotas } = core;
   const { bytes } = quotas;
-  const unsent = new Unsent(UNSENT * (config.limits.total.bytes ?? Number.POSITIVE_INFINITY), bytes);
+  const { maxWaitMs, total } = config.limits;
+  const unsent = new Unsent(UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
   const visits = new Visits();
   const endpoint = visits.through(
     mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, audit, unsent }),

@@ -36,6 +36,8 @@ export class HttpReply implements Reply {
   readonly #options: ReplyOptions;
   #gone: AbortController | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
+  /** Gives back the room that the answer has already. */
+  #reserved: (() => void) | undefined;
   #isStream = false;
   #isDone = false;
 
@@ -61,6 +63,13 @@ export class HttpReply implements Reply {
       else this.#response.once("close", onClose);
     }
     return this.#gone.signal;
+  }
+
+  async room(chars: number): Promise<void> {
+    const { unsent, quotaKey } = this.#options;
+    if (chars <= LARGE_CHARS || unsent === undefined) return;
+    this.#reserved = await unsent.wait(this.#response, chars, { quotaKey, gone: this.gone });
+    if (this.#reserved === undefined) throw rpc.answersUnread();
   }
 
   result(result: JsonText): void {
@@ -169,6 +178,7 @@ export class HttpReply implements Reply {
 
   /** Gives the function to call when the message has been sent; `undefined` when there is no room. Small messages need none. */
   #roomFor(message: JsonText): (() => void) | undefined {
+    if (this.#reserved !== undefined) return this.#reserved;
     const { unsent, quotaKey } = this.#options;
     const isLarge = message.length > LARGE_CHARS && !this.#response.destroyed;
     return isLarge && unsent !== undefined

@@ -9,13 +9,20 @@ import type { QuotaKey } from "../limits/counter.ts";
  */
 export class Unsent {
   readonly #maxChars: number;
+  readonly #maxWaitMs: number;
+  /** Answers that wait for room, in their order. */
+  readonly #waiting = new Set<() => boolean>();
   readonly #bytes: Pick<Bytes, "add"> | undefined;
   #chars = 0;
 
-  /** @param bytes counts them with all other memory: answers go out before the gateway takes in more */
-  constructor(maxChars: number, bytes?: Pick<Bytes, "add">) {
+  /**
+   * @param bytes counts them with all other memory: answers go out before the gateway takes in more
+   * @param maxWaitMs how long an answer may wait for room
+   */
+  constructor(maxChars: number, bytes?: Pick<Bytes, "add">, maxWaitMs = 0) {
     this.#maxChars = maxChars;
     this.#bytes = bytes;
+    this.#maxWaitMs = maxWaitMs;
   }
 
   /**
@@ -30,9 +37,37 @@ export class Unsent {
       this.#chars -= chars;
       forget?.();
       response.off("close", give);
+      for (const goOn of this.#waiting) if (!goOn()) break;
     });
     response.once("close", give);
     return give;
+  }
+
+  /** As `take`, but waits for room behind those that wait already. `undefined`: there was none in time, or the client has gone. */
+  async wait(
+    response: ServerResponse,
+    chars: number,
+    { quotaKey, gone }: { readonly quotaKey?: QuotaKey | undefined; readonly gone: AbortSignal },
+  ): Promise<(() => void) | undefined> {
+    const given = this.#waiting.size === 0 ? this.take(response, chars, quotaKey) : undefined;
+    if (given !== undefined || gone.aborted) return given;
+    return new Promise((resolve) => {
+      const end = (give?: () => void) => {
+        clearTimeout(timer);
+        gone.removeEventListener("abort", leave);
+        this.#waiting.delete(goOn);
+        resolve(give);
+      };
+      const leave = () => end();
+      const goOn = () => {
+        const give = this.take(response, chars, quotaKey);
+        if (give !== undefined) end(give);
+        return give !== undefined;
+      };
+      const timer = setTimeout(leave, this.#maxWaitMs);
+      gone.addEventListener("abort", leave, { once: true });
+      this.#waiting.add(goOn);
+    });
   }
 }
 

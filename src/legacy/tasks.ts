@@ -57,7 +57,7 @@ export interface SessionRequest extends Identified {
   readonly headers?: Readonly<Record<string, string>>;
   /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
-  readonly reply: Pick<Reply, "gone" | "result" | "notify" | "keepAlive" | "drop"> & {
+  readonly reply: Pick<Reply, "gone" | "room" | "result" | "notify" | "keepAlive" | "drop"> & {
     /** Whether the client is connected now, if it may leave and come back. Absent: it is connected until `gone`. */
     readonly isConnected?: boolean;
   };
@@ -92,7 +92,7 @@ export class Tasks2025 {
   constructor(services: LegacyServices, shares: Shares) {
     this.#services = services;
     this.#shares = shares;
-    const result = resultGetter(services);
+    const result = resultGetter(services, shares);
     this.#asTask = {
       handle: (request) => this.#callAsTask(request),
       needs: [needsTime(services), needsOwner],

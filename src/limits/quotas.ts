@@ -84,6 +84,11 @@ export class Quotas {
     this.#holdsStore = options.storeBytes !== undefined;
   }
 
+  /** Whether the task store keeps everything in this process's memory, results included. */
+  get holdsStore(): boolean {
+    return this.#holdsStore;
+  }
+
   /**
    * Takes a place of the caller's and one of the total. Returns a function that gives both back; only its first call counts.
    * @throws RpcError, naming the limit, when none is left; then it takes nothing

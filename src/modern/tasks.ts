@@ -22,6 +22,7 @@ export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain"
   const getTask: Handle = async (exchange) => {
     const { route, reply } = exchange;
     const view = await shares.polled(exchange);
+    await shares.roomToTell(view, reply);
     engine.audit?.read(view.task, "tasks/get");
     const fields = { resultType: "complete", _meta: serverMeta(route) };
     reply.result(modernDetailedTask(view, engine.now(), fields));

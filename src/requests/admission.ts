@@ -108,10 +108,26 @@ export class Shares {
     if (turn !== undefined) await turn;
     const view = this.toFollow(
       exchange,
-      await this.#whenOver(exchange, await engine.get(id, owner, readerOf(exchange))),
+      await this.#whenOver(exchange, await engine.get(id, owner, this.#readerOf(exchange))),
     );
     pace.told(id, owner, intervalOf(view, engine.now()));
     return view;
+  }
+
+  /**
+   * Waits until there is room to tell a task's result. Results of a store elsewhere are read no faster than there is room for them; those of
+   * this process's memory would all be written at once.
+   * @throws HTTP 503 when there is no room in time
+   */
+  async roomToTell({ outcome }: TaskView, reply: Pick<Reply, "room">): Promise<void> {
+    if (this.#services.quotas.holdsStore && outcome?.kind === "completed")
+      await reply.room?.(outcome.result.length);
+  }
+
+  /** As `waiterOf`, with room for a result that comes from elsewhere until the request has been answered. */
+  #readerOf(exchange: Parameters<typeof waiterOf>[0] & Pick<Exchange, "held">): WaiterOf {
+    const waiter = waiterOf(exchange);
+    return this.#services.quotas.holdsStore ? waiter : () => ({ ...waiter(), room: exchange.held });
   }
 
   /**
@@ -190,10 +206,4 @@ function taskIdsOf(message: unknown): readonly unknown[] {
 
 function intervalOf({ task, outcome }: TaskView, now: number): number {
   return pollIntervalMs(task, outcome?.endedAt ?? now);
-}
-
-/** As `waiterOf`, with room for the result until the request has been answered. */
-function readerOf(exchange: Parameters<typeof waiterOf>[0] & Pick<Exchange, "held">): WaiterOf {
-  const waiter = waiterOf(exchange);
-  return () => ({ ...waiter(), room: exchange.held });
 }

@@ -98,6 +98,11 @@ export interface Reply {
   readonly readsStreams: boolean;
   /** Aborted when the client hangs up before it has its answer. */
   readonly gone: AbortSignal;
+  /**
+   * Waits until the gateway may hold an answer of this length until the client reads it. Absent: at once.
+   * @throws HTTP 503 when there is no room in time
+   */
+  room?(chars: number): Promise<void>;
   /** Sends the answer. Everything after it is ignored. */
   result(result: JsonText): void;
   /** Sends a message before the answer. Returns whether it was sent: not to a client that cannot read streams, or does not. */

@@ -11,12 +11,13 @@ const CALLS = 64;
 const SIZE = 1_000_000;
 
 test.for([
-  ["always", "in JSON"],
-  ["auto", "on streams"],
+  ["always", "in JSON", "level:"],
+  ["auto", "on streams", "level:"],
+  ["always", "in JSON", "memory:"],
 ] as const)(
-  "a gateway with a small heap (%s) outlives 64 answers of a megabyte at once, %s, and loses none",
+  "a gateway with a small heap (%s) outlives 64 answers of a megabyte at once, %s, over %s, and refuses and loses none",
   { timeout: 300_000 },
-  async ([mode, how]) => {
+  async ([mode, how, kind]) => {
     const answered = gate();
     const result = textResult("x".repeat(SIZE));
     const server = await startScriptedServer({
@@ -31,7 +32,7 @@ test.for([
     onTestFinished(server.close);
     const folder = await mkdtemp(join(tmpdir(), "taskgate-large-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const store = `level:${join(folder, "data")}`;
+    const store = kind === "level:" ? `level:${join(folder, "data")}` : kind;
     const gateway = await startGatewayProcess(
       ["--upstream", server.url.href, "--port", "0", "--mode", mode, "--store", store],
       { env: { NODE_OPTIONS: "--max-old-space-size=160" } },
