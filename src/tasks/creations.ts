@@ -9,14 +9,14 @@ import {
   type TaskStore,
 } from "../store/task-store.ts";
 import { asNewTask, type CallTask, isCallKept, type TaskDraft } from "./new-task.ts";
-import type { LiveTask } from "./running-task.ts";
-import type { Custody } from "./running-tasks.ts";
+import type { RunningTask } from "./running-task.ts";
+import type { RunningTasks } from "./running-tasks.ts";
 import type { StoreWait, WaiterOf } from "./store-wait.ts";
 import { Withdrawals } from "./withdrawals.ts";
 
 export interface CreationsOptions {
   readonly store: TaskStore;
-  readonly custody: Custody;
+  readonly running: RunningTasks;
   readonly storeWait: StoreWait;
   readonly log: Logger;
   readonly clock: () => number;
@@ -35,7 +35,7 @@ export class Creations {
   readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
   readonly #drafts = new WeakMap<Call, TaskDraft>();
   /** Tasks whose records are being written. */
-  readonly #running = new Map<TaskId, Promise<LiveTask>>();
+  readonly #running = new Map<TaskId, Promise<RunningTask>>();
   readonly #withdrawals: Withdrawals;
   #isClosed = false;
 
@@ -91,8 +91,8 @@ export class Creations {
       storedCall,
       draft: { id, isUnsent },
     }: { readonly storedCall: StoredCall | undefined; readonly draft: TaskDraft },
-  ): Promise<LiveTask> {
-    const { store, storeWait, custody, audit } = this.#options;
+  ): Promise<RunningTask> {
+    const { store, storeWait, running, audit } = this.#options;
     const { isSealed } = store;
     let isKept = false;
     try {
@@ -101,7 +101,7 @@ export class Creations {
         return store.create(asNewTask(call, task, storedCall, { isUnsent, isSealed }), id);
       });
       audit?.created(record, record.rounds !== undefined);
-      return custody.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
+      return running.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
     } catch (error) {
       if (isUnsent) {
         this.#drafts.delete(call);

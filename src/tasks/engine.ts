@@ -24,7 +24,7 @@ import type { CallTask } from "./new-task.ts";
 import { Orphans, type Revive } from "./orphans.ts";
 import { isSame } from "./outcome.ts";
 import { TaskReader } from "./reading.ts";
-import { Custody } from "./running-tasks.ts";
+import { RunningTasks } from "./running-tasks.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
 import { Unwritten } from "./unwritten.ts";
 
@@ -55,7 +55,7 @@ export class TaskEngine {
   readonly audit: Audit | undefined;
   readonly #store: TaskStore;
   readonly #clock: () => number;
-  readonly #custody: Custody;
+  readonly #running: RunningTasks;
   readonly #orphans: Orphans;
   readonly #creations: Creations;
   readonly #watchers = new Map<TaskId, Set<() => void>>();
@@ -71,7 +71,7 @@ export class TaskEngine {
     this.#store = store;
     this.#clock = clock;
     const counted = counting(quotas);
-    this.#custody = new Custody({
+    this.#running = new RunningTasks({
       store,
       log,
       clock,
@@ -84,7 +84,7 @@ export class TaskEngine {
       log,
       clock,
       audit,
-      custody: this.#custody,
+      running: this.#running,
       storeWait: this.#storeWait,
     });
     const isExpected = (id: TaskId) => this.#creations.has(id);
@@ -96,17 +96,17 @@ export class TaskEngine {
       audit,
       counted,
       isExpected,
-      custody: this.#custody,
+      running: this.#running,
     });
     this.#reader = new TaskReader({
       store,
-      custody: this.#custody,
+      running: this.#running,
       orphans: this.#orphans,
       storeWait: this.#storeWait,
       reads: quotas?.reads,
     });
     this.#stopWatching = store.watch((nudge) => {
-      this.#custody.hear(nudge);
+      this.#running.hear(nudge);
       if ("id" in nudge) for (const changed of this.#watchers.get(nudge.id) ?? []) changed();
       else void this.#orphans.sweep();
       if (nudge.kind === "missed")
@@ -206,7 +206,7 @@ export class TaskEngine {
     const reason = "Cancelled by the client";
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
     const outcome = await this.#storeWait.through(waiter, () => this.#store.end(view.task, mine));
-    this.#custody.get(id)?.cancel(outcome);
+    this.#running.get(id)?.cancel(outcome);
     if (isSame(outcome, mine)) {
       this.audit?.cancelled(view.task);
       this.audit?.ended(view.task, outcome.kind);
@@ -245,12 +245,12 @@ export class TaskEngine {
 
   /** The task's call, if it runs in this process. */
   callOf(id: TaskId): Call | undefined {
-    return this.#custody.get(id)?.call;
+    return this.#running.get(id)?.call;
   }
 
   /** Resolves once every replica can read the call's current questions. @throws StoreUnavailable */
   async publish(id: TaskId): Promise<void> {
-    await this.#custody.get(id)?.write();
+    await this.#running.get(id)?.write();
   }
 
   /** Records that the client knows the task, and so needs no other way back to it. @throws StoreUnavailable */
@@ -264,12 +264,12 @@ export class TaskEngine {
 
   /** How many tasks have calls in this process. */
   get running(): number {
-    return this.#custody.size;
+    return this.#running.size;
   }
 
   /** Resolves when all tasks of this moment have ended. */
   settled(): Promise<void> {
-    return this.#custody.settled();
+    return this.#running.settled();
   }
 
   /** Takes over no more tasks: what other replicas leave from now on is for those that stay. */
@@ -286,14 +286,14 @@ export class TaskEngine {
     this.#storeWait.close();
     await this.#orphans.close();
     await this.#creations.closed();
-    await this.#custody.close();
+    await this.#running.close();
     this.#stopWatching();
     this.#watchers.clear();
   }
 
   /** A cluster can make a write late: when the call runs here and the record is older, the call knows the open questions better. */
   #asked({ id, inputRequests, updatedAt }: TaskRecord, key: string): InputRequest | undefined {
-    const live = this.#custody.get(id);
+    const live = this.#running.get(id);
     const isOld = live !== undefined && updatedAt < live.record.updatedAt;
     const asked = isOld ? live.call.inputRequests : inputRequests;
     return Object.hasOwn(asked, key) ? asked[key] : undefined;
@@ -308,7 +308,7 @@ export class TaskEngine {
       await this.#storeWait.through(waiter, () => this.#store.answer(task, key, answer));
     if (given.length > 0) this.audit?.answered(task, given.length);
     // Of two answers that came at the same time, the stored one counts. The store has it by now, and the call reads it from there.
-    await this.#custody.get(task.id)?.look().catch(onlyUnavailable);
+    await this.#running.get(task.id)?.look().catch(onlyUnavailable);
   }
 }
 

@@ -18,7 +18,7 @@ import {
 } from "../store/task-store.ts";
 import type { Counting } from "./counted.ts";
 import { isSame } from "./outcome.ts";
-import type { Custody } from "./running-tasks.ts";
+import type { RunningTasks } from "./running-tasks.ts";
 
 /** A call that continues after its gateway has stopped. It has not been started. */
 export interface Revived {
@@ -38,7 +38,7 @@ export type Revive = (
 
 export interface OrphansOptions {
   readonly store: TaskStore;
-  readonly custody: Custody;
+  readonly running: RunningTasks;
   readonly revive: Revive;
   readonly log: Logger;
   readonly clock: () => number;
@@ -162,8 +162,8 @@ export class Orphans {
 
   /** Also true for tasks recorded as ours that do not run here: our takeover may have succeeded though its reply was lost. */
   async #isOrphan({ id, owner }: TaskRecord): Promise<boolean> {
-    const { store, custody, isExpected = () => false } = this.#options;
-    if (custody.has(id) || isExpected(id)) return false;
+    const { store, running, isExpected = () => false } = this.#options;
+    if (running.has(id) || isExpected(id)) return false;
     return owner === store.me || !(await store.isAlive(owner));
   }
 
@@ -227,7 +227,7 @@ export class Orphans {
     storedCall: StoredCall | undefined,
     held: HeldBytes | undefined,
   ): Promise<TaskView> {
-    const { store, custody, revive, log, audit } = this.#options;
+    const { store, running, revive, log, audit } = this.#options;
     const { task } = view;
     const { id } = task;
     const revived = revive(task, storedCall, held);
@@ -242,7 +242,7 @@ export class Orphans {
     audit?.adopted(record);
     const { call, maxResultBytes } = revived;
     const isCallKept = storedCall !== undefined;
-    const live = custody.take({ call, record, storedCall, isCallKept, maxResultBytes });
+    const live = running.take({ call, record, storedCall, isCallKept, maxResultBytes });
     void live.ended.finally(this.#options.counted?.onAdopted(record));
     call.start();
     // Clients may have answered in the meantime.

@@ -10,13 +10,13 @@ import {
   type TaskView,
 } from "../store/task-store.ts";
 import type { Orphans } from "./orphans.ts";
-import type { LiveTask } from "./running-task.ts";
-import type { Custody } from "./running-tasks.ts";
+import type { RunningTask } from "./running-task.ts";
+import type { RunningTasks } from "./running-tasks.ts";
 import type { StoreWait, WaiterOf } from "./store-wait.ts";
 
 export interface TaskReaderOptions {
   readonly store: TaskStore;
-  readonly custody: Custody;
+  readonly running: RunningTasks;
   readonly orphans: Orphans;
   readonly storeWait: StoreWait;
   /** Absent: as many results are read at a time as are asked for. */
@@ -45,7 +45,7 @@ export class TaskReader {
       return await storeWait.through(waiter, () =>
         this.#inTurn(id, owner, waiter).catch((error: unknown) => {
           // A call that has ended here is as good as stored: a listening client must not hear that it works again.
-          const isRunning = this.#options.custody.get(id)?.call.end === undefined;
+          const isRunning = this.#options.running.get(id)?.call.end === undefined;
           const known = isRunning && store.holdsLease ? this.#known(id, owner, error) : undefined;
           if (known === undefined) throw error;
           return known;
@@ -83,7 +83,7 @@ export class TaskReader {
 
   /** A task that runs here exists, even if the store has lost it; `look` writes it again. */
   #forgotten(id: TaskId, owner: TaskOwner): TaskView | undefined {
-    const live = this.#options.custody.get(id);
+    const live = this.#options.running.get(id);
     if (live === undefined || !isOwnedBy(live.record, owner)) return undefined;
     void live.look().catch(() => {});
     return { task: lastWritten(live) };
@@ -91,13 +91,13 @@ export class TaskReader {
 
   /** What this process knows of a task whose call runs here, when the store does not answer. */
   #known(id: TaskId, owner: TaskOwner, error: unknown): TaskView | undefined {
-    const live = error instanceof StoreUnavailable ? this.#options.custody.get(id) : undefined;
+    const live = error instanceof StoreUnavailable ? this.#options.running.get(id) : undefined;
     return live !== undefined && isOwnedBy(live.record, owner) ? { task: lastWritten(live) } : undefined;
   }
 }
 
 /** The task as last written, without questions that have been answered or withdrawn since. */
-function lastWritten({ record, call }: LiveTask): TaskRecord {
+function lastWritten({ record, call }: RunningTask): TaskRecord {
   const open = Object.entries(record.inputRequests).filter(([key]) => Object.hasOwn(call.inputRequests, key));
   return { ...record, inputRequests: Object.fromEntries(open) };
 }

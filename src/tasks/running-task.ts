@@ -19,7 +19,7 @@ import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
-export interface LiveTaskOptions {
+export interface RunningTaskOptions {
   readonly call: Call;
   readonly record: TaskRecord;
   /** What another replica would need to make the call; undefined when the store must not keep it. */
@@ -47,8 +47,8 @@ const MIN_RETRY_DELAY_MS = 100;
 const MAX_RETRY_DELAY_MS = 400;
 
 /** A task whose call runs in this process: writes what happens to it, one write at a time, and how it ends. */
-export class LiveTask {
-  readonly #options: LiveTaskOptions;
+export class RunningTask {
+  readonly #options: RunningTaskOptions;
   /** Settles when the outcome is durable, or when the task gives it up. */
   readonly ended: Promise<void>;
   #record: TaskRecord;
@@ -70,7 +70,7 @@ export class LiveTask {
   /** Ends the pause before another try to write. */
   readonly #abandoned = new AbortController();
 
-  constructor(options: LiveTaskOptions) {
+  constructor(options: RunningTaskOptions) {
     this.#options = options;
     this.#record = options.record;
     this.#statusMessage = options.record.statusMessage;

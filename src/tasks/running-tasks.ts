@@ -2,11 +2,11 @@ import type { Logger } from "pino";
 import { type Audit, taskName } from "../log/audit.ts";
 import { storedCallBytes } from "../store/stored-call-cell.ts";
 import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
-import { LiveTask, type LiveTaskOptions } from "./running-task.ts";
+import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
 import { asSent } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
-export interface CustodyOptions {
+export interface RunningTasksOptions {
   readonly store: TaskStore;
   readonly log: Logger;
   readonly clock: () => number;
@@ -20,45 +20,45 @@ const STOPPED =
   "The gateway was stopped before the server had answered; whether the work was done is not known";
 
 /** The tasks whose calls run in this process: passes on what others write about each, and leaves none without an end or a successor. */
-export class Custody {
-  readonly #options: CustodyOptions;
-  readonly #live = new Map<TaskId, LiveTask>();
+export class RunningTasks {
+  readonly #options: RunningTasksOptions;
+  readonly #byId = new Map<TaskId, RunningTask>();
   #round: Promise<void> | undefined;
 
-  constructor(options: CustodyOptions) {
+  constructor(options: RunningTasksOptions) {
     this.#options = options;
   }
 
   /** How many tasks have a call here that runs or waits for its turn. */
   get size(): number {
-    return this.#live.size;
+    return this.#byId.size;
   }
 
   has(id: TaskId): boolean {
-    return this.#live.has(id);
+    return this.#byId.has(id);
   }
 
-  get(id: TaskId): LiveTask | undefined {
-    return this.#live.get(id);
+  get(id: TaskId): RunningTask | undefined {
+    return this.#byId.get(id);
   }
 
   take(
-    task: Pick<LiveTaskOptions, "call" | "record" | "storedCall" | "isCallKept" | "maxResultBytes">,
-  ): LiveTask {
+    task: Pick<RunningTaskOptions, "call" | "record" | "storedCall" | "isCallKept" | "maxResultBytes">,
+  ): RunningTask {
     const { onStored } = this.#options;
     // The store keeps a stored call for that long.
     const onCallStored = (record: TaskRecord, storedCall: StoredCall) =>
       onStored?.(record, storedCallBytes(storedCall), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
-    const live = new LiveTask({ ...this.#options, ...task, onCallStored });
+    const live = new RunningTask({ ...this.#options, ...task, onCallStored });
     const { record, storedCall } = task;
     if (task.isCallKept && storedCall !== undefined)
       onCallStored(record, record.isUnsent ? storedCall : asSent(storedCall));
     const { id } = live.record;
-    this.#live.set(id, live);
+    this.#byId.set(id, live);
     // The stored call stays in memory until the outcome is written, which may be long after the call has ended.
     const letGo = live.call.share();
     void live.ended.finally(() => {
-      this.#live.delete(id);
+      this.#byId.delete(id);
       live.call.forgetResult();
       letGo();
     });
@@ -70,7 +70,7 @@ export class Custody {
     switch (nudge.kind) {
       case "answered":
       case "ended":
-        void this.#look(this.#live.get(nudge.id));
+        void this.#look(this.#byId.get(nudge.id));
         break;
       case "missed":
         // One pass at a time, so that a slow store does not get more and more reads.
@@ -86,18 +86,18 @@ export class Custody {
 
   /** Resolves when all tasks of this moment have ended. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#live.values()].map((live) => live.ended));
+    await Promise.all([...this.#byId.values()].map((live) => live.ended));
   }
 
   /** Hands off every task that another replica can continue; the others end as lost. */
   async close(): Promise<void> {
-    const live = [...this.#live.values()];
+    const live = [...this.#byId.values()];
     await Promise.all(live.map((each) => this.#letGo(each)));
     await Promise.all(live.map((each) => each.ended));
     await this.#round;
   }
 
-  async #letGo(live: LiveTask): Promise<void> {
+  async #letGo(live: RunningTask): Promise<void> {
     const { store, log } = this.#options;
     const { id } = live.record;
     try {
@@ -113,10 +113,10 @@ export class Custody {
   }
 
   async #lookAtAll(): Promise<void> {
-    for (const live of [...this.#live.values()]) await this.#look(live);
+    for (const live of [...this.#byId.values()]) await this.#look(live);
   }
 
-  async #look(live: LiveTask | undefined): Promise<void> {
+  async #look(live: RunningTask | undefined): Promise<void> {
     // What this read misses, the next one finds.
     await live?.look().catch(() => {});
   }
