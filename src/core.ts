@@ -17,7 +17,7 @@ import { agoOf } from "./store/time.ts";
 import { HeldCalls } from "./tasks/awaiting-input.ts";
 import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
-import { PollPace } from "./tasks/poll-throttle.ts";
+import { PollThrottle } from "./tasks/poll-throttle.ts";
 import { reviver } from "./tasks/revive.ts";
 import { type UpstreamAgents, upstreamAgents } from "./upstream/transports/agents.ts";
 import { Upstream } from "./upstream/upstream.ts";
@@ -91,9 +91,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const clientStreams = new ClientStreams(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
-  const pace = new PollPace({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
+  const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
-  const tasks = { engine, held, clientStreams, pace, drain };
+  const tasks = { engine, held, clientStreams, pollThrottle, drain };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
@@ -106,7 +106,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     drain.begin(config.limits.drainTimeoutMs);
     stopping.abort();
     streams.stop();
-    pace.stop();
+    pollThrottle.stop();
     engine.adoptNoMore();
     // If other gateways use the store, balancers must see at once that this one takes no connections. The only gateway stays open: its
     // clients have nowhere else to go.

@@ -14,9 +14,9 @@ type Waiter = Sharer & { readonly reply: Pick<Reply, "gone"> };
 
 /** What a request takes of its caller's limits, and of those for all callers together. */
 export class Shares {
-  readonly #services: Pick<Services, "quotas" | "engine" | "pace" | "drain" | "stopping">;
+  readonly #services: Pick<Services, "quotas" | "engine" | "pollThrottle" | "drain" | "stopping">;
 
-  constructor(services: Pick<Services, "quotas" | "engine" | "pace" | "drain" | "stopping">) {
+  constructor(services: Pick<Services, "quotas" | "engine" | "pollThrottle" | "drain" | "stopping">) {
     this.#services = services;
   }
 
@@ -101,16 +101,16 @@ export class Shares {
    * @throws -32602 when there is no such task, HTTP 429 when too many polls wait because they are too fast
    */
   async polled(exchange: Waiter & Pick<Exchange, "params" | "held">): Promise<TaskView> {
-    const { engine, pace } = this.#services;
+    const { engine, pollThrottle } = this.#services;
     const { owner } = exchange;
     const id = taskIdOf(exchange);
-    const turn = pace.turn(id, owner, exchange.reply);
+    const turn = pollThrottle.admit(id, owner, exchange.reply);
     if (turn !== undefined) await turn;
     const view = this.toFollow(
       exchange,
       await this.#whenOver(exchange, await engine.get(id, owner, this.#readerOf(exchange))),
     );
-    pace.told(id, owner, intervalOf(view, engine.now()));
+    pollThrottle.told(id, owner, intervalOf(view, engine.now()));
     return view;
   }
 
@@ -138,14 +138,14 @@ export class Shares {
     exchange: Waiter & Pick<Exchange, "params">,
     ids: readonly string[],
   ): Promise<ReadonlySet<string>> {
-    const { engine, pace } = this.#services;
+    const { engine, pollThrottle } = this.#services;
     const { owner } = exchange;
     const found = new Set<string>();
-    await Promise.all(ids.map((id) => pace.turn(id, owner, exchange.reply)));
+    await Promise.all(ids.map((id) => pollThrottle.admit(id, owner, exchange.reply)));
     for (const id of ids) {
       const view = await engine.seek(id, owner, waiterOf(exchange));
       if (view === undefined) continue;
-      pace.told(id, owner, intervalOf(view, engine.now()));
+      pollThrottle.told(id, owner, intervalOf(view, engine.now()));
       found.add(id);
     }
     return found;

@@ -21,7 +21,7 @@ import type { TaskOwner, TaskTerms } from "../store/task-store.ts";
 import type { HeldCalls } from "../tasks/awaiting-input.ts";
 import type { Drain } from "../tasks/drain.ts";
 import type { CallTask, TaskEngine } from "../tasks/engine.ts";
-import type { PollPace } from "../tasks/poll-throttle.ts";
+import type { PollThrottle } from "../tasks/poll-throttle.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { ModernServer } from "../upstream/modern/server.ts";
 import type { SessionOwner, Upstream } from "../upstream/upstream.ts";
@@ -62,7 +62,7 @@ export interface Services {
   readonly held: HeldCalls;
   readonly streams: OpenStreams;
   readonly quotas: Quotas;
-  readonly pace: PollPace;
+  readonly pollThrottle: PollThrottle;
   readonly drain: Drain;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;

@@ -2,7 +2,7 @@ import { AmountsByKey } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { TaskId, TaskOwner } from "../store/task-store.ts";
 
-export interface PollPaceOptions {
+export interface PollThrottleOptions {
   /** Calls `changed` when the task may have changed. Returns a function that stops it. */
   readonly watch: (id: TaskId, changed: () => void) => () => void;
   /** Monotonic, in whole milliseconds. */
@@ -17,11 +17,11 @@ export interface PollPaceOptions {
 const POLLS_IN_AN_INTERVAL = 10;
 const BURST = 30;
 /** For how many tasks the gateway remembers how fast their caller polls. */
-const MAX_PACES = 20_000;
+const MAX_POLLED = 20_000;
 /** Per caller one poll for each task that it may have, and some more. */
 const MAX_SLOWED = { perCaller: 2_500, total: 10_000 };
 
-interface Pace {
+interface Polled {
   /** The task's caller: nobody else ever hears of the task. */
   readonly caller: string;
   readonly intervalMs: number;
@@ -34,17 +34,17 @@ interface Pace {
  * the interval and not beyond a change of the task; the gateway refuses a poll only when too many wait. It slows only the task's
  * own caller, so that nobody else can see from the delay whether the task exists.
  */
-export class PollPace {
-  readonly #options: PollPaceOptions;
+export class PollThrottle {
+  readonly #options: PollThrottleOptions;
   readonly #clock: () => number;
   /** In the order in which clients were last told an interval. */
-  readonly #paces = new Map<TaskId, Pace>();
+  readonly #polled = new Map<TaskId, Polled>();
   readonly #slowed = new AmountsByKey();
   /** The functions that let the waiting polls go on. */
   readonly #waiting = new Set<() => void>();
   #isStopped = false;
 
-  constructor(options: PollPaceOptions) {
+  constructor(options: PollThrottleOptions) {
     this.#options = options;
     this.#clock = options.clock ?? (() => Math.floor(performance.now()));
   }
@@ -56,22 +56,23 @@ export class PollPace {
 
   /** For how many tasks it remembers how they are polled. */
   get size(): number {
-    return this.#paces.size;
+    return this.#polled.size;
   }
 
   /**
    * When to answer a poll: `undefined`: at once; else when the promise resolves.
    * @throws RpcError, HTTP 429, when too many polls wait
    */
-  turn(id: TaskId, owner: TaskOwner, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
-    const pace = this.#paces.get(id);
-    if (pace === undefined || pace.caller !== owner.caller || this.#isStopped) return undefined;
-    const { intervalMs } = pace;
+  admit(id: TaskId, owner: TaskOwner, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
+    const pollThrottle = this.#polled.get(id);
+    if (pollThrottle === undefined || pollThrottle.caller !== owner.caller || this.#isStopped)
+      return undefined;
+    const { intervalMs } = pollThrottle;
     const { maxWaitMs = intervalMs, max = MAX_SLOWED } = this.#options;
     const now = this.#clock();
     const gapMs = Math.max(1, Math.floor(intervalMs / POLLS_IN_AN_INTERVAL));
-    const waitMs = Math.min(pace.due - (BURST - 1) * gapMs - now, intervalMs, maxWaitMs);
-    const isFull = this.#slowed.of(pace.caller) >= max.perCaller || this.#waiting.size >= max.total;
+    const waitMs = Math.min(pollThrottle.due - (BURST - 1) * gapMs - now, intervalMs, maxWaitMs);
+    const isFull = this.#slowed.of(pollThrottle.caller) >= max.perCaller || this.#waiting.size >= max.total;
     if (waitMs > 0 && isFull)
       throw rpc.limitExceeded({
         limit: "pollInterval",
@@ -80,21 +81,21 @@ export class PollPace {
         retryAfterMs: intervalMs,
       });
     // A poll that waits for a whole interval has waited for all earlier polls too.
-    pace.due = Math.min(Math.max(pace.due, now) + gapMs, now + intervalMs + BURST * gapMs);
-    return waitMs > 0 ? this.#wait(id, pace, waitMs, waiter.gone) : undefined;
+    pollThrottle.due = Math.min(Math.max(pollThrottle.due, now) + gapMs, now + intervalMs + BURST * gapMs);
+    return waitMs > 0 ? this.#wait(id, pollThrottle, waitMs, waiter.gone) : undefined;
   }
 
   /** Remembers the interval that the gateway told the task's own caller. */
   told(id: TaskId, { caller }: TaskOwner, intervalMs: number): void {
     const now = this.#clock();
-    const due = Math.max(now, this.#paces.get(id)?.due ?? now);
-    this.#paces.delete(id);
-    this.#paces.set(id, { caller, intervalMs, due });
-    for (const [oldest, pace] of this.#paces) {
+    const due = Math.max(now, this.#polled.get(id)?.due ?? now);
+    this.#polled.delete(id);
+    this.#polled.set(id, { caller, intervalMs, due });
+    for (const [oldest, pollThrottle] of this.#polled) {
       // After two intervals without a poll, a caller has the full burst again, as if it had never polled.
-      const isIdle = pace.due + 2 * pace.intervalMs < now;
-      if (!isIdle && this.#paces.size <= MAX_PACES) return;
-      this.#paces.delete(oldest);
+      const isIdle = pollThrottle.due + 2 * pollThrottle.intervalMs < now;
+      if (!isIdle && this.#polled.size <= MAX_POLLED) return;
+      this.#polled.delete(oldest);
     }
   }
 
@@ -104,8 +105,8 @@ export class PollPace {
     for (const done of this.#waiting) done();
   }
 
-  async #wait(id: TaskId, pace: Pace, waitMs: number, gone: AbortSignal): Promise<void> {
-    this.#slowed.add(pace.caller, 1);
+  async #wait(id: TaskId, pollThrottle: Polled, waitMs: number, gone: AbortSignal): Promise<void> {
+    this.#slowed.add(pollThrottle.caller, 1);
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);
@@ -120,6 +121,6 @@ export class PollPace {
       gone.addEventListener("abort", done, { once: true });
       if (gone.aborted) done();
     });
-    this.#slowed.add(pace.caller, -1);
+    this.#slowed.add(pollThrottle.caller, -1);
   }
 }

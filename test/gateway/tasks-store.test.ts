@@ -19,7 +19,7 @@ import { StoreUnavailable, type TaskStore } from "../../src/store/task-store.ts"
 import { HeldCalls } from "../../src/tasks/awaiting-input.ts";
 import { Drain } from "../../src/tasks/drain.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
-import { PollPace } from "../../src/tasks/poll-throttle.ts";
+import { PollThrottle } from "../../src/tasks/poll-throttle.ts";
 import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
 import { Upstream } from "../../src/upstream/upstream.ts";
 import { configFor } from "../support/gateway.ts";
@@ -242,7 +242,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     clientStreams: new ClientStreams(engine),
     streams: new OpenStreams(limits.keepAliveMs),
     quotas,
-    pace: new PollPace({ watch: (id, changed) => engine.watch(id, changed) }),
+    pollThrottle: new PollThrottle({ watch: (id, changed) => engine.watch(id, changed) }),
     drain: new Drain(limits),
     stopping,
   });

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { PollPace, type PollPaceOptions } from "../../src/tasks/poll-throttle.ts";
+import { PollThrottle, type PollThrottleOptions } from "../../src/tasks/poll-throttle.ts";
 
 const ADA = { route: "r", caller: "ada" };
 const BOB = { route: "r", caller: "bob" };
 const here = () => ({ gone: new AbortController().signal });
 
 /** A pace, and what its task's watchers are told. */
-function paced(options: Partial<PollPaceOptions> = {}) {
+function paced(options: Partial<PollThrottleOptions> = {}) {
   const watchers = new Set<() => void>();
   const time = { now: 0 };
-  const pace = new PollPace({
+  const pollThrottle = new PollThrottle({
     watch: (_, changed) => {
       watchers.add(changed);
       return () => watchers.delete(changed);
@@ -22,9 +22,10 @@ function paced(options: Partial<PollPaceOptions> = {}) {
   };
   /** How many of so many polls are let through at once. */
   const letThrough = (polls: number, caller = ADA) =>
-    Array.from({ length: polls }, () => pace.turn("t", caller, here())).filter((turn) => turn === undefined)
-      .length;
-  return { pace, time, watchers, change, letThrough };
+    Array.from({ length: polls }, () => pollThrottle.admit("t", caller, here())).filter(
+      (turn) => turn === undefined,
+    ).length;
+  return { pollThrottle, time, watchers, change, letThrough };
 }
 
 test.for([
@@ -34,8 +35,8 @@ test.for([
   ["no more than thirty after a long time", 1_000, 60_000, 40, 30],
   ["all of them where the interval is too short to be counted", 1, 100, 30, 30],
 ] as const)("lets through %s", ([, intervalMs, laterMs, polls, expected]) => {
-  const { pace, time, change, letThrough } = paced();
-  if (intervalMs !== undefined) pace.told("t", ADA, intervalMs);
+  const { pollThrottle, time, change, letThrough } = paced();
+  if (intervalMs !== undefined) pollThrottle.told("t", ADA, intervalMs);
   if (laterMs > 0) expect(letThrough(30)).toBe(intervalMs === undefined ? 0 : 30);
   time.now += laterMs;
   expect(letThrough(polls)).toBe(expected);
@@ -43,96 +44,99 @@ test.for([
 });
 
 test("a client that polls four times as often as it was told never waits", () => {
-  const { pace, time } = paced();
-  pace.told("t", ADA, 500);
+  const { pollThrottle, time } = paced();
+  pollThrottle.told("t", ADA, 500);
   for (let poll = 0; poll < 1_000; poll += 1) {
     time.now += 125;
-    expect(pace.turn("t", ADA, here())).toBeUndefined();
+    expect(pollThrottle.admit("t", ADA, here())).toBeUndefined();
   }
 });
 
 test("how fast one caller polls is nothing to another", () => {
-  const { pace, change, letThrough } = paced();
-  pace.told("t", ADA, 1_000);
+  const { pollThrottle, change, letThrough } = paced();
+  pollThrottle.told("t", ADA, 1_000);
   expect(letThrough(40)).toBe(30);
   expect(letThrough(40, BOB)).toBe(40);
   change();
 });
 
 test("who waits is answered when the task changes, and when it has gone; nothing is left of either", async () => {
-  const { pace, watchers, change, letThrough } = paced();
-  pace.told("t", ADA, 60_000);
+  const { pollThrottle, watchers, change, letThrough } = paced();
+  pollThrottle.told("t", ADA, 60_000);
   letThrough(30);
   const leaving = new AbortController();
-  const turns = [pace.turn("t", ADA, { gone: leaving.signal }), pace.turn("t", ADA, here())];
-  expect([pace.slowed, watchers.size]).toEqual([2, 2]);
+  const turns = [
+    pollThrottle.admit("t", ADA, { gone: leaving.signal }),
+    pollThrottle.admit("t", ADA, here()),
+  ];
+  expect([pollThrottle.slowed, watchers.size]).toEqual([2, 2]);
   leaving.abort();
   await turns[0];
-  expect([pace.slowed, watchers.size]).toEqual([1, 1]);
+  expect([pollThrottle.slowed, watchers.size]).toEqual([1, 1]);
   change();
   await turns[1];
-  expect([pace.slowed, watchers.size]).toEqual([0, 0]);
-  await expect(pace.turn("t", ADA, { gone: leaving.signal })).resolves.toBeUndefined();
+  expect([pollThrottle.slowed, watchers.size]).toEqual([0, 0]);
+  await expect(pollThrottle.admit("t", ADA, { gone: leaving.signal })).resolves.toBeUndefined();
 });
 
 test("nobody waits for a gateway that stops", async () => {
-  const { pace, watchers, letThrough } = paced();
-  pace.told("t", ADA, 60_000);
+  const { pollThrottle, watchers, letThrough } = paced();
+  pollThrottle.told("t", ADA, 60_000);
   letThrough(30);
-  const waiting = pace.turn("t", ADA, here());
-  pace.stop();
+  const waiting = pollThrottle.admit("t", ADA, here());
+  pollThrottle.stop();
   await waiting;
-  expect([pace.slowed, watchers.size]).toEqual([0, 0]);
+  expect([pollThrottle.slowed, watchers.size]).toEqual([0, 0]);
   expect(letThrough(100)).toBe(100);
 });
 
 test("nobody waits for longer than the interval, whatever was asked before", async () => {
-  const { pace, letThrough } = paced();
-  pace.told("t", ADA, 20);
+  const { pollThrottle, letThrough } = paced();
+  pollThrottle.told("t", ADA, 20);
   letThrough(50);
-  await pace.turn("t", ADA, here());
-  expect(pace.slowed).toBeLessThanOrEqual(20);
+  await pollThrottle.admit("t", ADA, here());
+  expect(pollThrottle.slowed).toBeLessThanOrEqual(20);
 });
 
 test("nobody waits for longer than one answer may take, however long the interval", async () => {
-  const { pace, letThrough } = paced({ maxWaitMs: 20 });
-  pace.told("t", ADA, 3_600_000);
+  const { pollThrottle, letThrough } = paced({ maxWaitMs: 20 });
+  pollThrottle.told("t", ADA, 3_600_000);
   letThrough(50);
-  await pace.turn("t", ADA, here());
-  await expect.poll(() => pace.slowed).toBe(0);
+  await pollThrottle.admit("t", ADA, here());
+  await expect.poll(() => pollThrottle.slowed).toBe(0);
 });
 
 test("a task that nobody polls any more is forgotten", () => {
-  const { pace, time, letThrough } = paced();
-  for (let task = 0; task < 100; task += 1) pace.told(`${task}`, ADA, 1_000);
-  pace.told("t", ADA, 1_000);
+  const { pollThrottle, time, letThrough } = paced();
+  for (let task = 0; task < 100; task += 1) pollThrottle.told(`${task}`, ADA, 1_000);
+  pollThrottle.told("t", ADA, 1_000);
   expect(letThrough(30)).toBe(30);
   time.now += 2_500;
-  pace.told("another", ADA, 1_000);
+  pollThrottle.told("another", ADA, 1_000);
   // The one that was polled so often is not idle yet.
-  expect(pace.size).toBe(2);
+  expect(pollThrottle.size).toBe(2);
   time.now += 4_000;
-  pace.told("another", ADA, 1_000);
-  expect(pace.size).toBe(1);
+  pollThrottle.told("another", ADA, 1_000);
+  expect(pollThrottle.size).toBe(1);
 });
 
 test("one poll each of as many tasks as a caller may have can wait", async () => {
-  const { pace, change } = paced();
+  const { pollThrottle, change } = paced();
   const polls = Array.from({ length: 2_000 }, (_, task) => {
-    pace.told(`${task}`, ADA, 60_000);
-    return Array.from({ length: 31 }, () => pace.turn(`${task}`, ADA, here()));
+    pollThrottle.told(`${task}`, ADA, 60_000);
+    return Array.from({ length: 31 }, () => pollThrottle.admit(`${task}`, ADA, here()));
   });
   expect(polls.flat().filter((turn) => turn !== undefined)).toHaveLength(2_000);
-  expect(pace.slowed).toBe(2_000);
+  expect(pollThrottle.slowed).toBe(2_000);
   change();
   await Promise.all(polls.flat());
 });
 
 test("of those who wait there are only so many, and the others are told when to come back", async () => {
-  const { pace, change, letThrough } = paced({ max: { perCaller: 32, total: 1_000 } });
-  pace.told("t", ADA, 60_000);
+  const { pollThrottle, change, letThrough } = paced({ max: { perCaller: 32, total: 1_000 } });
+  pollThrottle.told("t", ADA, 60_000);
   letThrough(30 + 32);
-  expect(() => pace.turn("t", ADA, here())).toThrow(
+  expect(() => pollThrottle.admit("t", ADA, here())).toThrow(
     expect.objectContaining({
       httpStatus: 429,
       headers: { "Retry-After": "60" },
@@ -140,5 +144,5 @@ test("of those who wait there are only so many, and the others are told when to 
     }) as Error,
   );
   change();
-  await expect.poll(() => pace.slowed).toBe(0);
+  await expect.poll(() => pollThrottle.slowed).toBe(0);
 });
