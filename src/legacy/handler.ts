@@ -2,7 +2,7 @@ import { rpc } from "../protocol/errors.ts";
 import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
-import { Shares } from "../requests/admission.ts";
+import { Admission } from "../requests/admission.ts";
 import { isTaskMethod, type LegacyForm } from "../requests/classify.ts";
 import { clientSession, sessionIdOf } from "../requests/client-session.ts";
 import { type HttpExchange, handleBy, type Need, needsTime, waiterOf } from "../requests/request.ts";
@@ -22,7 +22,7 @@ export class LegacyHandler {
   readonly #services: LegacyServices;
   readonly #forwarder: Forwarder;
   readonly #amended: LegacyForwarder;
-  readonly #shares: Shares;
+  readonly #admission: Admission;
   readonly #tasks: Tasks2025;
   readonly #needsTime: Need<unknown>;
 
@@ -30,11 +30,11 @@ export class LegacyHandler {
     this.#services = services;
     this.#forwarder = forwarder;
     this.#amended = new LegacyForwarder(forwarder, services);
-    this.#shares = new Shares(services);
-    this.#tasks = new Tasks2025(services, this.#shares);
+    this.#admission = new Admission(services);
+    this.#tasks = new Tasks2025(services, this.#admission);
     this.#needsTime = needsTime(services);
     const newPair = (options: PairedSessionOptions) => this.newPair(options);
-    this.pairs = new PairedHttp({ ...services, shares: this.#shares, newPair });
+    this.pairs = new PairedHttp({ ...services, admission: this.#admission, newPair });
   }
 
   /** A session paired with one at the server, message by message. */
@@ -84,7 +84,7 @@ export class LegacyHandler {
       if (isCall(message)) this.#needsTime(exchange);
     };
     checkTime();
-    return this.#shares.admitted(exchange, message)?.then(checkTime);
+    return this.#admission.admitted(exchange, message)?.then(checkTime);
   }
 
   async #answerAboutTasks(exchange: HttpExchange, request: LegacyRequest): Promise<void> {

@@ -1,5 +1,5 @@
 import { RpcError, rpc } from "../protocol/errors.ts";
-import type { Shares } from "../requests/admission.ts";
+import type { Admission } from "../requests/admission.ts";
 import { type Handler, type Services, taskIdOf, waiterOf } from "../requests/request.ts";
 import type { TaskView } from "../store/task-store.ts";
 import { follow } from "../tasks/follow.ts";
@@ -13,7 +13,7 @@ import type { SessionRequest } from "./tasks.ts";
  */
 export function resultGetter(
   services: Pick<LegacyServices, "engine" | "drain" | "clientStreams" | "quotas" | "stopping">,
-  shares: Pick<Shares, "roomToTell">,
+  admission: Pick<Admission, "roomToTell">,
 ): Handler<SessionRequest>["handle"] {
   const { engine, drain, clientStreams, quotas, stopping } = services;
   return async (request) => {
@@ -24,7 +24,7 @@ export function resultGetter(
     if (stopping.aborted && isElsewhere()) {
       const view = await engine.get(taskId, owner, waiterOf(request));
       if (view.outcome === undefined) throw rpc.stopping();
-      await shares.roomToTell(view, reply);
+      await admission.roomToTell(view, reply);
       return answerWith(services, request, view);
     }
     const over = new AbortController();
@@ -62,7 +62,7 @@ export function resultGetter(
       const waiter = () => ({ ...waiterOf(request)(), gone: over.signal });
       const view = await follow(engine, taskId, owner, over.signal, look, waiter);
       if (view !== undefined) {
-        await shares.roomToTell(view, reply);
+        await admission.roomToTell(view, reply);
         answerWith(services, request, view);
       } else if (stopping.aborted) throw rpc.stopping();
       else reply.drop();

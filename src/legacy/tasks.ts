@@ -5,7 +5,7 @@ import type { SharedBytes } from "../limits/bytes.ts";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type RequestId, saysObject, toJson } from "../protocol/jsonrpc.ts";
 import { namesOneRequest } from "../protocol/request-headers.ts";
-import type { Shares } from "../requests/admission.ts";
+import type { Admission } from "../requests/admission.ts";
 import type { TaskSupport } from "../requests/amended.ts";
 import type { TaskMethod } from "../requests/classify.ts";
 import {
@@ -86,13 +86,13 @@ export class Tasks2025 {
   /** The methods of the revision that the gateway answers, or takes part in, and what each needs. */
   readonly handlers: Readonly<Record<TaskMethod, Handler<SessionRequest>>>;
   readonly #services: LegacyServices;
-  readonly #shares: Shares;
+  readonly #admission: Admission;
   readonly #asTask: Handler<SessionRequest>;
 
-  constructor(services: LegacyServices, shares: Shares) {
+  constructor(services: LegacyServices, admission: Admission) {
     this.#services = services;
-    this.#shares = shares;
-    const result = resultGetter(services, shares);
+    this.#admission = admission;
+    const result = resultGetter(services, admission);
     this.#asTask = {
       handle: (request) => this.#callAsTask(request),
       needs: [needsTime(services), needsOwner],
@@ -179,7 +179,7 @@ export class Tasks2025 {
         const immediate = policy.immediateResponse;
         return reply.result(
           toJson({
-            task: legacyTask(this.#shares.toFollow(request, { task }), task.updatedAt),
+            task: legacyTask(this.#admission.toFollow(request, { task }), task.updatedAt),
             ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
           }),
         );
@@ -203,7 +203,7 @@ export class Tasks2025 {
     const storedCall = joiner.session && storedCallIn(joiner.session, params, isRepeatable);
     const call = new Call({
       lease: async (holder) => joiner.join(holder),
-      slots: this.#shares.slots(request),
+      slots: this.#admission.slots(request),
       caller: owner.caller,
       method: "tools/call",
       params,
@@ -212,7 +212,7 @@ export class Tasks2025 {
       ...(headers === undefined ? {} : { headers }),
       ...(storedCall === undefined ? {} : { storedCall }),
     });
-    call.listen({ onEnd: this.#shares.takeTask(request) });
+    call.listen({ onEnd: this.#admission.takeTask(request) });
     const record = await engine
       .adopt(
         call,
@@ -240,7 +240,7 @@ export class Tasks2025 {
   /** `tasks/get` (Tasks §Getting Tasks). */
   async #get(request: SessionRequest): Promise<void> {
     const { engine, drain } = this.#services;
-    const view = await this.#shares.polled(request);
+    const view = await this.#admission.polled(request);
     engine.audit?.read(view.task, "tasks/get");
     request.reply.result(toJson(legacyTask(view, engine.now())));
     // The client comes back at once, for the result.

@@ -15,7 +15,7 @@ import {
   withCacheHints,
 } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
-import type { Shares } from "../requests/admission.ts";
+import type { Admission } from "../requests/admission.ts";
 import {
   beginnerOf,
   callTask,
@@ -49,7 +49,7 @@ interface Method {
 /** The methods for which the server may take any time. */
 export function callMethods(
   services: Pick<Services, "engine" | "held" | "quotas" | "stopping">,
-  shares: Shares,
+  admission: Admission,
 ) {
   const { quotas, stopping } = services;
   const conductor = new Conductor(services);
@@ -98,7 +98,7 @@ export function callMethods(
       const unheard = `the server did not answer ${method} within ${how.maxSilenceMs} ms (startTimeout)`;
       endWhenSilent(call, how.maxSilenceMs, unheard);
     }
-    if (how.mayBecomeTask) call.listen({ onEnd: shares.takeTask(exchange) });
+    if (how.mayBecomeTask) call.listen({ onEnd: admission.takeTask(exchange) });
     const isTask = how.mayBecomeTask && how.policy.mode === "always";
     const answer = isTask ? conductor.beginAsTask(call, conducted) : conductor.begin(call, conducted);
     return render(exchange, how, await answer);
@@ -133,7 +133,7 @@ export function callMethods(
     const repeatable = mayRepeat ? { mayRepeat } : {};
     const told = { method, capabilities, headers: sessionOwner.headers, ...repeatable };
     const own = ownHeaders(exchange);
-    const shared = { slots: shares.slots(exchange), caller, capabilities, method, maxRuntimeMs, held };
+    const shared = { slots: admission.slots(exchange), caller, capabilities, method, maxRuntimeMs, held };
     if (server !== undefined) {
       const given = headers === undefined ? own : { ...own, ...givenParamHeaders(headers) };
       const lease = async (holder: SessionHolder) => server.lease(sessionOwner, given, holder);
@@ -179,7 +179,7 @@ export function callMethods(
         // `CreateTaskResult`: the task without the fields that only some states have (Tasks §Task Creation).
         const { task } = answer;
         const fields = { resultType: "task", _meta: serverMeta(route) };
-        return reply.result(modernTask(shares.toFollow(exchange, { task }), task.updatedAt, fields));
+        return reply.result(modernTask(admission.toFollow(exchange, { task }), task.updatedAt, fields));
       }
       case "handedOff":
         throw rpc.stopped();

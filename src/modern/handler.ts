@@ -3,7 +3,7 @@ import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts"
 import { legacyCapabilities } from "../protocol/legacy.ts";
 import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
-import { Shares } from "../requests/admission.ts";
+import { Admission } from "../requests/admission.ts";
 import type { ModernClass } from "../requests/classify.ts";
 import {
   type Asked,
@@ -29,11 +29,11 @@ export type ModernHandler = (asked: Asked, what: ModernClass) => Promise<void>;
  * and the server reports the errors. Only what concerns tasks stays with the gateway.
  */
 export function modernHandler(services: Services, forwarder: Forwarder): ModernHandler {
-  const shares = new Shares(services);
-  const handlers = handlersOf(services, shares);
+  const admission = new Admission(services);
+  const handlers = handlersOf(services, admission);
   const pass = passer(services, forwarder);
   return async (asked, what) => {
-    const turn = shares.admitted(asked, asked);
+    const turn = admission.admitted(asked, asked);
     if (turn !== undefined) await turn;
     const { server } = asked;
     const isPassed = server !== undefined && what.is === "passThrough";
@@ -47,9 +47,9 @@ export function modernHandler(services: Services, forwarder: Forwarder): ModernH
 type Handlers = Readonly<Record<string, Handler<Exchange>>>;
 
 /** The methods of 2026-07-28 and of the Tasks extension, and what each needs. */
-function handlersOf(services: Services, shares: Shares): Handlers {
-  const { callTool, getPrompt, readResource } = callMethods(services, shares);
-  const { getTask, updateTask, cancelTask } = taskMethods(services, shares);
+function handlersOf(services: Services, admission: Admission): Handlers {
+  const { callTool, getPrompt, readResource } = callMethods(services, admission);
+  const { getTask, updateTask, cancelTask } = taskMethods(services, admission);
   const time = needsTime(services);
   // The gateway takes another round of a call that has begun for as long as there is an answer to it.
   const timeToCall: Need<Exchange> = (exchange) => isRound(exchange) || time(exchange);
@@ -63,7 +63,7 @@ function handlersOf(services: Services, shares: Shares): Handlers {
     "resources/templates/list": { handle: list },
     "resources/read": { handle: readResource, needs: [needsOwner, timeToCall] },
     "completion/complete": { handle: relay },
-    "subscriptions/listen": { handle: listener(services, shares), needs: [time] },
+    "subscriptions/listen": { handle: listener(services, admission), needs: [time] },
     "tasks/get": { handle: getTask, needs: [needsTasks, needsOwner] },
     "tasks/update": { handle: updateTask, needs: [needsTasks, needsOwner] },
     "tasks/cancel": { handle: cancelTask, needs: [needsTasks, needsOwner] },

@@ -7,7 +7,7 @@ import {
   toJson,
 } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
-import type { Shares } from "../requests/admission.ts";
+import type { Admission } from "../requests/admission.ts";
 import { MAX_SUBJECTS } from "../requests/classify.ts";
 import { type Exchange, type Handle, needsOwner, type Services, serverMeta } from "../requests/request.ts";
 import type { TaskView } from "../store/task-store.ts";
@@ -32,7 +32,7 @@ const LISTS = {
  * `subscriptions/listen`: acknowledges the part of the filter that it honours, then reports every change until the client, the server or
  * the gateway ends the subscription (2026-07-28, Subscriptions; Tasks §Task Status Notifications).
  */
-export function listener(services: Services, shares: Shares): Handle {
+export function listener(services: Services, admission: Admission): Handle {
   const { engine, quotas, stopping } = services;
   return async (exchange) => {
     const { reply, id, envelope, params, route } = exchange;
@@ -51,7 +51,7 @@ export function listener(services: Services, shares: Shares): Handle {
         exchange.server === undefined
           ? await followServer(exchange, filter, ended.signal)
           : await followModern(exchange, exchange.server, ended, engine);
-      const tasks = await followTasks(exchange, filter.taskIds, ended.signal, { engine, shares });
+      const tasks = await followTasks(exchange, filter.taskIds, ended.signal, { engine, admission });
       const { taskIds: served, ...others } = changes.honoured;
       const taskIds = [...(Array.isArray(served) ? served : []), ...tasks.found];
       const honoured = { ...others, ...(filter.taskIds === undefined ? {} : { taskIds }) };
@@ -167,7 +167,7 @@ async function followTasks(
   exchange: Exchange,
   taskIds: readonly string[] | undefined,
   ended: AbortSignal,
-  { engine, shares }: { readonly engine: TaskEngine; readonly shares: Shares },
+  { engine, admission }: { readonly engine: TaskEngine; readonly admission: Admission },
 ): Promise<TaskChanges> {
   const { reply } = exchange;
   const { owner } = exchange;
@@ -211,7 +211,7 @@ async function followTasks(
     clearTimeout(late);
     wake();
   });
-  const there = await shares.lookedUp(exchange, taskIds ?? []);
+  const there = await admission.lookedUp(exchange, taskIds ?? []);
   for (const id of taskIds ?? []) {
     if (there.has(id)) dirty.add(id);
     else stop(id);

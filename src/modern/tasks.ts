@@ -2,7 +2,7 @@ import { readInputResponses } from "../calls/input.ts";
 import { within } from "../lib/within.ts";
 import { rpc } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/jsonrpc.ts";
-import type { Shares } from "../requests/admission.ts";
+import type { Admission } from "../requests/admission.ts";
 import {
   type Handle,
   type Route,
@@ -17,12 +17,12 @@ import { modernDetailedTask } from "./task-view.ts";
 const UNREAD_MS = 5_000;
 
 /** The methods of the Tasks extension. */
-export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain">, shares: Shares) {
+export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain">, admission: Admission) {
   /** `tasks/get` (Tasks §Task Polling). */
   const getTask: Handle = async (exchange) => {
     const { route, reply } = exchange;
-    const view = await shares.polled(exchange);
-    await shares.roomToTell(view, reply);
+    const view = await admission.polled(exchange);
+    await admission.roomToTell(view, reply);
     engine.audit?.read(view.task, "tasks/get");
     const fields = { resultType: "complete", _meta: serverMeta(route) };
     reply.result(modernDetailedTask(view, engine.now(), fields));

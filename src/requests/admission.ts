@@ -8,12 +8,12 @@ import type { WaiterOf } from "../tasks/store-wait.ts";
 import { MAX_SUBJECTS } from "./classify.ts";
 import { type Exchange, type Identified, type Reply, type Services, taskIdOf, waiterOf } from "./request.ts";
 
-type Sharer = Pick<Identified, "route" | "owner" | "quotaKey">;
+type Admitted = Pick<Identified, "route" | "owner" | "quotaKey">;
 
-type Waiter = Sharer & { readonly reply: Pick<Reply, "gone"> };
+type Waiter = Admitted & { readonly reply: Pick<Reply, "gone"> };
 
 /** What a request takes of its caller's limits, and of those for all callers together. */
-export class Shares {
+export class Admission {
   readonly #services: Pick<Services, "quotas" | "engine" | "pollThrottle" | "drain" | "stopping">;
 
   constructor(services: Pick<Services, "quotas" | "engine" | "pollThrottle" | "drain" | "stopping">) {
@@ -25,22 +25,22 @@ export class Shares {
    * which need not wait keep their order.
    * @throws RpcError, HTTP 429, at once or after a while
    */
-  admitted(sharer: Waiter, message: unknown): Promise<void> | undefined {
-    if (Array.isArray(message)) return this.#admittedTogether(sharer, message);
+  admitted(request: Waiter, message: unknown): Promise<void> | undefined {
+    if (Array.isArray(message)) return this.#admittedTogether(request, message);
     const rated = rateOf(message);
     return (
       rated &&
       this.#services.quotas.pass(
         rated,
-        sharer.quotaKey,
-        sharer.route.config.name,
-        sharer.reply,
+        request.quotaKey,
+        request.route.config.name,
+        request.reply,
         weightOf(message),
       )
     );
   }
 
-  #admittedTogether(sharer: Waiter, messages: readonly unknown[]): Promise<void> | undefined {
+  #admittedTogether(request: Waiter, messages: readonly unknown[]): Promise<void> | undefined {
     const { quotas } = this.#services;
     const pass = (rated: Rated): Promise<void> | undefined => {
       const count = messages
@@ -48,7 +48,7 @@ export class Shares {
         .reduce<number>((sum, message) => sum + weightOf(message), 0);
       return count === 0
         ? undefined
-        : quotas.pass(rated, sharer.quotaKey, sharer.route.config.name, sharer.reply, count);
+        : quotas.pass(rated, request.quotaKey, request.route.config.name, request.reply, count);
     };
     const calls = pass("calls");
     return calls === undefined ? pass("polls") : calls.then(() => pass("polls"));
@@ -59,24 +59,24 @@ export class Shares {
    * Returns the function that gives the place back.
    * @throws RpcError, naming the limit
    */
-  takeTask(sharer: Sharer): () => void {
+  takeTask(request: Admitted): () => void {
     const { quotas } = this.#services;
-    const { slots } = sharer.route;
-    const quotaKey = sharer.quotaKey;
+    const { slots } = request.route;
+    const quotaKey = request.quotaKey;
     quotas.checkStored(quotaKey);
     if (slots.isFull(quotaKey.caller)) quotas.check("queued", quotaKey);
     return quotas.take("tasks", quotaKey);
   }
 
   /** The slots of a route for this caller's calls: a call that waits for a slot takes a place in the quota of queued calls. */
-  slots(sharer: Sharer): CallOptions["slots"] {
+  slots(request: Admitted): CallOptions["slots"] {
     const { quotas } = this.#services;
-    const { slots } = sharer.route;
+    const { slots } = request.route;
     return {
       isFull: (caller) => slots.isFull(caller),
       enter: (caller, begin) => {
         if (!slots.isFull(caller)) return slots.enter(caller, begin);
-        const give = quotas.take("queued", sharer.quotaKey);
+        const give = quotas.take("queued", request.quotaKey);
         const onTurn = () => {
           give();
           begin();
@@ -152,12 +152,12 @@ export class Shares {
   }
 
   /** A task as its client gets it: its poll interval keeps the client within the rates, and off a gateway that restarts. */
-  toFollow(sharer: Sharer, view: TaskView): TaskView {
+  toFollow(request: Admitted, view: TaskView): TaskView {
     const { engine, quotas, drain, stopping } = this.#services;
     const { task, outcome } = view;
     if (outcome !== undefined) return view;
     const own = intervalOf(view, engine.now());
-    const usual = Math.max(own, quotas.pollIntervalMs(sharer.quotaKey));
+    const usual = Math.max(own, quotas.pollIntervalMs(request.quotaKey));
     const intervalMs = stopping.aborted ? drain.intervalMs(usual) : usual;
     drain.told(task.id, intervalMs);
     if (intervalMs === own) return view;

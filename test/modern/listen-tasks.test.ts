@@ -5,7 +5,7 @@ import { Quotas } from "../../src/limits/quotas.ts";
 import { createLog } from "../../src/log/log.ts";
 import { listener } from "../../src/modern/listen.ts";
 import { TASKS_EXTENSION } from "../../src/protocol/modern.ts";
-import { Shares } from "../../src/requests/admission.ts";
+import { Admission } from "../../src/requests/admission.ts";
 import type { Exchange, Services } from "../../src/requests/request.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { completed, newTask } from "../store/samples.ts";
@@ -31,7 +31,7 @@ async function listening() {
   } as unknown as Services;
   const over = listener(
     services,
-    new Shares(services),
+    new Admission(services),
   )({
     id: 1,
     caller: { key: "c", headers: {} },

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import type { ToolPolicy } from "../../src/config/config.ts";
 import { createLog } from "../../src/log/log.ts";
 import { callMethods } from "../../src/modern/calls.ts";
-import { Shares } from "../../src/requests/admission.ts";
+import { Admission } from "../../src/requests/admission.ts";
 import type { Exchange, Services } from "../../src/requests/request.ts";
 import { StoreUnavailable } from "../../src/store/task-store.ts";
 import { HeldCalls } from "../../src/tasks/awaiting-input.ts";
@@ -60,7 +60,7 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, st
     quotas: { pollIntervalMs: () => 0 },
     drain: { intervalMs: (usual: number) => usual, told: () => {} },
   } as unknown as Services;
-  const { callTool } = callMethods(services, new Shares(services));
+  const { callTool } = callMethods(services, new Admission(services));
   const come = (waitForMs: number, capabilities: object) =>
     callTool({
       caller: { key: "c", headers: {} },

@@ -5,7 +5,7 @@ import { toEvent } from "../../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS } from "../../protocol/headers.ts";
 import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from "../../protocol/jsonrpc.ts";
 import { MAX_BATCH } from "../../protocol/legacy.ts";
-import type { Shares } from "../../requests/admission.ts";
+import type { Admission } from "../../requests/admission.ts";
 import { sessionIdOf } from "../../requests/client-session.ts";
 import {
   type Identified,
@@ -32,7 +32,7 @@ export interface PairedExchange {
 }
 
 export interface PairedHttpOptions extends Pick<Services, "quotas" | "stopping" | "streams"> {
-  readonly shares: Shares;
+  readonly admission: Admission;
   readonly newPair: NewPair;
 }
 
@@ -98,7 +98,7 @@ export class PairedHttp {
       return this.#open(exchange, first);
     let session = this.#find(exchange);
     const requests = messages.filter(isRequest);
-    const turn = this.#options.shares.admitted({ ...who, reply }, message);
+    const turn = this.#options.admission.admitted({ ...who, reply }, message);
     if (turn !== undefined) {
       await turn;
       // The session may have ended meanwhile.
