@@ -12,7 +12,7 @@ import type { Documents } from "./callers/protected-resource.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Guard } from "./guards.ts";
 import { answerHalfClosed } from "./half-closed.ts";
-import { endpointAt, siteFinder } from "./other-paths.ts";
+import { endpointAt, otherPathFinder } from "./other-paths.ts";
 import { pipelines } from "./pipelines.ts";
 
 export interface AppOptions {
@@ -139,7 +139,7 @@ function router(
   { routes, endpoint, documents = () => false }: AppOptions,
   { hasAddress }: { readonly hasAddress: boolean },
 ) {
-  const findSite = siteFinder(routes, hasAddress);
+  const findOtherPath = otherPathFinder(routes, hasAddress);
   const all = new Set(routes.values());
   const hasRoom = pipelines();
   return (request: IncomingMessage, response: ServerResponse): boolean => {
@@ -148,12 +148,12 @@ function router(
     const path = pathOf(request);
     const route = routes.get(path) ?? routes.get(withoutSlash(path));
     if (route === undefined && documents(request, response)) return true;
-    const site = route === undefined ? findSite(request.url ?? "") : undefined;
+    const other = route === undefined ? findOtherPath(request.url ?? "") : undefined;
     // An endpoint is one by any path: no client may go round the checks of callers and their limits there.
-    const named = route ?? (site === undefined ? undefined : endpointAt(site, all));
+    const named = route ?? (other === undefined ? undefined : endpointAt(other, all));
     if (named !== undefined) void endpoint(request, response, named);
-    else if (site !== undefined) void endpoint(request, response, site.route, site.path);
-    return named !== undefined || site !== undefined;
+    else if (other !== undefined) void endpoint(request, response, other.route, other.path);
+    return named !== undefined || other !== undefined;
   };
 }
 

@@ -3,7 +3,7 @@ import { isSameServer } from "../proxy/redirects.ts";
 import type { Route } from "../requests/request.ts";
 
 /** A path of a server other than its MCP endpoint. */
-export interface Site {
+export interface OtherPath {
   readonly route: Route;
   /** Its path at the server, query included. */
   readonly path: string;
@@ -13,7 +13,7 @@ export interface Site {
  * Finds the route to whose endpoint a path leads at its server, as a lenient server reads it: the path's own route, or another one
  * before the same server.
  */
-export function endpointAt({ route, path }: Site, routes: Iterable<Route>): Route | undefined {
+export function endpointAt({ route, path }: OtherPath, routes: Iterable<Route>): Route | undefined {
   const readings = lenientPaths(path);
   const isEndpointOf = ({ config: { upstream } }: Route) =>
     upstream.transport !== "stdio" &&
@@ -36,7 +36,7 @@ const WELL_KNOWN = /^(\/\.well-known\/[^/?]+)\//;
  * about a route's path are the server's about its own (RFC 8414 §3.1, RFC 9728 §3.1); all other paths belong to the route at the root, or
  * to the only route, if the gateway has the address to itself.
  */
-export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
+export function otherPathFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
   // Longest path first: one route may be mounted below another. A server over stdio has no paths.
   const sites = [...routes]
     .flatMap(([path, route]) => {
@@ -48,7 +48,7 @@ export function siteFinder(routes: ReadonlyMap<string, Route>, hasAddress: boole
   const rest = hasAddress ? (routes.get("/") ?? (others.length === 0 ? only : undefined)) : undefined;
   const fallback = sites.find(({ route }) => route === rest)?.route;
 
-  return (url: string): Site | undefined => {
+  return (url: string): OtherPath | undefined => {
     if (!url.startsWith("/")) return undefined;
     const [, document = ""] = WELL_KNOWN.exec(url) ?? [];
     for (const { path, route, endpoint } of sites) {

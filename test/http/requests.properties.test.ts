@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkSingle } from "../../src/http/guards.ts";
-import { endpointAt, siteFinder } from "../../src/http/other-paths.ts";
+import { endpointAt, otherPathFinder } from "../../src/http/other-paths.ts";
 import { RpcError } from "../../src/protocol/errors.ts";
 import { answerHeaders, requestHeaders } from "../../src/protocol/forwarded-headers.ts";
 import { checkAcceptable, readAccept } from "../../src/protocol/headers.ts";
@@ -48,7 +48,7 @@ describe("a path", () => {
           const routes = new Map(
             mounts.map((mount, at) => [mount, routeTo(`http://server-${at}.example/base/mcp`)]),
           );
-          const site = siteFinder(routes, hasAddress)(url);
+          const site = otherPathFinder(routes, hasAddress)(url);
           const server = site?.route.config.upstream;
           const origin = server !== undefined && "url" in server ? server.url.origin : "none";
           // As the lane makes the url that it asks.
