@@ -12,7 +12,7 @@ import { documentsFor, identifierFor } from "./http/callers/open.ts";
 import { mcpEndpoint } from "./http/endpoint.ts";
 import { hostGuard } from "./http/guards.ts";
 import { headerScreen, screened, screenedAfter } from "./http/header-screen.ts";
-import { Visits } from "./http/open-requests.ts";
+import { OpenRequests } from "./http/open-requests.ts";
 import { Unsent } from "./http/unsent.ts";
 import { descriptorWarning, maxDescriptors } from "./lib/descriptors.ts";
 import { createLog } from "./log/log.ts";
@@ -61,12 +61,12 @@ export interface GatewayOptions {
  * @throws when it cannot open the store or bind an address; it leaves nothing open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { core, app, visits, log } = await openHttp(config, options);
+  const { core, app, visits: openRequests, log } = await openHttp(config, options);
   const { maxConnections } = config.limits;
   const warning = descriptorWarning(await maxDescriptors(), maxConnections);
   if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
   const servers: Server[] = [];
-  const intake = intakeOf(servers, visits, core);
+  const intake = intakeOf(servers, openRequests, core);
   try {
     const server = await listenOn(
       httpServer(gatewayListener(app), config.limits),
@@ -198,7 +198,7 @@ async function openHttp(
   const { bytes } = quotas;
   const { maxWaitMs, total } = config.limits;
   const unsent = new Unsent(UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
-  const visits = new Visits();
+  const visits = new OpenRequests();
   const endpoint = visits.through(
     mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, audit, unsent }),
   );
@@ -218,7 +218,7 @@ function statusOf({ isStopping, isStoreWritable }: Core): Status {
   return isStoreWritable ? "ready" : "store takes no writes";
 }
 
-function intakeOf(servers: readonly Server[], visits: Visits, { handlers }: Core): Intake {
+function intakeOf(servers: readonly Server[], visits: OpenRequests, { handlers }: Core): Intake {
   let closed: Promise<unknown> = Promise.resolve();
   return {
     drain: () => visits.drain(),

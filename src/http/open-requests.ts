@@ -4,8 +4,8 @@ import { Roster } from "../lib/listing.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The requests over HTTP that have no answer yet, or not all of it. */
-export class Visits {
-  readonly #open = new Roster<Visit>();
+export class OpenRequests {
+  readonly #open = new Roster<Opened>();
   #isDraining = false;
 
   /** Counts an endpoint's requests among these. */
@@ -35,7 +35,7 @@ export class Visits {
   }
 }
 
-interface Visit {
+interface Opened {
   readonly response: ServerResponse;
   readonly over: Promise<void>;
 }
