@@ -86,6 +86,8 @@ export interface CallOptions {
    * not judge what client and server ask and answer there.
    */
   readonly capabilities?: JsonObject;
+  /** The keys that questions had before this process had the call. Absent: none, or those of `resume`. */
+  readonly usedKeys?: readonly string[];
   /** With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Answers that came with the request, to questions that the server has not asked yet. */
@@ -98,6 +100,13 @@ export interface CallOptions {
   readonly held?: SharedBytes | undefined;
   /** What another replica needs to make or resume the call. Absent: no other replica can. */
   readonly storedCall?: StoredCall;
+}
+
+/** What another replica needs to go on with a call whose server waits for answers. */
+export interface Pause {
+  readonly params: JsonObject;
+  /** The keys of all questions before those that are open. */
+  readonly usedKeys: readonly string[];
 }
 
 /** After this many rounds of pages to visit, the server is not going to begin. */
@@ -114,6 +123,9 @@ export class Call implements SessionHolder {
   readonly id = randomUUID();
   /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
   beforeSend: (() => Promise<void>) | undefined;
+  /** The call awaits this before it sends the round that follows a pause. A rejection ends the call; that round is unsent then. */
+  beforeRound: (() => Promise<void>) | undefined;
+  #pause: Pause | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
@@ -148,11 +160,12 @@ export class Call implements SessionHolder {
 
   constructor(options: CallOptions) {
     this.#options = options;
-    const { resume, inputRequests = {} } = options;
+    const { resume, usedKeys, inputRequests = {} } = options;
     this.#questions = new Questions({
       early: options.answers ?? {},
       run: options.run,
       onChange: () => this.#tell((listener) => listener.onQuestions?.()),
+      ...(usedKeys === undefined ? {} : { before: { asked: {}, usedKeys, inputRequests } }),
       ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
     });
     if (resume !== undefined) this.#state = "sent";
@@ -205,6 +218,11 @@ export class Call implements SessionHolder {
     if (this.#place === undefined || this.#end !== undefined) return undefined;
     const { asked, usedKeys } = this.#questions;
     return { ...this.#place, asked, usedKeys };
+  }
+
+  /** Set while the server of 2026-07-28 waits for answers, and nothing runs there. */
+  get pause(): Pause | undefined {
+    return this.#end === undefined ? this.#pause : undefined;
   }
 
   /** Sends the request as soon as there is a slot and a session for it, or resumes it. To be called once. */
@@ -468,6 +486,15 @@ export class Call implements SessionHolder {
       room: this.#options.held,
       ...(headers === undefined ? {} : { headers }),
       onPlace: (place) => this.#reach(place),
+      onPause: (params) => {
+        this.#pause = { params, usedKeys: this.#questions.usedKeys };
+      },
+      onRound: async () => {
+        this.#pause = undefined;
+        await this.beforeRound?.();
+        this.beforeRound = undefined;
+        this.#refuseWhenOver();
+      },
     });
     if (this.#state === "queued") {
       this.#state = "sent";
