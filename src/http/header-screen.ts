@@ -22,14 +22,28 @@ const OUR_PREFIXES = ["mcp-", "proxy-"];
 const PARAMETER = "mcp-param-";
 
 /** Headers in which proxies name a request's origin and sender (RFC 7239, and what it replaces). */
-const FROM_PROXIES: ReadonlySet<string> = new Set(["forwarded", "x-forwarded", "x-real-ip"]);
+const FROM_PROXIES: ReadonlySet<string> = new Set([
+  ...["forwarded", "x-forwarded", "x-real-ip", "x-original-forwarded-for", "x-original-host"],
+  ...["client-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "x-remote-addr", "x-originating-ip"],
+  ...["true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip"],
+  ...["fly-client-ip", "x-azure-clientip", "x-envoy-external-address", "x-appengine-user-ip"],
+]);
 const FROM_PROXIES_PREFIX = "x-forwarded-";
+/**
+ * Headers by which frameworks take a request for another than it is: for another method or path, which the gateway would not have judged.
+ * CGI makes of `Proxy` the variable HTTP_PROXY, to which a server would send its own requests.
+ */
+const OVERRIDES: ReadonlySet<string> = new Set([
+  ...["x-http-method-override", "x-http-method", "x-method-override", "x-original-method"],
+  ...["x-original-url", "x-original-uri", "x-rewrite-url", "proxy"],
+]);
 
 /**
  * Removes headers from requests, on whatever way to the server, that the server could take for another sender's:
  * - names that differ only in signs from one of ours, the proxy's (`callers.header`) or `upstream.headers`. CGI, WSGI, Rack and PHP make
  *   one variable of `X-User` and `X_User` (RFC 3875 §4.1.18), and a proxy that strips the one name does not strip the other;
- * - `Forwarded`, `X-Forwarded-*` and `X-Real-IP`, unless they come from one of `callers.trustedProxies`.
+ * - `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and the like, unless they come from one of `callers.trustedProxies`;
+ * - those that override a request's method or path.
  */
 export type HeaderScreen = (request: IncomingMessage, route: Route) => void;
 
@@ -51,6 +65,7 @@ export function headerScreen({ callers }: Pick<Config, "callers">): HeaderScreen
     const { remoteAddress } = request.socket;
     const dropped = drop(request, (name) => {
       const folded = foldedName(name);
+      if (OVERRIDES.has(folded)) return true;
       if (!isFromProxies(folded)) return names.isLookalike(name, folded);
       if (names.has(name)) return false;
       return name !== folded || !isTrusted(remoteAddress);

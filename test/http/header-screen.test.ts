@@ -35,6 +35,27 @@ function left(names: readonly string[], { callers = NAMED, set = {}, address = P
   return kept;
 }
 
+test.each([
+  ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override"],
+  ["X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "X-Original-URI"],
+  ["Proxy"],
+])("what makes another request of a request is dropped, whoever sends it: %s …", (...names) => {
+  expect(left([...names, "X-Kept"])).toEqual(["X-Kept"]);
+  expect(left([...names, "X-Kept"], { address: "192.0.2.1" })).toEqual(["X-Kept"]);
+});
+
+test("an address of the sender is believed from trusted proxies alone, whatever its header is called", () => {
+  const names = [
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "Fastly-Client-IP",
+  ];
+  expect(left(names)).toEqual(names);
+  expect(left(names, { address: "192.0.2.1" })).toEqual([]);
+});
+
 describe("what differs only by its signs is dropped", () => {
   test.for<[whose: string, own: readonly string[], others: readonly string[]]>([
     ["of the proxy's", ["X-User"], ["X_User", "x.user", "X~User", "x!user", "X_USER"]],
