@@ -38,11 +38,11 @@ export interface Core {
    * Gives running calls up to `limits.drainTimeout` to end, or until `enough` settles; then hands the rest off to other gateways,
    * or records it as lost. Only the first call counts.
    */
-  close(intake: Intake, enough?: Promise<unknown>): Promise<void>;
+  close(listeners: Listeners, enough?: Promise<unknown>): Promise<void>;
 }
 
 /** Where requests come in, and the steps that end that, in this order. */
-export interface Intake {
+export interface Listeners {
   /** Begins the end: settles when the requests that are here now have their answers. Later requests are served as well. */
   drain(): Promise<void>;
   /** Accepts no new connections, except those that clients have made already. Keeps serving connected clients. */
@@ -99,7 +99,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   void engine.begin();
 
   let closing: Promise<void> | undefined;
-  const shutDown = async (intake: Intake, enough: Promise<unknown>) => {
+  const shutDown = async (listeners: Listeners, enough: Promise<unknown>) => {
     // Not ready any more: the gateway refuses calls, ends the streams that only listen, and answers everything else until the listeners
     // close.
     log.info({ tasks: engine.running }, stopLine(engine.running, config.limits.drainTimeoutMs));
@@ -111,9 +111,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     // If other gateways use the store, balancers must see at once that this one takes no connections. The only gateway stays open: its
     // clients have nowhere else to go.
     const isAlone = store.isAlone().catch(() => false);
-    const refused = isAlone.then((alone) => (alone ? undefined : intake.refuse()));
+    const refused = isAlone.then((alone) => (alone ? undefined : listeners.refuse()));
     // Running calls may end. Once the present requests have their answers, none of their calls can become a task any more.
-    const settled = intake
+    const settled = listeners
       .drain()
       .then(() => engine.settled())
       .then(() => drain.allAnswered())
@@ -128,12 +128,12 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     clientStreams.close();
     await leave(store, log);
     await refused;
-    await intake.admit();
-    const gone = intake.stop();
+    await listeners.admit();
+    const gone = listeners.stop();
     await within(GOODBYE_MS, gone);
     proxy.close();
     await within(GOODBYE_MS, gone);
-    await intake.cut();
+    await listeners.cut();
     await Promise.all(routes.map(({ upstream }) => upstream.close()));
     await agents.destroy();
     await store.close();
@@ -150,7 +150,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     get isStoreWritable() {
       return store.isWritable;
     },
-    close: (intake, enough = NEVER) => (closing ??= shutDown(intake, enough)),
+    close: (listeners, enough = NEVER) => (closing ??= shutDown(listeners, enough)),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config, UpstreamConfig } from "./config/config.ts";
-import { type Core, type Intake, openCore } from "./core.ts";
+import { type Core, type Listeners, openCore } from "./core.ts";
 import { adminApp, gatewayListener, gatewayMiddleware, httpServer, type Status } from "./http/app.ts";
 import type { Identify } from "./http/callers/identify.ts";
 import { documentsFor, identifierFor } from "./http/callers/open.ts";
@@ -66,7 +66,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const warning = descriptorWarning(await maxDescriptors(), maxConnections);
   if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
   const servers: Server[] = [];
-  const intake = intakeOf(servers, openRequests, core);
+  const listeners = listenersOf(servers, openRequests, core);
   try {
     const server = await listenOn(
       httpServer(gatewayListener(app), config.limits),
@@ -87,10 +87,10 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       url,
       ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
       routes: await Promise.all(core.routes.map((route) => describe(route, url, config, options.enough))),
-      close: () => core.close(intake),
+      close: () => core.close(listeners),
     };
   } catch (error) {
-    await core.close(intake);
+    await core.close(listeners);
     throw error;
   }
 }
@@ -108,7 +108,7 @@ export interface Middleware {
  */
 export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
   const { core, app, visits } = await openHttp(config, options);
-  return Object.assign(gatewayMiddleware(app), { close: () => core.close(intakeOf([], visits, core)) });
+  return Object.assign(gatewayMiddleware(app), { close: () => core.close(listenersOf([], visits, core)) });
 }
 
 /** A gateway that serves one client over two streams. */
@@ -151,7 +151,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     maxDepth: config.limits.maxDepth,
     isAlone: isForgetful,
   });
-  const intake = {
+  const listeners = {
     drain: () => front.idle(),
     refuse: async () => {},
     admit: async () => {},
@@ -171,7 +171,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     serverLeft: front.serverLeft,
     close: (hurry) => {
       const reasons = [...(hurry === undefined ? [] : [hurry]), ...(isForgetful ? [front.clientLeft] : [])];
-      return core.close(intake, Promise.race(reasons));
+      return core.close(listeners, Promise.race(reasons));
     },
   };
 }
@@ -218,7 +218,7 @@ function statusOf({ isStopping, isStoreWritable }: Core): Status {
   return isStoreWritable ? "ready" : "store takes no writes";
 }
 
-function intakeOf(servers: readonly Server[], visits: OpenRequests, { handlers }: Core): Intake {
+function listenersOf(servers: readonly Server[], visits: OpenRequests, { handlers }: Core): Listeners {
   let closed: Promise<unknown> = Promise.resolve();
   return {
     drain: () => visits.drain(),
