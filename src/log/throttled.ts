@@ -6,7 +6,7 @@ const EVERY_MS = 1_000;
  * A logger for messages that a thousand requests a second may cause: writes each message at most once a second, and its next line says how
  * many it left out since (`leftOut`).
  */
-export class SeldomLog {
+export class ThrottledLog {
   readonly #log: Logger;
   readonly #now: () => number;
   /** By message; messages are constants of the program, so there are few. */
@@ -32,13 +32,13 @@ export class SeldomLog {
   }
 }
 
-const SELDOM = new WeakMap<Logger, SeldomLog>();
+const THROTTLED = new WeakMap<Logger, ThrottledLog>();
 
 /** The one `SeldomLog` of a logger, so that all its users share the limit. */
-export function seldom(log: Logger): SeldomLog {
-  const known = SELDOM.get(log);
+export function throttled(log: Logger): ThrottledLog {
+  const known = THROTTLED.get(log);
   if (known !== undefined) return known;
-  const made = new SeldomLog(log);
-  SELDOM.set(log, made);
+  const made = new ThrottledLog(log);
+  THROTTLED.set(log, made);
   return made;
 }

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { seldom } from "../log/throttled.ts";
+import { throttled } from "../log/throttled.ts";
 import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import { StoreUnavailable } from "../store/task-store.ts";
@@ -10,7 +10,7 @@ export function toAnswer(caught: unknown, log: Logger, message: unknown): RpcErr
   const method = isObject(message) ? message.method : undefined;
   if (caught instanceof StoreUnavailable) {
     // Every request meets this error for as long as it lasts.
-    seldom(log).say("error", { err: caught, method }, "the store is not available");
+    throttled(log).say("error", { err: caught, method }, "the store is not available");
     return rpc.storeUnavailable();
   }
   log.error({ err: caught, method }, "a request failed");

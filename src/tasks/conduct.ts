@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Call, CallEnd, CallListener } from "../calls/call.ts";
 import { isModernInput } from "../calls/input.ts";
 import { nextMoment } from "../calls/wait.ts";
-import { seldom } from "../log/throttled.ts";
+import { throttled } from "../log/throttled.ts";
 import { fromModernServer, fromServer, RpcError, rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
@@ -167,7 +167,7 @@ export class Conductor {
             } catch (error) {
               if (!isAway(error)) throw error;
               // The client could not come back to the call, but it still waits here.
-              seldom(log).say("warn", { err: error }, "a call could not be held; trying again");
+              throttled(log).say("warn", { err: error }, "a call could not be held; trying again");
               await sleep(STORE_RETRY_MS);
               break;
             }
@@ -181,7 +181,7 @@ export class Conductor {
               // Without a store there are no tasks, but this client still waits here; try again soon, so that it waits no longer than it
               // must.
               if (!isAway(error)) throw error;
-              seldom(log).say(
+              throttled(log).say(
                 "warn",
                 { err: error },
                 "could not create a task; the client waits for the result, or for the task once the store takes one",

@@ -3,7 +3,7 @@ import type { Call } from "../calls/call.ts";
 import { Recent } from "../lib/recent.ts";
 import type { HeldBytes, SharedBytes } from "../limits/bytes.ts";
 import { type Audit, taskName } from "../log/audit.ts";
-import { seldom } from "../log/throttled.ts";
+import { throttled } from "../log/throttled.ts";
 import {
   MAX_TURNS,
   type Outcome,
@@ -184,7 +184,7 @@ export class Orphans {
       // A single unreadable task does not keep the sweep from the others; a store that is away does.
       this.#failures += 1;
       if (this.#failures >= MAX_FAILURES) throw err;
-      seldom(this.#options.log).say(
+      throttled(this.#options.log).say(
         "warn",
         { err, task: taskName(id) },
         "could not take over an unfinished task; the next sweep tries again",
@@ -216,7 +216,7 @@ export class Orphans {
     const storedCall = hasRoom ? await store.storedCall(id) : undefined;
     const held = hasRoom ? counted?.hold(task, storedCall) : "full";
     if (held === "full") {
-      seldom(log).say("warn", { task: taskName(id) }, NO_ROOM);
+      throttled(log).say("warn", { task: taskName(id) }, NO_ROOM);
       return view;
     }
     return this.#goOn(view, storedCall, held).finally(() => held?.release());

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Call, CallEnd, Pause } from "../calls/call.ts";
 import { type Audit, taskName } from "../log/audit.ts";
-import { seldom } from "../log/throttled.ts";
+import { throttled } from "../log/throttled.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 import {
   type Change,
@@ -277,7 +277,7 @@ export class RunningTask {
       if (call.end !== undefined) return;
       const kept = this.#record.isUnsent || storedCall === undefined ? storedCall : asSent(storedCall);
       await store.restore(this.#record, this.#isCallKept ? kept : undefined);
-      seldom(log).say(
+      throttled(log).say(
         "warn",
         { task: taskName(this.#record.id) },
         "the store had lost a running task; wrote it again",
@@ -336,7 +336,7 @@ export class RunningTask {
         const what = "could not write a task's state";
         const isRetried = isAway(err);
         const details = { err, task: taskName(this.#record.id) };
-        seldom(this.#options.log).say("warn", details, isRetried ? `${what}; trying again` : what);
+        throttled(this.#options.log).say("warn", details, isRetried ? `${what}; trying again` : what);
       });
     }, withinMs);
   }
@@ -402,7 +402,7 @@ export class RunningTask {
         return await write();
       } catch (error) {
         if (!isAway(error)) throw error;
-        seldom(log).say("error", { err: error, task: taskName(this.#record.id) }, what);
+        throttled(log).say("error", { err: error, task: taskName(this.#record.id) }, what);
         await sleep(delay, undefined, { signal }).catch(() => {});
       }
     }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { taskName } from "../log/audit.ts";
-import { seldom } from "../log/throttled.ts";
+import { throttled } from "../log/throttled.ts";
 import { isAway, type Outcome, type TaskId, type TaskStore } from "../store/task-store.ts";
 
 export interface WithdrawalsOptions {
@@ -64,7 +64,7 @@ export class Withdrawals {
         await this.#withdraw(id);
       } catch (err) {
         if (isAway(err)) return false;
-        seldom(this.#options.log).say(
+        throttled(this.#options.log).say(
           "warn",
           { err, task: taskName(id) },
           "could not end a refused task in the store",

@@ -1,6 +1,6 @@
 import { SdkError, SdkErrorCode } from "@modelcontextprotocol/client";
 import type { Logger } from "pino";
-import { seldom } from "../log/throttled.ts";
+import { throttled } from "../log/throttled.ts";
 import { JsonExcess } from "../protocol/json-gauge.ts";
 import type { JsonRpcError } from "../protocol/jsonrpc.ts";
 
@@ -53,7 +53,7 @@ export function isUnusable({ facts: { cause } }: UpstreamFailure): boolean {
 
 /** Logs the unusable answer for the operator, who would not see it otherwise. */
 export function warnOfUnusable(log: Logger, method: string, why: string): void {
-  seldom(log).say(
+  throttled(log).say(
     "warn",
     { method, why: withoutItsWords(why) },
     "the server's answer cannot be used; the request fails",

@@ -1,13 +1,13 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { SeldomLog, seldom } from "../../src/log/throttled.ts";
+import { ThrottledLog, throttled } from "../../src/log/throttled.ts";
 import { toAnswer } from "../../src/requests/error-answer.ts";
 import { StoreUnavailable } from "../../src/store/task-store.ts";
 
 test("the same message is written once a second, and says how many were left out", () => {
   const { lines, log } = logged();
   const time = { now: 5_000 };
-  const rarely = new SeldomLog(log, () => time.now);
+  const rarely = new ThrottledLog(log, () => time.now);
 
   for (const at of [0, 1, 500, 999, 1_000, 1_001, 1_999, 2_000, 60_000]) {
     time.now = 5_000 + at;
@@ -24,7 +24,7 @@ test("the same message is written once a second, and says how many were left out
 
 test("messages are counted each for itself, with their own level", () => {
   const { lines, log } = logged();
-  const rarely = new SeldomLog(log, () => 0);
+  const rarely = new ThrottledLog(log, () => 0);
 
   for (let n = 0; n < 3; n++) {
     rarely.say("error", { n }, "away");
@@ -39,8 +39,8 @@ test("messages are counted each for itself, with their own level", () => {
 
 test("all who use one logger are counted together, and those of another apart", () => {
   const { log } = logged();
-  expect(seldom(log)).toBe(seldom(log));
-  expect(seldom(log.child({}))).not.toBe(seldom(log));
+  expect(throttled(log)).toBe(throttled(log));
+  expect(throttled(log.child({}))).not.toBe(throttled(log));
 });
 
 test("an outage of the store is no line for each request, and every client is told all the same", () => {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Logger } from "pino";
 import type { JwtCallersConfig } from "../../config/config.ts";
 import { Recent } from "../../lib/recent.ts";
-import { seldom } from "../../log/throttled.ts";
+import { throttled } from "../../log/throttled.ts";
 import { type RpcError, rpc } from "../../protocol/errors.ts";
 import type { Caller, Route } from "../../requests/request.ts";
 import { bearerChallenge, type Challenge } from "./challenge.ts";
@@ -41,7 +41,7 @@ export function byToken({
   ...options
 }: ByTokenOptions): Identify {
   const onFailure = (error: Error) =>
-    seldom(log).say("warn", { err: error }, "the keys of the token issuer are not to be had");
+    throttled(log).say("warn", { err: error }, "the keys of the token issuer are not to be had");
   // Imported here, so that a gateway that does not need it does not wait for it at the start.
   const verifying = import("./token-verifier.ts").then((verifier) => ({
     ...verifier,

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { TrustedIssuer } from "../../config/config.ts";
-import { seldom } from "../../log/throttled.ts";
+import { throttled } from "../../log/throttled.ts";
 import type { Route } from "../../requests/request.ts";
 import type { Token } from "./bearer-token.ts";
 import { NoSuchDocument } from "./issuer-documents.ts";
@@ -104,7 +104,7 @@ class RouteSubjects {
     this.#silentSince ??= now;
     if (this.#options.clock() - this.#silentSince < PATIENCE_MS) return found;
     this.#askAgainAt = this.#options.clock() + AGAIN_MS;
-    seldom(this.#route.log).say(
+    throttled(this.#route.log).say(
       "warn",
       { reason: found.why, issuer: token.issuer },
       "cannot verify tokens: callers are told apart by their credentials, and a refreshed token will not find the tasks of the one before",
@@ -203,7 +203,7 @@ async function subjectBy(verify: VerifyToken, { jwt }: Token, log: Logger): Prom
   } catch (error) {
     const reason = messageOf(error);
     if (!(error instanceof InvalidToken) && !isAnswered(error)) return { is: "unknown", why: reason };
-    seldom(log).say(
+    throttled(log).say(
       "warn",
       { reason },
       "the server takes a token that cannot be verified: its caller is told apart by the credential",
@@ -230,7 +230,8 @@ function loadVerifier(): Promise<Verifier> {
 }
 
 function failureLog(log: Logger): (error: Error) => void {
-  return (error) => seldom(log).say("warn", { err: error }, "the keys of the token issuer are not to be had");
+  return (error) =>
+    throttled(log).say("warn", { err: error }, "the keys of the token issuer are not to be had");
 }
 
 function bare(url: string): string {
