@@ -1,4 +1,4 @@
-import { mayBeDeeperThan } from "./json-gauge.ts";
+import { mayBeDeeperThan } from "./json-limits.ts";
 import { type ByteRange, scanJson } from "./json-scan.ts";
 import { isObject, type JsonObject, type JsonText, RawJson, toJson } from "./jsonrpc.ts";
 

@@ -1,7 +1,7 @@
 import { SdkError, SdkErrorCode } from "@modelcontextprotocol/client";
 import type { Logger } from "pino";
 import { throttled } from "../log/throttled.ts";
-import { JsonExcess } from "../protocol/json-gauge.ts";
+import { JsonExcess } from "../protocol/json-limits.ts";
 import type { JsonRpcError } from "../protocol/jsonrpc.ts";
 
 export interface FailureFacts {

@@ -13,7 +13,7 @@ import {
   routingHeaders,
 } from "../../src/protocol/headers.ts";
 import { claimsModern, idOf, readMessage } from "../../src/protocol/inbound.ts";
-import { mayBeDeeperThan } from "../../src/protocol/json-gauge.ts";
+import { mayBeDeeperThan } from "../../src/protocol/json-limits.ts";
 import {
   isObject,
   isRequestId,

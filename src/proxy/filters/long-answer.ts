@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { isJsonRpcError, type RpcError, rpc } from "../../protocol/errors.ts";
 import { toEvent } from "../../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS, isEventStream, KEEP_ALIVE } from "../../protocol/headers.ts";
-import { JsonGauge } from "../../protocol/json-gauge.ts";
+import { JsonLimits } from "../../protocol/json-limits.ts";
 import { isObject, type JsonText, parseJson, type RequestId } from "../../protocol/jsonrpc.ts";
 import { errorMessage } from "../../protocol/modern.ts";
 import { beatsBy } from "../../requests/keep-alive.ts";
@@ -125,7 +125,7 @@ function toAnswer(body: string, id: RequestId, status: number): JsonText {
 /** What the body has too much of to be parsed. Its depth does not matter: the gateway reads it, and does not write it again. */
 function excessOf(body: Buffer): string | undefined {
   try {
-    new JsonGauge(Number.POSITIVE_INFINITY).take(body);
+    new JsonLimits(Number.POSITIVE_INFINITY).take(body);
     return undefined;
   } catch (error) {
     return toFailure(error).message;

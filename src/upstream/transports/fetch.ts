@@ -6,7 +6,7 @@ import type { AnswerRoom } from "../../limits/answers.ts";
 import { SMALL_BYTES } from "../../limits/bytes.ts";
 import { isJsonRpcError } from "../../protocol/errors.ts";
 import { EventSplitter } from "../../protocol/event-stream.ts";
-import { JsonGauge, MAX_DEPTH } from "../../protocol/json-gauge.ts";
+import { JsonLimits, MAX_DEPTH } from "../../protocol/json-limits.ts";
 import {
   isAnswerTo,
   isObject,
@@ -201,13 +201,13 @@ interface MessageLimits {
 class MessageLimit {
   readonly #maxBytes: number;
   readonly #isStream: boolean;
-  readonly #gauge: JsonGauge;
+  readonly #jsonLimits: JsonLimits;
   #bytes = 0;
 
   constructor({ maxMessageBytes, maxDepth }: MessageLimits, isStream: boolean) {
     this.#maxBytes = maxMessageBytes;
     this.#isStream = isStream;
-    this.#gauge = new JsonGauge(maxDepth, isStream ? "events" : "lines");
+    this.#jsonLimits = new JsonLimits(maxDepth, isStream ? "events" : "lines");
   }
 
   /** How long the message is so far. */
@@ -226,7 +226,7 @@ class MessageLimit {
       });
     }
     try {
-      return this.#gauge.take(chunk);
+      return this.#jsonLimits.take(chunk);
     } catch (error) {
       throw toFailure(error);
     }

@@ -1,5 +1,5 @@
 import { within } from "../../lib/within.ts";
-import { JsonGauge, MAX_DEPTH } from "../../protocol/json-gauge.ts";
+import { JsonLimits, MAX_DEPTH } from "../../protocol/json-limits.ts";
 import type { JsonRpcMessage, JsonRpcRequest } from "../../protocol/jsonrpc.ts";
 import { type FailureFacts, toFailure, UpstreamFailure } from "../failure.ts";
 import { Child, type ChildOptions, type Exit } from "./child.ts";
@@ -133,7 +133,7 @@ export class StdioWire implements TransportWire {
 
   #receive(child: Child, line: Buffer): void {
     try {
-      new JsonGauge(this.#options.maxDepth ?? MAX_DEPTH).take(line);
+      new JsonLimits(this.#options.maxDepth ?? MAX_DEPTH).take(line);
     } catch (error) {
       return this.#refuse(child, line, toFailure(error));
     }

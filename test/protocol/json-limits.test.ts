@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { JsonGauge, MAX_VALUES } from "../../src/protocol/json-gauge.ts";
+import { JsonLimits, MAX_VALUES } from "../../src/protocol/json-limits.ts";
 import { toFailure } from "../../src/upstream/failure.ts";
 
 /** What the gauge says to pieces of a text, and `undefined` when it says nothing. */
 function said(pieces: readonly Uint8Array[], maxDepth: number, isStream: boolean): string | undefined {
-  const gauge = new JsonGauge(maxDepth, isStream ? "events" : "lines");
+  const gauge = new JsonLimits(maxDepth, isStream ? "events" : "lines");
   try {
     for (const piece of pieces) gauge.take(piece);
     return undefined;

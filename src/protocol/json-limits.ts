@@ -23,7 +23,7 @@ export type Breaks = "lines" | "events" | "none";
  */
 export function mayBeDeeperThan(text: Uint8Array, maxDepth: number): boolean {
   try {
-    new JsonGauge(maxDepth, "none", Number.POSITIVE_INFINITY).take(text);
+    new JsonLimits(maxDepth, "none", Number.POSITIVE_INFINITY).take(text);
     return false;
   } catch (error) {
     if (error instanceof JsonExcess) return true;
@@ -35,7 +35,7 @@ export function mayBeDeeperThan(text: Uint8Array, maxDepth: number): boolean {
  * Checks a text before it is parsed, in whatever chunks it comes: JSON nested too deeply cannot be written again, and too many values stop
  * the process. It knows nothing else of JSON; the parser refuses text that is not valid.
  */
-export class JsonGauge {
+export class JsonLimits {
   readonly #maxDepth: number;
   readonly #breaks: Breaks;
   readonly #maxValues: number;
