@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { Roster } from "../lib/listing.ts";
+import { Listing } from "../lib/listing.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The requests over HTTP that have no answer yet, or not all of it. */
 export class OpenRequests {
-  readonly #open = new Roster<Opened>();
+  readonly #open = new Listing<Opened>();
   #isDraining = false;
 
   /** Counts an endpoint's requests among these. */

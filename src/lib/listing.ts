@@ -3,7 +3,7 @@
  * it makes room it leaves its old table behind, which points to the next: once one of them has grown old, every member ever listed
  * survives until the next full collection.
  */
-export class Roster<T> {
+export class Listing<T> {
   readonly #places: Place<T>[] = [];
 
   get size(): number {

@@ -1,4 +1,4 @@
-import { Roster } from "../lib/listing.ts";
+import { Listing } from "../lib/listing.ts";
 
 /** An event stream that is open to a client. */
 export interface OpenStream {
@@ -16,7 +16,7 @@ export interface OpenStream {
  */
 export class OpenStreams {
   readonly #keepAliveMs: number;
-  readonly #streams = new Roster<OpenStream>();
+  readonly #streams = new Listing<OpenStream>();
   #timer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
