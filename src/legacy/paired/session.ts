@@ -29,7 +29,7 @@ import type { ClientEnd } from "./client-end.ts";
 import { bytesOf, EarlyMessages, keep, MAX_EARLY } from "./message-bytes.ts";
 import { headersOf } from "./message-headers.ts";
 import { PendingRequests } from "./pending-requests.ts";
-import { type Said, Unheard } from "./undelivered.ts";
+import { type Said, Undelivered } from "./undelivered.ts";
 
 export interface PairedSessionOptions {
   readonly who: Identified;
@@ -62,7 +62,7 @@ export class PairedSession {
   /** Messages that the client sent too early; present only while they cannot be passed on. */
   #early: EarlyMessages | undefined;
   /** The server's messages that could not be sent to the client. */
-  readonly #unheard = new Unheard();
+  readonly #undelivered = new Undelivered();
   /** The session with the server, once it has been opened. */
   #wire: TrunkWire | undefined;
   #isClosed = false;
@@ -173,7 +173,7 @@ export class PairedSession {
     const refusal = isStopping ? rpc.stopping() : rpc.sessionOver();
     this.#early?.passOn((message) => this.#refuse(message, refusal));
     this.#early = undefined;
-    this.#unheard.take();
+    this.#undelivered.take();
     clearTimeout(this.#lastAnswers);
     this.#stopListening();
     client.close();
@@ -410,12 +410,12 @@ export class PairedSession {
       if ("id" in message) this.#tell({ jsonrpc: "2.0", id: message.id, ...what } as JsonRpcResponse);
     };
     if (message.method === "ping") answer({ result: {} });
-    else if (this.isOver || !this.#unheard.add(message))
+    else if (this.isOver || !this.#undelivered.add(message))
       answer({ error: { code: -32603, message: "The client cannot be reached" } });
   }
 
   #sayAgain(): void {
-    for (const message of this.#unheard.take()) this.#hear(message);
+    for (const message of this.#undelivered.take()) this.#hear(message);
   }
 
   /** Notes that the server is gone. Requests that it leaves without an answer get an error right after. */

@@ -1,5 +1,4 @@
-import type { JsonRpcNotification, JsonRpcRequest } from "../../protocol/jsonrpc.ts";
-import { toJson } from "../../protocol/jsonrpc.ts";
+import { type JsonRpcNotification, type JsonRpcRequest, toJson } from "../../protocol/jsonrpc.ts";
 
 /** A message that answers no request. */
 export type Said = JsonRpcRequest | JsonRpcNotification;
@@ -8,7 +7,7 @@ const MAX_MESSAGES = 100;
 const MAX_CHARS = 1_048_576;
 
 /** Messages that a server sent while its client cannot be reached. */
-export class Unheard {
+export class Undelivered {
   #messages: Said[] = [];
   #chars = 0;
 
