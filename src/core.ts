@@ -14,7 +14,7 @@ import type { Route } from "./requests/request.ts";
 import { openStore } from "./store/open.ts";
 import type { TaskStore } from "./store/task-store.ts";
 import { agoOf } from "./store/time.ts";
-import { HeldCalls } from "./tasks/awaiting-input.ts";
+import { CallsAwaitingInput } from "./tasks/awaiting-input.ts";
 import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { PollThrottle } from "./tasks/poll-throttle.ts";
@@ -86,14 +86,14 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     maxWaitMs,
     audit: auditFor(config, log, secret),
   });
-  const held = new HeldCalls(engine);
+  const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const clientStreams = new ClientStreams(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
   const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
-  const tasks = { engine, held, clientStreams, pollThrottle, drain };
+  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
@@ -124,7 +124,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     // The engine writes the unfinished tasks, for other gateways to resume or as lost; only then `leave` gives them up. After that this
     // process writes nothing as an owner.
     await engine.close();
-    held.close();
+    awaitingInput.close();
     clientStreams.close();
     await leave(store, log);
     await refused;

@@ -48,7 +48,7 @@ interface Method {
 
 /** The methods for which the server may take any time. */
 export function callMethods(
-  services: Pick<Services, "engine" | "held" | "quotas" | "stopping">,
+  services: Pick<Services, "engine" | "awaitingInput" | "quotas" | "stopping">,
   admission: Admission,
 ) {
   const { quotas, stopping } = services;

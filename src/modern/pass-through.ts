@@ -10,7 +10,7 @@ import { rejectAsRpcError } from "./bridge.ts";
 
 /** Whether the subject of a request for a modern server is the gateway's. @throws StoreUnavailable */
 export async function isOurs(
-  { engine, held }: Pick<Services, "engine" | "held">,
+  { engine, awaitingInput: held }: Pick<Services, "engine" | "awaitingInput">,
   asked: Asked,
   subject: Subject,
 ): Promise<boolean> {

@@ -18,7 +18,7 @@ import {
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
 import type { TaskOwner, TaskTerms } from "../store/task-store.ts";
-import type { HeldCalls } from "../tasks/awaiting-input.ts";
+import type { CallsAwaitingInput } from "../tasks/awaiting-input.ts";
 import type { Drain } from "../tasks/drain.ts";
 import type { CallTask, TaskEngine } from "../tasks/engine.ts";
 import type { PollThrottle } from "../tasks/poll-throttle.ts";
@@ -59,7 +59,7 @@ export interface Route {
 /** The parts that all routes share. */
 export interface Services {
   readonly engine: TaskEngine;
-  readonly held: HeldCalls;
+  readonly awaitingInput: CallsAwaitingInput;
   readonly streams: OpenStreams;
   readonly quotas: Quotas;
   readonly pollThrottle: PollThrottle;

@@ -32,7 +32,7 @@ const STATE = /^taskgate\.(([\w-]{1,128})\.(?:(\d{1,6})-)?[\w-]{1,32})\.([\w-]{4
  * task; the record has the key that signs the state and says to which request of which caller it belongs, so replicas share no
  * secret but the store. Repeating a round finds the call as it is, so nothing runs twice.
  */
-export class HeldCalls {
+export class CallsAwaitingInput {
   readonly #engine: TaskEngine;
   readonly #timers = new Map<TaskId, NodeJS.Timeout>();
   /** The functions that give the calls' places back. */

@@ -14,7 +14,7 @@ import {
   type TaskRecord,
   type TaskView,
 } from "../store/task-store.ts";
-import { type HeldCalls, MAX_ROUNDS, type RequestIdentity } from "./awaiting-input.ts";
+import { type CallsAwaitingInput, MAX_ROUNDS, type RequestIdentity } from "./awaiting-input.ts";
 import type { CallTask, TaskEngine } from "./engine.ts";
 import { follow } from "./follow.ts";
 import type { WaiterOf } from "./store-wait.ts";
@@ -65,7 +65,7 @@ const STORE_RETRY_MS = 250;
 
 export interface ConductorOptions {
   readonly engine: TaskEngine;
-  readonly held: HeldCalls;
+  readonly awaitingInput: CallsAwaitingInput;
   /** Aborts when the gateway is about to stop. */
   readonly stopping: AbortSignal;
 }
@@ -96,7 +96,7 @@ export class Conductor {
    * @throws -32602 when the state is not ours, or an answer has the wrong shape; StoreUnavailable
    */
   async resume(requestState: unknown, answers: JsonObject, how: Conduct): Promise<CallAnswer> {
-    const { engine, held } = this.#options;
+    const { engine, awaitingInput: held } = this.#options;
     const { identity, waiter } = how;
     const { task, round } = await held.resume(requestState, identity, waiter);
     // The client did not get the handle the first time.
@@ -114,7 +114,7 @@ export class Conductor {
    * something, the window is over, or the client has gone.
    */
   async follow(answered: AnsweredRound, how: Conduct): Promise<CallAnswer> {
-    const { engine, held, stopping } = this.#options;
+    const { engine, awaitingInput: held, stopping } = this.#options;
     const { id, round } = answered;
     const { identity, client, waiter } = how;
     const over = new AbortController();
@@ -199,7 +199,7 @@ export class Conductor {
 
   /** Makes the call a task: the record is durable before the client gets the handle (Tasks §Task Creation). */
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
-    const { engine, held } = this.#options;
+    const { engine, awaitingInput: held } = this.#options;
     const task = await engine.adopt(call, how.task(), how.maxResultBytes, waiter);
     // A client that repeats a round must get the same handle.
     if (task.rounds !== undefined) await engine.tell(task);
@@ -214,7 +214,7 @@ export class Conductor {
 
   /** Ends this round with the server's questions. */
   async #hold(call: Call, how: Conduct, round: number): Promise<CallAnswer> {
-    const { held } = this.#options;
+    const { awaitingInput: held } = this.#options;
     const { identity, maxResultBytes } = how;
     const asked = call.inputRequests;
     held.admit(call, how.takePlace);

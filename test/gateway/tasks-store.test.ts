@@ -16,7 +16,7 @@ import { OpenStreams } from "../../src/requests/open-streams.ts";
 import type { Route } from "../../src/requests/request.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable, type TaskStore } from "../../src/store/task-store.ts";
-import { HeldCalls } from "../../src/tasks/awaiting-input.ts";
+import { CallsAwaitingInput } from "../../src/tasks/awaiting-input.ts";
 import { Drain } from "../../src/tasks/drain.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { PollThrottle } from "../../src/tasks/poll-throttle.ts";
@@ -230,14 +230,14 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     log,
   });
   const engine = new TaskEngine({ store, log });
-  const held = new HeldCalls(engine);
+  const held = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const { signal: stopping } = new AbortController();
   const route: Route = { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
   const quotas = new Quotas(limits);
   const handlers = handlersFor({
     engine,
-    held,
+    awaitingInput: held,
     proxy,
     clientStreams: new ClientStreams(engine),
     streams: new OpenStreams(limits.keepAliveMs),

@@ -7,7 +7,7 @@ import { callMethods } from "../../src/modern/calls.ts";
 import { Admission } from "../../src/requests/admission.ts";
 import type { Exchange, Services } from "../../src/requests/request.ts";
 import { StoreUnavailable } from "../../src/store/task-store.ts";
-import { HeldCalls } from "../../src/tasks/awaiting-input.ts";
+import { CallsAwaitingInput } from "../../src/tasks/awaiting-input.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { completed, newTask } from "../store/samples.ts";
 import { SharedMemory } from "../store/shared-backend.ts";
@@ -30,7 +30,7 @@ async function held() {
     const { store, access } = await memory.replica();
     const engine = new TaskEngine({ store, log: createLog("silent") });
     onTestFinished(() => engine.close());
-    const rounds = new HeldCalls(engine);
+    const rounds = new CallsAwaitingInput(engine);
     onTestFinished(() => rounds.close());
     return { store, access, engine, rounds };
   };
@@ -48,7 +48,7 @@ async function held() {
 }
 
 /** A client's round: what it is told, and how to go. */
-function round({ engine, rounds }: { engine: TaskEngine; rounds: HeldCalls }, state: string) {
+function round({ engine, rounds }: { engine: TaskEngine; rounds: CallsAwaitingInput }, state: string) {
   const gone = new AbortController();
   const stopping = new AbortController();
   const told: Record<string, unknown>[] = [];

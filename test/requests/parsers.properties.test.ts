@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { questionId, readQuestionId } from "../../src/legacy/question-id.ts";
 import { withEndpoint } from "../../src/proxy/filters/endpoint-event.ts";
-import { HeldCalls, isOurState } from "../../src/tasks/awaiting-input.ts";
+import { CallsAwaitingInput, isOurState } from "../../src/tasks/awaiting-input.ts";
 
 test("the id of a question says which task and which question, whatever the question is called", () =>
   fc.assert(
@@ -41,7 +41,9 @@ test("a state that is anything names a task that could be one, or none", () =>
       async (state) => {
         const asked: string[] = [];
         const exists = async (id: string) => asked.push(id) > 1;
-        const held = new HeldCalls({ exists } as unknown as ConstructorParameters<typeof HeldCalls>[0]);
+        const held = new CallsAwaitingInput({ exists } as unknown as ConstructorParameters<
+          typeof CallsAwaitingInput
+        >[0]);
         expect(await held.isOurs(state)).toBe(false);
         expect(asked.every((id) => /^[\w-]{1,128}$/.test(id) && isOurState(state))).toBe(true);
       },

@@ -6,7 +6,7 @@ import type { ToolPolicy } from "../../src/config/config.ts";
 import type { Backend } from "../../src/store/backend.ts";
 import { CellStore } from "../../src/store/cell-store.ts";
 import type { TaskRecord, TaskStore } from "../../src/store/task-store.ts";
-import { HeldCalls, type RequestIdentity } from "../../src/tasks/awaiting-input.ts";
+import { CallsAwaitingInput, type RequestIdentity } from "../../src/tasks/awaiting-input.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
 import { reviver } from "../../src/tasks/revive.ts";
@@ -62,7 +62,7 @@ export class Gateway {
   readonly program: Program;
   readonly store: TaskStore;
   readonly engine: TaskEngine;
-  readonly held: HeldCalls;
+  readonly held: CallsAwaitingInput;
   readonly #options: GatewayOptions;
   readonly #upstream: Upstream;
   readonly #slots: Slots;
@@ -111,7 +111,7 @@ export class Gateway {
       revive: mutation?.revive?.(revive) ?? revive,
       maxWaitMs: terms.maxWaitMs,
     });
-    this.held = new HeldCalls(this.engine);
+    this.held = new CallsAwaitingInput(this.engine);
   }
 
   /** Begins a call, and tells its client what to do next. */

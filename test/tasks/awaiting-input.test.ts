@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { createLog } from "../../src/log/log.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
-import { HeldCalls } from "../../src/tasks/awaiting-input.ts";
+import { CallsAwaitingInput } from "../../src/tasks/awaiting-input.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { newTask } from "../store/samples.ts";
 import { heldCall } from "../support/idle-call.ts";
@@ -22,7 +22,7 @@ async function holding() {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
   const store = await openMemoryStore("memory:");
   const engine = new TaskEngine({ store, log: createLog("silent") });
-  const held = new HeldCalls(engine);
+  const held = new CallsAwaitingInput(engine);
   onTestFinished(async () => {
     held.close();
     await engine.close();
