@@ -42,6 +42,24 @@ test("what a server refuses with stays on the line that is printed of it", async
   );
 });
 
+test("an answer in an event of another name ends the call at once, though the stream stays open", async () => {
+  const { user } = await story(
+    {
+      "tools/call": (call) =>
+        void call
+          .sse()
+          .event("only text", { event: "log" })
+          .event({ level: "info" }, { event: "log" })
+          .event(call.answer(textResult("done")), { event: "result" }),
+    },
+    { policy: { mode: "never" } },
+  );
+  const { message } = await user.send("tools/call", { name: "t" });
+  expect(message.error.message).toBe(
+    'The server\'s answer cannot be used: it came in an event called "result", expected "message"',
+  );
+});
+
 const ANSWERS: [string, Script, { status?: number; message: RegExp }][] = [
   ["HTML", (call) => call.reply(200, "<html>hello</html>"), { message: /no JSON/ }],
   ["HTML with 404", (call) => call.reply(404, "<html>nope</html>"), { message: /HTTP 404: an HTML page/ }],

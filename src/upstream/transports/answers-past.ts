@@ -1,6 +1,6 @@
 import { readEvent, toEvent, withData } from "../../protocol/event-stream.ts";
 import { type JsonRpcMessage, type JsonText, parseJson, toJson } from "../../protocol/jsonrpc.ts";
-import { type Incoming, readIncoming, readWhole, UnusableAnswer } from "./unusable-answer.ts";
+import { type Incoming, readIncoming, readWhole, shown, UnusableAnswer } from "./unusable-answer.ts";
 
 type Answer = Exclude<Incoming, undefined>;
 
@@ -15,11 +15,21 @@ export class AnswersPast {
   /** Returns the event that the transport shall read: with placeholders for its answers, or unchanged. */
   event(event: Buffer): Buffer {
     const { event: name, data } = readEvent(event);
-    if (name !== "message" || data === undefined || data === "") return event;
+    if (data === undefined || data === "") return event;
+    if (name !== "message") return this.#misnamed(event, name, data);
     const [first, ...others] = this.#replaced(data, readIncoming(data));
     if (first === data && others.length === 0) return event;
     if (first === undefined) return event;
     return Buffer.concat([withData(event, first), Buffer.from(others.map(toEvent).join(""))]);
+  }
+
+  /** Readers of events leave out those of another name, and an answer in one would be waited for until the stream ends. */
+  #misnamed(event: Buffer, name: string, data: string): Buffer {
+    const [part, ...others] = readIncoming(data);
+    if (part === undefined || others.length > 0 || part instanceof UnusableAnswer || "method" in part)
+      return event;
+    const why = `it came in an event called ${shown(name)}, expected "message"`;
+    return Buffer.from(toEvent(this.#keep(new UnusableAnswer(part.id, why, false, true))));
   }
 
   /** Returns what the transport shall read of a body that has to contain an answer: one message, or an array of several. */

@@ -99,10 +99,10 @@ export class CheckedWire implements Wire {
     this.onMessage(message.id === id ? message : ({ ...message, id } as JsonRpcResponse));
   }
 
-  #refuse({ id, why, isDoubtful }: UnusableAnswer, stream: Stream): void {
+  #refuse({ id, why, isDoubtful, isMisnamed }: UnusableAnswer, stream: Stream): void {
     const named = this.#askedAs(id);
     if (named !== undefined) return this.#fail(named, why);
-    if (isDoubtful && typeof stream !== "object") return this.#skip(why);
+    if (isMisnamed || (isDoubtful && typeof stream !== "object")) return this.#skip(why);
     this.#stray(id, stream, why);
   }
 

@@ -17,11 +17,14 @@ export class UnusableAnswer {
   readonly why: string;
   /** Whether it may be a line of a log, if logs come on the same stream and no open request has its id. */
   readonly isDoubtful: boolean;
+  /** Whether it is one only if an open request has its id, because readers leave out such events. */
+  readonly isMisnamed: boolean;
 
-  constructor(id: RequestId | undefined, why: string, isDoubtful = false) {
+  constructor(id: RequestId | undefined, why: string, isDoubtful = false, isMisnamed = false) {
     this.id = id;
     this.why = why;
     this.isDoubtful = isDoubtful;
+    this.isMisnamed = isMisnamed;
   }
 }
 
