@@ -107,7 +107,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     stopping.abort();
     streams.stop();
     pollThrottle.stop();
-    engine.adoptNoMore();
+    engine.takeOverNoMore();
     // If other gateways use the store, balancers must see at once that this one takes no connections. The only gateway stays open: its
     // clients have nowhere else to go.
     const isAlone = store.isAlone().catch(() => false);

@@ -214,7 +214,7 @@ export class Tasks2025 {
     });
     call.listen({ onEnd: this.#admission.takeTask(request) });
     const record = await engine
-      .adopt(
+      .createTask(
         call,
         callTask(request, params.name, policy),
         policy.maxResultBytes,

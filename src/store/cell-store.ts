@@ -179,7 +179,7 @@ export class CellStore implements TaskStore {
     this.#backend.publish({ kind: "changed", id: task.id });
   }
 
-  async adopt(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
+  async takeOver(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
     const turn = (task.turn ?? 0) + 1;
     if (turn > MAX_TURNS) return undefined;
     const lifetime = lifetimeMs(task.terms);

@@ -252,7 +252,7 @@ export interface TaskStore {
    * `isUnsent` as in `NewTask`: absent when the call is about to be sent. `undefined`: another replica has taken the task over since
    * `task` was read, or replicas have taken it over `MAX_TURNS` times.
    */
-  adopt(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
+  takeOver(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
   /** Ends a task. The first outcome wins; every caller gets that one. */
   end(task: TaskRecord, outcome: Outcome): Promise<Outcome>;
   /** Records the client's answer to a question. The first answer to a key wins. */

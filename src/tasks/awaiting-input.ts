@@ -76,7 +76,7 @@ export class CallsAwaitingInput {
     { maxResultBytes, round }: { readonly maxResultBytes: number; readonly round: number },
   ): Promise<string> {
     const rounds: Rounds = { request: digest(identity), key: randomBytes(32).toString("base64url") };
-    const record = await this.#engine.adopt(call, { ...task, rounds }, maxResultBytes);
+    const record = await this.#engine.createTask(call, { ...task, rounds }, maxResultBytes);
     await this.#engine.publish(record.id);
     if (call.end === undefined) this.#wait(call, record.id);
     return this.stateOf(record, round);

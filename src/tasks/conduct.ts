@@ -200,7 +200,7 @@ export class Conductor {
   /** Makes the call a task: the record is durable before the client gets the handle (Tasks §Task Creation). */
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
     const { engine, awaitingInput: held } = this.#options;
-    const task = await engine.adopt(call, how.task(), how.maxResultBytes, waiter);
+    const task = await engine.createTask(call, how.task(), how.maxResultBytes, waiter);
     // A client that repeats a round must get the same handle.
     if (task.rounds !== undefined) await engine.tell(task);
     if (how.client.gone.aborted) {

@@ -32,7 +32,7 @@ export interface Creation {
 /** Makes calls into tasks: one task per call for all who ask, and durable before any client hears of it. */
 export class Creations {
   readonly #options: CreationsOptions;
-  readonly #adoptions = new WeakMap<Call, Promise<TaskRecord>>();
+  readonly #created = new WeakMap<Call, Promise<TaskRecord>>();
   readonly #drafts = new WeakMap<Call, TaskDraft>();
   /** Tasks whose records are being written. */
   readonly #running = new Map<TaskId, Promise<RunningTask>>();
@@ -44,14 +44,14 @@ export class Creations {
     this.#withdrawals = new Withdrawals(options);
   }
 
-  /** As `TaskEngine.adopt`. */
-  adopt(call: Call, creation: Creation): Promise<TaskRecord> {
-    const present = this.#adoptions.get(call);
+  /** As `TaskEngine.createTask`. */
+  create(call: Call, creation: Creation): Promise<TaskRecord> {
+    const present = this.#created.get(call);
     if (present !== undefined) return present;
-    const adoption = this.#adopt(call, creation);
-    this.#adoptions.set(call, adoption);
-    adoption.catch(() => this.#adoptions.delete(call));
-    return adoption;
+    const created = this.#createOnce(call, creation);
+    this.#created.set(call, created);
+    created.catch(() => this.#created.delete(call));
+    return created;
   }
 
   /** Whether this process is creating the task, or has refused it: the task is then no orphan, though its call does not run here. */
@@ -70,7 +70,7 @@ export class Creations {
     await this.#withdrawals.close();
   }
 
-  async #adopt(call: Call, creation: Creation): Promise<TaskRecord> {
+  async #createOnce(call: Call, creation: Creation): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const storedCall = this.#keepable(call.storedCall);
     const draft = this.#drafts.get(call) ?? this.#draft(call, storedCall);

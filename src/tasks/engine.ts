@@ -129,8 +129,8 @@ export class TaskEngine {
    * @param waiter who waits while the store is away, here and below; absent: nobody does
    * @throws StoreUnavailable; a started call goes on, and one that was not started must not start
    */
-  adopt(call: Call, task: CallTask, maxResultBytes: number, waiter?: WaiterOf): Promise<TaskRecord> {
-    return this.#creations.adopt(call, { task, maxResultBytes, waiter });
+  createTask(call: Call, task: CallTask, maxResultBytes: number, waiter?: WaiterOf): Promise<TaskRecord> {
+    return this.#creations.create(call, { task, maxResultBytes, waiter });
   }
 
   /**
@@ -273,7 +273,7 @@ export class TaskEngine {
   }
 
   /** Takes over no more tasks: what other replicas leave from now on is for those that stay. */
-  adoptNoMore(): void {
+  takeOverNoMore(): void {
     this.#orphans.rest();
   }
 

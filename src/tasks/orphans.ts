@@ -70,7 +70,7 @@ const LOST =
 export class Orphans {
   readonly #options: OrphansOptions;
   /** All who ask for a task during its takeover get the same answer. */
-  readonly #adoptions = new Map<TaskId, Promise<TaskView>>();
+  readonly #takeovers = new Map<TaskId, Promise<TaskView>>();
   /** Tasks of which a sweep has said that their values are damaged. */
   readonly #damaged = new Recent<TaskId, true>(MAX_DAMAGED);
   #sweeping: Promise<void> | undefined;
@@ -94,11 +94,11 @@ export class Orphans {
   async lookAfter(view: TaskView): Promise<TaskView> {
     if (view.outcome !== undefined || this.#isResting || !(await this.#isOrphan(view.task))) return view;
     const { id } = view.task;
-    const present = this.#adoptions.get(id);
+    const present = this.#takeovers.get(id);
     if (present !== undefined) return present;
-    const adoption = this.#adopt(view).finally(() => this.#adoptions.delete(id));
-    this.#adoptions.set(id, adoption);
-    return adoption;
+    const takeover = this.#takeOver(view).finally(() => this.#takeovers.delete(id));
+    this.#takeovers.set(id, takeover);
+    return takeover;
   }
 
   /** Takes over or ends the orphans that no client asks for. One sweep at a time; never rejects. */
@@ -157,7 +157,7 @@ export class Orphans {
     this.rest();
     this.#isClosed = true;
     await this.#sweeping;
-    await Promise.allSettled(this.#adoptions.values());
+    await Promise.allSettled(this.#takeovers.values());
   }
 
   /** Also true for tasks recorded as ours that do not run here: our takeover may have succeeded though its reply was lost. */
@@ -204,7 +204,7 @@ export class Orphans {
     return false;
   }
 
-  async #adopt(seen: TaskView): Promise<TaskView> {
+  async #takeOver(seen: TaskView): Promise<TaskView> {
     const { store, counted, log } = this.#options;
     const { id } = seen.task;
     // It may have ended, or another replica may have taken it over, since it was seen.
@@ -233,7 +233,7 @@ export class Orphans {
     const revived = revive(task, storedCall, held);
     if (revived === "elsewhere") return view;
     if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(task);
-    const record = await store.adopt(task, task.isUnsent);
+    const record = await store.takeOver(task, task.isUnsent);
     const now = (await store.read(id)) ?? view;
     // Another replica was first, or the owner ended it after all.
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;

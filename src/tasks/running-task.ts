@@ -179,7 +179,7 @@ export class RunningTask {
     await this.#untilWritten("could not claim a call before sending it; trying again", () =>
       this.#inTurn(async () => {
         if (call.end !== undefined) return;
-        const mine = await store.adopt(this.#record);
+        const mine = await store.takeOver(this.#record);
         if (mine === undefined) call.leave();
         else this.#record = mine;
       }),

@@ -288,7 +288,7 @@ function replaceable(store: TaskStore): Replaceable {
     list: (owner, page) => store.list(owner, page),
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),
-    adopt: (task, isUnsent) => store.adopt(task, isUnsent),
+    takeOver: (task, isUnsent) => store.takeOver(task, isUnsent),
     end: (task, outcome) => store.end(task, outcome),
     answer: (task, key, response) => store.answer(task, key, response),
     answers: (id, keys) => store.answers(id, keys),

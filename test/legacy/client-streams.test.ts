@@ -305,7 +305,7 @@ async function setUp() {
       params: { name: "t" },
       maxRuntimeMs: 60_000,
     });
-    const { id } = await engine.adopt(call, { ...ADA, tool: "t", terms }, 1_000);
+    const { id } = await engine.createTask(call, { ...ADA, tool: "t", terms }, 1_000);
     channels.follow(id, ADA, { session, call, progressToken: undefined });
     const sent = new Promise<void>((resolve) => call.listen({ onSent: resolve }));
     call.start();

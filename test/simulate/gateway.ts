@@ -119,7 +119,7 @@ export class Gateway {
     const call = this.#newCall(script);
     const { maxResultBytes, task } = this.#taskOf(script);
     if (script.mode === "always") {
-      const record = await this.engine.adopt(call, task, maxResultBytes, waiter);
+      const record = await this.engine.createTask(call, task, maxResultBytes, waiter);
       call.start();
       return { kind: "handle", record };
     }
@@ -134,7 +134,7 @@ export class Gateway {
           return { kind: "state", state, asked };
         }
         if (moment === "elapsed" || moment === "asked")
-          return { kind: "handle", record: await this.engine.adopt(call, task, maxResultBytes) };
+          return { kind: "handle", record: await this.engine.createTask(call, task, maxResultBytes) };
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         windowMs = RETRY_MS;
@@ -154,7 +154,7 @@ export class Gateway {
   /** As a gateway is stopped: lets go of what it has in its order. */
   async stop(onLeaving: () => void): Promise<void> {
     this.isStopping = true;
-    this.engine.adoptNoMore();
+    this.engine.takeOverNoMore();
     await Promise.race([this.engine.settled(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
     await this.engine.close();
     this.held.close();

@@ -49,8 +49,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a call is sent before it is claimed",
     store: (store) =>
       changed(store, {
-        adopt: (task, isUnsent) => {
-          const adopting = store.adopt(task, isUnsent);
+        takeOver: (task, isUnsent) => {
+          const adopting = store.takeOver(task, isUnsent);
           if (task.owner !== store.me || !task.isUnsent) return adopting;
           adopting.catch(() => {});
           return Promise.resolve(inNextTurn(task));
@@ -62,8 +62,8 @@ export const MUTATIONS: readonly Mutation[] = [
     store: (store) => {
       const lost = new Set<string>();
       return changed(store, {
-        adopt: async (task, isUnsent) => {
-          const adopted = await store.adopt(task, isUnsent);
+        takeOver: async (task, isUnsent) => {
+          const adopted = await store.takeOver(task, isUnsent);
           if (adopted !== undefined || task.owner !== store.me) return adopted;
           lost.add(task.id);
           return inNextTurn(task);

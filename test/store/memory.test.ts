@@ -75,7 +75,7 @@ test("a result for which there is no room fails its task, and no other", async (
   onTestFinished(server.close);
   const { call } = half(server.url, {});
   const settled = async () => {
-    const { id } = await engine.adopt(call({}).call.start(), newTask(), 1_000_000);
+    const { id } = await engine.createTask(call({}).call.start(), newTask(), 1_000_000);
     return vi.waitUntil(async () => (await store.read(id))?.outcome, { timeout: 60_000 });
   };
   const first = await settled();

@@ -33,8 +33,8 @@ describe.skipIf(missing)("a cluster of three nodes", () => {
     expect(sizes.filter((size) => Number(size) < 10)).toEqual([]);
     const task = await a.create(newTask());
     await expect.poll(() => JSON.stringify(heard)).toContain(tasks[0]?.id);
-    const adopted = (await b.adopt(task)) as TaskRecord;
-    expect(await a.adopt(task)).toBeUndefined();
+    const adopted = (await b.takeOver(task)) as TaskRecord;
+    expect(await a.takeOver(task)).toBeUndefined();
     expect((await a.read(task.id))?.task).toEqual(adopted);
     await b.leave();
     expect(await orphansOf(a)).toEqual([[task.id, b.me]]);

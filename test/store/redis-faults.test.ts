@@ -226,7 +226,7 @@ function everything(store: TaskStore, id: string): Promise<unknown>[] {
     store.answer(task, "name", { result: {} }),
     store.answers(id, ["name"]),
     store.list(task, { limit: 10 }),
-    store.adopt(task),
+    store.takeOver(task),
     store.isAlive("somebody"),
     store.orphans(async () => true),
   ];

@@ -81,7 +81,7 @@ describe.skipIf(missing)("over Redis", () => {
     const [owner, ...others] = (await many(4)) as [TaskStore, ...TaskStore[]];
     const task = await owner.create(newTask({ statusMessage: "begun", isUnsent: true }));
 
-    const adopted = await Promise.all(others.map((store) => store.adopt(task)));
+    const adopted = await Promise.all(others.map((store) => store.takeOver(task)));
 
     const [mine] = adopted.filter((record) => record !== undefined) as [TaskRecord];
     expect(adopted.filter((record) => record === undefined)).toHaveLength(2);
@@ -90,7 +90,7 @@ describe.skipIf(missing)("over Redis", () => {
     expect((await owner.read(task.id))?.task).toEqual(mine);
     expect(mine).toMatchObject({ turn: 1, owner: winner.me, statusMessage: "begun" });
     expect(mine.isUnsent).toBeUndefined();
-    const again = await owner.adopt(mine, true);
+    const again = await owner.takeOver(mine, true);
     expect(again).toMatchObject({ turn: 2, owner: owner.me, isUnsent: true });
     expect((await winner.read(task.id))?.task).toEqual(again);
   });

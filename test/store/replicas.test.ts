@@ -190,9 +190,9 @@ test("the tasks of a replica that goes on after a pause are found, should it die
 test("whoever adopts a task first has it, and what its former owner writes is not seen", async () => {
   const { a, b } = await two();
   const task = await a.create(newTask({ statusMessage: "begun" }));
-  const adopted = (await b.adopt(task)) as TaskRecord;
+  const adopted = (await b.takeOver(task)) as TaskRecord;
   expect(adopted).toMatchObject({ id: task.id, owner: b.me, turn: 1, statusMessage: "begun" });
-  expect(await a.adopt(task)).toBeUndefined();
+  expect(await a.takeOver(task)).toBeUndefined();
 
   await a.update(task, { statusMessage: "by its former owner" });
   expect((await a.read(task.id))?.task).toMatchObject({ owner: b.me, statusMessage: "begun" });
@@ -203,7 +203,7 @@ test("whoever adopts a task first has it, and what its former owner writes is no
 test("the first outcome stands, whoever owned the task", async () => {
   const { a, b } = await two();
   const task = await a.create(newTask());
-  const adopted = (await b.adopt(task)) as TaskRecord;
+  const adopted = (await b.takeOver(task)) as TaskRecord;
   const first = await a.end(task, completed("by its former owner"));
   expect(await b.end(adopted, completed("by its owner"))).toEqual(first);
 });
@@ -212,7 +212,7 @@ test("of many that want to adopt a task at once one does", async () => {
   const { memory, a } = await two();
   const task = await a.create(newTask());
   const others = await Promise.all(Array.from({ length: 9 }, () => memory.replica()));
-  const adopted = await Promise.all(others.map(({ store }) => store.adopt(task)));
+  const adopted = await Promise.all(others.map(({ store }) => store.takeOver(task)));
   const winners = adopted.filter((record) => record !== undefined);
   expect(winners).toHaveLength(1);
   expect((await a.read(task.id))?.task.owner).toBe(winners[0]?.owner);
@@ -222,7 +222,7 @@ test("an adopted task is its new owner's orphan, should that die as well", async
   const { memory, a, b } = await two();
   const task = await a.create(newTask());
   await a.leave();
-  await b.orphans(async (id) => (await b.adopt((await b.read(id))?.task as TaskRecord)) !== undefined);
+  await b.orphans(async (id) => (await b.takeOver((await b.read(id))?.task as TaskRecord)) !== undefined);
   await b.leave();
   expect(await orphansOf((await memory.replica()).store)).toEqual([task.id]);
 });
@@ -230,11 +230,11 @@ test("an adopted task is its new owner's orphan, should that die as well", async
 test("a call is certainly unsent until its owner adopts the task once more", async () => {
   const { a, b } = await two();
   const task = await a.create(newTask({ isUnsent: true }));
-  const taken = (await b.adopt(task, true)) as TaskRecord;
+  const taken = (await b.takeOver(task, true)) as TaskRecord;
   expect(taken).toMatchObject({ isUnsent: true, turn: 1 });
   // A former owner who does not know is told that it is too late.
-  expect(await a.adopt(task)).toBeUndefined();
-  const sending = (await b.adopt(taken)) as TaskRecord;
+  expect(await a.takeOver(task)).toBeUndefined();
+  const sending = (await b.takeOver(taken)) as TaskRecord;
   expect(sending.isUnsent).toBeUndefined();
   expect((await a.read(task.id))?.task).toEqual(sending);
 });
@@ -242,8 +242,8 @@ test("a call is certainly unsent until its owner adopts the task once more", asy
 test("who tried to adopt a task and did not hear of its success may try again", async () => {
   const { a } = await two();
   const task = await a.create(newTask({ isUnsent: true }));
-  const first = await a.adopt(task);
-  expect(await a.adopt(task)).toEqual({ ...first, updatedAt: expect.any(Number) });
+  const first = await a.takeOver(task);
+  expect(await a.takeOver(task)).toEqual({ ...first, updatedAt: expect.any(Number) });
 });
 
 test("a task changes hands so often and no more", async () => {
@@ -251,7 +251,7 @@ test("a task changes hands so often and no more", async () => {
   let task: TaskRecord | undefined = await a.create(newTask());
   const { id } = task;
   let turns = 0;
-  for (; task !== undefined; turns += 1) task = await (turns % 2 === 0 ? b : a).adopt(task);
+  for (; task !== undefined; turns += 1) task = await (turns % 2 === 0 ? b : a).takeOver(task);
   expect(turns - 1).toBe(MAX_TURNS);
   expect((await a.read(id))?.task.turn).toBe(MAX_TURNS);
 });
@@ -259,7 +259,7 @@ test("a task changes hands so often and no more", async () => {
 test("an owner that dies while it adopts a task has adopted it", async () => {
   const { memory, a, b } = await two();
   const task = await a.create(newTask({ statusMessage: "begun" }));
-  await b.adopt(task);
+  await b.takeOver(task);
   memory.forget(`task:${task.id}:1`);
   expect((await a.read(task.id))?.task).toMatchObject({ owner: b.me, turn: 1, statusMessage: "begun" });
 });
@@ -267,7 +267,7 @@ test("an owner that dies while it adopts a task has adopted it", async () => {
 test("a task is known as long as it is written, however long ago its first owner wrote", async () => {
   const { memory, a, b } = await two();
   const task = await a.create(newTask());
-  const adopted = (await b.adopt(task)) as TaskRecord;
+  const adopted = (await b.takeOver(task)) as TaskRecord;
   memory.forget(`task:${task.id}`);
   expect((await a.read(task.id))?.task).toEqual(adopted);
   memory.forget(`task:${task.id}:1`);

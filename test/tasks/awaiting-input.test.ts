@@ -85,7 +85,7 @@ test("a state of one call does for no other", async () => {
 
 test("a task that was never held has no rounds", async () => {
   const { engine, hold, resume } = await holding();
-  const { id } = await engine.adopt(heldCall(), TASK, MAX_BYTES);
+  const { id } = await engine.createTask(heldCall(), TASK, MAX_BYTES);
   const state = (await hold()).split(".").with(1, id).join(".");
   await expect(resume(state)).rejects.toMatchObject(refused);
 });

@@ -75,7 +75,7 @@ test("whoever loses a task to another gateway says why", async () => {
   const { begin, elsewhere, memory, said } = await answering();
   const { id, call } = await begin();
   const { task } = (await elsewhere.read(id)) as { task: TaskRecord };
-  await elsewhere.adopt(task);
+  await elsewhere.takeOver(task);
   memory.publish({ kind: "missed" });
   expect(
     await said("another gateway took over a task of this one, which was silent for longer than store.lease"),

@@ -48,7 +48,7 @@ function whenChanged(engine: TaskEngine, id: string, what: string, isSo: () => b
 test("a task whose gateway has died, and of which nothing more is known, is lost, and everybody is told the same", async () => {
   const { gateway } = await gateways();
   const [a, b, c] = [await gateway(), await gateway(), await gateway()];
-  const { id } = await a.engine.adopt(heldCall(), TASK, 1_000);
+  const { id } = await a.engine.createTask(heldCall(), TASK, 1_000);
   expect((await b.engine.get(id, CLAIMANT)).outcome).toBeUndefined();
   await kill(a);
 
@@ -63,7 +63,7 @@ test("a task whose gateway has died, and of which nothing more is known, is lost
 test("a task that nobody asks for is found as well", async () => {
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
-  const { id } = await a.engine.adopt(heldCall(), TASK, 1_000);
+  const { id } = await a.engine.createTask(heldCall(), TASK, 1_000);
   await kill(a);
   await b.engine.begin();
   expect((await b.store.read(id))?.outcome).toMatchObject({ kind: "lost" });
@@ -125,11 +125,11 @@ test("a task of a server that this gateway does not know is left to others", asy
   expect((await b.engine.get(task.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
 });
 
-test("a task that this gateway seems to have adopted, but of which it knows nothing, is no less an orphan", async () => {
+test("a task that this gateway seems to have taken over, but of which it knows nothing, is no less an orphan", async () => {
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const task = await a.store.create(TASK);
-  await b.store.adopt(task);
+  await b.store.takeOver(task);
   expect((await b.engine.get(task.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
 });
 
@@ -137,7 +137,7 @@ test("a task that ended before its gateway died keeps its ending", async () => {
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall();
-  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  const { id } = await a.engine.createTask(call, TASK, 1_000);
   call.cancel("for the test");
   await a.engine.settled();
   await kill(a);
@@ -149,7 +149,7 @@ test("an answer that another gateway took reaches the call", async () => {
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall({ capabilities: { roots: {} } });
   call.onRequest({ jsonrpc: "2.0", id: 1, method: "roots/list" }, asking);
-  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  const { id } = await a.engine.createTask(call, TASK, 1_000);
   const [key = ""] = Object.keys(call.inputRequests);
 
   await b.engine.update(id, CLAIMANT, { [key]: { roots: [] } });
@@ -161,7 +161,7 @@ test("a call that another gateway cancelled is cancelled", async () => {
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall();
-  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  const { id } = await a.engine.createTask(call, TASK, 1_000);
   await b.engine.cancel(id, CLAIMANT);
   await whenChanged(a.engine, id, "the end of the call", () => call.end !== undefined);
   expect(call.end).toMatchObject({ kind: "cancelled" });
@@ -171,7 +171,7 @@ test("a hint that was lost costs time only: whoever looks later sees the same", 
   const { gateway, memory } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall();
-  const { id } = await a.engine.adopt(call, TASK, 1_000);
+  const { id } = await a.engine.createTask(call, TASK, 1_000);
   a.access.isCut = true;
   await b.engine.cancel(id, CLAIMANT);
   expect(call.end).toBeUndefined();
@@ -184,8 +184,8 @@ test("a gateway that was not heard of for too long learns that its task is anoth
   const { gateway, memory } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall();
-  const record = await a.engine.adopt(call, TASK, 1_000);
-  const adopted = (await b.store.adopt(record)) as TaskRecord;
+  const record = await a.engine.createTask(call, TASK, 1_000);
+  const adopted = (await b.store.takeOver(record)) as TaskRecord;
   memory.publish({ kind: "missed" });
   await whenChanged(a.engine, record.id, "the end of the call", () => call.end !== undefined);
   expect(call.end).toEqual({ kind: "left" });
@@ -200,8 +200,8 @@ test("what somebody else can go on with is left to them when a gateway stops, an
   const queued = heldCall({ storedCall: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
   const running = heldCall({ storedCall: RECIPE });
   const [left, lost] = [
-    await a.engine.adopt(queued, TASK, 1_000),
-    await a.engine.adopt(running, TASK, 1_000),
+    await a.engine.createTask(queued, TASK, 1_000),
+    await a.engine.createTask(running, TASK, 1_000),
   ];
   await a.engine.close();
   await a.store.leave();
@@ -213,8 +213,8 @@ test("what goes wrong at a gateway whose task is another's by now is not how the
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall();
-  const record = await a.engine.adopt(call, TASK, 1_000);
-  await b.store.adopt(record);
+  const record = await a.engine.createTask(call, TASK, 1_000);
+  await b.store.takeOver(record);
   // Its connection may have broken while it stood still: here, its server asks what the client cannot answer.
   call.onRequest({ jsonrpc: "2.0", id: 1, method: "roots/list" }, asking);
   expect(call.end).toMatchObject({ kind: "ours" });
@@ -226,8 +226,8 @@ test("a gateway that stops does not end a task that is another's by now", async 
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
   const call = heldCall();
-  const record = await a.engine.adopt(call, TASK, 1_000);
-  await b.store.adopt(record);
+  const record = await a.engine.createTask(call, TASK, 1_000);
+  await b.store.takeOver(record);
   await a.engine.close();
   expect(call.end).toEqual({ kind: "left" });
   expect((await b.store.read(record.id))?.outcome).toBeUndefined();
@@ -237,7 +237,7 @@ test("what somebody else can go on with is left to them though the store is away
   const { gateway } = await gateways();
   const a = await gateway();
   const queued = heldCall({ storedCall: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
-  await a.engine.adopt(queued, TASK, 1_000);
+  await a.engine.createTask(queued, TASK, 1_000);
   a.access.isCut = true;
   await a.engine.close();
   expect(queued.end).toEqual({ kind: "left" });
@@ -246,7 +246,9 @@ test("what somebody else can go on with is left to them though the store is away
 test("a task that cannot be looked after keeps nobody from the others", async () => {
   const { gateway, memory } = await gateways();
   const a = await gateway();
-  const tasks = await Promise.all(Array.from({ length: 3 }, () => a.engine.adopt(heldCall(), TASK, 1_000)));
+  const tasks = await Promise.all(
+    Array.from({ length: 3 }, () => a.engine.createTask(heldCall(), TASK, 1_000)),
+  );
   const ids = tasks.map(({ id }) => id).sort();
   const bad = await gateway((task) => {
     if (task.id === ids[0]) throw new Error("for the test");
@@ -265,7 +267,7 @@ test("a call that is lost because its gateway stops is no error to speak of", as
   const said: string[] = [];
   const log = pino({ level: "error" }, { write: (line: string) => void said.push(line) });
   const engine = new TaskEngine({ store, log });
-  const { id } = await engine.adopt(heldCall(), TASK, 1_000);
+  const { id } = await engine.createTask(heldCall(), TASK, 1_000);
   await engine.close();
   expect((await store.read(id))?.outcome).toMatchObject({ kind: "lost" });
   expect(said).toEqual([]);

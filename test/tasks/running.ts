@@ -39,7 +39,7 @@ export async function running(
     access: here.access,
     begin: async (settings: Parameters<typeof call>[0] = {}) => {
       const begun: Call = call({ storedCall: RECIPE, ...settings }).call.start();
-      const { id } = await engine.adopt(begun, TASK, MAX_BYTES);
+      const { id } = await engine.createTask(begun, TASK, MAX_BYTES);
       return { id, call: begun };
     },
     /** What others see of the task, once it is so. */

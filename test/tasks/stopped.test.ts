@@ -16,7 +16,7 @@ test.each([
   onTestFinished(() => memory.close());
   const [here, there] = [await memory.replica(), await memory.replica()];
   const engine = new TaskEngine({ store: here.store, log: createLog("silent") });
-  const { id } = await engine.adopt(heldCall(), newTask({ route: "r", caller: "c" }), 1_000);
+  const { id } = await engine.createTask(heldCall(), newTask({ route: "r", caller: "c" }), 1_000);
   const end = vi.spyOn(here.store, "end");
   for (let n = 0; n < refusals; n += 1) end.mockRejectedValueOnce(new StoreUnavailable("away"));
 

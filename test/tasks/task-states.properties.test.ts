@@ -116,7 +116,7 @@ test("a task has one ending, and is as the specification has it until then and f
       const endings = new Set<string>();
       let ends = 0;
       call.listen({ onEnd: () => void ends++ });
-      const { id: task } = await engine.adopt(call.start(), newTask(CLAIMANT), 10_000);
+      const { id: task } = await engine.createTask(call.start(), newTask(CLAIMANT), 10_000);
       await turn();
 
       const look = async (): Promise<string[]> => {

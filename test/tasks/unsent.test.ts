@@ -59,7 +59,7 @@ async function kill({ store, access }: { store: { leave(): Promise<void> }; acce
 test("a call that waits when it becomes a task is sent by somebody else, should its gateway die", async () => {
   const { server, here, there } = await two();
   await here.occupy();
-  const { id, isUnsent } = await here.engine.adopt(here.newCall().start(), TASK, MAX_BYTES);
+  const { id, isUnsent } = await here.engine.createTask(here.newCall().start(), TASK, MAX_BYTES);
   expect(isUnsent).toBe(true);
   await kill(here);
   expect(await settled(there.engine, id)).toMatchObject({ kind: "completed" });
@@ -71,7 +71,7 @@ test("a call that is not started and finds no place says so in its first record"
   await here.occupy();
   // Stored call and record, and nothing after them.
   here.access.writesLeft = 2;
-  const { id, isUnsent } = await here.engine.adopt(here.newCall(), TASK, MAX_BYTES);
+  const { id, isUnsent } = await here.engine.createTask(here.newCall(), TASK, MAX_BYTES);
   expect(isUnsent).toBe(true);
   expect(here.access.refused).toBe(0);
   here.access.writesLeft = Infinity;
@@ -84,10 +84,10 @@ test("such a call is claimed before it is sent, though it has no longer to wait 
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall();
-  const record = await here.engine.adopt(call, TASK, MAX_BYTES);
+  const record = await here.engine.createTask(call, TASK, MAX_BYTES);
   leave();
   // Meanwhile this gateway was paused, and others went on with the call.
-  await there.store.adopt(record, true);
+  await there.store.takeOver(record, true);
   call.start();
   await vi.waitUntil(() => call.end, { timeout: 60_000 });
   expect(call.end).toEqual({ kind: "left" });
@@ -100,7 +100,7 @@ test("one whose creation was refused, and succeeded unheard, is sent by nobody",
   const call = here.newCall();
   const create = vi.spyOn(here.store, "create");
   here.access.isDeaf = true;
-  await expect(here.engine.adopt(call, TASK, MAX_BYTES)).rejects.toThrow("no reply");
+  await expect(here.engine.createTask(call, TASK, MAX_BYTES)).rejects.toThrow("no reply");
   call.cancel("it could not be begun");
   const id = create.mock.calls[0]?.[1] ?? "";
   expect((await there.store.read(id))?.task.isUnsent).toBe(true);
@@ -120,7 +120,7 @@ test("a gateway that stops ends what it has refused before", async () => {
   await here.occupy();
   const create = vi.spyOn(here.store, "create");
   here.access.isDeaf = true;
-  await expect(here.engine.adopt(here.newCall(), TASK, MAX_BYTES)).rejects.toThrow("no reply");
+  await expect(here.engine.createTask(here.newCall(), TASK, MAX_BYTES)).rejects.toThrow("no reply");
   here.access.isDeaf = false;
   await here.engine.close();
   const id = create.mock.calls[0]?.[1] ?? "";
@@ -140,7 +140,7 @@ test("a task whose creation has not been heard of yet is taken over by nobody wh
     await pause.opened;
     return record;
   });
-  const adoption = here.engine.adopt(call, TASK, MAX_BYTES);
+  const adoption = here.engine.createTask(call, TASK, MAX_BYTES);
   await vi.waitUntil(() => create.mock.calls.length === 1, { timeout: 60_000 });
   const id = create.mock.calls[0]?.[1] ?? "";
   const seen = await vi.waitUntil(() => here.engine.seek(id, CLAIMANT), { timeout: 60_000 });
@@ -158,7 +158,7 @@ test("so is one that only has to wait once it is a task: the record came first",
   const leave = await here.occupy();
   leave();
   // There is a place for either, and not for both.
-  const records = await Promise.all(calls.map((call) => here.engine.adopt(call, TASK, MAX_BYTES)));
+  const records = await Promise.all(calls.map((call) => here.engine.createTask(call, TASK, MAX_BYTES)));
   expect(records.map(({ isUnsent }) => isUnsent)).toEqual([undefined, undefined]);
   await here.occupy();
   for (const call of calls) call.start();
@@ -174,7 +174,7 @@ test("a task of which nobody can say whether it was created is sent by nobody el
   const leave = await here.occupy();
   const call = here.newCall().start();
   here.access.isDeaf = true;
-  await expect(here.engine.adopt(call, TASK, MAX_BYTES)).rejects.toThrow("no reply");
+  await expect(here.engine.createTask(call, TASK, MAX_BYTES)).rejects.toThrow("no reply");
   here.access.isDeaf = false;
   // The client waits for the result instead.
   leave();
@@ -196,7 +196,7 @@ test("a call whose turn comes while its record is being written is sent once", a
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall().start();
-  const adoption = here.engine.adopt(call, TASK, MAX_BYTES);
+  const adoption = here.engine.createTask(call, TASK, MAX_BYTES);
   leave();
   const { id } = await adoption;
   expect(await settled(here.engine, id)).toMatchObject({ kind: "completed" });
@@ -210,7 +210,7 @@ test("a call whose turn comes is not sent before the store says so, and once, th
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall().start();
-  const { id } = await here.engine.adopt(call, TASK, MAX_BYTES);
+  const { id } = await here.engine.createTask(call, TASK, MAX_BYTES);
   here.access.isDeaf = true;
   leave();
   await vi.waitUntil(async () => (await there.store.read(id))?.task.turn === 1, { timeout: 60_000 });
@@ -226,8 +226,8 @@ test("a call that somebody else has taken over meanwhile is not sent", async () 
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall().start();
-  const record = await here.engine.adopt(call, TASK, MAX_BYTES);
-  const taken = await there.store.adopt(record, true);
+  const record = await here.engine.createTask(call, TASK, MAX_BYTES);
+  const taken = await there.store.takeOver(record, true);
   leave();
   await vi.waitUntil(() => call.end, { timeout: 60_000 });
   expect(call.end).toEqual({ kind: "left" });
@@ -239,7 +239,7 @@ test("a call that was cancelled elsewhere while it waited is not sent, though no
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall().start();
-  const { id } = await here.engine.adopt(call, TASK, MAX_BYTES);
+  const { id } = await here.engine.createTask(call, TASK, MAX_BYTES);
   here.access.isCut = true;
   await there.engine.cancel(id, CLAIMANT);
   here.access.isCut = false;
@@ -253,7 +253,7 @@ test("a call that was cancelled elsewhere while it waited is not sent, though no
 test("that a call has not been sent is noted later, should the store not take it at first", async () => {
   const { server, here, there, memory } = await two();
   const call = here.newCall();
-  const record = await here.engine.adopt(call, TASK, MAX_BYTES);
+  const record = await here.engine.createTask(call, TASK, MAX_BYTES);
   const update = vi.spyOn(here.store, "update");
   await here.occupy();
   here.access.isFull = true;
@@ -272,7 +272,7 @@ test("a gateway stops though the store is away that its next call waits for, and
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall().start();
-  const { id } = await here.engine.adopt(call, TASK, MAX_BYTES);
+  const { id } = await here.engine.createTask(call, TASK, MAX_BYTES);
   let isClaiming = false;
   const { beforeSend } = call;
   call.beforeSend = () => {
@@ -294,7 +294,7 @@ test("a gateway that stops while a record is being written leaves that task as w
   const { server, here, there } = await two();
   await here.occupy();
   const call = here.newCall().start();
-  const adoption = here.engine.adopt(call, TASK, MAX_BYTES);
+  const adoption = here.engine.createTask(call, TASK, MAX_BYTES);
   const closed = here.engine.close();
   const { id } = await adoption;
   await closed;
@@ -307,8 +307,8 @@ test("a gateway that stops while a record is being written leaves that task as w
 test("a gateway that is about to stop takes over nothing", async () => {
   const { server, here, there } = await two();
   await here.occupy();
-  const { id } = await here.engine.adopt(here.newCall().start(), TASK, MAX_BYTES);
-  there.engine.adoptNoMore();
+  const { id } = await here.engine.createTask(here.newCall().start(), TASK, MAX_BYTES);
+  there.engine.takeOverNoMore();
   await kill(here);
   await there.engine.begin();
   expect((await there.engine.get(id, CLAIMANT)).task.owner).toBe(here.store.me);
