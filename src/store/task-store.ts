@@ -42,7 +42,7 @@ export interface NewTask {
   readonly storedCall?: StoredCall;
   readonly checkpoint?: Checkpoint;
   /**
-   * Whether the call has certainly not been sent. The owner may then send it, after taking the task over once more with `adopt`, so
+   * Whether the call has certainly not been sent. The owner may then send it, after taking the task over once more with `takeOver`, so
    * that no other replica sends it as well. Absent: the call may have run.
    */
   readonly isUnsent?: boolean;
