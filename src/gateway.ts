@@ -61,7 +61,7 @@ export interface GatewayOptions {
  * @throws when it cannot open the store or bind an address; it leaves nothing open then
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { core, app, visits: openRequests, log } = await openHttp(config, options);
+  const { core, app, openRequests, log } = await openHttp(config, options);
   const { maxConnections } = config.limits;
   const warning = descriptorWarning(await maxDescriptors(), maxConnections);
   if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
@@ -107,8 +107,10 @@ export interface Middleware {
  * @throws when it cannot open the store
  */
 export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
-  const { core, app, visits } = await openHttp(config, options);
-  return Object.assign(gatewayMiddleware(app), { close: () => core.close(listenersOf([], visits, core)) });
+  const { core, app, openRequests } = await openHttp(config, options);
+  return Object.assign(gatewayMiddleware(app), {
+    close: () => core.close(listenersOf([], openRequests, core)),
+  });
 }
 
 /** A gateway that serves one client over two streams. */
@@ -198,8 +200,8 @@ async function openHttp(
   const { bytes } = quotas;
   const { maxWaitMs, total } = config.limits;
   const unsent = new Unsent(UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
-  const visits = new OpenRequests();
-  const endpoint = visits.through(
+  const openRequests = new OpenRequests();
+  const endpoint = openRequests.through(
     mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, audit, unsent }),
   );
   const routes = new Map(
@@ -210,7 +212,7 @@ async function openHttp(
   // A program that identifies callers itself has its own documents.
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
   const isReady = () => !core.isStopping;
-  return { core, app: { routes, endpoint, documents, guard, isReady }, visits, log };
+  return { core, app: { routes, endpoint, documents, guard, isReady }, openRequests, log };
 }
 
 function statusOf({ isStopping, isStoreWritable }: Core): Status {
@@ -218,10 +220,10 @@ function statusOf({ isStopping, isStoreWritable }: Core): Status {
   return isStoreWritable ? "ready" : "store takes no writes";
 }
 
-function listenersOf(servers: readonly Server[], visits: OpenRequests, { handlers }: Core): Listeners {
+function listenersOf(servers: readonly Server[], openRequests: OpenRequests, { handlers }: Core): Listeners {
   let closed: Promise<unknown> = Promise.resolve();
   return {
-    drain: () => visits.drain(),
+    drain: () => openRequests.drain(),
     refuse: async () => {
       // The admin listener stays open: until the end it answers whether the process lives and why it is not ready.
       const [main] = servers;
@@ -234,7 +236,7 @@ function listenersOf(servers: readonly Server[], visits: OpenRequests, { handler
     stop: async () => {
       closed = Promise.all(servers.map(closeServer));
       // Also waits for requests that are still on their way on accepted connections.
-      await Promise.all([closed, visits.idle()]);
+      await Promise.all([closed, openRequests.idle()]);
     },
     cut: async () => {
       await handlers.legacy.pairs.close();

@@ -38,7 +38,7 @@ const WELL_KNOWN = /^(\/\.well-known\/[^/?]+)\//;
  */
 export function otherPathFinder(routes: ReadonlyMap<string, Route>, hasAddress: boolean) {
   // Longest path first: one route may be mounted below another. A server over stdio has no paths.
-  const sites = [...routes]
+  const mounts = [...routes]
     .flatMap(([path, route]) => {
       const { upstream } = route.config;
       return upstream.transport === "stdio" ? [] : [{ path, route, endpoint: upstream.url.pathname }];
@@ -46,12 +46,12 @@ export function otherPathFinder(routes: ReadonlyMap<string, Route>, hasAddress: 
     .sort(({ path: a }, { path: b }) => b.length - a.length);
   const [only, ...others] = new Set(routes.values());
   const rest = hasAddress ? (routes.get("/") ?? (others.length === 0 ? only : undefined)) : undefined;
-  const fallback = sites.find(({ route }) => route === rest)?.route;
+  const fallback = mounts.find(({ route }) => route === rest)?.route;
 
   return (url: string): OtherPath | undefined => {
     if (!url.startsWith("/")) return undefined;
     const [, document = ""] = WELL_KNOWN.exec(url) ?? [];
-    for (const { path, route, endpoint } of sites) {
+    for (const { path, route, endpoint } of mounts) {
       if (path !== "/" && url.startsWith(`${path}/`)) return { route, path: url.slice(path.length) };
       if (document === "" || !isAt(url.slice(document.length), path)) continue;
       const query = url.slice(document.length + path.length);

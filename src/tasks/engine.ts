@@ -134,7 +134,7 @@ export class TaskEngine {
   }
 
   /**
-   * A task of the claimant.
+   * A task of this owner.
    * @throws -32602 when there is none: unknown, expired and another caller's look the same (Tasks §Protocol Errors)
    */
   async get(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView> {
@@ -214,7 +214,7 @@ export class TaskEngine {
     return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
   }
 
-  /** A page of the claimant's tasks, oldest first; `undefined` when the cursor is not ours. */
+  /** A page of the owner's tasks, oldest first; `undefined` when the cursor is not ours. */
   async list(owner: TaskOwner, request: PageRequest, waiter?: WaiterOf): Promise<TaskPage | undefined> {
     const page = await this.#storeWait.through(waiter, () => this.#store.list(owner, request));
     if (page === undefined) return undefined;
