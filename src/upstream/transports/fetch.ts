@@ -6,6 +6,7 @@ import type { AnswerRoom } from "../../limits/answers.ts";
 import { SMALL_BYTES } from "../../limits/bytes.ts";
 import { isJsonRpcError } from "../../protocol/errors.ts";
 import { EventSplitter } from "../../protocol/event-stream.ts";
+import { isEventStream } from "../../protocol/headers.ts";
 import { JsonLimits, MAX_DEPTH } from "../../protocol/json-limits.ts";
 import {
   isAnswerTo,
@@ -78,7 +79,7 @@ export function upstreamFetch({
       body.destroy();
       return new Response(null, { status, headers: plain });
     }
-    if (!isEventStream(headers["content-type"])) {
+    if (!isEventStream(plain["content-type"])) {
       const content = await text(
         body,
         new MessageLimit({ maxMessageBytes, maxDepth }, false),
@@ -391,10 +392,6 @@ function flat(headers: Dispatcher.ResponseData["headers"]): Record<string, strin
 function readRpcError(body: string): JsonRpcError | undefined {
   const parsed = parseJson(body);
   return isObject(parsed) && isJsonRpcError(parsed.error) ? parsed.error : undefined;
-}
-
-function isEventStream(contentType: unknown): boolean {
-  return typeof contentType === "string" && contentType.toLowerCase().startsWith("text/event-stream");
 }
 
 function isJson(contentType: unknown): boolean {
