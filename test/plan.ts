@@ -16,7 +16,7 @@ export const STORIES = [
   "test/gateway/modern/*.test.ts",
   "test/gateway/paired/messages.test.ts",
   "test/gateway/tasks-2025/{cancel,capabilities,creation,isolation,questions,result,store}.test.ts",
-  "test/gateway/transparent/{bodies,connections,endings,heads,left-over,passages}.test.ts",
+  "test/gateway/transparent/{bodies,connections,endings,heads,left-over,filters}.test.ts",
   "test/isolation/two-callers.test.ts",
   "test/real/{clients,task-session}.test.ts",
   "test/store/{cell-store,cell-text,clock-steps,keyv-backend,level,memory,redis,replicas,sealed-backend,sweep}.test.ts",

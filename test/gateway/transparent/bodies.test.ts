@@ -3,7 +3,7 @@
 import { Agent } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { ask, head, open } from "./clients.ts";
-import { bareFront, laneFront } from "./fronts.ts";
+import { bareFront, proxyFront } from "./fronts.ts";
 import { startOrigin } from "./origins.ts";
 
 const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: server\r\n\r\n";
@@ -19,10 +19,10 @@ test("bare: the body of a chunked DELETE is a request of its own", async () => {
 });
 
 test.each(["DELETE", "GET", "POST", "OPTIONS"])(
-  "the lane: the body of a chunked %s is its body",
+  "the proxy: the body of a chunked %s is its body",
   async (method) => {
     const origin = await startOrigin((_request, response) => void response.end("fine"));
-    const front = await laneFront(origin.url);
+    const front = await proxyFront(origin.url);
     await open(front.url, chunked(method, SMUGGLED)).until("fine");
     await ask(front.url, { path: "/later" });
     expect(origin.received.map(({ method, url, body }) => [method, url, body.toString()])).toEqual([
@@ -34,9 +34,9 @@ test.each(["DELETE", "GET", "POST", "OPTIONS"])(
   },
 );
 
-test("the lane: no request without a body is given one", async () => {
+test("the proxy: no request without a body is given one", async () => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   for (const method of ["GET", "DELETE", "POST"]) await open(front.url, head(method)).until("fine");
   const lengths = origin.received.map(({ headers }) => [
     headers["content-length"],
@@ -49,9 +49,9 @@ test("the lane: no request without a body is given one", async () => {
   ]);
 });
 
-test("the lane: bytes go both ways as they are", async () => {
+test("the proxy: bytes go both ways as they are", async () => {
   const origin = await startOrigin(({ body }, response) => void response.end(body));
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   const bytes = Buffer.from(Array.from({ length: 1_000_000 }, (_, at) => (at * 7) % 256));
   const { body, headers } = await ask(front.url, { method: "POST", body: bytes });
   expect(body.equals(bytes)).toBe(true);
@@ -67,18 +67,18 @@ test("bare: a request that expects to be told to continue goes without what is a
   expect(origin.received[0]?.headers.expect).toBe("100-continue");
 });
 
-test("the lane: a request that expects to be told to continue is like any other", async () => {
+test("the proxy: a request that expects to be told to continue is like any other", async () => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const front = await laneFront(origin.url, { headers: { authorization: "ours" } });
+  const front = await proxyFront(origin.url, { headers: { authorization: "ours" } });
   const request = head("POST", "/", ["Content-Length: 2", "Expect: 100-continue", "Authorization: theirs"]);
   await open(front.url, `${request}{}`).until("fine");
   expect(origin.received).toMatchObject([{ headers: { authorization: "ours" } }]);
   expect(origin.received[0]?.headers.expect).toBeUndefined();
 });
 
-test("the lane: headers of the client go on as it wrote them, to the server's host and path", async () => {
+test("the proxy: headers of the client go on as it wrote them, to the server's host and path", async () => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const front = await laneFront(origin.url, { isPlain: true });
+  const front = await proxyFront(origin.url, { isPlain: true });
   const request = head("GET", "/a//b/../c?d=e//f?g=%20h", [
     "X-Odd-CASE: 1",
     "Accept-Encoding: br",
@@ -113,9 +113,9 @@ test.each([
   ["a header with a line break", { headers: { "x-ours": "a\r\nb" } }],
   ["a header with a name that is none", { headers: { "x ours": "a" } }],
   ["a target that is not HTTP's", { target: new URL("ftp://127.0.0.1/") }],
-])("the lane: %s is refused before anything is sent", async (_what, forwarding) => {
+])("the proxy: %s is refused before anything is sent", async (_what, forwarding) => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const front = await laneFront(origin.url, forwarding);
+  const front = await proxyFront(origin.url, forwarding);
   expect((await ask(front.url)).status).toBe(502);
   expect(front.rejections).toMatchObject([{ name: "UpstreamFailure", facts: { mayHaveRun: false } }]);
   expect(origin.received).toEqual([]);

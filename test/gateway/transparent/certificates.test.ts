@@ -1,4 +1,4 @@
-/** Servers behind TLS, and whom the lane believes. */
+/** Servers behind TLS, and whom the proxy believes. */
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
@@ -7,13 +7,13 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type Certificate, selfSigned } from "./certificate.ts";
 import { ask } from "./clients.ts";
-import { laneFront } from "./fronts.ts";
+import { proxyFront } from "./fronts.ts";
 import { listening } from "./origins.ts";
 import { startProxyProgram } from "./programs.ts";
 
 test("a server that nobody vouches for gets nothing", async () => {
   const { url, requests } = await startSecure(selfSigned());
-  const front = await laneFront(url);
+  const front = await proxyFront(url);
   expect((await ask(front.url)).status).toBe(502);
   expect(front.rejections).toMatchObject([
     { name: "UpstreamFailure", cause: { code: "DEPTH_ZERO_SELF_SIGNED_CERT" } },
@@ -28,8 +28,9 @@ test("a server that node was told to believe is asked", async () => {
   onTestFinished(() => rm(directory, { recursive: true }));
   const file = join(directory, "authority.pem");
   await writeFile(file, certificate.cert);
-  const laned = await startProxyProgram("laned", url, { env: { NODE_EXTRA_CA_CERTS: file } });
-  for (const path of ["/one", "/two"]) expect((await ask(laned.url, { path })).body.toString()).toBe("safe");
+  const proxied = await startProxyProgram("laned", url, { env: { NODE_EXTRA_CA_CERTS: file } });
+  for (const path of ["/one", "/two"])
+    expect((await ask(proxied.url, { path })).body.toString()).toBe("safe");
   expect(requests).toEqual(["/one", "/two"]);
 });
 

@@ -3,7 +3,7 @@
 import type { ServerResponse } from "node:http";
 import { expect, test } from "vitest";
 import { ask } from "./clients.ts";
-import { bareFront, laneFront } from "./fronts.ts";
+import { bareFront, proxyFront } from "./fronts.ts";
 import { type Origin, startOrigin } from "./origins.ts";
 
 const answer = (_request: unknown, response: ServerResponse): void => void response.end("fine");
@@ -15,32 +15,32 @@ test("bare: every request has a connection of its own", async () => {
   expect(origin.connections).toBe(5);
 });
 
-test("the lane: requests that follow each other share a connection", async () => {
+test("the proxy: requests that follow each other share a connection", async () => {
   const origin = await startOrigin(answer);
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   for (let nth = 0; nth < 5; nth += 1) await ask(front.url);
   expect([origin.connections, origin.sockets]).toEqual([1, 1]);
 });
 
-test("the lane: a connection that nobody uses is given up before the server gives it up", async () => {
+test("the proxy: a connection that nobody uses is given up before the server gives it up", async () => {
   const origin = await startOrigin((_request, response) => {
     // Ours to time, not the server's: it says nothing of how long it waits, and waits for ever.
     response.sendDate = false;
     response.writeHead(200, { Connection: "keep-alive", "Content-Length": 4 }).end("fine");
   });
   origin.server.keepAliveTimeout = 0;
-  const front = await laneFront(origin.url, {}, { idleMs: 50 });
+  const front = await proxyFront(origin.url, {}, { idleMs: 50 });
   await ask(front.url);
   await origin.until(() => origin.sockets === 0, "the idle connection is gone");
   await ask(front.url);
   expect(origin.connections).toBe(2);
 });
 
-test("the lane: idle connections are bounded", async () => {
+test("the proxy: idle connections are bounded", async () => {
   const waiting: ServerResponse[] = [];
   const origin = await startOrigin((_request, response) => void waiting.push(response));
   origin.server.keepAliveTimeout = 0;
-  const front = await laneFront(origin.url, {}, { idleMs: 3_600_000 });
+  const front = await proxyFront(origin.url, {}, { idleMs: 3_600_000 });
   const clients = Array.from({ length: 80 }, () => ask(front.url));
   await origin.until(() => waiting.length === 80, "80 requests at once");
   for (const response of waiting) response.end("fine");
@@ -72,9 +72,9 @@ async function startForgetful(): Promise<Origin & { readonly hangUps: number }> 
   return Object.defineProperty(Object.create(origin), "hangUps", { get: () => hangUps });
 }
 
-test("the lane: a request that may be repeated is, on a connection of its own, when the kept one is dead", async () => {
+test("the proxy: a request that may be repeated is, on a connection of its own, when the kept one is dead", async () => {
   const origin = await startForgetful();
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   await ask(front.url);
   const { status, body } = await ask(front.url, { method: "POST", path: "/second", body: "once more" });
   expect([status, body.toString()]).toEqual([200, "fine once more"]);
@@ -82,9 +82,9 @@ test("the lane: a request that may be repeated is, on a connection of its own, w
   expect(origin.received.map(({ url }) => url)).toEqual(["/", "/second", "/second"]);
 });
 
-test("the lane: the second attempt is not wasted on another dead connection", async () => {
+test("the proxy: the second attempt is not wasted on another dead connection", async () => {
   const origin = await startForgetful();
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   const three = [1, 2, 3].map(() => ask(front.url, { path: "/together" }));
   await Promise.all(three);
   expect(origin.sockets).toBe(3);
@@ -92,30 +92,30 @@ test("the lane: the second attempt is not wasted on another dead connection", as
   expect([origin.hangUps, origin.connections]).toEqual([1, 4]);
 });
 
-test("the lane: a request that must not be repeated is not", async () => {
+test("the proxy: a request that must not be repeated is not", async () => {
   const origin = await startForgetful();
-  const front = await laneFront(origin.url, { mayRepeat: false });
+  const front = await proxyFront(origin.url, { mayRepeat: false });
   await ask(front.url);
   expect((await ask(front.url, { method: "POST", path: "/second", body: "{}" })).status).toBe(502);
   expect(front.rejections).toMatchObject([{ facts: { mayHaveRun: true } }]);
   expect(origin.received.map(({ url }) => url)).toEqual(["/", "/second"]);
 });
 
-test("the lane: nothing is repeated once, let alone twice, when the connection was new", async () => {
+test("the proxy: nothing is repeated once, let alone twice, when the connection was new", async () => {
   const origin = await startOrigin((_request, response) => void response.socket?.destroy());
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   expect((await ask(front.url)).status).toBe(502);
   expect(origin.received.length).toBe(1);
 });
 
-test("the lane: nothing is repeated when a byte of the answer came", async () => {
+test("the proxy: nothing is repeated when a byte of the answer came", async () => {
   let nth = 0;
   const origin = await startOrigin((_request, response) => {
     nth += 1;
     if (nth === 1) response.end("fine");
     else response.socket?.end("HTTP/1.1 200");
   });
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   await ask(front.url);
   expect((await ask(front.url)).status).toBe(502);
   expect(origin.received.length).toBe(2);

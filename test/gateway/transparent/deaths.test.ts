@@ -1,9 +1,9 @@
-/** What ends the process of a bare http-proxy, and is nothing to the lane. */
+/** What ends the process of a bare http-proxy, and is nothing to the proxy. */
 
 import { expect, test } from "vitest";
 import { UpstreamFailure } from "../../../src/upstream/failure.ts";
 import { ask, head, open } from "./clients.ts";
-import { laneFront } from "./fronts.ts";
+import { proxyFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";
 import { startProxyProgram } from "./programs.ts";
 
@@ -19,9 +19,9 @@ test.each(REQUESTS)("bare: %s ends it", async (_what, request) => {
   expect(await bare.exited).toBe(1);
 });
 
-test.each(REQUESTS)("the lane: %s is answered", async (_what, request) => {
+test.each(REQUESTS)("the proxy: %s is answered", async (_what, request) => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   const client = open(front.url, request);
   await client.closed();
   expect(client.received).toMatch(/^HTTP\/1\.1 200 OK\r\n.*fine/s);
@@ -44,15 +44,15 @@ test.each([
   expect(await bare.exited).toBe(1);
 });
 
-test("the lane: a bad status is no answer", async () => {
-  const front = await laneFront(await startRawOrigin(BAD_STATUS));
+test("the proxy: a bad status is no answer", async () => {
+  const front = await proxyFront(await startRawOrigin(BAD_STATUS));
   expect(await ask(front.url)).toMatchObject({ status: 502 });
   expect(front.rejections).toEqual([expect.any(UpstreamFailure)]);
   expect(front.rejections).toMatchObject([{ facts: { mayHaveRun: true } }]);
 });
 
-test("the lane: a status above HTTP's is no answer", async () => {
-  const front = await laneFront(await startRawOrigin("HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n"));
+test("the proxy: a status above HTTP's is no answer", async () => {
+  const front = await proxyFront(await startRawOrigin("HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n"));
   expect(await ask(front.url)).toMatchObject({ status: 502 });
   expect(front.rejections).toMatchObject([{ message: "The server answered with the status 600" }]);
 });
@@ -60,14 +60,14 @@ test("the lane: a status above HTTP's is no answer", async () => {
 test.each([
   ["a bad reason phrase", BAD_REASON],
   ["a trailer without chunks", BAD_TRAILER],
-])("the lane: an answer with %s is passed on without it", async (_what, answer) => {
-  const front = await laneFront(await startRawOrigin(answer));
+])("the proxy: an answer with %s is passed on without it", async (_what, answer) => {
+  const front = await proxyFront(await startRawOrigin(answer));
   const { status, reason, headers, body } = await ask(front.url);
   expect([status, reason, headers.trailer, body.toString()]).toEqual([200, "OK", undefined, "hi"]);
 });
 
-test("the lane: a bad chunk cuts the client off after what was good", async () => {
-  const front = await laneFront(await startRawOrigin(BAD_CHUNK, { hangsUp: false }));
+test("the proxy: a bad chunk cuts the client off after what was good", async () => {
+  const front = await proxyFront(await startRawOrigin(BAD_CHUNK, { hangsUp: false }));
   const client = open(front.url, head("GET"));
   await client.closed();
   expect(client.received).toMatch(/\r\n\r\n2\r\nhi\r\n$/);

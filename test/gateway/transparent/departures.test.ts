@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { ask, head, open } from "./clients.ts";
-import { bareFront, type Front, laneFront } from "./fronts.ts";
+import { bareFront, type Front, proxyFront } from "./fronts.ts";
 import { type Handler, type Origin, startOrigin } from "./origins.ts";
 
 const stream: Handler = (_request, response) => {
@@ -37,21 +37,21 @@ test.each(REQUESTS)("bare: whoever leaves %s leaves it open at the server", asyn
 });
 
 test.each(REQUESTS)(
-  "the lane: whoever leaves %s takes the server's end along",
+  "the proxy: whoever leaves %s takes the server's end along",
   async (_what, held, request) => {
     const origin = await startOrigin(besides(held));
-    const front = await laneFront(origin.url);
+    const front = await proxyFront(origin.url);
     await openAndVanish(front, origin, request, 20);
     await origin.until(() => origin.pending === 0, "every request of a client that left is gone");
     await front.until(() => front.over === 20, "every exchange is over");
   },
 );
 
-test("the lane: 2,000 streams and 500 waiting POSTs that are left leave nothing", async () => {
+test("the proxy: 2,000 streams and 500 waiting POSTs that are left leave nothing", async () => {
   const origin = await startOrigin((request, response) => {
     (request.method === "GET" ? stream : silence)(request, response);
   });
-  const front = await laneFront(origin.url, { headTimeoutMs: 3_600_000 });
+  const front = await proxyFront(origin.url, { headTimeoutMs: 3_600_000 });
   const [streams, posts] = REQUESTS.map(([, , request]) => request);
 
   for (let batch = 0; batch < 8; batch += 1) await openAndVanish(front, origin, streams ?? "", 250);
@@ -66,10 +66,10 @@ test("the lane: 2,000 streams and 500 waiting POSTs that are left leave nothing"
   expect(process.getActiveResourcesInfo().filter((kind) => kind === "Timeout")).toEqual([]);
 });
 
-test("the lane: a connection that serves request after request collects no listeners", async () => {
+test("the proxy: a connection that serves request after request collects no listeners", async () => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
   const listeners: number[][] = [];
-  const front = await laneFront(
+  const front = await proxyFront(
     origin.url,
     {},
     {
@@ -93,9 +93,9 @@ test("the lane: a connection that serves request after request collects no liste
   expect(warnings).toEqual([]);
 });
 
-test("the lane: a client that has left before it begins costs the server nothing", async () => {
+test("the proxy: a client that has left before it begins costs the server nothing", async () => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const front = await laneFront(
+  const front = await proxyFront(
     origin.url,
     {},
     {

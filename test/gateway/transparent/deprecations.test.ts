@@ -19,12 +19,12 @@ test("bare: node 24 warns of it", async () => {
 test.each([
   ["the node that runs the tests", undefined],
   ["node 24", node24],
-])("the lane: %s has nothing to say", async (_what, node) => {
+])("the proxy: %s has nothing to say", async (_what, node) => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const laned = await startProxyProgram("laned", origin.url, {
+  const proxied = await startProxyProgram("laned", origin.url, {
     flags: FLAGS,
     ...(node && { node: node() }),
   });
-  expect((await ask(laned.url)).body.toString()).toBe("fine");
-  expect(laned.stderr).not.toContain("DeprecationWarning");
+  expect((await ask(proxied.url)).body.toString()).toBe("fine");
+  expect(proxied.stderr).not.toContain("DeprecationWarning");
 });

@@ -3,7 +3,7 @@
 import type { ServerResponse } from "node:http";
 import { expect, test } from "vitest";
 import { ask, head, open } from "./clients.ts";
-import { bareFront, laneFront } from "./fronts.ts";
+import { bareFront, proxyFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";
 
 const CUT_SHORT = [
@@ -25,8 +25,8 @@ test.each(CUT_SHORT)("bare: a server that stops %s leaves the client waiting", a
   expect(front.pending).toBe(2);
 });
 
-test.each(CUT_SHORT)("the lane: a server that stops %s cuts the client off", async (_what, answer) => {
-  const front = await laneFront(await startRawOrigin(answer));
+test.each(CUT_SHORT)("the proxy: a server that stops %s cuts the client off", async (_what, answer) => {
+  const front = await proxyFront(await startRawOrigin(answer));
   const client = open(front.url, head("GET"));
   await client.closed();
   expect(client.received).toContain("half");
@@ -45,19 +45,19 @@ test("bare: the limit for an answer cuts quiet streams as well", async () => {
   await origin.until(() => origin.pending === 0, "the proxy lets go of a stream that is quiet");
 });
 
-test("the lane: nothing limits the time between the bytes of an answer", async () => {
+test("the proxy: nothing limits the time between the bytes of an answer", async () => {
   const limitMs = 30;
   const origin = await startOrigin((_request, response) => {
     response.writeHead(200, { "Content-Type": "text/event-stream" }).write(": open\n\n");
     setTimeout(() => response.end("data: late\n\n"), 10 * limitMs);
   });
-  const front = await laneFront(origin.url, { headTimeoutMs: 2_000 }, { idleMs: limitMs });
+  const front = await proxyFront(origin.url, { headTimeoutMs: 2_000 }, { idleMs: limitMs });
   expect((await ask(front.url)).body.toString()).toBe(": open\n\ndata: late\n\n");
 });
 
-test("the lane: a head that is late is no answer, and the server is let go", async () => {
+test("the proxy: a head that is late is no answer, and the server is let go", async () => {
   const origin = await startOrigin(() => undefined);
-  const front = await laneFront(origin.url, { headTimeoutMs: 50 });
+  const front = await proxyFront(origin.url, { headTimeoutMs: 50 });
   expect((await ask(front.url)).status).toBe(502);
   expect(front.rejections).toMatchObject([
     { message: "The server did not begin to answer within 50 ms", facts: { mayHaveRun: true } },
@@ -65,26 +65,26 @@ test("the lane: a head that is late is no answer, and the server is let go", asy
   await origin.until(() => origin.pending === 0, "the server is let go");
 });
 
-test("the lane: a server that hangs up without a word may have run", async () => {
-  const front = await laneFront(await startRawOrigin(""));
+test("the proxy: a server that hangs up without a word may have run", async () => {
+  const front = await proxyFront(await startRawOrigin(""));
   expect((await ask(front.url)).status).toBe(502);
   expect(front.rejections).toMatchObject([{ facts: { mayHaveRun: true } }]);
 });
 
-test("the lane: a server that cannot be reached has not run", async () => {
-  const front = await laneFront(new URL("http://127.0.0.1:1/"));
+test("the proxy: a server that cannot be reached has not run", async () => {
+  const front = await proxyFront(new URL("http://127.0.0.1:1/"));
   expect((await ask(front.url)).status).toBe(502);
   expect(front.rejections).toMatchObject([
     { message: "The server cannot be reached (ECONNREFUSED)", facts: { mayHaveRun: false } },
   ]);
 });
 
-test("the lane: whoever answers in its place finds the response as it was", async () => {
+test("the proxy: whoever answers in its place finds the response as it was", async () => {
   const counts: number[][] = [];
   const count = (response: ServerResponse): void => {
     counts.push(["close", "drain", "error", "finish"].map((name) => response.listenerCount(name)));
   };
-  const front = await laneFront(
+  const front = await proxyFront(
     new URL("http://127.0.0.1:1/"),
     {},
     { before: (_request, response) => count(response), onRejected: (_error, response) => count(response) },
@@ -94,16 +94,16 @@ test("the lane: whoever answers in its place finds the response as it was", asyn
   expect(counts[1]).toEqual(counts[0]);
 });
 
-test("the lane: closing it ends what is open, and nothing begins any more", async () => {
+test("the proxy: closing it ends what is open, and nothing begins any more", async () => {
   const origin = await startOrigin((request, response) => {
     if (request.url === "/stream") response.writeHead(200).write("open");
   });
-  const front = await laneFront(origin.url, { headTimeoutMs: 3_600_000 });
+  const front = await proxyFront(origin.url, { headTimeoutMs: 3_600_000 });
   const stream = open(front.url, head("GET", "/stream"));
   await stream.until("open");
   const waiting = ask(front.url, { path: "/waiting" });
   await origin.until(() => origin.received.length === 2, "both requests");
-  front.lane.close();
+  front.proxy.close();
   await stream.closed();
   expect((await waiting).status).toBe(502);
   expect((await ask(front.url)).status).toBe(502);

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { head, open } from "./clients.ts";
-import { laneFront } from "./fronts.ts";
+import { proxyFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";
 
 const CHUNK = Buffer.alloc(65_536, "x");
@@ -11,10 +11,10 @@ const CHUNKS = 1_024;
 
 test.each([
   ["as they come", undefined],
-  ["through a passage", { take: (chunk: Buffer) => chunk, finish: () => Buffer.from("end") }],
+  ["through a filter", { take: (chunk: Buffer) => chunk, finish: () => Buffer.from("end") }],
 ])(
   "a client that does not read stops the server, and gets everything when it reads: %s",
-  async (_what, passage) => {
+  async (_what, filter) => {
     let sent = 0;
     const origin = await startOrigin((_request, response) => {
       const fill = (): void => {
@@ -30,7 +30,7 @@ test.each([
       };
       fill();
     });
-    const front = await laneFront(origin.url, { onHead: () => passage });
+    const front = await proxyFront(origin.url, { onHead: () => filter });
     const client = open(front.url, head("GET", "/", ["Connection: close"]));
     client.pause();
     await stalled(() => sent);
@@ -50,7 +50,7 @@ test("a slow client of a server that breaks off gets what came until then", asyn
     for (let sent = 0; sent < CHUNKS; sent += 1) response.write(CHUNK);
     origin.server.once("break", () => response.socket?.destroy());
   });
-  const front = await laneFront(origin.url, {
+  const front = await proxyFront(origin.url, {
     onHead: () => ({
       take: (chunk) => {
         taken += chunk.length;
@@ -77,7 +77,7 @@ test("a client that does not read and leaves takes the server's end along", asyn
     };
     fill();
   });
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   const client = open(front.url, head("GET"));
   await client.until("xxx");
   client.pause();
@@ -92,7 +92,7 @@ test.each([
 ])("a body with %s reaches a slow client after the server has hung up", async (_what, line) => {
   const body = CHUNK.toString().repeat(128);
   const url = await startRawOrigin(`HTTP/1.1 200 OK\r\n${line}Connection: close\r\n\r\n${body}`);
-  const front = await laneFront(url);
+  const front = await proxyFront(url);
   const client = open(front.url, head("GET", "/", ["Connection: close"]));
   await client.until("xxx");
   client.pause();

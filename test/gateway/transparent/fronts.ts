@@ -6,8 +6,8 @@ import { onTestFinished } from "vitest";
 import { type Forwarding, ReverseProxy } from "../../../src/proxy/reverse-proxy.ts";
 import { Conditions } from "../../support/conditions.ts";
 import { createBareProxy } from "./bare.ts";
-import { createLaned, type LanedOptions } from "./laned.ts";
 import { listening } from "./origins.ts";
+import { createProxied, type ProxiedOptions } from "./proxied.ts";
 
 export interface Front {
   readonly url: URL;
@@ -18,8 +18,8 @@ export interface Front {
   until(condition: () => boolean, what: string): Promise<void>;
 }
 
-export interface LaneFront extends Front {
-  readonly lane: ReverseProxy;
+export interface ProxyFront extends Front {
+  readonly proxy: ReverseProxy;
   /** How many calls of `forward` have resolved, and what the others rejected with. */
   readonly over: number;
   readonly rejections: readonly unknown[];
@@ -29,20 +29,20 @@ export async function bareFront(target: URL, options: httpProxy.ServerOptions = 
   return front(createBareProxy(target, options), new Conditions(() => "bare http-proxy"));
 }
 
-export async function laneFront(
+export async function proxyFront(
   target: URL,
   forwarding: Partial<Forwarding> = {},
   {
     before,
     onRejected,
     idleMs,
-  }: Pick<LanedOptions, "before" | "onRejected"> & { readonly idleMs?: number } = {},
-): Promise<LaneFront> {
-  const lane = new ReverseProxy(idleMs === undefined ? {} : { idleMs });
+  }: Pick<ProxiedOptions, "before" | "onRejected"> & { readonly idleMs?: number } = {},
+): Promise<ProxyFront> {
+  const proxy = new ReverseProxy(idleMs === undefined ? {} : { idleMs });
   const rejections: unknown[] = [];
   let over = 0;
   const conditions = new Conditions(() => `${over} over, rejected: ${rejections.join("; ") || "none"}`);
-  const server = createLaned(lane, target, {
+  const server = createProxied(proxy, target, {
     forwarding,
     ...(before && { before }),
     onOver: () => {
@@ -55,13 +55,13 @@ export async function laneFront(
       conditions.check();
     },
   });
-  onTestFinished(() => lane.close());
+  onTestFinished(() => proxy.close());
   // Getters, so spread by hand.
   const counted = await front(server, conditions);
   return {
     url: counted.url,
     until: counted.until,
-    lane,
+    proxy,
     rejections,
     get sockets() {
       return counted.sockets;

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { ask, head, open } from "./clients.ts";
-import { bareFront, laneFront } from "./fronts.ts";
+import { bareFront, proxyFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";
 
 const ODD = [
@@ -32,8 +32,8 @@ test("bare: the reason phrase and what belongs to the connection are passed on, 
   expect(rawHeaders).toContain("1, 3");
 });
 
-test("the lane: headers come as the server sent them, without what belongs to its connection", async () => {
-  const front = await laneFront(await startRawOrigin(ODD));
+test("the proxy: headers come as the server sent them, without what belongs to its connection", async () => {
+  const front = await proxyFront(await startRawOrigin(ODD));
   const { reason, rawHeaders } = await ask(front.url);
   expect(reason).toBe("OK");
   const ours = ["Date", "Connection", "Keep-Alive"];
@@ -48,8 +48,8 @@ test("the lane: headers come as the server sent them, without what belongs to it
   expect(rawHeaders).not.toContain("timeout=77");
 });
 
-test("the lane: what is set already stays where the server says nothing of it", async () => {
-  const front = await laneFront(
+test("the proxy: what is set already stays where the server says nothing of it", async () => {
+  const front = await proxyFront(
     await startRawOrigin(ODD),
     {},
     {
@@ -85,12 +85,12 @@ test("bare: the head of an event stream waits for the first event", async () => 
   await client.until("data: 1");
 });
 
-test("the lane: the head of an event stream does not wait", async () => {
+test("the proxy: the head of an event stream does not wait", async () => {
   const origin = await startOrigin((_request, response) => {
     response.writeHead(200, { "Content-Type": "Text/Event-Stream; charset=utf-8" });
     response.flushHeaders();
   });
-  const front = await laneFront(origin.url);
+  const front = await proxyFront(origin.url);
   await open(front.url, head("GET")).until("Content-Type: Text/Event-Stream; charset=utf-8\r\n");
 });
 
@@ -108,15 +108,15 @@ test("bare: an answer that switches protocols leaves the client waiting", async 
 test.each([
   ["switches protocols", SWITCHING],
   ["switches them without saying to what", "HTTP/1.1 101 Switching Protocols\r\n\r\n"],
-])("the lane: an answer that %s is no answer", async (_what, answer) => {
-  const front = await laneFront(await startRawOrigin(answer, { hangsUp: false }));
+])("the proxy: an answer that %s is no answer", async (_what, answer) => {
+  const front = await proxyFront(await startRawOrigin(answer, { hangsUp: false }));
   expect((await ask(front.url)).status).toBe(502);
   expect(front.rejections).toMatchObject([{ facts: { mayHaveRun: true } }]);
 });
 
-test("the lane: what comes before the answer is no answer", async () => {
+test("the proxy: what comes before the answer is no answer", async () => {
   const before = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-  const front = await laneFront(
+  const front = await proxyFront(
     await startRawOrigin(`${before}HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n`),
   );
   const { status, headers } = await ask(front.url);
@@ -129,9 +129,9 @@ test.each([
   ["GET", 204, "X-Nothing: here"],
   ["GET", 304, 'ETag: "1"'],
 ])(
-  "the lane: an answer to %s with %i has a head alone, and the connection goes on",
+  "the proxy: an answer to %s with %i has a head alone, and the connection goes on",
   async (method, status, line) => {
-    const front = await laneFront(await startRawOrigin(`HTTP/1.1 ${status} Odd\r\n${line}\r\n\r\n`));
+    const front = await proxyFront(await startRawOrigin(`HTTP/1.1 ${status} Odd\r\n${line}\r\n\r\n`));
     const client = open(front.url, head(method));
     await client.until("\r\n\r\n");
     client.send(head(method, "/", ["Connection: close"]));
@@ -142,8 +142,8 @@ test.each([
   },
 );
 
-test("the lane: a head that has gone out is not sent again", async () => {
-  const front = await laneFront(
+test("the proxy: a head that has gone out is not sent again", async () => {
+  const front = await proxyFront(
     await startRawOrigin("HTTP/1.1 404 Gone\r\nX-Late: yes\r\nContent-Length: 2\r\n\r\nhi"),
     {
       onHead: ({ status }) => ({
@@ -158,8 +158,8 @@ test("the lane: a head that has gone out is not sent again", async () => {
   expect(body.toString()).toBe("early 404 hi!");
 });
 
-test("the lane: a server without an answer leaves a head that has gone out to the caller", async () => {
-  const front = await laneFront(
+test("the proxy: a server without an answer leaves a head that has gone out to the caller", async () => {
+  const front = await proxyFront(
     await startRawOrigin(""),
     {},
     { before: (_request, response) => void response.writeHead(200).write("early") },

@@ -4,7 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Conditions } from "../../support/conditions.ts";
 import { ask } from "./clients.ts";
-import { laneFront } from "./fronts.ts";
+import { proxyFront } from "./fronts.ts";
 import { listening, startOrigin } from "./origins.ts";
 
 const PLANTED = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nplanted";
@@ -18,7 +18,7 @@ describe("what a server sends after the end of its answer", () => {
     ["a body after 304 to a POST", "POST", "304 Not Modified"],
   ])("%s is nobody's answer", async ([, method, head]) => {
     const server = await startExcessive(head);
-    const front = await laneFront(server.url);
+    const front = await proxyFront(server.url);
     await ask(front.url, { method, path: "/excess" });
     const next = await ask(front.url, { path: "/next" });
     expect([next.status, next.body.toString()]).toEqual([200, "/next"]);
@@ -32,7 +32,7 @@ describe("what a server sends after the end of its answer", () => {
     ["a line break", "\r\n"],
   ])("%s beyond the announced length ends the connection", async ([, rest]) => {
     const server = await startExcessive("200 OK\r\nContent-Length: 2\r\n\r\nok", { rest, isHeldBack: true });
-    const front = await laneFront(server.url);
+    const front = await proxyFront(server.url);
     expect((await ask(front.url, { path: "/excess" })).body.toString()).toBe("ok");
     server.sayTheRest();
     await server.until(() => server.sockets === 0, "the connection is closed");
@@ -42,7 +42,7 @@ describe("what a server sends after the end of its answer", () => {
 
   test("in the same packet ends the connection as well", async () => {
     const server = await startExcessive(`200 OK\r\nContent-Length: 2\r\n\r\nok${PLANTED}`, { rest: "" });
-    const front = await laneFront(server.url);
+    const front = await proxyFront(server.url);
     await ask(front.url, { path: "/excess" }).catch(() => undefined);
     const next = await ask(front.url, { path: "/next" });
     expect([next.status, next.body.toString()]).toEqual([200, "/next"]);
@@ -57,7 +57,7 @@ describe("a connection", () => {
     "is not shared by requests whose %s is different",
     async (name) => {
       const origin = await startOrigin(fine);
-      const front = await laneFront(origin.url);
+      const front = await proxyFront(origin.url);
       for (const value of ["alice", "mallory", "alice", "mallory"])
         await ask(front.url, { headers: { [name]: value } });
       await ask(front.url);
@@ -67,7 +67,7 @@ describe("a connection", () => {
 
   test("is shared by requests that differ in what tells no callers apart", async () => {
     const origin = await startOrigin(fine);
-    const front = await laneFront(origin.url);
+    const front = await proxyFront(origin.url);
     const headers = { authorization: "Bearer a", accept: "*/*" };
     await ask(front.url, { headers: { ...headers, traceparent: "00-1-1-00", "x-request-id": "1" } });
     await ask(front.url, { headers: { ...headers, traceparent: "00-2-2-00", "x-request-id": "2" } });
@@ -78,7 +78,7 @@ describe("a connection", () => {
   test("is kept for a bounded number of callers", async () => {
     const origin = await startOrigin(fine);
     origin.server.keepAliveTimeout = 0;
-    const front = await laneFront(origin.url, {}, { idleMs: 3_600_000 });
+    const front = await proxyFront(origin.url, {}, { idleMs: 3_600_000 });
     for (let nth = 0; nth < 70; nth += 1)
       await ask(front.url, { headers: { authorization: `Bearer ${nth}` } });
     await origin.until(() => origin.sockets === 64, "64 idle connections");

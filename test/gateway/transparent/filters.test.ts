@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import type { AnswerHead, Filter } from "../../../src/proxy/reverse-proxy.ts";
 import { ask, head, open } from "./clients.ts";
-import { laneFront } from "./fronts.ts";
+import { proxyFront } from "./fronts.ts";
 import { startOrigin, startRawOrigin } from "./origins.ts";
 
 const TAGGED = [
@@ -22,9 +22,9 @@ const louder: Filter = {
   finish: () => Buffer.from("!"),
 };
 
-test("a passage changes the body, which loses its length and its tags", async () => {
+test("a filter changes the body, which loses its length and its tags", async () => {
   const heads: AnswerHead[] = [];
-  const front = await laneFront(await startRawOrigin(TAGGED), {
+  const front = await proxyFront(await startRawOrigin(TAGGED), {
     onHead: (answer) => {
       heads.push(answer);
       return louder;
@@ -37,16 +37,16 @@ test("a passage changes the body, which loses its length and its tags", async ()
   expect(heads).toMatchObject([{ status: 200, headers: { "mcp-session-id": "s", "content-length": "4" } }]);
 });
 
-test("without a passage the bytes and what is said of them go as they come", async () => {
-  const front = await laneFront(await startRawOrigin(TAGGED), { onHead: () => undefined });
+test("without a filter the bytes and what is said of them go as they come", async () => {
+  const front = await proxyFront(await startRawOrigin(TAGGED), { onHead: () => undefined });
   const { body, headers } = await ask(front.url);
   expect(body.toString()).toBe("abcd");
   expect(headers).toMatchObject({ "content-length": "4", etag: '"1"', "content-md5": "x" });
 });
 
-test("a passage may keep everything back until the end", async () => {
+test("a filter may keep everything back until the end", async () => {
   const kept: Buffer[] = [];
-  const front = await laneFront(await startRawOrigin(TAGGED), {
+  const front = await proxyFront(await startRawOrigin(TAGGED), {
     onHead: () => ({
       take: (chunk) => {
         kept.push(chunk);
@@ -59,7 +59,7 @@ test("a passage may keep everything back until the end", async () => {
 });
 
 test("an answer that is cut off is not finished", async () => {
-  const front = await laneFront(await startRawOrigin(TAGGED.replace("Length: 4", "Length: 5")), {
+  const front = await proxyFront(await startRawOrigin(TAGGED.replace("Length: 4", "Length: 5")), {
     onHead: () => louder,
   });
   const client = open(front.url, head("GET"));
@@ -68,12 +68,12 @@ test("an answer that is cut off is not finished", async () => {
   expect(client.received).not.toContain("!");
 });
 
-test("a passage stands in a stream too, event by event", async () => {
+test("a filter stands in a stream too, event by event", async () => {
   const origin = await startOrigin((_request, response) => {
     response.writeHead(200, { "Content-Type": "text/event-stream" }).write("data: one\n\n");
     origin.server.once("more", () => response.end("data: two\n\n"));
   });
-  const front = await laneFront(origin.url, { onHead: () => louder });
+  const front = await proxyFront(origin.url, { onHead: () => louder });
   const client = open(front.url, head("GET", "/", ["Connection: close"]));
   await client.until("DATA: ONE\n\n");
   origin.server.emit("more");
@@ -85,7 +85,7 @@ test("a passage stands in a stream too, event by event", async () => {
 test("an answer that is refused at its head is the caller's to answer", async () => {
   const refusal = new Error("not this one");
   const origin = await startOrigin((_request, response) => void response.write("for ever"));
-  const front = await laneFront(origin.url, {
+  const front = await proxyFront(origin.url, {
     onHead: () => {
       throw refusal;
     },
@@ -96,14 +96,14 @@ test("an answer that is refused at its head is the caller's to answer", async ()
 });
 
 test.each(["take", "finish"] as const)(
-  "a passage that throws in %s cuts both sides, and is told of",
+  "a filter that throws in %s cuts both sides, and is told of",
   async (where) => {
     const fault = new Error("a fault");
     const origin = await startOrigin((_request, response) => {
       response.write("abcd");
       if (where === "finish") response.end();
     });
-    const front = await laneFront(origin.url, {
+    const front = await proxyFront(origin.url, {
       onHead: () => ({
         ...louder,
         [where]: () => {

@@ -1,11 +1,11 @@
-/** A server with nothing but the lane in it. Run as a program (`tsx laned.ts TARGET`) it prints its URL. */
+/** A server with nothing but the proxy in it. Run as a program (`tsx proxied.ts TARGET`) it prints its URL. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { type Forwarding, ReverseProxy } from "../../../src/proxy/reverse-proxy.ts";
 
-export interface LanedOptions {
+export interface ProxiedOptions {
   /** What differs from a request that may be repeated and has a body where one came. */
   readonly forwarding?: Partial<Forwarding>;
   /** What happens between the reading of the request and its forwarding. */
@@ -15,7 +15,7 @@ export interface LanedOptions {
 }
 
 /** Forwards every request with the path it came with; without a path that begins with a slash, to the root. */
-export function createLaned(lane: ReverseProxy, target: URL, options: LanedOptions = {}): Server {
+export function createProxied(proxy: ReverseProxy, target: URL, options: ProxiedOptions = {}): Server {
   const { forwarding, before, onOver, onRejected } = options;
   return createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -24,7 +24,7 @@ export function createLaned(lane: ReverseProxy, target: URL, options: LanedOptio
     request.once("end", async () => {
       const path = request.url?.startsWith("/") ? request.url : "/";
       await before?.(request, response);
-      lane
+      proxy
         .forward(request, response, {
           target: new URL(target.origin + path),
           mayRepeat: true,
@@ -41,7 +41,7 @@ export function createLaned(lane: ReverseProxy, target: URL, options: LanedOptio
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const server = createLaned(new ReverseProxy(), new URL(process.argv[2] ?? ""));
+  const server = createProxied(new ReverseProxy(), new URL(process.argv[2] ?? ""));
   server.listen(0, "127.0.0.1", () => {
     console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   });
