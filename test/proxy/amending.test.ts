@@ -47,9 +47,9 @@ describe("in a JSON body", () => {
   });
 
   test("nothing passes before the end", () => {
-    const passage = amending({ contentType: JSON_TYPE });
-    expect(String(passage.take(Buffer.from(ANSWER)))).toBe("");
-    expect(String(passage.finish())).toBe(AMENDED);
+    const filter = amending({ contentType: JSON_TYPE });
+    expect(String(filter.take(Buffer.from(ANSWER)))).toBe("");
+    expect(String(filter.finish())).toBe(AMENDED);
   });
 
   test("a body as long as the limit is changed, a longer one passes as soon as it is longer", () => {
@@ -128,15 +128,15 @@ describe("in an event stream", () => {
   });
 
   test("each event passes when it is whole, and once the answer went by, so does every byte", () => {
-    const passage = amending({ contentType: STREAM_TYPE });
-    const take = (text: string) => String(passage.take(Buffer.from(text)));
+    const filter = amending({ contentType: STREAM_TYPE });
+    const take = (text: string) => String(filter.take(Buffer.from(text)));
     expect(take(":\n")).toBe("");
     expect(take(`\ndata: ${NOTE}\n`)).toBe(":\n\n");
     expect(take("\n")).toBe(`data: ${NOTE}\n\n`);
     expect(take(`data: ${ANSWER}\n\nda`)).toBe(`data: ${AMENDED}\n\nda`);
     expect(take("ta")).toBe("ta");
     expect(take(`: ${ANSWER}\n\n`)).toBe(`: ${ANSWER}\n\n`);
-    expect(String(passage.finish())).toBe("");
+    expect(String(filter.finish())).toBe("");
   });
 
   test("an event that is too large passes unchanged, and so does what follows", () => {
@@ -175,9 +175,9 @@ test.for<[contentType: string | undefined, body: string, passed: string]>([
 });
 
 test("what is neither JSON nor a stream passes at once", () => {
-  const passage = amending({ contentType: "text/html" });
-  expect(String(passage.take(Buffer.from("<html>")))).toBe("<html>");
-  expect(String(passage.finish())).toBe("");
+  const filter = amending({ contentType: "text/html" });
+  expect(String(filter.take(Buffer.from("<html>")))).toBe("<html>");
+  expect(String(filter.finish())).toBe("");
 });
 
 test("bytes that hold no answer pass, whatever they are", () =>
@@ -201,7 +201,7 @@ function amending(options: Partial<AmendingOptions>) {
 }
 
 function through(chunks: readonly Buffer[], options: Partial<AmendingOptions>): Buffer {
-  const passage = amending(options);
-  const passed = chunks.map((chunk) => passage.take(chunk));
-  return Buffer.concat([...passed, passage.finish()]);
+  const filter = amending(options);
+  const passed = chunks.map((chunk) => filter.take(chunk));
+  return Buffer.concat([...passed, filter.finish()]);
 }

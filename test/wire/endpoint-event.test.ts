@@ -118,12 +118,12 @@ describe.each(Object.entries(CASES))("%s", (_, { stream, becomes, server = SERVE
   });
 });
 
-/** What comes out at the other end of a passage that has another one behind it. */
+/** What comes out at the other end of a filter that has another one behind it. */
 function passed(chunks: readonly Buffer[], server: URL, path: string): string {
   const out: Buffer[] = [];
   const behind = { take: (chunk: Buffer) => chunk, finish: () => Buffer.from("") };
-  const passage = withEndpoint(behind, server, path);
-  for (const chunk of chunks) out.push(passage.take(chunk));
-  out.push(passage.finish());
+  const filter = withEndpoint(behind, server, path);
+  for (const chunk of chunks) out.push(filter.take(chunk));
+  out.push(filter.finish());
   return Buffer.concat(out).toString();
 }

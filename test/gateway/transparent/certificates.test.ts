@@ -28,7 +28,7 @@ test("a server that node was told to believe is asked", async () => {
   onTestFinished(() => rm(directory, { recursive: true }));
   const file = join(directory, "authority.pem");
   await writeFile(file, certificate.cert);
-  const proxied = await startProxyProgram("laned", url, { env: { NODE_EXTRA_CA_CERTS: file } });
+  const proxied = await startProxyProgram("proxied", url, { env: { NODE_EXTRA_CA_CERTS: file } });
   for (const path of ["/one", "/two"])
     expect((await ask(proxied.url, { path })).body.toString()).toBe("safe");
   expect(requests).toEqual(["/one", "/two"]);

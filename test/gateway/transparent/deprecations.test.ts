@@ -21,7 +21,7 @@ test.each([
   ["node 24", node24],
 ])("the proxy: %s has nothing to say", async (_what, node) => {
   const origin = await startOrigin((_request, response) => void response.end("fine"));
-  const proxied = await startProxyProgram("laned", origin.url, {
+  const proxied = await startProxyProgram("proxied", origin.url, {
     flags: FLAGS,
     ...(node && { node: node() }),
   });

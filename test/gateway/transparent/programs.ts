@@ -22,7 +22,7 @@ export interface ProxyProgramOptions {
 
 /** Starts one, and gives it once it listens; rejects with what it said when it ends before. */
 export async function startProxyProgram(
-  name: "bare" | "laned",
+  name: "bare" | "proxied",
   target: URL,
   { node, flags = [], env = {} }: ProxyProgramOptions = {},
 ): Promise<ProxyProgram> {
