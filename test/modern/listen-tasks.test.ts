@@ -25,7 +25,7 @@ async function listening() {
   const services = {
     engine,
     quotas: new Quotas({ total: {}, perCaller: {} }),
-    pollThrottle: { turn: () => undefined, told: () => {}, turns: () => undefined },
+    pollThrottle: { admit: () => undefined, told: () => {} },
     drain: { intervalMs: (usual: number) => usual, told: () => {} },
     stopping: new AbortController().signal,
   } as unknown as Services;

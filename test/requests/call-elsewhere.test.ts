@@ -55,7 +55,7 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: CallsAwaitingIn
   let isKeptAlive = false;
   const services = {
     engine,
-    held: rounds,
+    awaitingInput: rounds,
     stopping: stopping.signal,
     quotas: { pollIntervalMs: () => 0 },
     drain: { intervalMs: (usual: number) => usual, told: () => {} },
