@@ -3,7 +3,6 @@ import type { SharedBytes } from "../limits/bytes.ts";
 import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import type {
   JsonObject,
-  JsonRpcError,
   JsonRpcMessage,
   JsonRpcNotification,
   JsonRpcRequest,
@@ -28,36 +27,10 @@ import type {
   SessionHolder,
   UpstreamRequest,
 } from "../upstream/sessions/session.ts";
+import type { CallEnd, CallListener } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import { hasVisited, requiredVisits, VISITING } from "./required-visits.ts";
 import type { Slots } from "./slots.ts";
-
-/**
- * How a call ended: a closed list. `ours`: the gateway made the error, not the server. `isModern`: the error of a server that
- * speaks 2026-07-28 itself; its code needs no translation. `left`: the call ended in this process only; another replica may
- * continue it and will know how it ends.
- */
-export type CallEnd =
-  | { readonly kind: "result"; readonly result: JsonObject }
-  | { readonly kind: "error"; readonly error: JsonRpcError; readonly isModern?: true }
-  | { readonly kind: "ours"; readonly error: RpcError; readonly failure?: UpstreamFailure }
-  | { readonly kind: "cancelled"; readonly reason: string }
-  | { readonly kind: "left" };
-
-/** What a listener hears of a call. All optional; none may throw. */
-export interface CallListener {
-  onSent?(): void;
-  /** The server has not refused the request. */
-  onAccepted?(): void;
-  onProgress?(progress: Progress): void;
-  /** The server sent a notification during the call that is neither progress nor a withdrawal. */
-  onNotification?(notification: JsonRpcNotification): void;
-  /** The server has asked a question, or an open question has been answered or withdrawn. */
-  onQuestions?(): void;
-  /** Another replica could resume the call from a later place than before: see `Call.checkpoint`. */
-  onCheckpoint?(): void;
-  onEnd?(end: CallEnd): void;
-}
 
 /** Leases a session for a call; gives up when `over` aborts. @throws UpstreamFailure */
 export type Leasing<L extends Lease> = (holder: SessionHolder, over: AbortSignal) => Promise<L>;
@@ -292,10 +265,10 @@ export class Call implements SessionHolder {
     this.#abandon({ kind: "cancelled", reason });
   }
 
-  /** Another replica continues the call, or has already: stops listening without telling the server anything, and ends here as `left`. */
-  leave(): void {
+  /** Another replica continues the call, or has already: stops listening without telling the server anything, and ends here as `handedOff`. */
+  handOff(): void {
     if (this.#end !== undefined) return;
-    this.#finish({ kind: "left" });
+    this.#finish({ kind: "handedOff" });
     this.#waiting?.abort(neverSent());
     // A session that was not used yet is of no use to another replica.
     this.#lease?.release(this.#mayHaveBegun ? "left" : "doubtful");
@@ -434,7 +407,7 @@ export class Call implements SessionHolder {
     try {
       lease = await this.#leased(rejoin);
       this.#lease = lease;
-      if (this.#end?.kind === "left") throw neverSent();
+      if (this.#end?.kind === "handedOff") throw neverSent();
       this.#questions.rejoin(lease.session);
       this.#request = lease.session.resume(checkpoint, {
         ...this.#heard,
@@ -452,7 +425,7 @@ export class Call implements SessionHolder {
     } catch (error) {
       throw isPickedUp ? error : new NotPickedUp(toFailure(error));
     } finally {
-      lease?.release(this.#end?.kind === "left" ? "left" : "doubtful");
+      lease?.release(this.#end?.kind === "handedOff" ? "left" : "doubtful");
       this.#rest();
     }
   }
@@ -550,7 +523,7 @@ export class Call implements SessionHolder {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#state = "ended";
-    this.#questions.close(end.kind === "left");
+    this.#questions.close(end.kind === "handedOff");
     this.#tell((listener) => listener.onEnd?.(end));
     this.#listeners.clear();
   }

@@ -1,4 +1,5 @@
-import { Call, type CallListener } from "../calls/call.ts";
+import { Call } from "../calls/call.ts";
+import type { CallListener } from "../calls/call-end.ts";
 import { modernInputRequests, readInputResponses } from "../calls/input.ts";
 import { endWhenSilent } from "../calls/silent-call.ts";
 import type { ToolPolicy } from "../config/config.ts";

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Call, CallEnd, CallListener } from "../calls/call.ts";
+import type { Call } from "../calls/call.ts";
+import type { CallEnd, CallListener } from "../calls/call-end.ts";
 import { isModernInput } from "../calls/input.ts";
 import { nextMoment } from "../calls/wait.ts";
 import { throttled } from "../log/throttled.ts";
@@ -172,7 +173,7 @@ export class Conductor {
               break;
             }
           case "ended":
-            if (call.end?.kind === "left" && answered !== undefined) return this.follow(answered, how);
+            if (call.end?.kind === "handedOff" && answered !== undefined) return this.follow(answered, how);
             return fromEnd(call.end);
           case "elapsed":
             try {
@@ -259,7 +260,7 @@ function fromEnd(end: CallEnd | undefined): CallAnswer {
       return { kind: "error", error: end.error };
     case "cancelled":
       return { kind: "error", error: rpc.internal(`The call was cancelled: ${end.reason}`) };
-    case "left":
+    case "handedOff":
       return { kind: "handedOff" };
     case undefined:
       throw new Error("a call that has not ended has no answer");

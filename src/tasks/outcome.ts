@@ -1,4 +1,4 @@
-import type { CallEnd } from "../calls/call.ts";
+import type { CallEnd } from "../calls/call-end.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type JsonText, toJson, withFirstMembers } from "../protocol/jsonrpc.ts";
 import { META } from "../protocol/modern.ts";
@@ -6,7 +6,7 @@ import type { Outcome } from "../store/task-store.ts";
 
 /** The outcome that the store keeps for an end: exactly what the server said. */
 export function toOutcome(
-  end: Exclude<CallEnd, { readonly kind: "left" }>,
+  end: Exclude<CallEnd, { readonly kind: "handedOff" }>,
   maxResultBytes: number,
   endedAt: number,
 ): Outcome {

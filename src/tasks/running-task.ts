@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Call, CallEnd, Pause } from "../calls/call.ts";
+import type { Call, Pause } from "../calls/call.ts";
+import type { CallEnd } from "../calls/call-end.ts";
 import { type Audit, taskName } from "../log/audit.ts";
 import { throttled } from "../log/throttled.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
@@ -180,7 +181,7 @@ export class RunningTask {
       this.#inTurn(async () => {
         if (call.end !== undefined) return;
         const mine = await store.takeOver(this.#record);
-        if (mine === undefined) call.leave();
+        if (mine === undefined) call.handOff();
         else this.#record = mine;
       }),
     );
@@ -200,11 +201,11 @@ export class RunningTask {
         "could not save a checkpoint; another gateway would resume from the one before",
       );
     }
-    if (this.call.end !== undefined) return this.call.end.kind === "left";
+    if (this.call.end !== undefined) return this.call.end.kind === "handedOff";
     const { isUnsent, checkpoint } = this.#record;
     const canGoOn = isUnsent || checkpoint !== undefined || this.#options.storedCall?.mayRepeat;
     if (!canGoOn || !this.#isCallKept) return false;
-    this.call.leave();
+    this.call.handOff();
     return true;
   }
 
@@ -302,7 +303,7 @@ export class RunningTask {
         { task: taskName(task.id) },
         "another gateway took over a task of this one, which was silent for longer than store.lease",
       );
-      call.leave();
+      call.handOff();
     } else {
       // A cluster can make a write late that was given up: the record is then older than the last one written.
       const isOld = task.updatedAt < this.#record.updatedAt;
@@ -351,7 +352,7 @@ export class RunningTask {
     clearTimeout(this.#timer);
     await this.#writing;
     // Another replica continues the call and writes its end, or the task has an outcome already.
-    if (end.kind === "left" || this.#isLost) return;
+    if (end.kind === "handedOff" || this.#isLost) return;
     const { maxResultBytes, clock, store, unwritten } = this.#options;
     // What others have told their clients stays, also if a failover has lost it since. And nobody cancelled a call that the gateway only
     // lets go of because it stops.

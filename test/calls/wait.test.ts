@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { Call, CallListener } from "../../src/calls/call.ts";
+import type { Call } from "../../src/calls/call.ts";
+import type { CallListener } from "../../src/calls/call-end.ts";
 import { nextMoment } from "../../src/calls/wait.ts";
 
 const forever = new AbortController().signal;

@@ -230,7 +230,7 @@ test("at a gateway that has to leave the call waits for whoever goes on with it,
   const one = roundOf(here);
   const attended = one.come();
   await vi.waitUntil(() => one.isKeptAlive());
-  call.leave();
+  call.handOff();
   one.stop();
   await expect(attended).rejects.toMatchObject({ message: expect.stringContaining("try again") });
 });

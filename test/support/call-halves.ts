@@ -4,8 +4,8 @@
  */
 
 import { onTestFinished } from "vitest";
-import type { CallEnd } from "../../src/calls/call.ts";
 import { Call, type CallOptions } from "../../src/calls/call.ts";
+import type { CallEnd } from "../../src/calls/call-end.ts";
 import { Slots } from "../../src/calls/slots.ts";
 import { createLog } from "../../src/log/log.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";

@@ -68,11 +68,11 @@ test("a call that ends while something is done before is not sent", async () => 
 test("a call that is left to somebody else before it is sent is not sent, and its session is ended", async () => {
   const server = await quickServer();
   const { call } = half(server.url).call();
-  call.beforeSend = async () => call.leave();
+  call.beforeSend = async () => call.handOff();
   call.start();
   await server.arrival("DELETE");
 
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   expect(calls(server)).toBe(0);
 });
 
@@ -104,9 +104,9 @@ test("a call that waits for its turn is let go of, and gives its place to the ne
   const [running, waiting, last] = [call(), call(), call()];
   for (const each of [running, waiting, last]) each.call.start();
   await running.until(() => running.heard.includes("accepted"), "the first to be taken");
-  waiting.call.leave();
-  expect(waiting.call.end).toEqual({ kind: "left" });
-  running.call.leave();
+  waiting.call.handOff();
+  expect(waiting.call.end).toEqual({ kind: "handedOff" });
+  running.call.handOff();
   await last.until(() => last.heard.includes("accepted"), "the last to be taken");
 
   expect(calls(server)).toBe(2);
@@ -142,7 +142,7 @@ test("a call that goes on when its time is up is cancelled", async () => {
   const began = half(server.url).call();
   began.call.start();
   const record = await began.placed();
-  began.call.leave();
+  began.call.handOff();
   const { call, ended } = half(server.url).rest(record, { maxRuntimeMs: 300 });
   call.start();
 

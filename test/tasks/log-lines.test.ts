@@ -80,7 +80,7 @@ test("whoever loses a task to another gateway says why", async () => {
   expect(
     await said("another gateway took over a task of this one, which was silent for longer than store.lease"),
   ).toBe(40);
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
 });
 
 test("a store that has lost a running task has it again", async () => {

@@ -188,7 +188,7 @@ test("a gateway that was not heard of for too long learns that its task is anoth
   const adopted = (await b.store.takeOver(record)) as TaskRecord;
   memory.publish({ kind: "missed" });
   await whenChanged(a.engine, record.id, "the end of the call", () => call.end !== undefined);
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   await a.engine.settled();
   expect((await b.store.read(record.id))?.task).toEqual(adopted);
 });
@@ -229,7 +229,7 @@ test("a gateway that stops does not end a task that is another's by now", async 
   const record = await a.engine.createTask(call, TASK, 1_000);
   await b.store.takeOver(record);
   await a.engine.close();
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   expect((await b.store.read(record.id))?.outcome).toBeUndefined();
 });
 
@@ -240,7 +240,7 @@ test("what somebody else can go on with is left to them though the store is away
   await a.engine.createTask(queued, TASK, 1_000);
   a.access.isCut = true;
   await a.engine.close();
-  expect(queued.end).toEqual({ kind: "left" });
+  expect(queued.end).toEqual({ kind: "handedOff" });
 });
 
 test("a task that cannot be looked after keeps nobody from the others", async () => {

@@ -90,7 +90,7 @@ test("such a call is claimed before it is sent, though it has no longer to wait 
   await there.store.takeOver(record, true);
   call.start();
   await vi.waitUntil(() => call.end, { timeout: 60_000 });
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   expect(sent(server)).toBe(0);
 });
 
@@ -230,7 +230,7 @@ test("a call that somebody else has taken over meanwhile is not sent", async () 
   const taken = await there.store.takeOver(record, true);
   leave();
   await vi.waitUntil(() => call.end, { timeout: 60_000 });
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   expect((await there.store.read(record.id))?.task).toEqual(taken);
   expect(sent(server)).toBe(0);
 });
@@ -283,7 +283,7 @@ test("a gateway stops though the store is away that its next call waits for, and
   leave();
   await vi.waitUntil(() => isClaiming, { timeout: 60_000 });
   await here.engine.close();
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   here.access.isCut = false;
   await kill(here);
   expect(await settled(there.engine, id)).toMatchObject({ kind: "completed" });
@@ -298,7 +298,7 @@ test("a gateway that stops while a record is being written leaves that task as w
   const closed = here.engine.close();
   const { id } = await adoption;
   await closed;
-  expect(call.end).toEqual({ kind: "left" });
+  expect(call.end).toEqual({ kind: "handedOff" });
   await kill(here);
   expect(await settled(there.engine, id)).toMatchObject({ kind: "completed" });
   expect(sent(server)).toBe(1);

@@ -30,7 +30,7 @@ describe.skipIf(missing)("server-everything", () => {
     began.call.start();
     await began.until(() => began.heard.includes("progress 1"), "progress");
     const record = await began.placed();
-    began.call.leave();
+    began.call.handOff();
     await first.kill();
 
     const rest = half(url).rest(record);
@@ -48,7 +48,7 @@ describe.skipIf(missing)("server-everything", () => {
       const began = first.call({ params: { name: "startElicitation", arguments: {} } });
       began.call.start();
       const record = await began.asked();
-      began.call.leave();
+      began.call.handOff();
       await first.kill();
 
       const rest = half(url).rest(record);

@@ -33,7 +33,7 @@ async function leftCall(resume: (get: Exchange, answer: object, turn: number) =>
   const began = half(server.url).call();
   began.call.start();
   const record = await began.placed();
-  began.call.leave();
+  began.call.handOff();
   return { server, record };
 }
 
@@ -211,7 +211,7 @@ test("whoever leaves says nothing: no cancellation, no answer, no end of the ses
   rest.call.start();
   await rest.until(() => rest.call.isAsking, "the question");
   const before = methods(server);
-  rest.call.leave();
+  rest.call.handOff();
   await server.until(() => server.pending === 0, "all streams are closed");
   await second.upstream.close();
 

@@ -17,7 +17,7 @@ async function leftWhileAsking(url: Parameters<typeof half>[0]) {
   const began = half(url).call();
   began.call.start();
   const record = await began.asked();
-  began.call.leave();
+  began.call.handOff();
   return record;
 }
 
@@ -30,7 +30,7 @@ test.each(["call", "session"] as const)(
     began.call.start();
     const record = await began.asked();
     expect(record.checkpoint.asked).toEqual({ user_name: 0 });
-    began.call.leave();
+    began.call.handOff();
     await first.kill();
 
     const rest = half(server.url).rest(record);
@@ -67,7 +67,7 @@ test("a result that came while nobody listened is collected, and the session is 
   began.call.start();
   await began.until(() => began.heard.includes("progress 1"), "progress");
   const record = await began.placed();
-  began.call.leave();
+  began.call.handOff();
   await first.kill();
   server.release();
   await server.until(() => server.told.done === 1, "the job to be done");
@@ -88,7 +88,7 @@ test("what the server said after the place is heard again, but a question that i
   const early = began.call.checkpoint;
   const record = await began.asked();
   expect(early?.lastEventId).not.toBe(record.checkpoint.lastEventId);
-  began.call.leave();
+  began.call.handOff();
 
   const { lastEventId } = early as NonNullable<typeof early>;
   const rest = half(server.url).rest({ ...record, checkpoint: { ...record.checkpoint, lastEventId } });
@@ -130,7 +130,7 @@ test("an answer that was recorded but may not have been sent is sent, and nobody
   const began = half(server.url).call();
   began.call.start();
   const { checkpoint } = await began.asked();
-  began.call.leave();
+  began.call.handOff();
 
   const rest = half(server.url).rest({ checkpoint, inputRequests: {} });
   expect(rest.call.isAsking).toBe(false);
@@ -147,7 +147,7 @@ test("a call is gone on with by one process after the other", async () => {
   held.call.start();
   for (let turn = 0; turn < 3; turn += 1) {
     const record = await held.asked();
-    held.call.leave();
+    held.call.handOff();
     held = half(server.url).rest(record);
     held.call.start();
     await held.until(() => held.heard.includes("accepted"), "the stream to go on");
@@ -163,9 +163,9 @@ test("a call that is left ends as left, and the server is told nothing", async (
   const began = half(server.url).call();
   began.call.start();
   await began.asked();
-  began.call.leave();
+  began.call.handOff();
 
-  expect(began.call.end).toEqual({ kind: "left" });
+  expect(began.call.end).toEqual({ kind: "handedOff" });
   expect(began.call.checkpoint).toBeUndefined();
   expect(server.sessions).toBe(1);
   expect(server.told).toMatchObject({ done: 0, cancelled: 0 });

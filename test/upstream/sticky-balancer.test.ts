@@ -61,7 +61,7 @@ test("a call is gone on with at the node where it was begun", async () => {
   const record = await began.placed();
   const { node } = forwarded[0] ?? {};
   expect(record.checkpoint.session.cookies).toEqual([expect.stringMatching(`^AFFINITY=${node}\\.`)]);
-  began.call.leave();
+  began.call.handOff();
   await first.kill();
   for (const each of nodes) each.release();
 
