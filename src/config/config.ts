@@ -215,6 +215,17 @@ export interface ToolPolicy {
   readonly isUnsafe: boolean;
   /** What a 2025-11-25 client may tell the model while the task runs. */
   readonly immediateResponse?: string;
+  /** After how much silence of the server a client with a progress token is told that its call runs. Absent: never. */
+  readonly heartbeatMs?: number;
+  /** Absent: a client that knows no tasks waits for as long as a call takes. */
+  readonly fallback?: FallbackPolicy;
+}
+
+/** What happens to a long call of a client that knows no tasks: it becomes a task, for which its model asks by calling tools. */
+export interface FallbackPolicy {
+  readonly afterMs: number;
+  /** What the names of those tools begin with; the same for all of a server's tools. */
+  readonly prefix: string;
 }
 
 export interface ToolRule extends ToolPolicy {

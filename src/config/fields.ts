@@ -32,6 +32,24 @@ export function duration({ min = "1ms", max = "24d" }: { min?: string; max?: str
   });
 }
 
+/** A duration, or a word for none. */
+export function durationOr<const Word extends string>(word: Word) {
+  const expected = `must be a duration with a unit such as "15s", or "${word}"`;
+  return z
+    .string({ error: expected })
+    .transform((text, context): number | Word => {
+      const value = parseDuration(text);
+      if (text === word) return word;
+      if (value !== undefined && value >= 1 && value <= MAX_DURATION_MS) return value;
+      context.addIssue({ code: "custom", message: expected });
+      return z.NEVER;
+    })
+    .meta({ values: `duration, \`${word}\``, pattern: orReference(`${word}|[0-9]+(ms|s|m|h|d)`) });
+}
+
+/** 24 days. */
+const MAX_DURATION_MS = 2_073_600_000;
+
 /** Text with a unit, as bytes. By default below 512mb, V8's limit for a string: most bounded values are one string. */
 export function size({ max = "511mb" }: { max?: string } = {}) {
   const expected = 'must be a size with a unit such as "64kb" or "32mb"';

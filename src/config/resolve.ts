@@ -60,17 +60,18 @@ function resolveLog(given: ConfigFile["log"]): LogConfig {
 function resolveServer(name: string, server: ServerFile, isOnly: boolean): ServerConfig {
   const path = server.path ?? `/${name}/mcp`;
   const preset = parsedDefaults().tasks;
-  const { maxConcurrent, maxQueued, ...given } = { ...server.tasks };
+  const { maxConcurrent, maxQueued, fallbackPrefix, ...given } = { ...server.tasks };
+  const prefix = fallbackPrefix ?? preset.fallbackPrefix;
   const base = { ...preset, ...pollIntervals(preset, given), ...given };
   return {
     name,
     path,
     aliases: isOnly && path !== "/mcp" ? ["/mcp"] : [],
     upstream: resolveUpstream(server.upstream),
-    tasks: toPolicy(base),
+    tasks: toPolicy(base, prefix),
     tools: (server.tools ?? []).map(({ match, ...rule }) => ({
       match,
-      ...toPolicy({ ...base, ...pollIntervals(base, rule), ...rule }),
+      ...toPolicy({ ...base, ...pollIntervals(base, rule), ...rule }, prefix),
     })),
     maxConcurrent: maxConcurrent ?? preset.maxConcurrent,
     maxQueued: maxQueued ?? preset.maxQueued,
@@ -83,7 +84,7 @@ function pollIntervals(inherited: FullPolicySettings, given: PolicySettings) {
   return { pollInterval, maxPollInterval: Math.max(inherited.maxPollInterval, given.pollInterval ?? 0) };
 }
 
-function toPolicy(settings: FullPolicySettings): ToolPolicy {
+function toPolicy(settings: FullPolicySettings, prefix: string): ToolPolicy {
   return {
     mode: settings.mode,
     waitForMs: settings.waitFor,
@@ -94,7 +95,9 @@ function toPolicy(settings: FullPolicySettings): ToolPolicy {
     maxResultBytes: settings.maxResultBytes,
     onLoss: settings.onLoss,
     isUnsafe: settings.unsafe,
+    ...(settings.heartbeat === "off" ? {} : { heartbeatMs: settings.heartbeat }),
     ...(settings.immediateResponse === undefined ? {} : { immediateResponse: settings.immediateResponse }),
+    ...(settings.fallback === "off" ? {} : { fallback: { afterMs: settings.fallbackAfter, prefix } }),
   };
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { globFault } from "../glob.ts";
 import { hostName, hostOrAddress, mountPath, origin, serverName } from "./addresses.ts";
 import { callerDefaults, callersSection } from "./caller-settings.ts";
-import { choice, duration, flag, integer, list, section, setting, size, text } from "./fields.ts";
+import { choice, duration, durationOr, flag, integer, list, section, setting, size, text } from "./fields.ts";
 import { limitDefaults, limitsSection } from "./limit-settings.ts";
 import { storeDefaults, storeSection } from "./store-settings.ts";
 import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
@@ -27,6 +27,10 @@ export const defaults = {
     onLoss: "fail",
     unsafe: false,
     maxResultBytes: "32mb",
+    heartbeat: "15s",
+    fallback: "off",
+    fallbackAfter: "45s",
+    fallbackPrefix: "taskgate_",
     maxConcurrent: 64,
     maxQueued: 1000,
   },
@@ -128,9 +132,24 @@ const policy = {
     "Largest result. A larger one makes the task fail with a message that names both sizes.",
     defaults.tasks.maxResultBytes,
   ),
+  heartbeat: setting(
+    durationOr("off"),
+    "After how much silence of the server a client that gave a `progressToken` is told that its call still runs. Many clients reset their clocks on progress only.",
+    defaults.tasks.heartbeat,
+  ),
   immediateResponse: setting(
     text("a text for the model"),
     "Text that clients of 2025-11-25 may show to the model when a call has become a task, in place of their own.",
+  ),
+  fallback: setting(
+    choice(["off", "tools"]),
+    "What a client gets that knows no tasks when a call is still running after `fallbackAfter`. `off`: it waits on. `tools`: the call becomes a task of the caller's, the client gets a text for its model, and two more tools with which the model asks for the result. `stdio` has `tools` unless given.",
+    defaults.tasks.fallback,
+  ),
+  fallbackAfter: setting(
+    duration(),
+    "With `fallback: tools`: how long a call may run before the client gets that text, and how long the tool for the result waits. Most clients give up after a minute.",
+    defaults.tasks.fallbackAfter,
   ),
 };
 
@@ -140,6 +159,11 @@ const taskSettings = section({
     integer(1, 100_000),
     "How many calls of one caller may run at the server at the same time.",
     defaults.tasks.maxConcurrent,
+  ),
+  fallbackPrefix: setting(
+    text("at most 64 letters, digits, and any of _ - .", (given) => /^[\w.-]{1,64}$/.test(given)),
+    "What the names of the tools of `fallback: tools` begin with: `taskgate_result` and `taskgate_cancel`. A server that has tools of these names itself keeps them, and the gateway adds none.",
+    defaults.tasks.fallbackPrefix,
   ),
   maxQueued: setting(
     integer(0, 1_000_000),
@@ -195,7 +219,10 @@ export const fileSchema = section({
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;
-export type PolicySettings = Omit<z.output<typeof taskSettings>, "maxConcurrent" | "maxQueued">;
+export type PolicySettings = Omit<
+  z.output<typeof taskSettings>,
+  "maxConcurrent" | "maxQueued" | "fallbackPrefix"
+>;
 /** Policy settings with every default filled in. */
 export type FullPolicySettings = Required<Omit<PolicySettings, "immediateResponse">> & PolicySettings;
 

@@ -5,7 +5,7 @@ import { type Loaded, readConfig } from "./load.ts";
 import { ConfigError, type Problem } from "./problems.ts";
 
 /**
- * The configuration for one client over stdio: one of the servers, and tasks in memory unless the document says otherwise. Ignores problems
+ * The configuration for one client over stdio: one of the servers, tasks in memory and `fallback: tools` unless the document says otherwise. Ignores problems
  * of other servers.
  * @param name the server's name; not needed when there is only one
  * @throws ConfigError
@@ -25,15 +25,26 @@ function matters({ path }: Problem): boolean {
   return path.startsWith("servers.");
 }
 
-/** The document with only the chosen server, and with tasks in memory unless it says otherwise. @throws ConfigError */
+/** The document with only the chosen server, with tasks in memory and `fallback: tools` unless it says otherwise. @throws ConfigError */
 export function narrowed(document: unknown, name: unknown): unknown {
   if (!isObject(document)) return document;
   const { servers, store = {} } = document;
   return {
     ...document,
     store: isObject(store) ? { url: STDIO_STORE, ...store } : store,
-    ...(isObject(servers) ? { servers: oneOf(servers, name) } : {}),
+    ...(isObject(servers) ? { servers: withFallback(oneOf(servers, name)) } : {}),
   };
+}
+
+/** Desktop programs cut calls off after a minute, and few of them know tasks: over stdio they have the fallback unless the document says otherwise. */
+function withFallback(servers: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(servers).map(([name, server]) => {
+      if (!isObject(server)) return [name, server];
+      const { tasks = {} } = server;
+      return [name, { ...server, ...(isObject(tasks) ? { tasks: { fallback: "tools", ...tasks } } : {}) }];
+    }),
+  );
 }
 
 function oneOf(servers: JsonObject, name: unknown): JsonObject {

@@ -20,6 +20,7 @@ const DEFAULT_POLICY = {
   maxResultBytes: 33_554_432,
   onLoss: "fail",
   isUnsafe: false,
+  heartbeatMs: 15_000,
 };
 
 test("a file that names one server and nothing else gets every default", () => {
@@ -96,6 +97,7 @@ servers:
       onLoss: retry
       unsafe: true
       maxResultBytes: 1mb
+      heartbeat: 1m
       maxConcurrent: 1
       maxQueued: 0
 `;
@@ -151,6 +153,7 @@ servers:
           maxResultBytes: 1_048_576,
           onLoss: "retry",
           isUnsafe: true,
+          heartbeatMs: 60_000,
         },
         tools: [],
         maxConcurrent: 1,

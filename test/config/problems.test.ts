@@ -168,7 +168,7 @@ const server: readonly (readonly [string, string, string])[] = [
   [
     "tools: [{ match: x, maxQueued: 1 }]",
     "servers.a.tools[0].maxQueued",
-    "is not a setting; the settings here are match, mode, waitFor, ttl, pollInterval, maxPollInterval, maxRuntime, onLoss, unsafe, maxResultBytes, immediateResponse",
+    "is not a setting; the settings here are match, mode, waitFor, ttl, pollInterval, maxPollInterval, maxRuntime, onLoss, unsafe, maxResultBytes, heartbeat, immediateResponse, fallback, fallbackAfter",
   ],
 ];
 

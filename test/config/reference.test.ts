@@ -161,7 +161,7 @@ test("the tables have a row for every setting, with its values, default and mean
     "| `servers.<name>.tasks.waitFor` | duration | `250ms` | How long an `auto` call may run before the client gets a task. |",
   );
   expect(lines).toContain(
-    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `unsafe`, `maxResultBytes`, `immediateResponse` | from `tasks` | The same settings for the tools that match. |",
+    "| `servers.<name>.tools[].…` | `mode`, `waitFor`, `ttl`, `pollInterval`, `maxPollInterval`, `maxRuntime`, `onLoss`, `unsafe`, `maxResultBytes`, `heartbeat`, `immediateResponse`, `fallback`, `fallbackAfter` | from `tasks` | The same settings for the tools that match. |",
   );
   for (const line of lines) expect(line).toMatch(/^\|([^|]+\|){4}$/);
 });

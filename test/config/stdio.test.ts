@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { ServerConfig } from "../../src/config/config.ts";
 import { configOfFlags, configOfStdioFlags } from "../../src/config/flag-config.ts";
 import type { Flags } from "../../src/config/flags.ts";
 import { parseConfig } from "../../src/config/load.ts";
@@ -14,12 +15,32 @@ servers:
   files: { upstream: { command: node, args: ["$\{SCRIPT}"] } }
 `;
 
-test("flags of stdio say what those of serve say, and tasks are kept in memory", async () => {
+test("flags of stdio say what those of serve say, with the fallback, and tasks are kept in memory", async () => {
   const flags = { upstream: UPSTREAM, mode: "always", tool: ["a=never"], header: ["X-Key: a"] };
   const { config, warnings } = await configOfStdioFlags(flags, {});
   const served = await configOfFlags(flags, {});
-  expect(config).toEqual({ ...served.config, store: { ...served.config.store, url: "memory:" } });
+  expect(config).toEqual({
+    ...served.config,
+    store: { ...served.config.store, url: "memory:" },
+    servers: served.config.servers.map(withFallback),
+  });
   expect(warnings).toEqual([]);
+});
+
+/** A server as `stdio` serves it. */
+function withFallback({ tasks, tools, ...server }: ServerConfig): ServerConfig {
+  const fallback = { afterMs: 45_000, prefix: "taskgate_" };
+  return { ...server, tasks: { ...tasks, fallback }, tools: tools.map((rule) => ({ ...rule, fallback })) };
+}
+
+test("a file can say that there is no fallback, or another one", async () => {
+  const tasks = { fallback: "off" };
+  const tools = [{ match: "a", fallback: "tools", fallbackAfter: "20s" }];
+  const servers = { a: { upstream: { url: UPSTREAM }, tasks: { ...tasks, fallbackPrefix: "x." }, tools } };
+  const config = await fileWith("taskgate.json", JSON.stringify({ servers }));
+  const [server] = (await configOfStdioFlags({ config }, {})).config.servers;
+  expect(server?.tasks.fallback).toBeUndefined();
+  expect(server?.tools[0]?.fallback).toEqual({ afterMs: 20_000, prefix: "x." });
 });
 
 test("a rule that never applies is worth a warning", async () => {
@@ -41,9 +62,8 @@ test("a store that is named is used, and one in memory is no reason to warn", as
 test("of a file with several servers one is used, and what is wrong with others does not matter", async () => {
   const config = await fileWith("taskgate.yaml", TWO);
   const loaded = await configOfStdioFlags({ config, server: "reports" }, {});
-  expect(loaded.config.servers).toEqual([
-    { ...parseConfig(TWO, { SCRIPT: "" }).config.servers[0], aliases: ["/mcp"] },
-  ]);
+  const [reports] = parseConfig(TWO, { SCRIPT: "" }).config.servers.map(withFallback);
+  expect(loaded.config.servers).toEqual([{ ...reports, aliases: ["/mcp"] }]);
   expect(loaded.config.store.url).toBe("memory:");
   expect(loaded.warnings.map(({ path }) => path)).toEqual(["servers.reports.tools[1]"]);
 });
@@ -52,7 +72,8 @@ test("a file with one server needs no name, and its store counts", async () => {
   const text = `{ "store": { "url": "level:./data" }, "servers": { "a": { "upstream": { "url": "${UPSTREAM}" } } } }`;
   const config = await fileWith("taskgate.json", text);
   const unnamed = await configOfStdioFlags({ config }, {});
-  expect(unnamed.config).toEqual(parseConfig(text, {}).config);
+  const { config: served } = parseConfig(text, {});
+  expect(unnamed.config).toEqual({ ...served, servers: served.servers.map(withFallback) });
   expect((await configOfStdioFlags({ config, server: "a" }, {})).config).toEqual(unnamed.config);
 });
 
