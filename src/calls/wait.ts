@@ -10,6 +10,12 @@ export interface Wait {
   readonly gone?: AbortSignal;
   /** Whether it is enough that the server has not refused the call. */
   readonly untilAccepted?: boolean;
+  /** Whether `windowMs` counts from now, also for a call that is yet to be sent. */
+  readonly isWindowFixed?: boolean;
+  /** Ends the window early; absent: nothing does. */
+  readonly hurry?: AbortSignal;
+  /** Whether questions are no news, because the client gets them in another way. */
+  readonly ignoresQuestions?: boolean;
 }
 
 /** Questions that the server asks in quick succession reach the client together. */
@@ -18,9 +24,11 @@ const BREATH_MS = 20;
 const MIN_QUEUED_MS = 2_000;
 
 /** Resolves with the first of these moments; one that has passed already counts. */
-export function nextMoment(call: Call, { windowMs, gone, untilAccepted = false }: Wait): Promise<Moment> {
+export function nextMoment(call: Call, wait: Wait): Promise<Moment> {
+  const { windowMs, gone, hurry, untilAccepted = false, isWindowFixed = false } = wait;
   if (call.end !== undefined) return Promise.resolve("ended");
   if (gone?.aborted) return Promise.resolve("gone");
+  if (hurry?.aborted) return Promise.resolve("elapsed");
   return new Promise((resolve) => {
     let breath: NodeJS.Timeout | undefined;
     let window: NodeJS.Timeout | undefined;
@@ -28,26 +36,30 @@ export function nextMoment(call: Call, { windowMs, gone, untilAccepted = false }
       clearTimeout(breath);
       clearTimeout(window);
       gone?.removeEventListener("abort", onGone);
+      hurry?.removeEventListener("abort", onHurry);
       stopListening();
       resolve(moment);
     };
     const onGone = () => settle("gone");
+    const onHurry = () => settle("elapsed");
     const open = (ms: number) => {
       clearTimeout(window);
       window = setTimeout(() => settle("elapsed"), ms);
     };
     const onQuestions = () => {
       clearTimeout(breath);
-      if (call.isAsking) breath = setTimeout(() => settle("asked"), BREATH_MS);
+      if (call.isAsking && !wait.ignoresQuestions) breath = setTimeout(() => settle("asked"), BREATH_MS);
     };
     const stopListening = call.listen({
-      onSent: () => windowMs !== undefined && open(windowMs),
+      onSent: () => windowMs !== undefined && !isWindowFixed && open(windowMs),
       onAccepted: () => untilAccepted && settle("accepted"),
       onQuestions,
       onEnd: () => settle("ended"),
     });
     gone?.addEventListener("abort", onGone, { once: true });
-    if (windowMs !== undefined) open(call.state === "queued" ? Math.max(windowMs, MIN_QUEUED_MS) : windowMs);
+    hurry?.addEventListener("abort", onHurry, { once: true });
+    const isQueued = call.state === "queued" && !isWindowFixed;
+    if (windowMs !== undefined) open(isQueued ? Math.max(windowMs, MIN_QUEUED_MS) : windowMs);
     onQuestions();
   });
 }

@@ -48,6 +48,8 @@ export interface NewTask {
   readonly isUnsent?: boolean;
   /** Absent when the call cannot have further rounds. */
   readonly rounds?: Rounds;
+  /** By which the model of a client without tasks asks for the task. Absent: no model does. */
+  readonly word?: string;
 }
 
 /** What identifies the further rounds of a call (2026-07-28, MRTR §Server Requirements). */

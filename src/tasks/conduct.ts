@@ -44,6 +44,11 @@ export interface Conduct {
   readonly task: () => CallTask;
   readonly mayBecomeTask: boolean;
   readonly waitForMs: number;
+  /**
+   * Whether the client gets its answer by then, however long the call waits for its turn, and sooner if the gateway stops and the task
+   * outlives it. Absent: `waitForMs` counts from when the call is sent.
+   */
+  readonly isPunctual?: boolean;
   readonly maxResultBytes: number;
   /** Takes the place that a held call needs; returns a function that gives it back. @throws RpcError */
   readonly takePlace: () => () => void;
@@ -153,10 +158,14 @@ export class Conductor {
     client.keepAlive();
     const stopTelling = call.listen(client);
     const leave = call.attend();
+    const { isPunctual: isWindowFixed = false } = how;
+    const { engine, stopping } = this.#options;
     let { waitForMs: windowMs } = how;
+    let hurry = isWindowFixed && engine.isLasting ? { hurry: stopping } : {};
     try {
       for (;;) {
-        const moment = await nextMoment(call, { gone: client.gone, ...(mayBecomeTask ? { windowMs } : {}) });
+        const window = mayBecomeTask ? { windowMs, isWindowFixed, ...hurry } : {};
+        const moment = await nextMoment(call, { gone: client.gone, ...window });
         switch (moment === "asked" && mayBecomeTask && hasAskedOften(answered) ? "elapsed" : moment) {
           case "gone":
             // When a client repeats a round, both requests wait for the call: cancel it only when the last of them has gone.
@@ -188,6 +197,7 @@ export class Conductor {
                 "could not create a task; the client waits for the result, or for the task once the store takes one",
               );
               windowMs = STORE_RETRY_MS;
+              hurry = {};
             }
         }
       }
@@ -268,7 +278,7 @@ function fromEnd(end: CallEnd | undefined): CallAnswer {
 }
 
 /** The same for a call that ran in another gateway, or that ended some time ago. */
-function fromOutcome(outcome: Outcome): CallAnswer {
+export function fromOutcome(outcome: Outcome): CallAnswer {
   switch (outcome.kind) {
     case "completed":
       return { kind: "result", result: JSON.parse(outcome.result) };

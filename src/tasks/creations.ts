@@ -73,7 +73,7 @@ export class Creations {
   async #createOnce(call: Call, creation: Creation): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const storedCall = this.#keepable(call.storedCall);
-    const draft = this.#drafts.get(call) ?? this.#draft(call, storedCall);
+    const draft = this.#drafts.get(call) ?? this.#draft(call, creation.task.id, storedCall);
     this.#drafts.set(call, draft);
     const running = this.#create(call, creation, { storedCall, draft });
     this.#running.set(draft.id, running);
@@ -111,9 +111,11 @@ export class Creations {
     }
   }
 
-  #draft(call: Call, storedCall: StoredCall | undefined): TaskDraft {
-    const isUnsent = call.isToWait && storedCall?.params !== undefined && !this.#withdrawals.isFull;
-    return { id: this.#options.store.newId(), isUnsent };
+  #draft(call: Call, given: TaskId | undefined, storedCall: StoredCall | undefined): TaskDraft {
+    // A creation that is withdrawn is tried again under another id.
+    const isFree = given === undefined && !this.#withdrawals.isFull;
+    const isUnsent = isFree && call.isToWait && storedCall?.params !== undefined;
+    return { id: given ?? this.#options.store.newId(), isUnsent };
   }
 
   /** Nobody may read credentials in the store, and nobody else needs the stored call when the store ends with this process. */

@@ -123,6 +123,11 @@ export class TaskEngine {
     return this.#clock();
   }
 
+  /** Whether tasks outlive this process. */
+  get isLasting(): boolean {
+    return this.#store.isLasting;
+  }
+
   /**
    * Makes a call a task, the same one for all who ask. When this resolves, the record is durable and the client may get the
    * handle.

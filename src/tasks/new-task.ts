@@ -4,10 +4,11 @@ import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 
 /** What the gateway knows of a task apart from its call. */
-export type CallTask = Omit<
-  NewTask,
-  "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "isUnsent"
->;
+export interface CallTask
+  extends Omit<NewTask, "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "isUnsent"> {
+  /** The id that the task has to have, which must be as hard to guess as one of the store's. Absent: the store chooses one. */
+  readonly id?: TaskId;
+}
 
 /** What is decided about a task before the first try to write it. */
 export interface TaskDraft {
