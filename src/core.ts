@@ -9,6 +9,7 @@ import { Quotas } from "./limits/quotas.ts";
 import { Audit } from "./log/audit.ts";
 import { inOwnWords } from "./log/own-words.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
+import { Fallback } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
 import type { Route } from "./requests/request.ts";
 import { openStore } from "./store/open.ts";
@@ -93,7 +94,8 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const stopping = new AbortController();
   const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
-  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain };
+  const fallback = new Fallback(secret);
+  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain, fallback };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();

@@ -54,6 +54,50 @@ export function withTaskSupport(message: string, supportOf: (tool: string) => Ta
   );
 }
 
+/** How `tools/list` looks for a client that knows no tasks, but gets long results by calling a tool. */
+export interface FallbackListing {
+  /** To be added. */
+  readonly tools: readonly JsonObject[];
+  /** Whether a call of a tool may be answered by a text that is not the tool's result. */
+  readonly mayDetach: (tool: string) => boolean;
+  /** Takes the names on the page, and whether it is the last. Returns whether to change anything. */
+  readonly onListed: (names: ReadonlySet<string>, isLast: boolean) => boolean;
+}
+
+/**
+ * `tools/list`'s answer with further tools, and without the `outputSchema` of tools whose calls may be answered by something else: official
+ * clients refuse an answer without `structuredContent` otherwise (2025-06-18, Tools §Output Schema). Unchanged unless it is a result with a
+ * list of tools.
+ */
+export function withFallbackTools(
+  message: string,
+  { tools: extra, mayDetach, onListed }: FallbackListing,
+): string {
+  const result = member(treeOf(message), "result");
+  const tools = member(result, "tools");
+  if (tools?.type !== "array") return message;
+  const named = (tools.children ?? []).map((tool) => ({
+    tool,
+    name: member(tool, "name")?.value as unknown,
+  }));
+  const names = named.map(({ name }) => name).filter((name) => typeof name === "string");
+  const isLast = typeof member(result, "nextCursor")?.value !== "string";
+  if (!onListed(new Set(names), isLast)) return message;
+  const edits = named.flatMap(({ tool, name }) =>
+    typeof name === "string" && mayDetach(name) ? removals(tool, "outputSchema") : [],
+  );
+  const last = tools.children?.at(-1);
+  const offset = last === undefined ? tools.offset + 1 : endOf(last);
+  const text = extra.map((tool, index) => `${last === undefined && index === 0 ? "" : ","}${toJson(tool)}`);
+  return spliced(message, [...edits, { offset, length: 0, text: text.join("") }]);
+}
+
+/** A result that is parsed already, changed as the text of its message would be. */
+export function amendedResult(result: JsonObject, amend: (message: string) => string): JsonObject {
+  const { result: amended } = JSON.parse(amend(toJson({ result }))) as { readonly result: JsonObject };
+  return amended;
+}
+
 /** A server's answer to `initialize`. */
 export interface InitializeResult {
   /** The negotiated version. */
@@ -97,6 +141,26 @@ function added(object: Node, key: string, value: unknown): Edit {
   const last = object.children?.at(-1);
   const offset = last === undefined ? object.offset + 1 : last.offset + last.length;
   return { offset, length: 0, text: `${last === undefined ? "" : ","}${toJson(key)}:${toJson(value)}` };
+}
+
+/** Takes out every member of this name, with the comma that goes with it. */
+function removals(object: Node, key: string): readonly Edit[] {
+  const members = object.children ?? [];
+  const isGone = (node: Node) => node.children?.[0]?.value === key;
+  const kept = members.findIndex((node) => !isGone(node));
+  const leading = kept === -1 ? members.length : kept;
+  const cut = (from: number, to: number): Edit => ({ offset: from, length: to - from, text: "" });
+  const first = members[0];
+  const end = members[kept]?.offset ?? endOf(members.at(-1));
+  const head = first !== undefined && leading > 0 ? [cut(first.offset, end)] : [];
+  const rest = members.flatMap((node, index) =>
+    index > leading && isGone(node) ? [cut(endOf(members[index - 1]), endOf(node))] : [],
+  );
+  return [...head, ...rest];
+}
+
+function endOf(node: Node | undefined): number {
+  return node === undefined ? 0 : node.offset + node.length;
 }
 
 function replaced({ offset, length }: Node, value: unknown): Edit {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Policy } from "../calls/policy.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
-import { checkAcceptable, checkContentType } from "../protocol/headers.ts";
+import { checkAcceptable, checkContentType, readAccept } from "../protocol/headers.ts";
 import { claimsModern, type Inbound, readMessage } from "../protocol/inbound.ts";
 import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META } from "../protocol/modern.ts";
@@ -29,11 +29,15 @@ export interface Known {
   readonly isStreamable: boolean;
   /** Whether the request's session is paired with one at the server. */
   readonly isPaired: boolean;
+  /** Whether clients of HTTP+SSE get paired sessions, in place of the server's own stream. Absent: no. */
+  readonly opensStreams?: boolean;
   /** Whether it wants messages of HTTP+SSE posted to the request's path. */
   readonly takesMessages: boolean;
   /** Present if it speaks 2026-07-28. The caller need find that out only for a request that `isModern`. */
   readonly modern?: { readonly hasTasks: boolean } | undefined;
   readonly policy: Policy;
+  /** Whether a name is that of a tool of the gateway's own. Absent: it has none. */
+  readonly isOwnTool?: (name: unknown) => boolean;
 }
 
 /** Keeps a request from a modern server if it is the gateway's, which only the store can tell. */
@@ -114,7 +118,7 @@ export function checkHead({ method = "", headers }: Head): void {
 /** Decides who answers a modern request: a server of the revision, except for what concerns tasks. */
 export function classifyModern(
   request: Inbound,
-  { modern, policy }: Pick<Known, "modern" | "policy">,
+  { modern, policy, isOwnTool = () => false }: Pick<Known, "modern" | "policy" | "isOwnTool">,
 ): ModernClass {
   const ours: ModernClass = { is: "modern", request };
   if (modern === undefined || request.id === undefined) return ours;
@@ -129,8 +133,11 @@ export function classifyModern(
     case "resources/read":
       // A server with tasks may be a gateway like this one, with states that look like ours.
       if (isOurState(requestState)) return unless({ requestState });
-      // The gateway makes no tasks for a server that makes its own.
-      return method === "tools/call" && !modern.hasTasks && mayBecomeTask(params, policy) ? ours : passed;
+      // The gateway makes no tasks for a server that makes its own, which makes none for a client that does not know them.
+      return method === "tools/call" &&
+        (isOwnTool(params.name) || mayBecomeTask(params, policy, modern.hasTasks))
+        ? ours
+        : passed;
     case "tasks/get":
     case "tasks/update":
     case "tasks/cancel":
@@ -168,17 +175,22 @@ function idsIn(taskIds: unknown): readonly string[] {
 }
 
 /** Whether the policy would make the call a task, or refuse it because it cannot be one. */
-function mayBecomeTask({ name, _meta }: JsonObject, policy: Policy): boolean {
+function mayBecomeTask({ name, _meta }: JsonObject, policy: Policy, hasTasks: boolean): boolean {
   if (typeof name !== "string") return false;
-  const { mode } = policy(name);
+  const { mode, fallback } = policy(name);
   const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
-  return mode === "required" || (mode !== "never" && declaresTasks(isObject(declared) ? declared : {}));
+  const knowsTasks = declaresTasks(isObject(declared) ? declared : {});
+  if (!knowsTasks && fallback !== undefined && mode !== "never") return true;
+  return !hasTasks && (mode === "required" || (mode !== "never" && knowsTasks));
 }
 
 /** Whether a request is of a paired session. HTTP+SSE on both sides needs none: the client opens a stream, and posts where told. */
-function isOfAPair(head: Head, message: Message, { isHttp, isPaired, isStreamable }: Known): boolean {
+function isOfAPair(head: Head, message: Message, known: Known): boolean {
+  const { isHttp, isPaired, isStreamable, opensStreams = false } = known;
   if (!isHttp || isPaired) return true;
   if (isStreamable) return false;
+  const isListening = head.method === "GET" && readAccept(head.headers.accept).stream;
+  if (opensStreams && isListening) return true;
   const opens = isObject(message?.json) && message.json.method === "initialize" && !head.url.includes("?");
   return opens || sessionIdOf(head) !== undefined;
 }

@@ -17,13 +17,17 @@ const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
   "mcp-session-id",
 ]);
 
+/** What a server takes a request for that names no revision (2025-11-25, Transports §Protocol Version Header). */
+const UNSAID_VERSION = "2025-03-26";
+
 /** The session of a legacy client's request, with all headers by which the server may recognise the session and the caller. */
 export function clientSession(
   request: IncomingMessage,
   { withheld }: Pick<Caller, "withheld">,
-  protocolVersion: string,
 ): ClientSession {
   const id = sessionIdOf(request);
+  const { "mcp-protocol-version": version } = request.headers;
+  const protocolVersion = typeof version === "string" ? version : UNSAID_VERSION;
   const own = [...requestHeaders(request.rawHeaders, {}, withheld)].flatMap(([name]) => {
     const key = name.toLowerCase();
     const value = request.headers[key];

@@ -26,6 +26,7 @@ import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { ModernServer } from "../upstream/modern/server.ts";
 import type { SessionOwner, Upstream } from "../upstream/upstream.ts";
 import { VERSION } from "../version.ts";
+import type { Fallback } from "./fallback.ts";
 import type { OpenStreams } from "./open-streams.ts";
 
 /** The caller, as the owner of tasks and sessions. */
@@ -64,6 +65,7 @@ export interface Services {
   readonly quotas: Quotas;
   readonly pollThrottle: PollThrottle;
   readonly drain: Drain;
+  readonly fallback: Fallback;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
 }

@@ -12,6 +12,7 @@ import { ClientStreams } from "../../src/legacy/client-streams.ts";
 import { Quotas } from "../../src/limits/quotas.ts";
 import { createLog } from "../../src/log/log.ts";
 import { ReverseProxy } from "../../src/proxy/reverse-proxy.ts";
+import { Fallback } from "../../src/requests/fallback.ts";
 import { OpenStreams } from "../../src/requests/open-streams.ts";
 import type { Route } from "../../src/requests/request.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -244,6 +245,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     quotas,
     pollThrottle: new PollThrottle({ watch: (id, changed) => engine.watch(id, changed) }),
     drain: new Drain(limits),
+    fallback: new Fallback(await store.secret()),
     stopping,
   });
   const endpoint = mcpEndpoint({

@@ -5,6 +5,7 @@ import type { ToolPolicy } from "../../src/config/config.ts";
 import { createLog } from "../../src/log/log.ts";
 import { callMethods } from "../../src/modern/calls.ts";
 import { Admission } from "../../src/requests/admission.ts";
+import { Fallback } from "../../src/requests/fallback.ts";
 import type { Exchange, Services } from "../../src/requests/request.ts";
 import { StoreUnavailable } from "../../src/store/task-store.ts";
 import { CallsAwaitingInput } from "../../src/tasks/awaiting-input.ts";
@@ -58,6 +59,7 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: CallsAwaitingIn
     awaitingInput: rounds,
     stopping: stopping.signal,
     quotas: { pollIntervalMs: () => 0 },
+    fallback: new Fallback(Buffer.alloc(32)),
     drain: { intervalMs: (usual: number) => usual, told: () => {} },
   } as unknown as Services;
   const { callTool } = callMethods(services, new Admission(services));
@@ -70,7 +72,7 @@ function round({ engine, rounds }: { engine: TaskEngine; rounds: CallsAwaitingIn
       method: "tools/call",
       params: { ...IDENTITY.params, requestState: state },
       route: {
-        config: { name: "r" },
+        config: { name: "r", tasks: {}, tools: [] },
         policy: () => ({ mode: "auto", waitForMs, maxResultBytes: MAX_BYTES }) as ToolPolicy,
         upstream: { serverInfo: { name: "s", version: "1" } },
       },
