@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Handlers } from "../handlers.ts";
+import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
 import type { Audit } from "../log/audit.ts";
 import type { RpcError } from "../protocol/errors.ts";
@@ -18,6 +19,7 @@ import {
 } from "../requests/classify.ts";
 import { sessionIdOf } from "../requests/client-session.ts";
 import { toAnswer } from "../requests/error-answer.ts";
+import { ownTool } from "../requests/fallback.ts";
 import {
   type Caller,
   type HttpExchange,
@@ -182,10 +184,12 @@ class Arrival {
     return {
       isHttp: config.upstream.transport !== "stdio",
       isStreamable: upstream.isStreamable,
-      isPaired: session !== undefined && this.#options.handlers.legacy.pairs.has(session),
+      isPaired: this.#options.handlers.legacy.pairs.has(session, this.head.url),
+      opensStreams: opensStreams(this.who.route),
       takesMessages: this.messagePath !== undefined,
       modern,
       policy,
+      isOwnTool: (name) => ownTool(this.who.route, name) !== undefined,
     };
   }
 

@@ -1,9 +1,11 @@
 import type { Call } from "../calls/call.ts";
-import type { JsonRpcMessage, RequestId } from "../protocol/jsonrpc.ts";
+import type { JsonRpcMessage, JsonRpcNotification, RequestId } from "../protocol/jsonrpc.ts";
 import type { ClientStream } from "../requests/client-stream.ts";
+import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { Services } from "../requests/request.ts";
 import type { TaskId, TaskOwner } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
+import type { Progress } from "../upstream/sessions/session.ts";
 import { TaskNotifier } from "./task-notifier.ts";
 
 /** The parts that all routes share, and what only sessions of older revisions need. */
@@ -122,19 +124,18 @@ export class ClientStreams {
   }
 
   /** Tells the session in which a task began what happens to it, until it ends. */
-  follow(id: TaskId, owner: TaskOwner, { session, call, progressToken }: Origin): void {
+  follow(id: TaskId, owner: TaskOwner, origin: Origin): void {
+    const { session, call, progressToken, heartbeatMs, isPlain = false } = origin;
     if (call.end !== undefined) return;
     const end = session === undefined ? undefined : this.#at(session);
-    const notifier = this.#notifier(id, owner);
-    notifier.follow(call, end?.streams);
+    const notifier = this.#notifier(id, owner, isPlain);
+    notifier.follow(call, isPlain ? undefined : end?.streams);
     end?.notifiers.add(notifier);
-    call.listen({
-      onProgress: (progress) => {
-        if (progressToken !== undefined)
-          notifier.tell("notifications/progress", { progressToken, ...progress });
-      },
-      onNotification: ({ method, params }) => notifier.tell(method, params ?? {}),
-    });
+    const tell = ({ method, params = {} }: Pick<JsonRpcNotification, "method" | "params">) =>
+      notifier.tell(method, params);
+    const heartbeat = heartbeatFor(progressToken, heartbeatMs, tell);
+    const onProgress = (progress: Progress) => heartbeat?.pass(progress);
+    if (!isPlain) call.listen({ onProgress, onNotification: tell, onEnd: () => heartbeat?.stop() });
     notifier.onFollowed = () => {
       end?.notifiers.delete(notifier);
       if (end?.notifiers.size === 0) for (const tell of end.onQuiet) tell();
@@ -144,8 +145,13 @@ export class ClientStreams {
   }
 
   /** Asks the questions of a task on the stream of a request that waits for its end. Returns the function that stops this. */
-  attend(id: TaskId, owner: TaskOwner, stream: ClientStream): () => void {
-    const notifier = this.#notifier(id, owner);
+  attend(
+    id: TaskId,
+    owner: TaskOwner,
+    stream: ClientStream,
+    { isPlain = false }: Plainness = {},
+  ): () => void {
+    const notifier = this.#notifier(id, owner, isPlain);
     const leave = notifier.attend(stream);
     return () => {
       leave();
@@ -165,8 +171,8 @@ export class ClientStreams {
     this.#sessions.clear();
   }
 
-  #notifier(id: TaskId, owner: TaskOwner): TaskNotifier {
-    const notifier = this.#notifiers.get(id) ?? new TaskNotifier(this.#engine, id, owner);
+  #notifier(id: TaskId, owner: TaskOwner, isPlain: boolean): TaskNotifier {
+    const notifier = this.#notifiers.get(id) ?? new TaskNotifier(this.#engine, id, { owner, isPlain });
     this.#notifiers.set(id, notifier);
     return notifier;
   }
@@ -198,9 +204,16 @@ export class ClientStreams {
   }
 }
 
+interface Plainness {
+  /** Whether the client knows no tasks, and so hears nothing but questions, where it waits for the end. Absent: it knows them. */
+  readonly isPlain?: boolean;
+}
+
 /** Where a task came from. */
-interface Origin {
+interface Origin extends Plainness {
   readonly session: SessionKey | undefined;
   readonly call: Call;
   readonly progressToken: unknown;
+  /** As `ToolPolicy`. */
+  readonly heartbeatMs?: number | undefined;
 }

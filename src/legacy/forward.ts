@@ -1,16 +1,10 @@
-import { RpcError } from "../protocol/errors.ts";
 import type { RequestId } from "../protocol/jsonrpc.ts";
 import { withEndpoint } from "../proxy/filters/endpoint-event.ts";
 import { EventFilter } from "../proxy/filters/event-filter.ts";
-import { LongAnswer } from "../proxy/filters/long-answer.ts";
 import { withoutTaken } from "../proxy/filters/server-messages.ts";
 import { type Forwarder, isPlainStream } from "../proxy/forwarder.ts";
-import {
-  readInitializeResult,
-  type TaskSupport,
-  withTaskSupport,
-  withTasksCapability,
-} from "../requests/amended.ts";
+import type { AnswerHead } from "../proxy/reverse-proxy.ts";
+import { readInitializeResult, withTasksCapability } from "../requests/amended.ts";
 import { sessionIdOf, speaksTasks } from "../requests/client-session.ts";
 import type { HttpExchange } from "../requests/request.ts";
 import { type LegacyServices, sessionKey } from "./client-streams.ts";
@@ -26,43 +20,33 @@ export class LegacyForwarder {
     this.#services = services;
   }
 
-  /** `initialize`: declares tasks to a session of 2025-11-25, unless the server itself declares them. */
-  initialize(exchange: HttpExchange, id: RequestId): Promise<void> {
+  /**
+   * `initialize`: declares tasks to a session of 2025-11-25, unless the server itself declares them.
+   * @param onHead takes the head of the server's answer, which names the session
+   */
+  initialize(
+    exchange: HttpExchange,
+    id: RequestId,
+    onHead: (head: AnswerHead) => void = () => {},
+  ): Promise<void> {
     const { route, caller } = exchange;
-    return this.#forwarder.forwardAmended(exchange, id, (answer) => {
+    const amend = (answer: string) => {
       const said = readInitializeResult(answer);
       if (said !== undefined) route.upstream.learn(said.result);
       return withTasksCapability(answer, tasksCapability(caller));
-    });
-  }
-
-  /** `tools/list`, with the policy's task support for each tool. */
-  toolList(exchange: HttpExchange, id: RequestId, supportOf: (tool: string) => TaskSupport): Promise<void> {
-    return this.#forwarder.forwardAmended(exchange, id, (answer) => withTaskSupport(answer, supportOf));
+    };
+    return this.#forwarder.forwardAmended(exchange, id, amend, { onHead });
   }
 
   /** `tools/call` of a client that waits, however long the call takes. */
   async call(exchange: HttpExchange, id: RequestId): Promise<void> {
-    const { request, response, route, reply } = exchange;
-    const answer = new LongAnswer({
-      response,
-      id,
-      // A legacy client without an `Accept` header may not read streams.
-      acceptsStream: reply.readsStreams && request.headers.accept !== undefined,
-      streams: this.#services.streams,
-      maxBytes: route.config.tasks.maxResultBytes,
-    });
+    const { request, reply } = exchange;
+    // A legacy client without an `Accept` header may not read streams.
+    const acceptsStream = reply.readsStreams && request.headers.accept !== undefined;
     // Only for a session with tasks must the gateway know the session's other calls.
     const session = speaksTasks(request) ? sessionKey(exchange.owner, sessionIdOf(request)) : undefined;
     const passed = session === undefined ? () => {} : this.#services.clientStreams.pass(session);
-    try {
-      await this.#forwarder.forwardThrough(exchange, (head) => answer.receive(head));
-    } catch (error) {
-      if (!(error instanceof RpcError && answer.fail(error))) throw error;
-    } finally {
-      answer.close();
-      passed();
-    }
+    return this.#forwarder.forwardCall(exchange, id, { acceptsStream }).finally(passed);
   }
 
   /** The stream on which a session listens, or everything that an HTTP+SSE server sends (2024-11-05). */

@@ -1,15 +1,24 @@
 import { rpc } from "../protocol/errors.ts";
 import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
-import { TASKS_2025 } from "../protocol/legacy.ts";
+import { declaresAnyTasks } from "../protocol/legacy.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
 import { isTaskMethod, type LegacyForm } from "../requests/classify.ts";
 import { clientSession, sessionIdOf } from "../requests/client-session.ts";
-import { type HttpExchange, handleBy, type Need, needsTime, waiterOf } from "../requests/request.ts";
+import { offeredBy, ownTool } from "../requests/fallback.ts";
+import {
+  type HttpExchange,
+  handleBy,
+  type Need,
+  needsTime,
+  type Route,
+  waiterOf,
+} from "../requests/request.ts";
 import { type LegacyServices, sessionKey } from "./client-streams.ts";
 import { LegacyForwarder } from "./forward.ts";
 import { PairedHttp } from "./paired/http.ts";
 import { PairedSession, type PairedSessionOptions } from "./paired/session.ts";
+import { PlainCalls } from "./plain-calls.ts";
 import { type SessionRequest, Tasks2025 } from "./tasks.ts";
 
 /**
@@ -24,6 +33,7 @@ export class LegacyHandler {
   readonly #amended: LegacyForwarder;
   readonly #admission: Admission;
   readonly #tasks: Tasks2025;
+  readonly #plain: PlainCalls;
   readonly #needsTime: Need<unknown>;
 
   constructor(services: LegacyServices, forwarder: Forwarder) {
@@ -31,7 +41,8 @@ export class LegacyHandler {
     this.#forwarder = forwarder;
     this.#amended = new LegacyForwarder(forwarder, services);
     this.#admission = new Admission(services);
-    this.#tasks = new Tasks2025(services, this.#admission);
+    this.#plain = new PlainCalls(services, this.#admission);
+    this.#tasks = new Tasks2025(services, this.#admission, this.#plain);
     this.#needsTime = needsTime(services);
     const newPair = (options: PairedSessionOptions) => this.newPair(options);
     this.pairs = new PairedHttp({ ...services, admission: this.#admission, newPair });
@@ -39,7 +50,7 @@ export class LegacyHandler {
 
   /** A session paired with one at the server, message by message. */
   newPair(options: PairedSessionOptions): PairedSession {
-    return new PairedSession(options, this.#services, this.#tasks);
+    return new PairedSession(options, this.#services, { tasks: this.#tasks, plain: this.#plain });
   }
 
   async answer(exchange: HttpExchange, form: LegacyForm): Promise<void> {
@@ -56,14 +67,41 @@ export class LegacyHandler {
       case "cancellation":
         return this.#takeBack(exchange, message.params);
       case "initialize":
-        return this.#amended.initialize(exchange, requestIn(message).id);
+        return this.#initialize(exchange, requestIn(message));
       case "call":
-        return this.#amended.call(exchange, requestIn(message).id);
+        return this.#callPlainly(exchange, requestIn(message));
       case "tasks":
         return this.#answerAboutTasks(exchange, requestIn(message));
       case "other":
-        return this.#forwarder.forward(exchange);
+        return this.#listTools(exchange, message) ?? this.#forwarder.forward(exchange);
     }
+  }
+
+  /** Notes a session whose client declares tasks, of either generation. */
+  #initialize(exchange: HttpExchange, { id, params }: LegacyRequest): Promise<void> {
+    if (!declaresAnyTasks(params.capabilities)) return this.#amended.initialize(exchange, id);
+    return this.#amended.initialize(exchange, id, ({ headers }) => {
+      this.#plain.note(sessionKey(exchange.owner, sessionIdOf({ headers })));
+    });
+  }
+
+  /** A call without `task`: byte for byte, unless it may become a task for a client that knows none. */
+  #callPlainly(exchange: HttpExchange, request: LegacyRequest): Promise<void> {
+    const inSession = this.#inSession(exchange, request);
+    // The session that the gateway joins has the server's configured address.
+    const isElsewhere = exchange.query.length > 1;
+    return isElsewhere || offeredBy(exchange.route) === undefined
+      ? inSession.pass()
+      : this.#plain.call(inSession);
+  }
+
+  /** `tools/list` of an older revision, if the gateway adds tools of its own; `undefined`: it is the server's. */
+  #listTools(exchange: HttpExchange, { method, id, params }: JsonObject): Promise<void> | undefined {
+    if (method !== "tools/list" || !isRequestId(id)) return undefined;
+    const { owner, route, request } = exchange;
+    const session = sessionKey(owner, sessionIdOf(request));
+    const amend = this.#plain.listing(route, session, isObject(params) ? params : {});
+    return amend && this.#forwarder.forwardAmended(exchange, id, amend);
   }
 
   /**
@@ -81,7 +119,7 @@ export class LegacyHandler {
   #admit(exchange: HttpExchange): Promise<void> | undefined {
     const { message } = exchange;
     const checkTime = () => {
-      if (isCall(message)) this.#needsTime(exchange);
+      if (isCall(message, exchange.route)) this.#needsTime(exchange);
     };
     checkTime();
     return this.#admission.admitted(exchange, message)?.then(checkTime);
@@ -94,7 +132,11 @@ export class LegacyHandler {
     const waiter = waiterOf({ owner, params, reply });
     if (isTaskMethod(method) && !(await this.#tasks.isLeftToServer(exchange, taskId, waiter)))
       return handleBy(this.#tasks.handlers[method], this.#inSession(exchange, request));
-    return method === "tools/call" ? this.#amended.call(exchange, id) : this.#forwarder.forward(exchange);
+    if (method !== "tools/call")
+      return this.#listTools(exchange, { method, id, params }) ?? this.#forwarder.forward(exchange);
+    return params.task === undefined
+      ? this.#callPlainly(exchange, request)
+      : this.#amended.call(exchange, id);
   }
 
   async #takeAnswer(exchange: HttpExchange, answer: JsonObject): Promise<void> {
@@ -119,11 +161,11 @@ export class LegacyHandler {
       reply,
       session: sessionKey(owner, sessionIdOf(request)),
       joiner: () => {
-        const session = clientSession(request, caller, TASKS_2025);
+        const session = clientSession(request, caller);
         return { session, join: (holder) => route.upstream.join(session, holder) };
       },
       pass: () => this.#amended.call(exchange, id),
-      passToolList: (supportOf) => this.#amended.toolList(exchange, id, supportOf),
+      passToolList: (amend) => this.#forwarder.forwardAmended(exchange, id, amend),
     };
   }
 
@@ -139,9 +181,12 @@ export class LegacyHandler {
 }
 
 /** Whether a message is a call, or a batch with one, for which the server may take any time. */
-function isCall(message: unknown): boolean {
-  if (Array.isArray(message)) return message.some(isCall);
-  return isObject(message) && message.method === "tools/call";
+function isCall(message: unknown, route: Route): boolean {
+  if (Array.isArray(message)) return message.some((each) => isCall(each, route));
+  if (!isObject(message) || message.method !== "tools/call") return false;
+  const { params } = message;
+  // The gateway gives results as long as it can.
+  return !(isObject(params) && ownTool(route, params.name) !== undefined);
 }
 
 type LegacyRequest = Pick<SessionRequest, "id" | "params"> & { readonly method: string };

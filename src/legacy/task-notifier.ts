@@ -15,11 +15,18 @@ import { legacyQuestion, legacyTask, relatedTo } from "./task-view.ts";
 /** How long to wait before reading the store again after it failed. */
 const RETRY_MS = 1_000;
 
+export interface NotifierOptions {
+  readonly owner: TaskOwner;
+  /** Whether the client knows no tasks: it gets questions as the server put them, and no status. */
+  readonly isPlain: boolean;
+}
+
 /** Tells a client of 2025-11-25 what happens to one task: its server's questions, and its status. */
 export class TaskNotifier {
   readonly #engine: TaskEngine;
   readonly #id: TaskId;
   readonly #owner: TaskOwner;
+  readonly #isPlain: boolean;
   readonly #stopWatching: () => void;
   /** The streams of requests that wait for the task's end. */
   readonly #attending = new Set<ClientStream>();
@@ -38,10 +45,11 @@ export class TaskNotifier {
   #retry: NodeJS.Timeout | undefined;
   onFollowed = () => {};
 
-  constructor(engine: TaskEngine, id: TaskId, owner: TaskOwner) {
+  constructor(engine: TaskEngine, id: TaskId, { owner, isPlain }: NotifierOptions) {
     this.#engine = engine;
     this.#id = id;
     this.#owner = owner;
+    this.#isPlain = isPlain;
     this.#stopWatching = engine.watch(id, () => this.wake());
   }
 
@@ -132,10 +140,10 @@ export class TaskNotifier {
       const params = { requestId: questionId(this.#id, key) };
       if (!this.#answered.delete(key)) stream.send(message("notifications/cancelled", params));
     }
-    if (view !== undefined) this.#showStatus(view);
+    if (view !== undefined && !this.#isPlain) this.#showStatus(view);
     for (const [key, question] of Object.entries(questions)) {
       if (this.#asked.get(key)?.isOpen) continue;
-      const asked = legacyQuestion(question, this.#id);
+      const asked = this.#isPlain ? question : legacyQuestion(question, this.#id);
       const stream = this.#deliver(toJson({ jsonrpc: "2.0", id: questionId(this.#id, key), ...asked }));
       if (stream !== undefined) this.#asked.set(key, stream);
     }

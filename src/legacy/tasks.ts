@@ -1,12 +1,11 @@
-import { Call } from "../calls/call.ts";
+import type { Call } from "../calls/call.ts";
 import { nextMoment } from "../calls/wait.ts";
 import type { ToolPolicy } from "../config/config.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, type RequestId, saysObject, toJson } from "../protocol/jsonrpc.ts";
-import { namesOneRequest } from "../protocol/request-headers.ts";
 import type { Admission } from "../requests/admission.ts";
-import type { TaskSupport } from "../requests/amended.ts";
+import { type TaskSupport, withTaskSupport } from "../requests/amended.ts";
 import type { TaskMethod } from "../requests/classify.ts";
 import {
   beginnerOf,
@@ -22,14 +21,15 @@ import {
   taskIdOf,
   waiterOf,
 } from "../requests/request.ts";
-import type { StoredCall } from "../store/task-store.ts";
 import { type CallAnswer, givingUp } from "../tasks/conduct.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { Lease } from "../upstream/sessions/pool.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
 import type { ClientSession } from "../upstream/upstream.ts";
 import type { LegacyServices, SessionKey } from "./client-streams.ts";
+import type { PlainCalls } from "./plain-calls.ts";
 import { readQuestionId } from "./question-id.ts";
+import { callInSession } from "./session-call.ts";
 import { resultGetter } from "./task-result.ts";
 import { legacyTask } from "./task-view.ts";
 
@@ -37,10 +37,6 @@ const IMMEDIATE_RESPONSE = "io.modelcontextprotocol/model-immediate-response";
 const TASKS_IN_A_PAGE = 50;
 /** A task that is gone as soon as it has ended is of no use. */
 const MIN_TTL_MS = 1_000;
-
-/** Headers of a client, or of a proxy before the gateway, that are no credentials, and that no server needs to see again. */
-const SAYS_NOTHING_SECRET =
-  /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
 
 /** How to join a client's session at the server. */
 export interface Joiner {
@@ -67,8 +63,8 @@ export interface SessionRequest extends Identified {
   joiner(): Joiner;
   /** Forwards the request to the server, however long the answer takes. */
   pass(): Promise<void>;
-  /** As `pass`, for `tools/list`: its answer gets the policy's task support. */
-  passToolList(supportOf: (tool: string) => TaskSupport): Promise<void>;
+  /** As `pass`, for `tools/list`, whose answer `amend` changes. */
+  passToolList(amend: (answer: string) => string): Promise<void>;
 }
 
 /** The tasks capability for a session (2025-11-25, Tasks §Server Capabilities). */
@@ -87,20 +83,21 @@ export class Tasks2025 {
   readonly handlers: Readonly<Record<TaskMethod, Handler<SessionRequest>>>;
   readonly #services: LegacyServices;
   readonly #admission: Admission;
+  /** Calls of clients that have not asked for a task. */
+  readonly #plain: PlainCalls;
   readonly #asTask: Handler<SessionRequest>;
 
-  constructor(services: LegacyServices, admission: Admission) {
+  constructor(services: LegacyServices, admission: Admission, plain: PlainCalls) {
     this.#services = services;
     this.#admission = admission;
+    this.#plain = plain;
     const result = resultGetter(services, admission);
     this.#asTask = {
       handle: (request) => this.#callAsTask(request),
       needs: [needsTime(services), needsOwner],
     };
     this.handlers = {
-      "tools/list": {
-        handle: (request) => request.passToolList((tool) => taskSupport(request.route, tool)),
-      },
+      "tools/list": { handle: (request) => this.#listTools(request) },
       "tools/call": { handle: (request) => this.#callTool(request) },
       "tasks/get": { handle: (request) => this.#get(request), needs: [needsOwner] },
       "tasks/result": { handle: result, needs: [needsOwner] },
@@ -151,13 +148,29 @@ export class Tasks2025 {
     return true;
   }
 
-  /** `tools/call`: a task if the client asks for one, otherwise the plain answer, however long it takes. */
+  /** `tools/list`, with the policy's task support for each tool. */
+  #listTools(request: SessionRequest): Promise<void> {
+    const { route, session, params } = request;
+    const fallback = this.#plain.listing(route, session, params);
+    const supportOf = (tool: string): TaskSupport => {
+      const support = taskSupport(route, tool);
+      // Official clients refuse a plain call of a tool that requires a task.
+      return support === "required" && this.#plain.mayDetach(request, tool) ? "optional" : support;
+    };
+    const amend = (answer: string) => withTaskSupport(answer, supportOf);
+    return request.passToolList(fallback === undefined ? amend : (answer) => fallback(amend(answer)));
+  }
+
+  /** `tools/call`: a task if the client asks for one, otherwise the plain answer. */
   async #callTool(request: SessionRequest): Promise<void> {
     const { name, task } = request.params;
-    if (task !== undefined) return handleBy(this.#asTask, request);
-    if (typeof name === "string" && taskSupport(request.route, name) === "required")
-      throw rpc.taskRequired(name);
-    return request.pass();
+    if (task !== undefined) {
+      this.#plain.note(request.session);
+      return handleBy(this.#asTask, request);
+    }
+    const isRequired = typeof name === "string" && taskSupport(request.route, name) === "required";
+    if (isRequired && !this.#plain.mayDetach(request, name)) throw rpc.taskRequired(name);
+    return this.#plain.call(request);
   }
 
   /** `tools/call` with `task` (2025-11-25, Tasks §Creating Tasks). */
@@ -197,21 +210,8 @@ export class Tasks2025 {
     policy: ToolPolicy,
   ): Promise<Extract<CallAnswer, { kind: "error" | "handle" }>> {
     const { engine, clientStreams, stopping } = this.#services;
-    const { route, owner, session, headers } = request;
-    const joiner = request.joiner();
-    const isRepeatable = await mayRepeat(request, policy, params.name);
-    const storedCall = joiner.session && storedCallIn(joiner.session, params, isRepeatable);
-    const call = new Call({
-      lease: async (holder) => joiner.join(holder),
-      slots: this.#admission.slots(request),
-      caller: owner.caller,
-      method: "tools/call",
-      params,
-      maxRuntimeMs: policy.maxRuntimeMs,
-      held: request.held,
-      ...(headers === undefined ? {} : { headers }),
-      ...(storedCall === undefined ? {} : { storedCall }),
-    });
+    const { route, owner, session } = request;
+    const call = await callInSession(request, params, policy, this.#admission);
     call.listen({ onEnd: this.#admission.takeTask(request) });
     const record = await engine
       .createTask(
@@ -223,7 +223,8 @@ export class Tasks2025 {
       .catch(givingUp(call));
     const { _meta } = params;
     const progressToken = isObject(_meta) ? _meta.progressToken : undefined;
-    clientStreams.follow(record.id, owner, { call, session, progressToken });
+    const { heartbeatMs } = policy;
+    clientStreams.follow(record.id, owner, { call, session, progressToken, heartbeatMs });
     // No server refuses a call while it waits for its turn, and that can be long.
     const canBeRefused = policy.mode !== "always" && !route.slots.isFull(owner.caller);
     call.start();
@@ -277,34 +278,6 @@ export class Tasks2025 {
     if (!hasEnded) throw rpc.taskIsOver(task.status);
     request.reply.result(toJson(task));
   }
-}
-
-/** What another gateway needs to make the call in the client's session, or to pick it up there. */
-function storedCallIn(
-  { headers, ...joined }: ClientSession,
-  params: JsonObject,
-  mayRepeat: boolean,
-): StoredCall {
-  const own = Object.entries(headers).filter(
-    ([name]) => !SAYS_NOTHING_SECRET.test(name) && !namesOneRequest(name),
-  );
-  return {
-    method: "tools/call",
-    params,
-    headers: Object.fromEntries(own),
-    joined,
-    ...(mayRepeat ? { mayRepeat } : {}),
-  };
-}
-
-/** Whether the call may be made again if its gateway dies (`onLoss: retry`). */
-async function mayRepeat(
-  { route, sessionOwner }: SessionRequest,
-  policy: ToolPolicy,
-  tool: string,
-): Promise<boolean> {
-  if (policy.onLoss !== "retry") return false;
-  return policy.isUnsafe || route.upstream.control(sessionOwner).tools.isRepeatable(tool);
 }
 
 /** How clients may call a tool under the policy (Tasks §Tool-Level Negotiation). */

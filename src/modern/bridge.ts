@@ -1,9 +1,16 @@
 import { fromServer, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import { ofNoType, withoutEnvelope } from "../protocol/legacy.ts";
-import { MODERN_VERSIONS, modernResult, withCacheHints, withTasks } from "../protocol/modern.ts";
+import {
+  declaresTasks,
+  MODERN_VERSIONS,
+  modernResult,
+  withCacheHints,
+  withTasks,
+} from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
-import { type Exchange, type Handle, ownHeaders, serverInfo } from "../requests/request.ts";
+import { amendedResult } from "../requests/amended.ts";
+import { type Exchange, type Handle, ownHeaders, type Services, serverInfo } from "../requests/request.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
 
 /** `server/discover`: what the legacy server declared in its handshake, with tasks (2026-07-28, Discovery). */
@@ -33,11 +40,16 @@ export const list: Handle = async (exchange) => {
 };
 
 /** `tools/list`, without `execution`: the gateway decides whether a tool may become a task, and may decide otherwise later. */
-export const listTools: Handle = async (exchange) => {
-  const result = await ask(exchange);
-  const tools = Array.isArray(result.tools) ? result.tools.map(withoutExecution) : result.tools;
-  answer(exchange, withCacheHints({ ...result, tools }));
-};
+export function toolLister({ fallback }: Pick<Services, "fallback">): Handle {
+  return async (exchange) => {
+    const { route, params, envelope } = exchange;
+    const result = await ask(exchange);
+    const tools = Array.isArray(result.tools) ? result.tools.map(withoutExecution) : result.tools;
+    const listed = withCacheHints({ ...result, tools });
+    const amend = declaresTasks(envelope.capabilities) ? undefined : fallback.listing(route, params.cursor);
+    answer(exchange, amend === undefined ? listed : amendedResult(listed, amend));
+  };
+}
 
 /** Rejects with the answer for a failure between the gateway and the server. */
 export function rejectAsRpcError(error: unknown): Promise<never> {

@@ -1,8 +1,8 @@
 import { Call } from "../calls/call.ts";
 import type { CallListener } from "../calls/call-end.ts";
-import { modernInputRequests, readInputResponses } from "../calls/input.ts";
+import { isModernInput, modernInputRequests, readInputResponses } from "../calls/input.ts";
 import { endWhenSilent } from "../calls/silent-call.ts";
-import type { ToolPolicy } from "../config/config.ts";
+import type { FallbackPolicy, ToolPolicy } from "../config/config.ts";
 import { rpc } from "../protocol/errors.ts";
 import { checkParamHeaders, givenParamHeaders } from "../protocol/headers.ts";
 import { type JsonObject, type JsonRpcNotification, saysObject, toJson } from "../protocol/jsonrpc.ts";
@@ -17,6 +17,9 @@ import {
 } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
 import type { Admission } from "../requests/admission.ts";
+import { type FallbackTool, ownTool } from "../requests/fallback.ts";
+import { FallbackTools, type ToolAnswer } from "../requests/fallback-tools.ts";
+import { type Heartbeat, heartbeatFor } from "../requests/heartbeat.ts";
 import {
   beginnerOf,
   callTask,
@@ -28,8 +31,8 @@ import {
   serverMeta,
   waiterOf,
 } from "../requests/request.ts";
-import { isOurState } from "../tasks/awaiting-input.ts";
-import { type CallAnswer, type Conduct, Conductor } from "../tasks/conduct.ts";
+import { isOurState, MAX_ROUNDS } from "../tasks/awaiting-input.ts";
+import { type CallAnswer, type Conduct, Conductor, fromOutcome } from "../tasks/conduct.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import type { ToolCatalogue } from "../upstream/catalogue.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
@@ -41,6 +44,8 @@ const KEPT_AFTER_END_MS = 60_000;
 interface Method {
   readonly policy: ToolPolicy;
   readonly mayBecomeTask: boolean;
+  /** Present if the client knows no tasks, and a task is to look like a tool's result. */
+  readonly fallback?: FallbackPolicy;
   /** How long the server may be silent about a request that it has, unless it waits for the user. Absent: as long as the call may run. */
   readonly maxSilenceMs?: number;
   /** Adds the fields that only a complete result of this method has. */
@@ -49,11 +54,12 @@ interface Method {
 
 /** The methods for which the server may take any time. */
 export function callMethods(
-  services: Pick<Services, "engine" | "awaitingInput" | "quotas" | "stopping">,
+  services: Pick<Services, "engine" | "awaitingInput" | "quotas" | "stopping" | "drain" | "fallback">,
   admission: Admission,
 ) {
-  const { quotas, stopping } = services;
+  const { quotas, stopping, engine, fallback: fallbacks } = services;
   const conductor = new Conductor(services);
+  const ownTools = new FallbackTools(services, admission);
 
   /** `tools/call`: answered directly when it is quick, with a task when it is not and the client knows tasks. */
   const callTool: Handle = async (exchange) => {
@@ -61,15 +67,70 @@ export function callMethods(
     const { name, arguments: args } = params;
     if (typeof name !== "string") throw rpc.invalidParams("name must be a string");
     if (args !== undefined && !saysObject(args)) throw rpc.invalidParams("arguments must be an object");
+    const knowsTasks = declaresTasks(envelope.capabilities);
+    const own = knowsTasks ? undefined : ownTool(route, name);
+    if (own !== undefined && (await answerItself(exchange, own))) return;
     await checkName(exchange, name);
     const policy = route.policy(name);
-    const knowsTasks = declaresTasks(envelope.capabilities);
-    if (policy.mode === "required" && !knowsTasks)
+    const fallback = knowsTasks ? undefined : fallbacks.policyFor(route, name);
+    if (policy.mode === "required" && !knowsTasks && fallback === undefined)
       throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
     await checkMirrored(exchange, name, args);
-    const mayBecomeTask = knowsTasks && policy.mode !== "never";
-    await conduct(exchange, { policy, mayBecomeTask, finish: (result) => result });
+    const mayBecomeTask = fallback !== undefined || (knowsTasks && policy.mode !== "never");
+    const finish = (result: JsonObject) => result;
+    await conduct(exchange, {
+      policy,
+      mayBecomeTask,
+      finish,
+      ...(fallback === undefined ? {} : { fallback }),
+    });
   };
+
+  /** One of the gateway's own tools. Returns whether the gateway has answered: the tool may be the server's after all. */
+  async function answerItself(exchange: Exchange, tool: FallbackTool): Promise<boolean> {
+    const { params, owner } = exchange;
+    const answers = readInputResponses(params);
+    // Only counts: the word says which task it is, and the caller whose.
+    const round = Number.parseInt(String(params.requestState ?? 0), 10) || 0;
+    const id = fallbacks.find(exchange, undefined, params.arguments);
+    const waiter = waiterOf(exchange);
+    const isAnswered = id !== undefined && Object.keys(answers).length > 0;
+    if (isAnswered && (await engine.seek(id, owner, waiter)) !== undefined)
+      await engine.update(id, owner, answers, waiter);
+    const answer = await ownTools.answer({
+      ...exchange,
+      tool,
+      hasQuestions: (task) => round < MAX_ROUNDS && Object.values(task.inputRequests).some(isModernInput),
+      isServers: () => toolsOf(exchange).isListed(String(params.name)),
+    });
+    return renderOwn(exchange, answer, round);
+  }
+
+  function renderOwn(exchange: Exchange, answer: ToolAnswer, round: number): boolean {
+    const { reply, route } = exchange;
+    const info = serverInfo(route.upstream);
+    const send = (result: JsonObject) => reply.result(toJson(modernResult(result, info)));
+    switch (answer.kind) {
+      case "servers":
+        return false;
+      case "gone":
+        return true;
+      case "said":
+        send(answer.result);
+        return true;
+      case "asks": {
+        const inputRequests = modernInputRequests(answer.task.inputRequests);
+        send({ resultType: "input_required", inputRequests, requestState: String(round + 1) });
+        return true;
+      }
+      case "outcome": {
+        const plain = fromOutcome(answer.outcome);
+        if (plain.kind === "error") throw plain.error;
+        if (plain.kind === "result") send(plain.result);
+        return true;
+      }
+    }
+  }
 
   /** `prompts/get`: like a tool's call, but never a task (Tasks §Supported Methods). */
   const getPrompt: Handle = (exchange) => {
@@ -89,9 +150,21 @@ export function callMethods(
 
   /** Begins a call, or finds the call of which this request is another round, and waits with it for an answer. */
   async function conduct(exchange: Exchange, how: Method): Promise<void> {
+    const { progressToken } = exchange.envelope;
+    const heartbeat = heartbeatFor(progressToken, how.policy.heartbeatMs, (said) =>
+      exchange.reply.notify(said),
+    );
+    return conductWith(exchange, how, heartbeat).finally(() => heartbeat?.stop());
+  }
+
+  async function conductWith(
+    exchange: Exchange,
+    how: Method,
+    heartbeat: Heartbeat | undefined,
+  ): Promise<void> {
     const { params, method } = exchange;
     const answers = readInputResponses(params);
-    const conducted = conductOf(exchange, how);
+    const conducted = conductOf(exchange, how, heartbeat);
     if (isRound(exchange))
       return render(exchange, how, await conductor.resume(params.requestState, answers, conducted));
     const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
@@ -100,24 +173,34 @@ export function callMethods(
       endWhenSilent(call, how.maxSilenceMs, unheard);
     }
     if (how.mayBecomeTask) call.listen({ onEnd: admission.takeTask(exchange) });
-    const isTask = how.mayBecomeTask && how.policy.mode === "always";
+    const isTask = how.mayBecomeTask && how.policy.mode === "always" && how.fallback === undefined;
     const answer = isTask ? conductor.beginAsTask(call, conducted) : conductor.begin(call, conducted);
     return render(exchange, how, await answer);
   }
 
-  function conductOf(exchange: Exchange, how: Method): Conduct {
+  function conductOf(exchange: Exchange, how: Method, heartbeat: Heartbeat | undefined): Conduct {
     const { owner, quotaKey, method, params, route, reply } = exchange;
+    const { fallback } = how;
     const { _meta, ...salient } = legacyParams(params);
+    let task: CallTask | undefined;
     return {
       identity: { ...owner, method, params: salient },
-      task: () => heldTask(exchange, how),
+      // One word for all tries to make the call a task.
+      task: () => {
+        task ??=
+          fallback === undefined
+            ? heldTask(exchange, how)
+            : fallbacks.newTask(exchange, undefined, String(params.name));
+        return task;
+      },
       mayBecomeTask: how.mayBecomeTask,
-      waitForMs: how.policy.waitForMs,
+      waitForMs: fallback?.afterMs ?? how.policy.waitForMs,
+      ...(fallback === undefined ? {} : { isPunctual: true }),
       maxResultBytes: how.policy.maxResultBytes,
       takePlace: () => quotas.take("held", quotaKey),
       waiter: waiterOf(exchange),
       beginner: beginnerOf(exchange, stopping),
-      client: { gone: reply.gone, keepAlive: () => reply.keepAlive(), ...tellProgress(exchange) },
+      client: { gone: reply.gone, keepAlive: () => reply.keepAlive(), ...tellProgress(exchange, heartbeat) },
       log: route.log,
     };
   }
@@ -159,7 +242,7 @@ export function callMethods(
     });
   }
 
-  function render(exchange: Exchange, { policy, finish }: Method, answer: CallAnswer): void {
+  function render(exchange: Exchange, { policy, fallback, finish }: Method, answer: CallAnswer): void {
     const { reply, route } = exchange;
     switch (answer.kind) {
       case "result": {
@@ -179,6 +262,10 @@ export function callMethods(
       case "handle": {
         // `CreateTaskResult`: the task without the fields that only some states have (Tasks §Task Creation).
         const { task } = answer;
+        if (fallback !== undefined) {
+          const told = ownTools.told(exchange, task);
+          return reply.result(toJson(modernResult(told, serverInfo(route.upstream))));
+        }
         const fields = { resultType: "task", _meta: serverMeta(route) };
         return reply.result(modernTask(admission.toFollow(exchange, { task }), task.updatedAt, fields));
       }
@@ -244,14 +331,12 @@ function heldTask(exchange: Exchange, { policy, mayBecomeTask }: Method): CallTa
 }
 
 /** Tells the client about a call while it waits: progress under its own token, and log messages. */
-function tellProgress({ envelope, reply }: Exchange): CallListener {
-  const { progressToken, logLevel } = envelope;
+function tellProgress({ envelope, reply }: Exchange, heartbeat: Heartbeat | undefined): CallListener {
+  const { logLevel } = envelope;
   const tell = (method: string, params: JsonObject | undefined) =>
     reply.notify({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) });
   return {
-    onProgress: (progress) => {
-      if (progressToken !== undefined) tell("notifications/progress", { progressToken, ...progress });
-    },
+    onProgress: (progress) => heartbeat?.pass(progress),
     onNotification: ({ method, params }: JsonRpcNotification) => {
       if (
         method === "notifications/message" ? isLogged(params?.level, logLevel) : !ELSEWHERE.includes(method)

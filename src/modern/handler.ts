@@ -5,6 +5,7 @@ import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from ".
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
 import type { ModernClass } from "../requests/classify.ts";
+import { ownTool } from "../requests/fallback.ts";
 import {
   type Asked,
   type Exchange,
@@ -15,7 +16,7 @@ import {
   needsTime,
   type Services,
 } from "../requests/request.ts";
-import { discover, list, listTools, relay } from "./bridge.ts";
+import { discover, list, relay, toolLister } from "./bridge.ts";
 import { callMethods, isRound } from "./calls.ts";
 import { listener } from "./listen.ts";
 import { isOurs, passer } from "./pass-through.ts";
@@ -51,11 +52,11 @@ function handlersOf(services: Services, admission: Admission): Handlers {
   const { callTool, getPrompt, readResource } = callMethods(services, admission);
   const { getTask, updateTask, cancelTask } = taskMethods(services, admission);
   const time = needsTime(services);
-  // The gateway takes another round of a call that has begun for as long as there is an answer to it.
-  const timeToCall: Need<Exchange> = (exchange) => isRound(exchange) || time(exchange);
+  // The gateway takes another round of a call that has begun, or the question for its result, for as long as there is an answer.
+  const timeToCall: Need<Exchange> = (exchange) => isRound(exchange) || isOwn(exchange) || time(exchange);
   return {
     "server/discover": { handle: discover },
-    "tools/list": { handle: listTools },
+    "tools/list": { handle: toolLister(services) },
     "tools/call": { handle: callTool, needs: [needsOwner, timeToCall] },
     "prompts/list": { handle: list },
     "prompts/get": { handle: getPrompt, needs: [needsOwner, timeToCall] },
@@ -75,6 +76,10 @@ const needsTasks: Need<Exchange> = ({ envelope }) => {
   if (!declaresTasks(envelope.capabilities))
     throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
 };
+
+function isOwn({ route, params }: Exchange): boolean {
+  return ownTool(route, params.name) !== undefined;
+}
 
 /** Methods that this revision does not have, though a legacy server might still answer them. */
 const GONE =

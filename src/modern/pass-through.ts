@@ -1,11 +1,20 @@
 import { fromModernServer } from "../protocol/errors.ts";
-import { isObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
-import { META, resultMessage, withTasks } from "../protocol/modern.ts";
+import {
+  isObject,
+  isSameId,
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonText,
+  toJson,
+} from "../protocol/jsonrpc.ts";
+import { declaresTasks, META, resultMessage, withTasks } from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
-import { withTasksExtension } from "../requests/amended.ts";
+import { amendedResult, withTasksExtension } from "../requests/amended.ts";
 import type { Subject } from "../requests/classify.ts";
+import { heartbeatFor } from "../requests/heartbeat.ts";
 import { type Asked, needsTime, type Services, waiterOf } from "../requests/request.ts";
 import type { ModernServer } from "../upstream/modern/server.ts";
+import { hasProgress } from "../upstream/sessions/session.ts";
 import { rejectAsRpcError } from "./bridge.ts";
 
 /** Whether the subject of a request for a modern server is the gateway's. @throws StoreUnavailable */
@@ -23,17 +32,29 @@ export async function isOurs(
 }
 
 /** Passes requests on to a modern server, and its answers to the client, unchanged except for the mention of tasks. */
-export function passer({ quotas, stopping }: Pick<Services, "quotas" | "stopping">, forwarder: Forwarder) {
+export function passer(
+  { quotas, stopping, fallback }: Pick<Services, "quotas" | "stopping" | "fallback">,
+  forwarder: Forwarder,
+) {
   const checkTime = needsTime({ stopping });
+  /** How to change the list of tools for this client; `undefined`: not at all. */
+  const listing = ({ method, params, route }: Asked) =>
+    method === "tools/list" && !declaresTasks(declaredIn(params))
+      ? fallback.listing(route, params.cursor)
+      : undefined;
   const pass = async (server: ModernServer, asked: Asked): Promise<void> => {
     const { http, method, id } = asked;
-    if (http === undefined) return passMessage(server, asked, stopping);
+    const amend = listing(asked);
+    if (http === undefined) return passMessage(server, asked, { stopping, amend });
     // A server of an older revision refuses requests that it does not know with one of these.
     const onStatus = (status: number) => {
       if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
     };
     if (method === "server/discover" && !server.hasTasks)
       return forwarder.forwardAmended(http, id, withTasksExtension, { onStatus });
+    if (amend !== undefined) return forwarder.forwardAmended(http, id, amend, { onStatus });
+    const acceptsStream = asked.reply.readsStreams;
+    if (wantsHeartbeat(asked)) return forwarder.forwardCall(http, id, { acceptsStream, onStatus });
     const lastWords = isSubscription(asked) ? { lastWords: resultMessage(id, endOfSubscription(asked)) } : {};
     return forwarder.forward(http, { ...lastWords, onStatus });
   };
@@ -57,11 +78,26 @@ function endOfSubscription({ id }: Asked): JsonText {
 }
 
 /** Passes a request of a client that is not on HTTP: message by message. */
-async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSignal): Promise<void> {
+async function passMessage(
+  server: ModernServer,
+  asked: Asked,
+  {
+    stopping,
+    amend,
+  }: { readonly stopping: AbortSignal; readonly amend: ((answer: string) => string) | undefined },
+): Promise<void> {
   const { sessionOwner, id, method, params, reply } = asked;
-  const { _meta } = params;
-  const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
-  const owner = { ...sessionOwner, capabilities: isObject(declared) ? declared : {} };
+  const owner = { ...sessionOwner, capabilities: declaredIn(params) };
+  const token = progressTokenIn(params);
+  const heartbeat = wantsHeartbeat(asked)
+    ? heartbeatFor(token, asked.route.policy(String(params.name)).heartbeatMs, (said) => reply.notify(said))
+    : undefined;
+  const hear = (notification: JsonRpcNotification) => {
+    const { method: what, params: progress = {} } = notification;
+    const isProgress = what === "notifications/progress" && isSameId(progress.progressToken, token);
+    if (isProgress && hasProgress(progress)) heartbeat?.note(progress);
+    reply.notify(notification);
+  };
   const over = new AbortController();
   const leave = () => over.abort();
   const stop = () => {
@@ -80,18 +116,35 @@ async function passMessage(server: ModernServer, asked: Asked, stopping: AbortSi
         method,
         params,
         signal: over.signal,
-        onNotification: (notification) => void reply.notify(notification),
+        onNotification: hear,
       })
       .catch((error: unknown) => (over.signal.aborted ? undefined : rejectAsRpcError(error)));
     // The client has gone, or has got the end of its subscription.
     if (response === undefined) return;
     if ("error" in response) throw fromModernServer(response.error);
-    const { result } = response;
+    const result = amend === undefined ? response.result : amendedResult(response.result, amend);
     const { capabilities } = result;
     const isAmended = method === "server/discover" && !server.hasTasks && isObject(capabilities);
     reply.result(toJson(isAmended ? { ...result, capabilities: withTasks(capabilities) } : result));
   } finally {
+    heartbeat?.stop();
     reply.gone.removeEventListener("abort", leave);
     stopping.removeEventListener("abort", stop);
   }
+}
+
+/** Whether the client of a call may be told that it runs while the server is silent. */
+function wantsHeartbeat({ method, params, route }: Asked): boolean {
+  const isCall = method === "tools/call" && progressTokenIn(params) !== undefined;
+  return isCall && route.policy(String(params.name)).heartbeatMs !== undefined;
+}
+
+function progressTokenIn({ _meta }: JsonObject): unknown {
+  return isObject(_meta) ? _meta.progressToken : undefined;
+}
+
+/** What a client declares in a request that nobody has checked. */
+function declaredIn({ _meta }: JsonObject): JsonObject {
+  const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
+  return isObject(declared) ? declared : {};
 }

@@ -19,6 +19,13 @@ export const MAX_BATCH = 100;
 /** A legacy server's error code that asks for a URL elicitation before it begins (2025-11-25, Elicitation §URL Mode). */
 export const URL_ELICITATION_REQUIRED = -32042;
 
+/** Whether a client's `initialize` declares tasks: those of 2025-11-25, or the extension of 2026-07-28. */
+export function declaresAnyTasks(capabilities: unknown): boolean {
+  if (!isObject(capabilities)) return false;
+  const { tasks, extensions } = capabilities;
+  return isObject(tasks) || (isObject(extensions) && isObject(extensions[TASKS_EXTENSION]));
+}
+
 /**
  * A modern caller's capabilities as a legacy session declares them: without tasks, which the gateway handles itself, and without promises
  * that the gateway cannot keep. Equal declarations give equal objects, including the key order.

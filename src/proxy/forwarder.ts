@@ -1,11 +1,14 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { rpc } from "../protocol/errors.ts";
+import { RpcError, rpc } from "../protocol/errors.ts";
 import { isEventStream } from "../protocol/headers.ts";
-import { isObject, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { HttpExchange, Services } from "../requests/request.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
 import { amendingFilter } from "./filters/amending.ts";
 import { EventFilter } from "./filters/event-filter.ts";
+import { LongAnswer } from "./filters/long-answer.ts";
+import { withProgressNoted } from "./filters/progress-noted.ts";
 import { withUnanswered } from "./filters/unanswered.ts";
 import { relocated } from "./redirects.ts";
 import type { AnswerHead, Filter, Forwarding, ReverseProxy } from "./reverse-proxy.ts";
@@ -36,6 +39,7 @@ export interface ForwardOptions {
   /** Ends a stream that would not end by itself, if the gateway stops. */
   readonly lastWords?: JsonText;
   readonly onStatus?: (status: number) => void;
+  readonly onHead?: (head: AnswerHead) => void;
 }
 
 export interface ForwarderOptions extends Pick<Services, "streams" | "stopping"> {
@@ -113,6 +117,43 @@ export class Forwarder {
   }
 
   /**
+   * Forwards a `tools/call` of a client that waits, however long the call takes. A client that gave a token for progress hears that the
+   * call runs while the server is silent.
+   * @throws RpcError, HTTP 502, when there is no answer
+   */
+  async forwardCall(
+    exchange: HttpExchange,
+    id: RequestId,
+    {
+      acceptsStream,
+      onStatus = () => {},
+    }: { readonly acceptsStream: boolean } & Pick<ForwardOptions, "onStatus">,
+  ): Promise<void> {
+    const { response, route, message } = exchange;
+    const maxBytes = route.config.tasks.maxResultBytes;
+    const answer = new LongAnswer({ response, id, acceptsStream, streams: this.#streams, maxBytes });
+    const { progressToken, name } = callIn(message);
+    const { heartbeatMs } = route.policy(name);
+    const heartbeat = heartbeatFor(progressToken, heartbeatMs, (said) => answer.say(toJson(said)));
+    try {
+      await this.forwardThrough(exchange, (head) => {
+        onStatus(head.status);
+        const filter = answer.receive(head);
+        if (filter === undefined || heartbeat === undefined) {
+          heartbeat?.stop();
+          return filter;
+        }
+        return withProgressNoted(filter, progressToken, (progress) => heartbeat.note(progress));
+      });
+    } catch (error) {
+      if (!(error instanceof RpcError && answer.fail(error))) throw error;
+    } finally {
+      heartbeat?.stop();
+      answer.close();
+    }
+  }
+
+  /**
    * Forwards a request, and changes the text of its answer; an answer that is no JSON, compressed or too large stays as it is.
    * @throws RpcError, HTTP 502, when there is no answer
    */
@@ -120,10 +161,12 @@ export class Forwarder {
     exchange: HttpExchange,
     id: RequestId,
     amend: (answer: string) => string,
-    { onStatus = () => {} }: Pick<ForwardOptions, "onStatus"> = {},
+    { onStatus = () => {}, onHead = () => {} }: Pick<ForwardOptions, "onStatus" | "onHead"> = {},
   ): Promise<void> {
-    return this.forwardThrough(exchange, ({ status, headers }) => {
+    return this.forwardThrough(exchange, (head) => {
+      const { status, headers } = head;
       onStatus(status);
+      onHead(head);
       if (status !== 200 || headers["content-encoding"] !== undefined) return undefined;
       return amendingFilter({ contentType: headers["content-type"], id, maxBytes: MAX_AMENDED_BYTES, amend });
     });
@@ -193,4 +236,10 @@ function withQuery(url: URL, query: string): URL {
 /** Whether an answer is a stream of events that the gateway can read and add to. */
 export function isPlainStream(headers: IncomingHttpHeaders): boolean {
   return isEventStream(headers["content-type"]) && (headers["content-encoding"] ?? "identity") === "identity";
+}
+
+function callIn(message: unknown): { readonly name: string; readonly progressToken: unknown } {
+  const params = isObject(message) && isObject(message.params) ? message.params : {};
+  const { progressToken } = isObject(params._meta) ? params._meta : {};
+  return { name: String(params.name), progressToken };
 }

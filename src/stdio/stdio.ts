@@ -12,6 +12,7 @@ import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
 import { classifyModern } from "../requests/classify.ts";
 import { toAnswer } from "../requests/error-answer.ts";
+import { ownTool } from "../requests/fallback.ts";
 import { type Asked, type Identified, identified, type Route } from "../requests/request.ts";
 import { type Line, LineSplitter } from "../upstream/transports/lines.ts";
 import { isMessage } from "../upstream/transports/unusable-answer.ts";
@@ -210,7 +211,11 @@ export class StdioFront {
   ): Promise<void> {
     const { route, caller } = this.#who;
     const server = await route.upstream.modern(caller.headers);
-    const what = classifyModern(request, { modern: server, policy: route.policy });
+    const what = classifyModern(request, {
+      modern: server,
+      policy: route.policy,
+      isOwnTool: (name) => ownTool(route, name) !== undefined,
+    });
     await this.#options.modern({ ...this.#who, headers: undefined, ...request, reply, held, server }, what);
   }
 

@@ -7,17 +7,20 @@ import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from 
 import { MAX_BATCH } from "../../protocol/legacy.ts";
 import type { Admission } from "../../requests/admission.ts";
 import { sessionIdOf } from "../../requests/client-session.ts";
+import { offeredBy, ownTool } from "../../requests/fallback.ts";
 import {
   type Identified,
   type Need,
   needsTime,
   ownHeaders,
   type Reply,
+  type Route,
   type Services,
 } from "../../requests/request.ts";
 import { HttpSession, type NewPair } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
 import { withHeaders } from "./message-headers.ts";
+import { SseSession, sseSessionOf } from "./sse-session.ts";
 
 /** A request of a legacy client whose session is paired. */
 export interface PairedExchange {
@@ -47,6 +50,8 @@ export class PairedHttp {
   readonly #room = new EventRoom(ROOM_CHARS);
   /** The sessions that can be used, by id. */
   readonly #sessions = new Map<string, HttpSession>();
+  /** The sessions of clients of HTTP+SSE, as long as their streams are open. */
+  readonly #streaming = new Map<string, SseSession>();
   /** Also the sessions that are opening, or have yet to end at the server, each with the function that gives its place back. */
   readonly #all = new Map<HttpSession, () => void>();
   /** One for all sessions. */
@@ -60,9 +65,11 @@ export class PairedHttp {
     this.#needsTime = needsTime(options);
   }
 
-  /** Whether a session is paired. */
-  has(sessionId: string): boolean {
-    return this.#sessions.has(sessionId);
+  /** Whether a session is paired. @param url of the request, which names a session of HTTP+SSE */
+  has(sessionId: string | undefined, url: string): boolean {
+    if (sessionId !== undefined) return this.#sessions.has(sessionId);
+    const named = sseSessionOf(url);
+    return named !== undefined && this.#streaming.has(named);
   }
 
   /**
@@ -70,11 +77,13 @@ export class PairedHttp {
    * @throws RpcError when it does not serve the request, and has written nothing
    */
   async answer(exchange: PairedExchange): Promise<void> {
-    switch (exchange.request.method) {
+    const { request } = exchange;
+    const streaming = this.#streaming.get(sseSessionOf(urlOf(request)) ?? "");
+    switch (request.method) {
       case "POST":
-        return this.#post(exchange);
+        return streaming === undefined ? this.#post(exchange) : this.#postTo(streaming, exchange);
       case "GET":
-        return this.#get(exchange);
+        return isForSse(exchange) ? this.#stream(exchange) : this.#get(exchange);
       case "DELETE":
         return this.#delete(exchange);
       default:
@@ -85,7 +94,34 @@ export class PairedHttp {
   /** Ends all sessions. Settles when the servers have nothing of them any more. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#all.keys()].map((session) => session.end()));
+    const sessions = [...this.#all.keys(), ...this.#streaming.values()];
+    await Promise.all(sessions.map((session) => session.end()));
+  }
+
+  /** Opens a session of HTTP+SSE (2024-11-05, Transports §HTTP with SSE). Settles when its stream is over. */
+  async #stream(exchange: PairedExchange): Promise<void> {
+    const { who, request, response } = exchange;
+    const { quotas, streams, newPair } = this.#options;
+    this.#needsTime(exchange);
+    const giveBack = quotas.take("sessions", who.quotaKey);
+    const [path = ""] = urlOf(request).split("?", 1);
+    const session = new SseSession({ who, response, streams, newPair, path });
+    this.#streaming.set(session.id, session);
+    await session.run();
+    this.#streaming.delete(session.id);
+    giveBack();
+  }
+
+  /** @throws RpcError when the messages were not taken */
+  async #postTo(session: SseSession, exchange: PairedExchange): Promise<void> {
+    const { who, request, message, reply, held } = exchange;
+    if (!session.belongsTo(who.owner)) throw rpc.unknownSession();
+    const own = ownHeaders({ headers: request.headers, route: who.route });
+    const messages = readMessages(message).map((each) => withHeaders(each, own));
+    await this.#options.admission.admitted({ ...who, reply }, message);
+    if (messages.some((each) => isRequest(each) && isCall(each, who.route))) this.#needsTime(exchange);
+    if (!(await session.take(messages, held))) throw rpc.storeUnavailable();
+    reply.acknowledge();
   }
 
   async #post(exchange: PairedExchange): Promise<void> {
@@ -105,7 +141,7 @@ export class PairedHttp {
       session = this.#find(exchange);
     }
     if (requests.length > 0) {
-      if (requests.some(isCall)) this.#needsTime(exchange);
+      if (requests.some((each) => isCall(each, who.route))) this.#needsTime(exchange);
       const ids = new Set(requests.map(({ id }) => id));
       if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
         throw rpc.invalidRequest("the id is that of another request under way");
@@ -215,8 +251,28 @@ function isInitialize(message: JsonRpcMessage | undefined): message is JsonRpcRe
   return message !== undefined && isRequest(message) && message.method === "initialize";
 }
 
-function isCall({ method }: JsonRpcRequest): boolean {
-  return method === "tools/call";
+/** Whether a request is a call that a gateway that stops does not begin. It gives results as long as it can. */
+function isCall({ method, params }: JsonRpcRequest, route: Route): boolean {
+  return method === "tools/call" && ownTool(route, params?.name) === undefined;
+}
+
+/** A client of HTTP+SSE opens its stream in no session. */
+function isForSse({ who, request, reply }: PairedExchange): boolean {
+  return sessionIdOf(request) === undefined && reply.readsStreams && opensStreams(who.route);
+}
+
+/**
+ * Whether clients of HTTP+SSE get sessions of the gateway: before a server of that transport, where the gateway has to know their calls.
+ * Without the fallback their requests pass byte for byte.
+ */
+export function opensStreams(route: Route): boolean {
+  const isHttp = route.config.upstream.transport !== "stdio";
+  return isHttp && !route.upstream.isStreamable && offeredBy(route) !== undefined;
+}
+
+/** An app in which the gateway is mounted keeps the whole address in `originalUrl` (Express, Connect). */
+function urlOf(request: IncomingMessage & { readonly originalUrl?: string }): string {
+  return request.originalUrl ?? request.url ?? "";
 }
 
 function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {

@@ -11,18 +11,22 @@ import {
   type RequestId,
   toJson,
 } from "../../protocol/jsonrpc.ts";
-import { TASKS_2025 } from "../../protocol/legacy.ts";
+import { declaresAnyTasks, TASKS_2025 } from "../../protocol/legacy.ts";
 import { errorMessage, resultMessage } from "../../protocol/modern.ts";
-import { withTaskSupport, withTasksCapability } from "../../requests/amended.ts";
+import { withTasksCapability } from "../../requests/amended.ts";
 import { isTaskMethod, type TaskMethod } from "../../requests/classify.ts";
 import type { ClientStream } from "../../requests/client-stream.ts";
 import { toAnswer } from "../../requests/error-answer.ts";
+import { offeredBy } from "../../requests/fallback.ts";
+import { type Heartbeat, heartbeatFor } from "../../requests/heartbeat.ts";
 import { handleBy, type Identified, waiterOf } from "../../requests/request.ts";
 import { slowToStart, toFailure, UpstreamFailure } from "../../upstream/failure.ts";
 import { inTime } from "../../upstream/in-time.ts";
+import { hasProgress } from "../../upstream/sessions/session.ts";
 import { TrunkWire } from "../../upstream/sessions/shared-transport.ts";
 import type { Wire } from "../../upstream/transports/transport.ts";
 import { type LegacyServices, type SessionKey, sessionKey } from "../client-streams.ts";
+import type { PlainCalls } from "../plain-calls.ts";
 import { readQuestionId } from "../question-id.ts";
 import { type SessionRequest, type Tasks2025, tasksCapability } from "../tasks.ts";
 import type { ClientEnd } from "./client-end.ts";
@@ -57,8 +61,11 @@ export class PairedSession {
   readonly #options: PairedSessionOptions;
   readonly #services: PairServices;
   readonly #tasks: Tasks2025;
+  readonly #plain: PlainCalls;
   readonly #key: SessionKey;
   readonly #pending: PendingRequests;
+  /** Of calls that the server has, by the client's id. */
+  readonly #heartbeats = new Map<RequestId, Heartbeat>();
   /** Messages that the client sent too early; present only while they cannot be passed on. */
   #early: EarlyMessages | undefined;
   /** The server's messages that could not be sent to the client. */
@@ -80,10 +87,15 @@ export class PairedSession {
   #lastAnswers: NodeJS.Timeout | undefined;
   #stopListening = () => {};
 
-  constructor(options: PairedSessionOptions, services: PairServices, tasks: Tasks2025) {
+  constructor(
+    options: PairedSessionOptions,
+    services: PairServices,
+    { tasks, plain }: { readonly tasks: Tasks2025; readonly plain: PlainCalls },
+  ) {
     this.#options = options;
     this.#services = services;
     this.#tasks = tasks;
+    this.#plain = plain;
     this.#key = sessionKey(options.who.owner, options.id) as SessionKey;
     this.#pending = new PendingRequests((...answer) => {
       options.client.answer(...answer);
@@ -184,6 +196,7 @@ export class PairedSession {
     if (!("id" in message) || message.method !== "initialize")
       return this.#refuse(message, rpc.invalidRequest("a session begins with initialize"));
     this.#state = "opening";
+    if (declaresAnyTasks(message.params?.capabilities)) this.#plain.note(this.#key);
     this.#early = new EarlyMessages();
     this.#pending.add(message);
     const { route, sessionOwner } = this.#options.who;
@@ -282,7 +295,21 @@ export class PairedSession {
       return this.#refuse(message, rpc.internal(`${MAX_PENDING} requests are under way already`));
     this.#pending.add(message);
     if (this.#areTasksKnown && isTaskMethod(method)) void this.#answerAboutTasks(method, message);
-    else this.#ask(message);
+    else this.#askPlainly(message);
+  }
+
+  /** Passes a request that is not about tasks to the server, unless it may become one for a client that knows none. */
+  #askPlainly(message: JsonRpcRequest): void {
+    const { method } = message;
+    const { route } = this.#options.who;
+    const params = isObject(message.params) ? message.params : {};
+    const amend = method === "tools/list" ? this.#plain.listing(route, this.#key, params) : undefined;
+    const isPlainCall =
+      method === "tools/call" && params.task === undefined && offeredBy(route) !== undefined;
+    if (!isPlainCall) return this.#ask(message, amend);
+    this.#plain.call(this.#inSession(message)).catch((error: unknown) => {
+      this.#pending.refuse(message.id, toAnswer(error, route.log, message));
+    });
   }
 
   /** As long as nothing has to be looked up, requests go to the server at once, and so in order. */
@@ -292,7 +319,7 @@ export class PairedSession {
     const taskId = method.startsWith("tasks/") ? request.params.taskId : undefined;
     try {
       if (this.#areTasksServers && (await this.#tasks.isLeftToServer(who, taskId, waiterOf(request))))
-        this.#ask(message);
+        this.#askPlainly(message);
       else await handleBy(this.#tasks.handlers[method], request);
     } catch (error) {
       this.#pending.refuse(message.id, toAnswer(error, who.route.log, message));
@@ -323,7 +350,7 @@ export class PairedSession {
       },
       joiner: () => ({ join: (holder) => this.#trunk.join(holder) }),
       pass: async () => this.#ask(message),
-      passToolList: async (supportOf) => this.#ask(message, (answer) => withTaskSupport(answer, supportOf)),
+      passToolList: async (amend) => this.#ask(message, amend),
     };
   }
 
@@ -333,7 +360,13 @@ export class PairedSession {
     const { clientStreams } = this.#services;
     // Only for a session with tasks must the gateway know the session's other calls.
     const isCall = this.#areTasksKnown && method === "tools/call";
-    const onOver = isCall ? clientStreams.pass(this.#key) : () => {};
+    const passed = isCall ? clientStreams.pass(this.#key) : () => {};
+    this.#beat(message);
+    const onOver = () => {
+      this.#heartbeats.get(id)?.stop();
+      this.#heartbeats.delete(id);
+      passed();
+    };
     const onAnswer = (answer: JsonRpcResponse) => {
       const text = toJson(answer);
       onOver();
@@ -350,6 +383,16 @@ export class PairedSession {
       stop();
     });
     this.#sayAgain();
+  }
+
+  /** Tells the client of a call that it runs while the server is silent, if it gave a token for that. */
+  #beat({ id, method, params }: JsonRpcRequest): void {
+    if (method !== "tools/call") return;
+    const { who, client } = this.#options;
+    const { heartbeatMs } = who.route.policy(String(params?.name));
+    const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
+    const heartbeat = heartbeatFor(progressToken, heartbeatMs, (said) => client.send(toJson(said), id));
+    if (heartbeat !== undefined) this.#heartbeats.set(id, heartbeat);
   }
 
   #fail(id: RequestId, { message, facts }: UpstreamFailure): void {
@@ -399,6 +442,9 @@ export class PairedSession {
     if (this.#over.signal.aborted) return false;
     const text = toJson(message);
     const about = this.#pending.about(message.params?.progressToken);
+    const { method, params = {} } = message;
+    if (about !== undefined && method === "notifications/progress" && hasProgress(params))
+      this.#heartbeats.get(about)?.note(params);
     if (client.send(text, about)) return true;
     const { newest } = this.#pending;
     return newest !== undefined && client.send(text, newest);

@@ -60,6 +60,23 @@ export class LongAnswer implements OpenStream {
   }
 
   beat(): void {
+    this.#write(KEEP_ALIVE);
+  }
+
+  /** Sends a message of the gateway's before the answer, if the client reads it and the moment is good. */
+  say(message: JsonText): void {
+    if (this.#events !== undefined) this.#events.send(message);
+    else if (this.#options.acceptsStream) this.#write(toEvent(message));
+  }
+
+  /** To be called when the exchange is over, however it ended. */
+  close(): void {
+    this.#leave();
+    this.#events?.close();
+  }
+
+  /** Makes the answer a stream, unless it has begun as something else. */
+  #write(text: string): void {
     const { response } = this.#options;
     if (response.destroyed || response.writableEnded || response.writableLength > 0) return;
     if (!this.#isStream) {
@@ -68,13 +85,7 @@ export class LongAnswer implements OpenStream {
       response.writeHead(200, EVENT_STREAM_HEADERS);
     }
     this.lastWritten = performance.now();
-    response.write(KEEP_ALIVE);
-  }
-
-  /** To be called when the exchange is over, however it ended. */
-  close(): void {
-    this.#leave();
-    this.#events?.close();
+    response.write(text);
   }
 
   /** Makes an answer that is no stream the last event of ours. */
