@@ -75,6 +75,11 @@ export class LegacyWire {
     this.sessionId = sessionId;
   }
 
+  /** The same session at another address. */
+  at(url: URL): LegacyWire {
+    return new LegacyWire(url, this.initialized, this.sessionId, this.#headers);
+  }
+
   /** Posts anything: strings as they are, the rest as JSON. Nothing is waited for. */
   post(body: unknown, headers: Headers = {}): WireStream {
     return new WireStream(this.#url, "POST", { ...this.#headers, ...headers }, body);

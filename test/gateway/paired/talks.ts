@@ -7,7 +7,7 @@ import { type GatewaySettings, type GatewayUnderTest, gatewayFor } from "../../s
 import type { Json } from "../../support/modern-client.ts";
 import { processesWith } from "../../support/stdio-servers/processes.ts";
 
-const SCRIPT = fileURLToPath(new URL("../../support/stdio-servers/talks.mjs", import.meta.url));
+export const TALKS = fileURLToPath(new URL("../../support/stdio-servers/talks.mjs", import.meta.url));
 
 export interface Talks extends GatewayUnderTest {
   /** The processes of the server at this moment. */
@@ -27,7 +27,7 @@ export async function talks({ idleTimeoutMs, maxSessions, ...settings }: TalksSe
     ...settings,
     upstream: {
       command: process.execPath,
-      args: [SCRIPT, mark],
+      args: [TALKS, mark],
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
       ...(maxSessions === undefined ? {} : { maxSessions }),
     },
