@@ -1,4 +1,3 @@
-import { SdkError, SdkErrorCode } from "@modelcontextprotocol/client";
 import type { Logger } from "pino";
 import { throttled } from "../log/throttled.ts";
 import { JsonExcess } from "../protocol/json-limits.ts";
@@ -137,18 +136,6 @@ export function toFailure(caught: unknown): UpstreamFailure {
         cause: caught,
       });
     }
-  }
-  if (caught instanceof SyntaxError || (caught instanceof Error && caught.name === "ZodError")) {
-    return new UpstreamFailure("The server's answer is not a JSON-RPC message", {
-      mayHaveRun: true,
-      cause: caught,
-    });
-  }
-  if (caught instanceof SdkError && caught.code === SdkErrorCode.ClientHttpUnexpectedContent) {
-    return new UpstreamFailure(`The server's answer is no JSON: ${caught.message}`, {
-      mayHaveRun: true,
-      cause: caught,
-    });
   }
   const detail = caught instanceof Error ? rootMessage(caught) : String(caught);
   return new UpstreamFailure(`The connection to the server broke: ${detail}`, {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { Agent, buildConnector } from "undici";
 import { expect, onTestFinished, test } from "vitest";
-import { upstreamFetch } from "../../src/upstream/transports/fetch.ts";
+import { type HttpListener, UpstreamExchange } from "../../src/upstream/transports/exchange.ts";
 import { guardedConnector } from "../../src/upstream/transports/guarded-connections.ts";
 
 const BODY = Buffer.alloc(1_048_576, "a");
@@ -33,10 +33,10 @@ test.each([
 
 test.each(FRAMINGS)("one whose answer is read in time is read to its end, of $framing", async ({ head }) => {
   const text = JSON.stringify({ jsonrpc: "2.0", id: 1, result: { text: BODY.toString("latin1") } });
-  const fetch = await fetchFrom((socket) =>
+  const post = await postTo((socket) =>
     socket.end(`${HEAD}Content-Type: application/json\r\n${head(text.length)}\r\n${text}`),
   );
-  expect(await (await fetch()).json()).toMatchObject({ id: 1 });
+  expect(JSON.parse((await post().ended).text)).toMatchObject({ id: 1 });
 });
 
 const noDescriptor = (code: string) =>
@@ -61,9 +61,8 @@ test.each(["EMFILE", "ENFILE"])("%s is waited out, and the request sent once", a
   };
   const agent = new Agent({ connect: guardedConnector(10_000, connect) });
   onTestFinished(() => agent.destroy());
-  const fetch = upstreamFetch({ dispatcher: agent, maxMessageBytes: 1_000 });
   const { port } = server.address() as AddressInfo;
-  expect((await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "{}" })).status).toBe(200);
+  expect((await post(`http://127.0.0.1:${port}/`, agent).ended).status).toBe(200);
   expect([failures, requests]).toEqual([3, 1]);
 });
 
@@ -75,32 +74,37 @@ test("a descriptor that never comes is not waited for without end, and nothing w
   };
   const agent = new Agent({ connect: guardedConnector(300, connect) });
   onTestFinished(() => agent.destroy());
-  const fetch = upstreamFetch({ dispatcher: agent, maxMessageBytes: 1_000 });
-  await expect(fetch("http://127.0.0.1:9/", { method: "POST", body: "{}" })).rejects.toMatchObject({
+  await expect(post("http://127.0.0.1:9/", agent).ended).rejects.toMatchObject({
     message: expect.stringContaining("no file descriptor left"),
     facts: { mayHaveRun: false },
   });
   expect(tries).toBeGreaterThan(1);
 });
 
-test("a server waits for whoever does not read its stream, and loses nothing of it by hanging up", async () => {
+test("a server waits for whoever has no room for its stream, and loses nothing of it by hanging up", async () => {
   const event = `data: ${"a".repeat(100_000)}\n\n`;
   const events = 640;
   let sent = 0;
-  const fetch = await fetchFrom(async (socket) => {
+  const post = await postTo(async (socket) => {
     socket.write(`${HEAD}Content-Type: text/event-stream\r\n\r\n`);
     for (; sent < events; sent += 1) if (!socket.write(event)) await once(socket, "drain");
     socket.end();
   });
-  const { body } = await fetch();
+  let bytes = 0;
+  let makeRoom = () => {};
+  const isThereRoom = new Promise<void>((resolve) => {
+    makeRoom = resolve;
+  });
+  const room = { arrive: () => isThereRoom, restart: () => {}, arrived: () => {} };
+  const { ended } = post({ room, onEvent: ({ data }) => (bytes += data.length) });
   const looks: number[] = [];
   const stuck = () => looks.push(sent) > 2 && looks.at(-2) === sent && sent > 0;
   await expect.poll(stuck, { interval: 100 }).toBe(true);
-  // Of 64 MB, what the two ends of the connection hold and what a reader may be behind.
+  // Of 64 MB, what the two ends of the connection hold.
   expect(sent).toBeLessThan(events / 2);
-  let bytes = 0;
-  for await (const chunk of body ?? []) bytes += chunk.length;
-  expect(bytes).toBe(events * event.length);
+  makeRoom();
+  await ended;
+  expect(bytes).toBe(events * 100_000);
 });
 
 const HEAD = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
@@ -127,11 +131,15 @@ async function unread(head: string) {
   return { body, socket: socket as unknown as Socket };
 }
 
-async function fetchFrom(answer: (socket: Socket) => unknown) {
+async function postTo(answer: (socket: Socket) => unknown) {
   const dispatcher = agentWith(guardedConnector(1_000));
   const url = await serverThat(answer);
-  const fetch = upstreamFetch({ dispatcher, maxMessageBytes: 4_000_000 });
-  return () => fetch(url, { method: "POST", body: "{}" });
+  return (listener?: HttpListener) => post(url, dispatcher, listener);
+}
+
+function post(url: string, dispatcher: Agent, listener?: HttpListener): UpstreamExchange {
+  const request = { method: "POST", url: new URL(url), headers: {}, body: "{}" } as const;
+  return UpstreamExchange.send(request, { dispatcher, maxMessageBytes: 4_000_000 }, listener);
 }
 
 function agentWith(connect: buildConnector.connector): Agent {

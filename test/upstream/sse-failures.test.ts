@@ -21,7 +21,6 @@ test.each(Object.entries(ENDS))(
   async (_, script) => {
     const server = await serverWith(
       { "tools/call": script, "tools/list": (list) => list.accept() },
-      // Left alone, the transport would be back at once.
       { greet: (visit) => void welcome(visit).raw("retry: 0\n\n") },
     );
     const opened = await openSession(server.url);
@@ -49,7 +48,7 @@ test.each(Object.entries(ENDS))(
   },
 );
 
-test("no timer is left of the connection that the transport would have made", async () => {
+test("a server that says when to connect again is not connected to again", async () => {
   const retry = 1_000_000;
   const server = await serverWith({
     ping: (exchange, stream) => {
@@ -59,13 +58,10 @@ test("no timer is left of the connection that the transport would have made", as
   });
   const { session } = await openSession(server.url);
   const set = vi.spyOn(globalThis, "setTimeout");
-  const clear = vi.spyOn(globalThis, "clearTimeout");
   onTestFinished(() => void vi.restoreAllMocks());
   await failureOf(session.request("ping", undefined).response);
 
-  const at = set.mock.calls.findIndex(([, ms]) => ms === retry);
-  expect(at).not.toBe(-1);
-  expect(clear).toHaveBeenCalledWith(set.mock.results[at]?.value);
+  expect(set.mock.calls.map(([, ms]) => ms)).not.toContain(retry);
 });
 
 test("an answer that was the last thing the server said counts", async () => {

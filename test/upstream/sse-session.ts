@@ -5,7 +5,6 @@ import type { JsonObject, JsonRpcMessage } from "../../src/protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import { Session } from "../../src/upstream/sessions/session.ts";
 import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
-import { upstreamFetch } from "../../src/upstream/transports/fetch.ts";
 import { SseWire } from "../../src/upstream/transports/sse.ts";
 import { type SseServer, startSseServer } from "../support/sse-server.ts";
 
@@ -33,8 +32,7 @@ export function wireTo(
 ): SseWire {
   const agents = upstreamAgents();
   onTestFinished(() => agents.destroy());
-  const fetch = upstreamFetch({ dispatcher: agents.next(), maxMessageBytes });
-  const wire = new SseWire({ url, headers, fetch });
+  const wire = new SseWire({ url, headers, http: { dispatcher: agents.next(), maxMessageBytes } });
   onTestFinished(() => wire.close());
   return wire;
 }

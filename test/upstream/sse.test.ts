@@ -181,7 +181,10 @@ test("what is no message is reported, and the session goes on", async () => {
   expect(await session.request("tools/call", { name: "t" }).response).toMatchObject({
     result: textOf("fine"),
   });
-  expect(garbage.map(({ name }) => name)).toEqual(["SyntaxError", "ZodError"]);
+  expect(garbage.map(({ message }) => message)).toEqual([
+    'expected a JSON-RPC message as an event, got "not JSON"',
+    'expected a JSON-RPC message as an event, got "{\\"not\\":\\"a message\\"}"',
+  ]);
   expect(heard).toEqual([]);
 });
 

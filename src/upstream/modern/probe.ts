@@ -8,7 +8,6 @@ import {
 import { declaresTasks, envelopeOf, META, MODERN_VERSION } from "../../protocol/modern.ts";
 import { toFailure, UpstreamFailure } from "../failure.ts";
 import { nextRequestId } from "../request-ids.ts";
-import { type UpstreamFetch, upstreamFetch } from "../transports/fetch.ts";
 import { askModern } from "./request.ts";
 
 /** A modern server's description of itself in its answer to `server/discover`. */
@@ -56,8 +55,10 @@ export async function probe(options: ProbeOptions): Promise<Verdict> {
       {
         url,
         headers,
-        fetch: decisive(upstreamFetch({ dispatcher, maxMessageBytes: MAX_ANSWER_BYTES })),
+        http: { dispatcher, maxMessageBytes: MAX_ANSWER_BYTES },
         signal,
+        // A busy or absent server may refuse in JSON-RPC too.
+        isAnswer: isDecisive,
       },
     );
     return judge(response);
@@ -86,17 +87,7 @@ export function readDiscoverResult(result: JsonObject): ModernDescription | unde
   };
 }
 
-/** Drops the JSON-RPC error of refusals that say nothing about the era: a busy or absent server may refuse in JSON-RPC too. */
-function decisive(fetch: UpstreamFetch): UpstreamFetch {
-  return (...request) =>
-    fetch(...request).catch((error: unknown) => {
-      const failure = toFailure(error);
-      if (isDecisive(failure)) throw failure;
-      const { rpcError: _, ...facts } = failure.facts;
-      throw new UpstreamFailure(failure.message, facts);
-    });
-}
-
+/** Whether a refusal says something about the era. */
 function isDecisive({ facts: { status } }: UpstreamFailure): boolean {
   return status !== undefined && status >= 400 && status < 500 && !NO_VERDICT.has(status);
 }

@@ -1,6 +1,6 @@
-import { createParser } from "eventsource-parser";
+import type { EventSourceMessage } from "eventsource-parser";
 import type { AnswerRoom } from "../../limits/answers.ts";
-import { isEventStream, routingHeaders } from "../../protocol/headers.ts";
+import { routingHeaders } from "../../protocol/headers.ts";
 import {
   isObject,
   isSameId,
@@ -11,15 +11,15 @@ import {
 } from "../../protocol/jsonrpc.ts";
 import { MODERN_VERSION } from "../../protocol/modern.ts";
 import { messageText } from "../../protocol/raw-json.ts";
-import { toFailure, UpstreamFailure, unanswered, unusableAnswer, wantsLogin } from "../failure.ts";
-import { STREAM_GRACE_MS, type UpstreamFetch } from "../transports/fetch.ts";
+import { toFailure, type UpstreamFailure, unanswered, unusableAnswer, wantsLogin } from "../failure.ts";
+import { EVENT_STREAM, type HttpOptions, JSON_TYPE, UpstreamExchange } from "../transports/exchange.ts";
 import { readIncoming, readWhole, shown, UnusableAnswer } from "../transports/unusable-answer.ts";
 
 export interface ModernRequestOptions {
   readonly url: URL;
   /** Names in lower case. Headers that mirror the body are added, and win. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly fetch: UpstreamFetch;
+  readonly http: HttpOptions;
   /** Aborting it closes the stream, which cancels the request (Streamable HTTP §Cancellation). */
   readonly signal: AbortSignal;
   onNotification?(notification: JsonRpcNotification): void;
@@ -27,98 +27,84 @@ export interface ModernRequestOptions {
   onAccepted?(): void;
   /** Where the answer finds room while it is read. Absent: it is not counted. */
   readonly room?: AnswerRoom | undefined;
+  /** Whether the JSON-RPC error in a refusal is an answer: unless given, if the server wants no login. */
+  isAnswer?(refusal: UpstreamFailure): boolean;
 }
 
 /**
  * Sends one request of 2026-07-28 over Streamable HTTP, as a POST of its own, and returns the server's answer. A JSON-RPC error is an answer
- * whatever its HTTP status, unless the server wants a login.
+ * whatever its HTTP status, unless `isAnswer` says that it is none.
  * @throws UpstreamFailure when there is no answer, or none can come any more
  */
 export async function askModern(
   request: JsonRpcRequest,
-  {
-    url,
-    headers,
-    fetch,
-    signal,
-    room,
-    onNotification = () => {},
-    onAccepted = () => {},
-  }: ModernRequestOptions,
+  options: ModernRequestOptions,
 ): Promise<JsonRpcResponse> {
-  const init = {
-    method: "POST",
-    headers: {
-      ...headers,
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": MODERN_VERSION,
-      ...routingHeaders(request.method, request.params),
-    },
-    body: messageText(request),
-    signal,
-  };
+  const { signal, isAnswer = (refusal) => !wantsLogin(refusal) } = options;
+  if (signal.aborted) throw toFailure(signal.reason);
+  let onAbort = () => {};
   try {
-    const expected = { answerTo: request.id, onAccepted, onOverflow: () => {}, room };
-    const response = await fetch(url, init, expected);
-    if (response.body !== null && isEventStream(response.headers.get("content-type") ?? undefined)) {
-      return await readStream(response.body, request, onNotification);
-    }
-    return readAnswer(await readText(response), request);
+    return await new Promise((resolve, reject) => {
+      const exchange = send(request, options, resolve, reject);
+      onAbort = () => exchange.close(toFailure(signal.reason));
+      signal.addEventListener("abort", onAbort);
+    });
   } catch (error) {
     const failure = toFailure(error);
     const { rpcError } = failure.facts;
-    if (rpcError === undefined || wantsLogin(failure)) throw failure;
+    if (rpcError === undefined || !isAnswer(failure)) throw failure;
     return { jsonrpc: "2.0", id: request.id, error: rpcError };
-  }
-}
-
-async function readText(response: Response): Promise<string> {
-  if (response.ok) return response.text();
-  const { status } = response;
-  throw new UpstreamFailure(`The server answered HTTP ${status}`, { mayHaveRun: false, status });
-}
-
-/** Reads messages until the answer comes. Ignores what follows it, but reads to the end to keep the connection. */
-async function readStream(
-  body: ReadableStream<Uint8Array>,
-  request: JsonRpcRequest,
-  onNotification: (notification: JsonRpcNotification) => void,
-): Promise<JsonRpcResponse> {
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
-  let answer: JsonRpcResponse | undefined;
-  let fault: string | undefined;
-  const parser = createParser({
-    onEvent: ({ event = "message", data }) => {
-      for (const part of event === "message" ? readIncoming(data) : []) {
-        if (answer !== undefined || fault !== undefined || part === undefined) return;
-        if (part instanceof UnusableAnswer) fault = part.why;
-        else if (!("method" in part)) [answer, fault] = answerIn(part, request.id);
-        else if (isNotification(part)) onNotification(part);
-      }
-    },
-  });
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) throw unanswered();
-    parser.feed(decoder.decode(value, { stream: true }));
-    if (answer === undefined && fault === undefined) continue;
-    void readToEnd(reader);
-    if (answer === undefined) throw unusableAnswer(fault ?? "");
-    return answer;
-  }
-}
-
-async function readToEnd(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  const patience = setTimeout(() => void reader.cancel().catch(() => {}), STREAM_GRACE_MS);
-  try {
-    while (!(await reader.read()).done);
-  } catch {
-    // The answer is here; how the stream ends does not matter.
   } finally {
-    clearTimeout(patience);
+    signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Calls `answer` or `fail` once, as soon as it is known which; reads the answer to its end to keep the connection. */
+function send(
+  request: JsonRpcRequest,
+  { url, headers, http, room, onNotification = () => {}, onAccepted = () => {} }: ModernRequestOptions,
+  answer: (response: JsonRpcResponse) => void,
+  fail: (error: unknown) => void,
+): UpstreamExchange {
+  const onEvent = ({ event = "message", data }: EventSourceMessage) => {
+    if (event !== "message") return;
+    for (const part of readIncoming(data)) {
+      if (part === undefined) continue;
+      if (part instanceof UnusableAnswer) fail(unusableAnswer(part.why));
+      else if (!("method" in part)) {
+        const [response, why] = answerIn(part, request.id);
+        if (response === undefined) fail(unusableAnswer(why));
+        else answer(response);
+      } else {
+        if (isNotification(part)) onNotification(part);
+        continue;
+      }
+      return exchange.leave();
+    }
+  };
+  const exchange = UpstreamExchange.send(
+    {
+      method: "POST",
+      url,
+      headers: {
+        ...headers,
+        "content-type": JSON_TYPE,
+        accept: `${JSON_TYPE}, ${EVENT_STREAM}`,
+        "mcp-protocol-version": MODERN_VERSION,
+        ...routingHeaders(request.method, request.params),
+      },
+      body: messageText(request),
+    },
+    http,
+    { room, onHead: onAccepted, onEvent },
+  );
+  exchange.ended
+    .then(({ type, text }) => {
+      if (type === EVENT_STREAM) throw unanswered();
+      answer(readAnswer(text, request));
+    })
+    .catch(fail);
+  return exchange;
 }
 
 /** @throws UpstreamFailure when the text contains no answer to the request */

@@ -11,7 +11,6 @@ import { nextRequestId } from "../request-ids.ts";
 import type { Lease } from "../sessions/pool.ts";
 import type { SessionHolder } from "../sessions/session.ts";
 import { CookieJar } from "../transports/cookies.ts";
-import { upstreamFetch } from "../transports/fetch.ts";
 import { hasTasks, type ModernDescription } from "./probe.ts";
 import { askModern } from "./request.ts";
 import { ModernSession } from "./session.ts";
@@ -149,12 +148,7 @@ export class ModernServer {
         {
           url,
           headers: { ...given, ...owner.headers, ...headers, ...computed },
-          fetch: upstreamFetch({
-            dispatcher: nextDispatcher(owner.headers),
-            maxMessageBytes,
-            maxDepth,
-            cookies,
-          }),
+          http: { dispatcher: nextDispatcher(owner.headers), maxMessageBytes, maxDepth, cookies },
           signal: stopped.signal,
           ...listener,
         },

@@ -13,8 +13,8 @@ export function masked(text: string, secrets: readonly string[]): string {
 }
 
 /** The values of all headers but the protocol's, and their parts: the token of `Bearer …`, the cookies of a list. */
-export function secretsIn(headers: Headers): readonly string[] {
-  return [...headers]
+export function secretsIn(headers: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(headers)
     .filter(([name]) => !PROTOCOL_HEADER.test(name))
     .flatMap(([, value]) => [value, ...value.split(/[\s;,=]+/)]);
 }

@@ -5,7 +5,6 @@ import { saysOneSession } from "../sessions/one-session.ts";
 import type { UpstreamAgents } from "./agents.ts";
 import { CheckedWire } from "./checked-transport.ts";
 import { CookieJar } from "./cookies.ts";
-import { upstreamFetch } from "./fetch.ts";
 import { MessagePaths } from "./message-paths.ts";
 import { SseWire } from "./sse.ts";
 import { StdioWire } from "./stdio.ts";
@@ -112,7 +111,7 @@ export class Wires {
     const cookies = this.#jar();
     const session = rejoined === undefined ? {} : { joined: rejoined, isOurs: true };
     cookies.take(this.#server.url, rejoined?.cookies ?? []);
-    return this.#checked(new StreamableHttpWire({ ...this.#http(headers, cookies), cookies, ...session }));
+    return this.#checked(new StreamableHttpWire({ ...this.#http(headers, cookies), ...session }));
   }
 
   #sse(headers: Headers, openingMs?: number): Wire {
@@ -138,8 +137,8 @@ export class Wires {
   #http(headers: Headers, cookies?: CookieJar) {
     const { agents, maxMessageBytes, maxDepth } = this.#options;
     const server = this.#server;
-    const fetch = upstreamFetch({ dispatcher: agents.next(headers), maxMessageBytes, maxDepth, cookies });
-    return { url: server.url, headers: { ...headers, ...server.headers }, fetch };
+    const http = { dispatcher: agents.next(headers), maxMessageBytes, maxDepth, cookies };
+    return { url: server.url, headers: { ...headers, ...server.headers }, http };
   }
 }
 

@@ -1,39 +1,22 @@
-import { isEventStream as isOfEvents } from "../../protocol/headers.ts";
 import { UpstreamFailure } from "../failure.ts";
 
-/** How to resume a stream that was cut before its answer, where the server gave its events ids. */
-export const RESUMING = {
-  initialReconnectionDelay: 500,
-  maxReconnectionDelay: 10_000,
-  reconnectionDelayGrowFactor: 2,
-  maxRetries: 20,
-};
-
 /** Several server SDKs lose a stream that is resumed sooner than this. */
-export const MIN_RECONNECT_DELAY_MS = 500;
-
+const MIN_DELAY_MS = 500;
+/** How long to wait at most unless the server says more. */
+const MAX_DELAY_MS = 10_000;
 /** A timer of more than 24 days fires at once, and no client waits half as long for an answer. */
-const MAX_RECONNECT_DELAY_MS = 300_000;
+const MAX_WANTED_MS = 300_000;
+/** How often in a row to try a server that is too busy, or may still consider an old stream open. */
+export const MAX_RETRIES = 20;
 
-/** How long to wait before opening a stream again: the server's wish (`retry`) within limits. In milliseconds. */
-export function reconnectDelay(wantedMs: number): number {
-  return Math.min(Math.max(wantedMs, MIN_RECONNECT_DELAY_MS), MAX_RECONNECT_DELAY_MS);
-}
-
-/** The scheduler with which transports reconnect by themselves. Returns a function that calls it off. */
-export function reconnectLater(reconnect: () => void, delayMs: number): () => void {
-  const timer = setTimeout(reconnect, reconnectDelay(delayMs));
-  return () => clearTimeout(timer);
-}
-
-/** How long to wait before the next attempt after so many failures; in milliseconds. */
-export function retryDelay(failures: number): number {
-  const {
-    initialReconnectionDelay: first,
-    reconnectionDelayGrowFactor: factor,
-    maxReconnectionDelay,
-  } = RESUMING;
-  return Math.min(first * factor ** (failures - 1), maxReconnectionDelay);
+/**
+ * How long to wait before opening a stream again, in milliseconds.
+ * @param attempts how many there were since a stream was open
+ * @param wantedMs the server's wish (`retry`), which counts within limits
+ */
+export function reconnectDelay(attempts: number, wantedMs?: number): number {
+  const usualMs = Math.min(MIN_DELAY_MS * 2 ** attempts, MAX_DELAY_MS);
+  return Math.min(Math.max(wantedMs ?? usualMs, MIN_DELAY_MS), MAX_WANTED_MS);
 }
 
 /** Whether the server would refuse again. */
@@ -48,6 +31,27 @@ export function isBusy(error: unknown): boolean {
   return error instanceof UpstreamFailure && (error.facts.status === 409 || error.facts.status === 429);
 }
 
-export function isEventStream(response: Response): boolean {
-  return isOfEvents(response.headers.get("content-type") ?? undefined);
+/** The server answered a GET, but not with a stream to listen to. */
+export function noStream(status: number): UpstreamFailure {
+  const message = `The server answered HTTP ${status} and opened no event stream`;
+  return new UpstreamFailure(message, { mayHaveRun: true, status });
+}
+
+/** A wait that can be ended, for one user at a time. */
+export class Pause {
+  #end = () => {};
+
+  for(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#end = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  end(): void {
+    this.#end();
+  }
 }

@@ -9,19 +9,19 @@ export const MAX_REDIRECTS = 5;
  * @returns undefined for any other answer
  */
 export function redirectTarget(status: number, location: unknown, from: URL): URL | undefined {
-  if (typeof location !== "string" || !URL.canParse(location, from.href)) return undefined;
-  const target = new URL(location, from);
-  switch (status) {
-    case 307:
-    case 308:
-      return target;
-    case 301:
-    case 302:
-      return isSameButForSlash(target, from) ? target : undefined;
-    default:
-      return undefined;
-  }
+  const target = redirectLocation(status, location, from);
+  const isKept = status === 307 || status === 308;
+  const isMended = (status === 301 || status === 302) && target && isSameButForSlash(target, from);
+  return isKept || isMended ? target : undefined;
 }
+
+/** Where a redirect points (RFC 9110 §15.4). Returns undefined for any other answer. */
+export function redirectLocation(status: number, location: unknown, from: URL): URL | undefined {
+  if (!REDIRECTS.has(status) || typeof location !== "string") return undefined;
+  return URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** Whether the paths are the same but for the slash, and the addresses differ. */
 function isSameButForSlash(target: URL, from: URL): boolean {

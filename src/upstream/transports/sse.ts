@@ -1,21 +1,27 @@
-import { AsyncLocalStorage } from "node:async_hooks";
-import { setMaxListeners } from "node:events";
-import { type JSONRPCMessage, SSEClientTransport, SseError } from "@modelcontextprotocol/client";
+import type { EventSourceMessage } from "eventsource-parser";
 import type { JsonRpcMessage, JsonRpcRequest } from "../../protocol/jsonrpc.ts";
 import { messageText } from "../../protocol/raw-json.ts";
 import { toFailure, UpstreamFailure } from "../failure.ts";
 import { inTime } from "../in-time.ts";
-import { AnswersPast } from "./answers-past.ts";
-import type { UpstreamFetch } from "./fetch.ts";
+import {
+  EVENT_STREAM,
+  type HttpHead,
+  type HttpListener,
+  type HttpOptions,
+  type HttpRequest,
+  JSON_TYPE,
+  UpstreamExchange,
+} from "./exchange.ts";
+import { readMessages } from "./legacy-exchange.ts";
 import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./transport.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
 
 export interface SseOptions {
   /** The URL of the event stream; the server says where to post messages, on the same origin. */
   readonly url: URL;
-  /** Headers for every request: the configured ones, and those that carry the caller's credentials. */
+  /** Headers for every request: the configured ones, and those that carry the caller's credentials. Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly fetch: UpstreamFetch;
+  readonly http: HttpOptions;
   /** How long the server may take to name its endpoint for messages, and later to accept `notifications/initialized`; 10 s unless given. */
   readonly openingMs?: number;
   /** Called with the path of each POST. */
@@ -25,8 +31,8 @@ export interface SseOptions {
 const OPENING_MS = 10_000;
 
 /**
- * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE), on the SDK's transport. The session lives as long as its one event
- * stream, on which everything arrives, and cannot be resumed.
+ * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE). The session lives as long as its one event stream, on which everything
+ * arrives, and cannot be resumed.
  */
 export class SseWire implements TransportWire {
   onMessage: TransportWire["onMessage"] = () => {};
@@ -34,48 +40,28 @@ export class SseWire implements TransportWire {
   onGarbage: TransportWire["onGarbage"] = () => {};
   onLost: TransportWire["onLost"] = () => {};
 
-  /** Headers of the message that is being sent: the transport knows those of the session only. */
-  readonly #own = new AsyncLocalStorage<AskListener["headers"]>();
-  readonly #transport: SSEClientTransport;
-  readonly #fetch: UpstreamFetch;
-  readonly #answers = new AnswersPast();
+  readonly #options: SseOptions;
   readonly #openingMs: number;
-  readonly #onPost: (path: string) => void;
-  /** Aborted, with the failure that says why, when nothing can arrive any more. */
-  readonly #life = new AbortController();
+  /** The stream and the messages that are being sent. */
+  readonly #open = new Set<UpstreamExchange>();
   /** How to fail each open request. */
   readonly #asked = new Set<(failure: UpstreamFailure) => void>();
-  /** Texts that are being sent, by the stub that the transport sends for each. */
-  readonly #texts = new Map<string, string>();
-  #lastSent = 0;
-  #opening: Promise<void> | undefined;
-  #isInitialized = false;
-  #complaint: Error | undefined;
+  /** Settles when the server has named its endpoint, or cannot any more; absent until the first message is sent. */
+  #opened: Promise<void> | undefined;
+  #onEndpoint = () => {};
+  #endpoint: URL | undefined;
+  #version: string | undefined;
+  /** Why nothing can arrive any more. */
+  #ending: UpstreamFailure | undefined;
 
   /** Connects when the first message is sent. */
-  constructor({ url, headers, fetch, openingMs = OPENING_MS, onPost = () => {} }: SseOptions) {
-    this.#onPost = onPost;
-    this.#openingMs = openingMs;
-    this.#fetch = fetch;
-    // Every message that is being sent listens to the signal.
-    setMaxListeners(0, this.#life.signal);
-    this.#transport = new SSEClientTransport(url, {
-      requestInit: { headers: { ...headers } },
-      fetch: (target, init) => this.#request(target, init),
-    });
-    this.#transport.onmessage = (message) => {
-      const real = this.#answers.real(message as JsonRpcMessage);
-      if (real instanceof UnusableAnswer) this.onUnusable(real);
-      else this.onMessage(real);
-    };
-    this.#transport.onerror = (error) => this.#complain(error);
-    // By itself the transport closes only when the server named an endpoint on another origin, and it has just reported that as an error.
-    this.#transport.onclose = () => this.#break(misled(this.#complaint));
+  constructor(options: SseOptions) {
+    this.#options = options;
+    this.#openingMs = options.openingMs ?? OPENING_MS;
   }
 
   setProtocolVersion(version: string): void {
-    this.#isInitialized = true;
-    this.#transport.setProtocolVersion(version);
+    this.#version = version;
   }
 
   tell(message: JsonRpcMessage): Promise<void> {
@@ -91,9 +77,7 @@ export class SseWire implements TransportWire {
         resolve();
       };
       // The answer may overtake the acknowledgement, which then does not matter.
-      this.#own
-        .run(headers, () => this.#send(request))
-        .then(() => this.#asked.has(reject) && onAccepted(), reject);
+      this.#send(request, headers).then(() => this.#asked.has(reject) && onAccepted(), reject);
     });
     return { ended, stop };
   }
@@ -105,112 +89,127 @@ export class SseWire implements TransportWire {
 
   async close(): Promise<void> {
     this.#end(new UpstreamFailure("The session with the server was closed", { mayHaveRun: true }));
-    await this.#transport.close();
   }
 
-  async #send(message: JsonRpcMessage): Promise<void> {
-    const { signal } = this.#life;
-    if (signal.aborted) throw unsent(signal.reason as UpstreamFailure);
-    this.#opening ??= this.#open();
-    await this.#opening;
-    // The transport would serialize text again: it gets a stub that names the message, and `#request` replaces the stub by the text.
-    const text = messageText(message);
-    this.#lastSent += 1;
-    const name: JSONRPCMessage = { jsonrpc: "2.0", method: `message ${this.#lastSent}` };
-    const body = JSON.stringify(name);
-    this.#texts.set(body, text);
-    await this.#transport
-      .send(name)
-      .catch((error: unknown) => {
-        throw toFailure(error);
-      })
-      .finally(() => this.#texts.delete(body));
+  get #isInitialized(): boolean {
+    return this.#version !== undefined;
   }
 
-  /** Waits for the event that names the endpoint for messages. Rejects with the failure that ends the session before. */
-  async #open(): Promise<void> {
-    const { signal } = this.#life;
-    const tooLate = () => this.#break(late("name its endpoint for messages", this.#openingMs));
-    const timer = setTimeout(tooLate, this.#openingMs);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        this.#transport.start().then(resolve, reject);
-      });
-    } finally {
-      clearTimeout(timer);
+  /** @param own headers for this message only; those of the session win */
+  async #send(message: JsonRpcMessage, own?: AskListener["headers"]): Promise<void> {
+    if (this.#ending === undefined) {
+      this.#opened ??= this.#connect();
+      await this.#opened;
     }
+    const url = this.#endpoint;
+    if (this.#ending !== undefined) throw unsent(this.#ending);
+    if (url === undefined) throw new Error("the endpoint is known, or the session has ended");
+    const { headers, onPost = () => {} } = this.#options;
+    onPost(url.pathname);
+    const version = this.#version === undefined ? {} : { "mcp-protocol-version": this.#version };
+    const sent = { ...own, ...headers, ...version, "content-type": JSON_TYPE };
+    await this.#begin({ method: "POST", url, headers: sent, body: messageText(message) }, {}).ended;
   }
 
-  async #request(url: string | URL, given: RequestInit | undefined): Promise<Response> {
-    // The transport's own signal does not reach a stream that the transport has given up.
-    const init = { ...given, signal: this.#life.signal };
-    if (init.method === "POST") {
-      this.#onPost(new URL(url).pathname);
-      const headers = { ...this.#own.getStore(), ...Object.fromEntries(new Headers(init.headers)) };
-      return this.#fetch(url, { ...init, headers, body: this.#texts.get(String(init.body)) ?? null });
-    }
-    try {
-      const expected = {
-        answerTo: "",
-        onAccepted: () => {},
-        onOverflow: (failure: UpstreamFailure) => this.#break(failure),
-        answers: this.#answers,
-      };
-      return asEventStream(await this.#fetch(url, init, expected));
-    } catch (error) {
-      this.#break(toFailure(error));
-      throw error;
-    }
+  /** Opens the stream, and waits for the event that names the endpoint for messages. Never rejects. */
+  async #connect(): Promise<void> {
+    const { url, headers } = this.#options;
+    const timer = setTimeout(
+      () => this.#break(late("name its endpoint for messages", this.#openingMs)),
+      this.#openingMs,
+    );
+    const opened = new Promise<void>((resolve) => {
+      this.#onEndpoint = resolve;
+    });
+    void this.#listen({ method: "GET", url, headers: { ...headers, accept: EVENT_STREAM } });
+    await opened;
+    clearTimeout(timer);
   }
 
-  #complain(error: Error): void {
-    this.#complaint = error;
-    if (error instanceof SseError) this.#break(dropped(error, this.#isInitialized));
-    // The sender of a message hears of its failure.
-    else if (!(error instanceof UpstreamFailure)) this.onGarbage(error);
+  async #listen(request: HttpRequest): Promise<void> {
+    const exchange = this.#begin(request, {
+      onHead: (head) => {
+        if (head.type === EVENT_STREAM && head.status !== 200) this.#break(noEventStream(head));
+      },
+      onEvent: (event) => this.#hear(event),
+    });
+    const failure = await exchange.ended.then(
+      (answer) => (answer.type === EVENT_STREAM ? undefined : noEventStream(answer)),
+      (error: unknown) => (exchange.isCut ? undefined : refusedStream(toFailure(error))),
+    );
+    this.#break(failure ?? dropped(this.#isInitialized));
   }
 
-  /** Ends the session at the first failure: the transport would reconnect, to a new session that nobody has initialized. */
+  #hear(event: EventSourceMessage): void {
+    if (event.event === "endpoint") return this.#name(event.data);
+    readMessages(
+      event,
+      (message) => {
+        if (message instanceof UnusableAnswer) this.onUnusable(message);
+        else this.onMessage(message);
+      },
+      (error) => this.onGarbage(error),
+    );
+  }
+
+  #name(endpoint: string): void {
+    const { url } = this.#options;
+    const named = URL.canParse(endpoint, url.href) ? new URL(endpoint, url) : undefined;
+    if (named === undefined) return this.#break(misled("Invalid URL"));
+    if (named.origin !== url.origin)
+      return this.#break(misled(`Endpoint origin does not match connection origin: ${named.origin}`));
+    this.#endpoint = named;
+    this.#onEndpoint();
+  }
+
+  #begin(request: HttpRequest, listener: HttpListener): UpstreamExchange {
+    const exchange = UpstreamExchange.send(request, this.#options.http, listener);
+    this.#open.add(exchange);
+    const isOver = () => this.#open.delete(exchange);
+    exchange.ended.then(isOver, isOver);
+    return exchange;
+  }
+
+  /** Ends the session at the first failure: another stream would be a new session that nobody has initialized. */
   #break(failure: UpstreamFailure): void {
-    if (this.#life.signal.aborted) return;
+    if (this.#ending !== undefined) return;
     // Before the requests fail, so that those that may be repeated go to another session.
     if (this.#isInitialized) this.onLost();
     this.#end(this.#isInitialized ? failure : unsent(failure));
-    // The transport sets the timer for its next connection only after it has reported the error.
-    queueMicrotask(() => void this.#transport.close());
   }
 
   #end(failure: UpstreamFailure): void {
-    this.#life.abort(failure);
+    this.#ending ??= failure;
+    this.#onEndpoint();
     for (const reject of this.#asked) reject(failure);
     this.#asked.clear();
+    for (const exchange of this.#open) exchange.close(failure);
   }
 }
 
-/** Returns an event stream, or a redirect, which the transport handles. @throws UpstreamFailure for anything else */
-function asEventStream(response: Response): Response {
-  const { status, headers } = response;
-  const type = headers.get("content-type") ?? "nothing";
-  const isRedirection = status >= 300 && status < 400;
-  if (isRedirection || (status === 200 && type.startsWith("text/event-stream"))) return response;
+function noEventStream({ status, headers }: HttpHead): UpstreamFailure {
+  const type = headers["content-type"] ?? "nothing";
   const message = `The server answered HTTP ${status} with ${type}, expected HTTP 200 with text/event-stream`;
-  throw new UpstreamFailure(message, { mayHaveRun: false });
+  return new UpstreamFailure(message, { mayHaveRun: false });
 }
 
-function dropped(error: SseError, isInitialized: boolean): UpstreamFailure {
-  const { code, message } = error;
+/** A redirect that was not followed is no refusal. */
+function refusedStream(failure: UpstreamFailure): UpstreamFailure {
+  const { status = 0 } = failure.facts;
+  if (status < 300 || status >= 400) return failure;
+  const [, why = ""] = failure.message.split(": ", 2);
+  const message = `The server answered HTTP ${status}, expected an event stream (${why})`;
+  return new UpstreamFailure(message, { mayHaveRun: true });
+}
+
+function dropped(isInitialized: boolean): UpstreamFailure {
   const when = isInitialized ? "in the middle of the call" : "before it answered initialize";
-  const what =
-    code === undefined
-      ? `The server closed its event stream ${when}`
-      : `The server answered HTTP ${code}, expected an event stream (${message})`;
-  return new UpstreamFailure(what, { mayHaveRun: true, cause: error });
+  return new UpstreamFailure(`The server closed its event stream ${when}`, { mayHaveRun: true });
 }
 
-function misled(complaint: Error | undefined): UpstreamFailure {
-  const message = `The server's endpoint for messages cannot be used: ${complaint?.message}`;
-  return new UpstreamFailure(message, { mayHaveRun: true, cause: complaint });
+function misled(why: string): UpstreamFailure {
+  const message = `The server's endpoint for messages cannot be used: ${why}`;
+  return new UpstreamFailure(message, { mayHaveRun: true });
 }
 
 function late(what: string, ms: number): UpstreamFailure {
