@@ -72,11 +72,13 @@ export class Admission {
   slots(request: Admitted): CallOptions["slots"] {
     const { quotas } = this.#services;
     const { slots } = request.route;
+    // The functions live as long as the call, which must not keep the request that began it.
+    const { quotaKey } = request;
     return {
       isFull: (caller) => slots.isFull(caller),
       enter: (caller, begin) => {
         if (!slots.isFull(caller)) return slots.enter(caller, begin);
-        const give = quotas.take("queued", request.quotaKey);
+        const give = quotas.take("queued", quotaKey);
         const onTurn = () => {
           give();
           begin();
