@@ -105,6 +105,8 @@ export class Call implements SessionHolder {
   /** Gives the call's slot back, or takes it out of the queue for one. */
   #leaveSlot = () => {};
   #hasSlot = false;
+  /** Ends a call that waits, or runs, longer than `maxRuntimeMs`. */
+  #patience: NodeJS.Timeout | undefined;
   #isStarted = false;
   #state: "queued" | "sent" | "ended" = "queued";
   #progress: Progress | undefined;
@@ -202,20 +204,11 @@ export class Call implements SessionHolder {
   start(): this {
     if (this.#end !== undefined) return this;
     this.#isStarted = true;
-    const { slots, caller, maxRuntimeMs } = this.#options;
-    const patience = setTimeout(this.#tooLate, maxRuntimeMs);
-    const letGo = this.share();
-    this.listen({
-      onEnd: () => {
-        clearTimeout(patience);
-        letGo();
-      },
-    });
+    const { slots, caller } = this.#options;
+    this.listen({ onEnd: this.share() });
+    if (slots.isFull(caller)) this.#setPatience();
     try {
-      this.#leaveSlot = slots.enter(caller, () => {
-        clearTimeout(patience);
-        void this.#work();
-      });
+      this.#leaveSlot = slots.enter(caller, () => void this.#work());
     } catch (error) {
       this.#finish(toErrorEnd(error));
     }
@@ -315,9 +308,15 @@ export class Call implements SessionHolder {
     else this.#tell((listener) => listener.onNotification?.(notification));
   }
 
+  /** Bounds the wait for a slot, and then the call. */
+  #setPatience(): void {
+    clearTimeout(this.#patience);
+    if (this.#end === undefined) this.#patience = setTimeout(this.#tooLate, this.#options.maxRuntimeMs);
+  }
+
   async #work(): Promise<void> {
     this.#hasSlot = true;
-    const timer = setTimeout(this.#tooLate, this.#options.maxRuntimeMs);
+    this.#setPatience();
     try {
       for (let round = 0; this.#end === undefined; round += 1) {
         const response = await this.#exchange();
@@ -332,7 +331,6 @@ export class Call implements SessionHolder {
     } catch (error) {
       this.#finish(toErrorEnd(error));
     } finally {
-      clearTimeout(timer);
       this.#leaveSlot();
     }
   }
@@ -521,6 +519,7 @@ export class Call implements SessionHolder {
 
   #finish(end: CallEnd): void {
     if (this.#end !== undefined) return;
+    clearTimeout(this.#patience);
     this.#end = end;
     this.#state = "ended";
     this.#questions.close(end.kind === "handedOff");
