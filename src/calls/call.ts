@@ -61,7 +61,7 @@ export interface CallOptions {
   readonly capabilities?: JsonObject;
   /** The keys that questions had before this process had the call. Absent: none, or those of `resume`. */
   readonly usedKeys?: readonly string[];
-  /** With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
+  /** What the server is going to ask again. With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Answers that came with the request, to questions that the server has not asked yet. */
   readonly answers?: JsonObject;
@@ -99,6 +99,8 @@ export class Call implements SessionHolder {
   /** The call awaits this before it sends the round that follows a pause. A rejection ends the call; that round is unsent then. */
   beforeRound: (() => Promise<void>) | undefined;
   #pause: Pause | undefined;
+  /** What the server asked before this process had the call, until it asks again: clients answer each key once. */
+  #expected: Readonly<Record<string, InputRequest>> | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
@@ -144,6 +146,7 @@ export class Call implements SessionHolder {
       ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
     });
     if (resume !== undefined) this.#state = "sent";
+    else this.#expected = options.inputRequests;
     this.#resume = resume;
     this.#place = resume;
   }
@@ -178,7 +181,7 @@ export class Call implements SessionHolder {
 
   /** The server's unanswered questions, by key. */
   get inputRequests(): Readonly<Record<string, InputRequest>> {
-    return this.#questions.toInputRequests();
+    return this.#expected ?? this.#questions.toInputRequests();
   }
 
   get isAsking(): boolean {
@@ -276,6 +279,7 @@ export class Call implements SessionHolder {
 
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
     const { method, params, id } = request;
+    this.#expected = undefined;
     // A server that cannot know whether we heard it repeats a request; the question has been asked already.
     if (this.isAskedUnder(id)) return;
     const { capabilities } = this.#options;

@@ -47,7 +47,7 @@ function howToGoOn(
   const { isUnsent, checkpoint, inputRequests } = task;
   const { maxRuntimeMs } = task.terms;
   const anew = params && { params, answers, maxRuntimeMs, ...(usedKeys === undefined ? {} : { usedKeys }) };
-  if (isUnsent) return anew;
+  if (isUnsent) return anew && { ...anew, inputRequests };
   if (checkpoint === undefined) return mayRepeat && anew ? { ...anew, run: (task.turn ?? 0) + 2 } : undefined;
   const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
   return {

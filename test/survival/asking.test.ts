@@ -8,8 +8,8 @@ import { startGatewayProcess } from "../support/gateway-process.ts";
 import { type Json, ModernClient } from "../support/modern-client.ts";
 import { elicits, modernScripts, STATELESS, said, wants } from "../support/modern-server.ts";
 import type { Exchange } from "../support/scripted-exchange.ts";
-import { startScriptedServer } from "../support/scripted-server.ts";
-import { accept, EVERYTHING, textOf } from "../support/story.ts";
+import { type Script, startScriptedServer } from "../support/scripted-server.ts";
+import { accept, EVERYTHING, gate, textOf } from "../support/story.ts";
 
 /** Asks twice under one name, and then runs for ever if it was told to. */
 function asksTwice(call: Exchange): void {
@@ -26,8 +26,8 @@ function asksTwice(call: Exchange): void {
   if (given?.hangs !== true) call.json(said(`${requestState.slice(1)} ${answer}`));
 }
 
-async function stage() {
-  const server = await startScriptedServer({ ...modernScripts(), "tools/call": asksTwice }, STATELESS);
+async function stage(script: Script = asksTwice) {
+  const server = await startScriptedServer({ ...modernScripts(), "tools/call": script }, STATELESS);
   onTestFinished(server.close);
   const folder = await mkdtemp(join(tmpdir(), "taskgate-asking-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -102,4 +102,22 @@ test("a call that has been sent its answers is not sent again, and is lost", asy
     expect.stringContaining("whether the work was done is not known"),
   ]);
   expect(told.rounds()).toHaveLength(3);
+});
+
+test("an answer that comes before the server has asked again is not asked for twice", async () => {
+  const again = gate();
+  const told = await stage(async (call) => {
+    const { requestState, inputResponses }: Json = call.message.params ?? {};
+    if (requestState === "1" && inputResponses === undefined) await again.opened;
+    asksTwice(call);
+  });
+  const { taskId } = await told.client.callTool("t");
+  await told.asked(taskId, "Who?");
+  await told.restart();
+  const [who] = await told.asked(taskId, "Who?");
+  await told.server.until(() => told.rounds().length === 2, "the request to ask again");
+  await told.answer(taskId, who, "Ada");
+  again.open();
+  await told.answer(taskId, (await told.asked(taskId, "Really?"))[0], "yes");
+  expect(textOf((await told.client.settled(taskId)).result)).toBe("Ada yes");
 });
