@@ -6,7 +6,7 @@ import { limitWarnings } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeWarnings } from "./store-settings.ts";
-import { wireWarnings } from "./wire-warnings.ts";
+import { transportWarnings } from "./transport-warnings.ts";
 
 /** Settings that work but may be a mistake. Checks the document even if the schema rejects some of it. */
 export function warnings(document: unknown): readonly Problem[] {
@@ -15,7 +15,7 @@ export function warnings(document: unknown): readonly Problem[] {
     ...callerWarnings(document),
     ...limitWarnings(document),
     ...storeWarnings(document),
-    ...wireWarnings(document),
+    ...transportWarnings(document),
     ...serverNames(document).flatMap((name) => [
       ...deadRules(document, ["servers", name, "tools"]),
       ...idleUnsafe(document, ["servers", name]),

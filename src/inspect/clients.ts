@@ -10,8 +10,8 @@ import { nextRequestId } from "../upstream/request-ids.ts";
 import type { ServerDescription } from "../upstream/sessions/description.ts";
 import { type RequestAnswer, Session } from "../upstream/sessions/session.ts";
 import type { UpstreamAgents } from "../upstream/transports/agents.ts";
-import { Wires } from "../upstream/transports/open.ts";
-import type { Wire } from "../upstream/transports/transport.ts";
+import { Transports } from "../upstream/transports/open.ts";
+import type { Transport } from "../upstream/transports/transport.ts";
 import { VERSION } from "../version.ts";
 import type { Description } from "./facts.ts";
 
@@ -61,25 +61,25 @@ const MAX_MESSAGE_BYTES = 67_108_864;
 /** Sessions with one legacy server; `close` and the signal end all of them. */
 export class Sessions {
   readonly #options: ClientOptions;
-  readonly #wires: Wires;
-  readonly #open = new Set<Wire>();
+  readonly #transports: Transports;
+  readonly #open = new Set<Transport>();
   /** The first line on stdout that was no message. */
   garbage: string | undefined;
 
   constructor(config: UpstreamConfig, options: ClientOptions) {
     this.#options = options;
-    this.#wires = new Wires({ ...options, config, maxMessageBytes: MAX_MESSAGE_BYTES });
+    this.#transports = new Transports({ ...options, config, maxMessageBytes: MAX_MESSAGE_BYTES });
     options.signal.addEventListener("abort", () => void this.close(), { once: true });
   }
 
   /** Opens a session that declares `capabilities`. @throws UpstreamFailure */
   open(capabilities: JsonObject): Promise<LegacyClient> {
     const { onAsk, timeoutMs } = this.#options;
-    return this.#use(async (wire) => {
+    return this.#use(async (transport) => {
       let heard: Listener | undefined;
       onAsk("initialize");
       const session = await Session.open({
-        wire,
+        transport,
         clientInfo: CLIENT_INFO,
         capabilities,
         holder: {
@@ -107,7 +107,7 @@ export class Sessions {
         },
         close: async () => {
           await session.close();
-          this.#open.delete(wire);
+          this.#open.delete(transport);
         },
       };
     });
@@ -116,41 +116,43 @@ export class Sessions {
   /** Sends one request outside any session. @throws UpstreamFailure */
   once(method: string, params: JsonObject, timeoutMs = this.#options.timeoutMs): Promise<JsonRpcResponse> {
     this.#options.onAsk(method);
-    return this.#use(async (wire) => {
+    return this.#use(async (transport) => {
       const answer = new Promise<JsonRpcResponse>((resolve, reject) => {
-        wire.onGarbage = this.#onGarbage;
-        wire.onMessage = (message) => !("method" in message) && resolve(message);
-        wire.ask({ jsonrpc: "2.0", id: 1, method, params }).ended.then(() => reject(unanswered()), reject);
+        transport.onGarbage = this.#onGarbage;
+        transport.onMessage = (message) => !("method" in message) && resolve(message);
+        transport
+          .ask({ jsonrpc: "2.0", id: 1, method, params })
+          .ended.then(() => reject(unanswered()), reject);
       });
       const response = await inTime(timeoutMs, answer, () => late(method, timeoutMs));
-      await wire.close();
-      this.#open.delete(wire);
+      await transport.close();
+      this.#open.delete(transport);
       return response;
     });
   }
 
   /** Sends `ping` in a session that does not exist. @throws UpstreamFailure with the server's refusal */
   async pingIn(id: string, protocolVersion: string): Promise<void> {
-    const wire = this.#wires.join({}, { id, protocolVersion });
-    const session = Session.join({ wire, holder: undefined, onGarbage: this.#onGarbage });
+    const transport = this.#transports.join({}, { id, protocolVersion });
+    const session = Session.join({ transport, holder: undefined, onGarbage: this.#onGarbage });
     const { timeoutMs } = this.#options;
     const { response } = session.request("ping", {});
     await inTime(timeoutMs, response, () => late("ping", timeoutMs)).finally(() => session.close());
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map((wire) => wire.close()));
+    await Promise.all([...this.#open].map((transport) => transport.close()));
   }
 
-  async #use<T>(use: (wire: Wire) => Promise<T>): Promise<T> {
+  async #use<T>(use: (transport: Transport) => Promise<T>): Promise<T> {
     this.#options.signal.throwIfAborted();
-    return this.#wires.open({}, async (wire) => {
-      this.#open.add(wire);
+    return this.#transports.open({}, async (transport) => {
+      this.#open.add(transport);
       try {
-        return await use(wire);
+        return await use(transport);
       } catch (error) {
-        await wire.close();
-        this.#open.delete(wire);
+        await transport.close();
+        this.#open.delete(transport);
         throw error;
       }
     });

@@ -16,8 +16,8 @@ import { Solo } from "./sessions/single.ts";
 import { EitherSession, OwnSession, type SessionSource } from "./sessions/source.ts";
 import { StrayQuestions } from "./sessions/stray-questions.ts";
 import type { MessagePaths } from "./transports/message-paths.ts";
-import { Wires, type WiresOptions } from "./transports/open.ts";
-import type { JoinedSession, Wire } from "./transports/transport.ts";
+import { Transports, type TransportsOptions } from "./transports/open.ts";
+import type { JoinedSession, Transport } from "./transports/transport.ts";
 
 /** Whom a session is for: callers never share one, nor do different credentials or declared capabilities. */
 export interface SessionOwner {
@@ -46,7 +46,7 @@ export interface RejoinedSession {
   readonly isClients: boolean;
 }
 
-export interface UpstreamOptions extends WiresOptions {
+export interface UpstreamOptions extends TransportsOptions {
   readonly clientInfo: { readonly name: string; readonly version: string };
 }
 
@@ -67,7 +67,7 @@ const MAX_CONTROL_SESSIONS = 256;
 /** One server behind the gateway, and its sessions, separate for each owner. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  readonly #wires: Wires;
+  readonly #transports: Transports;
   readonly #admission: Admission;
   readonly #pool: SessionPool;
   /** Present if the server can have one session only, according to the configuration or to the server itself. */
@@ -100,9 +100,9 @@ export class Upstream {
     const isSingle = sessions === "single";
     this.#strays =
       transport === "stdio" ? undefined : new StrayQuestions({ isInUse: () => this.#uses.size > 0 });
-    this.#wires = new Wires(options);
+    this.#transports = new Transports(options);
     this.#admission = new Admission({
-      wires: this.#wires,
+      transports: this.#transports,
       hasProcesses: transport === "stdio",
       max: isSingle ? 1 : maxSessions,
       setting: isSingle ? "sessions: single" : `maxSessions: ${maxSessions}`,
@@ -221,8 +221,8 @@ export class Upstream {
 
   /** Joins the client's own session for one call; releasing the lease does not end the session. */
   join({ headers, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
-    const wire = this.#wires.join(headers, joined);
-    const session = Session.join({ wire, holder, onGarbage: this.#onGarbage });
+    const transport = this.#transports.join(headers, joined);
+    const session = Session.join({ transport, holder, onGarbage: this.#onGarbage });
     const over = this.use();
     this.#joined.add(session);
     const release = () => {
@@ -249,9 +249,9 @@ export class Upstream {
     const rejoined = await this.#admission.rejoin(
       headers,
       session,
-      async (wire) => {
-        const joined = Session.join({ wire, holder, onGarbage: this.#onGarbage });
-        await wire.pickUp?.listen();
+      async (transport) => {
+        const joined = Session.join({ transport, holder, onGarbage: this.#onGarbage });
+        await transport.pickUp?.listen();
         return joined;
       },
       { signal },
@@ -275,26 +275,26 @@ export class Upstream {
 
   /** Whether the gateway can forward clients of Streamable HTTP to the server unchanged. */
   get isStreamable(): boolean {
-    return this.#wires.isStreamable;
+    return this.#transports.isStreamable;
   }
 
   /** The paths to which the server wants HTTP+SSE messages posted, as far as it has announced them. */
   get messagePaths(): MessagePaths {
-    return this.#wires.messagePaths;
+    return this.#transports.messagePaths;
   }
 
   /**
-   * Opens a wire for a session that a client opens itself, over whichever transport the server speaks. `use` sends the client's
-   * `initialize`; if that fails, or is not answered within `startTimeout`, the wire is closed. The session counts towards `maxSessions`,
-   * and as one of the caller's share of them, until the wire is closed.
+   * Opens a transport for a session that a client opens itself, over whichever transport the server speaks. `use` sends the client's
+   * `initialize`; if that fails, or is not answered within `startTimeout`, the transport is closed. The session counts towards `maxSessions`,
+   * and as one of the caller's share of them, until the transport is closed.
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  pair<T>(owner: Omit<SessionOwner, "capabilities">, use: (wire: Wire) => Promise<T>): Promise<T> {
+  pair<T>(owner: Omit<SessionOwner, "capabilities">, use: (transport: Transport) => Promise<T>): Promise<T> {
     const { startTimeoutMs } = this.#options.config;
     const late = () => slowToStart("answer initialize", startTimeoutMs);
-    const useInTime = (wire: Wire) => {
-      wire.onGarbage = this.#onGarbage;
-      return inTime(startTimeoutMs, use(wire), late);
+    const useInTime = (transport: Transport) => {
+      transport.onGarbage = this.#onGarbage;
+      return inTime(startTimeoutMs, use(transport), late);
     };
     const wait = { patienceMs: PAIR_PATIENCE_MS };
     const open = (onLeft?: () => void) => this.#admission.open(owner.headers, useInTime, wait, onLeft);
@@ -380,7 +380,11 @@ export class Upstream {
       strays: this.#strays,
       ...(onLost === undefined ? {} : { onLost }),
     };
-    const opening = this.#admission.open(headers, (wire) => Session.open({ ...options, wire }), wait);
+    const opening = this.#admission.open(
+      headers,
+      (transport) => Session.open({ ...options, transport }),
+      wait,
+    );
     const opened = { owner: { caller, headers, capabilities }, opening };
     this.#note(opened);
     return opening.catch(async (error: unknown) => {

@@ -12,7 +12,7 @@ import { openMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { Session } from "../../src/upstream/sessions/session.ts";
-import type { Wire } from "../../src/upstream/transports/transport.ts";
+import type { Transport } from "../../src/upstream/transports/transport.ts";
 import { Conditions } from "../support/conditions.ts";
 import type { Json } from "../support/modern-client.ts";
 
@@ -295,7 +295,7 @@ async function setUp() {
     const wire = new QuietWire();
     const call = new Call({
       lease: async (holder) => ({
-        session: Session.join({ wire, holder, onGarbage: () => undefined, idPrefix: "" }),
+        session: Session.join({ transport: wire, holder, onGarbage: () => undefined, idPrefix: "" }),
         isReused: false,
         release: () => undefined,
       }),
@@ -317,12 +317,12 @@ async function setUp() {
 }
 
 /** A server that takes everything and says nothing by itself. */
-class QuietWire implements Wire {
-  onMessage: Wire["onMessage"] = () => undefined;
-  onGarbage: Wire["onGarbage"] = () => undefined;
-  onLost: Wire["onLost"] = () => undefined;
+class QuietWire implements Transport {
+  onMessage: Transport["onMessage"] = () => undefined;
+  onGarbage: Transport["onGarbage"] = () => undefined;
+  onLost: Transport["onLost"] = () => undefined;
   async tell(): Promise<void> {}
-  ask(): ReturnType<Wire["ask"]> {
+  ask(): ReturnType<Transport["ask"]> {
     return { ended: new Promise(() => undefined), stop: () => undefined };
   }
   setProtocolVersion(): void {}

@@ -5,7 +5,7 @@ import { createLog } from "../../src/log/log.ts";
 import type { JsonRpcMessage } from "../../src/protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
-import type { Wire } from "../../src/upstream/transports/transport.ts";
+import type { Transport } from "../../src/upstream/transports/transport.ts";
 import { Upstream } from "../../src/upstream/upstream.ts";
 import { startUpstream } from "../contracts/upstream-witness.ts";
 import { type CommandUnderTest, configFor } from "../support/gateway.ts";
@@ -27,7 +27,7 @@ test("the sessions that one caller's clients open are no more than its share, an
   await third;
 });
 
-test("a client's own session has a place until its wire is closed", async () => {
+test("a client's own session has a place until its transport is closed", async () => {
   const { upstream, server } = await berths({ maxSessions: 1 });
   const wire = await upstream.pair(OWNER, initialize);
   let isLeased = false;
@@ -131,8 +131,8 @@ test("clients' sessions end with the gateway, and so does one that is being open
   await expect(upstream.pair(OWNER, initialize)).rejects.toThrow("The gateway is stopping");
 });
 
-/** What a client does with its wire. */
-async function initialize(wire: Wire): Promise<Wire> {
+/** What a client does with its transport. */
+async function initialize(wire: Transport): Promise<Transport> {
   const answer = new Promise<JsonRpcMessage>((resolve) => {
     wire.onMessage = resolve;
   });

@@ -5,14 +5,14 @@ import { pino } from "pino";
 import { describe, expect, test } from "vitest";
 import type { JsonRpcMessage, RequestId } from "../../src/protocol/jsonrpc.ts";
 import { nextRequestId } from "../../src/upstream/request-ids.ts";
-import { CheckedWire } from "../../src/upstream/transports/checked-transport.ts";
-import type { Stream, TransportWire } from "../../src/upstream/transports/transport.ts";
+import { CheckedTransport } from "../../src/upstream/transports/checked-transport.ts";
+import type { RawTransport, Stream } from "../../src/upstream/transports/transport.ts";
 import { UnusableAnswer } from "../../src/upstream/transports/unusable-answer.ts";
 
 const NAN = new UnusableAnswer(undefined, "it is not JSON: it contains NaN");
 
 function checked(...ids: RequestId[]) {
-  const raw: TransportWire = {
+  const raw: RawTransport = {
     onMessage: () => {},
     onUnusable: () => {},
     onGarbage: () => {},
@@ -30,7 +30,7 @@ function checked(...ids: RequestId[]) {
       done();
     },
   });
-  const wire = new CheckedWire(raw, pino({ level: "warn" }, sink));
+  const wire = new CheckedTransport(raw, pino({ level: "warn" }, sink));
   const heard: JsonRpcMessage[] = [];
   wire.onMessage = (message) => void heard.push(message);
   const ended: [RequestId, string][] = [];

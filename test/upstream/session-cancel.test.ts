@@ -1,9 +1,9 @@
 import { afterEach, expect, test, vi } from "vitest";
 import type { JsonRpcMessage } from "../../src/protocol/jsonrpc.ts";
 import { Session } from "../../src/upstream/sessions/session.ts";
-import type { Wire } from "../../src/upstream/transports/transport.ts";
+import type { Transport } from "../../src/upstream/transports/transport.ts";
 
-/** A wire to a server that takes everything and never says a word. */
+/** A transport to a server that takes everything and never says a word. */
 function silence() {
   const told: JsonRpcMessage[] = [];
   let stopped = 0;
@@ -12,7 +12,7 @@ function silence() {
     release = resolve;
   });
   const garbage: Error[] = [];
-  const wire: Wire = {
+  const wire: Transport = {
     onMessage: () => {},
     onGarbage: () => {},
     onLost: () => {},
@@ -30,7 +30,11 @@ function silence() {
     initialized: async () => {},
     close: async () => {},
   };
-  const session = Session.join({ wire, holder: undefined, onGarbage: (error) => garbage.push(error) });
+  const session = Session.join({
+    transport: wire,
+    holder: undefined,
+    onGarbage: (error) => garbage.push(error),
+  });
   return { wire, session, told, garbage, release: () => release(), stopped: () => stopped };
 }
 

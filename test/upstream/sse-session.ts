@@ -5,7 +5,7 @@ import type { JsonObject, JsonRpcMessage } from "../../src/protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import { Session } from "../../src/upstream/sessions/session.ts";
 import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
-import { SseWire } from "../../src/upstream/transports/sse.ts";
+import { SseTransport } from "../../src/upstream/transports/sse.ts";
 import { type SseServer, startSseServer } from "../support/sse-server.ts";
 
 export interface OpenOptions {
@@ -25,14 +25,14 @@ export interface OpenSession {
   readonly lost: Promise<void>;
 }
 
-/** A wire that nothing has been sent on yet. It is closed when the test ends. */
+/** A transport that nothing has been sent on yet. It is closed when the test ends. */
 export function wireTo(
   url: URL,
   { headers = {}, maxMessageBytes = 16_777_216 }: Pick<OpenOptions, "headers" | "maxMessageBytes"> = {},
-): SseWire {
+): SseTransport {
   const agents = upstreamAgents();
   onTestFinished(() => agents.destroy());
-  const wire = new SseWire({ url, headers, http: { dispatcher: agents.next(), maxMessageBytes } });
+  const wire = new SseTransport({ url, headers, http: { dispatcher: agents.next(), maxMessageBytes } });
   onTestFinished(() => wire.close());
   return wire;
 }
@@ -47,7 +47,7 @@ export async function openSession(url: URL, options: OpenOptions = {}): Promise<
     lose = resolve;
   });
   const session = await Session.open({
-    wire: wireTo(url, options),
+    transport: wireTo(url, options),
     clientInfo: { name: "test", version: "1.0.0" },
     capabilities: { elicitation: {}, sampling: {}, roots: {} },
     holder: {

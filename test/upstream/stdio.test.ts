@@ -2,7 +2,7 @@
 
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { UpstreamFailure } from "../../src/upstream/failure.ts";
-import { StdioWire } from "../../src/upstream/transports/stdio.ts";
+import { StdioTransport } from "../../src/upstream/transports/stdio.ts";
 import { lifeline } from "../support/stdio-servers/lifeline.ts";
 import { listeningLog } from "../support/stdio-servers/listening-log.ts";
 import { opened } from "../support/stdio-servers/opened.ts";
@@ -61,7 +61,7 @@ describe("a session does not open", () => {
   });
 
   test("when it is closed because the server never answers", async () => {
-    const wire = new StdioWire(script("silent"));
+    const wire = new StdioTransport(script("silent"));
     const { ended } = wire.ask({ jsonrpc: "2.0", id: 1, method: "initialize" });
     const outcome = expect(ended).rejects.toThrow("The session with the server was closed");
     await wire.close();
@@ -241,7 +241,7 @@ describe("a session is closed", () => {
 
   test("without being lost", async () => {
     let losses = 0;
-    const wire = new StdioWire(script("odd-tools"));
+    const wire = new StdioTransport(script("odd-tools"));
     wire.onLost = () => {
       losses += 1;
     };
@@ -255,7 +255,7 @@ describe("a session is closed", () => {
   });
 
   test("although its server never started", async () => {
-    const wire = new StdioWire({ ...script("silent"), command: "taskgate-no-such-command" });
+    const wire = new StdioTransport({ ...script("silent"), command: "taskgate-no-such-command" });
     onTestFinished(() => wire.close());
     await expect(wire.tell({ jsonrpc: "2.0", method: "x" })).rejects.toThrow("could not be started");
     await wire.close();

@@ -23,8 +23,8 @@ import { handleBy, type Identified, waiterOf } from "../../requests/request.ts";
 import { slowToStart, toFailure, UpstreamFailure } from "../../upstream/failure.ts";
 import { inTime } from "../../upstream/in-time.ts";
 import { hasProgress } from "../../upstream/sessions/session.ts";
-import { TrunkWire } from "../../upstream/sessions/shared-transport.ts";
-import type { Wire } from "../../upstream/transports/transport.ts";
+import { SharedTransport } from "../../upstream/sessions/shared-transport.ts";
+import type { Transport } from "../../upstream/transports/transport.ts";
 import { type LegacyServices, type SessionKey, sessionKey } from "../client-streams.ts";
 import type { PlainCalls } from "../plain-calls.ts";
 import { readQuestionId } from "../question-id.ts";
@@ -71,7 +71,7 @@ export class PairedSession {
   /** The server's messages that could not be sent to the client. */
   readonly #undelivered = new Undelivered();
   /** The session with the server, once it has been opened. */
-  #wire: TrunkWire | undefined;
+  #transport: SharedTransport | undefined;
   #isClosed = false;
   /** Releases the upstream. */
   #letGo = () => {};
@@ -172,7 +172,7 @@ export class PairedSession {
     this.#end();
     this.#isClosed = true;
     this.#letGo();
-    await this.#wire?.close();
+    await this.#transport?.close();
   }
 
   /** Ends the client's part of the session. */
@@ -202,7 +202,7 @@ export class PairedSession {
     const { route, sessionOwner } = this.#options.who;
     this.#letGo = route.upstream.use();
     route.upstream
-      .pair(sessionOwner, (wire) => this.#handshake(wire, message))
+      .pair(sessionOwner, (transport) => this.#handshake(transport, message))
       .then((answer) => this.#opened(message.id, answer))
       .catch((error: unknown) => {
         this.#isLost = true;
@@ -211,16 +211,16 @@ export class PairedSession {
   }
 
   /** The upstream may try one transport after another. @throws UpstreamFailure */
-  async #handshake(wire: Wire, initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
+  async #handshake(transport: Transport, initialize: JsonRpcRequest): Promise<JsonRpcResponse> {
     if (this.#isClosed) throw new UpstreamFailure("The client has left", { mayHaveRun: false });
-    const trunk = new TrunkWire({
-      wire,
+    const shared = new SharedTransport({
+      transport,
       onMessage: (message) => this.#hear(message),
       onLost: () => this.#lose(),
     });
-    this.#wire = trunk;
+    this.#transport = shared;
     return new Promise((onAnswer, onFailure) => {
-      trunk.ask(initialize, { onAnswer, onFailure }, headersOf(initialize));
+      shared.ask(initialize, { onAnswer, onFailure }, headersOf(initialize));
     });
   }
 
@@ -235,7 +235,7 @@ export class PairedSession {
     const { protocolVersion, capabilities } = answer.result;
     this.#protocolVersion = String(protocolVersion);
     // The transport sends it wherever it has a place for it.
-    this.#wire?.setProtocolVersion(this.#protocolVersion);
+    this.#transport?.setProtocolVersion(this.#protocolVersion);
     route.upstream.learn(answer.result);
     this.#areTasksKnown = protocolVersion === TASKS_2025;
     this.#areTasksServers = isObject(capabilities) && capabilities.tasks !== undefined;
@@ -268,7 +268,7 @@ export class PairedSession {
   #passInitialized(message: JsonRpcNotification): void {
     this.#early = new EarlyMessages();
     const { startTimeoutMs } = this.#options.who.route.config.upstream;
-    inTime(startTimeoutMs, this.#trunk.initialized(message), () =>
+    inTime(startTimeoutMs, this.#shared.initialized(message), () =>
       slowToStart("take notifications/initialized", startTimeoutMs),
     )
       .catch(() => this.#lose())
@@ -348,7 +348,7 @@ export class PairedSession {
         // The client's end keeps its connections alive.
         keepAlive: () => {},
       },
-      joiner: () => ({ join: (holder) => this.#trunk.join(holder) }),
+      joiner: () => ({ join: (holder) => this.#shared.join(holder) }),
       pass: async () => this.#ask(message),
       passToolList: async (amend) => this.#ask(message, amend),
     };
@@ -377,7 +377,7 @@ export class PairedSession {
       onOver();
       this.#fail(id, failure);
     };
-    const stop = this.#trunk.ask(message, { onAnswer, onFailure }, headersOf(message));
+    const stop = this.#shared.ask(message, { onAnswer, onFailure }, headersOf(message));
     this.#pending.passed(id, () => {
       onOver();
       stop();
@@ -421,12 +421,12 @@ export class PairedSession {
   /** Sends the server a notification or an answer. */
   #tell(message: JsonRpcMessage): void {
     const letGo = keep(message);
-    void Promise.resolve(this.#wire?.tell(message)).finally(letGo);
+    void Promise.resolve(this.#transport?.tell(message)).finally(letGo);
   }
 
-  get #trunk(): TrunkWire {
-    if (this.#wire === undefined) throw new Error("the session is not open");
-    return this.#wire;
+  get #shared(): SharedTransport {
+    if (this.#transport === undefined) throw new Error("the session is not open");
+    return this.#transport;
   }
 
   /** Passes a server's message on: to the task that it is meant for, or to the client. */

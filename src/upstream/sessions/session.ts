@@ -21,7 +21,7 @@ import {
   type AskListener,
   type EventPlace,
   nothingToResume,
-  type Wire,
+  type Transport,
 } from "../transports/transport.ts";
 import { readDescription, type ServerDescription } from "./description.ts";
 import type { AskedSession, StrayQuestions } from "./stray-questions.ts";
@@ -103,7 +103,7 @@ export interface UpstreamRequest {
 }
 
 export interface SessionOptions {
-  readonly wire: Wire;
+  readonly transport: Transport;
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** The capabilities to declare to the server, unchanged. */
   readonly capabilities: JsonObject;
@@ -121,7 +121,7 @@ export interface SessionOptions {
 }
 
 /** Options for a session that another replica or a client has opened. */
-export type JoinOptions = Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "strays"> & {
+export type JoinOptions = Pick<SessionOptions, "transport" | "holder" | "onGarbage" | "strays"> & {
   /** Keeps the gateway's ids apart from the opener's; a unique prefix unless given. */
   readonly idPrefix?: string;
 };
@@ -142,7 +142,7 @@ const MAX_TELLING = 256;
 
 /** A legacy MCP session: knows which request an answer or a progress notification belongs to, and who receives the server's messages. */
 export class Session implements ResumingSession, AskedSession {
-  readonly #wire: Wire;
+  readonly #transport: Transport;
   readonly #strays: StrayQuestions | undefined;
   readonly #pending = new Map<RequestId, Pending>();
   #holder: SessionHolder | undefined;
@@ -179,22 +179,23 @@ export class Session implements ResumingSession, AskedSession {
   }
 
   private constructor({
-    wire,
+    transport,
     holder,
     onGarbage,
     onLost,
     idPrefix,
     strays,
-  }: Pick<SessionOptions, "wire" | "holder" | "onGarbage" | "onLost" | "strays"> & Partial<JoinOptions>) {
-    this.#wire = wire;
+  }: Pick<SessionOptions, "transport" | "holder" | "onGarbage" | "onLost" | "strays"> &
+    Partial<JoinOptions>) {
+    this.#transport = transport;
     this.#strays = strays;
     this.#idPrefix = idPrefix;
     this.#holder = holder;
-    wire.onMessage = (message) => this.#receive(message);
-    wire.onGarbage = (error) => {
+    transport.onMessage = (message) => this.#receive(message);
+    transport.onGarbage = (error) => {
       if (!this.#isClosed) onGarbage(error);
     };
-    wire.onLost = () => {
+    transport.onLost = () => {
       if (this.#isClosed) return;
       this.#isLost = true;
       onLost?.();
@@ -223,7 +224,7 @@ export class Session implements ResumingSession, AskedSession {
 
   /** Also receives changes from a server without sessions, which may have room for one listener only. Returns a function that stops it. */
   hearChanges(): () => void {
-    return this.#wire.hearChanges?.() ?? (() => {});
+    return this.#transport.hearChanges?.() ?? (() => {});
   }
 
   /** Hands the session over to another holder. Without one, questions of the server are refused, unless others may answer them. */
@@ -237,7 +238,7 @@ export class Session implements ResumingSession, AskedSession {
     const meta = { progressToken: id, ...(isObject(params?._meta) ? params._meta : {}) };
     const { progressToken } = meta;
     const message = { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } } as const;
-    return this.#await(id, progressToken, listener, (hears) => this.#wire.ask(message, hears));
+    return this.#await(id, progressToken, listener, (hears) => this.#transport.ask(message, hears));
   }
 
   resume(
@@ -248,7 +249,7 @@ export class Session implements ResumingSession, AskedSession {
       requestId,
       progressToken,
       listener,
-      (hears) => this.#wire.pickUp?.resume(requestId, lastEventId, hears) ?? nothingToResume(),
+      (hears) => this.#transport.pickUp?.resume(requestId, lastEventId, hears) ?? nothingToResume(),
     );
   }
 
@@ -286,7 +287,7 @@ export class Session implements ResumingSession, AskedSession {
     this.#holder = undefined;
     const failure = new UpstreamFailure("The session with the server was closed", { mayHaveRun: true });
     for (const pending of this.#pending.values()) pending.reject(failure);
-    await this.#wire.close(state);
+    await this.#transport.close(state);
   }
 
   /** Waits for the answer to a request; `ask` begins to listen for it. */
@@ -336,8 +337,8 @@ export class Session implements ResumingSession, AskedSession {
       throw new UpstreamFailure(message, { mayHaveRun: false });
     }
     this.#description = share(readDescription(response.result));
-    this.#wire.setProtocolVersion(this.#description.protocolVersion);
-    await inTime(startTimeoutMs, this.#wire.initialized(), () =>
+    this.#transport.setProtocolVersion(this.#description.protocolVersion);
+    await inTime(startTimeoutMs, this.#transport.initialized(), () =>
       slowToStart("take notifications/initialized", startTimeoutMs),
     ).catch((error: unknown) => {
       throw beforeTheCall(toFailure(error));
@@ -391,9 +392,11 @@ export class Session implements ResumingSession, AskedSession {
   async #tell(message: JsonRpcMessage): Promise<void> {
     if (this.#isClosed) return;
     if (this.#telling >= MAX_TELLING)
-      return this.#wire.onGarbage(new Error("the server asks faster than it listens"));
+      return this.#transport.onGarbage(new Error("the server asks faster than it listens"));
     this.#telling += 1;
-    await this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+    await this.#transport
+      .tell(message)
+      .catch((error: unknown) => this.#transport.onGarbage(toFailure(error)));
     this.#telling -= 1;
   }
 }

@@ -6,7 +6,7 @@ import type {
   RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure, unanswered } from "../failure.ts";
-import type { Asking, AskListener, Wire } from "../transports/transport.ts";
+import type { Asking, AskListener, Transport } from "../transports/transport.ts";
 import type { Lease } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
 
@@ -18,8 +18,8 @@ export interface AnswerListener {
   onFailure(failure: UpstreamFailure): void;
 }
 
-export interface TrunkOptions {
-  readonly wire: Wire;
+export interface SharedTransportOptions {
+  readonly transport: Transport;
   /** Receives the server's requests and notifications. */
   readonly onMessage: (message: JsonRpcRequest | JsonRpcNotification) => void;
   /** The server has forgotten the session, or is gone. Open requests fail right after. */
@@ -27,44 +27,46 @@ export interface TrunkOptions {
 }
 
 /**
- * The wire of a session that a client opened itself, and in which the gateway makes calls on its behalf. The client's requests keep their
+ * The transport of a session that a client opened itself, and in which the gateway makes calls on its behalf. The client's requests keep their
  * own ids; those of a call go out on a branch, under ids that the client cannot use. Answers find their request by the id.
  */
-export class TrunkWire {
-  readonly #wire: Wire;
+export class SharedTransport {
+  readonly #transport: Transport;
   readonly #waiting = new Map<RequestId, (answer: JsonRpcResponse) => void>();
-  readonly #branches = new Set<BranchWire>();
+  readonly #channels = new Set<SharedChannel>();
 
-  constructor({ wire, onMessage, onLost }: TrunkOptions) {
-    this.#wire = wire;
-    wire.onMessage = (message) => {
+  constructor({ transport, onMessage, onLost }: SharedTransportOptions) {
+    this.#transport = transport;
+    transport.onMessage = (message) => {
       try {
         if ("method" in message) onMessage(message);
         else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
       } catch (error) {
         // JSON can be parsed at depths at which it cannot be written; one such message must not break the session.
-        wire.onGarbage(toFailure(error));
+        transport.onGarbage(toFailure(error));
         if ("method" in message && "id" in message) void this.tell(untold(message.id));
       }
     };
-    wire.onLost = () => {
-      for (const branch of this.#branches) branch.onLost();
+    transport.onLost = () => {
+      for (const channel of this.#channels) channel.onLost();
       onLost();
     };
   }
 
   setProtocolVersion(version: string): void {
-    this.#wire.setProtocolVersion(version);
+    this.#transport.setProtocolVersion(version);
   }
 
   /** Forwards the client's `notifications/initialized`. @throws UpstreamFailure */
   initialized(notification: JsonRpcNotification): Promise<void> {
-    return this.#wire.initialized(notification);
+    return this.#transport.initialized(notification);
   }
 
   /** Sends a notification or an answer. Never rejects: nobody waits for either, so a loss is only reported to `onGarbage`. */
   tell(message: JsonRpcMessage): Promise<void> {
-    return this.#wire.tell(message).catch((error: unknown) => this.#wire.onGarbage(toFailure(error)));
+    return this.#transport
+      .tell(message)
+      .catch((error: unknown) => this.#transport.onGarbage(toFailure(error)));
   }
 
   /**
@@ -96,22 +98,22 @@ export class TrunkWire {
         onFailure(unusable(error));
       }
     });
-    const asking = this.#wire.ask(request, { headers });
+    const asking = this.#transport.ask(request, { headers });
     asking.ended.then(() => fail(unanswered()), fail);
     return stop;
   }
 
   /** Lends the session to one call of the gateway's; releasing the lease does not end the session. */
   join(holder: SessionHolder): Lease {
-    const branch = new BranchWire(this.#wire, this.#waiting);
-    this.#branches.add(branch);
+    const channel = new SharedChannel(this.#transport, this.#waiting);
+    this.#channels.add(channel);
     const session = Session.join({
-      wire: branch,
+      transport: channel,
       holder,
-      onGarbage: (error) => this.#wire.onGarbage(error),
+      onGarbage: (error) => this.#transport.onGarbage(error),
     });
     const release = () => {
-      this.#branches.delete(branch);
+      this.#channels.delete(channel);
       void session.close();
     };
     return { session, isReused: false, release };
@@ -119,33 +121,36 @@ export class TrunkWire {
 
   /** Ends the session. Never rejects. */
   close(): Promise<void> {
-    return this.#wire.close();
+    return this.#transport.close();
   }
 }
 
-/** The wire of one call in a client's session. Receives the answers to its own requests and nothing else. */
-class BranchWire implements Wire {
-  onMessage: Wire["onMessage"] = () => {};
-  onGarbage: Wire["onGarbage"] = () => {};
-  onLost: Wire["onLost"] = () => {};
+/** The transport of one call in a client's session. Receives the answers to its own requests and nothing else. */
+class SharedChannel implements Transport {
+  onMessage: Transport["onMessage"] = () => {};
+  onGarbage: Transport["onGarbage"] = () => {};
+  onLost: Transport["onLost"] = () => {};
 
-  readonly #wire: Wire;
+  readonly #transport: Transport;
   readonly #waiting: Map<RequestId, (answer: JsonRpcResponse) => void>;
   readonly #stops = new Set<() => void>();
 
-  constructor(wire: Wire, waiting: Map<RequestId, (answer: JsonRpcResponse) => void>) {
-    this.#wire = wire;
+  constructor(transport: Transport, waiting: Map<RequestId, (answer: JsonRpcResponse) => void>) {
+    this.#transport = transport;
     this.#waiting = waiting;
   }
 
   tell(message: JsonRpcMessage): Promise<void> {
-    return this.#wire.tell(message);
+    return this.#transport.tell(message);
   }
 
   ask(request: JsonRpcRequest, { headers, onAccepted = () => {} }: AskListener = {}): Asking {
     this.#waiting.set(request.id, (answer) => this.onMessage(answer));
     // Without `onEvent`: the session ends with the client's end in this replica, so no other replica can resume a request in it.
-    const asking = this.#wire.ask(request, headers === undefined ? { onAccepted } : { headers, onAccepted });
+    const asking = this.#transport.ask(
+      request,
+      headers === undefined ? { onAccepted } : { headers, onAccepted },
+    );
     const stop = () => {
       this.#stops.delete(stop);
       this.#waiting.delete(request.id);

@@ -10,7 +10,7 @@ import {
 import { type UpstreamFailure, unusableAnswer, warnOfUnusable } from "../failure.ts";
 import { wasGiven } from "../request-ids.ts";
 import { StreamEnd } from "./stream-end.ts";
-import type { Asking, AskListener, PickUp, Stream, TransportWire, Wire } from "./transport.ts";
+import type { Asking, AskListener, PickUp, RawTransport, Stream, Transport } from "./transport.ts";
 import { shown, type UnusableAnswer } from "./unusable-answer.ts";
 
 interface Asked {
@@ -22,39 +22,39 @@ interface Asked {
 const MAX_REMEMBERED = 1_000;
 
 /**
- * A wire that fails a request whose answer has arrived in an unusable form, instead of letting it wait: an answer that can only belong to
+ * A transport that fails a request whose answer has arrived in an unusable form, instead of letting it wait: an answer that can only belong to
  * that request ends it. Answers are passed on under the request's id, even if the server turned the number into a string.
  */
-export class CheckedWire implements Wire {
-  onMessage: Wire["onMessage"] = () => {};
-  onGarbage: Wire["onGarbage"] = () => {};
-  onLost: Wire["onLost"] = () => {};
+export class CheckedTransport implements Transport {
+  onMessage: Transport["onMessage"] = () => {};
+  onGarbage: Transport["onGarbage"] = () => {};
+  onLost: Transport["onLost"] = () => {};
 
-  readonly #wire: TransportWire;
+  readonly #transport: RawTransport;
   readonly #log: Logger;
   /** Requests that have no answer yet. */
   readonly #asked = new Map<RequestId, Asked>();
   readonly #over = new Set<RequestId>();
 
-  constructor(wire: TransportWire, log: Logger) {
-    this.#wire = wire;
+  constructor(transport: RawTransport, log: Logger) {
+    this.#transport = transport;
     this.#log = log;
-    wire.onMessage = (message, stream = "shared") => this.#receive(message, stream);
-    wire.onUnusable = (answer, stream = "shared") => this.#refuse(answer, stream);
-    wire.onGarbage = (error) => this.onGarbage(error);
-    wire.onLost = () => this.onLost();
+    transport.onMessage = (message, stream = "shared") => this.#receive(message, stream);
+    transport.onUnusable = (answer, stream = "shared") => this.#refuse(answer, stream);
+    transport.onGarbage = (error) => this.onGarbage(error);
+    transport.onLost = () => this.onLost();
   }
 
   tell(message: JsonRpcMessage): Promise<void> {
-    return this.#wire.tell(message);
+    return this.#transport.tell(message);
   }
 
   ask(request: JsonRpcRequest, listener?: AskListener): Asking {
-    return this.#watched(request.id, request.method, () => this.#wire.ask(request, listener));
+    return this.#watched(request.id, request.method, () => this.#transport.ask(request, listener));
   }
 
   get pickUp(): PickUp | undefined {
-    const { pickUp } = this.#wire;
+    const { pickUp } = this.#transport;
     if (pickUp === undefined) return undefined;
     return {
       listen: () => pickUp.listen(),
@@ -64,19 +64,19 @@ export class CheckedWire implements Wire {
   }
 
   setProtocolVersion(version: string): void {
-    this.#wire.setProtocolVersion(version);
+    this.#transport.setProtocolVersion(version);
   }
 
   initialized(notification?: JsonRpcNotification): Promise<void> {
-    return this.#wire.initialized(notification);
+    return this.#transport.initialized(notification);
   }
 
   hearChanges(): () => void {
-    return this.#wire.hearChanges?.() ?? (() => {});
+    return this.#transport.hearChanges?.() ?? (() => {});
   }
 
   close(state?: "left"): Promise<void> {
-    return this.#wire.close(state);
+    return this.#transport.close(state);
   }
 
   #watched(id: RequestId, method: string, ask: () => Asking): Asking {

@@ -3,15 +3,15 @@ import type { HttpUpstreamConfig, UpstreamConfig } from "../../config/config.ts"
 import { toFailure, UpstreamFailure, wantsLogin } from "../failure.ts";
 import { saysOneSession } from "../sessions/one-session.ts";
 import type { UpstreamAgents } from "./agents.ts";
-import { CheckedWire } from "./checked-transport.ts";
+import { CheckedTransport } from "./checked-transport.ts";
 import { CookieJar } from "./cookies.ts";
 import { MessagePaths } from "./message-paths.ts";
-import { SseWire } from "./sse.ts";
-import { StdioWire } from "./stdio.ts";
-import { StreamableHttpWire } from "./streamable-http.ts";
-import type { JoinedSession, TransportWire, Wire } from "./transport.ts";
+import { SseTransport } from "./sse.ts";
+import { StdioTransport } from "./stdio.ts";
+import { StreamableHttpTransport } from "./streamable-http.ts";
+import type { JoinedSession, RawTransport, Transport } from "./transport.ts";
 
-export interface WiresOptions {
+export interface TransportsOptions {
   readonly config: UpstreamConfig;
   readonly agents: UpstreamAgents;
   /** The largest message of the server, in bytes. */
@@ -22,23 +22,23 @@ export interface WiresOptions {
 }
 
 type Headers = Readonly<Record<string, string>>;
-/** Uses a wire, and closes it when that fails. */
-export type Use<T> = (wire: Wire) => Promise<T>;
+/** Uses a transport, and closes it when that fails. */
+export type Use<T> = (transport: Transport) => Promise<T>;
 
 /** Statuses that show that a server of older revisions speaks no Streamable HTTP (2025-11-25, Transports §Backwards Compatibility). */
 export const SPEAKS_SOMETHING_ELSE: ReadonlySet<unknown> = new Set([400, 404, 405]);
 /** How long a server that is only guessed to speak HTTP+SSE has to prove it. */
 const GUESS_MS = 2_000;
 
-/** Makes the wires to one server, over the transport that it speaks. */
-export class Wires {
-  readonly #options: WiresOptions;
+/** Makes the transports to one server, over the transport that it speaks. */
+export class Transports {
+  readonly #options: TransportsOptions;
   /** The paths to which an HTTP+SSE server wants messages posted. */
   readonly messagePaths = new MessagePaths();
   /** Set when the server was found to speak HTTP+SSE: Streamable HTTP is not tried again until that fails. */
   #isSse = false;
 
-  constructor(options: WiresOptions) {
+  constructor(options: TransportsOptions) {
     this.#options = options;
   }
 
@@ -57,12 +57,12 @@ export class Wires {
     return use(this.#streamable(headers, joined));
   }
 
-  /** Opens a session on a new wire. @throws UpstreamFailure */
+  /** Opens a session on a new transport. @throws UpstreamFailure */
   async open<T>(headers: Headers, use: Use<T>): Promise<T> {
     const { config, log, maxMessageBytes, maxDepth } = this.#options;
     switch (config.transport) {
       case "stdio":
-        return use(this.#checked(new StdioWire({ ...config, log, maxMessageBytes, maxDepth })));
+        return use(this.#checked(new StdioTransport({ ...config, log, maxMessageBytes, maxDepth })));
       case "streamable-http":
         return use(this.#streamable(headers));
       case "sse":
@@ -73,10 +73,10 @@ export class Wires {
   }
 
   /**
-   * A wire to a session that a client has opened over Streamable HTTP. The client keeps its own cookies and sends them among its headers.
+   * A transport to a session that a client has opened over Streamable HTTP. The client keeps its own cookies and sends them among its headers.
    */
-  join(headers: Headers, joined: JoinedSession): Wire {
-    return this.#checked(new StreamableHttpWire({ ...this.#http(headers), joined }));
+  join(headers: Headers, joined: JoinedSession): Transport {
+    return this.#checked(new StreamableHttpTransport({ ...this.#http(headers), joined }));
   }
 
   async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {
@@ -107,21 +107,21 @@ export class Wires {
   }
 
   /** @param rejoined a session that another replica has opened */
-  #streamable(headers: Headers, rejoined?: JoinedSession): Wire {
+  #streamable(headers: Headers, rejoined?: JoinedSession): Transport {
     const cookies = this.#jar();
     const session = rejoined === undefined ? {} : { joined: rejoined, isOurs: true };
     cookies.take(this.#server.url, rejoined?.cookies ?? []);
-    return this.#checked(new StreamableHttpWire({ ...this.#http(headers, cookies), ...session }));
+    return this.#checked(new StreamableHttpTransport({ ...this.#http(headers, cookies), ...session }));
   }
 
-  #sse(headers: Headers, openingMs?: number): Wire {
+  #sse(headers: Headers, openingMs?: number): Transport {
     const onPost = (path: string) => this.messagePaths.learn(path);
     const options = { ...this.#http(headers, this.#jar()), onPost };
-    return this.#checked(new SseWire(openingMs === undefined ? options : { ...options, openingMs }));
+    return this.#checked(new SseTransport(openingMs === undefined ? options : { ...options, openingMs }));
   }
 
-  #checked(wire: TransportWire): Wire {
-    return new CheckedWire(wire, this.#options.log);
+  #checked(transport: RawTransport): Transport {
+    return new CheckedTransport(transport, this.#options.log);
   }
 
   #jar(): CookieJar {

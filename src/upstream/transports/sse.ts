@@ -13,7 +13,7 @@ import {
   UpstreamExchange,
 } from "./exchange.ts";
 import { readMessages } from "./legacy-exchange.ts";
-import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./transport.ts";
+import { type Asking, type AskListener, INITIALIZED, type RawTransport } from "./transport.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
 
 export interface SseOptions {
@@ -34,11 +34,11 @@ const OPENING_MS = 10_000;
  * A session over HTTP+SSE (2024-11-05, Transports §HTTP with SSE). The session lives as long as its one event stream, on which everything
  * arrives, and cannot be resumed.
  */
-export class SseWire implements TransportWire {
-  onMessage: TransportWire["onMessage"] = () => {};
-  onUnusable: TransportWire["onUnusable"] = () => {};
-  onGarbage: TransportWire["onGarbage"] = () => {};
-  onLost: TransportWire["onLost"] = () => {};
+export class SseTransport implements RawTransport {
+  onMessage: RawTransport["onMessage"] = () => {};
+  onUnusable: RawTransport["onUnusable"] = () => {};
+  onGarbage: RawTransport["onGarbage"] = () => {};
+  onLost: RawTransport["onLost"] = () => {};
 
   readonly #options: SseOptions;
   readonly #openingMs: number;

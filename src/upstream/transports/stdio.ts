@@ -5,7 +5,7 @@ import { type FailureFacts, toFailure, UpstreamFailure } from "../failure.ts";
 import { Child, type ChildOptions, type Exit } from "./child.ts";
 import { LineSplitter } from "./lines.ts";
 import { excuse, readMessages, toLine } from "./message-line.ts";
-import { type Asking, type AskListener, INITIALIZED, type TransportWire } from "./transport.ts";
+import { type Asking, type AskListener, INITIALIZED, type RawTransport } from "./transport.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
 
 export type StdioOptions = ChildOptions & {
@@ -30,11 +30,11 @@ const NEVER_STARTED: FailureFacts = { mayHaveRun: false, hasStarted: false };
  * A session with a process of its own, over its standard streams (2024-11-05 to 2025-11-25, Transports §stdio). Everything arrives on one
  * stream, so a request's own stream ends only with the session.
  */
-export class StdioWire implements TransportWire {
-  onMessage: TransportWire["onMessage"] = () => {};
-  onUnusable: TransportWire["onUnusable"] = () => {};
-  onGarbage: TransportWire["onGarbage"] = () => {};
-  onLost: TransportWire["onLost"] = () => {};
+export class StdioTransport implements RawTransport {
+  onMessage: RawTransport["onMessage"] = () => {};
+  onUnusable: RawTransport["onUnusable"] = () => {};
+  onGarbage: RawTransport["onGarbage"] = () => {};
+  onLost: RawTransport["onLost"] = () => {};
 
   readonly #options: StdioOptions;
   readonly #child: Promise<Child>;

@@ -11,7 +11,7 @@ import {
   INITIALIZED,
   type JoinedSession,
   type PickUp,
-  type TransportWire,
+  type RawTransport,
 } from "./transport.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
 
@@ -22,7 +22,7 @@ export interface StreamableHttpOptions {
   readonly http: HttpOptions;
   /** A session that is open already. Absent: `initialize` opens one. */
   readonly joined?: JoinedSession;
-  /** Whether a gateway opened that session, so that the wire listens in it and ends it. Absent: it is a client's own. */
+  /** Whether a gateway opened that session, so that the transport listens in it and ends it. Absent: it is a client's own. */
   readonly isOurs?: boolean;
 }
 
@@ -32,11 +32,11 @@ const LISTEN_DEADLINE_MS = 1_000;
 const GOODBYE_MS = 1_000;
 
 /** Streamable HTTP of 2025-03-26 to 2025-11-25. */
-export class StreamableHttpWire implements TransportWire, PickUp {
-  onMessage: TransportWire["onMessage"] = () => {};
-  onUnusable: TransportWire["onUnusable"] = () => {};
-  onGarbage: TransportWire["onGarbage"] = () => {};
-  onLost: TransportWire["onLost"] = () => {};
+export class StreamableHttpTransport implements RawTransport, PickUp {
+  onMessage: RawTransport["onMessage"] = () => {};
+  onUnusable: RawTransport["onUnusable"] = () => {};
+  onGarbage: RawTransport["onGarbage"] = () => {};
+  onLost: RawTransport["onLost"] = () => {};
 
   readonly #options: StreamableHttpOptions;
   readonly #context: LegacyContext;
@@ -116,7 +116,7 @@ export class StreamableHttpWire implements TransportWire, PickUp {
     await within(LISTEN_DEADLINE_MS, this.#listen(true).begun);
   }
 
-  /** With a session id the wire listens anyway, as long as the session is open. */
+  /** With a session id the transport listens anyway, as long as the session is open. */
   hearChanges(): () => void {
     if (this.#sessionId !== undefined || this.#isClosed) return () => {};
     const stream = this.#listen(true);

@@ -24,7 +24,7 @@ export interface JoinedSession {
   readonly cookies?: readonly string[];
 }
 
-/** The result of resuming on a wire without `pickUp`: a failure. */
+/** The result of resuming on a transport without `pickUp`: a failure. */
 export function nothingToResume(): Asking {
   const message = "This connection knows no way to ask for what was said before";
   return { ended: Promise.reject(new UpstreamFailure(message, { mayHaveRun: true })), stop: () => {} };
@@ -46,7 +46,7 @@ export interface AskListener {
   onAccepted?(): void;
   /**
    * Called with a place from which the stream can be resumed: after the message of that event, if it had one, and never for the answer
-   * itself. Not called if the wire or the server cannot resume.
+   * itself. Not called if the transport or the server cannot resume.
    */
   onEvent?(place: EventPlace): void;
 }
@@ -62,8 +62,8 @@ export interface PickUp {
   resume(answerTo: RequestId, lastEventId: string, listener?: AskListener): Asking;
 }
 
-/** Carries the messages of one session. A wire does not interpret JSON-RPC: the session knows which answer belongs to which request. */
-export interface Wire {
+/** Carries the messages of one session. A transport does not interpret JSON-RPC: the session knows which answer belongs to which request. */
+export interface Transport {
   /** Called with every message, on any stream. Set it before sending anything. */
   onMessage: (message: JsonRpcMessage) => void;
   /** Called when something arrived that is no message; the stream goes on. */
@@ -78,10 +78,10 @@ export interface Wire {
   readonly pickUp?: PickUp | undefined;
   /** Call this with the negotiated version, before sending anything but `initialize`. */
   setProtocolVersion(version: string): void;
-  /** Sends `notifications/initialized`, or the client's own if given. Once it settles, the wire receives the server's own messages. */
+  /** Sends `notifications/initialized`, or the client's own if given. Once it settles, the transport receives the server's own messages. */
   initialized(notification?: JsonRpcNotification): Promise<void>;
   /**
-   * Listens to the server's own messages, if the wire does not do so anyway. Returns a function that stops it. Absent if everything
+   * Listens to the server's own messages, if the transport does not do so anyway. Returns a function that stops it. Absent if everything
    * arrives on one stream.
    */
   hearChanges?(): () => void;
@@ -103,8 +103,8 @@ export interface RequestStream {
   readonly isResumed?: boolean;
 }
 
-/** A wire as a transport makes it, which does not know what its requests are about. */
-export interface TransportWire extends Wire {
+/** A transport as a transport makes it, which does not know what its requests are about. */
+export interface RawTransport extends Transport {
   /** @param stream shared unless given */
   onMessage: (message: JsonRpcMessage, stream?: Stream) => void;
   /** Called with a message that can only be an answer, but is unusable as one. */

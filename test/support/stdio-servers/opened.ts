@@ -8,12 +8,12 @@ import type {
   JsonRpcResponse,
 } from "../../../src/protocol/jsonrpc.ts";
 import { type RequestListener, Session } from "../../../src/upstream/sessions/session.ts";
-import { type StdioOptions, StdioWire } from "../../../src/upstream/transports/stdio.ts";
+import { type StdioOptions, StdioTransport } from "../../../src/upstream/transports/stdio.ts";
 import { Conditions } from "../conditions.ts";
 
 export interface Opened {
   readonly session: Session;
-  readonly wire: StdioWire;
+  readonly wire: StdioTransport;
   /** What could not be read. */
   readonly garbage: readonly string[];
   readonly notifications: readonly JsonRpcNotification[];
@@ -35,14 +35,14 @@ export async function opened(
   options: StdioOptions,
   { capabilities = {}, startTimeoutMs = 120_000, onRequest = () => {} }: OpenOptions = {},
 ): Promise<Opened> {
-  const wire = new StdioWire(options);
+  const wire = new StdioTransport(options);
   onTestFinished(() => wire.close());
   const garbage: string[] = [];
   const notifications: JsonRpcNotification[] = [];
   let isLost = false;
   const conditions = new Conditions(() => "the session is not lost");
   const session = await Session.open({
-    wire,
+    transport: wire,
     clientInfo: { name: "test", version: "1" },
     capabilities,
     holder: { onRequest, onNotification: (notification) => void notifications.push(notification) },

@@ -10,7 +10,7 @@ const MIN_BITS = { ipv4: 8, ipv6: 16 } as const;
 const SECRET = /auth|cookie|credential|jwt|key|passw|secret|session|signature|token/i;
 
 /** Settings that let anybody pose as any caller, or send credentials and keys where others on the way can read or change them. */
-export function wireWarnings(document: unknown): readonly Problem[] {
+export function transportWarnings(document: unknown): readonly Problem[] {
   return [
     ...wideNetworks(document),
     ...plainIssuer(document),
