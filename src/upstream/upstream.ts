@@ -11,7 +11,7 @@ import { FairShares } from "./sessions/fair-shares.ts";
 import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } from "./sessions/one-session.ts";
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./sessions/pool.ts";
 import { type CallSession, Session, type SessionHolder } from "./sessions/session.ts";
-import type { BerthWait } from "./sessions/session-limit.ts";
+import type { PlaceWait } from "./sessions/session-limit.ts";
 import { Solo } from "./sessions/single.ts";
 import { EitherSession, OwnSession, type SessionSource } from "./sessions/source.ts";
 import { StrayQuestions } from "./sessions/stray-questions.ts";
@@ -367,7 +367,7 @@ export class Upstream {
   async #open(
     { caller, headers, capabilities }: SessionOwner,
     holder: SessionHolder | undefined,
-    wait: BerthWait<Session>,
+    wait: PlaceWait<Session>,
     onLost?: () => void,
   ): Promise<Session> {
     const options = {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
-import { type Berth, Berths, type BerthWait } from "../../src/upstream/sessions/session-limit.ts";
+import { type Place, type PlaceWait, SessionLimit } from "../../src/upstream/sessions/session-limit.ts";
 
 describe("as long as there is room", () => {
   test("everybody has a berth at once, and a berth that is left is another's", async () => {
@@ -145,7 +145,7 @@ function harbour(max: number) {
   const order: string[] = [];
   const line = new Set<string>();
   const goodbyes = new Map<string, () => void>();
-  const berths = new Berths({
+  const berths = new SessionLimit({
     max,
     setting: `maxSessions: ${max}`,
     makeRoom: () => {
@@ -155,9 +155,9 @@ function harbour(max: number) {
       return new Promise((resolve) => goodbyes.set(name, resolve));
     },
   });
-  const take = async (name: string, wait: BerthWait<string> = {}): Promise<string> => {
+  const take = async (name: string, wait: PlaceWait<string> = {}): Promise<string> => {
     line.add(name);
-    const berth: Berth<string> = await berths.take(wait).finally(() => line.delete(name));
+    const berth: Place<string> = await berths.take(wait).finally(() => line.delete(name));
     if ("instead" in berth) return berth.instead;
     leaves.set(name, berth.leave);
     order.push(name);

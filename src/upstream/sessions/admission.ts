@@ -2,37 +2,37 @@ import { stopping } from "../failure.ts";
 import type { Transports, Use } from "../transports/open.ts";
 import type { JoinedSession, Transport } from "../transports/transport.ts";
 import { Restarts } from "./restarts.ts";
-import { Berths, type BerthsOptions, type BerthWait } from "./session-limit.ts";
+import { type PlaceWait, SessionLimit, type SessionLimitOptions } from "./session-limit.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-export interface AdmissionOptions extends BerthsOptions {
+export interface AdmissionOptions extends SessionLimitOptions {
   readonly transports: Transports;
   /** Whether a session is a process, which may fail to start. */
   readonly hasProcesses: boolean;
 }
 
-/** The only way to open a session with a server. Each session occupies a berth until its transport is closed, whoever opened it. */
+/** The only way to open a session with a server. Each session occupies a place until its transport is closed, whoever opened it. */
 export class Admission {
   readonly #transports: Transports;
-  readonly #berths: Berths;
+  readonly #sessionLimit: SessionLimit;
   readonly #restarts: Restarts | undefined;
   readonly #open = new Set<Transport>();
   #isClosed = false;
 
   constructor(options: AdmissionOptions) {
     this.#transports = options.transports;
-    this.#berths = new Berths(options);
+    this.#sessionLimit = new SessionLimit(options);
     this.#restarts = options.hasProcesses ? new Restarts() : undefined;
   }
 
   /**
-   * Runs `use` on a new transport as soon as a berth is free, or returns what `wait.instead` gives. Closes the transport when `use` fails.
-   * @param onLeft called when the session has left its berth
+   * Runs `use` on a new transport as soon as a place is free, or returns what `wait.instead` gives. Closes the transport when `use` fails.
+   * @param onLeft called when the session has left its places
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  async open<T>(headers: Headers, use: Use<T>, wait: BerthWait<T> = {}, onLeft = () => {}): Promise<T> {
-    // Before taking a berth: no session is ended to make room for a process that will not be started.
+  async open<T>(headers: Headers, use: Use<T>, wait: PlaceWait<T> = {}, onLeft = () => {}): Promise<T> {
+    // Before taking a place: no session is ended to make room for a process that will not be started.
     this.#restarts?.check();
     const start = (berthed: Use<T>) => this.#transports.open(headers, berthed);
     return this.#begin(
@@ -44,25 +44,25 @@ export class Admission {
     );
   }
 
-  /** Like `open`, in a session that another replica opened: the server has room for it already, but it occupies a berth here. */
-  rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: BerthWait<T> = {}): Promise<T> {
+  /** Like `open`, in a session that another replica opened: the server has room for it already, but it occupies a place here. */
+  rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: PlaceWait<T> = {}): Promise<T> {
     return this.#begin((berthed) => this.#transports.rejoin(headers, joined, berthed), use, wait);
   }
 
   async #begin<T>(
     start: (berthed: Use<T>) => Promise<T>,
     use: Use<T>,
-    wait: BerthWait<T>,
+    wait: PlaceWait<T>,
     onLeft = () => {},
   ): Promise<T> {
-    const berth = await this.#berths.take(wait);
-    if ("instead" in berth) return berth.instead;
-    // `start` may try two transports in turn (`transport: auto`); both occupy this one berth.
+    const place = await this.#sessionLimit.take(wait);
+    if ("instead" in place) return place.instead;
+    // `start` may try two transports in turn (`transport: auto`); both occupy this one places.
     let users = 1;
     const drop = () => {
       users -= 1;
       if (users > 0) return;
-      berth.leave();
+      place.leave();
       onLeft();
     };
     const onClosed = (transport: Transport) => {
@@ -82,13 +82,13 @@ export class Admission {
 
   /** Call this when a session has become idle: it may be ended to make room for waiting calls. */
   review(): void {
-    this.#berths.review();
+    this.#sessionLimit.review();
   }
 
   /** Settles when every transport is closed, including those on which a session is still being opened. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#berths.close();
+    this.#sessionLimit.close();
     await Promise.all([...this.#open].map((transport) => transport.close()));
   }
 
@@ -104,7 +104,7 @@ export class Admission {
   }
 }
 
-/** Makes `transport.close` call `onClosed` once, and only when closing is done: until then nobody else may have the transport's berth. */
+/** Makes `transport.close` call `onClosed` once, and only when closing is done: until then nobody else may have the transport's places. */
 function sayingWhenClosed(transport: Transport, onClosed: (transport: Transport) => void): Transport {
   const close = transport.close.bind(transport);
   let closing: Promise<void> | undefined;

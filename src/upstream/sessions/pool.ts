@@ -1,5 +1,5 @@
 import type { CallSession, ResumingSession, Session, SessionHolder } from "./session.ts";
-import type { BerthWait } from "./session-limit.ts";
+import type { PlaceWait } from "./session-limit.ts";
 
 /** For whom a session is opened, and how. Users with equal keys may use each other's sessions, one after the other. */
 export interface SessionUser {
@@ -7,7 +7,7 @@ export interface SessionUser {
   /** The caller that takes turns with others. Absent: all users with the key count as one. */
   readonly caller?: string;
   /** Opens a session as soon as the server has room for it; calls `onLost` when the server has forgotten it. @throws UpstreamFailure */
-  readonly open: (holder: SessionHolder, wait: BerthWait<Session>, onLost?: () => void) => Promise<Session>;
+  readonly open: (holder: SessionHolder, wait: PlaceWait<Session>, onLost?: () => void) => Promise<Session>;
 }
 
 /** The right to use a session alone, until it is released. */

@@ -2,15 +2,15 @@ import { once } from "../../lib/once.ts";
 import { stopping, UpstreamFailure } from "../failure.ts";
 import { type Patience, WaitingLine } from "./waiting-line.ts";
 
-export interface BerthWait<Other> extends Patience {
-  /** Called when it is this waiter's turn: returns something that serves in place of a berth, if there is any by now. */
+export interface PlaceWait<Other> extends Patience {
+  /** Called when it is this waiter's turn: returns something that serves in place of a place, if there is any by now. */
   readonly instead?: () => Other | undefined;
 }
 
-/** A berth with the function that frees it, or what `instead` gave. */
-export type Berth<Other> = { readonly leave: () => void } | { readonly instead: Other };
+/** A place with the function that frees it, or what `instead` gave. */
+export type Place<Other> = { readonly leave: () => void } | { readonly instead: Other };
 
-export interface BerthsOptions {
+export interface SessionLimitOptions {
   readonly max: number;
   /** Where `max` comes from: `maxSessions: 8`. */
   readonly setting: string;
@@ -21,24 +21,24 @@ export interface BerthsOptions {
 /** More waiters than this are refused: each is a request that a client holds open. */
 const MAX_WAITING = 10_000;
 
-/** The berths of a server. A berth is the right to have one session there, for any caller: first come, first served. */
-export class Berths {
-  readonly #options: BerthsOptions;
+/** The places of a server. A place is the right to have one session there, for any caller: first come, first served. */
+export class SessionLimit {
+  readonly #options: SessionLimitOptions;
   readonly #line = new WaitingLine<() => boolean, (() => void) | undefined>();
   #taken = 0;
   /** How many sessions are being ended to make room. */
   #leaving = 0;
   #isClosed = false;
 
-  constructor(options: BerthsOptions) {
+  constructor(options: SessionLimitOptions) {
     this.#options = options;
   }
 
   /**
-   * Takes a berth as soon as one is free. With a patience of 0, only a berth that is free now: no session is ended for it.
+   * Takes a place as soon as one is free. With a patience of 0, only a place that is free now: no session is ended for it.
    * @throws UpstreamFailure when it takes too long, or too many wait
    */
-  async take<Other>(wait: BerthWait<Other> = {}): Promise<Berth<Other>> {
+  async take<Other>(wait: PlaceWait<Other> = {}): Promise<Place<Other>> {
     const { max, setting } = this.#options;
     if (this.#isClosed) throw stopping();
     if (wait.signal?.aborted) throw wait.signal.reason;
