@@ -12,7 +12,7 @@ import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } fro
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./sessions/pool.ts";
 import { type CallSession, Session, type SessionHolder } from "./sessions/session.ts";
 import type { PlaceWait } from "./sessions/session-limit.ts";
-import { Solo } from "./sessions/single.ts";
+import { SingleSession } from "./sessions/single.ts";
 import { EitherSession, OwnSession, type SessionSource } from "./sessions/source.ts";
 import { StrayQuestions } from "./sessions/stray-questions.ts";
 import type { MessagePaths } from "./transports/message-paths.ts";
@@ -71,7 +71,7 @@ export class Upstream {
   readonly #admission: Admission;
   readonly #pool: SessionPool;
   /** Present if the server can have one session only, according to the configuration or to the server itself. */
-  #solo: Solo | undefined;
+  #single: SingleSession | undefined;
   /** Whether the server said so, and not the configuration. */
   #hasSaidSo = false;
   /** Whether all callers share the only session, because it was opened without any caller's headers and is never replaced. */
@@ -106,14 +106,14 @@ export class Upstream {
       hasProcesses: transport === "stdio",
       max: isSingle ? 1 : maxSessions,
       setting: isSingle ? "sessions: single" : `maxSessions: ${maxSessions}`,
-      makeRoom: () => this.#pool.giveUp() ?? this.#solo?.giveUp() ?? this.#giveUpControl(),
+      makeRoom: () => this.#pool.giveUp() ?? this.#single?.giveUp() ?? this.#giveUpControl(),
     });
     this.#pool = new SessionPool({
       idleMs: idleTimeoutMs,
       maxIdle: sessions === "lease" ? MAX_IDLE_SESSIONS : 0,
       onIdle: this.#onIdle,
     });
-    this.#solo = isSingle ? new Solo(this.#onIdle) : undefined;
+    this.#single = isSingle ? new SingleSession(this.#onIdle) : undefined;
     const isShared = !isSingle && Number.isFinite(maxSessions);
     this.#shares = isShared
       ? new FairShares({ max: maxSessions, setting: `maxSessions: ${maxSessions}` })
@@ -147,7 +147,7 @@ export class Upstream {
     if ((await this.modern(headers)) !== undefined && (await this.#modern?.accepts(headers))) return;
     const owner = { caller: "", headers, capabilities: {} };
     // Ping on the one session for everybody, which is opened again for other headers. It may have been opened before these were revoked.
-    if (this.#solo !== undefined) return void (await this.control(owner).ask("ping"));
+    if (this.#single !== undefined) return void (await this.control(owner).ask("ping"));
     try {
       const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
       await session.close();
@@ -189,11 +189,11 @@ export class Upstream {
     signal: AbortSignal | undefined,
     over: () => void,
   ): Promise<Lease> {
-    const alone = async (solo: Solo) => {
-      const lease = await solo.lease(this.#userFor(owner), holder, signal);
+    const alone = async (single: SingleSession) => {
+      const lease = await single.lease(this.#userFor(owner), holder, signal);
       return released(this.#isForAll ? withHeaders(lease, owner.headers) : lease, over);
     };
-    if (this.#solo !== undefined) return alone(this.#solo);
+    if (this.#single !== undefined) return alone(this.#single);
     try {
       const lease = await this.#pool.lease(this.#userFor(owner), holder, signal);
       let end = () => {};
@@ -204,8 +204,8 @@ export class Upstream {
         over();
       });
     } catch (error) {
-      if (this.#solo === undefined || !(error instanceof OnlyOneSession)) throw error;
-      return alone(this.#solo);
+      if (this.#single === undefined || !(error instanceof OnlyOneSession)) throw error;
+      return alone(this.#single);
     }
   }
 
@@ -340,7 +340,7 @@ export class Upstream {
     this.#strays?.close();
     const controls = [...this.#controls.values()];
     this.#controls.clear();
-    const sessions = [this.#pool, this.#solo, ...controls, ...this.#joined, this.#admission];
+    const sessions = [this.#pool, this.#single, ...controls, ...this.#joined, this.#admission];
     await Promise.all(sessions.map((each) => each?.close()));
   }
 
@@ -356,7 +356,7 @@ export class Upstream {
     return (holder: SessionHolder, onLost: () => void): SessionSource => {
       let shared: SessionSource | undefined;
       const alone = () => {
-        shared ??= this.#solo?.source(this.#userFor(owner), holder, onLost);
+        shared ??= this.#single?.source(this.#userFor(owner), holder, onLost);
         return shared;
       };
       const own = new OwnSession((patienceMs) => this.#open(owner, holder, { patienceMs }, onLost));
@@ -408,16 +408,16 @@ export class Upstream {
    * nobody's: all callers have their turn in it, each with their own headers.
    */
   async #onOneSession(refusal: UpstreamFailure): Promise<UpstreamFailure> {
-    const isConfigured = this.#solo !== undefined && !this.#hasSaidSo;
+    const isConfigured = this.#single !== undefined && !this.#hasSaidSo;
     const present = isConfigured ? undefined : await firstUsable([...this.#opened]);
     if (present === undefined) return takenByAnother(refusal);
     const { owner, session } = present;
-    if (this.#solo === undefined) {
+    if (this.#single === undefined) {
       this.#hasSaidSo = true;
       const isKept = !takesAnotherLater(refusal);
       this.#isForAll = isKept && Object.keys(owner.headers).length === 0;
-      this.#solo = new Solo(this.#onIdle, isKept);
-      this.#solo.adopt(this.#userFor(owner).key, session, this.#lent.get(session));
+      this.#single = new SingleSession(this.#onIdle, isKept);
+      this.#single.adopt(this.#userFor(owner).key, session, this.#lent.get(session));
       this.#pool.forsake(session);
       this.#options.log.warn(
         { said: refusal.message },

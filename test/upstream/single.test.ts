@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import type { SessionUser } from "../../src/upstream/sessions/pool.ts";
 import type { Session, SessionHolder } from "../../src/upstream/sessions/session.ts";
-import { Solo } from "../../src/upstream/sessions/single.ts";
+import { SingleSession } from "../../src/upstream/sessions/single.ts";
 
 const NOBODY: SessionHolder = { onRequest: () => {}, onNotification: () => {} };
 const AWAY = new UpstreamFailure("The server cannot be reached (ECONNREFUSED)", { mayHaveRun: false });
@@ -26,14 +26,14 @@ function someSession(): Session {
 }
 
 /** Uses the session once, and leaves it to the next. */
-async function useOnce(solo: Solo, key: string, open: () => Promise<Session>): Promise<Session> {
+async function useOnce(solo: SingleSession, key: string, open: () => Promise<Session>): Promise<Session> {
   const lease = await solo.lease({ key, open }, NOBODY);
   lease.release("quiet");
   return lease.session as Session;
 }
 
 test("a server that ends with its session is waited for until it has been started again", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const first = await useOnce(solo, "a", async () => someSession());
   const second = someSession();
   const open = vi
@@ -48,7 +48,7 @@ test("a server that ends with its session is waited for until it has been starte
 });
 
 test("a server that refuses a session is believed at once", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   await useOnce(solo, "a", async () => someSession());
   const open = vi.fn<() => Promise<Session>>().mockRejectedValue(BUSY);
   await expect(useOnce(solo, "b", open)).rejects.toBe(BUSY);
@@ -57,7 +57,7 @@ test("a server that refuses a session is believed at once", async () => {
 });
 
 test("a server that was not there in the first place is not waited for", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const open = vi.fn<() => Promise<Session>>().mockRejectedValue(AWAY);
   await expect(useOnce(solo, "a", open)).rejects.toBe(AWAY);
   expect(open).toHaveBeenCalledOnce();
@@ -65,7 +65,7 @@ test("a server that was not there in the first place is not waited for", async (
 });
 
 test("whoever listens on the session that a call has opened hears that the server has forgotten it", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const open = vi.fn<SessionUser["open"]>(async () => someSession());
   (await solo.lease({ key: "a", open }, NOBODY)).release("quiet");
   const onLost = vi.fn();
@@ -77,7 +77,7 @@ test("whoever listens on the session that a call has opened hears that the serve
 });
 
 test("whoever listens hears that the session has been given up for another", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const onLost = vi.fn();
   await solo.source({ key: "a", open: async () => someSession() }, NOBODY, onLost).use(() => {}, 1_000);
   await solo.giveUp();
@@ -86,7 +86,7 @@ test("whoever listens hears that the session has been given up for another", asy
 });
 
 /** Who has had the session, in order, and calls and lists that use it until they are told to let go. */
-function users(solo: Solo) {
+function users(solo: SingleSession) {
   const had: string[] = [];
   const open = async () => someSession();
   const call = async (name: string, key: string, caller = key) => {
@@ -102,7 +102,7 @@ function users(solo: Solo) {
 }
 
 test("callers take turns, however many calls one of them has", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const { had, call, quick } = users(solo);
   const letGo = await call("a1", "a");
   const waiting = [
@@ -120,7 +120,7 @@ test("callers take turns, however many calls one of them has", async () => {
 });
 
 test("a list is answered beside a call of its caller's, whoever waits", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const { had, call, quick, list } = users(solo);
   const letGo = await call("a1", "a");
   const other = quick("b1", "b");
@@ -132,7 +132,7 @@ test("a list is answered beside a call of its caller's, whoever waits", async ()
 });
 
 test("a list has its turn before the second call of another caller", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const { had, call, quick, list } = users(solo);
   const letGo = await call("a1", "a");
   const calls = Array.from({ length: 20 }, (_, nth) => quick(`a${nth + 2}`, "a"));
@@ -145,7 +145,7 @@ test("a list has its turn before the second call of another caller", async () =>
 });
 
 test("lists without end keep no other caller from its turn", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const { had, quick, list } = users(solo);
   let isDone = false;
   const listing = [1, 2, 3].map(async () => {
@@ -159,7 +159,7 @@ test("lists without end keep no other caller from its turn", async () => {
 });
 
 test("whoever loses patience is in nobody's way", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   const { had, call, quick, list } = users(solo);
   const letGo = await call("a1", "a");
   const lost = list("b's list", "b", "b", 1);
@@ -172,7 +172,7 @@ test("whoever loses patience is in nobody's way", async () => {
 });
 
 test("where the session is never ended, who cannot have it is told so without waiting", async () => {
-  const solo = new Solo(() => {}, true);
+  const solo = new SingleSession(() => {}, true);
   solo.adopt("a", someSession());
   const { had, call, quick } = users(solo);
   const letGo = await call("a1", "a");
@@ -184,7 +184,7 @@ test("where the session is never ended, who cannot have it is told so without wa
 });
 
 test("a server that has not noticed the end of its session yet is asked again", async () => {
-  const solo = new Solo();
+  const solo = new SingleSession();
   await useOnce(solo, "a", async () => someSession());
   const notYet = new UpstreamFailure("HTTP 500: Already connected to a transport. Call close() first", {
     mayHaveRun: false,

@@ -36,7 +36,7 @@ interface Line {
  * time. A request with other credentials or capabilities waits until the session is free, and then has it replaced. Callers take turns: one
  * turn serves one call, however many wait, and everything other than calls that waits for the same session.
  */
-export class Solo {
+export class SingleSession {
   /** Whether the session is never ended, because the server would not take another one afterwards. */
   readonly #isKept: boolean;
   #present: Present | undefined;
