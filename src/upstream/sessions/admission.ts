@@ -34,10 +34,10 @@ export class Admission {
   async open<T>(headers: Headers, use: Use<T>, wait: PlaceWait<T> = {}, onLeft = () => {}): Promise<T> {
     // Before taking a place: no session is ended to make room for a process that will not be started.
     this.#restarts?.check();
-    const start = (berthed: Use<T>) => this.#transports.open(headers, berthed);
+    const start = (withPlace: Use<T>) => this.#transports.open(headers, withPlace);
     return this.#begin(
-      (berthed) =>
-        this.#restarts === undefined ? start(berthed) : this.#restarts.attempt(() => start(berthed)),
+      (withPlace) =>
+        this.#restarts === undefined ? start(withPlace) : this.#restarts.attempt(() => start(withPlace)),
       use,
       wait,
       onLeft,
@@ -46,11 +46,11 @@ export class Admission {
 
   /** Like `open`, in a session that another replica opened: the server has room for it already, but it occupies a place here. */
   rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: PlaceWait<T> = {}): Promise<T> {
-    return this.#begin((berthed) => this.#transports.rejoin(headers, joined, berthed), use, wait);
+    return this.#begin((withPlace) => this.#transports.rejoin(headers, joined, withPlace), use, wait);
   }
 
   async #begin<T>(
-    start: (berthed: Use<T>) => Promise<T>,
+    start: (withPlace: Use<T>) => Promise<T>,
     use: Use<T>,
     wait: PlaceWait<T>,
     onLeft = () => {},
