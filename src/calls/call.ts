@@ -59,9 +59,7 @@ export interface CallOptions {
    * not judge what client and server ask and answer there.
    */
   readonly capabilities?: JsonObject;
-  /** The keys that questions had before this process had the call. Absent: none, or those of `resume`. */
-  readonly usedKeys?: readonly string[];
-  /** What the server is going to ask again. With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
+  /** With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Answers that came with the request, to questions that the server has not asked yet. */
   readonly answers?: JsonObject;
@@ -73,13 +71,6 @@ export interface CallOptions {
   readonly held?: SharedBytes | undefined;
   /** What another replica needs to make or resume the call. Absent: no other replica can. */
   readonly storedCall?: StoredCall;
-}
-
-/** What another replica needs to go on with a call whose server waits for answers. */
-export interface Pause {
-  readonly params: JsonObject;
-  /** The keys of all questions before those that are open. */
-  readonly usedKeys: readonly string[];
 }
 
 /** After this many rounds of pages to visit, the server is not going to begin. */
@@ -96,11 +87,6 @@ export class Call implements SessionHolder {
   readonly id = randomUUID();
   /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
   beforeSend: (() => Promise<void>) | undefined;
-  /** The call awaits this before it sends the round that follows a pause. A rejection ends the call; that round is unsent then. */
-  beforeRound: (() => Promise<void>) | undefined;
-  #pause: Pause | undefined;
-  /** What the server asked before this process had the call, until it asks again: clients answer each key once. */
-  #expected: Readonly<Record<string, InputRequest>> | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
@@ -137,16 +123,14 @@ export class Call implements SessionHolder {
 
   constructor(options: CallOptions) {
     this.#options = options;
-    const { resume, usedKeys, inputRequests = {} } = options;
+    const { resume, inputRequests = {} } = options;
     this.#questions = new Questions({
       early: options.answers ?? {},
       run: options.run,
       onChange: () => this.#tell((listener) => listener.onQuestions?.()),
-      ...(usedKeys === undefined ? {} : { before: { asked: {}, usedKeys, inputRequests } }),
       ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
     });
     if (resume !== undefined) this.#state = "sent";
-    else this.#expected = options.inputRequests;
     this.#resume = resume;
     this.#place = resume;
   }
@@ -181,7 +165,7 @@ export class Call implements SessionHolder {
 
   /** The server's unanswered questions, by key. */
   get inputRequests(): Readonly<Record<string, InputRequest>> {
-    return this.#expected ?? this.#questions.toInputRequests();
+    return this.#questions.toInputRequests();
   }
 
   get isAsking(): boolean {
@@ -196,11 +180,6 @@ export class Call implements SessionHolder {
     if (this.#place === undefined || this.#end !== undefined) return undefined;
     const { asked, usedKeys } = this.#questions;
     return { ...this.#place, asked, usedKeys };
-  }
-
-  /** Set while the server of 2026-07-28 waits for answers, and nothing runs there. */
-  get pause(): Pause | undefined {
-    return this.#end === undefined ? this.#pause : undefined;
   }
 
   /** Sends the request as soon as there is a slot and a session for it, or resumes it. To be called once. */
@@ -279,7 +258,6 @@ export class Call implements SessionHolder {
 
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
     const { method, params, id } = request;
-    this.#expected = undefined;
     // A server that cannot know whether we heard it repeats a request; the question has been asked already.
     if (this.isAskedUnder(id)) return;
     const { capabilities } = this.#options;
@@ -461,15 +439,6 @@ export class Call implements SessionHolder {
       room: this.#options.held,
       ...(headers === undefined ? {} : { headers }),
       onPlace: (place) => this.#reach(place),
-      onPause: (params) => {
-        this.#pause = { params, usedKeys: this.#questions.usedKeys };
-      },
-      onRound: async () => {
-        this.#pause = undefined;
-        await this.beforeRound?.();
-        this.beforeRound = undefined;
-        this.#refuseWhenOver();
-      },
     });
     if (this.#state === "queued") {
       this.#state = "sent";

@@ -160,9 +160,7 @@ export class CellStore implements TaskStore {
     const record: TaskRecord = { ...task, ...changes, updatedAt };
     const lifetime = lifetimeMs(task.terms);
     const entries = updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : [];
-    // First what it takes to send the call, and then that it is unsent: with what was there before, another round of it would be sent.
-    if (storedCall !== undefined) await this.#putCall(record, storedCall);
-    await this.#put(record, undefined, entries);
+    await this.#put(record, storedCall, entries);
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;
   }
@@ -290,14 +288,11 @@ export class CellStore implements TaskStore {
   ): Promise<void> {
     const lifetime = lifetimeMs(record.terms);
     await Promise.all([
-      ...(storedCall === undefined ? [] : [this.#putCall(record, storedCall)]),
+      ...(storedCall === undefined
+        ? []
+        : [this.#backend.set(storedCallKey(record.id), storedCallCell(storedCall), keyTtlMs(2 * lifetime))]),
       this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries),
     ]);
-  }
-
-  #putCall({ id, terms }: TaskRecord, storedCall: StoredCall): Promise<void> {
-    const ttlMs = keyTtlMs(2 * lifetimeMs(terms));
-    return this.#backend.set(storedCallKey(id), storedCallCell(storedCall), ttlMs);
   }
 
   /** The record after the last takeover; `undefined` when the store has none of any owner. */

@@ -76,11 +76,6 @@ export interface StoredCall {
   readonly joined?: { readonly id?: string; readonly protocolVersion: string };
   /** Whether the server speaks 2026-07-28 itself. Absent: no. */
   readonly isModern?: boolean;
-  /**
-   * Every key of a question in the rounds before, of a server of 2026-07-28 that waits for the client's answers: the next round is unsent, and
-   * `params` are those of that round, without the answers. Absent: none.
-   */
-  readonly usedKeys?: readonly string[];
   /** Whether a replica may send the call again although it may have run (`onLoss: retry`). Absent: no. */
   readonly mayRepeat?: boolean;
 }

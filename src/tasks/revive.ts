@@ -40,14 +40,14 @@ export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => nu
 /** How the call continues; `undefined` when it cannot. */
 function howToGoOn(
   task: TaskRecord,
-  { params, answers = {}, usedKeys, mayRepeat = false, headers, joined }: StoredCall,
+  { params, answers = {}, mayRepeat = false, headers, joined }: StoredCall,
   upstream: Upstream,
   agoMs: number,
 ): (Partial<CallOptions> & Pick<CallOptions, "params" | "maxRuntimeMs">) | undefined {
   const { isUnsent, checkpoint, inputRequests } = task;
   const { maxRuntimeMs } = task.terms;
-  const anew = params && { params, answers, maxRuntimeMs, ...(usedKeys === undefined ? {} : { usedKeys }) };
-  if (isUnsent) return anew && { ...anew, inputRequests };
+  const anew = params && { params, answers, maxRuntimeMs };
+  if (isUnsent) return anew;
   if (checkpoint === undefined) return mayRepeat && anew ? { ...anew, run: (task.turn ?? 0) + 2 } : undefined;
   const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
   return {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Call, Pause } from "../calls/call.ts";
+import type { Call } from "../calls/call.ts";
 import type { CallEnd } from "../calls/call-end.ts";
 import { type Audit, taskName } from "../log/audit.ts";
 import { throttled } from "../log/throttled.ts";
@@ -8,7 +8,6 @@ import { toJson } from "../protocol/jsonrpc.ts";
 import {
   type Change,
   isAway,
-  MAX_TURNS,
   type Outcome,
   type StoredCall,
   StoreUnavailable,
@@ -42,8 +41,6 @@ export interface RunningTaskOptions {
 
 /** Clients hear progress as it comes, but the task does not write it more often than this. */
 const PROGRESS_WRITE_MS = 500;
-/** Turns that are left for takeovers of a call whose server asks again and again. */
-const SPARE_TURNS = 8;
 /** A call that is not sent by then has to wait: for a slot, for a session, or for its server to start. */
 const WAITS_AFTER_MS = 100;
 /** A store that is back must get what it missed within a second, and reaching it again takes some of that. */
@@ -96,11 +93,7 @@ export class RunningTask {
           if (record.checkpoint !== undefined) this.#writeSoon(0);
         },
         onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
-        onQuestions: () => {
-          this.#writeSoon(0);
-          // A server that asks again may ask what a client has answered while another process had the call.
-          if (record.turn !== undefined) void this.look().catch(() => {});
-        },
+        onQuestions: () => this.#writeSoon(0),
         // Before the first checkpoint there is nothing to save; after it, saving now and then is enough.
         onCheckpoint: () => {
           if (storedCall !== undefined)
@@ -112,8 +105,7 @@ export class RunningTask {
       const said = call.progress && progressMessage(call.progress);
       if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
       else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
-      if (toJson(call.inputRequests) !== toJson(record.inputRequests) || call.pause !== undefined)
-        this.#writeSoon(0);
+      if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
       if (storedCall === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
       if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
@@ -165,10 +157,8 @@ export class RunningTask {
         ...this.#resumption(),
       };
       this.#record = await store.update(this.#record, change);
-      const wasKept = this.#isCallKept;
       this.#isCallKept ||= change.storedCall !== undefined;
-      if (change.storedCall !== undefined && !wasKept)
-        this.#options.onCallStored?.(this.#record, change.storedCall);
+      if (change.storedCall !== undefined) this.#options.onCallStored?.(this.#record, change.storedCall);
     });
   }
 
@@ -236,24 +226,10 @@ export class RunningTask {
    */
   #unsent(): Pick<Change, "isUnsent" | "storedCall"> {
     const { call, storedCall } = this.#options;
-    const { pause } = call;
-    if (pause !== undefined) return this.#paused(pause);
     if (this.#isClaimed || this.#record.isUnsent || !call.isWaiting || storedCall?.params === undefined)
       return {};
     call.beforeSend = () => this.claimSending();
     return { isUnsent: true, storedCall };
-  }
-
-  /**
-   * That the next round is certainly unsent, and what it takes to send it: whoever takes the task over has the server ask again. Each round
-   * costs a turn, and so does each takeover.
-   */
-  #paused({ params, usedKeys }: Pause): Pick<Change, "isUnsent" | "storedCall"> {
-    const { call, storedCall } = this.#options;
-    const hasTurns = (this.#record.turn ?? 0) < MAX_TURNS - SPARE_TURNS;
-    if (this.#record.isUnsent || storedCall?.params === undefined || !hasTurns) return {};
-    call.beforeRound = () => this.claimSending();
-    return { isUnsent: true, storedCall: { ...storedCall, params, usedKeys } };
   }
 
   /** Where another replica could resume the call, and the stored call unless the store has it already. */

@@ -109,11 +109,7 @@ export class ModernSession implements CallSession {
       const state = requestState === undefined ? {} : { requestState };
       const questions = readQuestions(inputRequests);
       if (questions.length > 0) {
-        listener.onPause?.({ ...request, ...state });
-        const inputResponses = await this.#answers(questions, signal);
-        await listener.onRound?.();
-        signal.throwIfAborted();
-        round = { ...request, inputResponses, ...state };
+        round = { ...request, inputResponses: await this.#answers(questions, signal), ...state };
       } else if (requestState === undefined) {
         throw unusable("it neither asked anything nor gave a requestState");
       } else {

@@ -76,13 +76,6 @@ export interface RequestListener {
   onProgress?(progress: Progress): void;
   /** The server has accepted the request: from now on it answers, or the stream breaks. */
   onAccepted?(): void;
-  /**
-   * The server has ended a round with questions: until `onRound` nothing runs there, and whoever sends the request with these params has the
-   * server ask again (2026-07-28, MRTR §Basic Workflow).
-   */
-  onPause?(params: JsonObject): void;
-  /** The answers are there, and the next round is about to be sent once this has settled. */
-  onRound?(): Promise<void>;
   /** There is a new place from which another replica could resume the request: everything before it has been reported. */
   onPlace?(place: RequestPlace): void;
 }
