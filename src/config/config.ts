@@ -215,7 +215,7 @@ export interface ToolPolicy {
   readonly isUnsafe: boolean;
   /** What a 2025-11-25 client may tell the model while the task runs. */
   readonly immediateResponse?: string;
-  /** After how much silence of the server a client with a progress token is told that its call runs. Absent: never. */
+  /** How long a server may be silent before the gateway tells a client that gave a progress token that its call runs. Absent: it never does. */
   readonly heartbeatMs?: number;
   /** Absent: a client that knows no tasks waits for as long as a call takes. */
   readonly fallback?: FallbackPolicy;

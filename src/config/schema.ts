@@ -134,7 +134,7 @@ const policy = {
   ),
   heartbeat: setting(
     durationOr("off"),
-    "After how much silence of the server a client that gave a `progressToken` is told that its call still runs. Many clients reset their clocks on progress only.",
+    "How long a server may be silent before the gateway tells a client that gave a `progressToken` that its call still runs. Many clients reset their clocks on progress only.",
     defaults.tasks.heartbeat,
   ),
   immediateResponse: setting(
