@@ -1,14 +1,17 @@
 /** What holds for every text in a configuration. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { hostName, httpUrl, mountPath, origin, serverName, storeUrl } from "../../src/config/addresses.ts";
 import { substituteEnvironment } from "../../src/config/environment.ts";
 import { durationPattern, parseDuration, parseRate, parseSize, sizePattern } from "../../src/config/units.ts";
 import { parseStoreUrl } from "../../src/store-url.ts";
+import * as fc from "../support/properties.ts";
 
 const numRuns = 500;
 const ADDRESSES = [hostName(), httpUrl(), mountPath(), origin(), serverName(), storeUrl()];
+/** Maps, because every object has a `toString`, which the generator tries as a unit. */
+const MS = new Map(Object.entries({ ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }));
+const BYTES = new Map(Object.entries({ b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 }));
 /** `${A}`, and what stands for a plain `${`. */
 const [REFERENCE, ESCAPED] = ["$".concat("{A}"), "$$".concat("{")];
 
@@ -18,8 +21,8 @@ test("a duration, a size and a rate are numbers that are as large as they say, o
       fc.oneof(fc.string(), fc.stringMatching(/^\d{1,6} ?(ms|[smhd]|[kmg]?b|[KMG]?B|\/[smh])?$/)),
       (text) => {
         const [, count = "", unit = ""] = /^(\d+)(.*)$/s.exec(text) ?? [];
-        const ms = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }[unit];
-        const bytes = { b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 }[unit.toLowerCase()];
+        const ms = MS.get(unit);
+        const bytes = BYTES.get(unit.toLowerCase());
         expect(parseDuration(text)).toBe(ms && Number(count) * ms);
         expect(parseSize(text)).toBe(bytes && Number(count) * bytes);
         // What an editor is told is what is read.

@@ -1,7 +1,6 @@
 /** What holds for every head of a request: where it belongs, what its client reads, and who is asked. */
 
 import type { IncomingMessage } from "node:http";
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkSingle } from "../../src/http/guards.ts";
 import { endpointAt, otherPathFinder } from "../../src/http/other-paths.ts";
@@ -9,6 +8,7 @@ import { RpcError } from "../../src/protocol/errors.ts";
 import { answerHeaders, requestHeaders } from "../../src/protocol/forwarded-headers.ts";
 import { checkAcceptable, readAccept } from "../../src/protocol/headers.ts";
 import type { Route } from "../../src/requests/request.ts";
+import * as fc from "../support/properties.ts";
 
 describe("a path", () => {
   const segment = fc.constantFrom(

@@ -1,6 +1,6 @@
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { Bucket } from "../../src/limits/bucket.ts";
+import * as fc from "../support/properties.ts";
 
 /** What is asked at which time, and how long it has to wait. */
 test.for([

@@ -1,8 +1,8 @@
-import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import type { CallerLimits, TotalLimits } from "../../src/config/config.ts";
 import { Quotas } from "../../src/limits/quotas.ts";
 import type { RpcError } from "../../src/protocol/errors.ts";
+import * as fc from "../support/properties.ts";
 
 const ADA = { caller: "ada", isIdentified: true };
 const BOB = { caller: "bob", isIdentified: true };

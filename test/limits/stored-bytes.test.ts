@@ -1,7 +1,7 @@
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { StoredBytes } from "../../src/limits/stored-bytes.ts";
 import type { RpcError } from "../../src/protocol/errors.ts";
+import * as fc from "../support/properties.ts";
 
 const ADA = { route: "r", caller: "ada", isIdentified: true };
 const BOB = { route: "r", caller: "bob", isIdentified: true };

@@ -1,6 +1,6 @@
 /** The ways in which a network may cut bytes. */
 
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 
 /** In one piece, byte by byte, and with every two cuts. */
 export function* everyChunking(bytes: Buffer): Generator<readonly Buffer[]> {

@@ -1,7 +1,6 @@
 /** What holds for any event stream, however the network cuts it. What an event is, `eventsource-parser` decides. */
 
 import { createParser, type EventSourceMessage } from "eventsource-parser";
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   EventBoundary,
@@ -11,6 +10,7 @@ import {
   toEvent,
   withData,
 } from "../../src/protocol/event-stream.ts";
+import * as fc from "../support/properties.ts";
 import { cutBy, cuts } from "./chunkings.ts";
 
 const UNLIMITED = 1_000_000;

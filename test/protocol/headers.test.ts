@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   checkParamHeaders,
@@ -13,6 +12,7 @@ import {
   routingHeaders,
 } from "../../src/protocol/headers.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
+import * as fc from "../support/properties.ts";
 
 const MISMATCH = { code: -32020, httpStatus: 400 };
 

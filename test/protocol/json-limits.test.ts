@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { JsonLimits, MAX_VALUES } from "../../src/protocol/json-limits.ts";
 import { toFailure } from "../../src/upstream/failure.ts";
+import * as fc from "../support/properties.ts";
 
 /** What the gauge says to pieces of a text, and `undefined` when it says nothing. */
 function said(pieces: readonly Uint8Array[], maxDepth: number, isStream: boolean): string | undefined {
@@ -43,7 +43,7 @@ test("what it says does not depend on where the network cuts", () => {
   const letters = fc.constantFrom("[", "]", "{", "}", ",", '"', "\\", "\n", "\r", "a", ":");
   const texts = fc.array(letters, { maxLength: 40 }).map((parts) => Buffer.from(parts.join("")));
   const pieces = fc.tuple(texts, fc.array(fc.nat(40), { maxLength: 5 }), fc.boolean());
-  fc.assert(
+  return fc.assert(
     fc.property(pieces, ([text, cuts, isStream]) => {
       const places = [0, ...cuts.filter((at) => at < text.length).sort((a, b) => a - b), text.length];
       const cut = places.slice(1).map((end, nth) => text.subarray(places[nth], end));
@@ -53,7 +53,7 @@ test("what it says does not depend on where the network cuts", () => {
 });
 
 test("what is JSON, and not too deep, is let through; what is too deep is not", () => {
-  fc.assert(
+  return fc.assert(
     fc.property(fc.json({ maxDepth: 6 }), fc.boolean(), (text, isStream) => {
       const isLetThrough = said([Buffer.from(text)], 3, isStream) === undefined;
       expect(isLetThrough).toBe(depthOf(JSON.parse(text)) <= 3);

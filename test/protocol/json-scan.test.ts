@@ -1,6 +1,5 @@
 /** What a message is, before anything is made of it. */
 
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BULKY_VALUES, scanJson } from "../../src/protocol/json-scan.ts";
 import { isObject, type JsonObject, parseJson, RawJson } from "../../src/protocol/jsonrpc.ts";
@@ -11,6 +10,7 @@ import {
   readJson,
   readParams,
 } from "../../src/protocol/raw-json.ts";
+import * as fc from "../support/properties.ts";
 
 const read = (text: string, maxDepth = 64) => readJson(Buffer.from(text), maxDepth, 3);
 const scan = (text: string, maxDepth = 64) => scanJson(Buffer.from(text), { maxDepth, maxElements: 3 });

@@ -1,6 +1,5 @@
 /** What holds for every message that anybody could send, and for every header that goes with it. */
 
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RpcError, toModernError } from "../../src/protocol/errors.ts";
 import {
@@ -23,6 +22,7 @@ import {
 } from "../../src/protocol/jsonrpc.ts";
 import { isDeclared, legacyCapabilities, legacyParams, withoutEnvelope } from "../../src/protocol/legacy.ts";
 import { META, modernResult, readEnvelope } from "../../src/protocol/modern.ts";
+import * as fc from "../support/properties.ts";
 
 const NAMES = [
   "jsonrpc",

@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { rpc } from "../../src/protocol/errors.ts";
 import type { JsonObject, JsonText } from "../../src/protocol/jsonrpc.ts";
@@ -12,6 +11,7 @@ import {
   resultMessage,
   withCacheHints,
 } from "../../src/protocol/modern.ts";
+import * as fc from "../support/properties.ts";
 
 const VERSION = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";

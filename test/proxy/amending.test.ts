@@ -1,8 +1,8 @@
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RequestId } from "../../src/protocol/jsonrpc.ts";
 import { type AmendingOptions, amendingFilter } from "../../src/proxy/filters/amending.ts";
 import { cutBy, cuts, everyChunking } from "../protocol/chunkings.ts";
+import * as fc from "../support/properties.ts";
 
 const JSON_TYPE = "application/json";
 const STREAM_TYPE = "text/event-stream";

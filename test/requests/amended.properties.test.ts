@@ -1,9 +1,9 @@
 /** What holds for any answer to `tools/list`: the spans that may change do, and no other byte. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { isObject, type JsonObject } from "../../src/protocol/jsonrpc.ts";
 import { type TaskSupport, withTaskSupport, withTasksCapability } from "../../src/requests/amended.ts";
+import * as fc from "../support/properties.ts";
 
 /** A piece of a message, and what becomes of it. */
 interface Piece {

@@ -1,10 +1,10 @@
 /** What holds for every id, and for every way in which the network cuts a stream. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { questionId, readQuestionId } from "../../src/legacy/question-id.ts";
 import { withEndpoint } from "../../src/proxy/filters/endpoint-event.ts";
 import { CallsAwaitingInput, isOurState } from "../../src/tasks/awaiting-input.ts";
+import * as fc from "../support/properties.ts";
 
 test("the id of a question says which task and which question, whatever the question is called", () =>
   fc.assert(

@@ -1,8 +1,8 @@
 /** What holds for every cell, and for every text that might be taken for one. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { cellOf, cellText, storedOf, storedText } from "../../src/store/cell-text.ts";
+import * as fc from "../support/properties.ts";
 
 const outcome = fc.record({
   kind: fc.constant("completed"),

@@ -1,6 +1,5 @@
 /** What holds for a task whatever its server and its clients do, and in whatever order. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { Call } from "../../src/calls/call.ts";
 import { Slots } from "../../src/calls/slots.ts";
@@ -13,6 +12,7 @@ import { TaskEngine } from "../../src/tasks/engine.ts";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import type { CallSession, RequestListener, SessionHolder } from "../../src/upstream/sessions/session.ts";
 import { newTask } from "../store/samples.ts";
+import * as fc from "../support/properties.ts";
 
 const CLAIMANT = { route: "r", caller: "ada" };
 const ASKING = { elicitation: { form: {} } };

@@ -1,10 +1,10 @@
 /** Lines, and the messages on them. */
 
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LineSplitter } from "../../src/upstream/transports/lines.ts";
 import { readMessages, toLine } from "../../src/upstream/transports/message-line.ts";
 import { cutBy, cuts, everyChunking } from "../protocol/chunkings.ts";
+import * as fc from "../support/properties.ts";
 
 describe("bytes are cut into lines", () => {
   test.each([

@@ -1,8 +1,8 @@
 /** What `WWW-Authenticate` says, and what nobody can make it say. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { bearerChallenge, type Challenge } from "../../../src/http/callers/challenge.ts";
+import * as fc from "../../support/properties.ts";
 
 const METADATA = "https://tools.example/.well-known/oauth-protected-resource/mcp";
 

@@ -1,13 +1,13 @@
 /** Where an issuer's keys come from, how long they are used, and what becomes of tokens while they are not to be had. */
 
 import { gzipSync } from "node:zlib";
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { byToken } from "../../../src/http/callers/jwt.ts";
 import { InvalidToken, KeysUnavailable, tokenVerifier } from "../../../src/http/callers/token-verifier.ts";
 import { createLog } from "../../../src/log/log.ts";
 import { AUDIENCE, type JwksIssuer, json, SUBJECT, startJwksIssuer } from "../../support/jwks-issuer.ts";
 import { ModernClient } from "../../support/modern-client.ts";
+import * as fc from "../../support/properties.ts";
 import { served } from "../served.ts";
 import { behindTokens, jwtCallers } from "./behind-tokens.ts";
 

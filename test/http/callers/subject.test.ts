@@ -1,8 +1,8 @@
 /** The keys of those who have tokens. */
 
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { subjectKey } from "../../../src/http/callers/subject.ts";
+import * as fc from "../../support/properties.ts";
 
 const name = fc.oneof(
   fc.string({ unit: "binary", minLength: 1, maxLength: 12 }),
