@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { StringDecoder } from "node:string_decoder";
 import { setImmediate } from "node:timers/promises";
-import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
+import type { EventSourceMessage } from "eventsource-parser";
 import type { Dispatcher } from "undici";
 import type { AnswerRoom } from "../../limits/answers.ts";
 import { isJsonRpcError } from "../../protocol/errors.ts";
 import { isObject, type JsonRpcError, parseJson } from "../../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "../failure.ts";
 import type { CookieJar } from "./cookies.ts";
+import { EventReader } from "./event-reader.ts";
 import { masked, secretsIn } from "./masked.ts";
 import { MessageLimit, type MessageLimits } from "./message-limit.ts";
 import { MAX_REDIRECTS, redirectLocation, redirectTarget } from "./redirect.ts";
@@ -62,12 +62,7 @@ const MAX_REFUSAL_BYTES = 16_384;
 
 type Reading =
   | { readonly kind: "text" | "refusal"; readonly chunks: Buffer[] }
-  | {
-      readonly kind: "events";
-      readonly parser: EventSourceParser;
-      readonly decoder: StringDecoder;
-      isAtStart: boolean;
-    };
+  | { readonly kind: "events"; readonly reader: EventReader };
 
 /** One HTTP request to a server and its answer: bounded in memory, unbounded in time. */
 export class UpstreamExchange implements Dispatcher.DispatchHandler {
@@ -252,14 +247,14 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
       this.#body = { kind: "refusal", chunks: [] };
     } else if (type === EVENT_STREAM) {
       this.#limit = new MessageLimit(this.#options, true, room);
-      const parser = createParser({
+      const reader = new EventReader({
         onEvent: (event) => {
           // One chunk may have events behind the last one that is wanted.
           if (!this.#isOver && this.#grace === undefined) this.#listener.onEvent?.(event);
         },
         onRetry: (ms) => this.#listener.onRetry?.(ms),
       });
-      this.#body = { kind: "events", parser, decoder: new StringDecoder("utf8"), isAtStart: true };
+      this.#body = { kind: "events", reader };
     } else {
       this.#limit = new MessageLimit(this.#options, false, room);
       this.#body = { kind: "text", chunks: [] };
@@ -268,12 +263,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
   #read(chunk: Buffer): void {
     const body = this.#body;
-    if (body?.kind !== "events") return void body?.chunks.push(chunk);
-    const text = body.decoder.write(chunk);
-    if (text === "") return;
-    const isMarked = body.isAtStart && text.startsWith(BYTE_ORDER_MARK);
-    body.isAtStart = false;
-    this.#listen(() => body.parser.feed(isMarked ? text.slice(1) : text));
+    if (body?.kind === "events") this.#listen(() => body.reader.feed(chunk));
+    else body?.chunks.push(chunk);
   }
 
   /**
@@ -341,8 +332,6 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     return true;
   }
 }
-
-const BYTE_ORDER_MARK = "\ufeff";
 
 function brokenOff(): UpstreamFailure {
   return new UpstreamFailure("The request was broken off", { mayHaveRun: true });
