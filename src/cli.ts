@@ -19,11 +19,8 @@ const INTERRUPTED = 130;
 const INSPECTING_MS = { terminal: 2_000, log: 15_000 } as const;
 /** How long a gateway may take to begin its shutdown when a signal comes during its start. */
 const STUCK_MS = 5_000;
-/**
- * The time that a client in a hurry leaves us. SDKs send SIGKILL a second or two after SIGTERM, and a server that we had not
- * ended by then would be left behind; our own exit ends it.
- */
-const HURRY_MS = 750;
+/** Hosts send several signals in a row to end a server, whatever it does, and mean one: only later ones end the gateway at once. */
+const HOST_HABIT_MS = 1_000;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -165,18 +162,18 @@ async function serve(flags: Flags): Promise<never> {
 
 /** Standard output belongs to the protocol. Ends the process itself, as `serve` does. */
 async function stdio(flags: Flags): Promise<never> {
-  const stopped = signalled();
+  const stopped = signalled(HOST_HABIT_MS);
   let code: number;
   try {
     const loaded = await configOfStdioFlags(withTarget(flags), process.env);
     const { serveStdio, config, log } = await load(loaded, process.stderr);
     const gateway = await serveStdio(config, { input: process.stdin, output: process.stdout, log });
     const { clientLeft, serverLeft } = gateway;
+    void stopped.then((signal) => gateway.signal(signal));
     // To the client this program is the server, and the client knows what to do when that exits.
     const isLost = serverLeft.then(() => SERVER_GONE);
     code = await Promise.race([Promise.race([clientLeft, stopped]).then(() => 0), isLost]);
-    const hurry = Promise.all([clientLeft, stopped]);
-    await Promise.race([gateway.close(hurry), hurry.then(() => sleep(HURRY_MS))]);
+    await gateway.close(Promise.all([clientLeft, stopped]));
   } catch (error) {
     process.exit(refuse(error));
   }
@@ -205,16 +202,17 @@ function withoutCommand(command: (flags: Flags) => Promise<number> | number) {
 }
 
 /**
- * Settles with the first signal to stop, or when the terminal closes, which servers in process groups of their own do not hear
- * of. The second signal ends the process, whatever it waits for.
+ * Settles with the first signal to stop, or when the terminal closes, which servers in process groups of their own do not hear of. The next
+ * signal ends the process, whatever it waits for.
+ * @param habitMs how long after the first signal others count for nothing
  */
-function signalled(): Promise<void> {
+function signalled(habitMs = 0): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let count = 0;
-    const stop = () => {
-      count += 1;
-      if (count > 1) process.exit(INTERRUPTED);
-      resolve();
+    let firstAt: number | undefined;
+    const stop = (signal: NodeJS.Signals) => {
+      if (firstAt !== undefined && performance.now() - firstAt >= habitMs) process.exit(INTERRUPTED);
+      firstAt ??= performance.now();
+      resolve(signal);
     };
     process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", stop);
   });

@@ -33,6 +33,8 @@ export interface Core {
   readonly audit: Audit | undefined;
   readonly quotas: Quotas;
   readonly isStopping: boolean;
+  /** How many tasks run in this process. */
+  readonly running: number;
   /** Whether the store accepts tasks, as far as known without trying. */
   readonly isStoreWritable: boolean;
   /**
@@ -148,6 +150,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     audit: engine.audit,
     get isStopping() {
       return stopping.signal.aborted;
+    },
+    get running() {
+      return engine.running;
     },
     get isStoreWritable() {
       return store.isWritable;

@@ -119,6 +119,8 @@ export interface StdioGateway {
   readonly clientLeft: Promise<void>;
   /** Settles when a legacy client's session is over, because the server has gone or no longer accepts it. */
   readonly serverLeft: Promise<void>;
+  /** Passes a signal to stop on to the server, unless it works on tasks that outlive this process: those may end first. Close next. */
+  signal(signal: NodeJS.Signals): void;
   /**
    * As `close` of `Gateway`, but does not wait for tasks that nobody could ever ask for, because the client has gone and the
    * tasks are in memory; and for no task at all once `hurry` settles.
@@ -171,6 +173,9 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
   return {
     clientLeft: front.clientLeft,
     serverLeft: front.serverLeft,
+    signal: (signal) => {
+      if (isForgetful || core.running === 0) route.upstream.signal(signal);
+    },
     close: (hurry) => {
       const reasons = [...(hurry === undefined ? [] : [hurry]), ...(isForgetful ? [front.clientLeft] : [])];
       return core.close(listeners, Promise.race(reasons));

@@ -333,6 +333,11 @@ export class Upstream {
     return new ControlSession(this.#sourceFor(owner), this.#onIdle, startTimeoutMs, owner.headers);
   }
 
+  /** Passes a signal on to the server's processes, if it is one that the gateway has started. */
+  signal(signal: NodeJS.Signals): void {
+    this.#admission.signal(signal);
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#shares?.close();

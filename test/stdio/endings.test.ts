@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startLegacyTasksServer } from "../support/legacy-tasks-server.ts";
 import { lifeline } from "../support/stdio-servers/lifeline.ts";
-import { processesOf } from "../support/stdio-servers/processes.ts";
+import { children, processesOf, remaining } from "../support/stdio-servers/processes.ts";
 import { script } from "../support/stdio-servers/scripts.ts";
 import { type RawClient, startStdio } from "./raw-client.ts";
 
@@ -61,6 +61,51 @@ test("a signal ends it with 0, when the call that runs has had its time", async 
   expect(await client.exited).toBe(0);
   expect(await processesOf(group)).toEqual([]);
 });
+
+test("the first signal reaches the server at once, and those that hosts send right after it hurry nothing", async () => {
+  const { port, held } = await lifeline();
+  const client = startStdio(commandOf("odd-tools"));
+  await client.ask("tools/call", { name: "heed-signals", arguments: { port } });
+  const { cut } = await held;
+  client.signal("SIGINT");
+  client.signal("SIGTERM");
+  expect(await cut).toBe("SIGINT ");
+  expect(await client.exited).toBe(0);
+  expect(client.stderr).not.toContain("the server has exited");
+});
+
+test("a task in a store that lasts has its time before the server hears of a signal", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "taskgate-front-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const { port, held } = await lifeline();
+  const args = ["--mode", "always", "--store", `level:${directory}`, ...commandOf("odd-tools")];
+  const client = startStdio(args);
+  const { result: task } = await client.ask("tools/call", { name: "released", arguments: { port } });
+  const { cut, release } = await held;
+  client.signal("SIGTERM");
+  await client.logged("stopping: 1 task runs");
+  release();
+  expect(await client.exited).toBe(0);
+  await cut;
+  const { result } = await startStdio(args).settled(task.taskId);
+  expect(result.content[0].text).toBe("released");
+});
+
+test.each(["SIGKILL", "SIGTERM then SIGKILL"])(
+  "a client that sends %s leaves no process behind",
+  async (signals) => {
+    const { port, held } = await lifeline();
+    const client = startStdio(commandOf("holds-on", String(port)));
+    client.open("server/discover");
+    const { cut } = await held;
+    const started = await children(client.pid);
+    expect(started.length).toBeGreaterThan(1);
+    for (const signal of signals.split(" then ")) client.signal(signal as NodeJS.Signals);
+    expect(await client.exited).toBe("SIGKILL");
+    await cut;
+    await expect.poll(() => remaining(started)).toEqual([]);
+  },
+);
 
 test("a client that closes the output only is noticed with the next answer, and left with 0", async () => {
   const client = startStdio(commandOf("odd-tools"));

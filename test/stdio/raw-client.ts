@@ -36,6 +36,8 @@ export interface RawClient {
   /** Polls until the task is as wanted. */
   taskWhen(taskId: string, isWanted: (task: Json) => boolean): Promise<Json>;
   settled(taskId: string): Promise<Json>;
+  /** Waits until this is on stderr. */
+  logged(text: string): Promise<unknown>;
   /** Closes its end of the gateway's input. */
   end(): void;
   /** Reads nothing more, and says so. */
@@ -69,6 +71,7 @@ export function startStdio(
   child.stdin.on("error", () => {});
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
+    conditions.check();
   });
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     const parts = (rest + text).split("\n");
@@ -131,6 +134,7 @@ export function startStdio(
       (await message((each) => each.method === method && isWanted(each.params), method)).params,
     taskWhen,
     settled: (taskId) => taskWhen(taskId, ({ status }) => !["working", "input_required"].includes(status)),
+    logged: (text) => conditions.found(() => (stderr.includes(text) ? true : undefined), text),
     end: () => void child.stdin.end(),
     stopReading: () => void child.stdout.destroy(),
     signal: (signal) => void child.kill(signal),

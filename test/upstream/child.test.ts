@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Child } from "../../src/upstream/transports/child.ts";
 import { lifeline } from "../support/stdio-servers/lifeline.ts";
 import { listeningLog } from "../support/stdio-servers/listening-log.ts";
-import { processesOf } from "../support/stdio-servers/processes.ts";
+import { children, processesOf, remaining } from "../support/stdio-servers/processes.ts";
 import { script } from "../support/stdio-servers/scripts.ts";
 
 const CALL = (name: string, args: object) =>
@@ -116,15 +116,36 @@ test("what a process leaves behind is ended without being asked for", async () =
   expect(await processesOf(child.pid)).toEqual([]);
 });
 
-test("a gateway that dies by an exception takes its servers with it", async () => {
-  const { port, held } = await lifeline();
-  const path = fileURLToPath(new URL("../support/stdio-servers/dies-with-child.ts", import.meta.url));
-  const gateway = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), path, String(port)]);
-  const exited = once(gateway, "exit");
-  const { cut } = await held;
-  gateway.stdin.write("die\n");
-  expect(await exited).toEqual([1, null]);
-  await cut;
+describe("a gateway takes its servers with it when it dies", () => {
+  test("by an exception", async () => {
+    const { exited, stdin, cut } = await gatewayWithChild();
+    stdin.write("die\n");
+    expect(await exited).toEqual([1, null]);
+    await cut;
+  });
+
+  test.each([
+    ["by SIGKILL", (pid: number) => pid],
+    ["by SIGKILL for its whole group", (pid: number) => -pid],
+  ])("%s", async (_name, target) => {
+    const { pid, exited, cut } = await gatewayWithChild();
+    const started = await children(pid);
+    process.kill(target(pid), "SIGKILL");
+    expect(await exited).toEqual([null, "SIGKILL"]);
+    await cut;
+    await expect.poll(() => remaining(started)).toEqual([]);
+  });
+});
+
+test("whoever kills the watchdog finds another with the next server", async () => {
+  const first = await started(script("silent"));
+  const [watchdog] = (await children()).filter((pid) => pid !== first.pid);
+  process.kill(Number(watchdog), "SIGKILL");
+  await expect.poll(() => remaining([Number(watchdog)])).toEqual([]);
+  const second = await started(script("silent"));
+  expect((await children()).length).toBe(3);
+  await Promise.all([first.end(), second.end()]);
+  expect(await children()).toEqual([]);
 });
 
 test("nothing is left of an ended process in ours", async () => {
@@ -201,6 +222,17 @@ async function started(options: Parameters<typeof Child.start>[0]): Promise<Chil
   const child = await Child.start(options);
   onTestFinished(() => child.end());
   return child;
+}
+
+/** A process that has started one that ignores signals. */
+async function gatewayWithChild() {
+  const { port, held } = await lifeline();
+  const path = fileURLToPath(new URL("../support/stdio-servers/dies-with-child.ts", import.meta.url));
+  const args = ["--import", import.meta.resolve("tsx"), path, String(port)];
+  const gateway = spawn(process.execPath, args, { detached: true });
+  const exited = once(gateway, "exit");
+  const { cut } = await held;
+  return { pid: gateway.pid as number, stdin: gateway.stdin, exited, cut };
 }
 
 async function textOf({ output }: Child): Promise<string> {

@@ -85,6 +85,11 @@ export class Admission {
     this.#sessionLimit.review();
   }
 
+  /** Passes a signal on to every process of the server. */
+  signal(signal: NodeJS.Signals): void {
+    for (const transport of this.#open) transport.signal?.(signal);
+  }
+
   /** Settles when every transport is closed, including those on which a session is still being opened. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -75,6 +75,10 @@ export class CheckedTransport implements Transport {
     return this.#transport.hearChanges?.() ?? (() => {});
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#transport.signal?.(signal);
+  }
+
   close(state?: "left"): Promise<void> {
     return this.#transport.close(state);
   }

@@ -52,6 +52,8 @@ export class Child {
   readonly #killGraceMs: number;
   readonly #left: Promise<Exit>;
   #ending: Promise<void> | undefined;
+  #isSignalled = false;
+  #isOver = false;
 
   /** Starts the process, without a shell. @throws Error whose message says in plain words why it does not start */
   static async start(options: ChildOptions): Promise<Child> {
@@ -90,7 +92,7 @@ export class Child {
     const closed = once(child, "close");
     this.#left = once(child, "exit").then(([code, signal]) => ({ code, signal }));
     this.exited = this.#left.then(async (exit) => {
-      const isExpected = this.#ending !== undefined;
+      const isExpected = this.#ending !== undefined || this.#isSignalled;
       void this.end();
       await within(DRAIN_MS, closed);
       this.#stderr.end();
@@ -107,6 +109,14 @@ export class Child {
     return this.#stderr.lastWords;
   }
 
+  /** Passes a signal on to the process and its group, which may end of it. */
+  signal(signal: NodeJS.Signals): void {
+    // The number of a group that has ended may be another's.
+    if (this.#isOver) return;
+    this.#isSignalled = true;
+    this.#group.signal(signal);
+  }
+
   /**
    * Ends the process and its group, and settles when all of them are gone: closes its input, then SIGTERM, then SIGKILL. Ends processes that
    * the leader left behind in the same way. Never rejects.
@@ -120,6 +130,7 @@ export class Child {
     this.#process.stdin.end();
     await within(this.#goodbyeMs, this.#left);
     const isGone = await this.#group.end(this.#killGraceMs);
+    this.#isOver = true;
     if (!isGone) this.#log.warn({ pid: this.pid }, "could not end all processes of the server");
     else await this.exited;
     for (const stream of this.#process.stdio) stream?.destroy();

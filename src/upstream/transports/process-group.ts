@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Watchdog } from "./watchdog.ts";
 
 /** Polling interval: Node has no event for the end of a process that is not its own child. */
 const LOOK_AGAIN_MS = 20;
@@ -7,21 +8,27 @@ const REAP_MS = 3_000;
 
 const HAS_GROUPS = process.platform !== "win32";
 
-/** The groups to kill when this process exits, however it ends. */
+/** The groups to kill when this process ends, however it does. */
 const running = new Set<ProcessGroup>();
+/** Kills them when this process cannot. There while any group runs. */
+let watchdog: Watchdog | undefined;
 
 /**
  * A process that leads its own group, and all its descendants that stay in the group. If this process exits, by an exception or otherwise,
- * before the group has ended, it kills the group. On Windows, which has no groups, it is the leader alone.
+ * before the group has ended, it kills the group; if it is killed itself, the watchdog does so. On Windows, which has no groups, it is the
+ * leader alone, and nothing ends it when this process is killed but the end of its input.
  */
 export class ProcessGroup {
+  readonly leader: number;
   readonly #target: number;
 
   /** @param leader the id of a process that runs, or has not been reaped yet */
   constructor(leader: number) {
+    this.leader = leader;
     this.#target = HAS_GROUPS ? -leader : leader;
     if (running.size === 0) process.on("exit", killAll);
     running.add(this);
+    if (HAS_GROUPS) guard(this);
   }
 
   /**
@@ -38,6 +45,7 @@ export class ProcessGroup {
     }
     running.delete(this);
     if (running.size === 0) process.off("exit", killAll);
+    await letGo(this);
     return isGone;
   }
 
@@ -59,6 +67,24 @@ export class ProcessGroup {
     }
     return true;
   }
+}
+
+function guard(group: ProcessGroup): void {
+  if (watchdog !== undefined) return watchdog.watch(group.leader);
+  const fresh = new Watchdog(() => {
+    if (watchdog === fresh) watchdog = undefined;
+  });
+  watchdog = fresh;
+  // The watchdog before may have been killed.
+  for (const { leader } of running) fresh.watch(leader);
+}
+
+async function letGo(group: ProcessGroup): Promise<void> {
+  const present = watchdog;
+  present?.forget(group.leader);
+  if (running.size > 0) return;
+  watchdog = undefined;
+  await present?.close();
 }
 
 function killAll(): void {

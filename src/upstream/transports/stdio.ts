@@ -78,6 +78,13 @@ export class StdioTransport implements RawTransport {
     return this.tell(notification);
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.then(
+      (child) => child.signal(signal),
+      () => {},
+    );
+  }
+
   /** Settles when no process of the server is left, or none that can be ended. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -85,6 +85,8 @@ export interface Transport {
    * arrives on one stream.
    */
   hearChanges?(): () => void;
+  /** Passes a signal on to the server. Absent if it is not a process of the gateway's. */
+  signal?(signal: NodeJS.Signals): void;
   /**
    * Ends the session on the server, if there is one, and everything that is still open. Never rejects. `left`: another replica has the
    * session now, and the server is told nothing.

@@ -4,8 +4,8 @@ import { onTestFinished } from "vitest";
 
 export interface Lifeline {
   readonly port: number;
-  /** The first process that holds on, once it does; `cut` settles when it has died. */
-  readonly held: Promise<{ readonly cut: Promise<unknown> }>;
+  /** The first process that holds on, once it does; `cut` settles when it has died, with what it said. `release` tells it to go on. */
+  readonly held: Promise<{ readonly cut: Promise<string>; release(): void }>;
 }
 
 /** A port that tells by a connection whether the process that made it still lives. */
@@ -14,8 +14,10 @@ export async function lifeline(): Promise<Lifeline> {
   await once(server, "listening");
   onTestFinished(() => void server.close());
   const held = once(server, "connection").then(([socket]: Socket[]) => {
-    socket?.on("error", () => {}).resume();
-    return { cut: socket === undefined ? Promise.resolve() : once(socket, "close") };
+    let said = "";
+    socket?.on("error", () => {}).on("data", (chunk) => (said += chunk));
+    const cut = socket === undefined ? Promise.resolve("") : once(socket, "close").then(() => said);
+    return { cut, release: () => void socket?.write("go on") };
   });
   const address = server.address();
   return { port: typeof address === "object" && address !== null ? address.port : 0, held };

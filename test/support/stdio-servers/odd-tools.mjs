@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { closeSync, writeSync } from "node:fs";
+import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import { print, serve } from "./server.mjs";
 
@@ -74,5 +75,18 @@ serve({
     spawn(process.execPath, [script, String(port)], { stdio: "inherit" });
     return "forked";
   },
+  /** Tells the port of the signals that come, and ends with the first SIGINT. */
+  "heed-signals": ({ port }) => {
+    const connection = connect(port, "127.0.0.1");
+    process.on("SIGTERM", () => connection.write("SIGTERM "));
+    process.on("SIGINT", () => connection.end("SIGINT ", () => process.exit(0)));
+    return new Promise((resolve) => connection.on("connect", () => resolve("heeding")));
+  },
+  /** Answers when the port has told it to. */
+  released: ({ port }) =>
+    new Promise((resolve) => {
+      const connection = connect(port, "127.0.0.1");
+      connection.on("data", () => resolve("released"));
+    }),
   pid: () => String(process.pid),
 });

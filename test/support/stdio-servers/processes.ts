@@ -15,12 +15,18 @@ export async function processesWith(argument: string): Promise<number[]> {
   return rows.filter((row) => row.includes(argument)).map(([, pid]) => Number(pid));
 }
 
-/** The ids of our own children, zombies among them. */
-export async function children(): Promise<number[]> {
+/** The ids of the children of a process, of ours unless given, zombies among them. */
+export async function children(of: number = process.pid): Promise<number[]> {
   const rows = await processes("ppid");
   return rows
-    .filter(([ppid, , , command]) => ppid === String(process.pid) && command !== "ps")
+    .filter(([ppid, , , command]) => ppid === String(of) && command !== "ps")
     .map(([, pid]) => Number(pid));
+}
+
+/** Those of the processes that are still there. */
+export async function remaining(pids: readonly number[]): Promise<number[]> {
+  const rows = await processes("ppid");
+  return rows.map(([, pid]) => Number(pid)).filter((pid) => pids.includes(pid));
 }
 
 /** One column, and the id, the state and the words of the command line. */
