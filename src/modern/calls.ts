@@ -212,10 +212,11 @@ export function callMethods(
     mayRepeat: boolean,
   ): Call {
     const { route, params, method, envelope, server, sessionOwner, headers, held } = exchange;
-    const { caller, capabilities } = sessionOwner;
+    const { caller, capabilities, client } = sessionOwner;
     const level = envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel };
     const repeatable = mayRepeat ? { mayRepeat } : {};
-    const told = { method, capabilities, headers: sessionOwner.headers, ...repeatable };
+    const introduced = client === undefined ? {} : { client };
+    const told = { method, capabilities, ...introduced, headers: sessionOwner.headers, ...repeatable };
     const own = ownHeaders(exchange);
     const shared = { slots: admission.slots(exchange), caller, capabilities, method, maxRuntimeMs, held };
     if (server !== undefined) {

@@ -1,7 +1,13 @@
 import { rpc } from "../protocol/errors.ts";
 import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
-import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
+import {
+  declaresTasks,
+  type Envelope,
+  MODERN_VERSIONS,
+  readEnvelope,
+  TASKS_EXTENSION,
+} from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
 import type { ModernClass } from "../requests/classify.ts";
@@ -16,6 +22,7 @@ import {
   needsTime,
   type Services,
 } from "../requests/request.ts";
+import type { SessionOwner } from "../upstream/upstream.ts";
 import { discover, list, relay, toolLister } from "./bridge.ts";
 import { callMethods, isRound } from "./calls.ts";
 import { listener } from "./listen.ts";
@@ -106,5 +113,9 @@ function checked(asked: Asked): Exchange {
   }
   if (headers !== undefined) checkRoutingHeaders(headers, method, params);
   const capabilities = legacyCapabilities(envelope.capabilities);
-  return { ...asked, envelope, sessionOwner: { ...sessionOwner, capabilities } };
+  return { ...asked, envelope, sessionOwner: { ...sessionOwner, capabilities, ...clientOf(envelope) } };
+}
+
+function clientOf({ client }: Envelope): Pick<SessionOwner, "client"> {
+  return client === undefined ? {} : { client };
 }

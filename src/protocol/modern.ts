@@ -35,10 +35,19 @@ export interface ClientCapabilities extends JsonObject {
 
 const CAPABILITIES = ["elicitation", "sampling", "roots", "extensions", "experimental"] as const;
 
+/** A program as it introduces itself (Implementation). */
+export interface ProgramInfo extends JsonObject {
+  readonly name: string;
+  readonly version: string;
+  readonly title?: string;
+}
+
 /** What every modern request says about its sender in `params._meta` (2026-07-28, Overview §_meta). */
 export interface Envelope {
   readonly protocolVersion: string;
   readonly capabilities: ClientCapabilities;
+  /** Absent if the client does not say, or not in so many words. */
+  readonly client?: ProgramInfo;
   readonly progressToken?: string | number;
   readonly logLevel?: LogLevel;
 }
@@ -70,12 +79,38 @@ export function readEnvelope(params: JsonObject | undefined): Envelope {
   if (logLevel !== undefined && !isLogLevel(logLevel)) {
     throw rpc.invalidMeta(`_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(", ")}`);
   }
+  const client = programIn(clientInfo);
   return {
     protocolVersion,
     capabilities,
+    ...(client === undefined ? {} : { client }),
     ...(progressToken === undefined ? {} : { progressToken }),
     ...(logLevel === undefined ? {} : { logLevel }),
   };
+}
+
+/** Names and versions are short; sessions are kept apart by them. */
+const MAX_PROGRAM_CHARS = 200;
+
+/** The program that a `clientInfo` names. `undefined`: none that could be told to a server. */
+export function programIn(clientInfo: unknown): ProgramInfo | undefined {
+  if (!isObject(clientInfo)) return undefined;
+  const { name, version, title } = clientInfo;
+  if (!isShort(name) || !isShort(version)) return undefined;
+  return { name, version, ...(isShort(title) ? { title } : {}) };
+}
+
+function isShort(text: unknown): text is string {
+  return typeof text === "string" && text.length <= MAX_PROGRAM_CHARS;
+}
+
+/**
+ * How a program introduces itself on behalf of another: by that one's name and version, to which servers adapt, and with its own behind
+ * the title, which is for people.
+ */
+export function onBehalfOf(client: ProgramInfo | undefined, own: ProgramInfo): ProgramInfo {
+  if (client === undefined) return own;
+  return { ...client, title: `${client.title ?? client.name} (via ${own.name} ${own.version})` };
 }
 
 /** The `_meta` with which a client describes itself in every request. */

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import type { ProgramInfo } from "../protocol/modern.ts";
 
 /** 128 or more random bits in plain ASCII: the id is all that protects an anonymous caller's task. */
 export type TaskId = string;
@@ -67,6 +68,8 @@ export interface StoredCall {
   readonly params?: JsonObject;
   /** What the client declared. Absent: the call runs in the client's own session, where the server asks the client itself. */
   readonly capabilities?: JsonObject;
+  /** The client's program, to introduce it to the server. */
+  readonly client?: ProgramInfo;
   /** The caller's headers that the gateway forwards. They may be credentials: only a sealed store may keep them. */
   readonly headers: Readonly<Record<string, string>>;
   readonly logLevel?: string;

@@ -89,8 +89,8 @@ function leaseOf(
   storedCall: StoredCall,
   upstream: Upstream,
 ): CallOptions["lease"] {
-  const { headers, capabilities = {}, joined, isModern } = storedCall;
-  const owner = { caller, isIdentified: isListed, headers, capabilities };
+  const { headers, capabilities = {}, client, joined, isModern } = storedCall;
+  const owner = { caller, isIdentified: isListed, headers, capabilities, client };
   if (joined !== undefined) return async (holder) => upstream.join({ ...joined, headers }, holder);
   if (!isModern) return (holder, over) => upstream.lease(owner, holder, over);
   return async (holder: SessionHolder): Promise<Lease> => {

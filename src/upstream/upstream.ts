@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { onBehalfOf, type ProgramInfo } from "../protocol/modern.ts";
 import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
 import type { ModernServer } from "./modern/server.ts";
@@ -19,7 +20,7 @@ import type { MessagePaths } from "./transports/message-paths.ts";
 import { Transports, type TransportsOptions } from "./transports/open.ts";
 import type { JoinedSession, Transport } from "./transports/transport.ts";
 
-/** Whom a session is for: callers never share one, nor do different credentials or declared capabilities. */
+/** Whom a session is for: callers never share one, nor do different credentials, declared capabilities or programs. */
 export interface SessionOwner {
   readonly caller: string;
   /** Whether the caller is identified. Absent: no. */
@@ -28,6 +29,8 @@ export interface SessionOwner {
   readonly headers: Readonly<Record<string, string>>;
   /** As declared to the server; equal declarations have equal JSON. */
   readonly capabilities: JsonObject;
+  /** The client's program, which the server is told of. Absent: the gateway is the client. */
+  readonly client?: ProgramInfo | undefined;
 }
 
 /** A client's own session with the server, in which the gateway sends a request on the client's behalf. */
@@ -47,7 +50,7 @@ export interface RejoinedSession {
 }
 
 export interface UpstreamOptions extends TransportsOptions {
-  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly clientInfo: ProgramInfo;
 }
 
 interface Opened {
@@ -352,8 +355,8 @@ export class Upstream {
   #userFor(owner: SessionOwner): SessionUser {
     const { caller } = owner;
     if (this.#isForAll) return { key: "", caller, open: (...how) => this.#open(NOBODY, ...how) };
-    // Requests that share a session which is not opened again for each must accept the capabilities that the first of them declared.
-    const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {} } : owner);
+    // Requests that share a session which is not opened again for each must accept what the first of them declared.
+    const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {}, client: undefined } : owner);
     return { key, caller, open: (...how) => this.#open(owner, ...how) };
   }
 
@@ -370,13 +373,13 @@ export class Upstream {
   }
 
   async #open(
-    { caller, headers, capabilities }: SessionOwner,
+    { caller, headers, capabilities, client }: SessionOwner,
     holder: SessionHolder | undefined,
     wait: PlaceWait<Session>,
     onLost?: () => void,
   ): Promise<Session> {
     const options = {
-      clientInfo: this.#options.clientInfo,
+      clientInfo: onBehalfOf(client, this.#options.clientInfo),
       capabilities,
       holder,
       onGarbage: this.#onGarbage,
@@ -390,7 +393,7 @@ export class Upstream {
       (transport) => Session.open({ ...options, transport }),
       wait,
     );
-    const opened = { owner: { caller, headers, capabilities }, opening };
+    const opened = { owner: { caller, headers, capabilities, client }, opening };
     this.#note(opened);
     return opening.catch(async (error: unknown) => {
       this.#opened.delete(opened);
@@ -520,8 +523,8 @@ function withHeaders(lease: Lease, headers: SessionOwner["headers"]): Lease {
 }
 
 /** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
-function keyOf({ caller, headers, capabilities }: SessionOwner): string {
-  return JSON.stringify([caller, headers, capabilities]);
+function keyOf({ caller, headers, capabilities, client }: SessionOwner): string {
+  return JSON.stringify([caller, headers, capabilities, client]);
 }
 
 /**

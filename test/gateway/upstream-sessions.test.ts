@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { VERSION } from "../../src/version.ts";
 import { TASKS } from "../support/modern-client.ts";
 import type { Script } from "../support/scripted-server.ts";
 import { callSessions, count, gate, story, textOf, textResult } from "../support/story.ts";
@@ -11,12 +12,33 @@ test("sequential calls use one session, and it is opened for exactly what the ca
   const sessions = callSessions(server);
   expect(new Set(sessions).size).toBe(1);
   const initialize = server.sessions.get(sessions[0])?.initialize;
-  expect(initialize).toMatchObject({ protocolVersion: "2025-11-25", clientInfo: { name: "mcp-taskgate" } });
+  expect(initialize).toMatchObject({ protocolVersion: "2025-11-25" });
   expect(initialize?.capabilities).toEqual({
     elicitation: { form: {}, url: {} },
     sampling: { tools: {} },
     roots: {},
   });
+});
+
+test("a server is told of the client's program, by its own name and version, with the gateway's behind them", async () => {
+  const { client, server } = await story(ECHO);
+  const named = (clientInfo: object) => ({ meta: { "io.modelcontextprotocol/clientInfo": clientInfo } });
+  const host = { name: "claude-code", version: "2.1.332" };
+  const callAs = (clientInfo: object) => client().result("tools/call", { name: "a" }, named(clientInfo));
+  await callAs(host);
+  await callAs({ ...host, title: "Claude Code", icons: [] });
+  await callAs(host);
+  // One that a server could make nothing of.
+  await callAs({ name: "x".repeat(1_000), version: "1" });
+  const via = `(via mcp-taskgate ${VERSION})`;
+  const told = callSessions(server).map((id) => server.sessions.get(id)?.initialize.clientInfo);
+  expect(told).toEqual([
+    { ...host, title: `claude-code ${via}` },
+    { ...host, title: `Claude Code ${via}` },
+    { ...host, title: `claude-code ${via}` },
+    { name: "mcp-taskgate", version: VERSION },
+  ]);
+  expect(new Set(callSessions(server)).size).toBe(3);
 });
 
 test("what a caller does not declare is not declared to the server, and tasks never are", async () => {

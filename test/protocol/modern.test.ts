@@ -26,6 +26,10 @@ describe("readEnvelope", () => {
     [REQUIRED, { protocolVersion: "2026-07-28", capabilities: {} }],
     [
       { ...REQUIRED, [CLIENT]: { name: "a", version: "1" }, "com.example/unknown": 1 },
+      { protocolVersion: "2026-07-28", capabilities: {}, client: { name: "a", version: "1" } },
+    ],
+    [
+      { ...REQUIRED, [CLIENT]: { name: "a", version: "1".repeat(201) } },
       { protocolVersion: "2026-07-28", capabilities: {} },
     ],
     [

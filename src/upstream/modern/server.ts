@@ -3,7 +3,7 @@ import type { Dispatcher } from "undici";
 import { paramHeaders } from "../../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../../protocol/jsonrpc.ts";
 import { isObject } from "../../protocol/jsonrpc.ts";
-import { declaresTasks, envelopeOf } from "../../protocol/modern.ts";
+import { declaresTasks, envelopeOf, onBehalfOf, type ProgramInfo } from "../../protocol/modern.ts";
 import { ToolCatalogue } from "../catalogue.ts";
 import { isUnusable, late, toFailure, UpstreamFailure, warnOfUnusable } from "../failure.ts";
 import { inTime } from "../in-time.ts";
@@ -22,6 +22,8 @@ export interface ModernOwner {
   readonly headers: Readonly<Record<string, string>>;
   /** The capabilities that the client declared. */
   readonly capabilities: JsonObject;
+  /** The client's program. Absent: the gateway is the client. */
+  readonly client?: ProgramInfo | undefined;
 }
 
 export interface ModernServerOptions {
@@ -30,7 +32,7 @@ export interface ModernServerOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** Returns the agent for another request. */
   readonly nextDispatcher: (headers: Readonly<Record<string, string>>) => Dispatcher;
-  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly clientInfo: ProgramInfo;
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
   readonly description: () => ModernDescription;
@@ -168,7 +170,7 @@ export class ModernServer {
 
   /** The server's tools, which may depend on the caller and on what the client declares. */
   toolsOf(owner: ModernOwner): ToolCatalogue {
-    const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities]);
+    const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities, owner.client]);
     const catalogue = this.#catalogues.get(key) ?? new ToolCatalogue((...list) => this.#list(owner, ...list));
     // The most recently used one is evicted last.
     this.#catalogues.delete(key);
@@ -179,7 +181,7 @@ export class ModernServer {
   }
 
   #list(owner: ModernOwner, method: string, params: JsonObject): Promise<JsonRpcResponse> {
-    const _meta = envelopeOf(this.#options.clientInfo, owner.capabilities);
+    const _meta = envelopeOf(onBehalfOf(owner.client, this.#options.clientInfo), owner.capabilities);
     const stop = new AbortController();
     const asking = { id: nextRequestId(), method, params: { ...params, _meta }, signal: stop.signal };
     return inTime(LIST_TIMEOUT_MS, this.#post(owner, { ...asking, onNotification: () => {} }, {}), () => {

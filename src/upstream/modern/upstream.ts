@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
+import type { ProgramInfo } from "../../protocol/modern.ts";
 import { Era } from "../era.ts";
 import { type ModernDescription, probe, type Verdict } from "./probe.ts";
 import { ModernServer } from "./server.ts";
@@ -12,7 +13,7 @@ export interface ModernUpstreamOptions {
   readonly headers: Headers;
   /** @param headers the caller's own headers */
   readonly nextDispatcher: (headers: Headers) => Dispatcher;
-  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly clientInfo: ProgramInfo;
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
   readonly log: Logger;

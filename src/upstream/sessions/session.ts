@@ -13,6 +13,7 @@ import {
   type RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../../protocol/legacy.ts";
+import type { ProgramInfo } from "../../protocol/modern.ts";
 import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "../failure.ts";
 import { inTime } from "../in-time.ts";
 import { nextRequestId } from "../request-ids.ts";
@@ -97,7 +98,7 @@ export interface UpstreamRequest {
 
 export interface SessionOptions {
   readonly transport: Transport;
-  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly clientInfo: ProgramInfo;
   /** The capabilities to declare to the server, unchanged. */
   readonly capabilities: JsonObject;
   /** Receives the server's messages even while the session opens: the server may ask at once. */
