@@ -1,5 +1,6 @@
+import { Recent } from "../lib/recent.ts";
 import { within } from "../lib/within.ts";
-import { wantsLogin } from "./failure.ts";
+import { type UpstreamFailure, wantsLogin } from "./failure.ts";
 import type { Verdict } from "./modern/probe.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -19,6 +20,9 @@ const MIN_AGE_MS = 1_000;
 const DOUBT_MS = 500;
 /** For how many callers a verdict is remembered. */
 const MAX_CALLERS = 1_000;
+/** How long a server that wanted a login of a caller is taken to want it still, and for how many callers that is remembered. */
+const WANTS_LOGIN_MS = 5_000;
+const MAX_REFUSED = 1_000;
 
 interface Found {
   readonly verdict: Verdict;
@@ -42,6 +46,8 @@ export class Era {
   #proof: Found | undefined;
   /** By the callers' headers, the most recent verdict last. */
   readonly #told = new Map<string, Told>();
+  /** By the callers' headers, apart from the verdicts: however many credentials clients make up, they displace none. */
+  readonly #refused = new Recent<string, Found>(MAX_REFUSED);
   readonly #probes = new Map<string, Promise<Verdict>>();
   /** Pending while the server is probed again after an answer that did not fit its era. */
   #doubt: Promise<void> | undefined;
@@ -55,6 +61,12 @@ export class Era {
     return this.#doubt === undefined
       ? this.#verdict(headers)
       : this.#doubt.then(() => this.#verdict(headers));
+  }
+
+  /** Why the server does not want to be asked anything with these headers: it has answered the probe with 401 a moment ago. */
+  refusal(headers: Headers): UpstreamFailure | undefined {
+    const verdict = this.#refusal(keyOf(headers));
+    return verdict?.era === "unknown" ? verdict.failure : undefined;
   }
 
   /** The verdict that holds for every caller, without a probe. */
@@ -81,6 +93,8 @@ export class Era {
       return known.verdict;
     }
     if (!mayAsk) return failed.verdict;
+    const refusal = this.#refusal(keyOf(headers));
+    if (refusal !== undefined) return refusal;
     const probe = this.#probe(headers);
     // A server whose probe timed out once may do so again, and most such servers are legacy ones: do not wait for this probe.
     return failed?.verdict.era === "unknown" && failed.verdict.isLate ? failed.verdict : probe;
@@ -113,11 +127,17 @@ export class Era {
       this.#remember(key, { known: found });
       return verdict;
     }
-    // Do not remember a refused credential: the next probe may carry a valid one.
-    if (!wantsLogin(verdict.failure))
-      this.#remember(key, { known: this.#told.get(key)?.known, failed: found });
+    const { failure } = verdict;
+    if (failure.facts.status === 401) this.#refused.set(key, found);
+    // With 403 it may refuse the probe alone, and some other caller not even that.
+    else if (!wantsLogin(failure)) this.#remember(key, { known: this.#told.get(key)?.known, failed: found });
     // A server that is unreachable for a moment has not changed its era.
     return known?.verdict ?? verdict;
+  }
+
+  #refusal(key: string): Verdict | undefined {
+    const found = this.#refused.get(key);
+    return found !== undefined && this.#age(found) <= WANTS_LOGIN_MS ? found.verdict : undefined;
   }
 
   #remember(key: string, told: Told): void {

@@ -378,6 +378,9 @@ export class Upstream {
     wait: PlaceWait<Session>,
     onLost?: () => void,
   ): Promise<Session> {
+    // It would say so again.
+    const refusal = this.#modern?.refusal(headers);
+    if (refusal !== undefined) throw refusal;
     const options = {
       clientInfo: onBehalfOf(client, this.#options.clientInfo),
       capabilities,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
@@ -235,4 +236,24 @@ test("an error that the server answers with a status of its own is the client's 
     error: { code: -32602, message: "no such tool" },
   });
   expect(server.received.filter(({ method }) => method === "tools/call")).toHaveLength(1);
+});
+
+test("a server that wants a login is asked once for a call, and its challenge is the answer", async () => {
+  const challenge = 'Bearer resource_metadata="https://reports.example/.well-known/oauth-protected-resource"';
+  const asked: unknown[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.headers.authorization);
+    request.resume();
+    response.writeHead(401, { "www-authenticate": challenge }).end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const upstream = new URL(`http://127.0.0.1:${port}/mcp`);
+  const { client } = await gatewayFor({ upstream, forwardHeaders: ["authorization"] });
+  const user = client({ headers: { authorization: "Bearer expired" } });
+  const { status, headers } = await user.send("tools/call", { name: "t", arguments: {} });
+  expect([status, headers["www-authenticate"]]).toEqual([401, challenge]);
+  // The gateway itself, when it started, and the caller.
+  expect(asked).toEqual([undefined, "Bearer expired"]);
 });

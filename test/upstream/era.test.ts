@@ -102,10 +102,26 @@ test("a server that keeps everybody waiting does so once only", async () => {
   expect(era.verdict({})).toBe(MODERN);
 });
 
-test("what a login would change is not remembered", async () => {
-  const { era, answer } = eraOf(unknown(false, 401), MODERN);
+test("that a server wants a login is remembered for five seconds, and as the answer to everything", async () => {
+  const { era, asked, answer, clock } = eraOf(unknown(false, 401), MODERN);
   void era.verdict({});
   await answer();
+  expect(era.verdict({})).toMatchObject({ era: "unknown" });
+  expect(era.refusal({})).toMatchObject({ facts: { status: 401 } });
+  expect(era.refusal({ authorization: "a" })).toBeUndefined();
+  expect(asked).toHaveLength(1);
+  clock.now = 5_001;
+  expect(era.refusal({})).toBeUndefined();
+  const second = era.verdict({});
+  await answer();
+  expect(await second).toBe(MODERN);
+});
+
+test("a refusal that may be about the probe alone is not remembered", async () => {
+  const { era, answer } = eraOf(unknown(false, 403), MODERN);
+  void era.verdict({});
+  await answer();
+  expect(era.refusal({})).toBeUndefined();
   const second = era.verdict({});
   await answer();
   expect(await second).toBe(MODERN);

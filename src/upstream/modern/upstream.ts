@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { ProgramInfo } from "../../protocol/modern.ts";
 import { Era } from "../era.ts";
+import type { UpstreamFailure } from "../failure.ts";
 import { type ModernDescription, probe, type Verdict } from "./probe.ts";
 import { ModernServer } from "./server.ts";
 
@@ -59,6 +60,11 @@ export class ModernUpstream {
     const verdict = await this.#probe(headers);
     if (verdict.era === "unknown") throw verdict.failure;
     return verdict.era === "modern";
+  }
+
+  /** Why a server of whichever era need not be asked anything with these headers: it wants a login. */
+  refusal(headers: Headers): UpstreamFailure | undefined {
+    return this.#era.refusal(headers);
   }
 
   close(): void {
