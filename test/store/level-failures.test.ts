@@ -18,6 +18,11 @@ const MINUTE_MS = 60_000;
 const ioError = (code = "LEVEL_IO_ERROR") =>
   Object.assign(new Error("IO error: 000003.log: No space left on device"), { code });
 
+/** A batch that cannot be written. */
+function failing(error: Error): ReturnType<ClassicLevel["batch"]> {
+  return { put: () => {}, del: () => {}, write: () => Promise.reject(error) } as never;
+}
+
 async function levelStorage() {
   const path = await mkdtemp(join(tmpdir(), "taskgate-failing-"));
   const db = new ClassicLevel(path);
@@ -37,7 +42,7 @@ test.each(["LEVEL_IO_ERROR", "LEVEL_CORRUPTION"])(
     const { db, storage, said } = await levelStorage();
     await storage.set("before", "kept", MINUTE_MS);
     const calls: string[] = [];
-    const batch = vi.spyOn(db, "batch").mockRejectedValueOnce(ioError(code) as never);
+    const batch = vi.spyOn(db, "batch").mockReturnValueOnce(failing(ioError(code)));
     const open = vi.spyOn(db, "open");
 
     await expect(storage.set("failed", "text", MINUTE_MS)).rejects.toThrow("IO error");
@@ -59,7 +64,7 @@ test.each(["LEVEL_IO_ERROR", "LEVEL_CORRUPTION"])(
 
 test("what is no failure of the disk does not close anything", async () => {
   const { db, storage } = await levelStorage();
-  vi.spyOn(db, "batch").mockRejectedValueOnce(new RangeError("too long") as never);
+  vi.spyOn(db, "batch").mockReturnValueOnce(failing(new RangeError("too long")));
   await expect(storage.set("key", "text", MINUTE_MS)).rejects.toThrow(RangeError);
   expect(storage.isWritable).toBe(true);
 });

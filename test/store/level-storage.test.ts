@@ -13,13 +13,22 @@ const MINUTE_MS = 60_000;
 
 test("every write is synced to the disk before it is acknowledged", async () => {
   const { storage, db } = await levelStorage();
-  const batch = vi.spyOn(db, "batch");
+  const written: unknown[] = [];
+  vi.spyOn(db, "batch").mockImplementation((() => {
+    const batch = (ClassicLevel.prototype as ClassicLevel).batch.call(db);
+    const write = batch.write.bind(batch);
+    return Object.assign(batch, {
+      write: (options: { sync: boolean }) => {
+        written.push(options);
+        return write(options);
+      },
+    });
+  }) as never);
 
   await storage.set("key", "text", MINUTE_MS);
   await storage.delete("key");
 
-  const calls: unknown[][] = batch.mock.calls;
-  expect(calls.map(([, options]) => options)).toEqual([{ sync: true }, { sync: true }]);
+  expect(written).toEqual([{ sync: true }, { sync: true }]);
 });
 
 test("a task and its places in lists go to the disk together, and so does its end", async () => {
@@ -29,14 +38,14 @@ test("a task and its places in lists go to the disk together, and so does its en
     backend: new KeyvBackend("test:", storage),
     clock: () => time.now,
   });
-  const batch = vi.spyOn(db, "batch");
+  const batches = batchesOf(db);
 
   const task = await store.create(newTask({ isListed: true }));
   await store.end(task, completed("done"));
+  await vi.waitUntil(() => batches.length > 2, { timeout: 60_000 });
 
-  const calls: unknown[][] = batch.mock.calls;
-  const kinds = calls.map(([operations]) =>
-    (operations as { key: string }[]).map(({ key }) =>
+  const kinds = batches.map((keys) =>
+    keys.map((key) =>
       key
         .replace(/^x:\d+/, "x")
         .split(":", 2)
@@ -117,11 +126,12 @@ test("a sweep goes on past damaged values, leaves them, and says so once", async
   const keys = Array.from({ length: 20 }, (_, n) => `task:${String(n).padStart(2, "0")}`);
   await Promise.all(keys.map((key) => storage.set(key, "text", MINUTE_MS)));
   await db.put("v:task:03", "no times and no text");
-  const get = db.get.bind(db);
+  const [get, getMany] = [db.get.bind(db), db.getMany.bind(db)];
+  const corruption = Object.assign(new Error("Corruption: a block"), { code: "LEVEL_CORRUPTION" });
   vi.spyOn(db, "get").mockImplementation(((key: string, options: object) =>
-    key === "v:task:07"
-      ? Promise.reject(Object.assign(new Error("Corruption: a block"), { code: "LEVEL_CORRUPTION" }))
-      : get(key, options)) as never);
+    key === "v:task:07" ? Promise.reject(corruption) : get(key, options)) as never);
+  vi.spyOn(db, "getMany").mockImplementation(((names: string[], options: object) =>
+    names.includes("v:task:07") ? Promise.reject(corruption) : getMany(names, options)) as never);
 
   time.now += 2 * MINUTE_MS;
   await storage.sweep();
@@ -129,6 +139,28 @@ test("a sweep goes on past damaged values, leaves them, and says so once", async
 
   expect(await db.keys().all()).toEqual(["v:task:03", "v:task:07"]);
   expect(said).toHaveLength(2);
+});
+
+test("a sweep reads short values together, and long ones, or ones of unknown length, alone", async () => {
+  const { storage, db, time } = await levelStorage();
+  const long = "x".repeat(600_000);
+  for (const [key, text] of Object.entries({ a: "short", b: "short", c: long, d: long, e: "short" }))
+    await storage.set(key, text, MINUTE_MS);
+  // As 0.1.0 wrote it.
+  await storage.set("f", "old", MINUTE_MS);
+  for (const due of await db.keys({ gt: "x:", lt: "x~" }).all())
+    if (due.endsWith(":f")) await db.put(due, "");
+  const [getMany, get] = [vi.spyOn(db, "getMany"), vi.spyOn(db, "get")];
+
+  time.now += 2 * MINUTE_MS;
+  await storage.sweep();
+
+  expect(getMany.mock.calls.map(([keys]) => keys)).toEqual([
+    ["v:a", "v:b", "v:c"],
+    ["v:d", "v:e"],
+  ]);
+  expect(get.mock.calls.map(([key]) => key)).toEqual(["v:f"]);
+  expect(await db.keys().all()).toEqual([]);
 });
 
 test("a key that was written again is kept until its new time", async () => {
@@ -201,6 +233,13 @@ test("sweeps come by themselves and stop with the storage", async () => {
   await expect.poll(() => storage.get("task:a")).toBeUndefined();
   await expect(storage.disconnect()).resolves.toBeUndefined();
 });
+
+/** The keys of every batch that is written to the database from here on. */
+function batchesOf(db: ClassicLevel): readonly (readonly string[])[] {
+  const batches: string[][] = [];
+  db.on("write", (writes: readonly { key: string }[]) => void batches.push(writes.map(({ key }) => key)));
+  return batches;
+}
 
 async function levelStorage(options: StoreOptions = {}) {
   const path = await mkdtemp(join(tmpdir(), "taskgate-level-"));

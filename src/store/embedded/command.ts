@@ -125,8 +125,9 @@ async function fill(db: ClassicLevel, lines: AsyncIterable<string>): Promise<num
           `line ${number}: must have key and text (strings) and expiresAt (milliseconds since the epoch)`,
         );
       const at = expiresAt as number;
-      writes.push({ type: "put", key: valueKey(key), value: storedValue(text, at) });
-      writes.push({ type: "put", key: dueKey(at, key), value: "" });
+      const value = storedValue(text, at);
+      writes.push({ type: "put", key: valueKey(key), value });
+      writes.push({ type: "put", key: dueKey(at, key), value: String(value.length) });
       cells += 1;
     }
     if (writes.length >= 2 * CELLS_AT_ONCE) {

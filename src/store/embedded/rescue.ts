@@ -224,7 +224,10 @@ async function leaveOut({ db, finished, unreadableKeys }: Read): Promise<void> {
     const [, id] = TASK.exec(name) ?? [];
     const isLeftOut = isUnreadable.has(key) || (id !== undefined && !finished.has(id));
     if (isLeftOut) changes.push({ type: "del", key });
-    else changes.push({ type: "put", key: dueKey(Number.parseInt(value, 10), name), value: "" });
+    else {
+      const due = dueKey(Number.parseInt(value, 10), name);
+      changes.push({ type: "put", key: due, value: String(value.length) });
+    }
     if (changes.length >= CHANGES_AT_ONCE) await write();
   }
   await write();

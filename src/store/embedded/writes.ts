@@ -2,6 +2,7 @@ import { readdir, stat, statfs, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClassicLevel } from "classic-level";
+import type { Write } from "./group-commit.ts";
 
 /** One operation of a LevelDB batch. */
 export type Operation =
@@ -47,10 +48,16 @@ export class LevelWrites {
   }
 
   /** Writes all or none. After a failure it first reopens the database, and rejects when that attempt fails. */
-  async commit(operations: readonly Operation[]): Promise<void> {
+  async commit(writes: readonly Write[]): Promise<void> {
     if (this.#failure !== undefined) await this.#tryOnce();
     try {
-      await this.#db.batch([...operations], { sync: true });
+      // Write by write: an array of them costs LevelDB's bindings two to four times as much.
+      const batch = this.#db.batch();
+      for (const { key, text } of writes) {
+        if (text === undefined) batch.del(key);
+        else batch.put(key, text);
+      }
+      await batch.write({ sync: true });
     } catch (error) {
       if (isOfLevel(error)) this.#failed(error);
       throw error;
