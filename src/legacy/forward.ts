@@ -1,3 +1,5 @@
+import { rpc } from "../protocol/errors.ts";
+import { namesStreams } from "../protocol/headers.ts";
 import type { RequestId } from "../protocol/jsonrpc.ts";
 import { withEndpoint } from "../proxy/filters/endpoint-event.ts";
 import { EventFilter } from "../proxy/filters/event-filter.ts";
@@ -61,6 +63,9 @@ export class LegacyForwarder {
     try {
       await this.#forwarder.forwardThrough(exchange, (head) => {
         if (head.status !== 200 || !isPlainStream(head.headers)) return undefined;
+        // A client that only looks what is there would wait for the stream's end. Before HTTP+SSE servers it may be one of those.
+        if (session === undefined && route.upstream.isStreamable && !namesStreams(request.headers.accept))
+          throw rpc.notAcceptable("text/event-stream");
         events = new EventFilter(response, streams);
         if (session === undefined)
           return withEndpoint(events, server.url, mount, (posted) => {

@@ -258,6 +258,11 @@ export function readAccept(accept: string | undefined): Accepts {
   return { json: JSON_RANGE.test(accept), stream: STREAM_RANGE.test(accept) };
 }
 
+/** Whether a client says that it reads streams, as every client does that listens, and not only that it reads anything. */
+export function namesStreams(accept: string | undefined): boolean {
+  return accept?.toLowerCase().includes("text/event-stream") === true;
+}
+
 /** @throws RpcError, HTTP 406, when the client accepts neither content type */
 export function checkAcceptable(accept: string | undefined): void {
   const { json, stream } = readAccept(accept);

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SharedBytes } from "../../limits/bytes.ts";
 import { isJsonRpcError, rpc } from "../../protocol/errors.ts";
 import { toEvent } from "../../protocol/event-stream.ts";
-import { EVENT_STREAM_HEADERS } from "../../protocol/headers.ts";
+import { EVENT_STREAM_HEADERS, namesStreams } from "../../protocol/headers.ts";
 import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from "../../protocol/jsonrpc.ts";
 import { MAX_BATCH } from "../../protocol/legacy.ts";
 import type { Admission } from "../../requests/admission.ts";
@@ -258,7 +258,8 @@ function isCall({ method, params }: JsonRpcRequest, route: Route): boolean {
 
 /** A client of HTTP+SSE opens its stream in no session. */
 function isForSse({ who, request, reply }: PairedExchange): boolean {
-  return sessionIdOf(request) === undefined && reply.readsStreams && opensStreams(who.route);
+  const isInNone = sessionIdOf(request) === undefined && reply.readsStreams;
+  return isInNone && namesStreams(request.headers.accept) && opensStreams(who.route);
 }
 
 /**
