@@ -25,6 +25,7 @@ import {
   type HttpExchange,
   type Identified,
   identified,
+  modernServer,
   needsOwner,
   type Route,
 } from "../requests/request.ts";
@@ -249,8 +250,7 @@ class Arrival {
   }
 
   async #findModern(): Promise<void> {
-    const { route, caller } = this.who;
-    this.modern = await route.upstream.modern(caller.headers);
+    this.modern = await modernServer(this.who);
   }
 
   /** The request in the form in which it is forwarded. */

@@ -78,7 +78,8 @@ export class LegacyHandler {
   }
 
   /** Notes a session whose client declares tasks, of either generation. */
-  #initialize(exchange: HttpExchange, { id, params }: LegacyRequest): Promise<void> {
+  async #initialize(exchange: HttpExchange, { id, params }: LegacyRequest): Promise<void> {
+    await exchange.route.upstream.starting(exchange.caller.headers);
     if (!declaresAnyTasks(params.capabilities)) return this.#amended.initialize(exchange, id);
     return this.#amended.initialize(exchange, id, ({ headers }) => {
       this.#plain.note(sessionKey(exchange.owner, sessionIdOf({ headers })));

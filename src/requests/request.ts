@@ -191,6 +191,16 @@ export function needsTime({ stopping }: Pick<Services, "stopping">): Need<unknow
 /** Answers a modern request. What it throws is the answer: an `RpcError` as it is, anything else as -32603. */
 export type Handle = Handler<Exchange>["handle"];
 
+/** The server, if it speaks 2026-07-28 itself. Waits for one that may still be starting. Never rejects. */
+export async function modernServer({ route, caller }: Pick<Identified, "route" | "caller">) {
+  const { upstream } = route;
+  const server = await upstream.modern(caller.headers);
+  const starting = server === undefined ? upstream.starting(caller.headers) : undefined;
+  if (starting === undefined) return server;
+  await starting;
+  return upstream.modern(caller.headers);
+}
+
 const GATEWAY: ServerInfo = { name: "mcp-taskgate", version: VERSION };
 
 /** The fields of every result that identify the server that answers (2026-07-28, Overview §Per-response protocol fields). */

@@ -13,7 +13,7 @@ import { MAX_PARSED_VALUES, readJson } from "../protocol/raw-json.ts";
 import { classifyModern } from "../requests/classify.ts";
 import { toAnswer } from "../requests/error-answer.ts";
 import { ownTool } from "../requests/fallback.ts";
-import { type Asked, type Identified, identified, type Route } from "../requests/request.ts";
+import { type Asked, type Identified, identified, modernServer, type Route } from "../requests/request.ts";
 import { type Line, LineSplitter } from "../upstream/transports/lines.ts";
 import { isMessage } from "../upstream/transports/unusable-answer.ts";
 import { ClientOutput } from "./client-output.ts";
@@ -209,8 +209,8 @@ export class StdioFront {
     reply: LineReply,
     held: SharedBytes,
   ): Promise<void> {
-    const { route, caller } = this.#who;
-    const server = await route.upstream.modern(caller.headers);
+    const { route } = this.#who;
+    const server = await modernServer(this.#who);
     const what = classifyModern(request, {
       modern: server,
       policy: route.policy,

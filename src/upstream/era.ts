@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Recent } from "../lib/recent.ts";
 import { within } from "../lib/within.ts";
 import { type UpstreamFailure, wantsLogin } from "./failure.ts";
@@ -18,6 +19,11 @@ const MAX_AGE_MS = 300_000;
 const MIN_AGE_MS = 1_000;
 /** How long other requests wait for a recheck. */
 const DOUBT_MS = 500;
+/** How long clients wait for a server that cannot be reached when it is first asked, and how often it is asked then. Hosts wait for 5 s. */
+const STARTING_MS = 3_000;
+const STARTING_ASK_MS = 250;
+/** What is answered in place of a server that is not there. */
+const ABSENT: ReadonlySet<number> = new Set([502, 503, 504]);
 /** For how many callers a verdict is remembered. */
 const MAX_CALLERS = 1_000;
 /** How long a server that wanted a login of a caller is taken to want it still, and for how many callers that is remembered. */
@@ -49,6 +55,8 @@ export class Era {
   /** By the callers' headers, apart from the verdicts: however many credentials clients make up, they displace none. */
   readonly #refused = new Recent<string, Found>(MAX_REFUSED);
   readonly #probes = new Map<string, Promise<Verdict>>();
+  /** Until when the server may still be starting. Absent: every probe so far has found one. */
+  #startsUntil: number | undefined;
   /** Pending while the server is probed again after an answer that did not fit its era. */
   #doubt: Promise<void> | undefined;
 
@@ -83,6 +91,36 @@ export class Era {
     this.#doubt = within(DOUBT_MS, this.#probe(headers)).finally(() => {
       this.#doubt = undefined;
     });
+  }
+
+  /**
+   * While the server may still be starting: settles when it is there, or is taken to be down. `undefined`: there is nothing to wait for.
+   * Whoever turned clients away meanwhile would make some of them speak an older revision, and others give up.
+   */
+  starting(headers: Headers): Promise<void> | undefined {
+    return this.#isStarting(headers) ? this.#started(headers) : undefined;
+  }
+
+  /** Call this when a server of an older revision has refused a session: what looked like its answer to the probe may have been another's. */
+  disprove(headers: Headers): void {
+    const key = keyOf(headers);
+    const { known } = this.#told.get(key) ?? {};
+    if (known !== undefined && this.#age(known) > MIN_AGE_MS) this.#told.delete(key);
+  }
+
+  async #started(headers: Headers): Promise<void> {
+    while (this.#isStarting(headers)) {
+      await sleep(STARTING_ASK_MS, undefined, { ref: false });
+      await this.#probe(headers);
+    }
+  }
+
+  #isStarting(headers: Headers): boolean {
+    if (this.#startsUntil === undefined || this.#options.clock() >= this.#startsUntil) return false;
+    const key = keyOf(headers);
+    const { known = this.#proof, failed } = this.#told.get(key) ?? {};
+    const isSilent = failed !== undefined && !isAbsent(failed.verdict);
+    return known === undefined && !isSilent && this.#refusal(key) === undefined;
   }
 
   #verdict(headers: Headers): Verdict | Promise<Verdict> {
@@ -131,6 +169,7 @@ export class Era {
     if (failure.facts.status === 401) this.#refused.set(key, found);
     // With 403 it may refuse the probe alone, and some other caller not even that.
     else if (!wantsLogin(failure)) this.#remember(key, { known: this.#told.get(key)?.known, failed: found });
+    if (isAbsent(verdict)) this.#startsUntil ??= found.at + STARTING_MS;
     // A server that is unreachable for a moment has not changed its era.
     return known?.verdict ?? verdict;
   }
@@ -150,6 +189,13 @@ export class Era {
   #age({ at }: Found): number {
     return this.#options.clock() - at;
   }
+}
+
+/** Whether nobody was there to answer. */
+function isAbsent(verdict: Verdict): boolean {
+  if (verdict.era !== "unknown" || verdict.isLate) return false;
+  const { status } = verdict.failure.facts;
+  return status === undefined || ABSENT.has(status);
 }
 
 /** The key contains credentials: use it in maps, never in logs. */

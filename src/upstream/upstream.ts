@@ -141,6 +141,11 @@ export class Upstream {
     return this.#modern?.find(headers);
   }
 
+  /** While a server over HTTP may still be starting: settles when it is there, or is taken to be down. */
+  starting(headers: Readonly<Record<string, string>>): Promise<void> | undefined {
+    return this.#modern?.starting(headers);
+  }
+
   /**
    * Checks whether the server accepts a caller's headers: opens a session with them and ends it, or probes a server that speaks
    * 2026-07-28.
@@ -400,6 +405,7 @@ export class Upstream {
     this.#note(opened);
     return opening.catch(async (error: unknown) => {
       this.#opened.delete(opened);
+      this.#modern?.disprove(headers);
       const failure = toFailure(error);
       throw saysOneSession(failure) ? await this.#onOneSession(failure) : error;
     });

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Era } from "../../src/upstream/era.ts";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
 import type { Verdict } from "../../src/upstream/modern/probe.ts";
@@ -174,4 +174,63 @@ test("a server that does not answer a doubt keeps nobody waiting", async () => {
   clock.now = 1_001;
   era.doubt({});
   expect(await era.verdict({ authorization: "another" })).toBe(MODERN);
+});
+
+describe("a server that is not there when it is first asked", () => {
+  const absent = [unknown(false, 503), unknown()];
+
+  test("may still be starting: clients wait until it is there", async () => {
+    const { era, asked, answer } = eraOf(...absent, MODERN);
+    expect(era.starting({})).toBeUndefined();
+    void era.verdict({});
+    await answer();
+    const starting = era.starting({});
+    for (const probes of [2, 3]) {
+      await expect.poll(() => asked.length).toBe(probes);
+      await answer();
+    }
+    await starting;
+    expect(era.verdict({})).toBe(MODERN);
+    expect(era.starting({})).toBeUndefined();
+  });
+
+  test("is down after three seconds, and later nobody waits", async () => {
+    const { era, asked, answer, clock } = eraOf(...absent);
+    void era.verdict({});
+    await answer();
+    const starting = era.starting({});
+    await expect.poll(() => asked.length).toBe(2);
+    clock.now = 3_000;
+    await answer();
+    await starting;
+    expect(era.starting({})).toBeUndefined();
+    expect(era.verdict({ authorization: "new" })).toBeInstanceOf(Promise);
+    await answer();
+    expect(era.starting({ authorization: "new" })).toBeUndefined();
+  });
+
+  test.each([
+    ["wants a login", unknown(false, 401)],
+    ["refuses the probe", unknown(false, 403)],
+    ["says nothing", unknown(true)],
+  ])("is not what %s", async (_what, verdict) => {
+    const { era, answer } = eraOf(verdict);
+    void era.verdict({});
+    await answer();
+    expect(era.starting({})).toBeUndefined();
+  });
+});
+
+test("a legacy server that opens no session is probed again, once a second at most", async () => {
+  const { era, asked, answer, clock } = eraOf(LEGACY, MODERN);
+  void era.verdict({});
+  await answer();
+  era.disprove({});
+  expect(era.verdict({})).toBe(LEGACY);
+  clock.now = 1_001;
+  era.disprove({});
+  const second = era.verdict({});
+  await answer();
+  expect(await second).toBe(MODERN);
+  expect(asked).toHaveLength(2);
 });

@@ -67,6 +67,16 @@ export class ModernUpstream {
     return this.#era.refusal(headers);
   }
 
+  /** Settles when a server that may still be starting is there, or is taken to be down. `undefined`: there is nothing to wait for. */
+  starting(headers: Headers): Promise<void> | undefined {
+    return this.#era.starting(headers);
+  }
+
+  /** Notes that a server which does not seem to speak the revision does not open a session either. */
+  disprove(headers: Headers): void {
+    this.#era.disprove(headers);
+  }
+
   close(): void {
     this.#server.close();
   }

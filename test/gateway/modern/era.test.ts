@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { gatewayFor } from "../../support/gateway.ts";
 import { complete, modernScripts, modernStory, STATELESS, said } from "../../support/modern-server.ts";
 import { type Script, startScriptedServer } from "../../support/scripted-server.ts";
@@ -61,6 +61,40 @@ test("a server that is away for a moment is the same server when it comes back",
   const back = await listeningOn(port, { "tools/call": (call) => call.json(said("back")) });
   expect(textOf(await told.user.callTool("anything"))).toBe("back");
   expect(count(back, "initialize")).toBe(0);
+});
+
+/** At the start the gateway asks twice, in the way of each era. */
+const AWAY = 4;
+describe.each([
+  ["of this revision", modernScripts(), STATELESS],
+  ["of an older one", {}, {}],
+])("clients that come while a server %s is starting wait until it is there", (_era, scripts, options) => {
+  async function starting() {
+    const server = await startScriptedServer(scripts, options);
+    onTestFinished(server.close);
+    const told = await gatewayFor({ upstream: await awayAtFirst(server.url, AWAY) });
+    expect(told.gateway.routes[0]?.description).toMatch(/^unreachable/);
+    return told;
+  }
+
+  test("with server/discover", async () => {
+    const { client } = await starting();
+    expect((await client().result("server/discover")).supportedVersions).toEqual(["2026-07-28"]);
+  });
+
+  test("with initialize", async () => {
+    const { url } = await starting();
+    const clientInfo = { name: "old", version: "0" };
+    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+    const response = await fetch(url, {
+      method: "POST",
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }),
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+    });
+    // It is the server that answers.
+    expect(await response.text()).not.toContain("starting");
+    expect(response.status).toBeLessThan(500);
+  });
 });
 
 test("a modern server that was replaced by a legacy one is found out with its first refusal", async () => {
@@ -154,4 +188,30 @@ async function legacyOn(port: number, scripts: Readonly<Record<string, Script>>)
   const server = await startScriptedServer(scripts, { port });
   onTestFinished(server.close);
   return server;
+}
+
+/** The address of a proxy that answers so many requests with 503, as one whose server is starting, and passes all others on. */
+async function awayAtFirst(url: URL, times: number): Promise<URL> {
+  let left = times;
+  const proxy = createServer((incoming, outgoing) => {
+    left -= 1;
+    if (left >= 0) {
+      incoming.resume();
+      outgoing.writeHead(503).end("starting");
+      return;
+    }
+    const { method, headers } = incoming;
+    const onward = request(url, { method, headers: { ...headers, host: url.host } }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(outgoing);
+    });
+    onward.on("error", () => outgoing.destroy());
+    incoming.pipe(onward);
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  onTestFinished(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  return new URL(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}/mcp`);
 }
