@@ -13,10 +13,8 @@ const ANYTHING = { accept: "*/*", "mcp-protocol-version": "2024-11-05" };
 test("is no listener at a server that streams to everybody", async () => {
   const { url } = await gatewayFor({ upstream: await streamingServer() });
   const bare = await fetch(url, { headers: ANYTHING });
-  expect([bare.status, (await bare.json()).error.message]).toEqual([
-    406,
-    "Accept must allow text/event-stream",
-  ]);
+  expect(bare.status).toBe(406);
+  expect(await bare.text()).toContain("Accept must allow text/event-stream");
   const listener = await fetch(url, { headers: { accept: "application/json, Text/Event-Stream" } });
   expect([listener.status, listener.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
   await listener.body?.cancel();
@@ -34,8 +32,8 @@ test("opens no session at a server of HTTP+SSE for which the gateway makes them"
 async function streamingServer(): Promise<URL> {
   const server = createServer((request, response) => {
     request.resume();
-    if (request.method !== "GET") return response.writeHead(400).end();
-    response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+    if (request.method !== "GET") response.writeHead(400).end();
+    else response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
