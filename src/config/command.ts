@@ -16,10 +16,16 @@ export function directory() {
   return text("a directory", (given) => given !== "" && hasNoNull(given)).meta({ values: "path" });
 }
 
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+export function isVariableName(text: string): boolean {
+  return VARIABLE.test(text);
+}
+
 /** Environment variables by name. No message quotes a value: values are secrets. */
 export function variables() {
   const expected = "must be the name of a variable: letters, digits and underscores, no digit first";
-  const name = z.string({ error: expected }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: expected });
+  const name = z.string({ error: expected }).regex(VARIABLE, { error: expected });
   return z
     .record(name, word(), { error: "must be a mapping from names of variables to texts" })
     .meta({ values: "mapping" });

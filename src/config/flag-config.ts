@@ -1,6 +1,7 @@
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
+import { isVariableName } from "./command.ts";
 import type { Environment } from "./environment.ts";
-import { misuse, misuseOfStdio, sayOfFlag } from "./flag-problems.ts";
+import { misuse, misuseOfStdio, namesVariable, sayOfFlag } from "./flag-problems.ts";
 import { type FlagName, type Flags, itemsOf, NAME, serverFlags, textsOf } from "./flags.ts";
 import { type Loaded, loadSource, readConfig } from "./load.ts";
 import { ConfigError, type Problem } from "./problems.ts";
@@ -19,12 +20,38 @@ export function configOfFlags(flags: Flags, env: Environment): Promise<Loaded> {
   });
 }
 
-/** The configuration from flags for `stdio`, with one server. @throws ConfigError */
+/**
+ * The configuration from flags for `stdio`, with one server. A command of the flags gets the whole environment, because its client meant it for
+ * the server when it started this program in its place.
+ * @throws ConfigError
+ */
 export function configOfStdioFlags(flags: Flags, env: Environment): Promise<Loaded> {
+  const given = flags["--"] === undefined ? {} : passedOn(env);
   return configOf(flags, misuseOfStdio(flags), {
     chosen: (document) => narrowed(document, flags.server),
-    read: (document) => readStdioConfig(document, env, flags.server),
+    read: (document) => readStdioConfig(withEnv(document, given), env, flags.server),
   });
+}
+
+/** The variables that a file could give to a server: Windows has others, with brackets in their names. */
+function passedOn(env: Environment): JsonObject {
+  const variables = Object.entries(env).filter(([name]) => isVariableName(name));
+  return Object.fromEntries(
+    variables.map(([name, value = ""]) => [name, value.replaceAll("${", () => "$${")]),
+  );
+}
+
+/** The document with these variables for its servers, unless they have them. */
+function withEnv(document: unknown, variables: JsonObject): unknown {
+  if (!isObject(document) || !isObject(document.servers) || Object.keys(variables).length === 0)
+    return document;
+  const servers = Object.entries(document.servers).map(([name, server]) => {
+    if (!isObject(server) || !isObject(server.upstream)) return [name, server];
+    const { env = {} } = server.upstream;
+    const upstream = { ...server.upstream, env: isObject(env) ? { ...variables, ...env } : env };
+    return [name, { ...server, upstream }];
+  });
+  return { ...document, servers: Object.fromEntries(servers) };
 }
 
 interface Reading {
@@ -114,7 +141,11 @@ function serverOf(server: JsonObject, flags: Flags): JsonObject {
     ...server,
     ...some(flags, "path"),
     ...(isObject(server.upstream) ? { upstream: upstreamOf(server.upstream, flags) } : {}),
-    ...section(server, "tasks", { ...some(flags, "mode"), ...some(flags, "wait-for", "waitFor") }),
+    ...section(server, "tasks", {
+      ...some(flags, "mode"),
+      ...some(flags, "wait-for", "waitFor"),
+      ...some(flags, "fallback-after", "fallbackAfter"),
+    }),
     ...(rules.length > 0 && Array.isArray(tools) ? { tools: [...rules, ...tools] } : {}),
   };
 }
@@ -128,9 +159,10 @@ export function upstreamOfFlags(flags: Flags): JsonObject {
 function upstreamOf(upstream: JsonObject, flags: Flags): JsonObject {
   if (flags["--"] !== undefined) {
     const words = commandOf(textsOf(flags["--"]));
-    return { ...without(upstream, [...URL_SETTINGS, ...otherTransport(upstream, true)]), ...words };
+    const rest = without(upstream, [...URL_SETTINGS, ...otherTransport(upstream, true)]);
+    return { ...rest, ...words, ...some(flags, "cwd") };
   }
-  const isMoved = flags.upstream !== undefined;
+  const isMoved = flags.upstream !== undefined || flags["upstream-from"] !== undefined;
   const rest = isMoved
     ? without(upstream, [...COMMAND_SETTINGS, ...otherTransport(upstream, false)])
     : upstream;
@@ -142,19 +174,30 @@ function otherTransport({ transport }: JsonObject, isStarted: boolean): readonly
 }
 
 function addressOf(upstream: JsonObject, flags: Flags): JsonObject {
-  const headers = textsOf(flags.header)
-    .filter((header) => header.includes(":"))
-    .map(headerOf);
+  const headers = [
+    ...textsOf(flags.header)
+      .filter((header) => header.includes(":"))
+      .map(headerOf),
+    ...textsOf(flags["header-from"]).filter(namesVariable).map(headerFromOf),
+  ];
   const names = itemsOf("forward-header", flags);
   const { forwardHeaders = [] } = upstream;
   return {
     ...upstream,
+    ...urlFrom(flags),
     ...some(flags, "upstream", "url"),
+    ...some(flags, "cwd"),
     ...(headers.length > 0 ? { headers: withHeaders(upstream.headers, headers) } : {}),
     ...(names.length > 0 && Array.isArray(forwardHeaders)
       ? { forwardHeaders: [...names, ...forwardHeaders] }
       : {}),
   };
+}
+
+/** The URL that is in a variable; nothing if the flag names none. */
+function urlFrom(flags: Flags): JsonObject {
+  const [name] = textsOf(flags["upstream-from"]);
+  return name !== undefined && isVariableName(name) ? { url: `$\{${name}}` } : {};
 }
 
 /** Replaces headers without regard to case. */
@@ -174,6 +217,12 @@ function commandOf(words: readonly string[]) {
 function headerOf(header: string): readonly [string, string] {
   const colon = header.indexOf(":");
   return [header.slice(0, colon).trim(), header.slice(colon + 1).trim()];
+}
+
+/** A client that fills in variables itself would fill in `${VARIABLE}` on the command line. */
+function headerFromOf(header: string): readonly [string, string] {
+  const equals = header.indexOf("=");
+  return [header.slice(0, equals).trim(), `$\{${header.slice(equals + 1).trim()}}`];
 }
 
 /** Splits at the last equals sign: a glob may contain one, a mode does not. */

@@ -1,3 +1,4 @@
+import { isVariableName } from "./command.ts";
 import {
   type FlagName,
   type Flags,
@@ -10,7 +11,7 @@ import {
 } from "./flags.ts";
 import { headerNameOf, type Problem } from "./problems.ts";
 
-const OF_URL: readonly FlagName[] = ["upstream", "header", "forward-header"];
+const OF_URL: readonly FlagName[] = ["upstream", "upstream-from", "header", "header-from", "forward-header"];
 const REPEATED = "is given more than once";
 
 /** Problems of the flags themselves, whatever their values mean. */
@@ -22,6 +23,7 @@ export function misuse(flags: Flags): readonly Problem[] {
     ...given.filter(isRepeated).map((name) => ({ path: `--${name}`, message: REPEATED })),
     ...malformedTools(textsOf(flags.tool)),
     ...malformedHeaders(textsOf(flags.header)),
+    ...misnamedVariables(flags),
     ...contradictions(given, flags["--"] !== undefined),
   ];
 }
@@ -43,9 +45,11 @@ export function misuseOfStdio(flags: Flags): readonly Problem[] {
  */
 export function sayOfFlag(problem: Problem, flags: Flags, server: string): Problem {
   const { path, message } = problem;
-  const found = settingsOf(server).find(
+  const fitting = settingsOf(server).filter(
     ([, setting]) => path.startsWith(setting) && /^($|[.[])/.test(path.slice(setting.length)),
   );
+  // Two flags can give the same setting.
+  const found = fitting.find(([flag]) => flags[flag.slice("--".length)] !== undefined) ?? fitting[0];
   if (found === undefined) return problem;
   const [flag, setting] = found;
   const name = flag.slice("--".length);
@@ -99,10 +103,28 @@ function malformedHeaders(headers: readonly string[]): readonly Problem[] {
   });
 }
 
+/** Quotes nothing: what stands in place of a variable's name may be the secret itself. */
+function misnamedVariables(flags: Flags): readonly Problem[] {
+  const headers = textsOf(flags["header-from"]).filter((header) => !namesVariable(header));
+  const urls = textsOf(flags["upstream-from"]).filter((name) => !isVariableName(name));
+  return [
+    ...urls.map(() => ({ path: "--upstream-from", message: "must be the name of an environment variable" })),
+    ...headers.map(() => ({ path: "--header-from", message: "must look like Name=VARIABLE" })),
+  ];
+}
+
+/** Whether a text is the name of a header, an equals sign and the name of a variable. */
+export function namesVariable(text: string): boolean {
+  const equals = text.indexOf("=");
+  return equals > 0 && isVariableName(text.slice(equals + 1).trim());
+}
+
 /** Flags must name a file, a URL or a command, and not both a URL and a command. */
 function contradictions(given: readonly FlagName[], hasCommand: boolean): readonly Problem[] {
   if (hasCommand) return besidesCommand(given);
-  return given.includes("upstream") || given.includes("config")
+  const twice = given.includes("upstream") && given.includes("upstream-from");
+  if (twice) return [{ path: "--upstream-from", message: "says the same as --upstream" }];
+  return given.includes("upstream") || given.includes("upstream-from") || given.includes("config")
     ? []
     : [{ path: "--upstream", message: "is needed, or -- COMMAND, or --config FILE" }];
 }

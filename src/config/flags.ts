@@ -24,7 +24,10 @@ export const serveFlags = {
     "header sent to the URL, 'Name: value'; environment variables are filled in as in a file",
     several,
   ),
+  "upstream-from": option("environment variable that has the URL, for one with a secret in it"),
+  "header-from": option("header whose value is in an environment variable, Name=VARIABLE", several),
   "forward-header": option("name of a client's header that the server gets too", several),
+  cwd: option("working directory of the COMMAND"),
   port: option(`port to listen on [default: ${defaults.listen.port}]`),
   host: option(`address to listen on [default: ${defaults.listen.host}]`),
   path: option("path of the MCP endpoint [default: /mcp]"),
@@ -32,6 +35,9 @@ export const serveFlags = {
   mode: option(`never, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`),
   "wait-for": option(
     `how long an auto call may run before the client gets a task [default: ${defaults.tasks.waitFor}]`,
+  ),
+  "fallback-after": option(
+    `how long a client without tasks waits for a result, with fallback: tools [default: ${defaults.tasks.fallbackAfter}]`,
   ),
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
   "admin-port": option("port for health; off unless given"),
@@ -67,11 +73,15 @@ const SETTINGS = {
 /** The flags' settings in the file below a server. */
 const SERVER_SETTINGS = {
   upstream: ["upstream", "url"],
+  "upstream-from": ["upstream", "url"],
   header: ["upstream", "headers"],
+  "header-from": ["upstream", "headers"],
   "forward-header": ["upstream", "forwardHeaders"],
+  cwd: ["upstream", "cwd"],
   path: ["path"],
   mode: ["tasks", "mode"],
   "wait-for": ["tasks", "waitFor"],
+  "fallback-after": ["tasks", "fallbackAfter"],
   tool: ["tools"],
 } as const;
 

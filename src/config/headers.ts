@@ -26,6 +26,11 @@ const OWN = new Set([
   "upgrade",
 ]);
 
+/** Whether the gateway sends a header of this name itself, and takes none from a file. */
+export function isOwnHeader(name: string): boolean {
+  return OWN.has(name.toLowerCase());
+}
+
 /** Headers by name. No message quotes a value: values are secrets. */
 export function staticHeaders() {
   const value = z

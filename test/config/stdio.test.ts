@@ -146,3 +146,65 @@ test.each<[string, Flags, string | undefined, readonly (readonly [string, string
   expect(found.problems.map(({ path, message }) => [path, message])).toEqual(problems);
   expect(found.warnings).toEqual([]);
 });
+
+test("a command of the flags gets the environment of its client as it is, and a server of a file does not", async () => {
+  const env = { API_KEY: `a$\{b}`, "ProgramFiles(x86)": "C:\\", EMPTY: "" };
+  const given = await configOfStdioFlags({ "--": ["node"] }, env);
+  const upstream = { command: "node", env: { API_KEY: `a$\{b}`, EMPTY: "" } };
+  expect(given.config.servers[0]?.upstream).toMatchObject(upstream);
+  expect((await configOfFlags({ "--": ["node"] }, env)).config.servers[0]?.upstream).toMatchObject({
+    env: {},
+  });
+  const config = await fileWith("taskgate.yaml", "servers: { a: { upstream: { command: node } } }");
+  expect((await configOfStdioFlags({ config }, env)).config.servers[0]?.upstream).toMatchObject({ env: {} });
+});
+
+test("a URL, its headers, a directory and the fallback can be given without a secret on the command line", async () => {
+  const env = { TASKGATE_URL: "http://a/mcp?key=1", TASKGATE_HEADER_1: "Bearer b" };
+  const remote = { "upstream-from": "TASKGATE_URL", "header-from": ["Authorization=TASKGATE_HEADER_1"] };
+  const [server] = (await configOfStdioFlags({ ...remote, "fallback-after": "20s" }, env)).config.servers;
+  expect(server?.upstream).toMatchObject({
+    url: new URL("http://a/mcp?key=1"),
+    headers: { authorization: "Bearer b" },
+  });
+  expect(server?.tasks.fallback?.afterMs).toBe(20_000);
+  const local = await configOfStdioFlags({ "--": ["node"], cwd: "/srv" }, {});
+  expect(local.config.servers[0]?.upstream).toMatchObject({ command: "node", cwd: "/srv" });
+});
+
+test.each<[string, Flags, readonly [string, string]]>([
+  [
+    "two URLs",
+    { upstream: UPSTREAM, "upstream-from": "A" },
+    ["--upstream-from", "says the same as --upstream"],
+  ],
+  [
+    "a variable that is not set",
+    { "upstream-from": "A" },
+    ["--upstream-from", "the environment variable A is not set"],
+  ],
+  [
+    "a header with its value in place of a variable",
+    { upstream: UPSTREAM, "header-from": ["Authorization=Bearer secret"] },
+    ["--header-from", "must look like Name=VARIABLE"],
+  ],
+  [
+    "a header beside a command",
+    { "--": ["node"], "header-from": ["A=B"] },
+    ["--header-from", "cannot go with a command behind --"],
+  ],
+  [
+    "a directory for a URL",
+    { upstream: UPSTREAM, cwd: "/" },
+    ["--cwd", "goes with command, and this server has a url"],
+  ],
+  [
+    "a URL in place of the variable that has it",
+    { "upstream-from": "http://a/?key=secret" },
+    ["--upstream-from", "must be the name of an environment variable"],
+  ],
+])("%s is refused, and no value is told", async (_, flags, problem) => {
+  const error = await configOfStdioFlags(flags, {}).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ConfigError);
+  expect((error as ConfigError).problems.map(({ path, message }) => [path, message])).toEqual([problem]);
+});
