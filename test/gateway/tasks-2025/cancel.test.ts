@@ -135,3 +135,14 @@ test("a task that is in the queue is cancelled without having been sent", async 
   await user.result("ping");
   expect([count(server, "tools/call"), count(server, "notifications/cancelled")]).toEqual([1, 0]);
 });
+
+test("a client that takes back the call of its task (2025-11-25, Cancellation: not for tasks) has not cancelled it", async () => {
+  const { user, server } = await told(() => undefined);
+  const { task } = await user.result("tools/call", { name: "t", arguments: {}, task: {} }, { id: "mine" });
+  const call = await server.arrival("tools/call");
+  await user.notify("notifications/cancelled", { requestId: "mine", reason: "AbortError" });
+  call.text("done");
+  expect(await user.result("tasks/result", { taskId: task.taskId })).toMatchObject({
+    content: [{ type: "text", text: "done" }],
+  });
+});
