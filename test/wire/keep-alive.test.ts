@@ -3,21 +3,26 @@
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { readEvent } from "../../src/protocol/event-stream.ts";
+import type { Script } from "../support/scripted-server.ts";
 import { gate } from "../support/story.ts";
 import { ANSWER, DONE, EVENTS, failed, ODD_ANSWER } from "./answers.ts";
 import { call } from "./legacy-session.ts";
 import { ask, header } from "./raw-client.ts";
 import { comments, commentsIn, lastEvent, silence, withoutComments } from "./silence.ts";
 
+/** Long enough for the head of an answer to come in time on a busy machine. */
+const PATIENT = { limits: { keepAliveMs: 1_000 } };
+/** For answers that are to come in time as a whole. */
+const VERY_PATIENT = { limits: { keepAliveMs: 600_000 } };
+
 test("a server that has begun to stream and is silent: comments until it speaks, and its bytes as they are", async () => {
   const speaking = gate();
-  const tested = await silence({
-    "tools/call": async (call) => {
-      const stream = call.sse({ "X-Own": "here" });
-      await speaking.opened;
-      stream.raw(EVENTS).end();
-    },
-  });
+  const script: Script = async (call) => {
+    const stream = call.sse({ "X-Own": "here" });
+    await speaking.opened;
+    stream.raw(EVENTS).end();
+  };
+  const tested = await silence({ "tools/call": script }, PATIENT);
 
   const answer = await comments(tested.call("silent"));
   await expect.poll(() => tested.open).toBe(1);
@@ -149,14 +154,13 @@ test("a client that reads no streams, and gets one, gets it without comments", a
 test("a compressed stream passes untouched", async () => {
   const bytes = gzipSync(EVENTS);
   const ending = gate();
-  const tested = await silence({
-    "tools/call": async ({ response }) => {
-      response.writeHead(200, { "Content-Type": "text/event-stream", "Content-Encoding": "gzip" });
-      response.write(bytes.subarray(0, 10));
-      await ending.opened;
-      response.end(bytes.subarray(10));
-    },
-  });
+  const script: Script = async ({ response }) => {
+    response.writeHead(200, { "Content-Type": "text/event-stream", "Content-Encoding": "gzip" });
+    response.write(bytes.subarray(0, 10));
+    await ending.opened;
+    response.end(bytes.subarray(10));
+  };
+  const tested = await silence({ "tools/call": script }, PATIENT);
   const answer = tested.call("compressed");
   await answer.until((text) => text.length > 0, "the first bytes");
   await comments(tested.session.listen());
@@ -167,7 +171,7 @@ test("a compressed stream passes untouched", async () => {
 });
 
 test("what comes in time is not touched", async () => {
-  const tested = await silence({ "tools/call": (call) => call.reply(201, ODD_ANSWER) });
+  const tested = await silence({ "tools/call": (call) => call.reply(201, ODD_ANSWER) }, VERY_PATIENT);
   const answer = await tested.call("quick").over();
   expect([answer.status, answer.text]).toEqual([201, ODD_ANSWER]);
   await tested.idle();
@@ -249,7 +253,10 @@ test("nothing is left of clients that vanish, whatever they waited for", async (
 });
 
 test("an error that comes in time has its status and its body", async () => {
-  const tested = await silence({ "tools/call": (call) => call.error(-32001, "no", { status: 404 }) });
+  const tested = await silence(
+    { "tools/call": (call) => call.error(-32001, "no", { status: 404 }) },
+    VERY_PATIENT,
+  );
   const answer = await ask(tested.url, {
     headers: [["Accept", "*/*"], ...tested.session.headers],
     body: JSON.stringify(call(1, "any")),
