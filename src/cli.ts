@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { homedir } from "node:os";
+import { createInterface } from "node:readline/promises";
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
@@ -10,6 +12,8 @@ import { ConfigError, UnreadableFile } from "./config/problems.ts";
 import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
+import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
+import type { Machine } from "./retrofit/machine.ts";
 import { VERSION } from "./version.ts";
 
 const SERVER_GONE = 1;
@@ -51,6 +55,30 @@ async function main(args: readonly string[]): Promise<number> {
       "See what is in the directory of a level: store, and rescue what is damaged",
       storeFlags,
       run(withoutCommand(store)),
+    )
+    .command(
+      "wrap [server..]",
+      "Put the gateway in front of servers in a client's file",
+      wrapFlags,
+      run(withoutCommand(retrofit("runWrap"))),
+    )
+    .command(
+      "unwrap [server..]",
+      "Put them back as they were",
+      changeFlags,
+      run(withoutCommand(retrofit("runUnwrap"))),
+    )
+    .command(
+      "clients",
+      "List the files of clients on this machine, and their servers",
+      clientsFlags,
+      run(withoutCommand(retrofit("runClients"))),
+    )
+    .command(
+      "import [file]",
+      "Print a file for serve with the servers of a client's file",
+      importFlags,
+      run(withoutCommand(retrofit("runImport"))),
     )
     .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
     .example("$0 http://localhost:3001/mcp --tool 'render_*=required'", "")
@@ -249,6 +277,37 @@ async function inspect(flags: Flags): Promise<number> {
   // Do not wait for what is still open.
   if (code === INTERRUPTED) process.exit(code);
   return code;
+}
+
+/** A command about the files of clients on this machine. */
+function retrofit(name: "runWrap" | "runUnwrap" | "runClients" | "runImport") {
+  return async (flags: Flags): Promise<number> => {
+    const { [name]: command } = await import("./retrofit/command.ts");
+    const { platform, env, execPath, execArgv, argv, stdin, stderr } = process;
+    const machine: Machine = {
+      platform: platform === "win32" || platform === "darwin" ? platform : "linux",
+      home: homedir(),
+      cwd: process.cwd(),
+      env,
+      program: [execPath, ...execArgv, argv[1] ?? "mcp-taskgate"],
+    };
+    const terminal = {
+      print: (line: string) => console.log(line),
+      say: (line: string) => console.error(line),
+      ...(stdin.isTTY && stderr.isTTY ? { ask } : {}),
+    };
+    return command(flags, machine, terminal).catch(refuse);
+  };
+}
+
+/** Asks on the terminal; anything but yes is no. */
+async function ask(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+  } finally {
+    lines.close();
+  }
 }
 
 function checkFlags(parser: Argv): Argv {
