@@ -89,11 +89,7 @@ export class LegacyHandler {
   /** A call without `task`: byte for byte, unless it may become a task for a client that knows none. */
   #callPlainly(exchange: HttpExchange, request: LegacyRequest): Promise<void> {
     const inSession = this.#inSession(exchange, request);
-    // The session that the gateway joins has the server's configured address.
-    const isElsewhere = exchange.query.length > 1;
-    return isElsewhere || offeredBy(exchange.route) === undefined
-      ? inSession.pass()
-      : this.#plain.call(inSession);
+    return offeredBy(exchange.route) === undefined ? inSession.pass() : this.#plain.call(inSession);
   }
 
   /** `tools/list` of an older revision, if the gateway adds tools of its own; `undefined`: it is the server's. */
@@ -149,7 +145,7 @@ export class LegacyHandler {
 
   /** The request in its session of 2025-11-25, which the server knows too. */
   #inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
-    const { route, caller, owner, quotaKey, sessionOwner, reply, request, held } = exchange;
+    const { route, caller, owner, quotaKey, sessionOwner, reply, request, held, query } = exchange;
     return {
       route,
       caller,
@@ -163,7 +159,9 @@ export class LegacyHandler {
       session: sessionKey(owner, sessionIdOf(request)),
       joiner: () => {
         const session = clientSession(request, caller);
-        return { session, join: (holder) => route.upstream.join(session, holder) };
+        if (query.length < 2) return { session, join: (holder) => route.upstream.join(session, holder) };
+        // The query may be a credential, and is not stored: no other gateway can go on with the call.
+        return { join: (holder) => route.upstream.join({ ...session, query }, holder) };
       },
       pass: () => this.#amended.call(exchange, id),
       passToolList: (amend) => this.#forwarder.forwardAmended(exchange, id, amend),

@@ -5,6 +5,7 @@ import { isObject, type JsonText, type RequestId, toJson } from "../protocol/jso
 import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { HttpExchange, Services } from "../requests/request.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
+import { withQuery } from "../upstream/transports/redirect.ts";
 import { amendingFilter } from "./filters/amending.ts";
 import { EventFilter } from "./filters/event-filter.ts";
 import { LongAnswer } from "./filters/long-answer.ts";
@@ -224,13 +225,6 @@ function isBelowMount({ path, mount }: HttpExchange): boolean {
 function asGatewayError(error: unknown): ReturnType<typeof rpc.badGateway> {
   if (error instanceof UpstreamFailure) return rpc.badGateway(error.message);
   throw error;
-}
-
-function withQuery(url: URL, query: string): URL {
-  if (query.length < 2) return url;
-  const target = new URL(url);
-  target.search = url.search === "" ? query : `${url.search}&${query.slice(1)}`;
-  return target;
 }
 
 /** Whether an answer is a stream of events that the gateway can read and add to. */

@@ -72,7 +72,8 @@ export class FallbackTools {
     if (view === undefined) {
       // A gateway behind this one may have tools of the same names, and its words look like ours.
       if (fallback.isTaken(route) ?? (await call.isServers())) return { kind: "servers" };
-      const result = written.fault === undefined ? noSuchTask() : said(written.fault, true);
+      const isOfSession = session !== undefined && call.caller.isIdentified !== true;
+      const result = written.fault === undefined ? noSuchTask(isOfSession) : said(written.fault, true);
       return { kind: "said", result };
     }
     switch (call.tool) {

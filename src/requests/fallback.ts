@@ -210,9 +210,15 @@ export function stillRunning(task: TaskRecord, ranMs: number, { prefix }: Fallba
   );
 }
 
-/** One sentence for a word that names no task of this caller: unknown, expired and another's look the same. */
-export function noSuchTask(): JsonObject {
-  return said("There is no such task: the word is wrong, or its result has expired.", true);
+/**
+ * One sentence for a word that names no task of this caller: unknown, expired and another's look the same.
+ * @param isOfSession whether words are good in one session only, as they are where callers are not told apart
+ */
+export function noSuchTask(isOfSession: boolean): JsonObject {
+  const why = isOfSession
+    ? "the word is wrong, its result has expired, or it was given in another session, outside of which nobody may use it as the gateway does not tell callers apart"
+    : "the word is wrong, or its result has expired";
+  return said(`There is no such task: ${why}.`, true);
 }
 
 export function cancelled({ tool }: TaskRecord, hasEnded: boolean, { prefix }: FallbackPolicy): JsonObject {

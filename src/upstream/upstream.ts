@@ -37,6 +37,8 @@ export interface SessionOwner {
 export interface ClientSession extends JoinedSession {
   /** The client's own headers, credentials among them. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Of the address by which the client reaches the server, question mark included; may be a credential. Absent: it has none. */
+  readonly query?: string;
 }
 
 /** A session in which an earlier replica sent a request that this one resumes. */
@@ -228,8 +230,8 @@ export class Upstream {
   }
 
   /** Joins the client's own session for one call; releasing the lease does not end the session. */
-  join({ headers, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
-    const transport = this.#transports.join(headers, joined);
+  join({ headers, query, ...joined }: ClientSession, holder: SessionHolder): RejoinedLease {
+    const transport = this.#transports.join(headers, joined, query);
     const session = Session.join({ transport, holder, onGarbage: this.#onGarbage });
     const over = this.use();
     this.#joined.add(session);

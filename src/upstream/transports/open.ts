@@ -6,6 +6,7 @@ import type { UpstreamAgents } from "./agents.ts";
 import { CheckedTransport } from "./checked-transport.ts";
 import { CookieJar } from "./cookies.ts";
 import { MessagePaths } from "./message-paths.ts";
+import { withQuery } from "./redirect.ts";
 import { SseTransport } from "./sse.ts";
 import { StdioTransport } from "./stdio.ts";
 import { StreamableHttpTransport } from "./streamable-http.ts";
@@ -74,9 +75,11 @@ export class Transports {
 
   /**
    * A transport to a session that a client has opened over Streamable HTTP. The client keeps its own cookies and sends them among its headers.
+   * @param query of the client's address, question mark included
    */
-  join(headers: Headers, joined: JoinedSession): Transport {
-    return this.#checked(new StreamableHttpTransport({ ...this.#http(headers), joined }));
+  join(headers: Headers, joined: JoinedSession, query = ""): Transport {
+    const http = this.#http(headers);
+    return this.#checked(new StreamableHttpTransport({ ...http, url: withQuery(http.url, query), joined }));
   }
 
   async #openEither<T>(headers: Headers, use: Use<T>): Promise<T> {

@@ -33,3 +33,11 @@ function isSameButForSlash(target: URL, from: URL): boolean {
 export function withoutSlash(path: string): string {
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }
+
+/** The server's address with the query of a client's request behind its own. @param query question mark included; may be empty */
+export function withQuery(url: URL, query: string): URL {
+  if (query.length < 2) return url;
+  const target = new URL(url);
+  target.search = url.search === "" ? query : `${url.search}&${query.slice(1)}`;
+  return target;
+}

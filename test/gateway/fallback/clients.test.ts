@@ -104,11 +104,33 @@ test("a word belongs to the session where callers are not told apart", async () 
   const first = plainly(await LegacyWire.connect(url));
   const { args = {} } = nextOf(await first.call("t")) ?? {};
   const second = plainly(await LegacyWire.connect(url));
-  expect((await second.call("taskgate_result", args)).isError).toBe(true);
+  const elsewhere = await second.call("taskgate_result", args);
+  expect([elsewhere.isError, textOf(elsewhere)]).toEqual([
+    true,
+    expect.stringContaining("in another session"),
+  ]);
   expect((await second.call("taskgate_cancel", args)).isError).toBe(true);
   expect(nextOf(await first.call("taskgate_result", args))?.args).toEqual(args);
   await first.call("taskgate_cancel", args);
 });
+
+test.each(["", "?tenant=7"])(
+  "a client at an address with the query %j reaches the server with it",
+  async (query) => {
+    const { opened, open } = gate();
+    const script: Script = async (call) => {
+      await opened;
+      call.json(textResult("done"));
+    };
+    const { url, server } = await story({ "tools/call": script }, { policy: SOON });
+    const client = plainly(await LegacyWire.connect(new URL(query, url)));
+    const first = await client.call("t");
+    open();
+    expect(nextOf(first)).toBeDefined();
+    expect(textOf(await follow(client, first))).toBe("done");
+    expect((await server.arrival("tools/call")).request.url).toBe(`/mcp${query}`);
+  },
+);
 
 test("a client without a session gets its result by the word alone", async () => {
   const { opened, open } = gate();
