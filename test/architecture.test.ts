@@ -94,6 +94,22 @@ test("nothing imports what imports it", () => {
   expect(circles).toEqual([]);
 });
 
+test("only what the wall clock is about reads it: a clock that somebody sets ends nothing else", () => {
+  const readers = FILES.filter((file) =>
+    /\bDate\.now\(|\bnew Date\(\)/.test(readFileSync(join(SRC, file), "utf8")),
+  );
+  expect(readers.sort()).toEqual([
+    // What tokens say of their times.
+    "http/callers/authorization.ts",
+    "http/callers/jwt.ts",
+    "lib/clock.ts",
+    "lib/wall-clock.ts",
+    "store/embedded/clock.ts",
+    // The name of a directory.
+    "store/embedded/rescue.ts",
+  ]);
+});
+
 test(`no file is longer than ${MAX_LINES} lines`, () => {
   const lengths = FILES.map(
     (file) => [file, readFileSync(join(SRC, file), "utf8").split("\n").length - 1] as const,

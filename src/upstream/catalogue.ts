@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { steadyNow } from "../lib/clock.ts";
 import { type HeaderParam, headerParams } from "../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
 
@@ -84,10 +85,10 @@ export class ToolCatalogue {
   }
 
   #tools(maxAgeMs: number): Promise<Tools> {
-    if (this.#snapshot === undefined || Date.now() - this.#snapshot.takenAt > maxAgeMs) {
+    if (this.#snapshot === undefined || steadyNow() - this.#snapshot.takenAt > maxAgeMs) {
       // A server without a list has no tools with annotations either.
       const tools = this.#list().catch((): Tools => new Map());
-      const snapshot: Snapshot = { takenAt: Date.now(), tools, isListed: false };
+      const snapshot: Snapshot = { takenAt: steadyNow(), tools, isListed: false };
       void tools.then(() => {
         snapshot.isListed = true;
       });

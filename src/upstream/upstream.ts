@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { steadyNow } from "../lib/clock.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { onBehalfOf, type ProgramInfo } from "../protocol/modern.ts";
 import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
@@ -459,7 +460,7 @@ export class Upstream {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = steadyNow();
     this.#pool.sweep(now);
     for (const [key, control] of this.#controls) {
       if (isSpare(control) && now - control.lastUsed > this.longIdleMs) this.#end(key, control);

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import { steadyNow } from "../../lib/clock.ts";
 import type { SharedBytes } from "../../limits/bytes.ts";
 import type { RpcError } from "../../protocol/errors.ts";
 import type { JsonRpcMessage, JsonRpcRequest, JsonText, RequestId } from "../../protocol/jsonrpc.ts";
@@ -41,7 +42,7 @@ export class HttpSession implements ClientEnd {
   readonly #pair: PairedSession;
   #streams: SessionStreams | undefined;
   #onOpening: (opening: Opening) => void = () => {};
-  #lastUsed = Date.now();
+  #lastUsed = steadyNow();
   readonly #longestRunMs: number;
 
   constructor(options: HttpSessionOptions) {
@@ -125,7 +126,7 @@ export class HttpSession implements ClientEnd {
 
   /** Takes messages that need no answer. Returns whether all of them were taken. */
   async tell(messages: readonly JsonRpcMessage[], held?: SharedBytes | undefined): Promise<boolean> {
-    this.#lastUsed = Date.now();
+    this.#lastUsed = steadyNow();
     for (const message of messages) countMessage(message, held);
     const taken = await Promise.all(messages.map((message) => this.#pair.receive(message)));
     return !taken.includes(false);
@@ -190,6 +191,6 @@ export class HttpSession implements ClientEnd {
   async #until(over: Promise<void>): Promise<void> {
     await over;
     this.#pair.disconnected();
-    this.#lastUsed = Date.now();
+    this.#lastUsed = steadyNow();
   }
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { steadyNow } from "../../lib/clock.ts";
 import type { SharedBytes } from "../../limits/bytes.ts";
 import { isJsonRpcError, rpc } from "../../protocol/errors.ts";
 import { toEvent } from "../../protocol/event-stream.ts";
@@ -225,7 +226,7 @@ export class PairedHttp {
   }
 
   #look(): void {
-    const now = Date.now();
+    const now = steadyNow();
     for (const session of this.#all.keys())
       if (session.idleFor(now) > session.route.upstream.longIdleMs) this.#end(session);
   }

@@ -1,3 +1,4 @@
+import { steadyNow } from "../../lib/clock.ts";
 import { Silence } from "../../lib/silence.ts";
 import { isTransportError } from "../../protocol/errors.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse } from "../../protocol/jsonrpc.ts";
@@ -46,7 +47,7 @@ export class ControlSession implements SessionHolder {
   #users = 0;
   #isClosed = false;
   /** When it was last used, in milliseconds since the epoch. */
-  lastUsed = Date.now();
+  lastUsed = steadyNow();
 
   /**
    * @param source makes the source of the session, from its holder and a function to call when the server has forgotten the session
@@ -179,7 +180,7 @@ export class ControlSession implements SessionHolder {
       }, patienceMs);
     } finally {
       this.#users -= 1;
-      this.lastUsed = Date.now();
+      this.lastUsed = steadyNow();
       if (this.#users === 0) this.#onIdle();
     }
   }

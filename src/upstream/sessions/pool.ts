@@ -1,3 +1,4 @@
+import { steadyNow } from "../../lib/clock.ts";
 import type { CallSession, ResumingSession, Session, SessionHolder } from "./session.ts";
 import type { PlaceWait } from "./session-limit.ts";
 
@@ -116,7 +117,7 @@ export class SessionPool {
     session.attach(undefined);
     if (state === "left") return void session.close(state);
     if (state !== "quiet" || !session.isUsable || this.#isClosed) return void session.close();
-    this.#idle.push({ key, session, since: Date.now() });
+    this.#idle.push({ key, session, since: steadyNow() });
     if (this.#idle.length > this.#options.maxIdle) void this.#idle.shift()?.session.close();
     this.#options.onIdle?.();
   }
