@@ -296,11 +296,13 @@ export class TaskEngine {
     this.#watchers.clear();
   }
 
-  /** A cluster can make a write late: when the call runs here and the record is older, the call knows the open questions better. */
-  #asked({ id, inputRequests, updatedAt }: TaskRecord, key: string): InputRequest | undefined {
-    const live = this.#running.get(id);
-    const isOld = live !== undefined && updatedAt < live.record.updatedAt;
-    const asked = isOld ? live.call.inputRequests : inputRequests;
+  /**
+   * The question that is open under this key. The call in this process may ask what the record does not show yet, because the write was
+   * not heard; and the record may still show what the call does not ask any more, because a cluster made an older write late. An answer
+   * to what either shows has to stand: a client that was told that it was taken must not see the question again.
+   */
+  #asked({ id, inputRequests }: TaskRecord, key: string): InputRequest | undefined {
+    const asked = { ...inputRequests, ...this.#running.get(id)?.call.inputRequests };
     return Object.hasOwn(asked, key) ? asked[key] : undefined;
   }
 

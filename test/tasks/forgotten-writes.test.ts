@@ -2,6 +2,7 @@
 
 import { expect, onTestFinished, test, vi } from "vitest";
 import { createLog } from "../../src/log/log.ts";
+import { StoreUnavailable, type TaskRecord } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { completed, newTask } from "../store/samples.ts";
 import { SharedMemory } from "../store/shared-backend.ts";
@@ -49,11 +50,43 @@ test("an answer is taken by the gateway that asks, though an older record arrive
   const before = await seen(id, ({ statusMessage }) => statusMessage === "running");
   asks.open();
   await seen(id, ({ inputRequests }) => inputRequests.name);
-  await memory.write(before?.turn === undefined ? `task:${id}` : `task:${id}:${before.turn}`, { ...before });
+  await memory.write(recordKey(before), { ...before });
   expect((await elsewhere.read(id))?.task.inputRequests).toEqual({});
   await engine.update(id, CLAIMANT, { name: { action: "accept", content: { name: "Ada" } } });
   await vi.waitUntil(() => answers.length === 1, { timeout: 60_000 });
   expect(JSON.stringify(answers)).toContain('"name":"Ada"');
+});
+
+test("an answer is taken to what others show already, though the gateway that asks has not heard that it was written", async () => {
+  const asks = gate();
+  const { engine, begin, seen, elsewhere, access, here } = await running(async (call) => {
+    await asks.opened;
+    await call.sse().ask("elicitation/create", form("Who?", "name"));
+  });
+  const { id } = await begin();
+  await seen(id, ({ statusMessage }) => statusMessage === "running");
+  access.isDeaf = true;
+  asks.open();
+  await seen(id, ({ inputRequests }) => inputRequests.name);
+  // From memory, which does not know yet what was written.
+  here.read = () => Promise.reject(new StoreUnavailable("no reply"));
+  access.isDeaf = false;
+  await engine.update(id, CLAIMANT, { name: { action: "accept", content: { name: "Ada" } } });
+  expect((await elsewhere.read(id))?.task.inputRequests).toEqual({});
+});
+
+test("an answer stands that comes after the end of its call, while the end is not written", async () => {
+  const { engine, begin, seen, memory, elsewhere, here } = await running(async (call) => {
+    await call.sse().ask("elicitation/create", form("Who?", "name"));
+  });
+  const { id, call } = await begin();
+  const asking = await seen(id, ({ inputRequests }) => inputRequests.name);
+  here.end = () => Promise.reject(new StoreUnavailable("no reply"));
+  call.cancel("for the test");
+  // A cluster makes a write late that was given up.
+  await memory.write(recordKey(asking), { ...asking, updatedAt: Number(asking?.updatedAt) - 1 });
+  await engine.update(id, CLAIMANT, { name: { action: "accept", content: { name: "Ada" } } });
+  expect((await elsewhere.read(id))?.task.inputRequests).toEqual({});
 });
 
 test("what a dead gateway left is looked after once the store is back, though nobody asks", async () => {
@@ -72,3 +105,7 @@ test("what a dead gateway left is looked after once the store is back, though no
     { timeout: 60_000, interval: 50 },
   );
 });
+
+function recordKey(task: TaskRecord | undefined): string {
+  return task?.turn === undefined ? `task:${task?.id}` : `task:${task.id}:${task.turn}`;
+}

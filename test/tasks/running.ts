@@ -35,6 +35,7 @@ export async function running(
     slots,
     memory,
     engine,
+    here: here.store,
     elsewhere: there.store,
     access: here.access,
     begin: async (settings: Parameters<typeof call>[0] = {}) => {
