@@ -179,14 +179,13 @@ export class CellStore implements TaskStore {
 
   async takeOver(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
     const turn = (task.turn ?? 0) + 1;
-    if (turn > MAX_TURNS) return undefined;
+    if (turn > MAX_TURNS || task.isGivenUp) return undefined;
     const lifetime = lifetimeMs(task.terms);
     const mine: TurnCell = { owner: this.me, ...(isUnsent ? { isUnsent } : {}) };
-    const ttl = keyTtlMs(2 * lifetime);
-    const entries = this.#replicas.entriesOf(task.id, ttl);
-    const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl, entries)) as TurnCell;
+    const standing = await this.#claimTurn(task, turn, mine);
     // The standing takeover may be our own: an earlier attempt whose reply was lost.
-    if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent) return undefined;
+    if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent || standing.isGivenUp)
+      return undefined;
     const updatedAt = Math.max(this.#clock(), task.updatedAt);
     const record: TaskRecord = { ...inTurn(task, turn, standing), updatedAt };
     await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime));
@@ -194,9 +193,17 @@ export class CellStore implements TaskStore {
     return record;
   }
 
+  async giveUp(task: TaskRecord): Promise<TaskRecord | undefined> {
+    const turn = (task.turn ?? 0) + 1;
+    // Nobody can take it over any more.
+    if (turn > MAX_TURNS || task.isGivenUp) return task;
+    const standing = await this.#claimTurn(task, turn, { owner: this.me, isGivenUp: true });
+    return standing.isGivenUp ? inTurn(task, turn, standing) : undefined;
+  }
+
   async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
-    // Only a running call needs these two.
-    const { checkpoint: _checkpoint, isUnsent: _isUnsent, ...rest } = task;
+    // Only a running call needs the first two.
+    const { checkpoint: _checkpoint, isUnsent: _isUnsent, isGivenUp: _isGivenUp, ...rest } = task;
     const mine: EndCell = { task: { ...rest, inputRequests: {} }, outcome };
     // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
@@ -313,6 +320,13 @@ export class CellStore implements TaskStore {
     return task;
   }
 
+  /** Gives the takeover that stands. */
+  async #claimTurn({ id, terms }: TaskRecord, turn: number, mine: TurnCell): Promise<TurnCell> {
+    const ttl = keyTtlMs(2 * lifetimeMs(terms));
+    const entries = this.#replicas.entriesOf(id, ttl);
+    return (await this.#backend.claim(turnKey(id, turn), mine, ttl, entries)) as TurnCell;
+  }
+
   #entries(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
     const listed = listEntry(task, ttlMs);
     const owned = this.isLasting ? this.#replicas.entriesOf(task.id, ttlMs) : [];
@@ -337,6 +351,8 @@ interface TurnCell {
   readonly owner: ReplicaId;
   /** As in `NewTask`. */
   readonly isUnsent?: boolean;
+  /** As in `TaskRecord`. */
+  readonly isGivenUp?: boolean;
 }
 
 interface EndCell {
@@ -370,9 +386,9 @@ function isTaskId(id: string): boolean {
   return /^[\w-]{1,128}$/.test(id);
 }
 
-function inTurn(task: TaskRecord, turn: number, { owner, isUnsent }: TurnCell): TaskRecord {
-  const { isUnsent: _, ...rest } = task;
-  return { ...rest, owner, turn, ...(isUnsent ? { isUnsent } : {}) };
+function inTurn(task: TaskRecord, turn: number, { owner, isUnsent, isGivenUp }: TurnCell): TaskRecord {
+  const { isUnsent: _isUnsent, isGivenUp: _isGivenUp, ...rest } = task;
+  return { ...rest, owner, turn, ...(isUnsent ? { isUnsent } : {}), ...(isGivenUp ? { isGivenUp } : {}) };
 }
 
 const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>

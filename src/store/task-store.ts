@@ -112,6 +112,8 @@ export interface TaskRecord extends Omit<NewTask, "storedCall"> {
   readonly owner: ReplicaId;
   /** How many times replicas have taken over the task; absent: never. */
   readonly turn?: number;
+  /** Whether its last owner has given the task up (`giveUp`): all that is left to do is to end it. Absent: no. */
+  readonly isGivenUp?: boolean;
   /** Milliseconds since the epoch, by the owner's clock. */
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -253,6 +255,11 @@ export interface TaskStore {
    * `task` was read, or replicas have taken it over `MAX_TURNS` times.
    */
   takeOver(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
+  /**
+   * Gives up a task with whose call nobody can go on, so that it can be ended as lost: from then on nobody takes it over. Any number of
+   * replicas may give it up. `undefined`: another replica has taken it over since `task` was read.
+   */
+  giveUp(task: TaskRecord): Promise<TaskRecord | undefined>;
   /** Ends a task. The first outcome wins; every caller gets that one. */
   end(task: TaskRecord, outcome: Outcome): Promise<Outcome>;
   /** Records the client's answer to a question. The first answer to a key wins. */

@@ -161,10 +161,10 @@ export class Orphans {
   }
 
   /** Also true for tasks recorded as ours that do not run here: our takeover may have succeeded though its reply was lost. */
-  async #isOrphan({ id, owner }: TaskRecord): Promise<boolean> {
+  async #isOrphan({ id, owner, isGivenUp }: TaskRecord): Promise<boolean> {
     const { store, running, isExpected = () => false } = this.#options;
     if (running.has(id) || isExpected(id)) return false;
-    return owner === store.me || !(await store.isAlive(owner));
+    return isGivenUp || owner === store.me || !(await store.isAlive(owner));
   }
 
   /** Resolves with whether the task no longer belongs to the owner that has died. */
@@ -230,9 +230,9 @@ export class Orphans {
     const { store, running, revive, log, audit } = this.#options;
     const { task } = view;
     const { id } = task;
-    const revived = revive(task, storedCall, held);
+    const revived = task.isGivenUp ? undefined : revive(task, storedCall, held);
     if (revived === "elsewhere") return view;
-    if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(task);
+    if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(view);
     const record = await store.takeOver(task, task.isUnsent);
     const now = (await store.read(id)) ?? view;
     // Another replica was first, or the owner ended it after all.
@@ -254,8 +254,11 @@ export class Orphans {
     return { task: record };
   }
 
-  async #lose(task: TaskRecord): Promise<TaskView> {
+  async #lose(view: TaskView): Promise<TaskView> {
     const { store, clock, audit, log } = this.#options;
+    // Its owner may have saved a checkpoint since it was read, with which a quicker replica picked the call up.
+    const task = await store.giveUp(view.task);
+    if (task === undefined) return (await store.read(view.task.id)) ?? view;
     const lost: Outcome = { kind: "lost", endedAt: clock(), reason: LOST };
     const outcome = await store.end(task, lost);
     if (!isSame(outcome, lost)) return { task, outcome };

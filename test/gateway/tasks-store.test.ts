@@ -291,6 +291,7 @@ function replaceable(store: TaskStore): Replaceable {
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),
     takeOver: (task, isUnsent) => store.takeOver(task, isUnsent),
+    giveUp: (task) => store.giveUp(task),
     end: (task, outcome) => store.end(task, outcome),
     answer: (task, key, response) => store.answer(task, key, response),
     answers: (id, keys) => store.answers(id, keys),

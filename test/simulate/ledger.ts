@@ -342,12 +342,19 @@ export class Ledger {
       endedAt + task.terms.ttlMs - this.#options.maxSkewMs(),
     );
     this.#checkEnding(script, outcome);
-    const owner = this.ownerOf(id);
+    // What was given up may be ended by anybody, its last owner or not.
+    const owner = this.#isGivenUp(id, task.turn ?? 0) ? undefined : this.ownerOf(id);
     if (outcome.kind === "lost" && owner !== by && this.wasAlwaysHeard(owner))
       this.broken(`${by.name} gave ${script.name} up for lost, whose owner ${owner?.name} is alive`);
     // A task whose creation seemed to fail, and of which nobody was told, may be taken back.
     if (outcome.kind === "cancelled" && !followed.wasCancelled && followed.toldAt !== undefined)
       this.broken(`${script.name} was cancelled, and nobody had asked for that`);
+  }
+
+  #isGivenUp(id: string, turn: number): boolean {
+    const store = this.#options.store();
+    const isLast = store.text(`own:${id}:${turn + 1}`) === undefined;
+    return isLast && store.value<{ isGivenUp?: boolean }>(`own:${id}:${turn}`)?.isGivenUp === true;
   }
 
   /** A result is the server's own, and the whole of it. */

@@ -246,6 +246,33 @@ test("who tried to adopt a task and did not hear of its success may try again", 
   expect(await a.takeOver(task)).toEqual({ ...first, updatedAt: expect.any(Number) });
 });
 
+test("a task that is given up is nobody's any more, and is given up by as many as like", async () => {
+  const { memory, a, b } = await two();
+  const c = (await memory.replica()).store;
+  const task = await a.create(newTask({ isUnsent: true }));
+  const givenUp = await b.giveUp(task);
+  expect(givenUp).toMatchObject({ id: task.id, owner: b.me, turn: 1, isGivenUp: true });
+  expect(givenUp).not.toHaveProperty("isUnsent");
+  expect(await c.giveUp(task)).toEqual(givenUp);
+  expect((await c.read(task.id))?.task).toEqual(givenUp);
+  for (const store of [a, b, c]) {
+    expect(await store.takeOver(task)).toBeUndefined();
+    expect(await store.takeOver(givenUp as TaskRecord)).toBeUndefined();
+    expect(await store.giveUp(givenUp as TaskRecord)).toEqual(givenUp);
+  }
+  await c.end(givenUp as TaskRecord, completed("c"));
+  expect((await a.read(task.id))?.task).not.toHaveProperty("isGivenUp");
+});
+
+test("a task that somebody goes on with is not given up", async () => {
+  const { a, b } = await two();
+  const task = await a.create(newTask());
+  const adopted = await b.takeOver(task);
+  expect(await a.giveUp(task)).toBeUndefined();
+  expect(await b.giveUp(task)).toBeUndefined();
+  expect((await a.read(task.id))?.task).toEqual(adopted);
+});
+
 test("a task changes hands so often and no more", async () => {
   const { a, b } = await two();
   let task: TaskRecord | undefined = await a.create(newTask());

@@ -133,6 +133,40 @@ test("a task that this gateway seems to have taken over, but of which it knows n
   expect((await b.engine.get(task.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
 });
 
+test("a gateway that can do nothing for a task does not end it when another has gone on with it meanwhile", async () => {
+  const { gateway } = await gateways();
+  const a = await gateway();
+  const task = await a.store.create(TASK);
+  await kill(a);
+  const call = heldCall({ storedCall: RECIPE, slots: new Slots({ maxConcurrent: 0, maxQueued: 1 }) });
+  const c = await gateway(() => ({ call, maxResultBytes: 1_000 }));
+  const b = await gateway();
+  // Between what the one reads and what it does about it, the other takes the task over.
+  const storedCall = b.store.storedCall.bind(b.store);
+  b.store.storedCall = async (id) => {
+    await c.engine.begin();
+    return storedCall(id);
+  };
+  await b.engine.begin();
+
+  const view = await b.engine.get(task.id, CLAIMANT);
+  expect(view.outcome).toBeUndefined();
+  expect(view.task.owner).toBe(c.store.me);
+  expect(call.end).toBeUndefined();
+});
+
+test("a task whose gateway died once it had given it up is lost, and not taken over", async () => {
+  const { gateway } = await gateways();
+  const [a, b] = [await gateway(), await gateway()];
+  const task = await a.store.create(TASK);
+  await kill(a);
+  await b.store.giveUp(task);
+  await kill(b);
+  const c = await gateway(() => ({ call: heldCall({ storedCall: RECIPE }), maxResultBytes: 1_000 }));
+  await c.engine.begin();
+  expect((await c.engine.get(task.id, CLAIMANT)).outcome).toMatchObject({ kind: "lost" });
+});
+
 test("a task that ended before its gateway died keeps its ending", async () => {
   const { gateway } = await gateways();
   const [a, b] = [await gateway(), await gateway()];
