@@ -150,11 +150,7 @@ export class TaskEngine {
 
   /** As `get`, with `undefined` for none. */
   async seek(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
-    const view = await this.#reader.read(id, owner, waiter);
-    if (isOf(view, owner)) return view;
-    const reason = view === undefined ? "unknown task" : "foreign task";
-    this.audit?.refused({ ...owner, task: id, reason });
-    return undefined;
+    return this.#ofOwner(id, owner, await this.#reader.read(id, owner, waiter));
   }
 
   /** As `seek`, for the gateway's own use: it audits no refusal. */
@@ -169,7 +165,9 @@ export class TaskEngine {
    * @throws -32602 when there is no such task, or an answer has the wrong shape; none is taken then
    */
   async update(id: TaskId, owner: TaskOwner, responses: JsonObject, waiter?: WaiterOf): Promise<void> {
-    const { task, outcome } = await this.get(id, owner, waiter);
+    const view = this.#ofOwner(id, owner, await this.#reader.readStored(id, owner, waiter));
+    if (view === undefined) throw rpc.unknownTask();
+    const { task, outcome } = view;
     if (outcome !== undefined) return;
     const taken = Object.entries(responses).flatMap(([key, response]) => {
       const asked = this.#asked(task, key);
@@ -191,7 +189,7 @@ export class TaskEngine {
     answer: InputAnswer,
     waiter?: WaiterOf,
   ): Promise<void> {
-    const view = await this.seek(id, owner, waiter);
+    const view = this.#ofOwner(id, owner, await this.#reader.readStored(id, owner, waiter));
     if (view === undefined || view.outcome !== undefined) return;
     if (this.#asked(view.task, key) !== undefined) await this.#take(view.task, [[key, answer]], waiter);
   }
@@ -294,6 +292,14 @@ export class TaskEngine {
     await this.#running.close();
     this.#stopWatching();
     this.#watchers.clear();
+  }
+
+  /** The task if it is this owner's; a refusal is audited. */
+  #ofOwner(id: TaskId, owner: TaskOwner, view: TaskView | undefined): TaskView | undefined {
+    if (isOf(view, owner)) return view;
+    const reason = view === undefined ? "unknown task" : "foreign task";
+    this.audit?.refused({ ...owner, task: id, reason });
+    return undefined;
   }
 
   /**

@@ -58,6 +58,15 @@ export class TaskReader {
     }
   }
 
+  /**
+   * As `read`, and never from memory: for whoever must not miss what others have written, such as a question of the gateway that has taken
+   * the task over.
+   * @throws StoreUnavailable
+   */
+  readStored(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
+    return this.#options.storeWait.through(waiter, () => this.#inTurn(id, owner, waiter));
+  }
+
   /** Keeps its turn until there is room for what was read. */
   #inTurn(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
     const { reads } = this.#options;

@@ -59,19 +59,31 @@ test("an answer is taken by the gateway that asks, though an older record arrive
 
 test("an answer is taken to what others show already, though the gateway that asks has not heard that it was written", async () => {
   const asks = gate();
-  const { engine, begin, seen, elsewhere, access, here } = await running(async (call) => {
-    await asks.opened;
-    await call.sse().ask("elicitation/create", form("Who?", "name"));
-  });
+  const { engine, begin, seen, elsewhere, access } = await running(
+    async (call) => {
+      await asks.opened;
+      await call.sse().ask("elicitation/create", form("Who?", "name"));
+    },
+    undefined,
+    { maxWaitMs: 60_000 },
+  );
   const { id } = await begin();
   await seen(id, ({ statusMessage }) => statusMessage === "running");
   access.isDeaf = true;
   asks.open();
   await seen(id, ({ inputRequests }) => inputRequests.name);
-  // From memory, which does not know yet what was written.
-  here.read = () => Promise.reject(new StoreUnavailable("no reply"));
+  const waiter = () => ({ caller: CLAIMANT.caller, gone: new AbortController().signal, bytes: 100 });
+  const before = access.refused;
+  // Memory does not know yet what was written, and so cannot say that there is no such question.
+  const updating = engine.update(
+    id,
+    CLAIMANT,
+    { name: { action: "accept", content: { name: "Ada" } } },
+    waiter,
+  );
+  await vi.waitUntil(() => access.refused > before, { timeout: 60_000 });
   access.isDeaf = false;
-  await engine.update(id, CLAIMANT, { name: { action: "accept", content: { name: "Ada" } } });
+  await updating;
   expect((await elsewhere.read(id))?.task.inputRequests).toEqual({});
 });
 
