@@ -1,6 +1,7 @@
-import type { RpcError } from "../protocol/errors.ts";
-import type { JsonObject, JsonRpcError, JsonRpcNotification } from "../protocol/jsonrpc.ts";
-import type { UpstreamFailure } from "../upstream/failure.ts";
+import { type RpcError, rpc, toRpcError } from "../protocol/errors.ts";
+import type { JsonObject, JsonRpcError, JsonRpcNotification, JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import { ofNoType } from "../protocol/legacy.ts";
+import { UpstreamFailure } from "../upstream/failure.ts";
 import type { Progress } from "../upstream/sessions/session.ts";
 
 /**
@@ -28,4 +29,30 @@ export interface CallListener {
   /** Another replica could resume the call from a later place than before: see `Call.checkpoint`. */
   onCheckpoint?(): void;
   onEnd?(end: CallEnd): void;
+}
+
+/** The call's end from the server's answer. `isBridged`: the client speaks 2026-07-28 and the server does not. */
+export function toEnd(response: JsonRpcResponse, isModern: boolean, isBridged = false): CallEnd {
+  if (!("error" in response))
+    return { kind: "result", result: isBridged ? ofNoType(response.result) : response.result };
+  return { kind: "error", error: response.error, ...(isModern ? { isModern } : {}) };
+}
+
+/** The call's end from a caught error; the client gets a server's refusal in the server's words. */
+export function toErrorEnd(caught: unknown): CallEnd {
+  if (!(caught instanceof UpstreamFailure)) return { kind: "ours", error: toRpcError(caught) };
+  return { kind: "ours", error: rpc.upstreamFailed(caught.message, caught.facts), failure: caught };
+}
+
+/** The end of a call that took longer than allowed. @param maxRuntimeMs absent for a resumed call, which has only the rest of it */
+export function overdue(isSent: boolean, maxRuntimeMs: number | undefined): CallEnd {
+  const [what, ending] = isSent ? ["ran", "was cancelled"] : ["waited", "was never sent"];
+  const limit = maxRuntimeMs === undefined ? "maxRuntime" : `maxRuntime (${maxRuntimeMs} ms)`;
+  return { kind: "ours", error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`) };
+}
+
+/** The reason that the server gets when it did not end the call itself. */
+export function reasonOf(end: CallEnd): string {
+  if (end.kind === "ours") return end.error.message;
+  return end.kind === "cancelled" ? end.reason : "";
 }

@@ -9,11 +9,12 @@ import type {
   JsonRpcResponse,
   RequestId,
 } from "../protocol/jsonrpc.ts";
-import { isDeclared, ofNoType, requiredCapability } from "../protocol/legacy.ts";
+import { isDeclared, requiredCapability } from "../protocol/legacy.ts";
 import {
   type Checkpoint,
   type InputAnswer,
   type InputRequest,
+  type Pause,
   type StoredCall,
   StoreUnavailable,
 } from "../store/task-store.ts";
@@ -23,11 +24,13 @@ import type { Lease, RejoinedLease } from "../upstream/sessions/pool.ts";
 import type {
   CallSession,
   Progress,
+  RequestListener,
+  RequestPause,
   RequestPlace,
   SessionHolder,
   UpstreamRequest,
 } from "../upstream/sessions/session.ts";
-import type { CallEnd, CallListener } from "./call-end.ts";
+import { type CallEnd, type CallListener, overdue, reasonOf, toEnd, toErrorEnd } from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import { hasVisited, requiredVisits, VISITING } from "./required-visits.ts";
 import type { Slots } from "./slots.ts";
@@ -47,6 +50,8 @@ export interface CallOptions {
   readonly resume?: Checkpoint;
   /** Leases the session of `resume`. */
   readonly rejoin?: Leasing<RejoinedLease>;
+  /** Where to go on with a call whose server waits for the answers to another process's questions. Absent: nowhere. */
+  readonly pause?: Pause;
   /** Which run of the call this is, if others have sent the request before and nobody knows what became of it. */
   readonly run?: number;
   /** Whether the gateway may send the request again when it cannot pick up the answer (`onLoss: retry`). Absent: no. */
@@ -59,7 +64,7 @@ export interface CallOptions {
    * not judge what client and server ask and answer there.
    */
   readonly capabilities?: JsonObject;
-  /** With `resume`: the checkpoint's questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
+  /** With `resume` or `pause`: their questions that nobody has answered, by key. Answers to the others go to `takeAnswers`. */
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;
   /** Answers that came with the request, to questions that the server has not asked yet. */
   readonly answers?: JsonObject;
@@ -87,6 +92,8 @@ export class Call implements SessionHolder {
   readonly id = randomUUID();
   /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
   beforeSend: (() => Promise<void>) | undefined;
+  /** The call awaits this before it sends the round that follows a pause. A rejection ends the call; that round is then unsent. */
+  beforeRound: (() => Promise<void>) | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
   readonly #questions: Questions;
@@ -106,6 +113,10 @@ export class Call implements SessionHolder {
   #resume: Checkpoint | undefined;
   /** Where another replica could go on waiting for the answer; undefined when none could. */
   #place: RequestPlace | undefined;
+  /** Set while the server waits for answers and runs nothing. */
+  #pause: Pause | undefined;
+  /** The pause from which to go on, until the call has a session for that. */
+  #paused: Pause | undefined;
   /** Whether this process has sent the request, or is about to. */
   #isBegun = false;
   #mayHaveBegun = false;
@@ -123,14 +134,17 @@ export class Call implements SessionHolder {
 
   constructor(options: CallOptions) {
     this.#options = options;
-    const { resume, inputRequests = {} } = options;
+    const { resume, pause, inputRequests = {} } = options;
+    const before = resume ?? pause;
     this.#questions = new Questions({
       early: options.answers ?? {},
       run: options.run,
       onChange: () => this.#tell((listener) => listener.onQuestions?.()),
-      ...(resume === undefined ? {} : { before: { ...resume, inputRequests } }),
+      ...(before === undefined ? {} : { before: { ...before, inputRequests } }),
     });
-    if (resume !== undefined) this.#state = "sent";
+    if (before !== undefined) this.#state = "sent";
+    this.#pause = pause;
+    this.#paused = pause;
     this.#resume = resume;
     this.#place = resume;
   }
@@ -180,6 +194,11 @@ export class Call implements SessionHolder {
     if (this.#place === undefined || this.#end !== undefined) return undefined;
     const { asked, usedKeys } = this.#questions;
     return { ...this.#place, asked, usedKeys };
+  }
+
+  /** Where another replica could go on with the call while its server waits for answers: undefined unless it does. */
+  get pause(): Pause | undefined {
+    return this.#end === undefined ? this.#pause : undefined;
   }
 
   /** Sends the request as soon as there is a slot and a session for it, or resumes it. To be called once. */
@@ -422,7 +441,7 @@ export class Call implements SessionHolder {
   async #send(lease: Lease): Promise<JsonRpcResponse> {
     this.#refuseWhenOver();
     this.#lease = lease;
-    const { method, params, logLevel, headers } = this.#options;
+    const { logLevel, headers } = this.#options;
     if (logLevel !== undefined) {
       await lease.session.setLogLevel(logLevel);
       this.#refuseWhenOver();
@@ -434,17 +453,51 @@ export class Call implements SessionHolder {
       this.#refuseWhenOver();
     }
     this.#mayHaveBegun = true;
-    this.#request = lease.session.request(method, params, {
+    this.#request = this.#begin(lease.session, {
       ...this.#heard,
       room: this.#options.held,
       ...(headers === undefined ? {} : { headers }),
       onPlace: (place) => this.#reach(place),
+      onPause: (pause) => this.#stay(pause),
+      beforeRound: () => this.#goRound(),
     });
     if (this.#state === "queued") {
       this.#state = "sent";
       this.#tell((listener) => listener.onSent?.());
     }
     return this.#request.response;
+  }
+
+  #begin(session: CallSession, listener: RequestListener): UpstreamRequest {
+    const { method, params } = this.#options;
+    const paused = this.#paused;
+    if (paused === undefined) return session.request(method, params, listener);
+    if (session.goOn === undefined)
+      throw new UpstreamFailure("The server has no rounds", { mayHaveRun: true });
+    this.#paused = undefined;
+    const { asked, usedKeys: _, ...state } = paused;
+    const request = session.goOn(method, params, { names: Object.values(asked), ...state }, listener);
+    this.#questions.rejoin(session);
+    return request;
+  }
+
+  /** The server waits for answers to the questions that it has just asked. */
+  #stay({ names, ...state }: RequestPause): void {
+    const asked = Object.entries(this.#questions.asked).flatMap(([key, id]) => {
+      const name = names.get(id);
+      return name === undefined ? [] : [[key, name] as const];
+    });
+    // Whoever goes on must know under which name each answer is expected.
+    if (asked.length === names.size)
+      this.#pause = { ...state, asked: Object.fromEntries(asked), usedKeys: this.#questions.usedKeys };
+  }
+
+  async #goRound(): Promise<void> {
+    this.#pause = undefined;
+    const before = this.beforeRound?.();
+    this.beforeRound = undefined;
+    await before;
+    this.#refuseWhenOver();
   }
 
   #reach(place: RequestPlace): void {
@@ -457,6 +510,7 @@ export class Call implements SessionHolder {
     this.#lease = undefined;
     this.#request = undefined;
     this.#place = undefined;
+    this.#pause = undefined;
   }
 
   #refuseWhenOver(): void {
@@ -503,32 +557,6 @@ export class Call implements SessionHolder {
   #tell(event: (listener: CallListener) => void): void {
     for (const listener of [...this.#listeners]) event(listener);
   }
-}
-
-/** The call's end from the server's answer. `isBridged`: the client speaks 2026-07-28 and the server does not. */
-function toEnd(response: JsonRpcResponse, isModern: boolean, isBridged = false): CallEnd {
-  if (!("error" in response))
-    return { kind: "result", result: isBridged ? ofNoType(response.result) : response.result };
-  return { kind: "error", error: response.error, ...(isModern ? { isModern } : {}) };
-}
-
-/** The call's end from a caught error; the client gets a server's refusal in the server's words. */
-function toErrorEnd(caught: unknown): CallEnd {
-  if (!(caught instanceof UpstreamFailure)) return { kind: "ours", error: toRpcError(caught) };
-  return { kind: "ours", error: rpc.upstreamFailed(caught.message, caught.facts), failure: caught };
-}
-
-/** The end of a call that took longer than allowed. @param maxRuntimeMs absent for a resumed call, which has only the rest of it */
-function overdue(isSent: boolean, maxRuntimeMs: number | undefined): CallEnd {
-  const [what, ending] = isSent ? ["ran", "was cancelled"] : ["waited", "was never sent"];
-  const limit = maxRuntimeMs === undefined ? "maxRuntime" : `maxRuntime (${maxRuntimeMs} ms)`;
-  return { kind: "ours", error: rpc.internal(`The call ${what} longer than ${limit} and ${ending}`) };
-}
-
-/** The reason that the server gets when it did not end the call itself. */
-function reasonOf(end: CallEnd): string {
-  if (end.kind === "ours") return end.error.message;
-  return end.kind === "cancelled" ? end.reason : "";
 }
 
 /** The request of another process cannot be resumed here either: its answer is lost. */

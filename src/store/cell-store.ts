@@ -47,8 +47,8 @@ export interface CellStoreOptions extends StoreOptions {
  * that a finished task stays unchanged and readable, whatever becomes of `task:<id>`. `in:<id>:<key>` is write-once: the client's
  * answer to a question of the server.
  *
- * `own:<id>:<n>` is write-once and names the replica that made the nth takeover; n has no gaps. Each takeover has a record of its own,
- * `task:<id>:<n>`, so that a former owner that does not know of it yet overwrites nothing. The creator's record has no number.
+ * `own:<id>:<n>` is write-once and names the replica that made the nth takeover, or that gave the task up; n has no gaps. Each takeover
+ * has a record of its own, `task:<id>:<n>`, so that a former owner that does not know of it yet overwrites nothing. The creator's record has no number.
  *
  * `recipe:<id>` holds what a replica needs to make the call again; `told:<id>` exists once the client knows the task.
  *
@@ -167,9 +167,10 @@ export class CellStore implements TaskStore {
 
   async restore(task: TaskRecord, storedCall: StoredCall | undefined): Promise<void> {
     const ttl = keyTtlMs(2 * lifetimeMs(task.terms));
-    const { turn: last = 0, isUnsent } = task;
+    const { turn: last = 0, isUnsent, pause } = task;
+    const idle = { ...(isUnsent ? { isUnsent } : {}), ...(pause === undefined ? {} : { isPaused: true }) };
     for (let turn = 1; turn <= last; turn += 1) {
-      const mine: TurnCell = { owner: this.me, ...(isUnsent && turn === last ? { isUnsent } : {}) };
+      const mine: TurnCell = { owner: this.me, ...(turn === last ? idle : {}) };
       const standing = (await this.#backend.claim(turnKey(task.id, turn), mine, ttl)) as TurnCell;
       if (turn === last && standing.owner !== this.me) return;
     }
@@ -177,15 +178,15 @@ export class CellStore implements TaskStore {
     this.#backend.publish({ kind: "changed", id: task.id });
   }
 
-  async takeOver(task: TaskRecord, isUnsent = false): Promise<TaskRecord | undefined> {
+  async takeOver(task: TaskRecord, isIdle = false): Promise<TaskRecord | undefined> {
     const turn = (task.turn ?? 0) + 1;
     if (turn > MAX_TURNS || task.isGivenUp) return undefined;
     const lifetime = lifetimeMs(task.terms);
-    const mine: TurnCell = { owner: this.me, ...(isUnsent ? { isUnsent } : {}) };
+    const idle = task.pause === undefined ? { isUnsent: true } : { isPaused: true };
+    const mine: TurnCell = { owner: this.me, ...(isIdle ? idle : {}) };
     const standing = await this.#claimTurn(task, turn, mine);
     // The standing takeover may be our own: an earlier attempt whose reply was lost.
-    if (standing.owner !== mine.owner || standing.isUnsent !== mine.isUnsent || standing.isGivenUp)
-      return undefined;
+    if (!isSameTurn(standing, mine)) return undefined;
     const updatedAt = Math.max(this.#clock(), task.updatedAt);
     const record: TaskRecord = { ...inTurn(task, turn, standing), updatedAt };
     await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime));
@@ -202,9 +203,7 @@ export class CellStore implements TaskStore {
   }
 
   async end(task: TaskRecord, outcome: Outcome): Promise<Outcome> {
-    // Only a running call needs the first two.
-    const { checkpoint: _checkpoint, isUnsent: _isUnsent, isGivenUp: _isGivenUp, ...rest } = task;
-    const mine: EndCell = { task: { ...rest, inputRequests: {} }, outcome };
+    const mine: EndCell = { task: { ...asEnded(task), inputRequests: {} }, outcome };
     // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
     const entry = listEntry(task, keyTtlMs(stay));
@@ -351,6 +350,8 @@ interface TurnCell {
   readonly owner: ReplicaId;
   /** As in `NewTask`. */
   readonly isUnsent?: boolean;
+  /** Whether the call is paused as in the record before. */
+  readonly isPaused?: boolean;
   /** As in `TaskRecord`. */
   readonly isGivenUp?: boolean;
 }
@@ -386,9 +387,38 @@ function isTaskId(id: string): boolean {
   return /^[\w-]{1,128}$/.test(id);
 }
 
-function inTurn(task: TaskRecord, turn: number, { owner, isUnsent, isGivenUp }: TurnCell): TaskRecord {
-  const { isUnsent: _isUnsent, isGivenUp: _isGivenUp, ...rest } = task;
-  return { ...rest, owner, turn, ...(isUnsent ? { isUnsent } : {}), ...(isGivenUp ? { isGivenUp } : {}) };
+function isSameTurn(one: TurnCell, other: TurnCell): boolean {
+  return (
+    one.owner === other.owner &&
+    one.isUnsent === other.isUnsent &&
+    one.isPaused === other.isPaused &&
+    one.isGivenUp === other.isGivenUp
+  );
+}
+
+function inTurn(task: TaskRecord, turn: number, standing: TurnCell): TaskRecord {
+  const { isUnsent: _isUnsent, pause, isGivenUp: _isGivenUp, ...rest } = task;
+  const { owner, isUnsent, isPaused, isGivenUp } = standing;
+  return {
+    ...rest,
+    owner,
+    turn,
+    ...(isUnsent ? { isUnsent } : {}),
+    ...(isPaused && pause !== undefined ? { pause } : {}),
+    ...(isGivenUp ? { isGivenUp } : {}),
+  };
+}
+
+/** Without what only matters to a call that has not ended. */
+function asEnded(task: TaskRecord): TaskRecord {
+  const {
+    checkpoint: _checkpoint,
+    pause: _pause,
+    isUnsent: _isUnsent,
+    isGivenUp: _isGivenUp,
+    ...rest
+  } = task;
+  return rest;
 }
 
 const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>

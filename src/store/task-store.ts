@@ -42,6 +42,8 @@ export interface NewTask {
   /** Stored apart from the record, because it can be large and never changes. Absent: the store keeps none. */
   readonly storedCall?: StoredCall;
   readonly checkpoint?: Checkpoint;
+  /** Set while the call's server waits for answers and nothing runs there. The owner sends the next round as an unsent call. */
+  readonly pause?: Pause;
   /**
    * Whether the call has certainly not been sent. The owner may then send it, after taking the task over once more with `takeOver`, so
    * that no other replica sends it as well. Absent: the call may have run.
@@ -106,6 +108,19 @@ export interface Checkpoint {
   readonly usedKeys: readonly string[];
 }
 
+/**
+ * Where another replica can go on with a call whose server has answered with questions: until the next round, whose params are those of
+ * the stored call, the server runs nothing (2026-07-28, MRTR §Basic Workflow).
+ */
+export interface Pause {
+  /** What the server wants back with the answers. Absent: nothing. */
+  readonly requestState?: string;
+  /** The server's names for the questions of this round, answered or not, by key. */
+  readonly asked: Readonly<Record<string, string>>;
+  /** Every key that the call has used: it uses none twice. */
+  readonly usedKeys: readonly string[];
+}
+
 /** The `task:<id>` cell. Only the owner writes it. */
 export interface TaskRecord extends Omit<NewTask, "storedCall"> {
   readonly id: TaskId;
@@ -126,7 +141,7 @@ export const MAX_TURNS = 32;
 
 /** What the owner may change in its record or beside it. An absent or `undefined` member stays as it was. */
 export type Change = Partial<
-  Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "storedCall" | "isUnsent">
+  Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "pause" | "storedCall" | "isUnsent">
 >;
 
 /**
@@ -251,10 +266,10 @@ export interface TaskStore {
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
   /**
    * Takes a task over from its owner, which may be this replica. The first replica wins; nobody sees what a former owner still writes.
-   * `isUnsent` as in `NewTask`: absent when the call is about to be sent. `undefined`: another replica has taken the task over since
+   * `isIdle`: an unsent call stays unsent, and a paused one paused; absent when the call, or its next round, is about to be sent. `undefined`: another replica has taken the task over since
    * `task` was read, or replicas have taken it over `MAX_TURNS` times.
    */
-  takeOver(task: TaskRecord, isUnsent?: boolean): Promise<TaskRecord | undefined>;
+  takeOver(task: TaskRecord, isIdle?: boolean): Promise<TaskRecord | undefined>;
   /**
    * Gives up a task with whose call nobody can go on, so that it can be ended as lost: from then on nobody takes it over. Any number of
    * replicas may give it up. `undefined`: another replica has taken it over since `task` was read.

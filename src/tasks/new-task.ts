@@ -5,7 +5,10 @@ import { asSent, storable } from "./storable.ts";
 
 /** What the gateway knows of a task apart from its call. */
 export interface CallTask
-  extends Omit<NewTask, "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "isUnsent"> {
+  extends Omit<
+    NewTask,
+    "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "pause" | "isUnsent"
+  > {
   /** The id that the task has to have, which must be as hard to guess as one of the store's. Absent: the store chooses one. */
   readonly id?: TaskId;
 }

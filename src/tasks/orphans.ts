@@ -212,7 +212,8 @@ export class Orphans {
     const { task, outcome } = view;
     if (outcome !== undefined || !(await this.#isOrphan(task))) return view;
     // From a store full of waiting calls, read no more than there is room for. The next sweep looks at the others again.
-    const hasRoom = !task.isUnsent || counted?.hasRoom(task) !== false;
+    const isIdle = task.isUnsent || task.pause !== undefined;
+    const hasRoom = !isIdle || counted?.hasRoom(task) !== false;
     const storedCall = hasRoom ? await store.storedCall(id) : undefined;
     const held = hasRoom ? counted?.hold(task, storedCall) : "full";
     if (held === "full") {
@@ -233,7 +234,7 @@ export class Orphans {
     const revived = task.isGivenUp ? undefined : revive(task, storedCall, held);
     if (revived === "elsewhere") return view;
     if (revived === undefined || (task.turn ?? 0) >= MAX_TURNS) return this.#lose(view);
-    const record = await store.takeOver(task, task.isUnsent);
+    const record = await store.takeOver(task, task.isUnsent || task.pause !== undefined);
     const now = (await store.read(id)) ?? view;
     // Another replica was first, or the owner ended it after all.
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;

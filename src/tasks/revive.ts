@@ -21,7 +21,7 @@ export interface RevivalRoute {
 const MIN_RUNTIME_MS = 10_000;
 
 /**
- * Makes orphaned calls of these routes: sent if they never were, else resumed, else sent again if that is allowed. `ago` gives
+ * Makes orphaned calls of these routes: sent if they never were, else resumed or gone on with where their server asked, else sent again if that is allowed. `ago` gives
  * how long ago a time of the store was, in milliseconds.
  */
 export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => number): Revive {
@@ -44,16 +44,19 @@ function howToGoOn(
   upstream: Upstream,
   agoMs: number,
 ): (Partial<CallOptions> & Pick<CallOptions, "params" | "maxRuntimeMs">) | undefined {
-  const { isUnsent, checkpoint, inputRequests } = task;
+  const { isUnsent, pause, checkpoint, inputRequests } = task;
   const { maxRuntimeMs } = task.terms;
+  // If the clock was set back since, the call must not run longer than it may.
+  const restMs = Math.max(MIN_RUNTIME_MS, maxRuntimeMs - Math.max(0, agoMs));
+  // The first round must not be sent again: the next one needs the params, and the answers to what was asked.
+  if (pause !== undefined) return params && { params, pause, inputRequests, maxRuntimeMs: restMs };
   const anew = params && { params, answers, maxRuntimeMs };
   if (isUnsent) return anew;
   if (checkpoint === undefined) return mayRepeat && anew ? { ...anew, run: (task.turn ?? 0) + 2 } : undefined;
   const rejoined = { session: checkpoint.session, headers, isClients: joined !== undefined };
   return {
     params: params ?? {},
-    // If the clock was set back since, the call must not run longer than it may.
-    maxRuntimeMs: Math.max(MIN_RUNTIME_MS, maxRuntimeMs - Math.max(0, agoMs)),
+    maxRuntimeMs: restMs,
     resume: checkpoint,
     inputRequests,
     rejoin: (holder, over) => upstream.rejoin(rejoined, holder, over),

@@ -8,7 +8,9 @@ import { toJson } from "../protocol/jsonrpc.ts";
 import {
   type Change,
   isAway,
+  MAX_TURNS,
   type Outcome,
+  type Pause,
   type StoredCall,
   StoreUnavailable,
   type TaskRecord,
@@ -17,7 +19,7 @@ import {
 } from "../store/task-store.ts";
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import { progressMessage } from "./state.ts";
-import { asSent, storable } from "./storable.ts";
+import { asSent, keptBeside, storable } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface RunningTaskOptions {
@@ -41,6 +43,10 @@ export interface RunningTaskOptions {
 
 /** Clients hear progress as it comes, but the task does not write it more often than this. */
 const PROGRESS_WRITE_MS = 500;
+/** Turns that are left for takeovers of a call whose server asks again and again. */
+const SPARE_TURNS = 8;
+/** The server's state is in the record, which every poll reads. */
+const MAX_STATE_LENGTH = 65_536;
 /** A call that is not sent by then has to wait: for a slot, for a session, or for its server to start. */
 const WAITS_AFTER_MS = 100;
 /** A store that is back must get what it missed within a second, and reaching it again takes some of that. */
@@ -78,6 +84,7 @@ export class RunningTask {
     const { call, record, storedCall } = options;
     this.#isCallKept = options.isCallKept;
     if (record.isUnsent) call.beforeSend = () => this.claimSending();
+    if (record.pause !== undefined) call.beforeRound = () => this.claimSending();
     this.ended = new Promise((resolve) => {
       const end = (how: CallEnd) =>
         this.#end(how)
@@ -108,6 +115,7 @@ export class RunningTask {
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
       if (storedCall === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
+      if (call.pause !== undefined && record.pause === undefined) this.#writeSoon(0);
       if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
     });
   }
@@ -154,15 +162,18 @@ export class RunningTask {
         inputRequests: call.inputRequests,
         ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
         ...this.#unsent(),
+        ...this.#paused(),
         ...this.#resumption(),
       };
       this.#record = await store.update(this.#record, change);
+      const wasKept = this.#isCallKept;
       this.#isCallKept ||= change.storedCall !== undefined;
-      if (change.storedCall !== undefined) this.#options.onCallStored?.(this.#record, change.storedCall);
+      if (change.storedCall !== undefined && !wasKept)
+        this.#options.onCallStored?.(this.#record, change.storedCall);
     });
   }
 
-  /** Makes certain that no other replica sends the call; waits for the store if need be. */
+  /** Makes certain that no other replica sends the call, or its next round; waits for the store if need be. */
   async claimSending(): Promise<void> {
     const { call, store } = this.#options;
     this.#isClaimed = true;
@@ -192,8 +203,9 @@ export class RunningTask {
       );
     }
     if (this.call.end !== undefined) return this.call.end.kind === "handedOff";
-    const { isUnsent, checkpoint } = this.#record;
-    const canGoOn = isUnsent || checkpoint !== undefined || this.#options.storedCall?.mayRepeat;
+    const { isUnsent, pause, checkpoint } = this.#record;
+    const canGoOn =
+      isUnsent || pause !== undefined || checkpoint !== undefined || this.#options.storedCall?.mayRepeat;
     if (!canGoOn || !this.#isCallKept) return false;
     this.call.handOff();
     return true;
@@ -232,6 +244,20 @@ export class RunningTask {
     return { isUnsent: true, storedCall };
   }
 
+  /**
+   * Where another replica can go on while the server waits for answers, and what it takes to send the next round. Each such round takes
+   * a turn, and takeovers need some as well.
+   */
+  #paused(): Pick<Change, "pause" | "storedCall"> {
+    const { call, storedCall } = this.#options;
+    const { pause: known, turn = 0 } = this.#record;
+    const { pause } = call;
+    if (pause === undefined || known !== undefined || storedCall?.params === undefined) return {};
+    if (turn >= MAX_TURNS - SPARE_TURNS || stateLength(pause) > MAX_STATE_LENGTH) return {};
+    call.beforeRound = () => this.claimSending();
+    return { pause, storedCall };
+  }
+
   /** Where another replica could resume the call, and the stored call unless the store has it already. */
   #resumption(): Pick<Change, "checkpoint" | "storedCall"> {
     const { call, storedCall } = this.#options;
@@ -252,7 +278,7 @@ export class RunningTask {
     return this.#inTurn(async () => {
       const { call, store, storedCall, log } = this.#options;
       if (call.end !== undefined) return;
-      const kept = this.#record.isUnsent || storedCall === undefined ? storedCall : asSent(storedCall);
+      const kept = storedCall && keptBeside(this.#record, storedCall);
       await store.restore(this.#record, this.#isCallKept ? kept : undefined);
       throttled(log).say(
         "warn",
@@ -283,9 +309,10 @@ export class RunningTask {
     } else {
       // A cluster can make a write late that was given up: the record is then older than the last one written.
       const isOld = task.updatedAt < this.#record.updatedAt;
-      if (isOld || this.#retryDelayMs > 0 || this.#unsent().isUnsent) await this.write();
+      const isNews = this.#unsent().isUnsent || this.#paused().pause !== undefined;
+      if (isOld || this.#retryDelayMs > 0 || isNews) await this.write();
       // Another process may have taken an answer while it had the call, without telling the server.
-      const asked = Object.keys({ ...call.checkpoint?.asked, ...call.inputRequests });
+      const asked = Object.keys({ ...call.checkpoint?.asked, ...call.pause?.asked, ...call.inputRequests });
       const answers = await store.answers(task.id, asked);
       if (answers.size === 0) return;
       call.takeAnswers(answers);
@@ -386,6 +413,8 @@ export class RunningTask {
     throw new StoreUnavailable("the gateway is stopping");
   }
 }
+
+const stateLength = ({ requestState = "" }: Pause) => requestState.length;
 
 /** The record may be damaged and the outcome can be written all the same. */
 function ifDamaged(error: unknown): undefined {

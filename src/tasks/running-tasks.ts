@@ -3,7 +3,7 @@ import { type Audit, taskName } from "../log/audit.ts";
 import { storedCallBytes } from "../store/stored-call-cell.ts";
 import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
 import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
-import { asSent } from "./storable.ts";
+import { keptBeside } from "./storable.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface RunningTasksOptions {
@@ -51,8 +51,7 @@ export class RunningTasks {
       onStored?.(record, storedCallBytes(storedCall), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
     const live = new RunningTask({ ...this.#options, ...task, onCallStored });
     const { record, storedCall } = task;
-    if (task.isCallKept && storedCall !== undefined)
-      onCallStored(record, record.isUnsent ? storedCall : asSent(storedCall));
+    if (task.isCallKept && storedCall !== undefined) onCallStored(record, keptBeside(record, storedCall));
     const { id } = live.record;
     this.#byId.set(id, live);
     // The stored call stays in memory until the outcome is written, which may be long after the call has ended.

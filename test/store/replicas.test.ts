@@ -239,6 +239,25 @@ test("a call is certainly unsent until its owner adopts the task once more", asy
   expect((await a.read(task.id))?.task).toEqual(sending);
 });
 
+test("a call is paused, whoever has the task, until its owner adopts it once more to send the next round", async () => {
+  const { memory, a, b } = await two();
+  const pause = { requestState: "s", asked: { who: "who" }, usedKeys: ["who"] };
+  const task = await a.update(await a.create(newTask()), { pause });
+  const taken = (await b.takeOver(task, true)) as TaskRecord;
+  expect(taken).toMatchObject({ pause, turn: 1 });
+  expect(taken).not.toHaveProperty("isUnsent");
+  memory.forget(`task:${task.id}:1`);
+  expect((await a.read(task.id))?.task.pause).toEqual(pause);
+  // A former owner who does not know is told that it is too late.
+  expect(await a.takeOver(task)).toBeUndefined();
+  const sending = (await b.takeOver(taken)) as TaskRecord;
+  expect(sending).not.toHaveProperty("pause");
+  memory.forget(`task:${task.id}:2`);
+  expect((await a.read(task.id))?.task).not.toHaveProperty("pause");
+  await b.end(taken, completed("b"));
+  expect((await a.read(task.id))?.task).not.toHaveProperty("pause");
+});
+
 test("who tried to adopt a task and did not hear of its success may try again", async () => {
   const { a } = await two();
   const task = await a.create(newTask({ isUnsent: true }));

@@ -5,7 +5,6 @@ import {
   isSameId,
   type JsonObject,
   type JsonRpcNotification,
-  type JsonRpcRequest,
   type JsonRpcResponse,
   type RequestId,
 } from "../../protocol/jsonrpc.ts";
@@ -61,12 +60,28 @@ export class ModernSession implements CallSession {
   }
 
   request(method: string, params: JsonObject = {}, listener: RequestListener = {}): UpstreamRequest {
-    const stopped = new AbortController();
-    this.#open.add(stopped);
-    const response = this.#converse(method, params, listener, stopped.signal)
-      .catch((error: unknown) => Promise.reject(toFailure(error)))
-      .finally(() => this.#open.delete(stopped));
-    return { id: nextRequestId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
+    return this.#begin((signal) => this.#converse(method, params, listener, signal));
+  }
+
+  goOn(
+    method: string,
+    params: JsonObject,
+    { names, ...state }: Parameters<NonNullable<CallSession["goOn"]>>[2],
+    listener: RequestListener,
+  ): UpstreamRequest {
+    return this.#begin(async (signal) => {
+      const inputResponses = await this.#collect(
+        names.map((name) => ({ key: name, what: name, answer: this.#answerTo(name, signal) })),
+      );
+      await listener.beforeRound?.();
+      signal.throwIfAborted();
+      return this.#converse(
+        method,
+        { ...withoutAnswers(params), inputResponses, ...state },
+        listener,
+        signal,
+      );
+    });
   }
 
   async respond(id: RequestId, answer: RequestAnswer): Promise<void> {
@@ -89,13 +104,22 @@ export class ModernSession implements CallSession {
     for (const stopped of this.#open) stopped.abort(cancelled("the session was closed"));
   }
 
+  #begin(converse: (signal: AbortSignal) => Promise<JsonRpcResponse>): UpstreamRequest {
+    const stopped = new AbortController();
+    this.#open.add(stopped);
+    const response = converse(stopped.signal)
+      .catch((error: unknown) => Promise.reject(toFailure(error)))
+      .finally(() => this.#open.delete(stopped));
+    return { id: nextRequestId(), response, cancel: (reason) => stopped.abort(cancelled(reason)) };
+  }
+
   async #converse(
     method: string,
     params: JsonObject,
     listener: RequestListener,
     signal: AbortSignal,
   ): Promise<JsonRpcResponse> {
-    const { inputResponses: _responses, requestState: _state, ...request } = params;
+    const request = withoutAnswers(params);
     let round = params;
     let retryMs = RETRY_MS;
     for (let count = 0; count < MAX_ROUNDS; count += 1) {
@@ -109,7 +133,13 @@ export class ModernSession implements CallSession {
       const state = requestState === undefined ? {} : { requestState };
       const questions = readQuestions(inputRequests);
       if (questions.length > 0) {
-        round = { ...request, inputResponses: await this.#answers(questions, signal), ...state };
+        const asking = questions.map((question) => this.#askHolder(question, signal));
+        const answering = this.#collect(asking);
+        listener.onPause?.({ ...state, names: new Map(asking.map(({ id, key }) => [id, key])) });
+        const inputResponses = await answering;
+        await listener.beforeRound?.();
+        signal.throwIfAborted();
+        round = { ...request, inputResponses, ...state };
       } else if (requestState === undefined) {
         throw unusable("it neither asked anything nor gave a requestState");
       } else {
@@ -138,25 +168,16 @@ export class ModernSession implements CallSession {
     return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted, room });
   }
 
-  /** Passes all questions to the holder, and resolves when all are answered. */
-  async #answers(questions: readonly Question[], signal: AbortSignal): Promise<JsonObject> {
-    const answers: (readonly [string, unknown])[] = [];
-    await Promise.all(
-      questions.map(async ({ key, request }) => {
-        const answer = await this.#answer(request, key, signal);
-        if ("error" in answer) {
-          const message = `The server asked for ${request.method}, which was answered with an error: ${answer.error.message}`;
-          throw new UpstreamFailure(message, { mayHaveRun: true });
-        }
-        answers.push([key, answer.result]);
-      }),
-    );
-    return Object.fromEntries(answers);
+  /** Passes a question to the holder. */
+  #askHolder({ key, request }: Question, signal: AbortSignal): Asked & { readonly id: RequestId } {
+    const id = nextRequestId();
+    const answer = this.#answerTo(id, signal);
+    if (!signal.aborted) this.#holder.onRequest({ ...request, jsonrpc: "2.0", id }, this, key);
+    return { id, key, what: request.method, answer };
   }
 
-  #answer(asked: Question["request"], key: string, signal: AbortSignal): Promise<RequestAnswer> {
-    const id = nextRequestId();
-    const request: JsonRpcRequest = { ...asked, jsonrpc: "2.0", id };
+  /** The holder's answer to the question with that id. */
+  #answerTo(id: RequestId, signal: AbortSignal): Promise<RequestAnswer> {
     return new Promise<RequestAnswer>((resolve, reject) => {
       const onAbort = () => reject(signal.reason);
       if (signal.aborted) return onAbort();
@@ -165,15 +186,48 @@ export class ModernSession implements CallSession {
         signal.removeEventListener("abort", onAbort);
         resolve(answer);
       });
-      this.#holder.onRequest(request, this, key);
     }).finally(() => this.#questions.delete(id));
   }
+
+  /** Resolves when all questions are answered. */
+  async #collect(asked: readonly Asked[]): Promise<JsonObject> {
+    const answers: (readonly [string, unknown])[] = [];
+    await Promise.all(
+      asked.map(async ({ key, what, answer }) => {
+        const given = await answer;
+        if ("error" in given) {
+          const message = `The server asked for ${what}, which was answered with an error: ${given.error.message}`;
+          throw new UpstreamFailure(message, { mayHaveRun: true });
+        }
+        answers.push([key, given.result]);
+      }),
+    );
+    return Object.fromEntries(answers);
+  }
+}
+
+/** A question that the holder has. */
+interface Asked {
+  /** The server's own name for the question. */
+  readonly key: string;
+  /** For a person. */
+  readonly what: string;
+  readonly answer: Promise<RequestAnswer>;
 }
 
 interface Question {
   /** The server's own name for the question. */
   readonly key: string;
   readonly request: JsonObject & { readonly method: string; readonly params?: JsonObject };
+}
+
+/** The params that all rounds of a request share. */
+function withoutAnswers({
+  inputResponses: _responses,
+  requestState: _state,
+  ...request
+}: JsonObject): JsonObject {
+  return request;
 }
 
 /** @throws UpstreamFailure */

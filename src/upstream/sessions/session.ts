@@ -31,6 +31,16 @@ import type { AskedSession, StrayQuestions } from "./stray-questions.ts";
 export interface CallSession {
   /** Sends a request and asks for progress, under the token in the params if there is one; progress goes to `listener`. */
   request(method: string, params: JsonObject | undefined, listener?: RequestListener): UpstreamRequest;
+  /**
+   * Goes on with a request that another replica has sent and whose server waits for answers: sends the next round once they are there.
+   * The server's names for its questions stand for their ids. Absent: the server's requests have no rounds.
+   */
+  goOn?(
+    method: string,
+    params: JsonObject,
+    pause: { readonly requestState?: string; readonly names: readonly string[] },
+    listener: RequestListener,
+  ): UpstreamRequest;
   notify(method: string, params?: JsonObject): void;
   /** Answers a question of the server's. Settles when the server has the answer, or cannot get it. Never rejects. */
   respond(id: RequestId, answer: RequestAnswer): Promise<void>;
@@ -68,6 +78,14 @@ export interface RequestPlace extends EventPlace {
   readonly progressToken: RequestId;
 }
 
+/** What the server waits for between two rounds of a request. */
+export interface RequestPause {
+  /** What the server wants back with the answers. Absent: nothing. */
+  readonly requestState?: string;
+  /** The server's names for its questions, by the ids of the requests that the holder got. */
+  readonly names: ReadonlyMap<RequestId, string>;
+}
+
 /** What a request reports, apart from its answer. */
 export interface RequestListener {
   /** Headers for this request only, where the transport has any. Names in lower case. */
@@ -77,6 +95,10 @@ export interface RequestListener {
   onProgress?(progress: Progress): void;
   /** The server has accepted the request: from now on it answers, or the stream breaks. */
   onAccepted?(): void;
+  /** The server has ended a round with questions, which the holder has: until `beforeRound` nothing runs there (2026-07-28, MRTR). */
+  onPause?(pause: RequestPause): void;
+  /** Called when the answers are there: the next round is sent once this has resolved. */
+  beforeRound?(): Promise<void>;
   /** There is a new place from which another replica could resume the request: everything before it has been reported. */
   onPlace?(place: RequestPlace): void;
 }
