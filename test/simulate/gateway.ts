@@ -11,6 +11,8 @@ import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
 import { reviver } from "../../src/tasks/revive.ts";
 import type { WaiterOf } from "../../src/tasks/store-wait.ts";
+import type { ModernServer } from "../../src/upstream/modern/server.ts";
+import type { SessionHolder } from "../../src/upstream/sessions/session.ts";
 import type { Upstream } from "../../src/upstream/upstream.ts";
 import type { CallScript } from "./script.ts";
 import type { SimulatedServer } from "./simulated-server.ts";
@@ -91,7 +93,12 @@ export class Gateway {
     this.store = store;
     this.#slots = new Slots({ maxConcurrent: terms.maxConcurrent, maxQueued: 10 });
     // As much of it as is used.
-    const upstream: Pick<Upstream, "lease" | "rejoin"> = {
+    const modern = {
+      lease: (_owner: unknown, _headers: unknown, holder: SessionHolder) =>
+        server.leaseModern(program, holder),
+    };
+    const upstream: Pick<Upstream, "lease" | "rejoin" | "modern"> = {
+      modern: () => modern as unknown as ModernServer,
       lease: (_owner, holder) => server.lease(program, holder),
       rejoin: (rejoined, holder) => server.rejoin(program, rejoined as never, holder),
     };
@@ -163,19 +170,22 @@ export class Gateway {
     await this.store.close();
   }
 
-  #newCall({ name, mayRepeat }: CallScript): Call {
+  #newCall({ name, mayRepeat, isModern }: CallScript): Call {
     const { program, server, terms } = this.#options;
     const repeatable = mayRepeat ? { mayRepeat } : {};
     const params = { name };
+    const told = { method: "tools/call", params, capabilities: CAPABILITIES, headers: {}, ...repeatable };
     return new Call({
-      lease: (holder) => server.lease(program, holder),
+      lease: async (holder) =>
+        isModern ? server.leaseModern(program, holder) : server.lease(program, holder),
+      isModern,
       slots: this.#slots,
       caller: CLAIMANT.caller,
       capabilities: CAPABILITIES,
       method: "tools/call",
       params,
       maxRuntimeMs: terms.maxRuntimeMs,
-      storedCall: { method: "tools/call", params, capabilities: CAPABILITIES, headers: {}, ...repeatable },
+      storedCall: isModern ? { ...told, isModern } : told,
     });
   }
 

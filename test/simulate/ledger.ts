@@ -37,6 +37,8 @@ export interface Followed {
   readonly asked: Map<number, { readonly at: number; readonly by: Program }>;
   readonly answered: Map<number, number>;
   wasCancelled: boolean;
+  /** The first record of it came to stand when its gateway was gone. */
+  wasBornLate: boolean;
   /** Something that was written of it was forgotten by a failover; of which gateway takes it over, in particular. */
   wasForgotten: boolean;
   wasClaimForgotten: boolean;
@@ -100,6 +102,7 @@ export class Ledger {
       asked: new Map(),
       answered: new Map(),
       wasCancelled: false,
+      wasBornLate: false,
       wasForgotten: false,
       wasClaimForgotten: false,
     };
@@ -176,6 +179,14 @@ export class Ledger {
       this.broken(`${script.name} was sent ${followed.sent} times`);
   }
 
+  /** The answers to a question of a server whose calls have rounds are on their way to it. */
+  sentRound(script: CallScript, { roundsSent }: Run, step: number): void {
+    const { wasClaimForgotten } = this.#of(script);
+    const times = roundsSent.filter((sent) => sent === step).length;
+    if (times > 1 && !wasClaimForgotten)
+      this.broken(`${script.name}: the round after question ${step} was sent ${times} times`);
+  }
+
   /** The server has answered. */
   answered(script: CallScript): void {
     this.#of(script).hasAnswer = true;
@@ -247,8 +258,10 @@ export class Ledger {
   }
 
   /** Whether a task has yet to end. Of one whose creation seemed to fail nobody has to know but its owner's successors. */
-  isDue({ id, hasHandle, endedAt, wasForgotten }: Followed): boolean {
+  isDue({ id, hasHandle, endedAt, wasBornLate, wasForgotten }: Followed): boolean {
     if (id === undefined || endedAt !== undefined || wasForgotten) return false;
+    // A write that a cluster made late, when others had looked for what the gateway left: its call was refused, and nobody sends it.
+    if (wasBornLate && !hasHandle) return false;
     // What a failover forgets can be that there was this gateway; then nobody finds its task but a client that asks for it.
     return hasHandle || (this.ownerOf(id)?.isDead === true && !this.hasFailedOver);
   }
@@ -280,9 +293,10 @@ export class Ledger {
         continue;
       const run = runs.at(-1);
       for (const [step, at] of answered) {
-        const isDue = now() > Math.max(at, this.troubleAt) + SETTLING_MS + 2 * this.#options.leaseMs;
         // A call that is taken over may have to wait its turn before its session is joined again.
         const isConnected = run !== undefined && !run.isOver && run.connection?.by === this.ownerOf(id);
+        const since = Math.max(at, this.troubleAt, run?.connection?.since ?? 0);
+        const isDue = now() > since + SETTLING_MS + 2 * this.#options.leaseMs;
         if (isDue && isConnected && !run.answers.has(step))
           this.broken(`${script.name}: the server was never told the answer to question ${step}`);
       }
@@ -306,6 +320,7 @@ export class Ledger {
   #recorded(record: TaskRecord, by: Program, turn: number): void {
     const { script } = this.#of({ name: record.tool } as CallScript);
     const followed = this.#of(script);
+    if (followed.id === undefined && this.#options.isLate && by.isDead) followed.wasBornLate = true;
     followed.id ??= record.id;
     this.#byId.set(record.id, followed);
     if (this.hasFailedOver) return;
@@ -383,15 +398,10 @@ export class Ledger {
       const isOpen = answeredAt === undefined && run !== undefined && !run.isOver && !run.answers.has(step);
       const isDue = sinceMs > Math.max(at, this.troubleAt) + SETTLING_MS + 2 * this.#options.leaseMs;
       const stands = answeredAt ?? this.#standing(script, step);
-      if (
-        isOpen &&
-        isDue &&
-        stands === undefined &&
-        by === run.connection?.by &&
-        by === owner &&
-        !by.isDead &&
-        !texts.has(text)
-      )
+      const isHeard = by === run?.connection?.by && by === owner && !by.isDead;
+      // A server whose calls have rounds waits for nobody in particular: its questions are kept for the next gateway, or the task is lost.
+      const isKept = script.isModern && !script.mayRepeat;
+      if (isOpen && isDue && stands === undefined && (isHeard || isKept) && !texts.has(text))
         this.broken(
           `${script.name}: question ${step} was asked ${Math.round(sinceMs - at)} ms ago and is not shown`,
         );

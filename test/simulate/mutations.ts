@@ -58,6 +58,25 @@ export const MUTATIONS: readonly Mutation[] = [
       }),
   },
   {
+    name: "a round is sent before it is claimed",
+    store: (store) =>
+      changed(store, {
+        takeOver: (task, isIdle) => {
+          const adopting = store.takeOver(task, isIdle);
+          if (task.owner !== store.me || task.pause === undefined) return adopting;
+          adopting.catch(() => {});
+          return Promise.resolve(inNextTurn(task));
+        },
+      }),
+  },
+  {
+    name: "a call whose server waits for answers is made from its beginning",
+    revive:
+      (revive) =>
+      ({ pause, ...task }, recipe) =>
+        revive({ ...task, ...(pause === undefined ? {} : { isUnsent: true }) }, recipe),
+  },
+  {
     name: "an owner does not check again whether the task is still its own",
     store: (store) => {
       const lost = new Set<string>();
@@ -182,7 +201,7 @@ function changed(store: TaskStore, methods: Partial<TaskStore>): TaskStore {
   });
 }
 
-function inNextTurn({ isUnsent: _, ...task }: TaskRecord): TaskRecord {
+function inNextTurn({ isUnsent: _isUnsent, pause: _pause, ...task }: TaskRecord): TaskRecord {
   return { ...task, turn: (task.turn ?? 0) + 1 };
 }
 

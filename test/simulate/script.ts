@@ -7,6 +7,8 @@ export interface CallScript {
   readonly ending: "result" | "error" | "silence";
   /** Whether the server keeps the events of its streams, so that a call can be picked up. */
   readonly keepsEvents: boolean;
+  /** Whether the server speaks 2026-07-28: a question ends a round, and its answer begins the next. */
+  readonly isModern: boolean;
   /** The stream breaks at that step, where events are not kept; absent: it does not. */
   readonly breaksAt?: number;
   /** As `onLoss: retry`. */
@@ -24,7 +26,15 @@ export interface Step {
 export function drawScript(random: Random, name: string, isPlain: boolean): CallScript {
   if (isPlain) {
     const steps: readonly Step[] = [{ afterMs: random.between(200, 1_500), kind: "progress" }];
-    return { name, steps, ending: "result", keepsEvents: false, mayRepeat: false, mode: "always" };
+    return {
+      name,
+      steps,
+      ending: "result",
+      keepsEvents: false,
+      isModern: false,
+      mayRepeat: false,
+      mode: "always",
+    };
   }
   const steps = Array.from(
     { length: random.between(0, 4) },
@@ -33,13 +43,15 @@ export function drawScript(random: Random, name: string, isPlain: boolean): Call
       kind: random.one(["progress", "question", "question"]),
     }),
   );
-  const keepsEvents = random.between(0, 1) === 1;
+  const isModern = random.between(0, 3) === 0;
+  const keepsEvents = !isModern && random.between(0, 1) === 1;
   const breaks = !keepsEvents && random.between(0, 9) === 0 && steps.length > 0;
   return {
     name,
     steps,
     ending: random.one(["result", "result", "result", "result", "error", "silence"]),
     keepsEvents,
+    isModern,
     ...(breaks ? { breaksAt: random.between(0, steps.length - 1) } : {}),
     mayRepeat: random.between(0, 5) === 0,
     mode: random.one(["always", "always", "auto", "round"]),

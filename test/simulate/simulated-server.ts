@@ -1,8 +1,9 @@
 import { KEY_HINT } from "../../src/calls/input.ts";
 import type { JsonObject, JsonRpcResponse, RequestId } from "../../src/protocol/jsonrpc.ts";
 import type { Checkpoint } from "../../src/store/task-store.ts";
-import { UpstreamFailure, unanswered } from "../../src/upstream/failure.ts";
-import type { RejoinedLease } from "../../src/upstream/sessions/pool.ts";
+import { toFailure, UpstreamFailure, unanswered } from "../../src/upstream/failure.ts";
+import { ModernSession, type SendModern } from "../../src/upstream/modern/session.ts";
+import type { Lease, RejoinedLease } from "../../src/upstream/sessions/pool.ts";
 import type {
   RequestAnswer,
   RequestListener,
@@ -17,6 +18,8 @@ import type { Program, Timeline } from "./timeline.ts";
 export interface ServerListener {
   /** The request for a call is on its way to the server. */
   onSent(script: CallScript, run: Run, by: Program): void;
+  /** So are the answers to a question, to a server whose calls have rounds. */
+  onRound(script: CallScript, run: Run, step: number): void;
   onAnswered(script: CallScript): void;
   /** The gateway has heard the answer to the call. */
   onHeard(script: CallScript, by: Program): void;
@@ -41,6 +44,8 @@ export interface Run {
   /** What it has said so far. */
   readonly said: Message[];
   readonly answers: Map<number, RequestAnswer>;
+  /** The questions whose answers were sent, each as often as they were, where calls have rounds. */
+  readonly roundsSent: number[];
   step: number;
   isOver: boolean;
   /** Who listens to it now. */
@@ -55,8 +60,10 @@ type Message =
 
 interface Connection {
   readonly by: Program;
-  readonly holder: SessionHolder;
-  readonly session: ResumingSession;
+  /** When it was made. */
+  readonly since: number;
+  /** Absent where calls have rounds: the question is the answer to one. */
+  readonly asking?: { readonly holder: SessionHolder; readonly session: ResumingSession };
   readonly listener: RequestListener;
   readonly resolve: (response: JsonRpcResponse) => void;
   readonly reject: (failure: UpstreamFailure) => void;
@@ -99,6 +106,97 @@ export class SimulatedServer {
     return this.#leased(by, holder, session.id ?? "");
   }
 
+  /** As `ModernServer.lease`. */
+  leaseModern(by: Program, holder: SessionHolder): Lease {
+    const send: SendModern = (_method, params, listener) => this.#round(by, params, listener);
+    const session = new ModernSession({ send, holder });
+    return { session, isReused: false, release: () => session.close() };
+  }
+
+  /** One round of a call. Its state names the run, and nothing runs there between two of them. */
+  #round(
+    by: Program,
+    params: JsonObject,
+    { signal, onNotification, onAccepted }: Parameters<SendModern>[2],
+  ): Promise<JsonRpcResponse> {
+    const { timeline, listener: heard, mayDie, trace } = this.#options;
+    mayDie(by);
+    if (by.isDead) return new Promise(() => {});
+    const state = params.requestState;
+    const run = state === undefined ? this.#newRun(this.#scriptOf(params), "") : this.runs[Number(state) - 1];
+    if (run === undefined) throw new Error(`no such state: ${String(state)}`);
+    const { script } = run;
+    const asked = run.step - 1;
+    trace(
+      () =>
+        `${by.name}: sends ${state === undefined ? script.name : `what q${asked} of ${script.name} asked`}`,
+    );
+    if (state === undefined) {
+      this.runs.push(run);
+      heard.onSent(script, run, by);
+    } else {
+      run.roundsSent.push(asked);
+      heard.onRound(script, run, asked);
+    }
+    return new Promise((resolve, reject) => {
+      const meta = params._meta as { readonly progressToken: RequestId };
+      const onProgress = (progress: JsonObject) =>
+        onNotification({
+          jsonrpc: "2.0",
+          method: "notifications/progress",
+          params: { ...progress, progressToken: meta.progressToken },
+        });
+      const listener: RequestListener = { onAccepted, onProgress };
+      const connection: Connection = {
+        by,
+        since: timeline.now,
+        listener,
+        resolve,
+        reject,
+        arrivesAt: 0,
+        isOpen: true,
+      };
+      run.connection = connection;
+      const onAbort = () => {
+        if (connection.isOpen && timeline.random.between(0, 1) === 0) run.isOver = true;
+        connection.isOpen = false;
+        reject(toFailure(signal.reason));
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      timeline.after(timeline.random.between(0, MAX_DELAY_MS), `round of ${script.name}`, () => {
+        this.#say(run, { kind: "accepted" });
+        const responses = params.inputResponses as Readonly<Record<string, JsonObject>> | undefined;
+        const result = responses?.[questionKey(asked)];
+        if (result !== undefined && !run.answers.has(asked)) {
+          run.answers.set(asked, { result });
+          if (!run.isOver) heard.onAnswer(run, asked, { result });
+        }
+        this.#goOn(run);
+      });
+    });
+  }
+
+  #scriptOf(params: JsonObject | undefined): CallScript {
+    const script = this.#options.scripts.get(String(params?.name));
+    if (script === undefined) throw new Error(`no such tool: ${String(params?.name)}`);
+    return script;
+  }
+
+  #newRun(script: CallScript, session: string): Run {
+    return {
+      script,
+      session,
+      requestId: this.runs.length + 1,
+      said: [],
+      answers: new Map(),
+      roundsSent: [],
+      step: 0,
+      isOver: false,
+      connection: undefined,
+    };
+  }
+
   #leased(by: Program, holder: SessionHolder, id: string): RejoinedLease {
     const runs = new Set<Run>();
     const session: ResumingSession = {
@@ -112,7 +210,7 @@ export class SimulatedServer {
     };
     const release = () => {
       for (const { connection } of runs) {
-        if (connection?.session !== session || !connection.isOpen) continue;
+        if (connection?.asking?.session !== session || !connection.isOpen) continue;
         connection.isOpen = false;
         connection.reject(
           new UpstreamFailure("The session with the server was closed", { mayHaveRun: true }),
@@ -128,19 +226,9 @@ export class SimulatedServer {
     params: JsonObject | undefined,
     listener: RequestListener,
   ): UpstreamRequest {
-    const { timeline, scripts, listener: heard, mayDie, trace } = this.#options;
-    const script = scripts.get(String(params?.name));
-    if (script === undefined) throw new Error(`no such tool: ${String(params?.name)}`);
-    const run: Run = {
-      script,
-      session: id,
-      requestId: this.runs.length + 1,
-      said: [],
-      answers: new Map(),
-      step: 0,
-      isOver: false,
-      connection: undefined,
-    };
+    const { timeline, listener: heard, mayDie, trace } = this.#options;
+    const script = this.#scriptOf(params);
+    const run = this.#newRun(script, id);
     mayDie(by);
     if (by.isDead) return { id: run.requestId, response: new Promise(() => {}), cancel: () => {} };
     this.runs.push(run);
@@ -180,7 +268,8 @@ export class SimulatedServer {
     let connection: Connection | undefined;
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {
       const { holder, session } = parts;
-      connection = { by, holder, session, listener, resolve, reject, arrivesAt: 0, isOpen: true };
+      const asking = { holder, session };
+      connection = { by, since: timeline.now, asking, listener, resolve, reject, arrivesAt: 0, isOpen: true };
       run.connection = connection;
     });
     return {
@@ -265,7 +354,7 @@ export class SimulatedServer {
     const { listener: heard } = this.#options;
     const { connection, script, requestId } = run;
     if (connection === undefined) return;
-    const { by, holder, session, listener, resolve } = connection;
+    const { by, asking, listener, resolve } = connection;
     this.#arrive(connection, `${script.name}: ${message.kind}`, () => {
       if (!connection.isOpen || run.connection !== connection) return;
       switch (message.kind) {
@@ -278,18 +367,23 @@ export class SimulatedServer {
         case "question": {
           const { step } = message;
           heard.onAsked(run, step, by);
-          holder.onRequest(
-            {
-              jsonrpc: "2.0",
-              id: `${requestId}-${step}`,
-              method: "elicitation/create",
-              params: {
-                message: questionText(script, step),
-                requestedSchema: { type: "object", properties: {} },
-                _meta: { [KEY_HINT]: questionKey(step) },
-              },
+          const question = {
+            method: "elicitation/create",
+            params: {
+              message: questionText(script, step),
+              requestedSchema: { type: "object", properties: {} },
+              _meta: { [KEY_HINT]: questionKey(step) },
             },
-            session,
+          };
+          if (asking === undefined) {
+            connection.isOpen = false;
+            const inputRequests = { [questionKey(step)]: question };
+            const result = { resultType: "input_required", inputRequests, requestState: String(requestId) };
+            return resolve({ jsonrpc: "2.0", id: requestId, result });
+          }
+          asking.holder.onRequest(
+            { ...question, jsonrpc: "2.0", id: `${requestId}-${step}` },
+            asking.session,
           );
           break;
         }

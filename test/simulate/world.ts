@@ -133,6 +133,7 @@ class World {
       trace: say,
       listener: {
         onSent: (script, run) => ledger.sent(script, run),
+        onRound: (script, run, step) => ledger.sentRound(script, run, step),
         onAnswered: (script) => ledger.answered(script),
         onHeard: (script, by) => ledger.heard(script, by),
         onAsked: (run, step, by) => ledger.asked(run, step, by),
