@@ -45,6 +45,8 @@ export interface Client {
   readonly fillsIn?: readonly Part[];
   /** How long a call may take, by an entry's field or else by default, where that is known. */
   readonly callTimeout?: { readonly field: string; readonly unitMs: 1 | 1_000; readonly defaultMs?: number };
+  /** Whether `{{x}}` in a header has another value for each user, which one process cannot have. */
+  readonly isPerUser?: true;
   /** Whether a comment or a trailing comma costs the client the whole file. */
   readonly isStrict?: true;
   /** Whether the client logs in to servers at a URL by itself. */
@@ -358,6 +360,7 @@ export const CLIENTS: readonly Client[] = [
     title: "LibreChat",
     user: ["%CONFIG_PATH%"],
     project: ["librechat.yaml"],
+    isPerUser: true,
     servers: MCP_SERVERS,
     variables: ["braces", "{{x}}"],
     callTimeout: { ...MILLISECONDS, defaultMs: 30_000 },

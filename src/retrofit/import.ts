@@ -100,7 +100,7 @@ class Import {
       case "remote": {
         const isSecret = /[?@]/.test(server.url);
         const url = isSecret
-          ? this.#reference(server.url, "URL", "its URL")
+          ? this.#reference(server.url, `${this.#entry.name}_URL`, "its URL")
           : this.#text(server.url, "its URL");
         const sent = Object.entries(server.headers).filter(
           ([name, text]) => !isOwnHeader(name) && text !== "",
@@ -179,9 +179,9 @@ class Names {
   /** A variable of this name, or of the server's and this name if another server has another value under it. */
   variable(server: string, given: string, value: string): string {
     const isTaken = (name: string) => this.#values.has(name) && this.#values.get(name) !== value;
+    const isHeader = given.includes("-") || given === "Authorization";
     const [short, long] = [upper(given), upper(`${server}_${given}`)];
-    const isCommon = /^[A-Z_]+$/.test(given) === false || isTaken(short);
-    const name = this.#free(isCommon ? long : short, isTaken, "_");
+    const name = this.#free(isHeader || isTaken(short) ? long : short, isTaken, "_");
     this.#values.set(name, value);
     return name;
   }

@@ -28,9 +28,8 @@ export interface Translated {
 
 /** A text of a client's file as the gateway's file has it. */
 export function translated(text: string, { variables = [] }: Client): Translated {
-  const asked = /\$\{(?:input|workspace|userHome|file|command|pathSeparator|\/)[^${}]*\}|\{file:[^${}]*\}/.exec(
-    text,
-  );
+  const asked =
+    /\$\{(?:input|workspace|userHome|file|command|pathSeparator|\/)[^${}]*\}|\{file:[^${}]*\}/.exec(text);
   if (asked !== null) {
     const refusal = `${asked[0]} is known to the client only`;
     return { text, names: [], refusal };
@@ -44,6 +43,6 @@ export function translated(text: string, { variables = [] }: Client): Translated
       }),
     text,
   );
-  const plain = marked.replaceAll("${", () => "$${");
+  const plain = marked.replaceAll(`$\{`, () => `$$\{`);
   return { text: plain.replace(/\0(\d+)\0/g, (_, index: string) => `$\{${names[Number(index)]}}`), names };
 }

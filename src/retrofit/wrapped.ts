@@ -130,7 +130,10 @@ function wrapRemote(
   // What stands in a list of processes for everybody to see is no place for a secret.
   const isSecret = /[?@]/.test(url);
   if (!isMovable(url, "url", isSecret ? "env" : "args", client)) return { refusal: LOST("its URL") };
-  const lost = sent.find(([, text]) => !isMovable(text, "headers", "env", client) || text.includes("{{"));
+  const lost = sent.find(
+    ([, text]) =>
+      !isMovable(text, "headers", "env", client) || (client.isPerUser === true && text.includes("{{")),
+  );
   if (lost !== undefined) return { refusal: LOST(`its header ${lost[0]}`) };
   const variables = {
     ...(isSecret ? { [URL_VARIABLE]: url } : {}),
