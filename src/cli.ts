@@ -4,6 +4,7 @@ import { createInterface } from "node:readline/promises";
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
+import { callFlags } from "./client/flags.ts";
 import { configOfFlags, configOfStdioFlags } from "./config/flag-config.ts";
 import { type Flags, serveFlags, stdioFlags, textsOf } from "./config/flags.ts";
 import { jsonSchema } from "./config/json-schema.ts";
@@ -44,6 +45,12 @@ async function main(args: readonly string[]): Promise<number> {
       run(stdio),
     )
     .command("inspect [url]", "Say what a server is, and suggest a file for it", inspectFlags, run(inspect))
+    .command(
+      "call <url> <tool>",
+      "Call a tool, and wait for its result however long it takes",
+      callFlags,
+      run(withoutCommand(call)),
+    )
     .command(
       "check [file]",
       "Say everything that is wrong with a file",
@@ -308,6 +315,13 @@ async function ask(question: string): Promise<boolean> {
   } finally {
     lines.close();
   }
+}
+
+/** Calls a tool of a server, as a client that knows tasks. */
+async function call(flags: Flags): Promise<number> {
+  const { runCall } = await import("./client/command.ts");
+  const { stdin: input, stdout: output, stderr: messages } = process;
+  return runCall(flags, process.env, signalled(), { input, output, messages });
 }
 
 function checkFlags(parser: Argv): Argv {

@@ -1,3 +1,13 @@
+export {
+  CallFailed,
+  type CallProgress,
+  type Question,
+  type TaskCallOptions,
+  type TaskSession,
+  type TaskSessionOptions,
+  type ToolResult,
+  taskSession,
+} from "./client/task-session.ts";
 export type { Config } from "./config/config.ts";
 export { type Loaded, loadConfig } from "./config/load.ts";
 export { ConfigError } from "./config/problems.ts";

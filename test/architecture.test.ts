@@ -10,7 +10,7 @@ const SRC = join(import.meta.dirname, "../src");
 const ORDER: readonly (readonly string[])[] = [
   ["cli", "index"],
   ["gateway"],
-  ["core", "inspect", "retrofit"],
+  ["core", "client", "inspect", "retrofit"],
   ["http", "stdio"],
   ["handlers"],
   ["modern", "legacy"],
@@ -68,7 +68,9 @@ test("the protocol knows nothing but itself", () => {
 
 test("only the gateway and what is on the command line have seen the configuration file", () => {
   const wrong = IMPORTS.filter(({ file, from, isTypeOnly }) => {
-    const isOutside = !["cli", "gateway", "inspect", "retrofit", "index", "config"].includes(partOf(file));
+    const isOutside = !["cli", "gateway", "client", "inspect", "retrofit", "index", "config"].includes(
+      partOf(file),
+    );
     return partOf(from) === "config" && isOutside && !(isTypeOnly && from === "config/config.ts");
   });
   expect(arrows(wrong)).toEqual([]);

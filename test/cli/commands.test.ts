@@ -7,7 +7,18 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 test("--help shows every command and flag", async () => {
   const { code, stdout, stderr } = await run(["--help"]);
-  const words = ["serve", "stdio", "check", "schema", "--config", "--upstream", "--port", "--host", "--path"];
+  const words = [
+    "serve",
+    "stdio",
+    "call",
+    "check",
+    "schema",
+    "--config",
+    "--upstream",
+    "--port",
+    "--host",
+    "--path",
+  ];
   const more = ["--store", "--mode", "--wait-for", "--tool", "--admin-port", "--header", "--forward-header"];
   expect(words.concat(more).filter((word) => !stdout.includes(word))).toEqual([]);
   expect([code, stderr]).toEqual([0, ""]);

@@ -27,9 +27,12 @@ export async function run(args: readonly string[], env: Record<string, string> =
   return await launch(args, env).finished;
 }
 
-/** Starts a command that goes on; it is killed when the test ends. */
-export function launch(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [...COMMAND, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+/** Starts a command that goes on; it is killed when the test ends. `input` is what its user types. */
+export function launch(args: readonly string[], env: Record<string, string> = {}, input?: string) {
+  const child = spawn(process.execPath, [...COMMAND, ...args], { env, stdio: "pipe" });
+  child.stdin.on("error", () => {});
+  if (input === undefined) child.stdin.end();
+  else child.stdin.write(input);
   onTestFinished(() => void child.kill("SIGKILL"));
   const output = { stdout: "", stderr: "" };
   const told = new Conditions(() => `it said ${JSON.stringify(output)}`);
@@ -43,6 +46,8 @@ export function launch(args: readonly string[], env: Record<string, string> = {}
     signal: (signal: NodeJS.Signals) => child.kill(signal),
     /** What the first group of the pattern matches in standard output, as soon as it does. */
     printed: (pattern: RegExp) => told.found(() => pattern.exec(output.stdout)?.[1], String(pattern)),
+    /** Settles when this is on standard error. */
+    said: (text: string) => told.found(() => output.stderr.includes(text) || undefined, text),
     finished: finish(child, output),
   };
 }
