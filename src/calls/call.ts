@@ -376,6 +376,11 @@ export class Call implements SessionHolder {
         this.#resume = undefined;
       }
     }
+    if (this.#paused !== undefined) {
+      // Until then the server need not be there.
+      await this.#questions.restored();
+      this.#refuseWhenOver();
+    }
     for (;;) {
       const lease = await this.#leased(this.#options.lease);
       try {

@@ -123,6 +123,11 @@ export class Questions {
     this.#restored = [];
   }
 
+  /** Resolves when the questions of another process's time have answers, or certainly will have none. */
+  async restored(): Promise<void> {
+    await Promise.all(this.#restored.map(({ answer }) => answer));
+  }
+
   /** Drops all questions: the server will ask anew. */
   forget(): void {
     this.#settleAll(undefined);

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import { type Json, ModernClient } from "../support/modern-client.ts";
 import { elicits, modernScripts, STATELESS, said, wants } from "../support/modern-server.ts";
@@ -29,8 +29,10 @@ function asksTwice(call: Exchange): void {
 async function stage(
   script: Script = asksTwice,
   encryption: { readonly encryptionKeys?: readonly string[] } = {},
+  others: Readonly<Record<string, Script>> = {},
 ) {
-  const server = await startScriptedServer({ ...modernScripts(), "tools/call": script }, STATELESS);
+  const scripts = { ...modernScripts(), ...others, "tools/call": script };
+  const server = await startScriptedServer(scripts, STATELESS);
   onTestFinished(server.close);
   const folder = await mkdtemp(join(tmpdir(), "taskgate-asking-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -134,6 +136,29 @@ test("what was answered before the gateway died is not asked again, and is sent 
     [undefined, undefined],
     [undefined, { one: accept({ name: "1" }), two: accept({ name: "2" }) }],
   ]);
+});
+
+test("a server that is away when the next gateway starts need not be there before the answers are", async () => {
+  let isAway = false;
+  const { "server/discover": discover = () => {} } = modernScripts();
+  const told = await stage(
+    asksTwice,
+    {},
+    {
+      "server/discover": (call) => (isAway ? call.reply(503, "") : discover(call)),
+    },
+  );
+  const { taskId } = await told.client.callTool("t");
+  const first = await told.asked(taskId, "Who?");
+  isAway = true;
+  await told.restart();
+  expect(await told.asked(taskId, "Who?")).toEqual(first);
+  isAway = false;
+  // A server that was not there is asked again after a second.
+  await vi.waitFor(() => told.client.result("tools/list", {}), { timeout: 60_000, interval: 100 });
+  await told.answer(taskId, "Who?", "Ada");
+  await told.answer(taskId, "Really?", "yes");
+  expect(textOf((await told.client.settled(taskId)).result)).toBe("Ada yes");
 });
 
 test("a task that waits for answers can be cancelled after its gateway died, and its server hears nothing of it", async () => {
