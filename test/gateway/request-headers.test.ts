@@ -1,7 +1,7 @@
 /** Headers that are others in each request: they go with the request, and open no session of their own. */
 
 import { expect, onTestFinished, test } from "vitest";
-import { RawJson } from "../../src/protocol/jsonrpc.ts";
+import { isObject, RawJson } from "../../src/protocol/jsonrpc.ts";
 import { namesOneRequest, withTraceContext } from "../../src/protocol/request-headers.ts";
 import { gatewayFor } from "../support/gateway.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";
@@ -43,7 +43,8 @@ test.each([{ forwardHeaders: [] }, { forwardHeaders: ["traceparent", "x-request-
     expect(seen("initialize", "traceparent").every((value) => value === undefined)).toBe(true);
     // The gateway's own session, which it opened when it started, is none of them.
     const opened = server.received.filter(({ message }) => message.method === "initialize");
-    expect(opened.filter(({ message }) => message.params.clientInfo.name === "test")).toHaveLength(2);
+    const programs = opened.map(({ message }) => message.params?.clientInfo);
+    expect(programs.filter((program) => isObject(program) && program.name === "test")).toHaveLength(2);
   },
 );
 
