@@ -1,16 +1,15 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type Path, valueAt } from "../config/problems.ts";
-import { isObject } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Client } from "./clients.ts";
 import { type Entry, entriesOf, fieldsOf, wordsOf } from "./entries.ts";
 import { FORMATS, type FormatName } from "./formats/formats.ts";
-import { edited, splice, Unreadable } from "./formats/mapping.ts";
+import { edited, type Format, type Mapping, type Parsed, splice, Unreadable } from "./formats/mapping.ts";
 import { isWrapped, unwrapped, type Wrapping, wrap } from "./wrapped.ts";
 
 /** What it takes to put an entry back. */
 export interface Undo {
-  readonly path: Path;
   /** The text of the entry as it was. */
   readonly original: string;
   /** The text in its place: how long it is, and its hash. */
@@ -26,7 +25,7 @@ export interface Undo {
 export interface Change {
   readonly entry: Entry;
   /** The entry's value afterwards. */
-  readonly now: unknown;
+  readonly now: JsonObject;
   readonly notices: readonly string[];
   /** The entry's text, before and after. */
   readonly before: string;
@@ -48,18 +47,22 @@ export interface Source {
   readonly format: FormatName;
 }
 
-/** What is to be done with each entry that is meant. */
-type Step = (entry: Entry, text: string, client: Client) => Stepped;
+/** What is to be done with an entry that stands at this place. */
+type Step = (entry: Entry, place: Place, client: Client) => Stepped;
 type Stepped = { readonly refusal: string } | { readonly text: string; readonly notices: readonly string[] };
+
+interface Place {
+  readonly text: string;
+  readonly mapping: Mapping;
+}
 
 /** The file with the entries that are meant wrapped. @throws Unreadable */
 export function planWrap(source: Source, isMeant: (entry: Entry) => boolean, wrapping: Wrapping): Plan {
-  const { format } = source;
-  return planned(source, isMeant, (entry, text, client) => {
+  const format = FORMATS[source.format];
+  return planned(source, isMeant, (entry, { text, mapping }, client) => {
     const wrapped = wrap(entry, client, wrapping);
     if ("refusal" in wrapped) return wrapped;
-    const after = edited(text, FORMATS[format], entry.path, wrapped.changes);
-    return { text: after, notices: wrapped.notices };
+    return { text: edited(text, format, mapping, wrapped.changes), notices: wrapped.notices };
   });
 }
 
@@ -70,7 +73,8 @@ export function planUnwrap(
   undoOf: (entry: Entry) => Undo | undefined,
   script: string,
 ): Plan {
-  return planned(source, isMeant, (entry, text, client) => {
+  const format = FORMATS[source.format];
+  return planned(source, isMeant, (entry, place, client) => {
     if (!isWrapped(entry, client, script)) return { refusal: "not wrapped" };
     const undo = undoOf(entry);
     const own = unwrapped(entry, client);
@@ -80,7 +84,7 @@ export function planUnwrap(
       const notices = isChanged
         ? ["Its command was changed since it was wrapped, and is as before that again."]
         : [];
-      return { text: restored(text, source.format, { ...undo, path: entry.path }), notices };
+      return { text: restored(place, format, undo), notices };
     }
     if (own === undefined)
       return {
@@ -90,94 +94,126 @@ export function planUnwrap(
     const why = isChanged
       ? "Its command was changed since it was wrapped"
       : "It was not wrapped on this machine";
-    const after = edited(text, FORMATS[source.format], entry.path, own);
-    return { text: after, notices: [`${why}: what stands behind the dashes is its command again.`] };
+    const text = edited(place.text, format, place.mapping, own);
+    return { text, notices: [`${why}: what stands behind the dashes is its command again.`] };
   });
 }
 
 /** The text with one entry put back: byte for byte while the entry is as it was written, else field by field. */
-export function restored(
-  text: string,
-  format: FormatName,
-  { path, original, length, hash, fields }: Undo,
-): string {
-  const start = FORMATS[format].parse(text).mappingAt(path)?.start ?? 0;
-  if (hashOf(text.slice(start, start + length)) === hash)
-    return splice(text, start, start + length, original);
-  return edited(
-    text,
-    FORMATS[format],
-    path,
-    fields.map(({ key, value }) => [key, value]),
-  );
+function restored({ text, mapping }: Place, format: Format, undo: Undo): string {
+  const { original, fields } = undo;
+  if (isAsWritten(text, mapping, undo))
+    return splice(text, mapping.start, mapping.start + undo.length, original);
+  const changes = fields.map(({ key, value }) => [key, value] as const);
+  return edited(text, format, mapping, changes);
+}
+
+function isAsWritten(text: string, { start }: Mapping, { length, hash }: Undo): boolean {
+  return hashOf(text.slice(start, start + length)) === hash;
 }
 
 export function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+/** The file with what `step` does to the entries that are meant. */
 function planned(source: Source, isMeant: (entry: Entry) => boolean, step: Step): Plan {
-  const format = FORMATS[source.format];
-  const { client, entries } = entriesOf(format.parse(source.text).value, source.client, source.format);
-  const changes: Change[] = [];
+  const all = attempt(source, isMeant, step);
+  if (all.isSafe) return all;
+  const unsafe = all.changes.filter(({ entry }) => !attempt(source, only(entry), step).isSafe);
+  const left = (unsafe.length > 0 ? unsafe : all.changes).map(({ entry }) => entry);
+  const rest = attempt(
+    source,
+    (entry) => isMeant(entry) && !left.some(({ id }) => isSame(id, entry.id)),
+    step,
+  );
+  return { ...rest, skipped: [...rest.skipped, ...left.map(({ name }) => ({ name, reason: UNSAFE }))] };
+}
+
+const UNEDITABLE =
+  "is written in a way that cannot be edited: with an alias, dotted keys or scattered tables";
+const UNSAFE = "is written in a way that cannot be edited safely: change it by hand";
+
+/**
+ * One reading of the file, all changes, and one more reading to see that the text means what it should: a file of six megabytes is
+ * common, and takes half a second.
+ */
+function attempt(
+  source: Source,
+  isMeant: (entry: Entry) => boolean,
+  step: Step,
+): Plan & { readonly isSafe: boolean } {
+  const parsed = FORMATS[source.format].parse(source.text);
+  const { client, entries } = entriesOf(parsed.value, source.client, source.format);
+  const places = entries.filter(isMeant).map((entry) => ({ entry, mapping: parsed.mappingAt(entry.path) }));
+  const changes: Omit<Change, "now" | "undo">[] = [];
   const skipped: Plan["skipped"][number][] = [];
   let { text } = source;
-  for (const entry of entries.filter(isMeant)) {
-    const { name, path } = entry;
-    const place = format.parse(text).mappingAt(path);
-    const stepped: Stepped =
-      place === undefined
-        ? {
-            refusal:
-              "is written in a way that cannot be edited: with an alias, dotted keys or scattered tables",
-          }
-        : safely(() => step(entry, text, client));
-    if ("refusal" in stepped || place === undefined) {
-      skipped.push({ name, reason: "refusal" in stepped ? stepped.refusal : "" });
+  // From the end of the text to its start, so that the places before each change stay where they are.
+  for (const { entry, mapping } of places.sort((one, other) => startOf(other) - startOf(one))) {
+    const stepped = mapping === undefined ? { refusal: UNEDITABLE } : step(entry, { text, mapping }, client);
+    if ("refusal" in stepped || mapping === undefined) {
+      skipped.unshift({ name: entry.name, reason: "refusal" in stepped ? stepped.refusal : UNEDITABLE });
       continue;
     }
     // Blank lines behind a table that was removed belong to what has changed as well.
-    const rest = Math.min(text.length - place.end, commonEnd(text, stepped.text));
-    const before = text.slice(place.start, text.length - rest);
-    const after = stepped.text.slice(place.start, stepped.text.length - rest);
-    const now = valueAt(format.parse(stepped.text).value, path);
-    const undo = undoOf(entry, before, after, now, client);
-    if (!isSafe(source.format, text, stepped.text, undo)) {
-      skipped.push({ name, reason: UNSAFE });
-      continue;
-    }
-    changes.push({ entry, now, notices: stepped.notices, before, after, undo });
+    const behind = text.slice(mapping.end);
+    const rest = stepped.text.endsWith(behind) ? behind.length : commonEnd(text, stepped.text);
+    const before = text.slice(mapping.start, text.length - rest);
+    const after = stepped.text.slice(mapping.start, stepped.text.length - rest);
+    changes.unshift({ entry, notices: stepped.notices, before, after });
     text = stepped.text;
   }
-  return { text, client, changes, skipped };
+  const now = reading(source.format, text);
+  const full = changes.map((change) => withUndo(change, now?.value, client));
+  const paths = full.map(({ entry }) => entry.path);
+  const isSafe =
+    now !== undefined &&
+    isDeepStrictEqual(without(parsed.value, paths), without(now.value, paths)) &&
+    full.every(({ entry, undo }) => {
+      const mapping = now.mappingAt(entry.path);
+      return mapping !== undefined && isAsWritten(text, mapping, undo);
+    });
+  return { text, client, changes: full, skipped, isSafe };
 }
 
-const UNSAFE = "is written in a way that cannot be edited safely: change it by hand";
+function startOf({ mapping }: { readonly mapping: Mapping | undefined }): number {
+  return mapping?.start ?? 0;
+}
 
-/** An edit of a text that means something else than it seems to, as with anchors, may end in no text of the format. */
-function safely(step: () => Stepped): Stepped {
+function only(wanted: Entry): (entry: Entry) => boolean {
+  return ({ id }) => isSame(id, wanted.id);
+}
+
+function isSame(one: Path, other: Path): boolean {
+  return isDeepStrictEqual(one, other);
+}
+
+/** A text that was edited: an edit that means something else than it seems to, as with anchors, may leave no text of the format. */
+function reading(format: FormatName, text: string): Parsed | undefined {
   try {
-    return step();
+    return FORMATS[format].parse(text);
   } catch (error) {
-    if (error instanceof Unreadable) return { refusal: UNSAFE };
+    if (error instanceof Unreadable) return undefined;
     throw error;
   }
 }
 
-function undoOf(
-  { path, value }: Entry,
-  before: string,
-  after: string,
-  changed: unknown,
-  client: Client,
-): Undo {
-  const now = isObject(changed) ? changed : {};
+function withUndo(change: Omit<Change, "now" | "undo">, document: unknown, client: Client): Change {
+  const { entry, before, after } = change;
+  const { path, value } = entry;
+  const found = valueAt(document, path);
+  const now = isObject(found) ? found : {};
   const keys = [...new Set([...Object.keys(value), ...Object.keys(now)])];
   const fields = keys
     .filter((key) => !isDeepStrictEqual(value[key], now[key]))
     .map((key) => (value[key] === undefined ? { key } : { key, value: value[key] }));
   const words = wordsOf(now, fieldsOf(client)) ?? [];
-  return { path, original: before, length: after.length, hash: hashOf(after), fields, words };
+  return {
+    ...change,
+    now,
+    undo: { original: before, length: after.length, hash: hashOf(after), fields, words },
+  };
 }
 
 /** How much of their ends two texts have in common. */
@@ -188,22 +224,14 @@ function commonEnd(one: string, other: string): number {
   return length;
 }
 
-/** Whether the new text differs in the one entry only, and gives the old one back. */
-function isSafe(format: FormatName, before: string, after: string, undo: Undo): boolean {
-  try {
-    const rest = (text: string) => without(FORMATS[format].parse(text).value, undo.path);
-    return isDeepStrictEqual(rest(before), rest(after)) && restored(after, format, undo) === before;
-  } catch {
-    return false;
-  }
-}
-
-/** A copy of a document without what is at a path. */
-function without(document: unknown, path: Path): unknown {
+/** A copy of a document without what is at some paths. */
+function without(document: unknown, paths: readonly Path[]): unknown {
   const copy: unknown = structuredClone(document);
-  const above = valueAt(copy, path.slice(0, -1));
-  const last = path.at(-1);
-  if (last !== undefined && typeof above === "object" && above !== null)
-    (above as Record<PropertyKey, unknown>)[last] = null;
+  for (const path of paths) {
+    const above = valueAt(copy, path.slice(0, -1));
+    const last = path.at(-1);
+    if (last !== undefined && typeof above === "object" && above !== null)
+      (above as Record<PropertyKey, unknown>)[last] = null;
+  }
   return copy;
 }

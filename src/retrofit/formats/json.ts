@@ -70,6 +70,6 @@ function mappingAt(root: Node, path: Path): Mapping | undefined {
       },
     ];
   });
-  const last = fields.at(-1)?.end ?? node.offset + 1;
-  return { style: "commas", start: node.offset, end: node.offset + node.length, fields, last };
+  const { offset: start, length } = node;
+  return { style: "commas", start, end: start + length, fields, open: start + 1 };
 }

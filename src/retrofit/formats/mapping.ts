@@ -5,6 +5,7 @@ export interface Field {
   readonly key: string;
   readonly start: number;
   readonly end: number;
+  /** A table of TOML below its mapping's own has its value around it, and starts with it. */
   readonly valueStart: number;
   readonly valueEnd: number;
 }
@@ -17,8 +18,8 @@ export interface Mapping {
   readonly start: number;
   readonly end: number;
   readonly fields: readonly Field[];
-  /** The end of the last field, or of the brace or header before it: a new field goes there. */
-  readonly last: number;
+  /** Behind the brace or header before the fields. */
+  readonly open: number;
 }
 
 /** A text that has been read. */
@@ -42,60 +43,93 @@ export class Unreadable extends Error {}
 /** New values of a mapping's fields by name; `undefined` removes a field. */
 export type Changes = readonly (readonly [key: string, value: unknown])[];
 
-/** The text with some fields of one mapping changed, and everything else byte for byte as it was. */
-export function edited(text: string, format: Format, path: Path, changes: Changes): string {
-  return changes.reduce((before, [key, value]) => {
-    const mapping = format.parse(before).mappingAt(path);
-    if (mapping === undefined) throw new Error("the entry cannot be edited");
-    const field = mapping.fields.find((each) => each.key === key);
-    if (value === undefined) return field === undefined ? before : withoutField(before, mapping, field);
-    if (field === undefined) return withField(before, mapping, format.field(key, value));
-    // A table of TOML below the entry's own has no value in one place.
-    const isTable = field.valueStart === field.start;
-    if (isTable) return edited(withoutField(before, mapping, field), format, path, [[key, value]]);
-    const isEmpty = field.valueStart === field.valueEnd;
-    const written = `${isEmpty ? " " : ""}${format.value(value)}`;
-    return splice(before, field.valueStart, field.valueEnd, written);
-  }, text);
+/** A text, and one mapping in it. */
+interface Edit {
+  readonly text: string;
+  readonly mapping: Mapping;
+}
+
+/** The text with some fields of one mapping changed, and everything else byte for byte as it was. Reads the text only around them. */
+export function edited(text: string, format: Format, mapping: Mapping, changes: Changes): string {
+  return changes.reduce<Edit>((edit, [key, value]) => changed(edit, format, key, value), { text, mapping })
+    .text;
 }
 
 export function splice(text: string, start: number, end: number, inserted: string): string {
   return text.slice(0, start) + inserted + text.slice(end);
 }
 
-function withField(text: string, { style, start, fields, last }: Mapping, written: string): string {
-  const [first] = fields;
-  const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const indent = first === undefined ? "" : " ".repeat(first.start - lineStart(text, first.start));
-  // Tabs stay tabs, and what opens a list item becomes blanks.
-  const margin = /^\s+$/.test(lead(text, first?.start ?? 0)) ? lead(text, first?.start ?? 0) : indent;
-  if (style === "lines") {
-    const at = lineEnd(text, last);
-    return splice(text, at, at, `${eol}${margin}${written}`);
-  }
-  const isOnOneLine = first === undefined || !text.slice(start, first.start).includes("\n");
-  const gap = isOnOneLine ? " " : `${eol}${margin}`;
-  return splice(text, last, last, first === undefined ? written : `,${gap}${written}`);
+function changed(edit: Edit, format: Format, key: string, value: unknown): Edit {
+  const field = edit.mapping.fields.find((each) => each.key === key);
+  if (field === undefined) return value === undefined ? edit : withField(edit, format, key, value);
+  if (value === undefined) return withoutField(edit, field);
+  const hasPlace = !isTable(field) && field.valueStart < field.valueEnd;
+  if (!hasPlace) return withField(withoutField(edit, field), format, key, value);
+  return spliced(edit, field.valueStart, field.valueEnd, format.value(value));
 }
 
-function withoutField(text: string, { style, fields }: Mapping, field: Field): string {
-  const index = fields.indexOf(field);
-  const [before, after] = [fields[index - 1], fields[index + 1]];
-  if (style === "lines") {
-    const isAlone = lead(text, field.start).trim() === "";
-    const isTable = field.valueStart === field.start;
-    const from = isTable ? text.slice(0, field.start).trimEnd().length : field.start;
-    if (isAlone)
-      return splice(
-        text,
-        isTable ? nextLine(text, from) : lineStart(text, from),
-        nextLine(text, field.end),
-        "",
-      );
-    return splice(text, field.start, after?.start ?? field.end, "");
-  }
-  if (before !== undefined) return splice(text, before.end, field.end, "");
-  return splice(text, field.start, after?.start ?? field.end, "");
+function withField(edit: Edit, format: Format, key: string, value: unknown): Edit {
+  const { text, mapping } = edit;
+  const { style, start, fields, open } = mapping;
+  const [first] = fields;
+  const own = fields.filter((field) => !isTable(field));
+  const last = own.at(-1)?.end ?? open;
+  const at = style === "lines" ? lineEnd(text, last) : last;
+  // Tabs stay tabs, and what opens a list item becomes blanks.
+  const margin = first === undefined ? "" : lead(text, first.start).replace(/\S/g, " ");
+  const eol = text.includes("\r\n") ? "\r\n" : "\n";
+  const isOnOneLine = first === undefined || !text.slice(start, first.start).includes("\n");
+  const gap = style === "commas" && isOnOneLine ? " " : `${eol}${margin}`;
+  const before = style === "lines" ? gap : first === undefined ? "" : `,${gap}`;
+  const written = format.field(key, value);
+  const after = spliced(edit, at, at, before + written);
+  const [begin, end] = [at + before.length, at + before.length + written.length];
+  const field = { key, start: begin, end, valueStart: end - format.value(value).length, valueEnd: end };
+  const [above, below] = [after.mapping.fields.slice(0, own.length), after.mapping.fields.slice(own.length)];
+  return { ...after, mapping: { ...after.mapping, fields: [...above, field, ...below] } };
+}
+
+function withoutField(edit: Edit, field: Field): Edit {
+  const { text, mapping } = edit;
+  const index = mapping.fields.indexOf(field);
+  const [before, after] = [mapping.fields[index - 1], mapping.fields[index + 1]];
+  const fields = mapping.fields.filter((each) => each !== field);
+  const rest = { text, mapping: { ...mapping, fields } };
+  // With a table goes the blank line before it.
+  if (isTable(field))
+    return spliced(rest, nextLine(text, wordEnd(text, field.start)), nextLine(text, field.end), "");
+  if (mapping.style === "lines" && lead(text, field.start).trim() === "")
+    return spliced(rest, lineStart(text, field.start), nextLine(text, field.end), "");
+  if (mapping.style === "commas" && before !== undefined) return spliced(rest, before.end, field.end, "");
+  return spliced(rest, field.start, after?.start ?? field.end, "");
+}
+
+function isTable({ start, valueStart }: Field): boolean {
+  return start === valueStart;
+}
+
+/** The text with a part replaced, and the places behind it moved. */
+function spliced({ text, mapping }: Edit, start: number, end: number, inserted: string): Edit {
+  const move = (offset: number) =>
+    offset >= end && offset > start ? offset + inserted.length - (end - start) : offset;
+  const fields = mapping.fields.map((field) => ({
+    key: field.key,
+    start: move(field.start),
+    end: move(field.end),
+    valueStart: move(field.valueStart),
+    valueEnd: move(field.valueEnd),
+  }));
+  return {
+    text: splice(text, start, end, inserted),
+    mapping: { ...mapping, end: move(mapping.end), fields },
+  };
+}
+
+/** Where the last word before an offset ends. */
+function wordEnd(text: string, offset: number): number {
+  let end = offset;
+  while (end > 0 && /\s/.test(text[end - 1] ?? "")) end -= 1;
+  return end;
 }
 
 /** What stands before an offset on its line. */

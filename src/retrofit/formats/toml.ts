@@ -54,7 +54,7 @@ function mappingAt(
     start: lineStart(text, own.range[0]),
     end: nextLine(text, end),
     fields: [...inOwn, ...inTables],
-    last: inOwn.at(-1)?.end ?? own.key.range[1] + 1,
+    open: own.key.range[1] + 1,
   };
 }
 
@@ -77,7 +77,7 @@ function inlineAt(top: AST.TOMLTopLevelTable, path: readonly string[]): Mapping 
   const fields = fieldsOf(table.body);
   if (fields === undefined) return undefined;
   const [start, end] = table.range;
-  return { style: "commas", start, end, fields, last: fields.at(-1)?.end ?? start + 1 };
+  return { style: "commas", start, end, fields, open: start + 1 };
 }
 
 function fieldsOf(pairs: readonly AST.TOMLKeyValue[]): readonly Field[] | undefined {

@@ -35,12 +35,18 @@ function mappingAt(text: string, root: Node | null, path: Path): Mapping | undef
   const [first] = fields;
   if (node.flow === true || first === undefined) {
     const [start, end] = node.range;
-    return { style: "commas", start, end, fields, last: fields.at(-1)?.end ?? start + 1 };
+    return { style: "commas", start, end, fields, open: start + 1 };
   }
   const begin = lineStart(text, first.start);
   const last = fields.at(-1)?.end ?? first.end;
   const isAlone = text.slice(begin, first.start).trim() === "";
-  return { style: "lines", start: isAlone ? begin : first.start, end: nextLine(text, last), fields, last };
+  return {
+    style: "lines",
+    start: isAlone ? begin : first.start,
+    end: nextLine(text, last),
+    fields,
+    open: begin,
+  };
 }
 
 function fieldsOf(text: string, map: YAMLMap): Mapping["fields"] | undefined {
