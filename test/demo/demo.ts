@@ -5,17 +5,20 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { printConnections } from "./connections.ts";
-import { freePort, GATEWAY_COMMAND, Programs } from "./programs.ts";
+import { heading, say } from "./page.ts";
+import { freePort, GATEWAY_COMMAND, type Program, Programs } from "./programs.ts";
 import { Story } from "./story.ts";
 import { connect } from "./task-session.ts";
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const SECONDS = 5;
+/** Real clients wait for 60 s; nobody wants to watch that. */
+const TIMEOUT_MS = 2_000;
 const SERVER_FOLDER = resolve(
   import.meta.dirname,
   "../../node_modules/@modelcontextprotocol/server-everything",
@@ -31,19 +34,20 @@ const deadline = setTimeout(
   DEADLINE_MS,
 );
 try {
-  const { url } = await start();
-  await tell(url);
+  const upstream = await startServer();
+  const gateway = await configured(upstream);
+  await gateway.start();
+  await tell(upstream, gateway);
   clearTimeout(deadline);
-  console.log("\nEverything happened as it should.");
-  console.log("Next, in front of a server of yours: node dist/cli.js http://localhost:3001/mcp");
-  if (keep) printConnections(url, folder);
+  conclude();
+  if (keep) printConnections(gateway.url, folder);
   else await finish(0);
 } catch (error) {
   fail(error);
 }
 
-/** Starts the server and the gateway in front of it; says how. */
-async function start(): Promise<{ url: string }> {
+/** Starts the server, and gives its address. */
+async function startServer(): Promise<string> {
   const { name, version } = JSON.parse(readFileSync(join(SERVER_FOLDER, "package.json"), "utf8"));
   const port = await freePort();
   await programs.start("the server", [join(SERVER_FOLDER, "dist/streamableHttp.js")], {
@@ -51,44 +55,84 @@ async function start(): Promise<{ url: string }> {
     env: { PORT: String(port) },
   });
   const upstream = `http://127.0.0.1:${port}/mcp`;
-  console.log(`The server   ${name} ${version}, as it is on npm: ${upstream}`);
-
-  const store = `level:${join(folder, "data")}`;
-  // It asks at once. By default a client gets such a question with the answer to its call, and not in a task.
-  const options = [
-    "--upstream",
-    upstream,
-    "--port",
-    "0",
-    "--store",
-    store,
-    "--tool",
-    "startElicitation=always",
-  ];
-  const gateway = await programs.start("the gateway", [GATEWAY_COMMAND, ...options], {
-    ready: /(http:\S+) → .*\n/,
-  });
-  console.log(`The gateway  mcp-taskgate ${options.join(" ")}`);
-  console.log(`             ${gateway.ready[0].trim().replaceAll(/\s+/g, " ")}`);
-  return { url: gateway.ready[1] ?? "" };
+  say(`The server   ${name} ${version}, as it is on npm: ${upstream}`, 13);
+  return upstream;
 }
 
-async function tell(url: string): Promise<void> {
+interface DemoGateway {
+  readonly url: string;
+  start(): Promise<void>;
+  /** As `kill -9` does; then starts it again. */
+  killAndStart(): Promise<void>;
+}
+
+/** The gateway with a file of its own in front of the server. */
+async function configured(upstream: string): Promise<DemoGateway> {
+  const port = await freePort();
+  const file = join(folder, "taskgate.yaml");
+  // The elicitation comes at once: by default a client gets such a question with the answer to its call, and not in a task.
+  const text = `listen: { port: ${port} }
+store: { url: "level:${join(folder, "data")}" }
+servers:
+  everything:
+    upstream: { url: "${upstream}" }
+    tasks: { fallback: tools, fallbackAfter: 1s }
+    tools: [{ match: startElicitation, mode: always }]
+`;
+  await writeFile(file, text);
+  say("The gateway  mcp-taskgate taskgate.yaml, which says:", 13);
+  for (const line of text.trimEnd().split("\n")) say(`             ${line.replace(`${folder}/`, "")}`, 13);
+  let running: Program | undefined;
+  const start = async () => {
+    running = await programs.start("the gateway", [GATEWAY_COMMAND, file], { ready: /(http:\S+) → .*\n/ });
+  };
+  return {
+    url: `http://127.0.0.1:${port}/everything/mcp`,
+    start,
+    killAndStart: async () => {
+      await running?.stop("SIGKILL");
+      await start();
+    },
+  };
+}
+
+async function tell(upstream: string, gateway: DemoGateway): Promise<void> {
   const story = new Story();
+  const { url } = gateway;
+  const timeout = `a time-out of ${TIMEOUT_MS / 1_000} s`;
+  heading(`Before: a client with ${timeout} calls a tool of ${SECONDS} s at the server`);
+  await story.lostCall(upstream, SECONDS, TIMEOUT_MS);
+
+  heading("After: the same tool through the gateway, by a client that knows tasks");
   const client = await connect(url, story.answer);
   assert.equal(client.era, "modern", "the gateway was expected to speak 2026-07-28");
   assert.ok(client.serverHasTasks, "the gateway was expected to have the Tasks extension");
-  console.log("The client   @modelcontextprotocol/client and ext-tasks, speaking 2026-07-28\n");
-
-  console.log(
-    `A tool that takes ${SECONDS} s: longRunningOperation (a task, since it takes longer than 250 ms)`,
-  );
   await story.longRunningTool(client.tasks, SECONDS);
-  console.log(
-    "\nA tool that asks its user: startElicitation (always a task: --tool startElicitation=always)",
-  );
-  await story.askingTool(client.tasks);
+
+  heading("The gateway is killed in the middle");
+  await story.survivor(url, SECONDS, gateway.killAndStart);
   await client.close();
+
+  heading("A tool that asks its user: startElicitation");
+  const asker = await connect(url, story.answer);
+  await story.askingTool(asker.tasks);
+  await asker.close();
+
+  heading(`A client that knows no tasks, with ${timeout}, and the model behind it`);
+  await story.plainCall(url, SECONDS, TIMEOUT_MS);
+}
+
+function conclude(): void {
+  heading("What you have seen");
+  say("  a call that its client gives up at the server, and gets through the gateway", 2);
+  say("  a task that outlived a kill -9 of its gateway", 2);
+  say("  a question of the server, answered in the middle of a task", 2);
+  say("  a long result for a client that knows no tasks", 2);
+  heading("What to do next");
+  say("  node dist/cli.js http://localhost:3001/mcp            before a server of yours");
+  say("  node dist/cli.js inspect http://localhost:3001/mcp    what that server is");
+  say("  node dist/cli.js call URL TOOL --args '{}'            a call by hand");
+  say("  node dist/cli.js wrap --client NAME                   before those of a client");
 }
 
 function fail(error: unknown): void {

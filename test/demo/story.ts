@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import {
   createApplicationInputHandler,
   type TaskEnabledSession,
   type TaskExecutionEvent,
 } from "@modelcontextprotocol/ext-tasks/client";
+import { taskSession } from "../../src/client/task-session.ts";
+import { live, say } from "./page.ts";
 
 const ANSWER = { name: "Ada Lovelace", check: true, integer: 36 };
 
-/** The two calls of the demo. Each throws when something is not as it should be, and says what that is. */
+const LONG_TOOL = "longRunningOperation";
+/** What the text of the fallback tells a model to do. */
+const NEXT = /call the tool (\S+) with (\{"task":"[^"]+"\})/;
+
+/** The calls of the demo. Each throws when something is not as it should be, and says what that is. */
 export class Story {
   readonly #account = new Account();
   readonly #questions: string[] = [];
@@ -25,8 +32,69 @@ export class Story {
     roots: () => assert.fail("the server was not expected to ask for roots"),
   });
 
+  /** A client that gives up after a while, as all do, calls the server itself. */
+  async lostCall(url: string, seconds: number, timeoutMs: number): Promise<void> {
+    const client = await plainClient(url);
+    this.#account.begin();
+    const lost = await client
+      .callTool({ name: LONG_TOOL, arguments: { duration: seconds, steps: seconds } }, { timeout: timeoutMs })
+      .then(
+        () => assert.fail("the call was expected to be given up"),
+        (error: Error) => error,
+      );
+    this.#account.tell(`lost: "${lost.message}"`);
+    await client.close();
+  }
+
+  /** A client that knows no tasks, with the same time-out: its model does what the text says. */
+  async plainCall(url: string, seconds: number, timeoutMs: number): Promise<void> {
+    const client = await plainClient(url);
+    this.#account.begin();
+    const call = async (name: string, args: Record<string, unknown>) => {
+      const result = await client.callTool({ name, arguments: args }, { timeout: timeoutMs });
+      return textsOf(result).join("\n");
+    };
+    let text = await call(LONG_TOOL, { duration: seconds, steps: seconds });
+    assert.match(text, NEXT, `the model was expected to be told what to call next, got: ${text}`);
+    this.#account.tell(`its model reads: "${text.slice(0, text.indexOf("This is not"))}…"`);
+    for (let next = NEXT.exec(text); next !== null; next = NEXT.exec(text)) {
+      const [, tool = "", args = ""] = next;
+      this.#account.tell(`its model calls ${tool} ${args}`);
+      text = await call(tool, JSON.parse(args));
+    }
+    assert.match(text, /Long running operation completed/, `the result was expected, got: ${text}`);
+    this.#account.tell(`completed: "${text}"`);
+    await client.close();
+  }
+
+  /** The gateway is killed while the tool works. @param kill kills it, and starts it again */
+  async survivor(url: string, seconds: number, kill: () => Promise<void>): Promise<void> {
+    const session = await taskSession(url);
+    this.#account.begin();
+    let killed: Promise<void> | undefined;
+    const result = await session.call(
+      LONG_TOOL,
+      { duration: seconds, steps: seconds },
+      {
+        onTask: (taskId) => this.#account.tell(`the call has returned, with a handle: task ${taskId}`),
+        onProgress: ({ message = "" }) => {
+          this.#account.progress(`working: ${message}`);
+          if (killed !== undefined || !message.startsWith("2 of ")) return;
+          this.#account.tell("kill -9 of the gateway, and a new one on its store");
+          killed = kill().then(() => this.#account.tell("the new gateway is there"));
+        },
+      },
+    );
+    assert.ok(killed !== undefined, "the gateway was expected to be killed in the middle");
+    await killed;
+    const [text = ""] = textsOf(result);
+    assert.match(text, /Long running operation completed/, `the result was expected, got: ${text}`);
+    this.#account.tell(`completed: "${text}"`);
+    await session.close();
+  }
+
   async longRunningTool(tasks: TaskEnabledSession, seconds: number): Promise<void> {
-    const { seen, text } = await this.#call(tasks, "longRunningOperation", {
+    const { seen, text } = await this.#call(tasks, LONG_TOOL, {
       duration: seconds,
       steps: seconds,
     });
@@ -74,7 +142,7 @@ export class Story {
     if (!seen.includes(status)) seen.push(status);
     if (status !== "working" || statusMessage === undefined || seen.includes(statusMessage)) return;
     seen.push(statusMessage);
-    this.#account.tell(`working: ${statusMessage}`);
+    this.#account.progress(`working: ${statusMessage}`);
   }
 }
 
@@ -91,8 +159,24 @@ class Account {
   }
 
   tell(what: string): void {
-    console.log(`  ${(this.elapsedMs / 1_000).toFixed(2).padStart(6)} s  ${what}`);
+    say(this.#line(what), 12);
   }
+
+  /** What the next thing that is told replaces, on a terminal. */
+  progress(what: string): void {
+    live(this.#line(what));
+  }
+
+  #line(what: string): string {
+    return `  ${(this.elapsedMs / 1_000).toFixed(2).padStart(6)} s  ${what}`;
+  }
+}
+
+/** The official client as it comes: it asks for no tasks. */
+async function plainClient(url: string): Promise<Client> {
+  const client = new Client({ name: "taskgate-demo", version: "1.0.0" });
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  return client;
 }
 
 function textsOf({ content }: Readonly<Record<string, unknown>>): string[] {
