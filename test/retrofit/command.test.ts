@@ -1,5 +1,5 @@
 import { lstatSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { chmod } from "node:fs/promises";
+import { chmod, chown, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fixture, SCRIPT } from "./fixtures.ts";
@@ -7,6 +7,8 @@ import { home } from "./home.ts";
 
 const CURSOR = ".cursor/mcp.json";
 const TEXT = fixture("cursor").text;
+/** The user and group without rights on most machines. */
+const NOBODY = 65_534;
 const STATE = ".local/state/mcp-taskgate";
 
 test("wrap shows a diff and writes, unwrap puts the file back, and nothing is left but directories", async () => {
@@ -270,19 +272,29 @@ test("what is wrapped already is said, and is no reason to fail with --all", asy
   expect([all.code, all.err.split("\n").at(-1)]).toEqual([0, "nothing to do"]);
 });
 
-test.skipIf(process.getuid?.() === 0)(
-  "a read-only folder is named, and the file stays as it is",
-  async () => {
-    const { path, run, read } = home({ [CURSOR]: TEXT });
-    await chmod(join(path, ".cursor"), 0o500);
-    const { code, err } = await run("wrap", { client: "cursor", all: true, yes: true });
-    expect([code, err.split("\n").at(-1)]).toEqual([
-      2,
-      "error: ~/.cursor/mcp.json: may not be read or written by you",
-    ]);
-    expect(read(CURSOR)).toBe(TEXT);
-  },
-);
+test("a read-only folder is named, and the file stays as it is", async () => {
+  const { path, run, read } = home({ [CURSOR]: TEXT });
+  await chmod(join(path, ".cursor"), 0o500);
+  const { code, err } = await asNobody(path, () => run("wrap", { client: "cursor", all: true, yes: true }));
+  expect([code, err.split("\n").at(-1)]).toEqual([
+    2,
+    "error: ~/.cursor/mcp.json: may not be read or written by you",
+  ]);
+  expect(read(CURSOR)).toBe(TEXT);
+});
+
+/** Runs as a user without rights whose the folder is, where this process is root's, who may write everywhere. */
+async function asNobody<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  if (process.geteuid?.() !== 0) return work();
+  for (const name of ["", ...(await readdir(folder, { recursive: true }))])
+    await chown(join(folder, name), NOBODY, NOBODY);
+  process.seteuid?.(NOBODY);
+  try {
+    return await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
 
 test("a server that its client has logged in to is skipped, and said, unless forced", async () => {
   const text =
