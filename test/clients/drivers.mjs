@@ -1,7 +1,7 @@
 /**
  * Clients as they are published, each as its documentation says, with a model behind it that does what the results of tools say.
  *
- *   node drivers.mjs NAME URL MS     prints {"result":true} or {"lost":"why"} on its last line
+ *   node drivers.mjs NAME URL MS     prints {"result":true,"seconds":75} or {"lost":"why","seconds":60} on its last line
  */
 
 import { execFile } from "node:child_process";
@@ -106,10 +106,15 @@ async function modelled(call, args) {
 
 const [name, url, ms] = process.argv.slice(2);
 if (name !== undefined) {
+  let calledAt = performance.now();
   const end = await DRIVERS[name](new URL(url))
-    .then((call) => modelled(call, { ms: Number(ms) }))
+    .then((call) => {
+      calledAt = performance.now();
+      return modelled(call, { ms: Number(ms) });
+    })
     .then((text) => (text.includes("the work is done") ? { result: true } : { lost: text }))
     .catch((error) => ({ lost: String(error?.message ?? error) }));
-  console.log(`\n${JSON.stringify({ ...end, lost: end.lost?.slice(0, MAX_WORDS) })}`);
+  const seconds = Math.round((performance.now() - calledAt) / 1_000);
+  console.log(`\n${JSON.stringify({ ...end, lost: end.lost?.slice(0, MAX_WORDS), seconds })}`);
   process.exit(0);
 }

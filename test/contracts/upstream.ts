@@ -199,14 +199,14 @@ export function describeUpstream({
 
     test("a call that runs too long is ended, and the next call works", async () => {
       const { user, server } = await tell({
-        tools: [{ match: "hold", maxRuntimeMs: 400 }],
+        tools: [{ match: "hold", maxRuntimeMs: 1_500 }],
         policy: { waitForMs: 60_000 },
       });
       await user.callTool("echo", { text: "there is a session" });
       const handle = await user.send("tools/call", { name: "hold", arguments: { label: "late" } });
       expect(handle.message.error).toMatchObject({
         code: -32603,
-        message: expect.stringContaining("longer than maxRuntime (400 ms)"),
+        message: expect.stringContaining("longer than maxRuntime (1500 ms)"),
       });
       await server.until("held", "late");
       expect(textOf(await user.callTool("echo", { text: "still there" }))).toBe("still there");
@@ -242,13 +242,13 @@ export function describeUpstream({
     test("a call that runs too long is cancelled on the server", async () => {
       const { user, server } = await tell({
         policy: { waitForMs: 60_000 },
-        tools: [{ match: "hold", mode: "always", maxRuntimeMs: 400 }],
+        tools: [{ match: "hold", mode: "always", maxRuntimeMs: 1_500 }],
       });
       await user.callTool("echo", { text: "there is a session" });
       const { taskId } = await user.callTool("hold", { label: "late" });
       expect(await user.settled(taskId)).toMatchObject({
         status: "failed",
-        statusMessage: expect.stringContaining("longer than maxRuntime (400 ms)"),
+        statusMessage: expect.stringContaining("longer than maxRuntime (1500 ms)"),
       });
       await server.until("cancelled", "late");
     });

@@ -112,19 +112,19 @@ test("cancelling a finished task is acknowledged and changes nothing", async () 
 });
 
 test("a task that runs too long is cancelled at the server and says why it failed", async () => {
-  const { user, server } = await story(LONG, { policy: { mode: "always", maxRuntimeMs: 150 } });
+  const { user, server } = await story(LONG, { policy: { mode: "always", maxRuntimeMs: 1_500 } });
   const { taskId } = await user.callTool("t");
   const call = await server.arrival("tools/call");
   const task = await user.settled(taskId);
   expect(task).toMatchObject({ status: "failed", error: { code: -32603 } });
-  expect(task.error.message).toContain("maxRuntime (150 ms)");
+  expect(task.error.message).toContain("maxRuntime (1500 ms)");
   await expectCancelled(server, call);
 });
 
 test("a direct call that runs too long is cancelled as well", async () => {
-  const { user, server } = await story(LONG, { policy: { mode: "never", maxRuntimeMs: 150 } });
+  const { user, server } = await story(LONG, { policy: { mode: "never", maxRuntimeMs: 1_500 } });
   const { message } = await user.send("tools/call", { name: "t" });
-  expect(message.error.message).toContain("maxRuntime (150 ms)");
+  expect(message.error.message).toContain("maxRuntime (1500 ms)");
   await expectCancelled(server, await server.arrival("tools/call"));
 });
 
