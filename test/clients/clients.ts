@@ -17,9 +17,10 @@ import { installFolder } from "../peers/npm-ci.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import { serveLegacy } from "../support/legacy-http.ts";
 
-const FOLDER = import.meta.dirname;
+/** Apart from this file, so that it has the project's own SDK. */
+const FOLDER = join(import.meta.dirname, "programs");
 const DRIVERS = join(FOLDER, "drivers.mjs");
-const PAGE = join(FOLDER, "../../docs/clients.md");
+const PAGE = join(import.meta.dirname, "../../docs/clients.md");
 const [BEGIN, END] = ["<!-- npm run clients -->", "<!-- end -->"];
 const DEFAULT_SECONDS = "75,600";
 /** A client that has not ended so long after its tool is given up. */
@@ -34,7 +35,8 @@ interface End {
   readonly result?: boolean;
   /** What it got instead. */
   readonly lost?: string;
-  readonly seconds: number;
+  /** After the call. Absent: the client never got so far. */
+  readonly seconds?: number;
 }
 
 const { only, seconds } = parseArgs({
@@ -101,7 +103,6 @@ function slowServer(): Server {
 
 /** One client in a program of its own, because libraries have time-outs and sessions for a whole process. */
 function run(client: string, url: URL, ms: number): Promise<End> {
-  const startedAt = performance.now();
   const child = spawn(process.execPath, [DRIVERS, client, url.href, String(ms)], {
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -114,13 +115,11 @@ function run(client: string, url: URL, ms: number): Promise<End> {
     child.once("close", () => {
       clearTimeout(timer);
       const said = printed.split("\n").findLast((line) => line.startsWith("{"));
-      const end =
-        said === undefined ? { lost: "it said nothing" } : (JSON.parse(said) as Omit<End, "seconds">);
-      const after = Math.round((performance.now() - startedAt) / 1_000);
+      const end: End = said === undefined ? { lost: "it said nothing" } : JSON.parse(said);
       console.log(
-        `${client} · ${url.pathname} · ${ms / 1_000} s: ${end.lost ?? "the result"} after ${after} s`,
+        `${client} · ${url.pathname} · ${ms / 1_000} s: ${end.lost ?? "the result"} after ${end.seconds} s`,
       );
-      resolve({ ...end, seconds: after });
+      resolve(end);
     });
   });
 }
@@ -136,7 +135,7 @@ function head(): readonly string[] {
 function row(client: string, ends: readonly End[]): string {
   return line([
     client,
-    ...ends.map(({ result, seconds: after }) => (result ? "result" : `lost after ${after} s`)),
+    ...ends.map(({ result, seconds: after }) => (result ? "result" : `lost after ${after ?? "?"} s`)),
   ]);
 }
 
