@@ -105,7 +105,7 @@ async function modelled(call, args) {
 }
 
 const [name, url, ms] = process.argv.slice(2);
-if (name !== undefined) {
+if (process.argv[1] === import.meta.filename) {
   let calledAt = performance.now();
   const end = await DRIVERS[name](new URL(url))
     .then((call) => {
