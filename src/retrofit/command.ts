@@ -36,13 +36,16 @@ interface Job {
 type Planner = (source: Source, target: Target, isMeant: (entry: Entry) => boolean) => Promise<Plan>;
 
 const SHARED_PROGRAM = ["mcp-taskgate"] as const;
+/** Claude Code, VS Code, Copilot CLI and others read one .mcp.json, and Copilot CLI waits for half a minute. */
+const COPILOT_MS = 30_000;
 /** How often a file is read again that its client writes at the same moment. */
 const MAX_TRIES = 5;
 
 export async function runWrap(flags: Flags, machine: Machine, terminal: Terminal): Promise<number> {
   const ledger = new Ledger(stateDirectory(machine));
-  const planner: Planner = async (source, { isShared }, isMeant) =>
+  const planner: Planner = async (source, { isShared, real }, isMeant) =>
     planWrap(source, isMeant, {
+      otherTimeoutMs: isShared && /[\\/]\.mcp\.json$/.test(real) ? COPILOT_MS : undefined,
       program: isShared ? SHARED_PROGRAM : machine.program,
       platform: machine.platform,
       isForced: flags.force === true,
@@ -123,7 +126,7 @@ export async function runImport(flags: Flags, machine: Machine, terminal: Termin
   const [target] = await targetsOf(named, machine);
   if (target === undefined) throw refusal("", "give one file");
   const source = await sourceOf(target);
-  const { text, lines } = gatewayFile(source, named.file);
+  const { text, lines } = gatewayFile(source, named.file, machine.platform);
   for (const line of lines) terminal.say(line);
   terminal.print(text);
   return 0;

@@ -1,13 +1,13 @@
 import { stringify } from "yaml";
 import { isOwnHeader } from "../config/headers.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
-import type { Client } from "./clients.ts";
+import type { Client, Platform } from "./clients.ts";
 import { type Entry, entriesOf, fieldsOf, serverOf } from "./entries.ts";
 import { UnusableFile } from "./files.ts";
 import { FORMATS } from "./formats/formats.ts";
 import type { Source } from "./plan.ts";
 import { translated } from "./variables.ts";
-import { unwrapped } from "./wrapped.ts";
+import { startable, unwrapped } from "./wrapped.ts";
 
 /** A reference to the environment for a value of the file. */
 interface Secret {
@@ -23,6 +23,7 @@ interface Secret {
 export function gatewayFile(
   source: Source,
   file: string,
+  platform: Platform,
 ): { readonly text: string; readonly lines: readonly string[] } {
   const { client, entries } = entriesOf(
     FORMATS[source.format].parse(source.text).value,
@@ -34,7 +35,7 @@ export function gatewayFile(
   const secrets: Secret[] = [];
   const servers: Record<string, JsonObject> = {};
   for (const entry of entries) {
-    const imported = new Import(entry, client, names);
+    const imported = new Import(entry, client, names, platform);
     const upstream = imported.upstream();
     for (const line of imported.lines) lines.push(`${entry.name}: ${line}`);
     if (upstream === undefined) continue;
@@ -63,9 +64,11 @@ class Import {
   readonly #entry: Entry;
   readonly #client: Client;
   readonly #names: Names;
+  readonly #platform: Platform;
   #isRefused = false;
 
-  constructor(entry: Entry, client: Client, names: Names) {
+  constructor(entry: Entry, client: Client, names: Names, platform: Platform) {
+    this.#platform = platform;
     const changes = unwrapped(entry, client);
     this.#entry =
       changes === undefined ? entry : { ...entry, value: { ...entry.value, ...Object.fromEntries(changes) } };
@@ -84,7 +87,7 @@ class Import {
         this.lines.push(`left out: it ${server.reason}`);
         return undefined;
       case "local": {
-        const [command = "", ...args] = plainCommand(server.words).map((word) =>
+        const [command = "", ...args] = plainCommand(server.words, this.#platform).map((word) =>
           this.#text(word, "its command"),
         );
         const env = this.#mapping(value[fieldsOf(this.#client).env], "env");
@@ -196,8 +199,9 @@ class Names {
   }
 }
 
-/** `cmd /c npx …` is `npx …` to a program that starts scripts itself. */
-function plainCommand(words: readonly string[]): readonly string[] {
+/** `cmd /c npx …` is `npx …` where npx is no script of the command interpreter. */
+function plainCommand(words: readonly string[], platform: Platform): readonly string[] {
+  if (platform === "win32") return startable(words, platform);
   const [command = "", flag = "", ...rest] = words;
   const isShell = /^(?:.*[\\/])?cmd(?:\.exe)?$/i.test(command) && /^\/c$/i.test(flag);
   return isShell && rest.length > 0 ? rest : words;

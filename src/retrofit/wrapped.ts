@@ -12,6 +12,8 @@ export interface Wrapping {
   readonly platform: Platform;
   /** Wraps a server at a URL though its client may have logged in to it. */
   readonly isForced: boolean;
+  /** How long another reader of the file lets a call take, if it may be less patient than the client. */
+  readonly otherTimeoutMs?: number | undefined;
 }
 
 export type Wrapped =
@@ -67,6 +69,11 @@ export function isWrapped({ value }: Entry, client: Client, script?: string): bo
   return gatewayAt(wordsOf(value, fieldsOf(client)) ?? [], script) !== -1;
 }
 
+/** A command that can be started without the command interpreter. */
+export function startable(words: readonly string[], platform: Platform): readonly string[] {
+  return platform === "win32" && SCRIPTS.has(words[0] ?? "") ? ["cmd", "/c", ...words] : words;
+}
+
 /** The fields of a wrapped entry that lead to its server directly, found in the entry alone; `undefined` for a server at a URL. */
 export function unwrapped({ value }: Entry, client: Client): Changes | undefined {
   const fields = fieldsOf(client);
@@ -88,7 +95,7 @@ function wrapLocal(
   value: JsonObject,
   { words, cwd }: Extract<Server, { kind: "local" }>,
   client: Client,
-  { program, platform }: Wrapping,
+  { program, platform, otherTimeoutMs }: Wrapping,
 ): Wrapped {
   const fields = fieldsOf(client);
   const isIgnored = cwd !== undefined && fields.cwd !== "cwd";
@@ -96,9 +103,9 @@ function wrapLocal(
     return { refusal: "has a variable in cwd that would not be filled in" };
   if (!isMovable(words[0] ?? "", "command", "args", client))
     return { refusal: "has a variable in its command that would not be filled in among the arguments" };
-  const isScript = platform === "win32" && SCRIPTS.has(words[0] ?? "");
-  const own = isScript ? ["cmd", "/c", ...words] : words;
-  const flags = [...(isIgnored ? ["--cwd", cwd] : []), ...fallbackFlags(value, client)];
+  const own = startable(words, platform);
+  const isScript = own !== words;
+  const flags = [...(isIgnored ? ["--cwd", cwd] : []), ...fallbackFlags(value, client, otherTimeoutMs)];
   return {
     changes: commandChanges([...program, "stdio", ...flags, "--", ...own], fields),
     notices: [
@@ -112,7 +119,7 @@ function wrapRemote(
   value: JsonObject,
   { url, headers, fromEnv }: Extract<Server, { kind: "remote" }>,
   client: Client,
-  { program, isForced }: Wrapping,
+  { program, isForced, otherTimeoutMs }: Wrapping,
 ): Wrapped {
   const fields = fieldsOf(client);
   const logins = LOGIN.filter((name) => value[name] !== undefined && value[name] !== false);
@@ -140,7 +147,7 @@ function wrapRemote(
     ...Object.fromEntries(sent.map(([, text], index) => [variableOf(index), text])),
   };
   const words = [
-    ...[...program, "stdio", ...fallbackFlags(value, client)],
+    ...[...program, "stdio", ...fallbackFlags(value, client, otherTimeoutMs)],
     ...sent.flatMap(([name], index) => ["--header-from", `${name}=${variableOf(index)}`]),
     ...fromEnv.flatMap(({ name, prefix, variable }) => ["--header", `${name}: ${prefix}$\{${variable}}`]),
     ...(isSecret ? ["--upstream-from", URL_VARIABLE] : [url]),
@@ -191,12 +198,17 @@ function commandChanges(words: readonly string[], { command, args }: EntryFields
 }
 
 /** The gateway has to answer before its client gives up. */
-function fallbackFlags(value: JsonObject, { callTimeout }: Client): readonly string[] {
-  if (callTimeout === undefined) return [];
-  const { field, unitMs, defaultMs } = callTimeout;
+function fallbackFlags(
+  value: JsonObject,
+  { callTimeout }: Client,
+  otherMs = LONG_ENOUGH_MS,
+): readonly string[] {
+  const { field, unitMs, defaultMs = LONG_ENOUGH_MS } = callTimeout ?? { field: "", unitMs: 1 };
   const given = value[field];
-  const timeoutMs = typeof given === "number" ? given * unitMs : defaultMs;
-  if (timeoutMs === undefined || timeoutMs >= LONG_ENOUGH_MS) return [];
+  // Some clients take 0 for no limit, and Claude Code what is under a second for a mistake.
+  const givenMs = typeof given === "number" ? given * unitMs : 0;
+  const timeoutMs = Math.min(givenMs >= MIN_AFTER_MS ? givenMs : defaultMs, otherMs);
+  if (timeoutMs >= LONG_ENOUGH_MS) return [];
   const afterMs = Math.max(Math.floor(timeoutMs * OF_TIMEOUT), MIN_AFTER_MS);
   return ["--fallback-after", afterMs % 1_000 === 0 ? `${afterMs / 1_000}s` : `${afterMs}ms`];
 }

@@ -2,10 +2,10 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Client, CLIENTS } from "../../src/retrofit/clients.ts";
+import { CLIENTS, type Client } from "../../src/retrofit/clients.ts";
 
 export const PAGE = fileURLToPath(new URL("../../docs/clients.md", import.meta.url));
-const BLOCK = /(?<=<!-- clients -->\n)[^]*?(?=<!-- \/clients -->)/;
+const BLOCK = /(?<=<!-- clients -->\n)[\s\S]*?(?=<!-- \/clients -->)/;
 
 /** The page as it is, and as it has to be. */
 export function manual(): { readonly written: string; readonly expected: string } {
@@ -14,7 +14,10 @@ export function manual(): { readonly written: string; readonly expected: string 
 }
 
 function clientsTable(): string {
-  const head = ["| client | `--client` | its own files | files in a project | servers |", "|---|---|---|---|---|"];
+  const head = [
+    "| client | `--client` | its own files | files in a project | servers |",
+    "|---|---|---|---|---|",
+  ];
   const rows = CLIENTS.filter(({ instead }) => instead === undefined).map(
     (client) =>
       `| ${client.title} | ${[client.name, ...(client.aliases ?? [])].map(code).join(", ")} | ${filesOf(client)} | ${(client.project ?? []).map(code).join(", ")} | ${client.servers.map((each) => code(each || "the file itself")).join(", ")} |`,

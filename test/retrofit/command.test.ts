@@ -126,7 +126,7 @@ test("a file in a project gets no path of this machine, and is written only when
   );
   expect(JSON.parse(read("work/.mcp.json")).mcpServers.everything).toEqual({
     command: "mcp-taskgate",
-    args: ["stdio", "--", "npx", "-y", "server"],
+    args: ["stdio", "--fallback-after", "21s", "--", "npx", "-y", "server"],
   });
   expect(read("work/.mcp.json")).not.toContain(path);
 });

@@ -8,7 +8,7 @@ import { FIXTURES, fixture, source, WRAPPING } from "./fixtures.ts";
 test.each(FIXTURES.map(({ name }) => name))(
   "the servers of %s become a file that the gateway accepts",
   (name) => {
-    const { text, lines } = gatewayFile(fixture(name), "a file");
+    const { text, lines } = gatewayFile(fixture(name), "a file", "linux");
     const variables = lines.flatMap((line) => /^ {2}(\w+) {2}/.exec(line)?.[1] ?? []);
     const { config, warnings } = parseConfig(
       text,
@@ -21,7 +21,7 @@ test.each(FIXTURES.map(({ name }) => name))(
 );
 
 test.each(FIXTURES.map(({ name }) => name))("no value of env or headers of %s is printed", (name) => {
-  const { text, lines } = gatewayFile(fixture(name), "a file");
+  const { text, lines } = gatewayFile(fixture(name), "a file", "linux");
   const secrets = [
     "token-of-notes",
     "a-key-of",
@@ -49,7 +49,11 @@ test("values become variables, and variables of the client are the gateway's", (
       headers: { Authorization: "Bearer 4", Accept: "x" },
     },
   };
-  const { text, lines } = gatewayFile(source("claude-code", JSON.stringify({ mcpServers })), "a file");
+  const { text, lines } = gatewayFile(
+    source("claude-code", JSON.stringify({ mcpServers })),
+    "a file",
+    "linux",
+  );
   expect(parse(text)).toEqual({
     store: { url: "level:./taskgate-data" },
     servers: {
@@ -84,19 +88,19 @@ test("values become variables, and variables of the client are the gateway's", (
 
 test("a text that only looks like a variable stays what it is", () => {
   const text = '[mcp_servers.a]\ncommand = "sh"\nargs = ["-c", "echo $\\u007bHOME}"]\n';
-  const { config } = parseConfig(gatewayFile(source("codex", text, "toml"), "a file").text, {});
+  const { config } = parseConfig(gatewayFile(source("codex", text, "toml"), "a file", "linux").text, {});
   expect(config.servers[0]?.upstream).toMatchObject({ args: ["-c", `echo $\{HOME}`] });
 });
 
 test("what only the client knows is left out, and said", () => {
   const servers = { a: { command: "a", args: [`$\{workspaceFolder}`] }, b: { command: "b" } };
-  const { text, lines } = gatewayFile(source("vscode", JSON.stringify({ servers })), "a file");
+  const { text, lines } = gatewayFile(source("vscode", JSON.stringify({ servers })), "a file", "linux");
   expect(Object.keys(parse(text).servers)).toEqual(["b"]);
   expect(lines).toEqual([
     `note: a: left out: $\{workspaceFolder} is known to the client only, in its command`,
   ]);
   const none = source("vscode", JSON.stringify({ servers: { a: servers.a } }));
-  expect(() => gatewayFile(none, "mcp.json")).toThrow(
+  expect(() => gatewayFile(none, "mcp.json", "linux")).toThrow(
     /^mcp.json: has no server that the gateway could stand in front of/,
   );
 });
@@ -104,7 +108,17 @@ test("what only the client knows is left out, and said", () => {
 test("a wrapped command is imported as it was", () => {
   const given = fixture("claude-agent-sdk");
   const { text } = planWrap(given, ({ name }) => name === "everything", WRAPPING);
-  expect(parse(gatewayFile({ ...given, text }, "a file").text).servers.everything).toEqual(
-    parse(gatewayFile(given, "a file").text).servers.everything,
+  expect(parse(gatewayFile({ ...given, text }, "a file", "linux").text).servers.everything).toEqual(
+    parse(gatewayFile(given, "a file", "linux").text).servers.everything,
   );
+});
+
+test("on Windows scripts are started by the command interpreter", () => {
+  const mcpServers = { a: { command: "cmd", args: ["/c", "npx", "a"] }, b: { command: "npx", args: ["b"] } };
+  const { text } = gatewayFile(source("cursor", JSON.stringify({ mcpServers })), "a file", "win32");
+  const { a, b } = parse(text).servers;
+  expect([a.upstream, b.upstream]).toEqual([
+    { command: "cmd", args: ["/c", "npx", "a"] },
+    { command: "cmd", args: ["/c", "npx", "b"] },
+  ]);
 });
