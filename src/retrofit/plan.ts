@@ -131,7 +131,7 @@ function planned(source: Source, isMeant: (entry: Entry) => boolean, step: Step)
 }
 
 const UNEDITABLE =
-  "is written in a way that cannot be edited: with an alias, dotted keys or scattered tables";
+  "is written in a way that cannot be edited: with a name that stands there twice, an alias, dotted keys or scattered tables";
 const UNSAFE = "is written in a way that cannot be edited safely: change it by hand";
 
 /**

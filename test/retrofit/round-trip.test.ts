@@ -192,6 +192,17 @@ test.each([
     "toml",
     '[mcp_servers.a]\ncommand = "x"\n[other]\nb = 1\n[mcp_servers.a.env]\nK = "v"\n',
   ],
+  [
+    "a server that stands there twice",
+    "json",
+    '{"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}, "a": {"command": "z"}}}',
+  ],
+  ["a field that stands there twice", "json", '{"mcpServers": {"a": {"command": "x", "command": "y"}}}'],
+  [
+    "a list of servers that stands there twice",
+    "json",
+    '{"mcpServers": {"a": {"command": "x"}}, "mcpServers": {"a": {"command": "y"}}}',
+  ],
 ] as const)("%s is left alone, and said", (_, format, text) => {
   const before = source(format === "toml" ? "codex" : "librechat", text, format);
   const plan = planWrap(before, ({ name }) => name === "a", WRAPPING);

@@ -1,11 +1,4 @@
-import {
-  findNodeAtLocation,
-  type Node,
-  type ParseError,
-  parse,
-  parseTree,
-  printParseErrorCode,
-} from "jsonc-parser";
+import { type Node, type ParseError, parse, parseTree, printParseErrorCode } from "jsonc-parser";
 import type { Path } from "../../config/problems.ts";
 import { type Format, type Mapping, Unreadable } from "./mapping.ts";
 
@@ -53,8 +46,9 @@ function words({ error }: ParseError): string {
     .toLowerCase();
 }
 
+/** `undefined` also if a name on the way or in the mapping stands there twice: one reader takes the first value, another one the last. */
 function mappingAt(root: Node, path: Path): Mapping | undefined {
-  const node = findNodeAtLocation(root, path as (string | number)[]);
+  const node = path.reduce<Node | undefined>(childAt, root);
   if (node?.type !== "object") return undefined;
   const fields = (node.children ?? []).flatMap(({ offset, length, children = [] }) => {
     const [key, value] = children;
@@ -70,6 +64,14 @@ function mappingAt(root: Node, path: Path): Mapping | undefined {
       },
     ];
   });
+  if (new Set(fields.map(({ key }) => key)).size < fields.length) return undefined;
   const { offset: start, length } = node;
   return { style: "commas", start, end: start + length, fields, open: start + 1 };
+}
+
+function childAt(node: Node | undefined, key: Path[number]): Node | undefined {
+  if (node?.type === "array") return node.children?.[Number(key)];
+  if (node?.type !== "object") return undefined;
+  const [found, ...more] = (node.children ?? []).filter(({ children }) => children?.[0]?.value === key);
+  return more.length > 0 ? undefined : found?.children?.[1];
 }
