@@ -26,17 +26,8 @@ export const DRIVERS = {
   "@modelcontextprotocol/sdk 1.32.2": (url) => sdk1(url),
   "the same, `resetTimeoutOnProgress`": (url) =>
     sdk1(url, { onprogress: () => {}, resetTimeoutOnProgress: true }),
-  "ext-tasks 0.2.2 over client 2.4.0": async (url) => {
-    const { Client, StreamableHTTPClientTransport } = await import("@modelcontextprotocol/client");
-    const ext = await import("@modelcontextprotocol/ext-tasks/client");
-    const client = new Client(INFO);
-    await client.connect(new StreamableHTTPClientTransport(url));
-    const session = ext.createTaskSessionFromClient(client, { endpointId: url.href });
-    return async (name, args) => {
-      const { outcome } = await (await session.callTool(name, args)).settle();
-      return textOf(ext.resultFromTaskOutcome(outcome));
-    };
-  },
+  "ext-tasks 0.2.2 over client 2.4.0": (url) => extTasks(url),
+  'the same, `preference: "prefer"`': (url) => extTasks(url, { task: { preference: "prefer" } }),
   "@mastra/mcp 2.0.0": async (url) => {
     const { MCPClient } = await import("@mastra/mcp");
     const tools = await new MCPClient({ servers: { s: { url } } }).listTools();
@@ -83,6 +74,18 @@ async function sdk1(url, options) {
   await client.connect(new StreamableHTTPClientTransport(url));
   await client.listTools();
   return async (name, args) => textOf(await client.callTool({ name, arguments: args }, undefined, options));
+}
+
+async function extTasks(url, options) {
+  const { Client, StreamableHTTPClientTransport } = await import("@modelcontextprotocol/client");
+  const ext = await import("@modelcontextprotocol/ext-tasks/client");
+  const client = new Client(INFO);
+  await client.connect(new StreamableHTTPClientTransport(url));
+  const session = ext.createTaskSessionFromClient(client, { endpointId: url.href });
+  return async (name, args) => {
+    const { outcome } = await (await session.callTool(name, args, options)).settle();
+    return textOf(ext.resultFromTaskOutcome(outcome));
+  };
 }
 
 /** The text of a result, in whichever form a library gives it to a model. */
