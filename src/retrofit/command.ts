@@ -61,6 +61,11 @@ export async function runWrap(flags: Flags, machine: Machine, terminal: Terminal
       for (const { entry, undo } of changes) await ledger.keep(real, entry.id, client, undo);
     },
     after: async () => {},
+    // What was kept holds secrets, and nothing would ever ask for it.
+    failed: async (real, changes) => {
+      for (const { entry } of changes) await ledger.forget(real, entry.id);
+      await ledger.forgetBackup(real);
+    },
   });
 }
 
@@ -78,6 +83,7 @@ export async function runUnwrap(flags: Flags, machine: Machine, terminal: Termin
   const jobs = await jobsFor(flags, machine, planner);
   return carryOut(jobs, planner, "unwrapped", flags, terminal, {
     before: async () => {},
+    failed: async () => {},
     after: async (real, { text, client, changes }, format) => {
       for (const { entry } of changes) await ledger.forget(real, entry.id);
       const { entries } = entriesOf(documentOf({ text, format }), client, format);
@@ -177,6 +183,7 @@ async function jobsFor(flags: Flags, machine: Machine, planner: Planner): Promis
 interface Bookkeeping {
   before(real: string, text: string, changes: readonly Change[], client: string): Promise<void>;
   after(real: string, plan: Plan, format: FormatName): Promise<void>;
+  failed(real: string, changes: readonly Change[]): Promise<void>;
 }
 
 /** Shows what would be done, asks, and does it. */
@@ -230,8 +237,13 @@ async function write({ target, plan }: Job, planner: Planner, bookkeeping: Bookk
         `${file}: its servers have changed meanwhile; nothing was written there, run the command again`,
       );
     await bookkeeping.before(real, source.text, now.changes, now.client.name);
-    if (await replaceText(real, source.text, now.text)) return bookkeeping.after(real, now, source.format);
+    const isWritten = await replaceText(real, source.text, now.text).catch(async (error: unknown) => {
+      await bookkeeping.failed(real, now.changes);
+      throw error;
+    });
+    if (isWritten) return bookkeeping.after(real, now, source.format);
   }
+  await bookkeeping.failed(real, plan.changes);
   throw new UnusableFile(
     `${file}: is being written by another program all the time; close it, and run the command again`,
   );

@@ -10,8 +10,8 @@ const MAX_BYTES = 64 * 1_048_576;
 const OWNER_ONLY = 0o600;
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "does not exist",
-  EACCES: "may not be read or written by you",
-  EPERM: "may not be read or written by you",
+  EACCES: "you may not read or write it, or its folder",
+  EPERM: "you may not read or write it, or its folder",
   EROFS: "is on a read-only file system",
   EISDIR: "is a directory",
   ENOTDIR: "does not exist",

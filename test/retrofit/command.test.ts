@@ -273,14 +273,15 @@ test("what is wrapped already is said, and is no reason to fail with --all", asy
 });
 
 test("a read-only folder is named, and the file stays as it is", async () => {
-  const { path, run, read } = home({ [CURSOR]: TEXT });
+  const { path, run, read, list } = home({ [CURSOR]: TEXT });
   await chmod(join(path, ".cursor"), 0o500);
   const { code, err } = await asNobody(path, () => run("wrap", { client: "cursor", all: true, yes: true }));
   expect([code, err.split("\n").at(-1)]).toEqual([
     2,
-    "error: ~/.cursor/mcp.json: may not be read or written by you",
+    "error: ~/.cursor/mcp.json: you may not read or write it, or its folder",
   ]);
   expect(read(CURSOR)).toBe(TEXT);
+  expect(list(STATE)).toEqual(["backups", "wrapped"]);
 });
 
 /** Runs as a user without rights whose the folder is, where this process is root's, who may write everywhere. */
