@@ -1,6 +1,7 @@
 /** What of a server's stderr reaches the log, and what of it says why the server has gone. */
 
 import { describe, expect, test } from "vitest";
+import { masked, secretsInEnvironment } from "../../src/upstream/transports/masked.ts";
 import { StderrLog } from "../../src/upstream/transports/stderr-log.ts";
 import { listeningLog } from "../support/stdio-servers/listening-log.ts";
 
@@ -84,3 +85,17 @@ function numbers(first: number, last: number): string[] {
 function write(stderr: StderrLog, first: number, last: number): void {
   stderr.take(Buffer.from(`${numbers(first, last).join("\n")}\n`));
 }
+
+test("every variable but the ordinary ones is taken for a secret", () => {
+  const env = {
+    PATH: "/usr/local/bin",
+    HOME: "/home/somebody",
+    Path: "C:\\Windows",
+    DB: "db://user:password",
+    LC_ALL: "C.UTF-8-long",
+  };
+  const line = `/home/somebody/server.js cannot reach db://user:password; PATH is /usr/local/bin`;
+  expect(masked(line, secretsInEnvironment(env))).toBe(
+    "/home/somebody/server.js cannot reach …; PATH is /usr/local/bin",
+  );
+});

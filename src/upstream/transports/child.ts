@@ -6,6 +6,7 @@ import { getDefaultEnvironment } from "@modelcontextprotocol/client/stdio";
 import type { Logger } from "pino";
 import { within } from "../../lib/within.ts";
 import { ChildInput } from "./child-input.ts";
+import { secretsInEnvironment } from "./masked.ts";
 import { ProcessGroup } from "./process-group.ts";
 import { StderrLog } from "./stderr-log.ts";
 
@@ -83,7 +84,7 @@ export class Child {
     this.#killGraceMs = killGraceMs ?? KILL_GRACE_MS;
     this.pid = child.pid as number;
     this.#group = new ProcessGroup(this.pid);
-    this.#stderr = new StderrLog(this.#log, undefined, Object.values(options.env));
+    this.#stderr = new StderrLog(this.#log, undefined, secretsInEnvironment(options.env));
     this.input = new ChildInput(child.stdin, readPatienceMs ?? READ_PATIENCE_MS);
     this.output = child.stdout;
     // The writer gets its own error from `write`, and the other streams close after one.

@@ -18,3 +18,14 @@ export function secretsIn(headers: Readonly<Record<string, string>>): readonly s
     .filter(([name]) => !PROTOCOL_HEADER.test(name))
     .flatMap(([, value]) => [value, ...value.split(/[\s;,=]+/)]);
 }
+
+/** Variables that say where and as whom a program runs; their values occur in many explanations. */
+const ORDINARY_VARIABLE =
+  /^(?:PATH|PATHEXT|HOME|PWD|OLDPWD|INIT_CWD|SHELL|TERM|COLORTERM|USER|LOGNAME|HOSTNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TEMP|TMP|NODE|EDITOR|DISPLAY|XDG_[A-Z_]+|USERNAME|USERPROFILE|APPDATA|LOCALAPPDATA|PROGRAMDATA|PROGRAMFILES|COMPUTERNAME|COMSPEC|OS|SYSTEMDRIVE|SYSTEMROOT|WINDIR)$/i;
+
+/** The values of a server's variables, but for those that are ordinary: `stdio` passes on all that it has itself. */
+export function secretsInEnvironment(env: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(env)
+    .filter(([name]) => !ORDINARY_VARIABLE.test(name))
+    .map(([, value]) => value);
+}
