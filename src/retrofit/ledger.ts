@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Path } from "../config/problems.ts";
-import { isObject } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import { readText, UnusableFile, writeOwn } from "./files.ts";
 import { hashOf, type Undo } from "./plan.ts";
 
@@ -18,8 +18,9 @@ export class Ledger {
 
   async find(file: string, id: Path): Promise<Undo | undefined> {
     try {
-      const { undo } = JSON.parse(await readText(this.#place(file, id)));
-      return isObject(undo) ? (undo as unknown as Undo) : undefined;
+      const kept: unknown = JSON.parse(await readText(this.#place(file, id)));
+      const undo = isObject(kept) ? kept.undo : undefined;
+      return isUndo(undo) ? undo : undefined;
     } catch (error) {
       // Without the ledger, or with a damaged one, an entry is put back from what it says itself.
       if (error instanceof UnusableFile || error instanceof SyntaxError) return undefined;
@@ -51,4 +52,21 @@ export class Ledger {
   #backup(file: string): string {
     return join(this.#directory, "backups", hashOf(file));
   }
+}
+
+function isUndo(value: unknown): value is JsonObject & Undo {
+  if (!isObject(value)) return false;
+  const { original, length, hash, fields, words } = value;
+  return (
+    [original, hash].every(isText) &&
+    typeof length === "number" &&
+    Array.isArray(fields) &&
+    fields.every((field) => isObject(field) && isText(field.key)) &&
+    Array.isArray(words) &&
+    words.every(isText)
+  );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }

@@ -316,6 +316,29 @@ nothing to do`);
   expect(read(CURSOR)).toBe(text);
 });
 
+test.each([
+  ["nothing", ""],
+  ["half of it", '{"undo": {"original": "'],
+  ["no mapping", "null"],
+  ["an empty one", '{"undo": {}}'],
+  [
+    "fields of other types",
+    '{"undo": {"original": 1, "length": "1", "hash": 1, "fields": "a", "words": {}}}',
+  ],
+  [
+    "fields without names",
+    '{"undo": {"original": "", "length": 1, "hash": "", "fields": [null], "words": []}}',
+  ],
+])("a ledger with %s in it is as good as none", async (_, damaged) => {
+  const { run, read, list, write } = home({ [CURSOR]: TEXT });
+  await run("wrap", { client: "cursor", server: ["everything"], yes: true });
+  for (const file of list(`${STATE}/wrapped`)) write(`${STATE}/wrapped/${file}`, damaged);
+  const { code, err } = await run("unwrap", { client: "cursor", server: ["everything"], yes: true });
+  expect([code, err.split("\n").at(-1)]).toEqual([0, "unwrapped 1 server in ~/.cursor/mcp.json"]);
+  expect(JSON.parse(read(CURSOR))).toEqual(JSON.parse(TEXT));
+  expect(list(STATE)).toEqual(["backups", "wrapped"]);
+});
+
 test("a program that npm may remove at will says so", async () => {
   const program = ["/usr/bin/node", "/home/ada/.npm/_npx/1/node_modules/.bin/mcp-taskgate"] as const;
   const { run } = home({ [CURSOR]: TEXT }, { program });
