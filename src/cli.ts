@@ -13,6 +13,7 @@ import { ConfigError, UnreadableFile } from "./config/problems.ts";
 import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
+import { readable } from "./log/one-line.ts";
 import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
 import type { Machine } from "./retrofit/machine.ts";
 import { VERSION } from "./version.ts";
@@ -389,6 +390,7 @@ function schema(): number {
 }
 
 function refuse(reason: unknown): number {
-  for (const line of failureLines(reason)) console.error(line);
+  for (const lines of failureLines(reason))
+    for (const line of lines.split("\n")) console.error(readable(line));
   return UNUSABLE;
 }

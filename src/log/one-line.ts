@@ -16,10 +16,19 @@ const UNSEEN = /[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
  * as `\u009b`.
  */
 export function loggable(text: string, maxChars: number): string {
-  const shown = text.slice(0, maxChars).replace(UNSEEN, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  const shown = text.slice(0, maxChars).replace(UNSEEN, escaped);
   return text.length <= maxChars ? shown : `${shown}… (${text.length} characters)`;
+}
+
+/** A line with parts of a stranger's for a person to read: its tabs stay, and the other `UNSEEN` characters are written out. */
+export function readable(line: string): string {
+  return line
+    .replace(/\r$/, "")
+    .replace(UNSEEN, (character) => (character === "\t" ? character : escaped(character)));
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** The details of a log line, their texts made safe by `loggable`. */

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { type Flags, textsOf } from "../config/flags.ts";
 import { count } from "../config/report.ts";
+import { readable } from "../log/one-line.ts";
 import { ANY_CLIENT, CLIENTS } from "./clients.ts";
 import { type Entry, entriesOf, serverOf } from "./entries.ts";
 import { readText, replaceText, UnusableFile } from "./files.ts";
@@ -120,7 +121,7 @@ export async function runClients(flags: Flags, machine: Machine, terminal: Termi
     terminal.print(`${client}  ${file}`);
     if ("problem" in rest) terminal.print(`  cannot be read: ${rest.problem}`);
     for (const { name, kind, isWrapped, reason } of servers)
-      terminal.print(`  ${name}  ${reason ?? kind}${isWrapped ? ", wrapped" : ""}`);
+      terminal.print(readable(`  ${name}  ${reason ?? kind}${isWrapped ? ", wrapped" : ""}`));
   }
   return 0;
 }
@@ -133,7 +134,7 @@ export async function runImport(flags: Flags, machine: Machine, terminal: Termin
   if (target === undefined) throw refusal("", "give one file");
   const source = await sourceOf(target);
   const { text, lines } = gatewayFile(source, named.file, machine.platform);
-  for (const line of lines) terminal.say(line);
+  for (const line of lines) terminal.say(readable(line));
   terminal.print(text);
   return 0;
 }
@@ -198,9 +199,9 @@ async function carryOut(
   const isNamed = flags.all !== true;
   for (const { target, plan } of jobs) {
     for (const { name, reason } of plan.skipped)
-      terminal.say(`${isNamed ? "error" : "skipped"}: ${name} in ${target.file}: ${reason}`);
+      terminal.say(readable(`${isNamed ? "error" : "skipped"}: ${name} in ${target.file}: ${reason}`));
     for (const change of plan.changes) {
-      for (const notice of change.notices) terminal.say(`note: ${change.entry.name}: ${notice}`);
+      for (const notice of change.notices) terminal.say(readable(`note: ${change.entry.name}: ${notice}`));
       for (const line of diffLines(target.file, change)) terminal.print(line);
     }
   }

@@ -1,5 +1,6 @@
 import { structuredPatch } from "diff";
 import { formatPath, withoutCredentials } from "../config/problems.ts";
+import { readable } from "../log/one-line.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import type { Change } from "./plan.ts";
 
@@ -18,7 +19,7 @@ export function diffLines(file: string, { entry, now, before, after }: Change): 
   const hide = hider([entry.value, now]);
   const { hunks } = structuredPatch("", "", hide(before), hide(after), "", "", { context: 3 });
   const lines = hunks.flatMap((hunk) => hunk.lines).filter((line) => !line.startsWith("\\"));
-  return [`${file}: ${formatPath(entry.path)}`, ...lines.map((line) => `  ${line}`)];
+  return [`${file}: ${formatPath(entry.path)}`, ...lines.map((line) => `  ${line}`)].map(readable);
 }
 
 /** Replaces what may be secret in texts about an entry with these values. */

@@ -339,6 +339,23 @@ test.each([
   expect(list(STATE)).toEqual(["backups", "wrapped"]);
 });
 
+test("what a file's author wrote into names and comments does nothing to a terminal", async () => {
+  const [turned, clear] = ["a\u202eb", "\x1b]0;x\x07"];
+  const yaml = `mcpServers:\n  "${turned}\\e[2J":\n    command: npx # ${clear}\n  "b\\n\\e[2J":\n    url: ws://b/\n`;
+  const { run } = home({ "work/librechat.yaml": yaml });
+  const flags = { server: ["librechat.yaml"], all: true };
+  const all = [
+    await run("clients", {}),
+    await run("wrap", { ...flags, yes: true }),
+    await run("import", { file: "librechat.yaml" }),
+    await run("unwrap", { ...flags, yes: true }),
+  ];
+  expect(all.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+  for (const { out, err } of all) expect(out + err).not.toMatch(/(?![\n\t])[\p{Cc}\u202e]/u);
+  expect(all[0]?.out).toContain("a\\u202eb\\u001b[2J");
+  expect(all[0]?.out).toContain("  b\\u000a\\u001b[2J  is at a URL");
+});
+
 test("a program that npm may remove at will says so", async () => {
   const program = ["/usr/bin/node", "/home/ada/.npm/_npx/1/node_modules/.bin/mcp-taskgate"] as const;
   const { run } = home({ [CURSOR]: TEXT }, { program });
