@@ -103,12 +103,20 @@ function labelOf(name: string, field: JsonObject, isRequired: boolean): string {
 
 function wantedOf(field: JsonObject): string {
   const choices = choicesOf(field);
-  if (choices !== undefined) return oneLine(`must be one of ${choices.join(", ")}`);
-  return field.type === "boolean" ? "must be yes or no" : `must be a ${field.type}`;
+  const isList = field.type === "array";
+  if (choices !== undefined)
+    return oneLine(
+      `must be ${isList ? "some" : "one"} of ${choices.join(", ")}${isList ? ", with commas" : ""}`,
+    );
+  if (isList || field.type === undefined || field.type === "string") return "is needed";
+  return field.type === "boolean" ? "must be yes or no" : oneLine(`must be of the type ${field.type}`);
 }
 
-/** The value that a line stands for; `undefined`: it is none of the field's type. */
+/** The value that a line stands for; `undefined`: it is none of the field's type. An empty line is a text, and a list of nothing. */
 function readValue(line: string, field: JsonObject): unknown {
+  const choices = choicesOf(field);
+  const isChoice = (text: string) => choices === undefined || choices.includes(text);
+  if (line === "" && (field.type === "number" || field.type === "integer")) return undefined;
   switch (field.type) {
     case "boolean":
       return /^(?:y|yes|true)$/i.test(line) ? true : /^(?:n|no|false)$/i.test(line) ? false : undefined;
@@ -116,17 +124,20 @@ function readValue(line: string, field: JsonObject): unknown {
       return Number.isFinite(Number(line)) ? Number(line) : undefined;
     case "integer":
       return Number.isSafeInteger(Number(line)) ? Number(line) : undefined;
-    case "array":
-      return line.split(",").map((part) => part.trim());
-    default: {
-      const choices = choicesOf(field);
-      return choices === undefined || choices.includes(line) ? line : undefined;
+    case "array": {
+      const parts = line === "" ? [] : line.split(",").map((part) => part.trim());
+      return parts.every(isChoice) && parts.length >= Number(field.minItems ?? 0) ? parts : undefined;
     }
+    default:
+      return isChoice(line) && line.length >= Number(field.minLength ?? 0) ? line : undefined;
   }
 }
 
-function choicesOf({ enum: values, oneOf }: JsonObject): readonly string[] | undefined {
+/** What there is to choose from, one of them or, in a list, several. */
+function choicesOf({ type, items, ...field }: JsonObject): readonly string[] | undefined {
+  const { enum: values, oneOf, anyOf } = type === "array" && isObject(items) ? items : field;
   if (Array.isArray(values)) return values.map(String);
-  if (!Array.isArray(oneOf)) return undefined;
-  return oneOf.map((each) => String(isObject(each) ? each.const : each));
+  const titled = oneOf ?? anyOf;
+  if (!Array.isArray(titled)) return undefined;
+  return titled.map((each) => String(isObject(each) ? each.const : each));
 }
