@@ -276,6 +276,7 @@ function isElsewhere({ description }: Gateway["routes"][number]): boolean {
 /** Prints a file for `serve`, with its findings as comments. */
 async function inspect(flags: Flags): Promise<number> {
   const { runInspect } = await import("./inspect/command.ts");
+  bearClosing();
   const { text, complaints, code } = await runInspect(flags, process.env, signalled(), {
     everyMs: process.stderr.isTTY ? INSPECTING_MS.terminal : INSPECTING_MS.log,
     say: (line) => console.error(line),
@@ -285,6 +286,14 @@ async function inspect(flags: Flags): Promise<number> {
   // Do not wait for what is still open.
   if (code === INTERRUPTED) process.exit(code);
   return code;
+}
+
+/** Whoever reads what is printed may have read enough, as `head` does. Any other error, such as a full disk, ends the process. */
+function bearClosing(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") process.exit(refuse(error));
+    });
 }
 
 /** A command about the files of clients on this machine. */
@@ -321,6 +330,7 @@ async function ask(question: string): Promise<boolean> {
 /** Calls a tool of a server, as a client that knows tasks. */
 async function call(flags: Flags): Promise<number> {
   const { runCall } = await import("./client/command.ts");
+  bearClosing();
   const { stdin: input, stdout: output, stderr: messages } = process;
   return runCall(flags, process.env, signalled(), { input, output, messages });
 }

@@ -23,6 +23,12 @@ test("prints the result of a quick call, and nothing else", async () => {
   expect([code, JSON.parse(stdout).content]).toEqual([0, [{ type: "text", text: "Hello, Ada!" }]]);
 });
 
+test("a reader that has read enough is no error", async () => {
+  const program = launch(["call", await jobs(), "greet", "--args", '{"name":"Ada"}']);
+  program.closeOutput();
+  expect(await program.finished).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
 test("waits for a task, and shows how far it is", async () => {
   const { opened, open } = gate();
   const { url } = await story(

@@ -44,6 +44,8 @@ export function launch(args: readonly string[], env: Record<string, string> = {}
   }
   return {
     signal: (signal: NodeJS.Signals) => child.kill(signal),
+    /** Reads nothing more of standard output, as `head` does. */
+    closeOutput: () => child.stdout.destroy(),
     /** What the first group of the pattern matches in standard output, as soon as it does. */
     printed: (pattern: RegExp) => told.found(() => pattern.exec(output.stdout)?.[1], String(pattern)),
     /** Settles when this is on standard error. */
