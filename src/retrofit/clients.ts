@@ -388,7 +388,7 @@ export const CLIENTS: readonly Client[] = [
     user: ["%MCPORTER_CONFIG%", "~/.mcporter/mcporter.json", "~/.mcporter/mcporter.jsonc"],
     project: ["config/mcporter.json"],
     servers: MCP_SERVERS,
-    // Seen with mcporter 0.9: a server starts in the directory of the file, whatever `cwd` says.
+    // mcporter 0.9 starts a server in the directory of the file, whatever `cwd` says; 0.12 heeds it.
     fields: { cwd: undefined },
     variables: [...SHELL_LIKE, "$env:X"],
     callTimeout: { field: "", unitMs: 1, defaultMs: 60_000 },
