@@ -22,7 +22,7 @@ export function parseDuration(text: string): number | undefined {
 
 /** Bytes of "512b", "64kb", "32mb" or "1gb" in powers of 1024; `undefined` for any other text. */
 export function parseSize(text: string): number | undefined {
-  return amount(/^(\d+)(b|kb|mb|gb)$/.exec(text.toLowerCase()), BYTES);
+  return amount(/^(\d+)([kmg]?b)$/i.exec(text), BYTES);
 }
 
 const MAX_RATE = 1_000_000;
@@ -36,6 +36,6 @@ export function parseRate(text: string): { readonly count: number; readonly perM
 
 /** The product may exceed the safe integers; callers have upper bounds far below them. */
 function amount(match: RegExpExecArray | null, units: Readonly<Record<string, number>>): number | undefined {
-  const unit = units[match?.[2] ?? ""];
+  const unit = units[match?.[2]?.toLowerCase() ?? ""];
   return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
 }

@@ -42,6 +42,9 @@ test.each([
   expect(parseSize(text)).toBe(bytes);
 });
 
-test.each(["", "512", "1.5mb", "-1kb", "1 mb", "1mib", "1tb", "mb", "1k"])("%j is no size", (text) => {
-  expect(parseSize(text)).toBeUndefined();
-});
+test.each(["", "512", "1.5mb", "-1kb", "1 mb", "1mib", "1tb", "mb", "1k", "1\u212ab"])(
+  "%j is no size",
+  (text) => {
+    expect(parseSize(text)).toBeUndefined();
+  },
+);
