@@ -199,7 +199,7 @@ class HttpTaskSession implements TaskSession {
   }
 
   async follow(taskId: string, options: TaskCallOptions = {}): Promise<ToolResult> {
-    return this.#follow(await this.#poll(taskId, options.signal ?? NEVER), options);
+    return this.#follow(await this.#insist("tasks/get", { taskId }, options.signal ?? NEVER), options);
   }
 
   async close(): Promise<void> {
@@ -227,10 +227,11 @@ class HttpTaskSession implements TaskSession {
         if (open.length > 0) {
           const inputResponses = await this.#answers(Object.fromEntries(open), signal);
           for (const [key] of open) answered.add(key);
-          await this.#ask("tasks/update", { taskId, inputResponses }, { signal });
+          // An answer that came already is ignored: a key names one question for ever.
+          await this.#insist("tasks/update", { taskId, inputResponses }, signal);
         }
         await sleep(pollMs(task), undefined, { signal });
-        task = await this.#poll(taskId, signal);
+        task = await this.#insist("tasks/get", { taskId }, signal);
       }
     } catch (caught) {
       if (!signal.aborted) throw caught;
@@ -240,12 +241,12 @@ class HttpTaskSession implements TaskSession {
     }
   }
 
-  /** Asks for a task until there is an answer: a server that restarts has its tasks still. */
-  async #poll(taskId: string, signal: AbortSignal): Promise<JsonObject> {
+  /** Asks about a task until there is an answer: a server that restarts has its tasks still. */
+  async #insist(method: string, params: JsonObject, signal: AbortSignal): Promise<JsonObject> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       try {
-        return await this.#ask("tasks/get", { taskId }, { signal });
+        return await this.#ask(method, params, { signal });
       } catch (error) {
         if (signal.aborted || !mayPass(error) || performance.now() >= deadline) throw error;
         await sleep(POLL_MS, undefined, { signal });

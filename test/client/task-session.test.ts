@@ -57,6 +57,35 @@ test("a server that gives no answer to a poll is asked again", async () => {
   expect(polls).toBe(4);
 });
 
+test("an answer to a question is given again until the server has taken it", async () => {
+  const inputRequests = { q: { method: "elicitation/create", params: { message: "?" } } };
+  let updates = 0;
+  const server = await startScriptedServer(
+    {
+      ...modernScripts({ hasTasks: true }),
+      "tools/call": (call) =>
+        call.json({ resultType: "task", ...TASK, status: "input_required", inputRequests }),
+      "tasks/update": (call) => {
+        updates += 1;
+        if (updates === 1) return call.cut();
+        call.json(complete({}));
+      },
+      "tasks/get": (call) => call.json(complete({ ...TASK, status: "completed", result: said("done") })),
+    },
+    STATELESS,
+  );
+  onTestFinished(server.close);
+  let asked = 0;
+  const onQuestion = () => {
+    asked += 1;
+    return { action: "accept", content: {} };
+  };
+  const session = await taskSession(server.url, { onQuestion });
+  onTestFinished(() => session.close());
+  expect((await session.call("anything")).content).toEqual([{ type: "text", text: "done" }]);
+  expect([updates, asked]).toEqual([2, 1]);
+});
+
 test("a failed task is an error with the server's code, and a cancelled one has none", async () => {
   const ends = [
     { status: "failed", statusMessage: "it broke", error: { code: -32603, message: "broken" } },
