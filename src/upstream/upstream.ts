@@ -328,8 +328,8 @@ export class Upstream {
     }
   }
 
-  /** The control session of an owner: for everything other than calls. */
-  control(owner: SessionOwner): ControlSession {
+  /** The control session of an owner, for everything other than calls. Programs share it: some servers have room for few sessions. */
+  control({ client: _, ...owner }: SessionOwner): ControlSession {
     const key = keyOf(owner);
     const control = this.#controls.get(key) ?? this.#newControl(owner);
     // The most recently used one is evicted last.
@@ -363,8 +363,13 @@ export class Upstream {
   #userFor(owner: SessionOwner): SessionUser {
     const { caller } = owner;
     if (this.#isForAll) return { key: "", caller, open: (...how) => this.#open(NOBODY, ...how) };
-    // Requests that share a session which is not opened again for each must accept what the first of them declared.
-    const key = keyOf(this.#hasSaidSo ? { ...owner, capabilities: {}, client: undefined } : owner);
+    // Requests that share the only session must accept the program that opened it, and where it is not opened again for each, what that declared.
+    const { client, capabilities } = owner;
+    const key = keyOf({
+      ...owner,
+      client: this.#single === undefined ? client : undefined,
+      capabilities: this.#hasSaidSo ? {} : capabilities,
+    });
     return { key, caller, open: (...how) => this.#open(owner, ...how) };
   }
 

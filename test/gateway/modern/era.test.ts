@@ -110,7 +110,7 @@ test("a modern server that was replaced by a legacy one is found out with its fi
     )
     .toBe("legacy");
   expect((await legacy.arrival("initialize")).message.params).toMatchObject({
-    clientInfo: { name: "test", title: expect.stringContaining("mcp-taskgate") },
+    clientInfo: { name: "mcp-taskgate" },
   });
 });
 
