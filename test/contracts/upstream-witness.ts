@@ -102,7 +102,10 @@ async function startWitness() {
       sockets.delete(socket);
       conditions.check();
     });
-    createInterface({ input: socket }).on("line", (line) => {
+    const lines = createInterface({ input: socket });
+    // It passes on the socket's errors: a program that is killed resets its connection.
+    lines.on("error", () => undefined);
+    lines.on("line", (line) => {
       const event: Event = JSON.parse(line);
       events.push(event);
       if (event.what === "held") held.push(event.label ?? "");
