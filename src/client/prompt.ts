@@ -73,12 +73,22 @@ export class Prompt {
   async #line(prompt: string, signal: AbortSignal): Promise<string | undefined> {
     this.#reader ??= this.#listen();
     this.#output.write(prompt);
-    while (this.#lines.length === 0 && !this.#isOver)
-      await Promise.race([
-        once(this.#reader, "line", { signal }),
-        once(this.#reader, "close", { signal }),
-      ]).catch(() => signal.throwIfAborted());
+    while (this.#lines.length === 0 && !this.#isOver) await this.#news(this.#reader, signal);
     return this.#lines.shift()?.trim();
+  }
+
+  /** Settles when there is another line, or there will be none. @throws the signal's reason */
+  async #news(reader: Interface, signal: AbortSignal): Promise<void> {
+    // Ends the other wait as well, so that no listener stays behind for each line.
+    const over = new AbortController();
+    const until = { signal: AbortSignal.any([signal, over.signal]) };
+    try {
+      await Promise.race([once(reader, "line", until), once(reader, "close", until)]);
+    } catch {
+      signal.throwIfAborted();
+    } finally {
+      over.abort();
+    }
   }
 
   #listen(): Interface {

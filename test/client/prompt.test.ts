@@ -1,5 +1,5 @@
-import { PassThrough } from "node:stream";
-import { expect, test } from "vitest";
+import { PassThrough, Writable } from "node:stream";
+import { expect, onTestFinished, test } from "vitest";
 import { Prompt } from "../../src/client/prompt.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 
@@ -31,6 +31,35 @@ test("what is not required may be left out, and three wrong answers are enough",
   const wrong = asked("a\nb\nc\n4\n");
   const question = { properties: { field: { type: "integer" } }, required: ["field"] };
   expect(await wrong.ask(question)).toEqual({ action: "cancel" });
+});
+
+test("a person who answers field after field leaves nothing behind", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on("warning", note);
+  onTestFinished(() => void process.off("warning", note));
+  const input = new PassThrough();
+  const output = new Writable({
+    write(chunk, _, done) {
+      // As a person would: after the field is asked for, and not before.
+      if (String(chunk).endsWith(": ")) setImmediate(() => input.write("yes\n"));
+      done();
+    },
+  });
+  const names = Array.from({ length: 30 }, (_, index) => `field${index}`);
+  const properties = Object.fromEntries(names.map((name) => [name, { type: "boolean" }]));
+  const params = { message: "All of them?", requestedSchema: { type: "object", properties } };
+  const prompt = new Prompt(input, output);
+
+  const answer = await prompt.ask({ method: "elicitation/create", params }, new AbortController().signal);
+
+  prompt.close();
+  expect(answer).toEqual({
+    action: "accept",
+    content: Object.fromEntries(names.map((name) => [name, true])),
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
 });
 
 function asked(lines: string) {
