@@ -266,8 +266,8 @@ export interface TaskStore {
   update(task: TaskRecord, change: Change): Promise<TaskRecord>;
   /**
    * Takes a task over from its owner, which may be this replica. The first replica wins; nobody sees what a former owner still writes.
-   * `isIdle`: an unsent call stays unsent, and a paused one paused; absent when the call, or its next round, is about to be sent. `undefined`: another replica has taken the task over since
-   * `task` was read, or replicas have taken it over `MAX_TURNS` times.
+   * `isIdle`: an unsent call stays unsent, and a paused one paused; absent when the call, or its next round, is about to be sent.
+   * `undefined`: another replica has taken the task over since `task` was read, or replicas have taken it over `MAX_TURNS` times.
    */
   takeOver(task: TaskRecord, isIdle?: boolean): Promise<TaskRecord | undefined>;
   /**

@@ -21,8 +21,9 @@ export interface RevivalRoute {
 const MIN_RUNTIME_MS = 10_000;
 
 /**
- * Makes orphaned calls of these routes: sent if they never were, else resumed or gone on with where their server asked, else sent again if that is allowed. `ago` gives
- * how long ago a time of the store was, in milliseconds.
+ * Makes orphaned calls of these routes. A call that was never sent is sent; one whose answer can still be heard is resumed; one whose server
+ * asked goes on with its next round; any other is sent again, if that is allowed. `ago` gives how long ago a time of the store was, in
+ * milliseconds.
  */
 export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => number): Revive {
   const byName = new Map(routes.map((route) => [route.config.name, route]));
