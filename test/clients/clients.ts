@@ -49,6 +49,8 @@ const durations = (seconds ?? DEFAULT_SECONDS).split(",").map(Number);
 if (clients.length === 0) throw new Error(`--only: no client has "${only}" in its name`);
 
 const cleanUps: (() => Promise<unknown>)[] = [];
+process.once("SIGINT", () => void cleanUp().then(() => process.exit(130)));
+process.once("SIGTERM", () => void cleanUp().then(() => process.exit(143)));
 try {
   const addresses = await open();
   const rows: Promise<string>[] = [];
@@ -66,7 +68,11 @@ try {
   console.log(table);
   if (only === undefined && seconds === undefined) await keep(table);
 } finally {
-  for (const cleanUp of cleanUps.reverse()) await cleanUp();
+  await cleanUp();
+}
+
+async function cleanUp(): Promise<void> {
+  for (const each of cleanUps.splice(0).reverse()) await each();
 }
 
 /** A server with one slow tool, and a gateway with two ways to it. The addresses are those of `WAYS`, in their order. */
@@ -84,7 +90,7 @@ async function open(): Promise<readonly URL[]> {
   };
   const file = join(folder, "taskgate.json");
   await writeFile(file, JSON.stringify(config));
-  const atEnd = (cleanUp: () => Promise<void>) => void cleanUps.push(cleanUp);
+  const atEnd = (each: () => Promise<void>) => void cleanUps.push(each);
   const gateway = await startGatewayProcess(["--config", file], { atEnd, routes: 2 });
   return [server.url, ...gateway.urls];
 }
@@ -111,6 +117,7 @@ function run(client: string, url: URL, ms: number): Promise<End> {
     printed = `${printed}${chunk}`.slice(-MAX_PRINTED);
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), ms + PATIENCE_MS);
+  cleanUps.push(async () => void child.kill("SIGKILL"));
   return new Promise((resolve) => {
     child.once("close", () => {
       clearTimeout(timer);
