@@ -349,8 +349,8 @@ async function check({ file: given, config }: Flags): Promise<number> {
   if (typeof judged === "number") return judged;
   const { problems, warnings, servers } = judged;
   for (const line of reportLines(problems, warnings)) console.log(line);
-  const verdict = problems.length > 0 ? count(problems.length, "error") : `ok: ${count(servers, "server")}`;
-  console.log(warnings.length > 0 ? `${verdict}, ${count(warnings.length, "warning")}` : verdict);
+  const summary = problems.length > 0 ? count(problems.length, "error") : `ok: ${count(servers, "server")}`;
+  console.log(warnings.length > 0 ? `${summary}, ${count(warnings.length, "warning")}` : summary);
   return problems.length > 0 ? 1 : 0;
 }
 

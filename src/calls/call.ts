@@ -265,7 +265,7 @@ export class Call implements SessionHolder {
     this.#finish({ kind: "handedOff" });
     this.#waiting?.abort(neverSent());
     // A session that was not used yet is of no use to another replica.
-    this.#lease?.release(this.#mayHaveBegun ? "left" : "doubtful");
+    this.#lease?.release(this.#mayHaveBegun ? "handedOff" : "busy");
     this.#leaveSlot();
   }
 
@@ -385,13 +385,13 @@ export class Call implements SessionHolder {
       const lease = await this.#leased(this.#options.lease);
       try {
         const response = await this.#send(lease);
-        lease.release(this.#end === undefined ? "quiet" : "doubtful");
+        lease.release(this.#end === undefined ? "quiet" : "busy");
         return response;
       } catch (error) {
         // A server that has answered, however badly, is done with the call.
         const isDone = isUnusable(toFailure(error)) && this.#end === undefined;
         const isLost = isForgotten(toFailure(error));
-        lease.release(isDone ? "quiet" : isLost ? "lost" : "doubtful");
+        lease.release(isDone ? "quiet" : isLost ? "lost" : "busy");
         if (error instanceof RpcError || error instanceof StoreUnavailable) throw error;
         // The server has forgotten an idle session and has not looked at the request, so sending it again is safe.
         const failure = toFailure(error);
@@ -429,7 +429,7 @@ export class Call implements SessionHolder {
     } catch (error) {
       throw isPickedUp ? error : new NotPickedUp(toFailure(error));
     } finally {
-      lease?.release(this.#end?.kind === "handedOff" ? "left" : "doubtful");
+      lease?.release(this.#end?.kind === "handedOff" ? "handedOff" : "busy");
       this.#rest();
     }
   }
@@ -540,7 +540,7 @@ export class Call implements SessionHolder {
     if (this.#resume === undefined || this.#lease !== undefined) this.#waiting?.abort(neverSent());
     else this.#soon(() => this.#waiting?.abort(neverSent()));
     const lease = this.#lease;
-    if (lease !== undefined) this.#soon(() => lease.release("doubtful"));
+    if (lease !== undefined) this.#soon(() => lease.release("busy"));
   }
 
   /** Calls `give` after the grace period, unless the server has answered before. */

@@ -107,13 +107,13 @@ export async function taskSession(
 ): Promise<TaskSession> {
   const url = new URL(address);
   const agents = upstreamAgents();
-  const verdict = await probe({ url, headers, dispatcher: agents.next(), clientInfo });
-  if (verdict.era === "modern") {
-    const { description } = verdict;
+  const result = await probe({ url, headers, dispatcher: agents.next(), clientInfo });
+  if (result.era === "modern") {
+    const { description } = result;
     return new HttpTaskSession({ url, headers, clientInfo, onQuestion, description, agents });
   }
   await agents.destroy();
-  if (verdict.era === "unknown") throw new CallFailed(verdict.failure.message, "unreachable");
+  if (result.era === "unknown") throw new CallFailed(result.failure.message, "unreachable");
   const what = "The server does not speak MCP 2026-07-28; in front of it, mcp-taskgate URL does";
   throw new CallFailed(what, "unreachable");
 }
@@ -146,7 +146,7 @@ class HttpTaskSession implements TaskSession {
       clientInfo,
       maxMessageBytes: MAX_MESSAGE_BYTES,
       description: () => description,
-      onDoubt: () => {},
+      onUnexpectedEra: () => {},
       log: createLog("silent"),
     });
   }

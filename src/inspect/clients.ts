@@ -177,7 +177,7 @@ export function modernClient(
     clientInfo: CLIENT_INFO,
     maxMessageBytes: MAX_MESSAGE_BYTES,
     description: () => said,
-    onDoubt: () => {},
+    onUnexpectedEra: () => {},
     log,
   });
   const owner = { caller: "", headers: {}, capabilities };

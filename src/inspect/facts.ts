@@ -53,7 +53,7 @@ export interface VersionFacts {
 
 export interface SecondSession {
   /** `fatal`: the server refused a second session, and any other after that. */
-  readonly verdict: "works" | "refused" | "ends the first" | "fatal";
+  readonly outcome: "works" | "refused" | "ends the first" | "fatal";
   readonly reason?: string;
 }
 

@@ -70,14 +70,14 @@ async function inspectUrl(config: HttpUpstreamConfig, options: Options): Promise
     const version = typeof said.protocolVersion === "string" ? said.protocolVersion : undefined;
     if (version !== undefined && !LEGACY_VERSIONS.includes(version)) throw foreignVersion(url, [version]);
     options.onAsk("server/discover");
-    const verdict = await probe({ url, headers, dispatcher: options.agents.next(), clientInfo: CLIENT_INFO });
-    if (verdict.era === "modern") {
-      const found = await surveyModern(config, verdict.description, options);
+    const probed = await probe({ url, headers, dispatcher: options.agents.next(), clientInfo: CLIENT_INFO });
+    if (probed.era === "modern") {
+      const found = await surveyModern(config, probed.description, options);
       const legacy = first instanceof Error ? { remarks: [] } : await besideModern(first);
       return { target, ...found, ...legacy };
     }
     if (first instanceof Error) {
-      if (verdict.era === "other") throw foreignVersion(url, verdict.supportedVersions);
+      if (probed.era === "other") throw foreignVersion(url, probed.supportedVersions);
       if (version !== undefined) throw unreachable(url, first);
       return { target, ...(await inspectSse(config, hello, options)) };
     }

@@ -69,7 +69,7 @@ function legacyRows({ versions, answersPing, http, secondSession, startMs }: Leg
     row("versions", versionsOf(versions)),
     versions.map(refusalOf),
     http && httpRows(http),
-    row("at one time", secondSession && SECOND[secondSession.verdict]),
+    row("at one time", secondSession && SECOND[secondSession.outcome]),
     secondSession?.reason === undefined ? undefined : `! ${secondSession.reason}`,
     row("starts in", startMs === undefined ? undefined : `${startMs} ms`),
     row("ping", answersPing ? "is answered" : "is not answered"),

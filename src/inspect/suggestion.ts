@@ -33,14 +33,14 @@ const SECRETS = `a secret is better taken from the environment, as $\{NAME}`;
 export function suggest(facts: Facts, upstream: JsonObject, report: readonly string[]): string {
   const { transport, legacy } = facts;
   const name = nameOf(facts);
-  const { verdict = "works" } = legacy?.secondSession ?? {};
+  const { outcome = "works" } = legacy?.secondSession ?? {};
   const { startMs = 0 } = legacy ?? {};
   const rules = suggestRules(facts).filter(({ mode, waitFor }) => mode !== "auto" || waitFor !== undefined);
   const server = {
     upstream: {
       ...given(upstream),
       ...(transport === "stdio" ? {} : { transport }),
-      ...(verdict === "works" ? {} : { sessions: "single" }),
+      ...(outcome === "works" ? {} : { sessions: "single" }),
       ...(startMs < SLOW_START_MS ? {} : { startTimeout: `${Math.ceil((startMs * 3) / 1_000)}s` }),
     },
     ...(rules.length === 0 ? {} : { tools: rules.map(({ reason: _, ...rule }) => rule) }),

@@ -173,13 +173,13 @@ async function openSecond(
     const isAlive = !pings || (await answersPing(first));
     await first.close();
     const reason = "the first did not answer ping any more";
-    return { caller, secondSession: isAlive ? { verdict: "works" } : { verdict: "ends the first", reason } };
+    return { caller, secondSession: isAlive ? { outcome: "works" } : { outcome: "ends the first", reason } };
   } catch (error) {
     await first.close();
     const caller = await sessions.open(EVERYTHING).catch(() => undefined);
     const reason = wordsOf(error);
-    if (caller === undefined) return { secondSession: { verdict: "fatal", reason } };
-    return { caller, secondSession: { verdict: "refused", reason } };
+    if (caller === undefined) return { secondSession: { outcome: "fatal", reason } };
+    return { caller, secondSession: { outcome: "refused", reason } };
   }
 }
 

@@ -38,7 +38,7 @@ import type { ToolCatalogue } from "../upstream/catalogue.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
 import { modernTask } from "./task-view.ts";
 
-/** How long to keep the result of a call that was held for a client without tasks. */
+/** How long to keep the result of a call that awaited input from a client without tasks. */
 const KEPT_AFTER_END_MS = 60_000;
 
 interface Method {
@@ -189,7 +189,7 @@ export function callMethods(
       task: () => {
         task ??=
           fallback === undefined
-            ? heldTask(exchange, how)
+            ? taskAwaitingInput(exchange, how)
             : fallbacks.newTask(exchange, undefined, String(params.name));
         return task;
       },
@@ -321,8 +321,8 @@ function toolsOf(exchange: Exchange): ToolCatalogue {
   return server === undefined ? route.upstream.control(owner).tools : server.toolsOf(owner);
 }
 
-/** The task of a held call, of which the client may never hear. */
-function heldTask(exchange: Exchange, { policy, mayBecomeTask }: Method): CallTask {
+/** The task of a call awaiting input, of which the client may never hear. */
+function taskAwaitingInput(exchange: Exchange, { policy, mayBecomeTask }: Method): CallTask {
   const { name, uri } = exchange.params;
   const task = callTask(exchange, String(name ?? uri), policy);
   if (mayBecomeTask) return task;

@@ -19,12 +19,12 @@ import { rejectAsRpcError } from "./bridge.ts";
 
 /** Whether the subject of a request for a modern server is the gateway's. @throws StoreUnavailable */
 export async function isOurs(
-  { engine, awaitingInput: held }: Pick<Services, "engine" | "awaitingInput">,
+  { engine, awaitingInput }: Pick<Services, "engine" | "awaitingInput">,
   asked: Asked,
   subject: Subject,
 ): Promise<boolean> {
   const waiter = waiterOf(asked);
-  if ("requestState" in subject) return held.isOurs(subject.requestState, waiter);
+  if ("requestState" in subject) return awaitingInput.isOurs(subject.requestState, waiter);
   for (const taskId of subject.taskIds) {
     if ((await engine.find(taskId, asked.owner, waiter)) !== undefined) return true;
   }
@@ -48,7 +48,7 @@ export function passer(
     if (http === undefined) return passMessage(server, asked, { stopping, amend });
     // A server of an older revision refuses requests that it does not know with one of these.
     const onStatus = (status: number) => {
-      if (REFUSALS.has(status)) server.doubt(asked.caller.headers);
+      if (REFUSALS.has(status)) server.recheck(asked.caller.headers);
     };
     if (method === "server/discover" && !server.hasTasks)
       return forwarder.forwardAmended(http, id, withTasksExtension, { onStatus });

@@ -43,7 +43,7 @@ export class CallsAwaitingInput {
   }
 
   /**
-   * Takes a place for a call that is to be held, in whatever round, until `release`. Cancels a call that gets no place.
+   * Takes a place for a call that is to await input, in whatever round, until `release`. Cancels a call that gets no place.
    * @param take returns a function that gives the place back
    * @throws what `take` throws
    */
@@ -58,7 +58,7 @@ export class CallsAwaitingInput {
     call.listen({ onEnd: () => this.release(call) });
   }
 
-  /** Gives back the place of a call that is no longer held: its client knows it as a task, or it has ended. */
+  /** Gives back the place of a call that is no longer awaiting input: its client knows it as a task, or it has ended. */
   release(call: Call): void {
     this.#places.get(call)?.();
     this.#places.delete(call);

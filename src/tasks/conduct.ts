@@ -24,7 +24,7 @@ import type { WaiterOf } from "./store-wait.ts";
 export type CallAnswer =
   | { readonly kind: "result"; readonly result: JsonObject }
   | { readonly kind: "error"; readonly error: RpcError }
-  /** The call is held until its client comes back with answers and this state (2026-07-28, MRTR). */
+  /** The call waits until its client comes back with answers and this state (2026-07-28, MRTR). */
   | {
       readonly kind: "asks";
       readonly inputRequests: Readonly<Record<string, InputRequest>>;
@@ -40,7 +40,7 @@ export type CallAnswer =
 /** How to conduct a call for its client. */
 export interface Conduct {
   readonly identity: RequestIdentity;
-  /** The task that the call may become, or is while it is held. */
+  /** The task that the call may become, or is while it awaits input. */
   readonly task: () => CallTask;
   readonly mayBecomeTask: boolean;
   readonly waitForMs: number;
@@ -50,7 +50,7 @@ export interface Conduct {
    */
   readonly isPunctual?: boolean;
   readonly maxResultBytes: number;
-  /** Takes the place that a held call needs; returns a function that gives it back. @throws RpcError */
+  /** Takes the place that a call awaiting input needs; returns a function that gives it back. @throws RpcError */
   readonly takePlace: () => () => void;
   /** Who waits while the store is away: `waiter` for a call that is known already, `beginner` for one that is yet to begin. */
   readonly waiter: WaiterOf;
@@ -66,7 +66,7 @@ export interface AnsweredRound {
   readonly round: number;
 }
 
-/** The pause between tries to hold a call, or to make it a task, while the store is away. */
+/** The pause between tries to store what a call asks, or to make it a task, while the store is away. */
 const STORE_RETRY_MS = 250;
 
 export interface ConductorOptions {
@@ -98,18 +98,18 @@ export class Conductor {
   }
 
   /**
-   * Another round of a held call, with the client's answers.
+   * Another round of a call awaiting input, with the client's answers.
    * @throws -32602 when the state is not ours, or an answer has the wrong shape; StoreUnavailable
    */
   async resume(requestState: unknown, answers: JsonObject, how: Conduct): Promise<CallAnswer> {
-    const { engine, awaitingInput: held } = this.#options;
+    const { engine, awaitingInput } = this.#options;
     const { identity, waiter } = how;
-    const { task, round } = await held.resume(requestState, identity, waiter);
+    const { task, round } = await awaitingInput.resume(requestState, identity, waiter);
     // The client did not get the handle the first time.
     if (await engine.isTold(task.id, waiter)) return { kind: "handle", task };
     await engine.update(task.id, identity, answers, waiter);
     const call = engine.callOf(task.id);
-    // How a held call ended is for the store to say.
+    // How such a call ended is for the store to say.
     return call === undefined || call.end !== undefined
       ? this.follow({ id: task.id, round }, how)
       : this.#attend(call, how, { id: task.id, round });
@@ -120,7 +120,7 @@ export class Conductor {
    * something, the window is over, or the client has gone.
    */
   async follow(answered: AnsweredRound, how: Conduct): Promise<CallAnswer> {
-    const { engine, awaitingInput: held, stopping } = this.#options;
+    const { engine, awaitingInput, stopping } = this.#options;
     const { id, round } = answered;
     const { identity, client, waiter } = how;
     const over = new AbortController();
@@ -135,7 +135,7 @@ export class Conductor {
       if (view?.outcome !== undefined) return fromOutcome(view.outcome);
       const isTasks = how.mayBecomeTask && hasAskedOften(answered);
       if (view !== undefined && !isTasks)
-        return asking(view.task.inputRequests, held.stateOf(view.task, round + 1));
+        return asking(view.task.inputRequests, awaitingInput.stateOf(view.task, round + 1));
       // The state stays valid, and any other gateway accepts it.
       if (stopping.aborted) return { kind: "error", error: rpc.stopping() };
       if (!client.gone.aborted) {
@@ -177,7 +177,7 @@ export class Conductor {
             } catch (error) {
               if (!isAway(error)) throw error;
               // The client could not come back to the call, but it still waits here.
-              throttled(log).say("warn", { err: error }, "a call could not be held; trying again");
+              throttled(log).say("warn", { err: error }, "could not store what a call asks; trying again");
               await sleep(STORE_RETRY_MS);
               break;
             }
@@ -210,7 +210,7 @@ export class Conductor {
 
   /** Makes the call a task: the record is durable before the client gets the handle (Tasks §Task Creation). */
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
-    const { engine, awaitingInput: held } = this.#options;
+    const { engine, awaitingInput } = this.#options;
     const task = await engine.createTask(call, how.task(), how.maxResultBytes, waiter);
     // A client that repeats a round must get the same handle.
     if (task.rounds !== undefined) await engine.tell(task);
@@ -219,17 +219,17 @@ export class Conductor {
       if (leave()) await engine.cancel(task.id, how.identity);
       return GONE;
     }
-    held.release(call);
+    awaitingInput.release(call);
     return { kind: "handle", task };
   }
 
   /** Ends this round with the server's questions. */
   async #hold(call: Call, how: Conduct, round: number): Promise<CallAnswer> {
-    const { awaitingInput: held } = this.#options;
+    const { awaitingInput } = this.#options;
     const { identity, maxResultBytes } = how;
     const asked = call.inputRequests;
-    held.admit(call, how.takePlace);
-    return asking(asked, await held.hold(call, identity, how.task(), { maxResultBytes, round }));
+    awaitingInput.admit(call, how.takePlace);
+    return asking(asked, await awaitingInput.hold(call, identity, how.task(), { maxResultBytes, round }));
   }
 }
 

@@ -77,11 +77,11 @@ export class Creations {
     this.#drafts.set(call, draft);
     const running = this.#create(call, creation, { storedCall, draft });
     this.#running.set(draft.id, running);
-    const live = await running.finally(() => this.#running.delete(draft.id));
+    const runningTask = await running.finally(() => this.#running.delete(draft.id));
     // With this write another replica can send the call. If the store does not accept it now, the task exists all the same.
     if (call.isWaiting && !draft.isUnsent && storedCall?.params !== undefined)
-      await live.write().catch(onlyUnavailable);
-    return live.record;
+      await runningTask.write().catch(onlyUnavailable);
+    return runningTask.record;
   }
 
   async #create(

@@ -243,11 +243,11 @@ export class Orphans {
     audit?.adopted(record);
     const { call, maxResultBytes } = revived;
     const isCallKept = storedCall !== undefined;
-    const live = running.take({ call, record, storedCall, isCallKept, maxResultBytes });
-    void live.ended.finally(this.#options.counted?.onAdopted(record));
+    const runningTask = running.take({ call, record, storedCall, isCallKept, maxResultBytes });
+    void runningTask.ended.finally(this.#options.counted?.onAdopted(record));
     call.start();
     // Clients may have answered in the meantime.
-    await live
+    await runningTask
       .look()
       .catch((err) =>
         log.warn({ err, task: taskName(id) }, "could not read the answers to a task's questions"),

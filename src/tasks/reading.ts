@@ -92,16 +92,18 @@ export class TaskReader {
 
   /** A task that runs here exists, even if the store has lost it; `look` writes it again. */
   #forgotten(id: TaskId, owner: TaskOwner): TaskView | undefined {
-    const live = this.#options.running.get(id);
-    if (live === undefined || !isOwnedBy(live.record, owner)) return undefined;
-    void live.look().catch(() => {});
-    return { task: lastWritten(live) };
+    const runningTask = this.#options.running.get(id);
+    if (runningTask === undefined || !isOwnedBy(runningTask.record, owner)) return undefined;
+    void runningTask.look().catch(() => {});
+    return { task: lastWritten(runningTask) };
   }
 
   /** What this process knows of a task whose call runs here, when the store does not answer. */
   #known(id: TaskId, owner: TaskOwner, error: unknown): TaskView | undefined {
-    const live = error instanceof StoreUnavailable ? this.#options.running.get(id) : undefined;
-    return live !== undefined && isOwnedBy(live.record, owner) ? { task: lastWritten(live) } : undefined;
+    const runningTask = error instanceof StoreUnavailable ? this.#options.running.get(id) : undefined;
+    return runningTask !== undefined && isOwnedBy(runningTask.record, owner)
+      ? { task: lastWritten(runningTask) }
+      : undefined;
   }
 }
 

@@ -49,19 +49,19 @@ export class RunningTasks {
     // The store keeps a stored call for that long.
     const onCallStored = (record: TaskRecord, storedCall: StoredCall) =>
       onStored?.(record, storedCallBytes(storedCall), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
-    const live = new RunningTask({ ...this.#options, ...task, onCallStored });
+    const runningTask = new RunningTask({ ...this.#options, ...task, onCallStored });
     const { record, storedCall } = task;
     if (task.isCallKept && storedCall !== undefined) onCallStored(record, keptBeside(record, storedCall));
-    const { id } = live.record;
-    this.#byId.set(id, live);
+    const { id } = runningTask.record;
+    this.#byId.set(id, runningTask);
     // The stored call stays in memory until the outcome is written, which may be long after the call has ended.
-    const letGo = live.call.share();
-    void live.ended.finally(() => {
+    const letGo = runningTask.call.share();
+    void runningTask.ended.finally(() => {
       this.#byId.delete(id);
-      live.call.forgetResult();
+      runningTask.call.forgetResult();
       letGo();
     });
-    return live;
+    return runningTask;
   }
 
   /** Acts on a hint that the store has something new. */
@@ -85,38 +85,38 @@ export class RunningTasks {
 
   /** Resolves when all tasks of this moment have ended. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#byId.values()].map((live) => live.ended));
+    await Promise.all([...this.#byId.values()].map(({ ended }) => ended));
   }
 
   /** Hands off every task that another replica can continue; the others end as lost. */
   async close(): Promise<void> {
-    const live = [...this.#byId.values()];
-    await Promise.all(live.map((each) => this.#letGo(each)));
-    await Promise.all(live.map((each) => each.ended));
+    const all = [...this.#byId.values()];
+    await Promise.all(all.map((each) => this.#letGo(each)));
+    await Promise.all(all.map(({ ended }) => ended));
     await this.#round;
   }
 
-  async #letGo(live: RunningTask): Promise<void> {
+  async #letGo(runningTask: RunningTask): Promise<void> {
     const { store, log } = this.#options;
-    const { id } = live.record;
+    const { id } = runningTask.record;
     try {
-      if (store.isLasting && (await live.leave())) return;
-      if (live.call.end === undefined) await live.lose(STOPPED);
+      if (store.isLasting && (await runningTask.leave())) return;
+      if (runningTask.call.end === undefined) await runningTask.lose(STOPPED);
     } catch (err) {
       log.error({ err, task: taskName(id) }, "could not write the end of a task");
     } finally {
       // A call that was handed off has ended already.
-      live.call.cancel("the gateway is stopping");
-      live.abandon();
+      runningTask.call.cancel("the gateway is stopping");
+      runningTask.abandon();
     }
   }
 
   async #lookAtAll(): Promise<void> {
-    for (const live of [...this.#byId.values()]) await this.#look(live);
+    for (const runningTask of [...this.#byId.values()]) await this.#look(runningTask);
   }
 
-  async #look(live: RunningTask | undefined): Promise<void> {
+  async #look(runningTask: RunningTask | undefined): Promise<void> {
     // What this read misses, the next one finds.
-    await live?.look().catch(() => {});
+    await runningTask?.look().catch(() => {});
   }
 }

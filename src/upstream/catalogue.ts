@@ -42,10 +42,10 @@ export class ToolCatalogue {
 
   /**
    * The parameters of a tool that are mirrored in headers; none when the server does not list the tool, as the call itself will show.
-   * `isDoubted`: earlier parameters did not fit, so the tool may have changed and a list older than `MIN_AGE_MS` is read again.
+   * `mayHaveChanged`: earlier parameters did not fit, so the tool may have changed and a list older than `MIN_AGE_MS` is read again.
    */
-  async headerParams(tool: string, isDoubted = false): Promise<readonly HeaderParam[]> {
-    return (await this.#find(tool, isDoubted))?.headerParams ?? [];
+  async headerParams(tool: string, mayHaveChanged = false): Promise<readonly HeaderParam[]> {
+    return (await this.#find(tool, mayHaveChanged))?.headerParams ?? [];
   }
 
   /**
@@ -65,8 +65,8 @@ export class ToolCatalogue {
     this.#snapshot = undefined;
   }
 
-  async #find(tool: string, isDoubted = false): Promise<KnownTool | undefined> {
-    const known = (await this.#soon(isDoubted ? MIN_AGE_MS : MAX_AGE_MS)).get(tool);
+  async #find(tool: string, mayHaveChanged = false): Promise<KnownTool | undefined> {
+    const known = (await this.#soon(mayHaveChanged ? MIN_AGE_MS : MAX_AGE_MS)).get(tool);
     // While the list is still loading, a missing tool proves nothing.
     const isLate = this.#snapshot?.isListed === false;
     return known ?? (isLate ? undefined : (await this.#soon(MIN_AGE_MS)).get(tool));

@@ -273,7 +273,7 @@ export class Upstream {
       over();
       this.#joined.delete(rejoined);
       rejoined.attach(undefined);
-      void rejoined.close(state === "left" ? state : undefined);
+      void rejoined.close(state === "handedOff" ? state : undefined);
     };
     return { session: rejoined, isReused: false, release };
   }

@@ -90,7 +90,7 @@ test("a session whose call was cancelled is not used again", async () => {
       server.received.some(
         ({ method, headers }) => method === "DELETE" && headers["mcp-session-id"] === slow,
       ),
-    "the doubtful session to be ended",
+    "the busy session to be ended",
   );
 });
 

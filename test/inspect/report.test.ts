@@ -62,7 +62,7 @@ test.each<[string, Facts]>([
   ["starts in     7000 ms", legacy({ startMs: 7_000 })],
   [
     "at one time   one session: a second takes the place of the first",
-    legacy({ secondSession: { verdict: "ends the first" } }),
+    legacy({ secondSession: { outcome: "ends the first" } }),
   ],
   ["answers       as JSON only", http({})],
   ["sessions      have no id", http({})],

@@ -44,7 +44,7 @@ const SERVERS: readonly Row[] = [
           delete: 200,
           eventIds: { post: true },
         },
-        secondSession: { verdict: "works" },
+        secondSession: { outcome: "works" },
       },
       declared: { more: expect.arrayContaining(["startElicitation", "listRoots"]), less: [] },
       listed: { resources: 100, prompts: 3, problems: [] },
@@ -59,7 +59,7 @@ const SERVERS: readonly Row[] = [
       transport: "streamable-http",
       legacy: {
         versions: ALL,
-        secondSession: { verdict: "refused", reason: expect.stringContaining("HTTP 500") },
+        secondSession: { outcome: "refused", reason: expect.stringContaining("HTTP 500") },
       },
     },
     upstream: { transport: "streamable-http", sessions: "single" },
@@ -68,7 +68,7 @@ const SERVERS: readonly Row[] = [
   {
     name: "server-everything 2025.9.25 over HTTP+SSE",
     start: () => startEverything("2025.9.25", "sse"),
-    facts: { transport: "sse", legacy: { versions: ALL, secondSession: { verdict: "works" } } },
+    facts: { transport: "sse", legacy: { versions: ALL, secondSession: { outcome: "works" } } },
     upstream: { transport: "sse", sessions: "lease" },
     call: ECHO,
   },
@@ -77,7 +77,7 @@ const SERVERS: readonly Row[] = [
     start: () => [process.execPath, everything("2025.12.18", "stdio")],
     facts: {
       transport: "stdio",
-      legacy: { versions: ALL, secondSession: { verdict: "works" }, startMs: expect.any(Number) },
+      legacy: { versions: ALL, secondSession: { outcome: "works" }, startMs: expect.any(Number) },
     },
     upstream: { transport: "stdio", command: process.execPath },
     call: ECHO,
@@ -95,7 +95,7 @@ const SERVERS: readonly Row[] = [
   {
     name: "a server without sessions",
     start: async () => (await startUpstream("stateless")).settings.upstream as URL,
-    facts: { legacy: { http: { hasSessions: false }, secondSession: { verdict: "works" } } },
+    facts: { legacy: { http: { hasSessions: false }, secondSession: { outcome: "works" } } },
     upstream: { transport: "streamable-http" },
     call: ["echo", { text: "hello" }, "hello"],
   },

@@ -95,10 +95,10 @@ describe("the file", () => {
 
   test.each<[LegacyFacts["secondSession"], string]>([
     [undefined, "lease"],
-    [{ verdict: "works" }, "lease"],
-    [{ verdict: "refused", reason: "x" }, "single"],
-    [{ verdict: "ends the first", reason: "x" }, "single"],
-    [{ verdict: "fatal", reason: "x" }, "single"],
+    [{ outcome: "works" }, "lease"],
+    [{ outcome: "refused", reason: "x" }, "single"],
+    [{ outcome: "ends the first", reason: "x" }, "single"],
+    [{ outcome: "fatal", reason: "x" }, "single"],
   ])("has the sessions that the server can have: %j → %s", (secondSession, sessions) => {
     const legacy = secondSession === undefined ? LEGACY : { ...LEGACY, secondSession };
     expect(parsed({ ...FACTS, legacy }).server.upstream.sessions).toBe(sessions);

@@ -1,23 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { Era } from "../../src/upstream/era.ts";
 import { UpstreamFailure } from "../../src/upstream/failure.ts";
-import type { Verdict } from "../../src/upstream/modern/probe.ts";
+import type { ProbeResult } from "../../src/upstream/modern/probe.ts";
 
-const MODERN: Verdict = {
+const MODERN: ProbeResult = {
   era: "modern",
   description: { supportedVersions: ["2026-07-28"], capabilities: {} },
 };
-const LEGACY: Verdict = { era: "legacy" };
-const unknown = (isLate = false, status?: number): Verdict => ({
+const LEGACY: ProbeResult = { era: "legacy" };
+const unknown = (isLate = false, status?: number): ProbeResult => ({
   era: "unknown",
   failure: new UpstreamFailure("no", { mayHaveRun: false, ...(status === undefined ? {} : { status }) }),
   isLate,
 });
 
 /** An era whose server answers these, one after the other, when the test lets it; and a clock of its own. */
-function eraOf(...verdicts: Verdict[]) {
+function eraOf(...verdicts: ProbeResult[]) {
   const asked: Readonly<Record<string, string>>[] = [];
-  const answers: ((verdict: Verdict) => void)[] = [];
+  const answers: ((verdict: ProbeResult) => void)[] = [];
   const clock = { now: 0 };
   const era = new Era({
     clock: () => clock.now,
@@ -35,17 +35,17 @@ function eraOf(...verdicts: Verdict[]) {
 
 test("the first who ask wait for one question, and who asks later does not", async () => {
   const { era, asked, answer } = eraOf(MODERN);
-  const first = [era.verdict({}), era.verdict({})];
+  const first = [era.resultFor({}), era.resultFor({})];
   await answer();
   expect(await Promise.all(first)).toEqual([MODERN, MODERN]);
-  expect(era.verdict({})).toBe(MODERN);
-  expect(era.verdict({ authorization: "another" })).toBe(MODERN);
+  expect(era.resultFor({})).toBe(MODERN);
+  expect(era.resultFor({ authorization: "another" })).toBe(MODERN);
   expect(asked).toHaveLength(1);
 });
 
 test("who has another login asks for themselves while nothing is known", async () => {
   const { era, asked, answer } = eraOf(unknown(false, 401), MODERN);
-  const [nobody, somebody] = [era.verdict({}), era.verdict({ authorization: "a" })];
+  const [nobody, somebody] = [era.resultFor({}), era.resultFor({ authorization: "a" })];
   await answer();
   await answer();
   expect((await nobody).era).toBe("unknown");
@@ -55,125 +55,125 @@ test("who has another login asks for themselves while nothing is known", async (
 
 test("after five minutes the question is asked again, and nobody waits for it", async () => {
   const { era, asked, answer, clock } = eraOf(MODERN, LEGACY);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
   clock.now = 300_001;
-  expect(era.verdict({})).toBe(MODERN);
-  expect(era.verdict({})).toBe(MODERN);
+  expect(era.resultFor({})).toBe(MODERN);
+  expect(era.resultFor({})).toBe(MODERN);
   expect(asked).toHaveLength(2);
   await answer();
-  expect(era.verdict({})).toBe(LEGACY);
+  expect(era.resultFor({})).toBe(LEGACY);
 });
 
 test("a server that cannot be reached is believed to be what it was, and not asked all the time", async () => {
   const { era, asked, answer, clock } = eraOf(MODERN, unknown());
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
   clock.now = 300_001;
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
-  expect(era.verdict({})).toBe(MODERN);
+  expect(era.resultFor({})).toBe(MODERN);
   expect(asked).toHaveLength(2);
   clock.now += 1_001;
-  void era.verdict({});
+  void era.resultFor({});
   expect(asked).toHaveLength(3);
 });
 
 test("nothing is known for a second at the most, and then who asks waits", async () => {
   const { era, asked, answer, clock } = eraOf(unknown(), MODERN);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
-  expect(era.verdict({})).toMatchObject({ era: "unknown" });
+  expect(era.resultFor({})).toMatchObject({ era: "unknown" });
   expect(asked).toHaveLength(1);
   clock.now = 1_001;
-  const second = era.verdict({});
+  const second = era.resultFor({});
   await answer();
   expect(await second).toBe(MODERN);
 });
 
 test("a server that keeps everybody waiting does so once only", async () => {
   const { era, asked, answer, clock } = eraOf(unknown(true), MODERN);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
   clock.now = 1_001;
-  expect(era.verdict({})).toMatchObject({ era: "unknown" });
+  expect(era.resultFor({})).toMatchObject({ era: "unknown" });
   expect(asked).toHaveLength(2);
   await answer();
-  expect(era.verdict({})).toBe(MODERN);
+  expect(era.resultFor({})).toBe(MODERN);
 });
 
 test("that a server wants a login is remembered for five seconds, and as the answer to everything", async () => {
   const { era, asked, answer, clock } = eraOf(unknown(false, 401), MODERN);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
-  expect(era.verdict({})).toMatchObject({ era: "unknown" });
+  expect(era.resultFor({})).toMatchObject({ era: "unknown" });
   expect(era.refusal({})).toMatchObject({ facts: { status: 401 } });
   expect(era.refusal({ authorization: "a" })).toBeUndefined();
   expect(asked).toHaveLength(1);
   clock.now = 5_001;
   expect(era.refusal({})).toBeUndefined();
-  const second = era.verdict({});
+  const second = era.resultFor({});
   await answer();
   expect(await second).toBe(MODERN);
 });
 
 test("a refusal that may be about the probe alone is not remembered", async () => {
   const { era, answer } = eraOf(unknown(false, 403), MODERN);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
   expect(era.refusal({})).toBeUndefined();
-  const second = era.verdict({});
+  const second = era.resultFor({});
   await answer();
   expect(await second).toBe(MODERN);
 });
 
-test("who asks after a doubt waits until it is settled, and a doubt counts once a second", async () => {
+test("who asks during a recheck waits for it, and the server is rechecked once a second", async () => {
   const { era, asked, answer, clock } = eraOf(MODERN, LEGACY);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
-  era.doubt({});
+  era.recheck({});
   expect(asked).toHaveLength(1);
   clock.now = 1_001;
-  era.doubt({});
-  era.doubt({});
+  era.recheck({});
+  era.recheck({});
   expect(asked).toHaveLength(2);
-  const waiting = era.verdict({});
+  const waiting = era.resultFor({});
   await answer();
   expect(await waiting).toBe(LEGACY);
-  expect(era.verdict({})).toBe(LEGACY);
+  expect(era.resultFor({})).toBe(LEGACY);
 });
 
 test("what one caller is refused says nothing to the others", async () => {
   const { era, asked, answer } = eraOf(LEGACY, MODERN);
-  void era.verdict({ authorization: "nonsense" });
+  void era.resultFor({ authorization: "nonsense" });
   await answer();
-  const good = era.verdict({ authorization: "good" });
+  const good = era.resultFor({ authorization: "good" });
   await answer();
   expect(await good).toBe(MODERN);
   expect(asked).toHaveLength(2);
-  expect(era.verdict({ authorization: "another" })).toBe(MODERN);
-  expect(era.verdict({ authorization: "nonsense" })).toBe(LEGACY);
+  expect(era.resultFor({ authorization: "another" })).toBe(MODERN);
+  expect(era.resultFor({ authorization: "nonsense" })).toBe(LEGACY);
 });
 
-test("who raises a doubt by being refused cannot make it a legacy server for others", async () => {
+test("who causes a recheck by being refused cannot make it a legacy server for others", async () => {
   const { era, answer, clock } = eraOf(MODERN, LEGACY, MODERN);
-  void era.verdict({ authorization: "good" });
+  void era.resultFor({ authorization: "good" });
   await answer();
   clock.now = 1_001;
-  era.doubt({ authorization: "nonsense" });
+  era.recheck({ authorization: "nonsense" });
   await answer();
-  const good = era.verdict({ authorization: "good" });
+  const good = era.resultFor({ authorization: "good" });
   await answer();
   expect(await good).toBe(MODERN);
 });
 
-test("a server that does not answer a doubt keeps nobody waiting", async () => {
+test("a server that does not answer a recheck keeps nobody waiting", async () => {
   const { era, answer, clock } = eraOf(MODERN);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
   clock.now = 1_001;
-  era.doubt({});
-  expect(await era.verdict({ authorization: "another" })).toBe(MODERN);
+  era.recheck({});
+  expect(await era.resultFor({ authorization: "another" })).toBe(MODERN);
 });
 
 describe("a server that is not there when it is first asked", () => {
@@ -182,7 +182,7 @@ describe("a server that is not there when it is first asked", () => {
   test("may still be starting: clients wait until it is there", async () => {
     const { era, asked, answer } = eraOf(...absent, MODERN);
     expect(era.starting({})).toBeUndefined();
-    void era.verdict({});
+    void era.resultFor({});
     await answer();
     const starting = era.starting({});
     for (const probes of [2, 3]) {
@@ -190,13 +190,13 @@ describe("a server that is not there when it is first asked", () => {
       await answer();
     }
     await starting;
-    expect(era.verdict({})).toBe(MODERN);
+    expect(era.resultFor({})).toBe(MODERN);
     expect(era.starting({})).toBeUndefined();
   });
 
   test("is down after three seconds, and later nobody waits", async () => {
     const { era, asked, answer, clock } = eraOf(...absent);
-    void era.verdict({});
+    void era.resultFor({});
     await answer();
     const starting = era.starting({});
     await expect.poll(() => asked.length).toBe(2);
@@ -204,7 +204,7 @@ describe("a server that is not there when it is first asked", () => {
     await answer();
     await starting;
     expect(era.starting({})).toBeUndefined();
-    expect(era.verdict({ authorization: "new" })).toBeInstanceOf(Promise);
+    expect(era.resultFor({ authorization: "new" })).toBeInstanceOf(Promise);
     await answer();
     expect(era.starting({ authorization: "new" })).toBeUndefined();
   });
@@ -215,7 +215,7 @@ describe("a server that is not there when it is first asked", () => {
     ["says nothing", unknown(true)],
   ])("is not what %s", async (_what, verdict) => {
     const { era, answer } = eraOf(verdict);
-    void era.verdict({});
+    void era.resultFor({});
     await answer();
     expect(era.starting({})).toBeUndefined();
   });
@@ -223,13 +223,13 @@ describe("a server that is not there when it is first asked", () => {
 
 test("a legacy server that opens no session is probed again, once a second at most", async () => {
   const { era, asked, answer, clock } = eraOf(LEGACY, MODERN);
-  void era.verdict({});
+  void era.resultFor({});
   await answer();
   era.disprove({});
-  expect(era.verdict({})).toBe(LEGACY);
+  expect(era.resultFor({})).toBe(LEGACY);
   clock.now = 1_001;
   era.disprove({});
-  const second = era.verdict({});
+  const second = era.resultFor({});
   await answer();
   expect(await second).toBe(MODERN);
   expect(asked).toHaveLength(2);

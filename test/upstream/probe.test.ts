@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { probe, type Verdict } from "../../src/upstream/modern/probe.ts";
+import { type ProbeResult, probe } from "../../src/upstream/modern/probe.ts";
 import { upstreamAgents } from "../../src/upstream/transports/agents.ts";
 import { type Script, startScriptedServer } from "../support/scripted-server.ts";
 
@@ -11,13 +11,13 @@ const DISCOVERED = {
   cacheScope: "private",
 };
 
-async function probed(script: Script, timeoutMs?: number): Promise<Verdict> {
+async function probed(script: Script, timeoutMs?: number): Promise<ProbeResult> {
   const server = await startScriptedServer({ "server/discover": script }, { stateless: true });
   onTestFinished(server.close);
   return probeOf(server.url, timeoutMs);
 }
 
-function probeOf(url: URL, timeoutMs?: number): Promise<Verdict> {
+function probeOf(url: URL, timeoutMs?: number): Promise<ProbeResult> {
   const agents = upstreamAgents();
   onTestFinished(() => agents.destroy());
   const clientInfo = { name: "test", version: "0" };
@@ -27,8 +27,8 @@ function probeOf(url: URL, timeoutMs?: number): Promise<Verdict> {
 
 test("a modern server tells what it is", async () => {
   const _meta = { "io.modelcontextprotocol/serverInfo": { name: "s" } };
-  const verdict = await probed((call) => call.json({ ...DISCOVERED, instructions: "Be brief.", _meta }));
-  expect(verdict).toEqual({
+  const result = await probed((call) => call.json({ ...DISCOVERED, instructions: "Be brief.", _meta }));
+  expect(result).toEqual({
     era: "modern",
     description: {
       supportedVersions: ["2026-07-28"],
@@ -39,7 +39,7 @@ test("a modern server tells what it is", async () => {
   });
 });
 
-test.for<[string, Script, Verdict["era"]]>([
+test.for<[string, Script, ProbeResult["era"]]>([
   ["a result on a stream", (call) => call.sse().event(call.answer(DISCOVERED)).end(), "modern"],
   ["a result of another kind", (call) => call.json({ tools: [] }), "legacy"],
   [

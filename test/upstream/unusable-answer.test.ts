@@ -76,7 +76,7 @@ describe("can only be an answer", () => {
     const [answer, ...others] = readIncoming(text);
     expect(others).toEqual([]);
     expect(answer).toBeInstanceOf(UnusableAnswer);
-    expect(answer).toMatchObject({ id, isDoubtful: false, why: expect.stringMatching(why) });
+    expect(answer).toMatchObject({ id, isUncertain: false, why: expect.stringMatching(why) });
   });
 
   test("a message over several lines", () => {
@@ -93,7 +93,7 @@ describe("may be an answer, and may be a line of a log", () => {
     '{"level":"error","error":"boom"}',
     '{"result":{"content":[]}}',
   ])("%s", (text) => {
-    expect(readIncoming(text)).toEqual([expect.objectContaining({ isDoubtful: true })]);
+    expect(readIncoming(text)).toEqual([expect.objectContaining({ isUncertain: true })]);
   });
 });
 

@@ -95,14 +95,14 @@ test("a server that speaks neither is told of by its first refusal", async () =>
   expect(count(server, "GET")).toBeGreaterThan(0);
 });
 
-const NO_VERDICTS: [number, Script][] = [
+const INDECISIVE: [number, Script][] = [
   [401, (call) => call.reply(401, { error: "who?" }, { "www-authenticate": "Bearer" })],
   [403, (call) => call.reply(403, { error: "no" })],
   [500, (call) => call.reply(500, { error: "broken" })],
   [503, (call) => call.reply(503, { error: "later" })],
 ];
 
-test.each(NO_VERDICTS)("%s is no verdict: nothing else is tried, then or later", async (status, refuse) => {
+test.each(INDECISIVE)("%s decides nothing: nothing else is tried, then or later", async (status, refuse) => {
   const server = await startScriptedServer({ initialize: refuse });
   onTestFinished(server.close);
   const { client } = await gatewayFor({ upstream: server.url });

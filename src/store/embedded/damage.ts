@@ -7,7 +7,7 @@ export interface LevelFindings {
   /** One text for each damaged or missing thing; any of them means that acknowledged writes are lost. */
   readonly damage: readonly string[];
   /** One text for each finding that need not mean a loss. */
-  readonly doubts: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** Reads only the manifest and the logs, some megabytes. A missing or empty directory has no damage. */
@@ -19,19 +19,19 @@ export async function findDamage(path: string): Promise<LevelFindings> {
   const current = await textOf(join(path, "CURRENT"));
   if (current === undefined) {
     const files = names.filter((name) => TABLE.test(name) || LOG.test(name));
-    if (files.length === 0) return { damage: [], doubts: [] };
+    if (files.length === 0) return { damage: [], warnings: [] };
     return {
       damage: [`CURRENT is missing beside ${count(files.length, "table or log", "tables and logs")}`],
-      doubts: [],
+      warnings: [],
     };
   }
   const manifest = current.trimEnd();
   const edits =
     MANIFEST.test(manifest) && current.endsWith("\n") ? await logOf(join(path, manifest)) : undefined;
-  if (edits === undefined) return { damage: ["CURRENT names no manifest that is there"], doubts: [] };
-  if (edits.damagedBytes > 0) return { damage: [`${manifest} is damaged`], doubts: [] };
+  if (edits === undefined) return { damage: ["CURRENT names no manifest that is there"], warnings: [] };
+  if (edits.damagedBytes > 0) return { damage: [`${manifest} is damaged`], warnings: [] };
   const version = versionOf(edits.records);
-  if (version === undefined) return { damage: [`${manifest} cannot be read`], doubts: [] };
+  if (version === undefined) return { damage: [`${manifest} cannot be read`], warnings: [] };
   const tables = await Promise.all([...version.tables].map((table) => tableDamage(path, ...table)));
   const logs = await Promise.all(
     names
@@ -46,7 +46,7 @@ export async function findDamage(path: string): Promise<LevelFindings> {
       ...logs.flatMap(({ damage }) => damage),
       ...(isLogThere ? [] : [`the log ${fileName(version.log)}.log is missing`]),
     ],
-    doubts: logs.flatMap(({ doubts }) => doubts),
+    warnings: logs.flatMap(({ warnings }) => warnings),
   };
 }
 
@@ -70,7 +70,7 @@ async function logFindings(path: string, name: string): Promise<LevelFindings> {
   const { damagedBytes, tornBytes } = (await logOf(join(path, name))) ?? { damagedBytes: 0, tornBytes: 0 };
   return {
     damage: damagedBytes === 0 ? [] : [`${count(damagedBytes, "byte")} of the log ${name} cannot be read`],
-    doubts:
+    warnings:
       tornBytes === 0
         ? []
         : [

@@ -70,9 +70,9 @@ async function openDirectory(path: string, warn: (message: string) => void): Pro
   const fault = await makePrivate(path);
   if (fault !== undefined) warn(fault);
   // Before LevelDB opens the directory: it silently drops what it cannot read, and creates a new database where it finds no CURRENT.
-  const { damage, doubts } = await findDamage(path);
+  const { damage, warnings } = await findDamage(path);
   if (damage.length > 0) throw new Damaged(damage.join("; "));
-  for (const doubt of doubts) warn(doubt);
+  for (const warning of warnings) warn(warning);
   const db = new ClassicLevel(path);
   await db.open();
   await makeFilesPrivate(path);

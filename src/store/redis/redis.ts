@@ -8,7 +8,7 @@ import { RedisClock } from "./clock.ts";
 import { connectRedis } from "./connection.ts";
 import type { Connect } from "./link.ts";
 import { reasonOf } from "./replies.ts";
-import { doubtsAbout, versionFault } from "./settings.ts";
+import { versionFault, warningsAbout } from "./settings.ts";
 
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_PREFIX = "taskgate:";
@@ -42,7 +42,7 @@ export async function openRedisStore(address: RedisAddress, options: StoreOption
       connection.destroy();
       throw new Error(fault);
     }
-    for (const doubt of await doubtsAbout(connection)) warn(`store ${name}: ${doubt}`);
+    for (const warning of await warningsAbout(connection)) warn(`store ${name}: ${warning}`);
     isNew = false;
     return connection;
   };

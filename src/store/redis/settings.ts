@@ -12,29 +12,29 @@ export async function versionFault(connection: RedisConnection): Promise<string 
 }
 
 /** The server settings that can lose tasks, one sentence each. Skips settings that the server does not let us read. */
-export async function doubtsAbout(connection: RedisConnection): Promise<readonly string[]> {
+export async function warningsAbout(connection: RedisConnection): Promise<readonly string[]> {
   const [policy, aof, sync, role] = await Promise.all([
     setting(connection, "maxmemory-policy"),
     setting(connection, "appendonly"),
     setting(connection, "appendfsync"),
     asked(connection, "ROLE"),
   ]);
-  const doubts: string[] = [];
+  const warnings: string[] = [];
   if (policy !== undefined && policy !== "noeviction") {
-    doubts.push(
+    warnings.push(
       `maxmemory-policy is ${policy}: tasks are dropped when memory is short; noeviction keeps them`,
     );
   }
   if (aof === "no")
-    doubts.push("appendonly is no: what was written last is lost when the server ends; yes keeps it");
+    warnings.push("appendonly is no: what was written last is lost when the server ends; yes keeps it");
   if (aof === "yes" && sync === "no") {
-    doubts.push(
+    warnings.push(
       "appendfsync is no: half a minute is lost when the machine ends; everysec loses one second, always nothing",
     );
   }
   if (Array.isArray(role) && role[0] === "slave")
-    doubts.push("it is a replica, and what is written there can be lost");
-  return doubts;
+    warnings.push("it is a replica, and what is written there can be lost");
+  return warnings;
 }
 
 async function setting(connection: RedisConnection, name: string): Promise<string | undefined> {

@@ -19,7 +19,7 @@ export interface ModernDescription {
 }
 
 /** The era of a server, which is unknown until the server has shown it. */
-export type Verdict =
+export type ProbeResult =
   /** The server speaks the gateway's revision. */
   | { readonly era: "modern"; readonly description: ModernDescription }
   /** The server is modern, but speaks other revisions only. */
@@ -39,13 +39,13 @@ export interface ProbeOptions {
 const TIMEOUT_MS = 5_000;
 const MAX_ANSWER_BYTES = 1_048_576;
 /** Refusals that say nothing about the era: the server wants a login, is busy, or is absent. */
-const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 425, 429]);
+const INDECISIVE: ReadonlySet<number> = new Set([401, 403, 407, 408, 425, 429]);
 
 /**
  * Finds out the era of a Streamable HTTP server (2026-07-28, Streamable HTTP §Backward Compatibility): only a recognised modern answer
  * proves a modern server. Never rejects.
  */
-export async function probe(options: ProbeOptions): Promise<Verdict> {
+export async function probe(options: ProbeOptions): Promise<ProbeResult> {
   const { url, headers, dispatcher, clientInfo, timeoutMs = TIMEOUT_MS } = options;
   const _meta = envelopeOf(clientInfo, {});
   const signal = AbortSignal.timeout(timeoutMs);
@@ -89,10 +89,10 @@ export function readDiscoverResult(result: JsonObject): ModernDescription | unde
 
 /** Whether a refusal says something about the era. */
 function isDecisive({ facts: { status } }: UpstreamFailure): boolean {
-  return status !== undefined && status >= 400 && status < 500 && !NO_VERDICT.has(status);
+  return status !== undefined && status >= 400 && status < 500 && !INDECISIVE.has(status);
 }
 
-function judge(response: JsonRpcResponse): Verdict {
+function judge(response: JsonRpcResponse): ProbeResult {
   if ("error" in response) return judgeError(response.error);
   const description = readDiscoverResult(response.result);
   if (description === undefined) return { era: "legacy" };
@@ -103,7 +103,7 @@ function judge(response: JsonRpcResponse): Verdict {
 }
 
 /** Recognises the three errors that only a modern server sends (2026-07-28, Overview §Error Codes). */
-function judgeError({ code, data }: JsonRpcError): Verdict {
+function judgeError({ code, data }: JsonRpcError): ProbeResult {
   const { supported, requiredCapabilities } = isObject(data) ? data : {};
   if (code === -32022 && isStrings(supported)) return { era: "other", supportedVersions: supported };
   if (code === -32020 || (code === -32021 && isObject(requiredCapabilities)))
@@ -114,7 +114,7 @@ function judgeError({ code, data }: JsonRpcError): Verdict {
 /** A modern server that did not describe itself. */
 const UNDESCRIBED: ModernDescription = { supportedVersions: [MODERN_VERSION], capabilities: {} };
 
-function judgeFailure(failure: UpstreamFailure): Verdict {
+function judgeFailure(failure: UpstreamFailure): ProbeResult {
   // A server that answers without JSON-RPC has at least answered.
   const isNonsense = failure.facts.cause instanceof SyntaxError;
   return isDecisive(failure) || isNonsense ? { era: "legacy" } : { era: "unknown", failure, isLate: false };

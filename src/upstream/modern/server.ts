@@ -37,7 +37,7 @@ export interface ModernServerOptions {
   readonly maxDepth?: number | undefined;
   readonly description: () => ModernDescription;
   /** Called when the server answered as one of an older revision would. */
-  readonly onDoubt: (headers: Readonly<Record<string, string>>) => void;
+  readonly onUnexpectedEra: (headers: Readonly<Record<string, string>>) => void;
   readonly log: Logger;
 }
 
@@ -122,8 +122,8 @@ export class ModernServer {
   }
 
   /** Call this when an answer was seen that no modern server gives. */
-  doubt(headers: Readonly<Record<string, string>>): void {
-    this.#options.onDoubt(headers);
+  recheck(headers: Readonly<Record<string, string>>): void {
+    this.#options.onUnexpectedEra(headers);
   }
 
   /** Aborts all open requests. */
@@ -155,12 +155,13 @@ export class ModernServer {
           ...listener,
         },
       );
-      if (isOfOlderRevision(response) || (!this.hasTasks && wantsTasks(response))) this.doubt(owner.headers);
+      if (isOfOlderRevision(response) || (!this.hasTasks && wantsTasks(response)))
+        this.recheck(owner.headers);
       return response;
     } catch (error) {
       const failure = toFailure(error);
       if (isUnusable(failure)) warnOfUnusable(this.#options.log, method, failure.message);
-      if (isOfAnother(failure)) this.doubt(owner.headers);
+      if (isOfAnother(failure)) this.recheck(owner.headers);
       throw error;
     } finally {
       signal.removeEventListener("abort", onAbort);

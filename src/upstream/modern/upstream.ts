@@ -3,7 +3,7 @@ import type { Dispatcher } from "undici";
 import type { ProgramInfo } from "../../protocol/modern.ts";
 import { Era } from "../era.ts";
 import type { UpstreamFailure } from "../failure.ts";
-import { type ModernDescription, probe, type Verdict } from "./probe.ts";
+import { type ModernDescription, type ProbeResult, probe } from "./probe.ts";
 import { ModernServer } from "./server.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -22,7 +22,7 @@ export interface ModernUpstreamOptions {
 
 /** A server over Streamable HTTP that may speak 2026-07-28. */
 export class ModernUpstream {
-  readonly #probe: (headers: Headers) => Promise<Verdict>;
+  readonly #probe: (headers: Headers) => Promise<ProbeResult>;
   readonly #era: Era;
   readonly #server: ModernServer;
   #description: ModernDescription = { supportedVersions: [], capabilities: {} };
@@ -35,7 +35,7 @@ export class ModernUpstream {
     this.#server = new ModernServer({
       ...options,
       description: () => this.#description,
-      onDoubt: (given) => this.#era.doubt(given),
+      onUnexpectedEra: (given) => this.#era.recheck(given),
     });
   }
 
@@ -47,19 +47,19 @@ export class ModernUpstream {
 
   /** Like `known`, but probes the server first if its era is unknown; returns at once otherwise. Never rejects. */
   find(headers: Headers): ModernServer | undefined | Promise<ModernServer | undefined> {
-    const verdict = this.#era.verdict(headers);
-    return "then" in verdict ? verdict.then((late) => this.#serverOf(late)) : this.#serverOf(verdict);
+    const result = this.#era.resultFor(headers);
+    return "then" in result ? result.then((late) => this.#serverOf(late)) : this.#serverOf(result);
   }
 
   /**
    * Probes the server with these headers, whatever is known. Resolves with whether it answered as a modern server: a refusal other than of a
    * credential makes it look like a server of another revision.
-   * @throws UpstreamFailure when it refuses the headers, or gives no verdict
+   * @throws UpstreamFailure when it refuses the headers, or finds out nothing
    */
   async accepts(headers: Headers): Promise<boolean> {
-    const verdict = await this.#probe(headers);
-    if (verdict.era === "unknown") throw verdict.failure;
-    return verdict.era === "modern";
+    const result = await this.#probe(headers);
+    if (result.era === "unknown") throw result.failure;
+    return result.era === "modern";
   }
 
   /** Why a server of whichever era need not be asked anything with these headers: it wants a login. */
@@ -81,9 +81,9 @@ export class ModernUpstream {
     this.#server.close();
   }
 
-  #serverOf(verdict: Verdict): ModernServer | undefined {
-    if (verdict.era !== "modern") return undefined;
-    this.#description = verdict.description;
+  #serverOf(result: ProbeResult): ModernServer | undefined {
+    if (result.era !== "modern") return undefined;
+    this.#description = result.description;
     return this.#server;
   }
 }

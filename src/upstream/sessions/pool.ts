@@ -21,10 +21,10 @@ export interface Lease {
 }
 
 /**
- * The state of a session when its lease ends. `doubtful`: the server may still be busy with the call; `lost`: the server has forgotten the
- * session; `left`: another replica continues in it, and the gateway does not tell the server anything.
+ * The state of a session when its lease ends. `busy`: the server may still be busy with the call; `lost`: the server has forgotten the
+ * session; `handedOff`: another replica continues in it, and the gateway does not tell the server anything.
  */
-export type LeaseEnd = "quiet" | "doubtful" | "lost" | "left";
+export type LeaseEnd = "quiet" | "busy" | "lost" | "handedOff";
 
 /** A lease of a session in which another replica has sent a request. */
 export interface RejoinedLease extends Lease {
@@ -115,7 +115,7 @@ export class SessionPool {
 
   #takeBack(key: string, session: Session, state: LeaseEnd): void {
     session.attach(undefined);
-    if (state === "left") return void session.close(state);
+    if (state === "handedOff") return void session.close(state);
     if (state !== "quiet" || !session.isUsable || this.#isClosed) return void session.close();
     this.#idle.push({ key, session, since: steadyNow() });
     if (this.#idle.length > this.#options.maxIdle) void this.#idle.shift()?.session.close();

@@ -296,7 +296,7 @@ export class Session implements ResumingSession, AskedSession {
   }
 
   /** Ends the session, or leaves it to another replica; requests that still wait fail. Never rejects. */
-  async close(state?: "left"): Promise<void> {
+  async close(state?: "handedOff"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#onClosed();

@@ -100,8 +100,8 @@ export class SingleSession {
       const release: Lease["release"] = (state) => {
         if (isReleased) return;
         session.attach(this.#present?.listener?.holder);
-        if (state === "left") void session.close(state);
-        if (state === "lost" || (state === "doubtful" && !this.#isKept)) void session.close();
+        if (state === "handedOff") void session.close(state);
+        if (state === "lost" || (state === "busy" && !this.#isKept)) void session.close();
         leave();
       };
       return { session, isReused: this.#present === before, release };

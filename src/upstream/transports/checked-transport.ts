@@ -79,7 +79,7 @@ export class CheckedTransport implements Transport {
     this.#transport.signal?.(signal);
   }
 
-  close(state?: "left"): Promise<void> {
+  close(state?: "handedOff"): Promise<void> {
     return this.#transport.close(state);
   }
 
@@ -103,10 +103,10 @@ export class CheckedTransport implements Transport {
     this.onMessage(message.id === id ? message : ({ ...message, id } as JsonRpcResponse));
   }
 
-  #refuse({ id, why, isDoubtful, isMisnamed }: UnusableAnswer, stream: Stream): void {
+  #refuse({ id, why, isUncertain, isMisnamed }: UnusableAnswer, stream: Stream): void {
     const named = this.#askedAs(id);
     if (named !== undefined) return this.#fail(named, why);
-    if (isMisnamed || (isDoubtful && typeof stream !== "object")) return this.#skip(why);
+    if (isMisnamed || (isUncertain && typeof stream !== "object")) return this.#skip(why);
     this.#stray(id, stream, why);
   }
 

@@ -123,12 +123,12 @@ export class StreamableHttpTransport implements RawTransport, PickUp {
     return () => stream.close();
   }
 
-  async close(state?: "left"): Promise<void> {
+  async close(state?: "handedOff"): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#serverStream?.close();
     for (const request of this.#asked) request.close();
-    if (this.#isOurs && state !== "left" && this.#sessionId !== undefined) await this.#sayGoodbye();
+    if (this.#isOurs && state !== "handedOff" && this.#sessionId !== undefined) await this.#sayGoodbye();
     // A cancellation may be on its way, as the last thing that the server is told.
     for (const message of this.#told) message.leave();
   }

@@ -88,10 +88,10 @@ export interface Transport {
   /** Passes a signal on to the server. Absent if it is not a process of the gateway's. */
   signal?(signal: NodeJS.Signals): void;
   /**
-   * Ends the session on the server, if there is one, and everything that is still open. Never rejects. `left`: another replica has the
+   * Ends the session on the server, if there is one, and everything that is still open. Never rejects. `handedOff`: another replica has the
    * session now, and the server is told nothing.
    */
-  close(state?: "left"): Promise<void>;
+  close(state?: "handedOff"): Promise<void>;
 }
 
 /**

@@ -16,14 +16,14 @@ export class UnusableAnswer {
   /** What is wrong with the answer, completing a sentence: `its id is null`. */
   readonly why: string;
   /** Whether it may be a line of a log, if logs come on the same stream and no open request has its id. */
-  readonly isDoubtful: boolean;
+  readonly isUncertain: boolean;
   /** Whether it is one only if an open request has its id, because readers leave out such events. */
   readonly isMisnamed: boolean;
 
-  constructor(id: RequestId | undefined, why: string, isDoubtful = false, isMisnamed = false) {
+  constructor(id: RequestId | undefined, why: string, isUncertain = false, isMisnamed = false) {
     this.id = id;
     this.why = why;
-    this.isDoubtful = isDoubtful;
+    this.isUncertain = isUncertain;
     this.isMisnamed = isMisnamed;
   }
 }
@@ -79,15 +79,15 @@ function readPart(value: unknown): Incoming {
   if (isUsable) return value;
   if (kind === "other") return undefined;
   const id = isRequestId(value.id) ? value.id : undefined;
-  return new UnusableAnswer(id, faultOf(value), kind === "doubtful");
+  return new UnusableAnswer(id, faultOf(value), kind === "uncertain");
 }
 
 /** What a message with these members can be. Programs log objects as well. */
-function kindOf(has: (name: string) => boolean, isNamed: boolean): "answer" | "doubtful" | "other" {
+function kindOf(has: (name: string) => boolean, isNamed: boolean): "answer" | "uncertain" | "other" {
   const hasOutcome = has("result") || has("error");
   if (has("method") && !(hasOutcome && (!isNamed || has("id")))) return "other";
   if (has("jsonrpc")) return hasOutcome || has("id") ? "answer" : "other";
-  return hasOutcome || has("id") ? "doubtful" : "other";
+  return hasOutcome || has("id") ? "uncertain" : "other";
 }
 
 function faultOf(value: JsonObject): string {
@@ -125,7 +125,7 @@ function readBroken(text: string): Incoming {
   const kind = kindOf((name) => members.has(name), members.get("method")?.startsWith('"') ?? false);
   if (kind === "other") return undefined;
   const why = word === undefined ? "it is not JSON" : `it is not JSON: it contains ${word}`;
-  return new UnusableAnswer(idFrom(members.get("id")), why, kind === "doubtful");
+  return new UnusableAnswer(idFrom(members.get("id")), why, kind === "uncertain");
 }
 
 function idFrom(text: string | undefined): RequestId | undefined {
