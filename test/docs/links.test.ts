@@ -27,6 +27,14 @@ test("every page of the manual can be reached from the front page", () => {
   expect(missing).toEqual([]);
 });
 
+test("the files that the way through the source names are there", () => {
+  const text = readFileSync(join(ROOT, "src/README.md"), "utf8");
+  const named = [...text.matchAll(/`([\w-]+\/[\w/.-]+\.ts)`/g)].map(([, file = ""]) => file);
+  expect(named.length).toBeGreaterThan(20);
+  const isThere = (file: string) => existsSync(join(ROOT, file.startsWith("test/") ? "" : "src", file));
+  expect(named.filter((file) => !isThere(file))).toEqual([]);
+});
+
 test("the front page fits in 180 lines, and the way through the source in 90", () => {
   const lines = (page: string) => readFileSync(join(ROOT, page), "utf8").trimEnd().split("\n").length;
   expect(lines("README.md")).toBeLessThanOrEqual(180);

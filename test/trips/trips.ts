@@ -1,6 +1,6 @@
 /**
  * How many files of `src` a reader passes who follows a request from its socket to the server and back: `npm run trips`. With `--files`
- * it names them.
+ * it names them. Which of them tell the story of a quick call is said in `src/README.md`.
  */
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
