@@ -6,8 +6,8 @@ import { type Handlers, handlersFor } from "./handlers.ts";
 import { ClientStreams } from "./legacy/client-streams.ts";
 import { within } from "./lib/within.ts";
 import { Quotas } from "./limits/quotas.ts";
-import { Audit } from "./log/audit.ts";
 import { inOwnWords } from "./log/own-words.ts";
+import { audit } from "./observers/audit.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
 import { Fallback } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
@@ -20,6 +20,7 @@ import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { PollThrottle } from "./tasks/poll-throttle.ts";
 import { reviver } from "./tasks/revive.ts";
+import { type Observer, observers } from "./tasks/task-event.ts";
 import { type UpstreamAgents, upstreamAgents } from "./upstream/transports/agents.ts";
 import { Upstream } from "./upstream/upstream.ts";
 import { VERSION } from "./version.ts";
@@ -30,7 +31,8 @@ export interface Core {
   readonly secret: Buffer;
   readonly routes: readonly Route[];
   readonly handlers: Handlers;
-  readonly audit: Audit | undefined;
+  /** Tells all who want to know what happens to tasks. */
+  readonly report: Observer;
   readonly quotas: Quotas;
   readonly isStopping: boolean;
   /** How many tasks run in this process. */
@@ -87,7 +89,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     revive: reviver(routes, agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
-    audit: auditFor(config, log, secret),
+    report: observers(auditFor(config, log, secret)),
   });
   const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
@@ -147,7 +149,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     routes,
     handlers,
     quotas,
-    audit: engine.audit,
+    report: engine.report,
     get isStopping() {
       return stopping.signal.aborted;
     },
@@ -187,8 +189,8 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
     );
 }
 
-function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer) {
-  return isAudited ? new Audit({ log, ...(hashesCallers ? { callerKey: secret } : {}) }) : undefined;
+function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer): Observer[] {
+  return isAudited ? [audit({ log, ...(hashesCallers ? { callerKey: secret } : {}) })] : [];
 }
 
 function routeOf(

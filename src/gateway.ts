@@ -201,13 +201,13 @@ async function openHttp(
       : screenedAfter(given, screen);
   const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
-  const { handlers, audit, quotas } = core;
+  const { handlers, report, quotas } = core;
   const { bytes } = quotas;
   const { maxWaitMs, total } = config.limits;
   const unsent = new Unsent(UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
   const openRequests = new OpenRequests();
   const endpoint = openRequests.through(
-    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, audit, unsent }),
+    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, report, unsent }),
   );
   const routes = new Map(
     core.routes.flatMap((route) =>

@@ -16,6 +16,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["modern", "legacy"],
   ["proxy"],
   ["requests"],
+  ["observers"],
   ["tasks"],
   ["calls"],
   ["upstream", "store"],

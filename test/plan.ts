@@ -3,7 +3,7 @@
 /** Pure parts: quick, and alone in no process. */
 export const UNITS = [
   "test/{architecture,glob,store-url}.test.ts",
-  "test/{calls,config,docs,legacy,lib,limits,log,modern,protocol,proxy,requests,retrofit,tasks}/**/*.test.ts",
+  "test/{calls,config,docs,legacy,lib,limits,log,modern,observers,protocol,proxy,requests,retrofit,tasks}/**/*.test.ts",
 ];
 
 /** What `npm test` runs beside them: one story of each kind, with real sockets, servers, stores and the conformance suite's tasks. */

@@ -90,6 +90,8 @@ const CANCEL_GRACE_MS = 2_000;
  */
 export class Call implements SessionHolder {
   readonly id = randomUUID();
+  /** When the call was made, in milliseconds of a clock that nobody sets (`performance.now`). */
+  readonly madeAt = performance.now();
   /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
   beforeSend: (() => Promise<void>) | undefined;
   /** The call awaits this before it sends the round that follows a pause. A rejection ends the call; that round is then unsent. */
@@ -120,6 +122,7 @@ export class Call implements SessionHolder {
   /** Whether this process has sent the request, or is about to. */
   #isBegun = false;
   #mayHaveBegun = false;
+  #queueMs: number | undefined;
   #attendants = 0;
   #end: CallEnd | undefined;
 
@@ -155,6 +158,11 @@ export class Call implements SessionHolder {
 
   get state(): "queued" | "sent" | "ended" {
     return this.#state;
+  }
+
+  /** How long the call has waited before this process sent it. `undefined`: it has not, or another process sent the call. */
+  get queueMs(): number | undefined {
+    return this.#queueMs;
   }
 
   /** Whether the call waits for a slot or a session, or would if started now: it is not sent, and will not be before `beforeSend`. */
@@ -468,6 +476,7 @@ export class Call implements SessionHolder {
     });
     if (this.#state === "queued") {
       this.#state = "sent";
+      this.#queueMs = performance.now() - this.madeAt;
       this.#tell((listener) => listener.onSent?.());
     }
     return this.#request.response;

@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Handlers } from "../handlers.ts";
 import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
-import type { Audit } from "../log/audit.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { readAccept } from "../protocol/headers.ts";
 import { idOf } from "../protocol/inbound.ts";
@@ -29,9 +28,10 @@ import {
   needsOwner,
   type Route,
 } from "../requests/request.ts";
+import type { Observer } from "../tasks/task-event.ts";
 import type { ModernServer } from "../upstream/modern/server.ts";
 import { withoutSlash } from "../upstream/transports/redirect.ts";
-import { auditRefusal } from "./audited.ts";
+import { type Answered, reportRefusal } from "./answered.ts";
 import type { Identify } from "./callers/identify.ts";
 import { answerPreflight, checkSingle, type Guard } from "./guards.ts";
 import { type Body, BodyReader, readBody } from "./inbound.ts";
@@ -47,8 +47,10 @@ export interface EndpointOptions {
   readonly keepAliveMs: number;
   readonly handlers: Handlers;
   readonly bytes: Bytes;
-  /** Absent: refusals are not recorded. */
-  readonly audit?: Audit | undefined;
+  /** Hears of refusals. */
+  readonly report: Observer;
+  /** Called when a request is over, with how long it took. Absent: nobody wants to know. */
+  readonly onAnswered?: ((answered: Answered, ms: number) => void) | undefined;
   /** Room for large answers that clients have not taken yet. Absent: unlimited. */
   readonly unsent?: Unsent;
 }
@@ -72,18 +74,14 @@ export type Endpoint = (
 
 /** The MCP endpoint, written by hand: every poll passes here, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
-  const { guard, identify, handlers, audit } = options;
+  const { guard, identify, handlers, report, onAnswered } = options;
   return async (request, response, route, elsewhere) => {
     const { method, headers } = request;
     const head: Head = { method, headers, url: wholeUrl(request), elsewhere };
     const isEndpoint = elsewhere === undefined;
     let arrival: Arrival | undefined;
     let refusal: RpcError | undefined;
-    auditRefusal(audit, route, response, () => ({
-      caller: arrival?.who.caller.key,
-      message: arrival?.body?.json,
-      error: refusal,
-    }));
+    const startedAt = onAnswered === undefined ? 0 : performance.now();
     try {
       checkSingle(request);
       guard(request, response);
@@ -103,6 +101,10 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       (arrival?.reply ?? newReply(response, options)).error(refusal);
     } finally {
       arrival?.held.release();
+      const caller = arrival?.who.caller.key;
+      const answered = { route, caller, message: arrival?.body?.json, error: refusal };
+      reportRefusal(report, response, answered);
+      onAnswered?.(answered, performance.now() - startedAt);
     }
   };
 }

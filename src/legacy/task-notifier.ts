@@ -159,7 +159,8 @@ export class TaskNotifier {
     if (task.status === this.#status) return;
     this.#status = task.status;
     const method = "notifications/tasks/status";
-    if (deliver(message(method, task), this.#listening)) this.#engine.audit?.read(view.task, method);
+    if (deliver(message(method, task), this.#listening))
+      this.#engine.report({ kind: "read", task: view.task, method });
   }
 
   /** Sends a message where a client of this task hears it, and returns that stream (2025-11-25, Tasks §Input Required Status). */

@@ -84,7 +84,7 @@ function answerWith(
   { reply }: SessionRequest,
   { task, outcome }: TaskView,
 ): void {
-  engine.audit?.read(task, "tasks/result");
+  engine.report({ kind: "read", task, method: "tasks/result" });
   drain.fetched(task.id);
   switch (outcome?.kind) {
     case "completed":

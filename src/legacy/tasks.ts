@@ -216,7 +216,7 @@ export class Tasks2025 {
     const record = await engine
       .createTask(
         call,
-        callTask(request, params.name, policy),
+        callTask(request, params.name, "2025-11-25", policy),
         policy.maxResultBytes,
         beginnerOf(request, stopping),
       )
@@ -242,7 +242,7 @@ export class Tasks2025 {
   async #get(request: SessionRequest): Promise<void> {
     const { engine, drain } = this.#services;
     const view = await this.#admission.polled(request);
-    engine.audit?.read(view.task, "tasks/get");
+    engine.report({ kind: "read", task: view.task, method: "tasks/get" });
     request.reply.result(toJson(legacyTask(view, engine.now())));
     // The client comes back at once, for the result.
     const { task, outcome } = view;

@@ -264,7 +264,7 @@ export function callMethods(
         // `CreateTaskResult`: the task without the fields that only some states have (Tasks §Task Creation).
         const { task } = answer;
         if (fallback !== undefined) {
-          const told = ownTools.told(exchange, task);
+          const told = ownTools.detached(exchange, task);
           return reply.result(toJson(modernResult(told, serverInfo(route.upstream))));
         }
         const fields = { resultType: "task", _meta: serverMeta(route) };
@@ -324,7 +324,7 @@ function toolsOf(exchange: Exchange): ToolCatalogue {
 /** The task of a call awaiting input, of which the client may never hear. */
 function taskAwaitingInput(exchange: Exchange, { policy, mayBecomeTask }: Method): CallTask {
   const { name, uri } = exchange.params;
-  const task = callTask(exchange, String(name ?? uri), policy);
+  const task = callTask(exchange, String(name ?? uri), "2026-07-28", policy);
   if (mayBecomeTask) return task;
   const { isListed: _, terms, ...rest } = task;
   // The gateway keeps it only in case the client loses our answer.

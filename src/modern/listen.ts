@@ -229,7 +229,7 @@ async function followTasks(
           const state = view && stateOf(view);
           if (view !== undefined && state !== undefined && state !== told.get(id)) {
             told.set(id, state);
-            engine.audit?.read(view.task, "subscriptions/listen");
+            engine.report({ kind: "read", task: view.task, method: "subscriptions/listen" });
             to(view);
           }
           if (view?.outcome !== undefined) stop(id);

@@ -23,7 +23,7 @@ export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain"
     const { route, reply } = exchange;
     const view = await admission.polled(exchange);
     await admission.roomToTell(view, reply);
-    engine.audit?.read(view.task, "tasks/get");
+    engine.report({ kind: "read", task: view.task, method: "tasks/get" });
     const fields = { resultType: "complete", _meta: serverMeta(route) };
     reply.result(modernDetailedTask(view, engine.now(), fields));
     if (view.outcome !== undefined) drain.fetched(view.task.id);

@@ -85,6 +85,12 @@ export class FallbackTools {
     }
   }
 
+  /** As `told`, for a client whose call has just become the task. */
+  detached(who: Identified, task: TaskRecord): JsonObject {
+    this.#services.engine.report({ kind: "detached", task });
+    return this.told(who, task);
+  }
+
   /** What a client is told of a task that runs; its model is going to come back. */
   told({ route }: Identified, task: TaskRecord): JsonObject {
     const { engine, drain } = this.#services;
@@ -103,7 +109,7 @@ export class FallbackTools {
     const { engine, drain } = this.#services;
     const { task, outcome } = waitMs === 0 ? first : await this.#waited(call, first, waitMs);
     if (outcome !== undefined) {
-      engine.audit?.read(task, "tasks/result");
+      engine.report({ kind: "read", task, method: "tasks/result" });
       drain.fetched(task.id);
       await this.#admission.roomToTell({ task, outcome }, call.reply);
       const none = whyNone(task, outcome);

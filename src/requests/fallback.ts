@@ -52,7 +52,11 @@ export class Fallback {
    */
   newTask(who: Identified, session: Session, tool: string): CallTask {
     const word = newWord();
-    return { ...callTask(who, tool, who.route.policy(tool)), word, id: this.#idOf(who, session, word) };
+    return {
+      ...callTask(who, tool, "none", who.route.policy(tool)),
+      word,
+      id: this.#idOf(who, session, word),
+    };
   }
 
   /** The id of the task that a model names in the arguments of one of the gateway's tools. `undefined`: it is no word of ours. */

@@ -17,7 +17,7 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
-import type { TaskOwner, TaskTerms } from "../store/task-store.ts";
+import type { Generation, TaskOwner, TaskTerms } from "../store/task-store.ts";
 import type { CallsAwaitingInput } from "../tasks/awaiting-input.ts";
 import type { Drain } from "../tasks/drain.ts";
 import type { CallTask, TaskEngine } from "../tasks/engine.ts";
@@ -244,11 +244,13 @@ export function beginnerOf(request: Parameters<typeof waiterOf>[0], stopping: Ab
 export function callTask(
   { owner, caller }: Pick<Exchange, "owner" | "caller">,
   tool: string,
+  generation: Generation,
   { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs }: TaskTerms,
 ): CallTask {
   return {
     ...owner,
     tool,
+    generation,
     terms: { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs },
     ...(caller.isIdentified ? { isListed: true } : {}),
   };

@@ -28,12 +28,17 @@ export interface TaskTerms {
   readonly maxRuntimeMs: number;
 }
 
+/** Which clients made the task: by the revision in whose words they asked for it, `none` for those that know no tasks. */
+export type Generation = "2026-07-28" | "2025-11-25" | "none";
+
 /** What the gateway knows of a task when it creates it. */
 export interface NewTask {
   readonly route: string;
   /** Names the caller that owns the task. */
   readonly caller: string;
   readonly tool: string;
+  /** Absent: an older gateway made the task. */
+  readonly generation?: Generation;
   readonly terms: TaskTerms;
   readonly statusMessage?: string;
   readonly inputRequests?: Readonly<Record<string, InputRequest>>;

@@ -107,9 +107,9 @@ export class CallsAwaitingInput {
     const rounds = view?.task.rounds;
     if (view === undefined || rounds?.request !== digest(identity) || !isSigned(state, rounds)) {
       const { route, caller } = identity;
-      // When there is no task, `seek` has audited the refusal.
+      // When there is no task, `seek` has reported the refusal.
       if (view !== undefined)
-        this.#engine.audit?.refused({ route, caller, task: view.task.id, reason: "foreign state" });
+        this.#engine.report({ kind: "refused", route, caller, task: view.task.id, reason: "foreign state" });
       throw rpc.invalidRequestState();
     }
     return { ...view, round: state?.number ?? 1 };

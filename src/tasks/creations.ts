@@ -1,6 +1,5 @@
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
-import type { Audit } from "../log/audit.ts";
 import {
   type StoredCall,
   StoreUnavailable,
@@ -12,6 +11,7 @@ import { asNewTask, type CallTask, isCallKept, type TaskDraft } from "./new-task
 import type { RunningTask } from "./running-task.ts";
 import type { RunningTasks } from "./running-tasks.ts";
 import type { StoreWait, WaiterOf } from "./store-wait.ts";
+import type { Observer } from "./task-event.ts";
 import { Withdrawals } from "./withdrawals.ts";
 
 export interface CreationsOptions {
@@ -20,7 +20,7 @@ export interface CreationsOptions {
   readonly storeWait: StoreWait;
   readonly log: Logger;
   readonly clock: () => number;
-  readonly audit: Audit | undefined;
+  readonly report: Observer;
 }
 
 export interface Creation {
@@ -92,7 +92,7 @@ export class Creations {
       draft: { id, isUnsent },
     }: { readonly storedCall: StoredCall | undefined; readonly draft: TaskDraft },
   ): Promise<RunningTask> {
-    const { store, storeWait, running, audit } = this.#options;
+    const { store, storeWait, running, report } = this.#options;
     const { isSealed } = store;
     let isKept = false;
     try {
@@ -100,7 +100,8 @@ export class Creations {
         isKept = isUnsent || isCallKept(call, storedCall);
         return store.create(asNewTask(call, task, storedCall, { isUnsent, isSealed }), id);
       });
-      audit?.created(record, record.rounds !== undefined);
+      const handleMs = performance.now() - call.madeAt;
+      report({ kind: "created", task: record, isHeld: record.rounds !== undefined, handleMs });
       return running.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
     } catch (error) {
       if (isUnsent) {

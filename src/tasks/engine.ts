@@ -1,7 +1,6 @@
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import { checkAnswer } from "../calls/input.ts";
-import type { Audit } from "../log/audit.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import {
@@ -26,6 +25,7 @@ import { isSame } from "./outcome.ts";
 import { TaskReader } from "./reading.ts";
 import { RunningTasks } from "./running-tasks.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
+import { type Observer, observers } from "./task-event.ts";
 import { Unwritten } from "./unwritten.ts";
 
 export type { CallTask };
@@ -41,8 +41,8 @@ export interface TaskEngineOptions {
   readonly maxUnwrittenBytes?: number;
   /** As `limits.maxWait`. Absent: no request waits for the store. */
   readonly maxWaitMs?: number;
-  /** Absent: nothing is audited. */
-  readonly audit?: Audit | undefined;
+  /** Absent: nobody hears of what happens. */
+  readonly report?: Observer;
   /** Counts stored bytes and the tasks that this replica takes over. Absent: nothing counts them. */
   readonly quotas?: TaskQuotas;
 }
@@ -52,7 +52,7 @@ const MAX_UNWRITTEN_BYTES = 268_435_456;
 /** Creates tasks, gives each to its owner only, and knows the calls of this process behind them. */
 export class TaskEngine {
   /** For what the engine cannot see of a task's clients: what the gateway tells them, and what it refuses them. */
-  readonly audit: Audit | undefined;
+  readonly report: Observer;
   readonly #store: TaskStore;
   readonly #clock: () => number;
   readonly #running: RunningTasks;
@@ -64,8 +64,15 @@ export class TaskEngine {
   readonly #stopWatching: () => void;
 
   constructor(options: TaskEngineOptions) {
-    const { store, log, clock = timeOf(store), revive = () => undefined, audit, quotas } = options;
-    this.audit = audit;
+    const {
+      store,
+      log,
+      clock = timeOf(store),
+      revive = () => undefined,
+      report = observers([]),
+      quotas,
+    } = options;
+    this.report = report;
     const { maxUnwrittenBytes: maxBytes = MAX_UNWRITTEN_BYTES, maxWaitMs = 0 } = options;
     this.#storeWait = new StoreWait({ maxWaitMs });
     this.#store = store;
@@ -75,7 +82,7 @@ export class TaskEngine {
       store,
       log,
       clock,
-      audit,
+      report,
       onStored: counted.onStored,
       unwritten: new Unwritten({ maxBytes, onWaiting: counted.onWaiting }),
     });
@@ -83,7 +90,7 @@ export class TaskEngine {
       store,
       log,
       clock,
-      audit,
+      report,
       running: this.#running,
       storeWait: this.#storeWait,
     });
@@ -93,7 +100,7 @@ export class TaskEngine {
       log,
       clock,
       revive,
-      audit,
+      report,
       counted,
       isExpected,
       running: this.#running,
@@ -153,7 +160,7 @@ export class TaskEngine {
     return this.#ofOwner(id, owner, await this.#reader.read(id, owner, waiter));
   }
 
-  /** As `seek`, for the gateway's own use: it audits no refusal. */
+  /** As `seek`, for the gateway's own use: it reports no refusal. */
   async find(id: TaskId, owner: TaskOwner, waiter?: WaiterOf): Promise<TaskView | undefined> {
     const view = await this.#reader.read(id, owner, waiter);
     return isOf(view, owner) ? view : undefined;
@@ -211,8 +218,8 @@ export class TaskEngine {
     const outcome = await this.#storeWait.through(waiter, () => this.#store.end(view.task, mine));
     this.#running.get(id)?.cancel(outcome);
     if (isSame(outcome, mine)) {
-      this.audit?.cancelled(view.task);
-      this.audit?.ended(view.task, outcome.kind);
+      this.report({ kind: "cancelled", task: view.task });
+      this.report({ kind: "ended", task: view.task, outcome });
     }
     return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
   }
@@ -224,10 +231,7 @@ export class TaskEngine {
     const tasks: TaskView[] = [];
     for (const view of page.tasks)
       tasks.push(await this.#storeWait.through(waiter, () => this.#orphans.lookAfter(view)));
-    this.audit?.listed(
-      owner,
-      tasks.map(({ task }) => task.id),
-    );
+    this.report({ kind: "listed", owner, ids: tasks.map(({ task }) => task.id) });
     return { ...page, tasks };
   }
 
@@ -294,11 +298,11 @@ export class TaskEngine {
     this.#watchers.clear();
   }
 
-  /** The task if it is this owner's; a refusal is audited. */
+  /** The task if it is this owner's; a refusal is reported. */
   #ofOwner(id: TaskId, owner: TaskOwner, view: TaskView | undefined): TaskView | undefined {
     if (isOf(view, owner)) return view;
     const reason = view === undefined ? "unknown task" : "foreign task";
-    this.audit?.refused({ ...owner, task: id, reason });
+    this.report({ kind: "refused", ...owner, task: id, reason });
     return undefined;
   }
 
@@ -319,7 +323,7 @@ export class TaskEngine {
   ): Promise<void> {
     for (const [key, answer] of given)
       await this.#storeWait.through(waiter, () => this.#store.answer(task, key, answer));
-    if (given.length > 0) this.audit?.answered(task, given.length);
+    if (given.length > 0) this.report({ kind: "answered", task, answers: given.length });
     // Of two answers that came at the same time, the stored one counts. The store has it by now, and the call reads it from there.
     await this.#running.get(task.id)?.look().catch(onlyUnavailable);
   }

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import { Recent } from "../lib/recent.ts";
 import type { HeldBytes, SharedBytes } from "../limits/bytes.ts";
-import { type Audit, taskName } from "../log/audit.ts";
+import { taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import {
   MAX_TURNS,
@@ -19,6 +19,7 @@ import {
 import type { Counting } from "./counted.ts";
 import { isSame } from "./outcome.ts";
 import type { RunningTasks } from "./running-tasks.ts";
+import type { Observer } from "./task-event.ts";
 
 /** A call that continues after its gateway has stopped. It has not been started. */
 export interface Revived {
@@ -42,7 +43,7 @@ export interface OrphansOptions {
   readonly revive: Revive;
   readonly log: Logger;
   readonly clock: () => number;
-  readonly audit?: Audit | undefined;
+  readonly report: Observer;
   /** Whether this process is creating or has refused the task: it is then no orphan, though its call does not run here. */
   readonly isExpected?: (id: TaskId) => boolean;
   /** Absent: nothing is counted. */
@@ -228,7 +229,7 @@ export class Orphans {
     storedCall: StoredCall | undefined,
     held: HeldBytes | undefined,
   ): Promise<TaskView> {
-    const { store, running, revive, log, audit } = this.#options;
+    const { store, running, revive, log, report } = this.#options;
     const { task } = view;
     const { id } = task;
     const revived = task.isGivenUp ? undefined : revive(task, storedCall, held);
@@ -240,7 +241,7 @@ export class Orphans {
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;
     log.info({ task: taskName(id), tool: task.tool }, "took over a task whose gateway has stopped");
     this.#takenOver += 1;
-    audit?.adopted(record);
+    report({ kind: "adopted", task: record });
     const { call, maxResultBytes } = revived;
     const isCallKept = storedCall !== undefined;
     const runningTask = running.take({ call, record, storedCall, isCallKept, maxResultBytes });
@@ -256,7 +257,7 @@ export class Orphans {
   }
 
   async #lose(view: TaskView): Promise<TaskView> {
-    const { store, clock, audit, log } = this.#options;
+    const { store, clock, report, log } = this.#options;
     // Its owner may have saved a checkpoint since it was read, with which a quicker replica picked the call up.
     const task = await store.giveUp(view.task);
     if (task === undefined) return (await store.read(view.task.id)) ?? view;
@@ -265,7 +266,7 @@ export class Orphans {
     if (!isSame(outcome, lost)) return { task, outcome };
     this.#lost += 1;
     log.warn({ task: taskName(task.id), tool: task.tool }, `the task failed. ${LOST}`);
-    audit?.ended(task, outcome.kind);
+    report({ kind: "ended", task, outcome });
     return { task, outcome };
   }
 }

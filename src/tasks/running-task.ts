@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import type { CallEnd } from "../calls/call-end.ts";
-import { type Audit, taskName } from "../log/audit.ts";
+import { taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 import {
@@ -20,6 +20,7 @@ import {
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, keptBeside, storable } from "./storable.ts";
+import type { Observer } from "./task-event.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface RunningTaskOptions {
@@ -35,7 +36,7 @@ export interface RunningTaskOptions {
   readonly maxResultBytes: number;
   readonly log: Logger;
   readonly clock: () => number;
-  readonly audit?: Audit | undefined;
+  readonly report: Observer;
   /** Called with a stored outcome and its size in bytes. */
   readonly onStored?: ((task: TaskRecord, bytes: number) => void) | undefined;
   readonly onCallStored?: ((task: TaskRecord, storedCall: StoredCall) => void) | undefined;
@@ -74,6 +75,8 @@ export class RunningTask {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #looking: Promise<void> = Promise.resolve();
+  /** The keys of the questions that were open when somebody last looked. */
+  #askedKeys: readonly string[];
   /** Ends the pause before another try to write. */
   readonly #abandoned = new AbortController();
 
@@ -83,6 +86,8 @@ export class RunningTask {
     this.#statusMessage = options.record.statusMessage;
     const { call, record, storedCall } = options;
     this.#isCallKept = options.isCallKept;
+    const isAdopted = options.record.turn !== undefined;
+    this.#askedKeys = isAdopted ? Object.keys(options.record.inputRequests) : [];
     if (record.isUnsent) call.beforeSend = () => this.claimSending();
     if (record.pause !== undefined) call.beforeRound = () => this.claimSending();
     this.ended = new Promise((resolve) => {
@@ -94,13 +99,22 @@ export class RunningTask {
           .finally(resolve);
       if (call.end !== undefined) return void end(call.end);
       call.listen({
-        onSent: () => this.#say("running", 0),
+        onSent: () => {
+          this.#reportSent();
+          this.#say("running", 0);
+        },
         onAccepted: () => {
           // While the call waited for a slot its record aged, and it must last for as long as the call may run from now on.
           if (record.checkpoint !== undefined) this.#writeSoon(0);
         },
-        onProgress: (progress) => this.#say(progressMessage(progress), PROGRESS_WRITE_MS),
-        onQuestions: () => this.#writeSoon(0),
+        onProgress: (progress) => {
+          options.report({ kind: "progress", task: this.#record, progress });
+          this.#say(progressMessage(progress), PROGRESS_WRITE_MS);
+        },
+        onQuestions: () => {
+          this.#reportAsked();
+          this.#writeSoon(0);
+        },
         // Before the first checkpoint there is nothing to save; after it, saving now and then is enough.
         onCheckpoint: () => {
           if (storedCall !== undefined)
@@ -108,6 +122,8 @@ export class RunningTask {
         },
         onEnd: (how) => void end(how),
       });
+      this.#reportSent();
+      this.#reportAsked();
       // The call went on while the store was writing the record.
       const said = call.progress && progressMessage(call.progress);
       if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
@@ -207,18 +223,19 @@ export class RunningTask {
     const canGoOn =
       isUnsent || pause !== undefined || checkpoint !== undefined || this.#options.storedCall?.mayRepeat;
     if (!canGoOn || !this.#isCallKept) return false;
+    this.#options.report({ kind: "left", task: this.#record });
     this.call.handOff();
     return true;
   }
 
   /** Ends the task though its call has not ended: nobody knows whether the work was done. @throws StoreUnavailable */
   async lose(reason: string): Promise<void> {
-    const { store, clock, audit } = this.#options;
+    const { store, clock, report } = this.#options;
     const lost: Outcome = { kind: "lost", endedAt: clock(), reason };
     this.#lost = lost;
     const outcome = await store.end(this.#record, lost);
     this.#isLost = true;
-    if (isSame(outcome, lost)) audit?.ended(this.#record, outcome.kind);
+    if (isSame(outcome, lost)) report({ kind: "ended", task: this.#record, outcome });
   }
 
   /** Cancels the call of a task that has ended already, with the outcome `standing`. */
@@ -320,6 +337,19 @@ export class RunningTask {
     }
   }
 
+  /** Says that the call is sent, if this process has sent it. */
+  #reportSent(): void {
+    const { queueMs } = this.call;
+    if (queueMs !== undefined) this.#options.report({ kind: "sent", task: this.#record, queueMs });
+  }
+
+  #reportAsked(): void {
+    const known = this.#askedKeys;
+    this.#askedKeys = Object.keys(this.call.inputRequests);
+    const questions = this.#askedKeys.filter((key) => !known.includes(key)).length;
+    if (questions > 0) this.#options.report({ kind: "asked", task: this.#record, questions });
+  }
+
   /** Keeps a message for the record: writes the first of many at once, and then at most one every `everyMs`. */
   #say(message: string, everyMs: number): void {
     this.#statusMessage = message;
@@ -392,9 +422,9 @@ export class RunningTask {
 
   /** The store holds the outcome that this task wrote. */
   #stands(outcome: Outcome): void {
-    const { audit, onStored } = this.#options;
+    const { report, onStored } = this.#options;
     onStored?.(this.#record, sizeOf(outcome));
-    audit?.ended(this.#record, outcome.kind);
+    report({ kind: "ended", task: this.#record, outcome });
   }
 
   /** Tries again for as long as the store is away, until `abandon`. */

@@ -1,9 +1,10 @@
 import type { Logger } from "pino";
-import { type Audit, taskName } from "../log/audit.ts";
+import { taskName } from "../log/task-name.ts";
 import { storedCallBytes } from "../store/stored-call-cell.ts";
 import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
 import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
 import { keptBeside } from "./storable.ts";
+import type { Observer } from "./task-event.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface RunningTasksOptions {
@@ -11,7 +12,7 @@ export interface RunningTasksOptions {
   readonly log: Logger;
   readonly clock: () => number;
   readonly unwritten: Unwritten;
-  readonly audit?: Audit | undefined;
+  readonly report: Observer;
   /** The store took bytes, and keeps them for as long as the result unless `keptForMs` says otherwise. */
   readonly onStored?: (task: TaskRecord, bytes: number, keptForMs?: number) => void;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { taskName } from "../log/audit.ts";
+import { taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import { isAway, type Outcome, type TaskId, type TaskStore } from "../store/task-store.ts";
 

@@ -253,6 +253,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     identify: anonymous,
     handlers,
     bytes: quotas.bytes,
+    report: engine.report,
     ...limits,
   });
   const http = httpServer(gatewayListener({ routes: new Map([[config.path, route]]), endpoint }));

@@ -26,6 +26,7 @@ async function limitedTo(maxSessions: number) {
     identify: anonymous,
     handlers,
     bytes,
+    report: core.report,
     ...config.limits,
   });
   const routes = new Map(core.routes.map((route) => [route.config.path, route] as const));

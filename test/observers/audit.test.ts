@@ -11,7 +11,7 @@ import { type Script, startScriptedServer } from "../support/scripted-server.ts"
 import { accept, asksOnce, EVERYTHING, textResult } from "../support/story.ts";
 
 const HIDDEN = "an-argument-or-an-answer";
-const TASK = /^[0-9a-f]{16}$/;
+const TASK = /^[0-9a-f]{12}$/;
 
 interface Stage {
   readonly url: URL;
@@ -216,7 +216,7 @@ test.each(EVENTS)("$what", async ({ act, lines }) => {
   expect(told.toSorted(byAudit)).toMatchObject(expected.toSorted(byAudit));
   const names = new Set(found.flatMap(({ task }) => (task === undefined ? [] : [task])));
   if (typeof taskId === "string")
-    expect([...names]).toEqual([createHash("sha256").update(taskId).digest("hex").slice(0, 16)]);
+    expect([...names]).toEqual([createHash("sha256").update(taskId).digest("hex").slice(0, 12)]);
   expect(text()).not.toContain(HIDDEN);
   expect(text()).not.toContain(String(taskId ?? "nothing at all"));
 });

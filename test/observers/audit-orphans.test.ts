@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { ToolPolicy } from "../../src/config/config.ts";
 import { startGateway } from "../../src/gateway.ts";
-import { Audit } from "../../src/log/audit.ts";
 import { createLog } from "../../src/log/log.ts";
+import { audit } from "../../src/observers/audit.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { directory } from "../store/places.ts";
 import { newTask } from "../store/samples.ts";
@@ -49,7 +49,7 @@ test("of those who find that a task is lost one says so", async () => {
   const memory = new SharedMemory();
   onTestFinished(() => memory.close());
   const lines: Json[] = [];
-  const audit = new Audit({
+  const report = audit({
     log: createLog("error", { write: (line) => void lines.push(JSON.parse(line)) }),
   });
   const [dead, ...others] = await Promise.all([memory.replica(), memory.replica(), memory.replica()]);
@@ -57,7 +57,8 @@ test("of those who find that a task is lost one says so", async () => {
   await dead.store.leave();
 
   const engines = others.map(
-    ({ store }, n) => new TaskEngine({ store, log: createLog("silent"), audit, clock: () => Date.now() + n }),
+    ({ store }, n) =>
+      new TaskEngine({ store, log: createLog("silent"), report, clock: () => Date.now() + n }),
   );
   for (const engine of engines) onTestFinished(() => engine.close());
   await Promise.all(engines.map((engine) => engine.get(task.id, ADA)));

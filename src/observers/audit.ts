@@ -1,0 +1,82 @@
+import { createHmac } from "node:crypto";
+import type { Logger } from "pino";
+import { loggableDetails } from "../log/one-line.ts";
+import { taskName } from "../log/task-name.ts";
+import type { TaskRecord } from "../store/task-store.ts";
+import type { Observer, TaskEvent } from "../tasks/task-event.ts";
+
+export interface AuditOptions {
+  readonly log: Logger;
+  /** The lines name a caller by a hash with this key, always the same for one caller. Absent: by its plain name. */
+  readonly callerKey?: Buffer;
+}
+
+/** Twice the recommended length of a tool's name (Tools §Tool Names). */
+const MAX_CHARS = 256;
+
+/**
+ * Writes a log line for each thing that somebody does to a task (`log.audit`):
+ *
+ * | `audit`     | when                                              | beside `caller`, `route`, `tool` and `task`            |
+ * | ----------- | ------------------------------------------------- | ------------------------------------------------------ |
+ * | `created`   | a task is durable                                 | `held`: the client may never learn of it               |
+ * | `read`      | a client gets its state or its result             | `method`: of the request; `tasks` for a list           |
+ * | `answered`  | a client answered its server's questions          | `answers`: how many                                    |
+ * | `cancelled` | a client cancelled it                             |                                                        |
+ * | `adopted`   | another gateway took it over                      |                                                        |
+ * | `ended`     | its outcome is durable                            | `kind`: completed, failed, cancelled or lost           |
+ * | `refused`   | the gateway refused a request (`RefusalReason`)   | `status`, `code`, `method`, `reason`, `limit`; no `tool` |
+ *
+ * The lines never contain arguments, results, questions, answers, headers or credentials. They ignore the level of the log: an operator
+ * who wants them wants all of them. Texts that a client chooses, such as the name of a tool, are cut after `MAX_CHARS` characters, with
+ * control characters escaped.
+ */
+export function audit({ log: given, callerKey }: AuditOptions): Observer {
+  const log = given.child({}, { level: "info" });
+  const write = (what: string, details: object) =>
+    log.info({ audit: what, ...loggableDetails(details, MAX_CHARS) });
+  const about = ({ id, route, caller, tool }: TaskRecord) => ({
+    caller: nameOf(caller, callerKey),
+    route,
+    tool,
+    task: taskName(id),
+  });
+  return (event: TaskEvent) => {
+    switch (event.kind) {
+      case "created":
+        return write(event.kind, { ...about(event.task), ...(event.isHeld ? { held: true } : {}) });
+      case "read":
+        return write(event.kind, { ...about(event.task), method: event.method });
+      case "listed": {
+        const { route, caller } = event.owner;
+        const tasks = event.ids.map(taskName);
+        return write("read", { caller: nameOf(caller, callerKey), route, method: "tasks/list", tasks });
+      }
+      case "answered":
+        return write(event.kind, { ...about(event.task), answers: event.answers });
+      case "cancelled":
+      case "adopted":
+        return write(event.kind, about(event.task));
+      case "ended":
+        return write(event.kind, { ...about(event.task), kind: event.outcome.kind });
+      case "refused": {
+        const { kind, caller, task, ...rest } = event;
+        const who = caller === undefined ? {} : { caller: nameOf(caller, callerKey) };
+        return write(kind, { ...who, ...(task === undefined ? {} : { task: taskName(task) }), ...rest });
+      }
+      // What the server and the gateway do.
+      case "sent":
+      case "progress":
+      case "asked":
+      case "detached":
+      case "left":
+        return;
+    }
+  };
+}
+
+function nameOf(caller: string, callerKey: Buffer | undefined): string {
+  if (callerKey === undefined) return caller;
+  // The prefix separates these names from other uses of the key.
+  return createHmac("sha256", callerKey).update(`audit\n${caller}`).digest("base64url").slice(0, 22);
+}
