@@ -1,8 +1,17 @@
-import { freePort } from "../demo/programs.ts";
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import type { Measured } from "./measure.ts";
-import { type Line, median, medianRatio, milliseconds, perSecond, times } from "./report.ts";
+import type { Load, Measured } from "./measure.ts";
+import {
+  atLeast,
+  atMost,
+  type Line,
+  median,
+  medianRatio,
+  microseconds,
+  milliseconds,
+  perSecond,
+  ratioLine,
+} from "./report.ts";
 import { legacy, modern, openLegacySession, type Request } from "./requests.ts";
 
 const IN_FLIGHT = 16;
@@ -11,77 +20,124 @@ const PATIENT = { waitFor: "10s" };
 const ECHO = { name: "echo", arguments: { text: "hello" } };
 
 interface Contestant {
+  readonly name: string;
   readonly target: Target;
   readonly requests: readonly Request[];
+  /** Whether it knows its own time, and all that it does is done in its process. */
+  readonly isProbed: boolean;
   readonly alone: Measured[];
   readonly together: Measured[];
+  /** Of each call that was made together, in milliseconds. */
+  readonly cpuMs: number[];
 }
 
 /**
  * What a short call costs on its way through the gateway: a legacy client calls the server itself, a modern client the
- * same server through the gateway. The other bridge there is, mcp-proxy, is measured as it is meant to be used, with the
- * server over stdio, which is the cheaper way; and with its library in front of the very server the gateway has.
+ * same server through the gateway. The floor is the least that any bridge written in Node costs. The other bridge there is, mcp-proxy, is
+ * measured as it is meant to be used, with the server over stdio, which is the cheaper way; and with its library in front of the very
+ * server the gateway has.
  */
-export async function measureCalls(lab: Lab, { rounds, warmUpMs, callMs }: Effort): Promise<Line[]> {
+export async function measureCalls(lab: Lab, { rounds, warmUp, callMs }: Effort): Promise<Line[]> {
   const server = await lab.server("echo");
   const sessionId = await openLegacySession(server.url);
-  const asModern = (target: Target) => contestant(target, (id) => modern(id, "tools/call", ECHO));
-  const direct = contestant(server, (id) => legacy(sessionId, id, "tools/call", ECHO));
-  const gateway = asModern(await lab.gateway({ upstream: server.url, store: "memory", tasks: PATIENT }));
-  const proxy = asModern(await lab.mcpProxy("echo-stdio"));
-  const proxyHttp = asModern(await lab.server("mcp-proxy", [String(await freePort()), server.url]));
-  const contestants = [direct, gateway, proxy, proxyHttp];
+  const asModern = (name: string, target: Target, isProbed = true) =>
+    contestant(name, target, isProbed, (id) => modern(id, "tools/call", ECHO));
+  const direct = contestant("direct", server, false, (id) => legacy(sessionId, id, "tools/call", ECHO));
+  const floor = asModern("floor", await lab.probed("floor", server.url));
+  const gateway = asModern(
+    "gateway",
+    await lab.gateway({ upstream: server.url, store: "memory", tasks: PATIENT }),
+  );
+  const proxy = asModern("mcp-proxy (stdio)", await lab.mcpProxy("echo-stdio"), false);
+  const proxyHttp = asModern("mcp-proxy (HTTP)", await lab.probed("mcp-proxy", server.url));
+  const contestants = [direct, floor, gateway, proxy, proxyHttp];
 
-  for (const one of contestants) await load(one, IN_FLIGHT, warmUpMs);
+  for (const one of contestants) await load(one, { connections: IN_FLIGHT, ...warmUp });
   for (let round = 0; round < rounds; round += 1) {
+    // In the other direction every other time: whoever comes after whom makes a difference.
+    contestants.reverse();
     for (const one of contestants) {
-      one.alone.push(await load(one, 1, callMs));
-      one.together.push(await load(one, IN_FLIGHT, callMs));
+      one.alone.push(await load(one, { connections: 1, forMs: callMs }));
+      const before = await cpuMsOf(one);
+      const together = await load(one, { connections: IN_FLIGHT, forMs: callMs });
+      one.together.push(together);
+      one.cpuMs.push(((await cpuMsOf(one)) - before) / together.count);
     }
   }
-  for (const { target } of contestants.reverse()) await target.program.stop();
-  return lines(direct, gateway, { proxy, proxyHttp });
+  for (const { target } of [proxyHttp, proxy, gateway, floor, direct]) await target.program.stop();
+  return lines({ direct, floor, gateway, proxy, proxyHttp });
 }
 
-function contestant(target: Target, request: (id: number) => Request): Contestant {
+function contestant(
+  name: string,
+  target: Target,
+  isProbed: boolean,
+  request: (id: number) => Request,
+): Contestant {
   const requests = Array.from({ length: IN_FLIGHT }, (_, index) => request(index + 1));
-  return { target, requests, alone: [], together: [] };
+  return { name, target, requests, isProbed, alone: [], together: [], cpuMs: [] };
 }
 
-function load({ target, requests }: Contestant, connections: number, forMs: number): Promise<Measured> {
-  return target.load({ connections, requests, forMs, expected: '"text":"hello"' });
+type Amount = Pick<Load, "connections" | "forMs" | "atMost">;
+
+function load({ target, requests }: Contestant, amount: Amount): Promise<Measured> {
+  return target.load({ ...amount, requests, expected: '"text":"hello"' });
 }
 
-function lines(
-  direct: Contestant,
-  gateway: Contestant,
-  { proxy, proxyHttp }: { proxy: Contestant; proxyHttp: Contestant },
-): Line[] {
-  const p50 = ({ alone }: Contestant) => alone.map(({ p50Ms }) => p50Ms);
-  const p99 = ({ alone }: Contestant) => alone.map(({ p99Ms }) => p99Ms);
-  const rate = ({ together }: Contestant) => together.map((measured) => measured.perSecond);
-  const compare = (what: string, value: (one: Contestant) => number[], isMoreBetter: boolean): Line[] => {
-    const [mine = 0, theirs = 0, theirsHttp = 0] = [gateway, proxy, proxyHttp].map((one) =>
-      medianRatio(value(one), value(direct)),
-    );
-    const aim = {
-      text: `${isMoreBetter ? ">" : "<"} ${times(theirs)}`,
-      isMet: isMoreBetter ? mine > theirs : mine < theirs,
-    };
-    return [
-      { what: `${what}: gateway / direct`, value: times(mine), aim },
-      { what: `${what}: mcp-proxy (stdio) / direct`, value: times(theirs) },
-      { what: `${what}: mcp-proxy (HTTP) / direct`, value: times(theirsHttp) },
-    ];
-  };
-  const added = (value: (one: Contestant) => number[]) => median(value(gateway)) - median(value(direct));
+async function cpuMsOf({ target, isProbed }: Contestant): Promise<number> {
+  return isProbed ? target.probe.cpuMs() : Number.NaN;
+}
+
+interface Contestants {
+  readonly direct: Contestant;
+  readonly floor: Contestant;
+  readonly gateway: Contestant;
+  readonly proxy: Contestant;
+  readonly proxyHttp: Contestant;
+}
+
+interface Quantity {
+  readonly what: string;
+  readonly of: (one: Contestant) => number[];
+  readonly isMoreBetter?: boolean;
+  /** What the gateway is to be, divided by the server itself. */
+  readonly aimOf?: (ratio: number) => Line["aim"];
+}
+
+const p50: Quantity = {
+  what: "p50",
+  of: ({ alone }) => alone.map(({ p50Ms }) => p50Ms),
+  aimOf: (ratio) => atMost("2×", 2, ratio),
+};
+const rate: Quantity = {
+  what: "throughput",
+  of: ({ together }) => together.map((measured) => measured.perSecond),
+  isMoreBetter: true,
+  aimOf: (ratio) => atLeast(0.8, ratio),
+};
+const QUANTITIES: readonly Quantity[] = [
+  p50,
+  { what: "p99", of: ({ alone }) => alone.map(({ p99Ms }) => p99Ms) },
+  rate,
+];
+
+function lines({ direct, floor, gateway, proxy, proxyHttp }: Contestants): Line[] {
+  const cpu = (one: Contestant) => medianRatio(one.cpuMs, floor.cpuMs);
+  const toProxy = medianRatio(rate.of(gateway), rate.of(proxy));
   return [
-    { what: "direct: p50, one at a time", value: milliseconds(median(p50(direct))) },
-    { what: `direct: throughput, ${IN_FLIGHT} in flight`, value: perSecond(median(rate(direct))) },
-    { what: "gateway adds: p50", value: milliseconds(added(p50)) },
-    { what: "gateway adds: p99", value: milliseconds(added(p99)) },
-    ...compare("p50", p50, false),
-    ...compare("p99", p99, false),
-    ...compare("throughput", rate, true),
+    { what: "direct: p50, one at a time", value: milliseconds(median(p50.of(direct))) },
+    { what: `direct: throughput, ${IN_FLIGHT} in flight`, value: perSecond(median(rate.of(direct))) },
+    { what: "floor: CPU a call", value: microseconds(median(floor.cpuMs)) },
+    { what: "gateway: CPU a call", value: microseconds(median(gateway.cpuMs)) },
+    ratioLine("CPU: gateway / floor", cpu(gateway), false, atMost("1.6×", 1.6, cpu(gateway))),
+    ratioLine("CPU: mcp-proxy (HTTP) / floor", cpu(proxyHttp), false),
+    ...QUANTITIES.flatMap(({ what, of, isMoreBetter = false, aimOf }) =>
+      [gateway, floor, proxy, proxyHttp].map((one) => {
+        const ratio = medianRatio(of(one), of(direct));
+        const aim = one === gateway ? aimOf?.(ratio) : undefined;
+        return ratioLine(`${what}: ${one.name} / direct`, ratio, isMoreBetter, aim);
+      }),
+    ),
+    ratioLine("throughput: gateway / mcp-proxy (stdio)", toProxy, true, atLeast(2, toProxy)),
   ];
 }

@@ -2,7 +2,7 @@ import type { Effort } from "./effort.ts";
 import type { Flooded } from "./flooder.ts";
 import type { Lab } from "./lab.ts";
 import type { Polled } from "./pollers.ts";
-import { atMost, type Line, median, medianRatio, milliseconds, perSecond, times } from "./report.ts";
+import { atMost, type Line, median, medianRatio, milliseconds, perSecond, ratioLine } from "./report.ts";
 
 const CALLERS = 2_000;
 const TASKS_EACH = 5;
@@ -70,12 +70,12 @@ function lines(quiet: readonly Round[], flooded: readonly Round[], floods: reado
     },
     { what: "of it refused", value: floods.map(share).join(", ") },
     { what: "the gateway's work in a second, quiet", value: milliseconds(median(quiet.map(cpu)) / seconds) },
-    { what: "the gateway's work, flooded / quiet", value: times(ratio(cpu)) },
+    ratioLine("the gateway's work, flooded / quiet", ratio(cpu), false),
     { what: "p50, quiet", value: milliseconds(median(quiet.map(p50))) },
     { what: "p50, flooded", value: milliseconds(median(flooded.map(p50))) },
-    { what: "p50, flooded / quiet", value: times(ratio(p50)) },
+    ratioLine("p50, flooded / quiet", ratio(p50), false),
     { what: "p99, quiet", value: milliseconds(median(quiet.map(p99))) },
     { what: "p99, flooded", value: milliseconds(median(flooded.map(p99))) },
-    { what: "p99, flooded / quiet", value: times(ratio(p99)), aim: atMost(`${AIM}×`, AIM, ratio(p99)) },
+    ratioLine("p99, flooded / quiet", ratio(p99), false, atMost(`${AIM}×`, AIM, ratio(p99))),
   ];
 }

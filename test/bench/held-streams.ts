@@ -17,7 +17,7 @@ export async function measureHeldStreams(lab: Lab, { heldStreams }: Effort): Pro
   const nginx = await lab.nginx(server.url);
   const contestants = [
     { name: "gateway", target: await lab.gateway({ upstream: server.url, store: "memory" }) },
-    { name: "http-proxy", target: await lab.proxy("http-proxy", server.url) },
+    { name: "http-proxy", target: await lab.probed("http-proxy", server.url) },
     ...(nginx === undefined ? [] : [{ name: "nginx", target: nginx }]),
   ];
   const lines: Line[] = [];

@@ -13,7 +13,7 @@ import type { Request } from "./requests.ts";
 export interface Target {
   readonly program: Pick<Program, "ask" | "stop">;
   readonly url: string;
-  /** Of `gateway`, `nginx` and what `proxy` started. */
+  /** Of `gateway`, `nginx` and what `probed` started. */
   readonly probe: Probe;
   /** Makes load on it, one job at a time over all targets. */
   load(load: Load): Promise<Measured>;
@@ -67,16 +67,17 @@ export class Lab {
   }
 
   /** Starts one of `servers/`. */
-  async server(name: string, args: readonly string[] = []): Promise<Target> {
+  async server(name: string): Promise<Target> {
     const options = { ready: ANY_URL, nodeFlags: WITH_TYPESCRIPT };
-    const program = await this.#programs.start(name, [script(`servers/${name}.ts`), ...args], options);
+    const program = await this.#programs.start(name, [script(`servers/${name}.ts`)], options);
     return this.#target(program, program.ready[1] ?? "");
   }
 
-  /** Starts one of `servers/` that stands in front of the server at a URL, and that is asked for time and memory. */
-  async proxy(name: string, upstream: string): Promise<Target> {
+  /** Starts one of `servers/` that is asked for time and memory. @param argument the URL of the server that it stands before, or its answer */
+  async probed(name: string, argument?: string): Promise<Target> {
     const options = { ready: ANY_URL, nodeFlags: [...WITH_TYPESCRIPT, ...PROBED] };
-    const program = await this.#programs.start(name, [script(`servers/${name}.ts`), upstream], options);
+    const args = argument === undefined ? [] : [argument];
+    const program = await this.#programs.start(name, [script(`servers/${name}.ts`), ...args], options);
     return this.#target(program, program.ready[1] ?? "");
   }
 

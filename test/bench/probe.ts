@@ -16,7 +16,8 @@ export interface Memory {
 }
 
 /**
- * Flags that make a node program answer questions: `time` with its CPU usage, any other with its memory after a collection.
+ * Flags that make a node program answer questions: `time` with its CPU usage, `old` with the bytes in its space for objects that have
+ * outlived two collections, any other with its memory after a collection.
  * They do not keep it alive.
  */
 export const PROBED: readonly string[] = ["--expose-gc", "--import", probe()];
@@ -35,7 +36,8 @@ export function probeOf(program: Pick<Program, "ask">): Probe {
 }
 
 function probe(): string {
-  const answer = "q=>q==='time'?process.cpuUsage():(gc(),gc(),process.memoryUsage())";
-  const source = `const a=${answer};process.on("message",q=>process.send({answer:a(q)}));process.channel.unref()`;
+  const old = "getHeapSpaceStatistics().find(s=>s.space_name==='old_space').space_used_size";
+  const answer = `q=>q==='time'?process.cpuUsage():q==='old'?${old}:(gc(),gc(),process.memoryUsage())`;
+  const source = `import{getHeapSpaceStatistics}from"node:v8";const a=${answer};process.on("message",q=>process.send({answer:a(q)}));process.channel.unref()`;
   return `data:text/javascript,${encodeURIComponent(source)}`;
 }

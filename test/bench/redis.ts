@@ -1,7 +1,8 @@
 import { type RedisServer, redisMissing, startRedis } from "../support/redis.ts";
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import { atLeast, type Line, median, medianRatio, milliseconds, perSecond, times } from "./report.ts";
+import type { Load } from "./measure.ts";
+import { atLeast, type Line, median, medianRatio, milliseconds, perSecond, ratioLine } from "./report.ts";
 import { modern } from "./requests.ts";
 import { storeCommands } from "./store-commands.ts";
 import type { StoreJob, StoreRate } from "./store-load.ts";
@@ -83,7 +84,7 @@ async function storeLines(
     const title = `store, ${plural(replicas)}, ${name}: ${what}`;
     return [
       { what: title, value: perSecond(median(store)) },
-      { what: `${title} / raw client`, value: times(ratio), aim: atLeast(AIM, ratio) },
+      ratioLine(`${title} / raw client`, ratio, true, atLeast(AIM, ratio)),
     ];
   });
 }
@@ -91,7 +92,7 @@ async function storeLines(
 /** So many gateways on one Redis, each with a load of its own. */
 async function gatewayLines(
   lab: Lab,
-  { rounds, warmUpMs, createMs, getMs }: Effort,
+  { rounds, warmUp, createMs, getMs }: Effort,
   redis: RedisServer,
   replicas: number,
 ): Promise<Line[]> {
@@ -106,7 +107,7 @@ async function gatewayLines(
   for (let round = 0; round <= rounds; round += 1) {
     const isWarmUp = round === 0;
     const each = await Promise.all(
-      gateways.map((one) => load(one, isWarmUp ? warmUpMs / 2 : createMs, isWarmUp ? warmUpMs / 2 : getMs)),
+      gateways.map((one) => load(one, isWarmUp ? [warmUp, warmUp] : [{ forMs: createMs }, { forMs: getMs }])),
     );
     if (isWarmUp) continue;
     created.push(each.reduce((sum, one) => sum + one.created.perSecond, 0));
@@ -123,7 +124,7 @@ async function gatewayLines(
 /** How much longer one client waits, one request at a time, than it would if the tasks were in memory. */
 async function addedLines(
   lab: Lab,
-  { rounds, warmUpMs, createMs, getMs }: Effort,
+  { rounds, warmUp, createMs, getMs }: Effort,
   redis: RedisServer,
 ): Promise<Line[]> {
   const silent = await lab.server("silent");
@@ -135,10 +136,10 @@ async function addedLines(
     memory: { created: [], got: [] },
     redis: { created: [], got: [] },
   };
-  for (const one of Object.values(contestants)) await load(one, warmUpMs / 2, warmUpMs / 2, 1);
+  for (const one of Object.values(contestants)) await load(one, [warmUp, warmUp], 1);
   for (let round = 0; round < rounds; round += 1) {
     for (const store of ["memory", "redis"] as const) {
-      const { created, got } = await load(contestants[store], createMs, getMs, 1);
+      const { created, got } = await load(contestants[store], [{ forMs: createMs }, { forMs: getMs }], 1);
       times[store].created.push(created.p50Ms);
       times[store].got.push(got.p50Ms);
     }
@@ -158,13 +159,15 @@ function gateway(lab: Lab, { url }: Target, store: "memory" | { readonly redis: 
   return lab.gateway({ upstream: url, store, tasks });
 }
 
-async function load(one: Target, createMs: number, getMs: number, connections = IN_FLIGHT) {
+type Amount = Pick<Load, "forMs" | "atMost">;
+
+async function load(one: Target, [create, get]: readonly [Amount, Amount], connections = IN_FLIGHT) {
   const common = { connections, expected: '"status":"working"' };
-  const created = await one.load({ ...common, requests: [CREATE], forMs: createMs });
+  const created = await one.load({ ...common, requests: [CREATE], ...create });
   const requests = created.taskIds
     .slice(-ASKED)
     .map((taskId, index) => modern(index + 1, "tasks/get", { taskId }));
-  const got = await one.load({ ...common, requests, forMs: getMs });
+  const got = await one.load({ ...common, requests, ...get });
   return { created, got };
 }
 

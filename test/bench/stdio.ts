@@ -1,7 +1,7 @@
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import type { Measured } from "./measure.ts";
-import { type Line, median, medianRatio, milliseconds, perSecond, times } from "./report.ts";
+import type { Load, Measured } from "./measure.ts";
+import { type Line, median, medianRatio, milliseconds, perSecond, ratioLine, times } from "./report.ts";
 import { legacy, modern, openLegacySession, type Request } from "./requests.ts";
 
 const IN_FLIGHT = 16;
@@ -24,17 +24,17 @@ interface Contestant {
  * supergateway, each before a server of its own. By their side is the same server without any: over HTTP, which is what all are
  * divided by, and over the very pipes.
  */
-export async function measureStdio(lab: Lab, { rounds, warmUpMs, callMs }: Effort): Promise<Line[]> {
+export async function measureStdio(lab: Lab, { rounds, warmUp, callMs }: Effort): Promise<Line[]> {
   const all = await open(lab);
   const contestants = [all.direct, all.pipe, ...all.ours, ...all.others];
 
-  for (const one of contestants) await load(one, IN_FLIGHT, warmUpMs);
+  for (const one of contestants) await load(one, { connections: IN_FLIGHT, ...warmUp });
   for (let round = 0; round < rounds; round += 1) {
     // In the other direction every other time: whoever comes after whom makes a difference.
     contestants.reverse();
     for (const one of contestants) {
-      one.alone.push(await load(one, 1, callMs));
-      one.together.push(await load(one, IN_FLIGHT, callMs));
+      one.alone.push(await load(one, { connections: 1, forMs: callMs }));
+      one.together.push(await load(one, { connections: IN_FLIGHT, forMs: callMs }));
     }
   }
   for (const program of new Set(contestants.map(({ target }) => target.program))) await program.stop();
@@ -83,8 +83,10 @@ function contestant(
   return { name, client, target, requests, alone: [], together: [] };
 }
 
-function load({ target, requests }: Contestant, connections: number, forMs: number): Promise<Measured> {
-  return target.load({ connections, requests, forMs, expected: '"text":"hello"' });
+type Amount = Pick<Load, "connections" | "forMs" | "atMost">;
+
+function load({ target, requests }: Contestant, amount: Amount): Promise<Measured> {
+  return target.load({ ...amount, requests, expected: '"text":"hello"' });
 }
 
 interface Quantity {
@@ -107,10 +109,8 @@ function lines({ direct, pipe, ours, others }: Contestants): Line[] {
     { what: `direct: throughput, ${IN_FLIGHT} in flight`, value: perSecond(rate) },
     ...QUANTITIES.flatMap((quantity) => {
       const ratio = (one: Contestant) => medianRatio(quantity.of(one), quantity.of(direct));
-      const line = (one: Contestant): Line => ({
-        what: `${quantity.what}: ${one.name} / direct`,
-        value: times(ratio(one)),
-      });
+      const { what, isMoreBetter = false } = quantity;
+      const line = (one: Contestant) => ratioLine(`${what}: ${one.name} / direct`, ratio(one), isMoreBetter);
       const judged = (one: Contestant): Line => ({ ...line(one), aim: aimOf(one, others, quantity, ratio) });
       return [...ours.map(judged), ...others.map(line), line(pipe)];
     }),

@@ -1,6 +1,7 @@
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import { atLeast, type Line, median, medianRatio, perSecond, times } from "./report.ts";
+import type { Load, Measured } from "./measure.ts";
+import { atLeast, type Line, median, medianRatio, microseconds, perSecond, ratioLine } from "./report.ts";
 import { modern } from "./requests.ts";
 
 const IN_FLIGHT = 16;
@@ -11,41 +12,48 @@ const ASKED = 64;
 interface Contestant {
   readonly create: Target;
   readonly get: Target;
-  readonly created: number[];
-  readonly got: number[];
-  /** How busy the load client was meanwhile. */
-  readonly clientShare: number[];
+  readonly created: Round[];
+  readonly got: Round[];
+}
+
+interface Round {
+  readonly perSecond: number;
+  /** The program's own time for each request, in milliseconds. */
+  readonly cpuMs: number;
+  /** How busy the load client was. */
+  readonly clientShare: number;
 }
 
 /**
  * How fast tasks are made and asked after. The calls behind them wait: one at the server, the rest for their turn, so
  * that neither the server's work nor the connections to it are part of what is measured.
  */
-export async function measureTasks(lab: Lab, { rounds, warmUpMs, createMs, getMs }: Effort): Promise<Line[]> {
+export async function measureTasks(lab: Lab, { rounds, warmUp, createMs, getMs }: Effort): Promise<Line[]> {
   const silent = await lab.server("silent");
   const tasks = { mode: "always", maxConcurrent: 1, maxQueued: 1_000_000 };
   const memory = await gateway(lab, silent, "memory", tasks);
   const level = await gateway(lab, silent, "level", tasks);
-  const handler = alike(await lab.server("handler"));
+  const handler = alike(await lab.probed("handler"));
   const bare: Contestant = {
-    ...alike(await lab.server("bare", [await bodyOf(memory, "create")])),
-    get: await lab.server("bare", [await bodyOf(memory, "get")]),
+    ...alike(await lab.probed("bare", await bodyOf(memory, "create"))),
+    get: await lab.probed("bare", await bodyOf(memory, "get")),
   };
   const contestants = [memory, level, handler, bare];
-  for (const one of contestants) await round(one, warmUpMs / 2, warmUpMs / 2);
-  for (const one of contestants) one.created.length = one.got.length = one.clientShare.length = 0;
+  for (const one of contestants) await round(one, warmUp, warmUp);
+  for (const one of contestants) one.created.length = one.got.length = 0;
   for (let count = 0; count < rounds; count += 1) {
-    for (const one of contestants) await round(one, createMs, getMs);
+    contestants.reverse();
+    for (const one of contestants) await round(one, { forMs: createMs }, { forMs: getMs });
   }
   for (const { create, get } of contestants)
     await Promise.all([create, get].map(({ program }) => program.stop()));
   await silent.program.stop();
   return [
-    ...lines("created", "created", memory, level, handler, bare),
-    ...lines("tasks/get", "got", memory, level, handler, bare),
+    ...lines("created", "created", { memory, level, handler, bare }, 0.35),
+    ...lines("tasks/get", "got", { memory, level, handler, bare }, 0.6),
     {
       what: "load client: busy while it asks bare node:http",
-      value: `${Math.round(100 * median(bare.clientShare))} %`,
+      value: `${Math.round(100 * median(bare.got.map(({ clientShare }) => clientShare)))} %`,
     },
   ];
 }
@@ -55,7 +63,7 @@ async function gateway(lab: Lab, server: Target, store: "memory" | "level", task
 }
 
 function alike(target: Target): Contestant {
-  return { create: target, get: target, created: [], got: [], clientShare: [] };
+  return { create: target, get: target, created: [], got: [] };
 }
 
 /** What a gateway answers, to be sent by the bare server. */
@@ -68,38 +76,56 @@ async function bodyOf(one: Contestant, what: "create" | "get"): Promise<string> 
   return sample.slice(sample.indexOf("\r\n\r\n") + 4);
 }
 
-async function round(one: Contestant, createMs: number, getMs: number): Promise<void> {
+type Amount = Pick<Load, "forMs" | "atMost">;
+
+async function round(one: Contestant, create: Amount, get: Amount): Promise<void> {
   const load = { connections: IN_FLIGHT, expected: '"status":"working"' };
-  const created = await one.create.load({ ...load, requests: [CREATE], forMs: createMs });
-  one.created.push(created.perSecond);
+  const created = await measured(one.create, { ...load, requests: [CREATE], ...create });
+  one.created.push(created);
   const taskIds = created.taskIds.slice(-ASKED);
   const requests = taskIds.map((taskId, index) => modern(index + 1, "tasks/get", { taskId }));
-  const got = await one.get.load({ ...load, requests, forMs: getMs });
-  one.got.push(got.perSecond);
-  one.clientShare.push(got.clientShare);
+  one.got.push(await measured(one.get, { ...load, requests, ...get }));
 }
 
+async function measured(target: Target, load: Load): Promise<Measured & Round> {
+  const before = await target.probe.cpuMs();
+  const done = await target.load(load);
+  return { ...done, cpuMs: ((await target.probe.cpuMs()) - before) / done.count };
+}
+
+interface Contestants {
+  readonly memory: Contestant;
+  readonly level: Contestant;
+  readonly handler: Contestant;
+  readonly bare: Contestant;
+}
+
+/** @param aim as many a second, divided by the bare server */
 function lines(
   what: string,
-  rate: "created" | "got",
-  memory: Contestant,
-  level: Contestant,
-  handler: Contestant,
-  bare: Contestant,
+  step: "created" | "got",
+  { memory, level, handler, bare }: Contestants,
+  aim: number,
 ): Line[] {
+  const rate = (one: Contestant) => one[step].map((round) => round.perSecond);
+  const cpu = (one: Contestant) => one[step].map(({ cpuMs }) => cpuMs);
   const compare = (name: string, one: Contestant): Line[] => {
-    const toHandler = medianRatio(one[rate], handler[rate]);
-    const toBare = medianRatio(one[rate], bare[rate]);
+    const toHandler = medianRatio(rate(one), rate(handler));
+    const toBare = medianRatio(rate(one), rate(bare));
     return [
-      { what: `${what}: ${name}`, value: perSecond(median(one[rate])) },
-      { what: `${what}: ${name} / createMcpHandler`, value: times(toHandler), aim: atLeast(4, toHandler) },
-      { what: `${what}: ${name} / bare node:http`, value: times(toBare), aim: atLeast(0.5, toBare) },
+      { what: `${what}: ${name}`, value: perSecond(median(rate(one))) },
+      { what: `${what}: ${name}, CPU`, value: microseconds(median(cpu(one))) },
+      ratioLine(`${what}: ${name} / createMcpHandler`, toHandler, true, atLeast(1.5, toHandler)),
+      ratioLine(`${what}: ${name} / bare node:http`, toBare, true, atLeast(aim, toBare)),
+      ratioLine(`${what}: ${name} / createMcpHandler, CPU`, medianRatio(cpu(one), cpu(handler)), false),
+      ratioLine(`${what}: ${name} / bare node:http, CPU`, medianRatio(cpu(one), cpu(bare)), false),
     ];
   };
   return [
     ...compare("memory:", memory),
     ...compare("level:", level),
-    { what: `${what}: createMcpHandler`, value: perSecond(median(handler[rate])) },
-    { what: `${what}: bare node:http`, value: perSecond(median(bare[rate])) },
+    { what: `${what}: createMcpHandler`, value: perSecond(median(rate(handler))) },
+    { what: `${what}: bare node:http`, value: perSecond(median(rate(bare))) },
+    { what: `${what}: bare node:http, CPU`, value: microseconds(median(cpu(bare))) },
   ];
 }

@@ -1,4 +1,14 @@
-import { atLeast, atMost, type Line, median, medianRatio, milliseconds, perSecond, times } from "./report.ts";
+import {
+  atLeast,
+  atMost,
+  type Line,
+  median,
+  medianRatio,
+  milliseconds,
+  perSecond,
+  ratioLine,
+  times,
+} from "./report.ts";
 
 /** How many requests are in flight, where it is more than one. */
 export const FEW = 16;
@@ -45,7 +55,7 @@ export function linesOf({ yardstick, gateway, others }: Ranking): Line[] {
         .filter((one) => !Number.isNaN(one.ratio))
         .map((one) => `${one.name} ${times(one.ratio)}`);
       return [
-        { what: `${what}: gateway / http-proxy`, value: times(mine), ...(hasAim ? { aim } : {}) },
+        ratioLine(`${what}: gateway / http-proxy`, mine, isMoreBetter, hasAim ? aim : undefined),
         { what: "  others / http-proxy", value: theirs.join(" · ") },
       ];
     }),

@@ -1,6 +1,6 @@
-import { freePort } from "../demo/programs.ts";
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
+import type { Load } from "./measure.ts";
 import type { Line } from "./report.ts";
 import { legacy, legacyStream, openLegacySession, type Request } from "./requests.ts";
 import { FEW, KINDS, type Kind, linesOf, MANY, type Round } from "./transparent-lines.ts";
@@ -26,25 +26,26 @@ interface Contestant {
  */
 export async function measureTransparent(lab: Lab, effort: Effort): Promise<Line[]> {
   const server = await lab.server("legacy");
-  const yardstick = await contestant("http-proxy", await lab.proxy("http-proxy", server.url));
+  const yardstick = await contestant("http-proxy", await lab.probed("http-proxy", server.url));
   const gateway = await contestant("gateway", await lab.gateway({ upstream: server.url, store: "memory" }));
   const others = [
-    await contestant("http-proxy again", await lab.proxy("http-proxy", server.url)),
+    await contestant("http-proxy again", await lab.probed("http-proxy", server.url)),
     await contestant("direct", server, { isProbed: false }),
-    ...(await nginxBefore(lab, server)),
-    ...(await bridges(lab, server)),
+    ...(effort.hasBystanders ? [...(await nginxBefore(lab, server)), ...(await bridges(lab, server))] : []),
   ];
   const contestants = [yardstick, gateway, ...others];
 
   for (const one of contestants) {
-    for (const kind of one.kinds) await load(one, kind, effort.warmUpMs / 3);
+    for (const kind of one.kinds)
+      await load(one, kind, { ...effort.warmUp, atMost: effort.warmUp.atMost / KINDS.length });
   }
   for (let round = 0; round < effort.rounds; round += 1) {
     // In the other direction every other time: whoever comes after whom makes a difference.
     contestants.reverse();
     for (const kind of KINDS) {
       for (const one of contestants) {
-        if (one.kinds.includes(kind)) one.rounds[kind].push(await load(one, kind, effort.callMs / 3));
+        if (one.kinds.includes(kind))
+          one.rounds[kind].push(await load(one, kind, { forMs: effort.callMs / 3 }));
       }
     }
   }
@@ -82,7 +83,7 @@ async function nginxBefore(lab: Lab, server: Target): Promise<Contestant[]> {
 /** They end the messages of one session and begin those of another, and know neither the server's streams nor its documents. */
 async function bridges(lab: Lab, server: Target): Promise<Contestant[]> {
   const options = { kinds: ["alone", "few", "many"], isProbed: false } as const;
-  const http = await lab.server("mcp-proxy", [String(await freePort()), server.url]);
+  const http = await lab.probed("mcp-proxy", server.url);
   return [
     await contestant("mcp-proxy (stdio)", await lab.mcpProxy("echo-stdio"), options),
     await contestant("mcp-proxy (HTTP)", http, options),
@@ -90,10 +91,14 @@ async function bridges(lab: Lab, server: Target): Promise<Contestant[]> {
   ];
 }
 
-async function load({ target, requests, isProbed }: Contestant, kind: Kind, forMs: number): Promise<Round> {
+async function load(
+  { target, requests, isProbed }: Contestant,
+  kind: Kind,
+  amount: Pick<Load, "forMs" | "atMost">,
+): Promise<Round> {
   const cpuMs = () => (isProbed ? target.probe.cpuMs() : Number.NaN);
   const before = await cpuMs();
-  const measured = await target.load({ ...JOBS[kind], requests: requests[kind], forMs });
+  const measured = await target.load({ ...JOBS[kind], requests: requests[kind], ...amount });
   return { ...measured, cpuMs: ((await cpuMs()) - before) / measured.count };
 }
 

@@ -1,12 +1,14 @@
 /**
  * npm's mcp-proxy in front of a legacy server that speaks HTTP. Its command line starts stdio servers only, so this does
- * with its library what its command line does, with a client that is connected over HTTP. Arguments: port, URL of the server.
+ * with its library what its command line does, with a client that is connected over HTTP. Argument: the URL of the server.
  */
 
 import { resolve } from "node:path";
+import { freePort } from "../../demo/programs.ts";
 import { mcpProxy } from "../../peers/peers.ts";
 
-const [port, upstream = ""] = process.argv.slice(2);
+const upstream = process.argv[2] ?? "";
+const port = await freePort();
 // By path, and the very modules that mcp-proxy itself imports: it has its own version of the SDK.
 const peers = resolve(mcpProxy(), "../../../..");
 const { proxyServer, startHTTPServer } = await import(`${peers}/mcp-proxy/dist/index.mjs`);
@@ -25,6 +27,6 @@ await startHTTPServer({
     return server;
   },
   host: "127.0.0.1",
-  port: Number(port),
+  port,
 });
 console.log(`http://127.0.0.1:${port}/mcp`);
