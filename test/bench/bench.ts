@@ -76,7 +76,7 @@ try {
   }
   console.log(`${machine()}, Node ${process.version}`);
   for (const [name, { title, load, lines }] of Object.entries(measured))
-    printTable(`${title} (load ${load.join(" → ")})`, lines, changeSince(record[name]));
+    printTable(`${title} (load ${load.before} → ${load.after})`, lines, changeSince(record[name]));
   if (values.record) writeRecord({ ...record, ...measured });
   console.log(
     `\nMedians of ${effort.rounds} rounds; ${Math.round((performance.now() - startedAt) / 1_000)} s in all.`,

@@ -13,7 +13,7 @@ export interface Recorded {
   readonly versions: Readonly<Record<string, string>>;
   readonly machine: string;
   /** What else the machine did: its load average, which counts the bench, before and after. */
-  readonly load: readonly [number, number];
+  readonly load: { readonly before: number; readonly after: number };
   readonly rounds: number;
   readonly lines: readonly Line[];
 }
@@ -61,7 +61,7 @@ export function recorded(
     date: new Date().toISOString().slice(0, 10),
     versions: versions(),
     machine: machine(),
-    load: [before, loadNow()],
+    load: { before, after: loadNow() },
     rounds,
     lines,
   };
@@ -93,7 +93,7 @@ function markdown({ title, date, versions, machine, load, rounds, lines }: Recor
   const all = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const facts = [
     `${date}, ${machine}`,
-    `load ${load.join(" → ")}`,
+    `load ${load.before} → ${load.after}`,
     `medians of ${rounds} rounds`,
     all.join(", "),
   ];
