@@ -8,6 +8,7 @@ import { within } from "./lib/within.ts";
 import { Quotas } from "./limits/quotas.ts";
 import { inOwnWords } from "./log/own-words.ts";
 import { audit } from "./observers/audit.ts";
+import { Metrics } from "./observers/metrics/metrics.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
 import { Fallback } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
@@ -34,6 +35,8 @@ export interface Core {
   /** Tells all who want to know what happens to tasks. */
   readonly report: Observer;
   readonly quotas: Quotas;
+  /** Absent where nobody could read them. */
+  readonly metrics?: Metrics;
   readonly isStopping: boolean;
   /** How many tasks run in this process. */
   readonly running: number;
@@ -68,7 +71,12 @@ const LEAVE_MS = 2_000;
 /** @throws when it cannot open the store */
 export async function openCore(config: Config, given: Logger): Promise<Core> {
   const log = inOwnWords(given);
-  const store = await openStore(config.store.url, { ...config.store, warn: (message) => log.warn(message) });
+  let metrics: Metrics | undefined;
+  const store = await openStore(config.store.url, {
+    ...config.store,
+    warn: (message) => log.warn(message),
+    ...(config.admin === undefined ? {} : { onOperation: (...what) => metrics?.stored(...what) }),
+  });
   const secret = await store.secret().catch(async (error: unknown) => {
     await store.close();
     throw error;
@@ -89,8 +97,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     revive: reviver(routes, agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
-    report: observers(auditFor(config, log, secret)),
+    report: observers([...auditFor(config, log, secret), (event) => metrics?.observe(event)]),
   });
+  metrics = config.admin && metricsOf(routes, engine, quotas);
   const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const clientStreams = new ClientStreams(engine);
@@ -150,6 +159,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     handlers,
     quotas,
     report: engine.report,
+    ...(metrics === undefined ? {} : { metrics }),
     get isStopping() {
       return stopping.signal.aborted;
     },
@@ -191,6 +201,22 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
 
 function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer): Observer[] {
   return isAudited ? [audit({ log, ...(hashesCallers ? { callerKey: secret } : {}) })] : [];
+}
+
+function metricsOf(routes: readonly Route[], engine: TaskEngine, quotas: Quotas): Metrics {
+  return new Metrics({
+    version: VERSION,
+    servers: routes.map(({ config, upstream }) => ({
+      name: config.name,
+      lists: (tool) => upstream.listed.has(tool),
+      sessions: () => upstream.sessions,
+      isThere: () => upstream.presence.isThere,
+      returns: () => upstream.presence.returns,
+    })),
+    tasks: () => engine.states(),
+    storedBytes: () => quotas.storedBytes,
+    unwrittenBytes: () => engine.unwrittenBytes,
+  });
 }
 
 function routeOf(

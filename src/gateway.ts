@@ -6,7 +6,10 @@ import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config, UpstreamConfig } from "./config/config.ts";
 import { type Core, type Listeners, openCore } from "./core.ts";
-import { adminApp, gatewayListener, gatewayMiddleware, httpServer, type Status } from "./http/app.ts";
+import { type AdminOptions, adminApp, type Status } from "./http/admin/admin.ts";
+import { adminGuard } from "./http/admin/guard.ts";
+import type { Answered } from "./http/answered.ts";
+import { gatewayListener, gatewayMiddleware, httpServer } from "./http/app.ts";
 import type { Identify } from "./http/callers/identify.ts";
 import { documentsFor, identifierFor } from "./http/callers/open.ts";
 import { mcpEndpoint } from "./http/endpoint.ts";
@@ -77,7 +80,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const admin =
       config.admin &&
       (await listenOn(
-        httpServer(adminApp(() => statusOf(core))),
+        httpServer(adminApp(adminOf(core, config.admin.host, log))),
         config.admin,
         servers,
         "--admin-port (admin.port)",
@@ -201,13 +204,28 @@ async function openHttp(
       : screenedAfter(given, screen);
   const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
-  const { handlers, report, quotas } = core;
+  const { handlers, report, quotas, metrics } = core;
+  const onAnswered =
+    metrics &&
+    (({ route, message, error }: Answered, ms: number) =>
+      metrics.answered(route.config.name, message, error?.code, ms));
   const { bytes } = quotas;
   const { maxWaitMs, total } = config.limits;
   const unsent = new Unsent(UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
   const openRequests = new OpenRequests();
   const endpoint = openRequests.through(
-    mcpEndpoint({ guard, identify, maxBodyBytes, maxDepth, keepAliveMs, handlers, bytes, report, unsent }),
+    mcpEndpoint({
+      guard,
+      identify,
+      maxBodyBytes,
+      maxDepth,
+      keepAliveMs,
+      handlers,
+      bytes,
+      report,
+      unsent,
+      onAnswered,
+    }),
   );
   const routes = new Map(
     core.routes.flatMap((route) =>
@@ -218,6 +236,16 @@ async function openHttp(
   const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
   const isReady = () => !core.isStopping;
   return { core, app: { routes, endpoint, documents, guard, isReady }, openRequests, log };
+}
+
+function adminOf(core: Core, host: string, log: Logger): AdminOptions {
+  const { metrics } = core;
+  return {
+    log,
+    status: () => statusOf(core),
+    guard: adminGuard(host),
+    ...(metrics === undefined ? {} : { scrape: (accept) => metrics.scrape(accept) }),
+  };
 }
 
 function statusOf({ isStopping, isStoreWritable }: Core): Status {

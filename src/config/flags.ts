@@ -40,7 +40,7 @@ export const serveFlags = {
     `how long a client without tasks waits for a result, with fallback: tools [default: ${defaults.tasks.fallbackAfter}]`,
   ),
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
-  "admin-port": option("port for health; off unless given"),
+  "admin-port": option("port for health and metrics; off unless given"),
   log: option(`pretty or json: how log lines look [default: pretty on a terminal]`),
 } satisfies Record<string, Options>;
 

@@ -80,21 +80,6 @@ export function gatewayMiddleware(options: AppOptions) {
   };
 }
 
-/** Whether the gateway wants requests, and why not. */
-export type Status = "ready" | "stopping" | "store takes no writes";
-
-/** Says whether the process works, and whether it wants requests. */
-export function adminApp(statusNow: () => Status): Express {
-  const app = express().disable("x-powered-by");
-  app.get("/health/live", (_, response) => void response.json({ status: "live" }));
-  app.get("/health/ready", (_, response) => {
-    const status = statusNow();
-    response.status(status === "ready" ? 200 : 503).json({ status });
-  });
-  app.use((_, response) => void response.status(404).json({ error: "not found" }));
-  return app;
-}
-
 export interface ServerOptions {
   /** How long a client may take none of the bytes that wait for it. */
   readonly stalledMs?: number;

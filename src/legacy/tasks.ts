@@ -153,6 +153,7 @@ export class Tasks2025 {
     const { route, session, params } = request;
     const fallback = this.#plain.listing(route, session, params);
     const supportOf = (tool: string): TaskSupport => {
+      route.upstream.listed.note(tool);
       const support = taskSupport(route, tool);
       // Official clients refuse a plain call of a tool that requires a task.
       return support === "required" && this.#plain.mayDetach(request, tool) ? "optional" : support;

@@ -210,7 +210,9 @@ export class Forwarder {
         relocate,
         ...forwarding,
       });
+      route.upstream.presence.answered();
     } catch (error) {
+      route.upstream.presence.failed(error);
       throw asGatewayError(error);
     } finally {
       over();

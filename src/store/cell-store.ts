@@ -25,6 +25,7 @@ import {
   type TaskTerms,
   type TaskView,
 } from "./task-store.ts";
+import { TimedBackend } from "./timed-backend.ts";
 
 export interface CellStoreOptions extends StoreOptions {
   readonly url: string;
@@ -79,10 +80,12 @@ export class CellStore implements TaskStore {
   }
 
   private constructor(options: CellStoreOptions) {
-    const { url, backend, clock = steadyNow, newId = randomId, leaseMs = DEFAULT_LEASE_MS } = options;
+    const { url, onOperation, clock = steadyNow, newId = randomId, leaseMs = DEFAULT_LEASE_MS } = options;
     this.url = url;
     this.isLasting = options.isLasting ?? true;
     this.isSealed = options.isSealed ?? false;
+    const backend =
+      onOperation === undefined ? options.backend : new TimedBackend(options.backend, onOperation);
     this.#backend = backend;
     this.#replicas = new Replicas({ backend, me: this.me, leaseMs });
     this.#clock = clock;

@@ -23,9 +23,14 @@ export interface StoreOptions {
   readonly encryptionKeys?: readonly KeyObject[] | undefined;
   /** With keys: whether the store also reads values that are not encrypted, during a migration. */
   readonly acceptsPlaintext?: boolean | undefined;
+  /** Called after each operation: how long it took in milliseconds, and whether the store did not answer. Absent: nobody measures. */
+  readonly onOperation?: ((operation: StoreOperation, ms: number, isAway: boolean) => void) | undefined;
   /** Gets a sentence about each thing that the operator should know or mend. */
   readonly warn?: ((message: string) => void) | undefined;
 }
+
+/** What a store does, as far as its costs go. */
+export type StoreOperation = "read" | "write" | "claim" | "list";
 
 /** How gateway and server authenticate each other. Certificates and keys as PEM. */
 export interface StoreTls {

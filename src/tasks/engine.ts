@@ -23,7 +23,7 @@ import type { CallTask } from "./new-task.ts";
 import { Orphans, type Revive } from "./orphans.ts";
 import { isSame } from "./outcome.ts";
 import { TaskReader } from "./reading.ts";
-import { RunningTasks } from "./running-tasks.ts";
+import { type RunningState, RunningTasks } from "./running-tasks.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
 import { type Observer, observers } from "./task-event.ts";
 import { Unwritten } from "./unwritten.ts";
@@ -61,6 +61,7 @@ export class TaskEngine {
   readonly #watchers = new Map<TaskId, Set<() => void>>();
   readonly #storeWait: StoreWait;
   readonly #reader: TaskReader;
+  readonly #unwritten: Unwritten;
   readonly #stopWatching: () => void;
 
   constructor(options: TaskEngineOptions) {
@@ -78,13 +79,14 @@ export class TaskEngine {
     this.#store = store;
     this.#clock = clock;
     const counted = counting(quotas);
+    this.#unwritten = new Unwritten({ maxBytes, onWaiting: counted.onWaiting });
     this.#running = new RunningTasks({
       store,
       log,
       clock,
       report,
       onStored: counted.onStored,
-      unwritten: new Unwritten({ maxBytes, onWaiting: counted.onWaiting }),
+      unwritten: this.#unwritten,
     });
     this.#creations = new Creations({
       store,
@@ -272,6 +274,16 @@ export class TaskEngine {
   /** How many tasks have calls in this process. */
   get running(): number {
     return this.#running.size;
+  }
+
+  /** The server and the state of each task whose call is in this process. */
+  states(): Iterable<RunningState> {
+    return this.#running.states();
+  }
+
+  /** How many bytes of finished results the store has not accepted yet. */
+  get unwrittenBytes(): number {
+    return this.#unwritten.bytes;
   }
 
   /** Resolves when all tasks of this moment have ended. */

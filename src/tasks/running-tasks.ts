@@ -17,6 +17,12 @@ export interface RunningTasksOptions {
   readonly onStored?: (task: TaskRecord, bytes: number, keptForMs?: number) => void;
 }
 
+/** How it stands with a task whose call is in this process. */
+export interface RunningState {
+  readonly server: string;
+  readonly state: "queued" | "working" | "input_required";
+}
+
 const STOPPED =
   "The gateway was stopped before the server had answered; whether the work was done is not known";
 
@@ -33,6 +39,14 @@ export class RunningTasks {
   /** How many tasks have a call here that runs or waits for its turn. */
   get size(): number {
     return this.#byId.size;
+  }
+
+  /** Each task's server and state, as they are now. */
+  *states(): Iterable<RunningState> {
+    for (const { record, call } of this.#byId.values()) {
+      const waits = call.state === "queued" ? "queued" : "working";
+      yield { server: record.route, state: call.isAsking ? "input_required" : waits };
+    }
   }
 
   has(id: TaskId): boolean {

@@ -34,10 +34,13 @@ interface Snapshot {
  */
 export class ToolCatalogue {
   readonly #ask: Ask;
+  readonly #onListed: (name: string) => void;
   #snapshot: Snapshot | undefined;
 
-  constructor(ask: Ask) {
+  /** @param onListed called with the name of each tool that is listed */
+  constructor(ask: Ask, onListed: (name: string) => void = () => {}) {
     this.#ask = ask;
+    this.#onListed = onListed;
   }
 
   /**
@@ -105,8 +108,9 @@ export class ToolCatalogue {
       if ("error" in response) break;
       const listed = Array.isArray(response.result.tools) ? response.result.tools : [];
       for (const tool of listed) {
-        if (isObject(tool) && typeof tool.name === "string" && tools.size < MAX_TOOLS)
-          tools.set(tool.name, knownOf(tool));
+        if (!isObject(tool) || typeof tool.name !== "string" || tools.size >= MAX_TOOLS) continue;
+        tools.set(tool.name, knownOf(tool));
+        this.#onListed(tool.name);
       }
       const { nextCursor } = response.result;
       // A repeated cursor would read the same page up to `MAX_PAGES` times.

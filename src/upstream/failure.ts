@@ -14,6 +14,8 @@ export interface FailureFacts {
   readonly rpcError?: JsonRpcError;
   /** False when the server's process could not be started, or exited or stayed silent before the session was ready. */
   readonly hasStarted?: false;
+  /** False when no connection to the server could be made. */
+  readonly isReached?: false;
   readonly cause?: unknown;
 }
 
@@ -133,6 +135,7 @@ export function toFailure(caught: unknown): UpstreamFailure {
     if (code !== undefined && (NEVER_CONNECTED.has(code) || isLateConnection(error))) {
       return new UpstreamFailure(`The server cannot be reached (${code})`, {
         mayHaveRun: false,
+        isReached: false,
         cause: caught,
       });
     }

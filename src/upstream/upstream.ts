@@ -4,8 +4,10 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { onBehalfOf, type ProgramInfo } from "../protocol/modern.ts";
 import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
+import { ListedTools } from "./listed-tools.ts";
 import type { ModernServer } from "./modern/server.ts";
 import { ModernUpstream } from "./modern/upstream.ts";
+import { Presence, type PresenceOptions } from "./presence.ts";
 import { Admission } from "./sessions/admission.ts";
 import { ControlSession } from "./sessions/control.ts";
 import { readDescription, type ServerDescription } from "./sessions/description.ts";
@@ -52,7 +54,7 @@ export interface RejoinedSession {
   readonly isClients: boolean;
 }
 
-export interface UpstreamOptions extends TransportsOptions {
+export interface UpstreamOptions extends TransportsOptions, PresenceOptions {
   readonly clientInfo: ProgramInfo;
 }
 
@@ -72,6 +74,9 @@ const MAX_CONTROL_SESSIONS = 256;
 
 /** One server behind the gateway, and its sessions, separate for each owner. */
 export class Upstream {
+  /** Whether the server is there, as far as this gateway has had to do with it. */
+  readonly presence: Presence;
+  readonly listed = new ListedTools();
   readonly #options: UpstreamOptions;
   readonly #transports: Transports;
   readonly #admission: Admission;
@@ -102,6 +107,7 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.presence = new Presence(options);
     const { sessions, idleTimeoutMs, maxSessions = Number.POSITIVE_INFINITY, transport } = options.config;
     const isSingle = sessions === "single";
     this.#strays =
@@ -110,6 +116,7 @@ export class Upstream {
     this.#admission = new Admission({
       transports: this.#transports,
       hasProcesses: transport === "stdio",
+      presence: this.presence,
       max: isSingle ? 1 : maxSessions,
       setting: isSingle ? "sessions: single" : `maxSessions: ${maxSessions}`,
       makeRoom: () => this.#pool.giveUp() ?? this.#single?.giveUp() ?? this.#giveUpControl(),
@@ -124,9 +131,14 @@ export class Upstream {
     this.#shares = isShared
       ? new FairShares({ max: maxSessions, setting: `maxSessions: ${maxSessions}` })
       : undefined;
-    this.#modern = mayBeModern(options);
+    this.#modern = mayBeModern(options, this.presence, this.listed);
     const sweepMs = Math.min(SWEEP_MS.max, Math.max(SWEEP_MS.min, idleTimeoutMs));
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  /** How many sessions with it are open. */
+  get sessions(): number {
+    return this.#admission.sessions;
   }
 
   /** The server's name and version, from its last description. */
@@ -341,7 +353,8 @@ export class Upstream {
 
   #newControl(owner: SessionOwner): ControlSession {
     const { startTimeoutMs } = this.#options.config;
-    return new ControlSession(this.#sourceFor(owner), this.#onIdle, startTimeoutMs, owner.headers);
+    const onListed = (name: string) => this.listed.note(name);
+    return new ControlSession(this.#sourceFor(owner), this.#onIdle, startTimeoutMs, owner.headers, onListed);
   }
 
   /** Passes a signal on to the server's processes, if it is one that the gateway has started. */
@@ -548,9 +561,15 @@ function keyOf({ caller, headers, capabilities, client }: SessionOwner): string 
  * 2026-07-28 defines Streamable HTTP only, without sessions. A server that can have one session only is a legacy one, and may take the
  * probe for the beginning of that session.
  */
-function mayBeModern({ config, agents, ...options }: UpstreamOptions): ModernUpstream | undefined {
+function mayBeModern(
+  { config, agents, ...options }: UpstreamOptions,
+  presence: Presence,
+  listed: ListedTools,
+): ModernUpstream | undefined {
   if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
     return undefined;
   const { url, headers } = config;
-  return new ModernUpstream({ ...options, url, headers, nextDispatcher: (given) => agents.next(given) });
+  const onListed = (name: string) => listed.note(name);
+  const nextDispatcher = (given: SessionOwner["headers"]) => agents.next(given);
+  return new ModernUpstream({ ...options, url, headers, nextDispatcher, presence, onListed });
 }

@@ -4,7 +4,8 @@ import express from "express";
 import { request } from "undici";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startGateway, taskgate } from "../../src/gateway.ts";
-import { adminApp, httpServer } from "../../src/http/app.ts";
+import { adminApp } from "../../src/http/admin/admin.ts";
+import { httpServer } from "../../src/http/app.ts";
 import { createLog } from "../../src/log/log.ts";
 import { ask } from "../gateway/transparent/clients.ts";
 import { configFor } from "../support/gateway.ts";
@@ -118,11 +119,16 @@ describe("the admin listener", () => {
     const adminUrl = await admin();
     expect(await get(adminUrl, "/health/live")).toEqual({ status: 200, message: { status: "live" } });
     expect(await get(adminUrl, "/health/ready")).toEqual({ status: 200, message: { status: "ready" } });
-    expect(await get(adminUrl, "/mcp")).toEqual({ status: 404, message: { error: "not found" } });
+    expect(await get(adminUrl, "/mcp")).toEqual({
+      status: 404,
+      message: { type: "about:blank", title: "Not found", status: 404, detail: "There is nothing at /mcp" },
+    });
   });
 
   test("is not ready any more when the gateway is about to stop", async () => {
-    const http = httpServer(adminApp(() => "stopping")).listen(0, "127.0.0.1");
+    const http = httpServer(
+      adminApp({ log: createLog("silent"), status: () => "stopping", guard: () => undefined }),
+    ).listen(0, "127.0.0.1");
     onTestFinished(() => void http.close());
     await once(http, "listening");
     const base = `http://127.0.0.1:${(http.address() as AddressInfo).port}/`;

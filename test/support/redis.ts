@@ -1,12 +1,13 @@
 /** A real Redis of one's own, for whoever has to see what becomes of a store when its server goes. Works without a test runner. */
 
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "@keyv/redis";
 import { freePort } from "../demo/programs.ts";
+import { missingPrograms } from "./required-programs.ts";
 
 export interface RedisServer {
   /** `redis://127.0.0.1:PORT`, with the password if it has one. */
@@ -45,14 +46,9 @@ const READY = /Ready to accept connections|Sentinel ID is/;
 const PATIENCE_MS = 120_000;
 const PORT_TRIES = 5;
 
-/** Why there can be no Redis here, or none of these other programs; `undefined` when there can. */
-export function redisMissing(...others: readonly string[]): string | undefined {
-  const missing = ["redis-server", ...others].filter(
-    (program) => spawnSync(program, ["--version"], { stdio: "ignore" }).error !== undefined,
-  );
-  return missing.length === 0
-    ? undefined
-    : `${missing.join(" and ")}: not installed; Debian has packages of that name`;
+/** Why there can be no Redis here; `undefined` when there can. */
+export function redisMissing(): string | undefined {
+  return missingPrograms(["redis-server"]);
 }
 
 /** Starts a Redis in a folder of its own below the system's temporary one; whoever starts it stops it. */

@@ -7,6 +7,7 @@ import { declaresTasks, envelopeOf, onBehalfOf, type ProgramInfo } from "../../p
 import { ToolCatalogue } from "../catalogue.ts";
 import { isUnusable, late, toFailure, UpstreamFailure, warnOfUnusable } from "../failure.ts";
 import { inTime } from "../in-time.ts";
+import type { Presence } from "../presence.ts";
 import { nextRequestId } from "../request-ids.ts";
 import type { Lease } from "../sessions/pool.ts";
 import type { SessionHolder } from "../sessions/session.ts";
@@ -39,6 +40,10 @@ export interface ModernServerOptions {
   /** Called when the server answered as one of an older revision would. */
   readonly onUnexpectedEra: (headers: Readonly<Record<string, string>>) => void;
   readonly log: Logger;
+  /** Hears whether the server is there. Absent: nobody does. */
+  readonly presence?: Presence | undefined;
+  /** Called with the name of each tool that the server lists. */
+  readonly onListed?: ((name: string) => void) | undefined;
 }
 
 /** One request of a client's that the server shall answer. */
@@ -138,7 +143,7 @@ export class ModernServer {
     { id, method, params, headers: given = {}, cookies, signal, ...listener }: ModernAsking,
     computed: Readonly<Record<string, string>>,
   ): Promise<JsonRpcResponse> {
-    const { url, headers, nextDispatcher, maxMessageBytes, maxDepth } = this.#options;
+    const { url, headers, nextDispatcher, maxMessageBytes, maxDepth, presence } = this.#options;
     const stopped = new AbortController();
     const onAbort = () => stopped.abort(signal.reason);
     if (signal.aborted) onAbort();
@@ -155,11 +160,13 @@ export class ModernServer {
           ...listener,
         },
       );
+      presence?.answered();
       if (isOfOlderRevision(response) || (!this.hasTasks && wantsTasks(response)))
         this.recheck(owner.headers);
       return response;
     } catch (error) {
       const failure = toFailure(error);
+      presence?.failed(failure);
       if (isUnusable(failure)) warnOfUnusable(this.#options.log, method, failure.message);
       if (isOfAnother(failure)) this.recheck(owner.headers);
       throw error;
@@ -172,7 +179,9 @@ export class ModernServer {
   /** The server's tools, which may depend on the caller and on what the client declares. */
   toolsOf(owner: ModernOwner): ToolCatalogue {
     const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities, owner.client]);
-    const catalogue = this.#catalogues.get(key) ?? new ToolCatalogue((...list) => this.#list(owner, ...list));
+    const catalogue =
+      this.#catalogues.get(key) ??
+      new ToolCatalogue((...list) => this.#list(owner, ...list), this.#options.onListed);
     // The most recently used one is evicted last.
     this.#catalogues.delete(key);
     this.#catalogues.set(key, catalogue);

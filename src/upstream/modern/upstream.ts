@@ -3,6 +3,7 @@ import type { Dispatcher } from "undici";
 import type { ProgramInfo } from "../../protocol/modern.ts";
 import { Era } from "../era.ts";
 import type { UpstreamFailure } from "../failure.ts";
+import type { Presence } from "../presence.ts";
 import { type ModernDescription, type ProbeResult, probe } from "./probe.ts";
 import { ModernServer } from "./server.ts";
 
@@ -18,6 +19,10 @@ export interface ModernUpstreamOptions {
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
   readonly log: Logger;
+  /** Hears whether the server is there. */
+  readonly presence: Presence;
+  /** Called with the name of each tool that the server lists. */
+  readonly onListed: (name: string) => void;
 }
 
 /** A server over Streamable HTTP that may speak 2026-07-28. */
@@ -28,9 +33,14 @@ export class ModernUpstream {
   #description: ModernDescription = { supportedVersions: [], capabilities: {} };
 
   constructor(options: ModernUpstreamOptions) {
-    const { url, headers, nextDispatcher, clientInfo } = options;
-    this.#probe = (given) =>
-      probe({ url, headers: { ...given, ...headers }, dispatcher: nextDispatcher(given), clientInfo });
+    const { url, headers, nextDispatcher, clientInfo, presence } = options;
+    this.#probe = async (given) => {
+      const dispatcher = nextDispatcher(given);
+      const result = await probe({ url, headers: { ...given, ...headers }, dispatcher, clientInfo });
+      if (result.era === "unknown") presence.failed(result.failure);
+      else presence.answered();
+      return result;
+    };
     this.#era = new Era({ probe: this.#probe });
     this.#server = new ModernServer({
       ...options,

@@ -1,4 +1,5 @@
 import { stopping } from "../failure.ts";
+import type { Presence } from "../presence.ts";
 import type { Transports, Use } from "../transports/open.ts";
 import type { JoinedSession, Transport } from "../transports/transport.ts";
 import { Restarts } from "./restarts.ts";
@@ -10,6 +11,7 @@ export interface AdmissionOptions extends SessionLimitOptions {
   readonly transports: Transports;
   /** Whether a session is a process, which may fail to start. */
   readonly hasProcesses: boolean;
+  readonly presence: Presence;
 }
 
 /** The only way to open a session with a server. Each session occupies a place until its transport is closed, whoever opened it. */
@@ -17,11 +19,13 @@ export class Admission {
   readonly #transports: Transports;
   readonly #sessionLimit: SessionLimit;
   readonly #restarts: Restarts | undefined;
+  readonly #presence: Presence;
   readonly #open = new Set<Transport>();
   #isClosed = false;
 
   constructor(options: AdmissionOptions) {
     this.#transports = options.transports;
+    this.#presence = options.presence;
     this.#sessionLimit = new SessionLimit(options);
     this.#restarts = options.hasProcesses ? new Restarts() : undefined;
   }
@@ -71,13 +75,23 @@ export class Admission {
     };
     try {
       if (this.#isClosed) throw stopping();
-      return await start((transport) => {
+      const started = await start((transport) => {
         users += 1;
         return this.#use(sayingWhenClosed(transport, onClosed), use);
       });
+      this.#presence.answered();
+      return started;
+    } catch (error) {
+      this.#presence.failed(error);
+      throw error;
     } finally {
       drop();
     }
+  }
+
+  /** How many sessions are open, or being opened. */
+  get sessions(): number {
+    return this.#sessionLimit.taken;
   }
 
   /** Call this when a session has become idle: it may be ended to make room for waiting calls. */

@@ -30,7 +30,7 @@ interface Subscription {
  */
 export class ControlSession implements SessionHolder {
   /** The server's tools, as this caller sees them. */
-  readonly tools = new ToolCatalogue((method, params) => this.ask(method, params));
+  readonly tools: ToolCatalogue;
   readonly #source: SessionSource;
   readonly #headers: RequestListener["headers"];
   readonly #onIdle: () => void;
@@ -53,13 +53,16 @@ export class ControlSession implements SessionHolder {
    * @param source makes the source of the session, from its holder and a function to call when the server has forgotten the session
    * @param onIdle called when the last request that used the session ends
    * @param headers the caller's, for requests in a session that was opened without them
+   * @param onListed called with the name of each tool that the server lists
    */
   constructor(
     source: (holder: SessionHolder, onLost: () => void) => SessionSource,
     onIdle: () => void = () => {},
     answerTimeoutMs = ANSWER_TIMEOUT_MS,
     headers: RequestListener["headers"] = {},
+    onListed: (name: string) => void = () => {},
   ) {
+    this.tools = new ToolCatalogue((method, params) => this.ask(method, params), onListed);
     this.#headers = headers;
     this.#answerTimeoutMs = answerTimeoutMs;
     this.#source = source(this, () => this.#reopen(0));

@@ -34,6 +34,11 @@ export class SessionLimit {
     this.#options = options;
   }
 
+  /** How many places are taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
   /**
    * Takes a place as soon as one is free. With a patience of 0, only a place that is free now: no session is ended for it.
    * @throws UpstreamFailure when it takes too long, or too many wait

@@ -1,0 +1,45 @@
+import express, { type Express } from "express";
+import type { Logger } from "pino";
+import type { Guard } from "../guards.ts";
+import { answerProblems, Problem } from "./problem.ts";
+
+/** Whether the gateway wants requests, and why not. */
+export type Status = "ready" | "stopping" | "store takes no writes";
+
+export interface AdminOptions {
+  readonly log: Logger;
+  readonly status: () => Status;
+  /** Throws for hosts and origins that may learn nothing of the gateway. */
+  readonly guard: Guard;
+  /** Writes the metrics in the format that the `Accept` header asks for. Absent: there are none. */
+  readonly scrape?: (
+    accept: string | undefined,
+  ) => Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+/** The admin listener: for orchestrators, Prometheus and operators. */
+export function adminApp({ log, status, guard, scrape }: AdminOptions): Express {
+  const app = express().disable("x-powered-by");
+  // Orchestrators name the host by its address, or as they like; the answers tell hardly anything.
+  app.get("/health/live", (_, response) => void response.json({ status: "live" }));
+  app.get("/health/ready", (_, response) => {
+    const now = status();
+    response.status(now === "ready" ? 200 : 503).json({ status: now });
+  });
+  app.use((request, response, next) => {
+    guard(request, response);
+    next();
+  });
+  app.get("/metrics", async (request, response, next) => {
+    if (scrape === undefined) return next();
+    const { contentType, text } = await scrape(request.headers.accept);
+    response.setHeader("Content-Type", contentType);
+    response.setHeader("Cache-Control", "no-store");
+    response.end(text);
+  });
+  app.use(({ path }) => {
+    throw new Problem(404, "Not found", `There is nothing at ${path.slice(0, 200)}`);
+  });
+  app.use(answerProblems(log));
+  return app;
+}
