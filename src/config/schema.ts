@@ -60,7 +60,9 @@ const listen = section({
 
 const admin = section({
   host: setting(hostOrAddress(), "Address of the admin listener.", defaults.admin.host),
-  port: integer(0, 65_535).describe("Port for health checks and metrics. Without `admin` there is no admin listener."),
+  port: integer(0, 65_535).describe(
+    "Port for health checks and metrics. Without `admin` there is no admin listener.",
+  ),
 });
 
 const log = section({
