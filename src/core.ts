@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Logger } from "pino";
 import { policyOf } from "./calls/policy.ts";
 import { Slots } from "./calls/slots.ts";
@@ -105,6 +106,8 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const clientStreams = new ClientStreams(engine);
   const streams = new OpenStreams(config.limits.keepAliveMs);
   const stopping = new AbortController();
+  // Each request that waits for a call of another gateway listens.
+  setMaxListeners(0, stopping.signal);
   const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
   const fallback = new Fallback(secret);

@@ -6,6 +6,7 @@ import { Admission } from "../requests/admission.ts";
 import { isTaskMethod, type LegacyForm } from "../requests/classify.ts";
 import { clientSession, sessionIdOf } from "../requests/client-session.ts";
 import { offeredBy, ownTool } from "../requests/fallback.ts";
+import { withIdempotencyKey } from "../requests/idempotency.ts";
 import {
   type HttpExchange,
   handleBy,
@@ -154,7 +155,7 @@ export class LegacyHandler {
       sessionOwner,
       held,
       id,
-      params,
+      params: withIdempotencyKey(params, request.headers),
       reply,
       session: sessionKey(owner, sessionIdOf(request)),
       joiner: () => {

@@ -7,6 +7,7 @@ import { isObject, type JsonObject, type RequestId, saysObject, toJson } from ".
 import type { Admission } from "../requests/admission.ts";
 import { type TaskSupport, withTaskSupport } from "../requests/amended.ts";
 import type { TaskMethod } from "../requests/classify.ts";
+import { idempotencyKeyOf } from "../requests/idempotency.ts";
 import {
   beginnerOf,
   type Caller,
@@ -22,6 +23,7 @@ import {
   waiterOf,
 } from "../requests/request.ts";
 import { type CallAnswer, givingUp } from "../tasks/conduct.ts";
+import type { CallTask } from "../tasks/engine.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
 import type { Lease } from "../upstream/sessions/pool.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
@@ -217,11 +219,15 @@ export class Tasks2025 {
     const record = await engine
       .createTask(
         call,
-        callTask(request, params.name, "2025-11-25", policy),
+        this.#taskOf(request, params.name, policy),
         policy.maxResultBytes,
         beginnerOf(request, stopping),
       )
       .catch(givingUp(call));
+    if (engine.callOf(record.id) !== call) {
+      call.cancel("the same call has been made already");
+      return { kind: "handle", task: record };
+    }
     const { _meta } = params;
     const progressToken = isObject(_meta) ? _meta.progressToken : undefined;
     const { heartbeatMs } = policy;
@@ -237,6 +243,14 @@ export class Tasks2025 {
       kind: "handle",
       task: call.state === "queued" ? record : { ...record, statusMessage: "running" },
     };
+  }
+
+  #taskOf(request: SessionRequest, tool: string, policy: ToolPolicy): CallTask {
+    const task = callTask(request, tool, "2025-11-25", policy);
+    const repeatable = idempotencyKeyOf({ ...request, headers: undefined });
+    if (repeatable === undefined) return task;
+    const { key, fingerprint } = repeatable;
+    return { ...task, id: this.#services.fallback.newTask(request, undefined, tool, key).id, fingerprint };
   }
 
   /** `tasks/get` (Tasks §Getting Tasks). */

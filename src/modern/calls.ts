@@ -20,6 +20,7 @@ import type { Admission } from "../requests/admission.ts";
 import { type FallbackTool, ownTool } from "../requests/fallback.ts";
 import { FallbackTools, type ToolAnswer } from "../requests/fallback-tools.ts";
 import { type Heartbeat, heartbeatFor } from "../requests/heartbeat.ts";
+import { type IdempotencyKey, idempotencyKeyOf } from "../requests/idempotency.ts";
 import {
   beginnerOf,
   callTask,
@@ -46,6 +47,8 @@ interface Method {
   readonly mayBecomeTask: boolean;
   /** Present if the client knows no tasks, and a task is to look like a tool's result. */
   readonly fallback?: FallbackPolicy;
+  /** Present if the client may send the call again. */
+  readonly idempotency?: IdempotencyKey | undefined;
   /** How long the server may be silent about a request that it has, unless it waits for the user. Absent: as long as the call may run. */
   readonly maxSilenceMs?: number;
   /** Adds the fields that only a complete result of this method has. */
@@ -82,6 +85,7 @@ export function callMethods(
       policy,
       mayBecomeTask,
       finish,
+      idempotency: idempotencyKeyOf(exchange),
       ...(fallback === undefined ? {} : { fallback }),
     });
   };
@@ -172,30 +176,30 @@ export function callMethods(
       const unheard = `the server did not answer ${method} within ${how.maxSilenceMs} ms (startTimeout)`;
       endWhenSilent(call, how.maxSilenceMs, unheard);
     }
-    if (how.mayBecomeTask) call.listen({ onEnd: admission.takeTask(exchange) });
+    if (how.mayBecomeTask || how.idempotency !== undefined)
+      call.listen({ onEnd: admission.takeTask(exchange) });
+    return render(exchange, how, await begin(call, how, conducted));
+  }
+
+  function begin(call: Call, how: Method, conducted: Conduct): Promise<CallAnswer> {
     const isTask = how.mayBecomeTask && how.policy.mode === "always" && how.fallback === undefined;
-    const answer = isTask ? conductor.beginAsTask(call, conducted) : conductor.begin(call, conducted);
-    return render(exchange, how, await answer);
+    if (how.idempotency !== undefined) return conductor.beginOnce(call, conducted, isTask);
+    return isTask ? conductor.beginAsTask(call, conducted) : conductor.begin(call, conducted);
   }
 
   function conductOf(exchange: Exchange, how: Method, heartbeat: Heartbeat | undefined): Conduct {
     const { owner, quotaKey, method, params, route, reply } = exchange;
-    const { fallback } = how;
+    const { fallback, idempotency } = how;
     const { _meta, ...salient } = legacyParams(params);
     let task: CallTask | undefined;
     return {
       identity: { ...owner, method, params: salient },
       // One word for all tries to make the call a task.
-      task: () => {
-        task ??=
-          fallback === undefined
-            ? taskAwaitingInput(exchange, how)
-            : fallbacks.newTask(exchange, undefined, String(params.name));
-        return task;
-      },
+      task: () => (task ??= taskOf(exchange, how)),
       mayBecomeTask: how.mayBecomeTask,
       waitForMs: fallback?.afterMs ?? how.policy.waitForMs,
       ...(fallback === undefined ? {} : { isPunctual: true }),
+      ...(idempotency === undefined ? {} : { isRepeatable: true }),
       maxResultBytes: how.policy.maxResultBytes,
       takePlace: () => quotas.take("held", quotaKey),
       waiter: waiterOf(exchange),
@@ -203,6 +207,17 @@ export function callMethods(
       client: { gone: reply.gone, keepAlive: () => reply.keepAlive(), ...tellProgress(exchange, heartbeat) },
       log: route.log,
     };
+  }
+
+  function taskOf(exchange: Exchange, how: Method): CallTask {
+    const { fallback, idempotency } = how;
+    const named = () =>
+      fallbacks.newTask(exchange, undefined, String(exchange.params.name), idempotency?.key);
+    const task = fallback === undefined ? taskAwaitingInput(exchange, how) : named();
+    // Whatever the client declares when it sends the call again, it is the same task.
+    return idempotency === undefined
+      ? task
+      : { ...task, id: named().id, fingerprint: idempotency.fingerprint };
   }
 
   function newCall(
@@ -322,10 +337,10 @@ function toolsOf(exchange: Exchange): ToolCatalogue {
 }
 
 /** The task of a call awaiting input, of which the client may never hear. */
-function taskAwaitingInput(exchange: Exchange, { policy, mayBecomeTask }: Method): CallTask {
+function taskAwaitingInput(exchange: Exchange, { policy, mayBecomeTask, idempotency }: Method): CallTask {
   const { name, uri } = exchange.params;
   const task = callTask(exchange, String(name ?? uri), "2026-07-28", policy);
-  if (mayBecomeTask) return task;
+  if (mayBecomeTask || idempotency !== undefined) return task;
   const { isListed: _, terms, ...rest } = task;
   // The gateway keeps it only in case the client loses our answer.
   return { ...rest, terms: { ...terms, ttlMs: Math.min(terms.ttlMs, KEPT_AFTER_END_MS) } };

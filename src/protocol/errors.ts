@@ -53,6 +53,20 @@ export const rpc = {
   tasksGone: (taskIds: readonly string[]) =>
     error(-32602, "Failed to retrieve task: there is no such task any more", 200, { taskIds }),
   unknownTask: () => error(-32602, "Failed to retrieve task: no such task"),
+  /** draft-ietf-httpapi-idempotency-key-header §2.7. */
+  keyReused: () =>
+    error(
+      -32602,
+      "Invalid params: the idempotency key was used for a call of another tool, or with other arguments",
+      422,
+    ),
+  /** Its task has expired, and calling the tool once more is what the key forbids. */
+  keyExpired: () =>
+    error(
+      -32602,
+      "Invalid params: the idempotency key was used for a task that has expired; use another key",
+      409,
+    ),
   invalidRequestState: () => error(-32602, "Invalid params: requestState is not valid for this request"),
   internal: (detail: string, data?: unknown) => error(-32603, detail, 200, data),
   resultTooLarge: (bytes: number, maxBytes: number) =>

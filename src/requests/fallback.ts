@@ -49,9 +49,15 @@ export class Fallback {
   /**
    * The task that a call may become, with a new word for it. The id is the word's, for this caller only, or for this session only where the
    * gateway does not tell callers apart: so every gateway finds the task by the word, and nobody else does.
+   * @param seed gives the caller, or the session, the same word each time. Absent: the word is random
    */
-  newTask(who: Identified, session: Session, tool: string): CallTask {
-    const word = newWord();
+  newTask(
+    who: Identified,
+    session: Session,
+    tool: string,
+    seed?: string,
+  ): CallTask & { readonly id: TaskId } {
+    const word = seed === undefined ? newWord() : this.#wordOf(seed);
     return {
       ...callTask(who, tool, "none", who.route.policy(tool)),
       word,
@@ -102,6 +108,13 @@ export class Fallback {
       );
   }
 
+  #wordOf(seed: string): string {
+    const drawn = createHmac("sha256", this.#secret)
+      .update(toJson(["word", seed]))
+      .digest();
+    return wordFrom((nth) => drawn.readUInt16BE(2 * nth) % LETTERS.length);
+  }
+
   #idOf({ owner, caller }: Identified, session: Session, word: string): TaskId {
     const bound = caller.isIdentified ? null : (session ?? null);
     const named = toJson(["fallback", owner.route, owner.caller, bound, word]);
@@ -121,9 +134,17 @@ export function offeredBy({ config: { tasks, tools } }: Pick<Route, "config">): 
 }
 
 function newWord(): string {
-  const letter = () => LETTERS[randomInt(LETTERS.length)];
-  const group = () => Array.from({ length: GROUP }, letter).join("");
-  return Array.from({ length: GROUPS }, group).join("-");
+  return wordFrom(() => randomInt(LETTERS.length));
+}
+
+/** @param draw the index of the nth letter */
+function wordFrom(draw: (nth: number) => number): string {
+  return grouped(Array.from({ length: GROUPS * GROUP }, (_, nth) => LETTERS[draw(nth)]).join(""));
+}
+
+function grouped(bare: string): string {
+  const groups = Array.from({ length: GROUPS }, (_, group) => bare.slice(group * GROUP, (group + 1) * GROUP));
+  return groups.join("-");
 }
 
 /** Models change case, and lose hyphens. */
@@ -132,8 +153,7 @@ function readWord(written: unknown): string | undefined {
   const bare = written.replace(/[\s-]/g, "").toLowerCase();
   if (bare.length !== GROUPS * GROUP || ![...bare].every((letter) => LETTERS.includes(letter)))
     return undefined;
-  const groups = Array.from({ length: GROUPS }, (_, group) => bare.slice(group * GROUP, (group + 1) * GROUP));
-  return groups.join("-");
+  return grouped(bare);
 }
 
 const TASK = {

@@ -44,7 +44,7 @@ export interface CellStoreOptions extends StoreOptions {
 /**
  * A task store that keeps each task in several cells of a backend.
  *
- * Only the owner writes `task:<id>`. `end:<id>` is write-once and holds the outcome with the record as it was when the task ended, so
+ * Only the owner writes `task:<id>`; where several may create the task, its first write is a claim. `end:<id>` is write-once and holds the outcome with the record as it was when the task ended, so
  * that a finished task stays unchanged and readable, whatever becomes of `task:<id>`. `in:<id>:<key>` is write-once: the client's
  * answer to a question of the server.
  *
@@ -116,20 +116,24 @@ export class CellStore implements TaskStore {
   }
 
   async create({ storedCall, ...task }: NewTask, id: TaskId = this.#newId()): Promise<TaskRecord> {
-    const now = this.#clock();
-    const record: TaskRecord = {
-      ...task,
-      id,
-      owner: this.me,
-      createdAt: now,
-      updatedAt: now,
-      inputRequests: task.inputRequests ?? {},
-    };
-    const lifetime = lifetimeMs(task.terms);
-    // The entries last for all changes within one lifetime, so that `update` need not write them again.
-    const entries = this.#entries(record, keyTtlMs(2 * lifetime));
+    const { record, entries } = this.#begun(task, id);
     await this.#put(record, storedCall, entries);
     return record;
+  }
+
+  async createOnce({ storedCall, ...task }: NewTask, id: TaskId): Promise<TaskView | undefined> {
+    const { record, entries } = this.#begun(task, id);
+    // What is left of an expired task would be taken for a part of the new one.
+    const turns = Array.from({ length: MAX_TURNS }, (_, index) => turnKey(id, index + 1));
+    const cells = await this.#backend.getMany([taskKey({ id }), endKey(id), toldKey(id), ...turns]);
+    const isFree = cells.every((cell) => cell === undefined);
+    const ttl = keyTtlMs(lifetimeMs(task.terms));
+    const standing: TaskView | undefined = isFree
+      ? { task: (await this.#backend.claim(taskKey({ id }), record, ttl, entries)) as TaskRecord }
+      : await this.read(id);
+    const isOurs = standing?.task.idempotency?.creation === task.idempotency?.creation;
+    if (isOurs && storedCall !== undefined) await this.#putStoredCall(record, storedCall);
+    return standing;
   }
 
   async read(id: TaskId, reader?: TaskOwner): Promise<TaskView | undefined> {
@@ -289,19 +293,34 @@ export class CellStore implements TaskStore {
     return this.#clock() > at + staysMs + this.jumpedSince(at);
   }
 
+  #begun(task: Omit<NewTask, "storedCall">, id: TaskId) {
+    const now = this.#clock();
+    const record: TaskRecord = {
+      ...task,
+      id,
+      owner: this.me,
+      createdAt: now,
+      updatedAt: now,
+      inputRequests: task.inputRequests ?? {},
+    };
+    // The entries last for all changes within one lifetime, so that `update` need not write them again.
+    return { record, entries: this.#entries(record, keyTtlMs(2 * lifetimeMs(task.terms))) };
+  }
+
   /** Writes both cells. The stored call may become durable first. */
   async #put(
     record: TaskRecord,
     storedCall: StoredCall | undefined,
     entries: readonly ListEntry[],
   ): Promise<void> {
-    const lifetime = lifetimeMs(record.terms);
     await Promise.all([
-      ...(storedCall === undefined
-        ? []
-        : [this.#backend.set(storedCallKey(record.id), storedCallCell(storedCall), keyTtlMs(2 * lifetime))]),
-      this.#backend.set(taskKey(record), record, keyTtlMs(lifetime), entries),
+      ...(storedCall === undefined ? [] : [this.#putStoredCall(record, storedCall)]),
+      this.#backend.set(taskKey(record), record, keyTtlMs(lifetimeMs(record.terms)), entries),
     ]);
+  }
+
+  #putStoredCall({ id, terms }: TaskRecord, storedCall: StoredCall): Promise<void> {
+    return this.#backend.set(storedCallKey(id), storedCallCell(storedCall), keyTtlMs(2 * lifetimeMs(terms)));
   }
 
   /** The record after the last takeover; `undefined` when the store has none of any owner. */

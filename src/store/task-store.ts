@@ -58,6 +58,8 @@ export interface NewTask {
   readonly rounds?: Rounds;
   /** By which the model of a client without tasks asks for the task. Absent: no model does. */
   readonly word?: string;
+  /** Absent: the client gave no idempotency key. */
+  readonly idempotency?: Idempotency;
 }
 
 /** What identifies the further rounds of a call (2026-07-28, MRTR §Server Requirements). */
@@ -66,6 +68,14 @@ export interface Rounds {
   readonly request: string;
   /** Signs the request states that the gateway gives the client. */
   readonly key: string;
+}
+
+/** What is known of a task that its client can ask for again by an idempotency key. */
+export interface Idempotency {
+  /** Identifies what the client asked for: under the same key it may ask for nothing else. */
+  readonly fingerprint: string;
+  /** Identifies the creation, of several at the same time, that this record comes from. */
+  readonly creation: string;
 }
 
 /** What a replica needs, apart from what the server knows, to make a call or to resume one of another replica. */
@@ -246,6 +256,11 @@ export interface TaskStore {
   newId(): TaskId;
   /** Resolves once the record and, for a listed task, its list entry are durable. Repeating it with the same id is harmless. */
   create(task: NewTask, id?: TaskId): Promise<TaskRecord>;
+  /**
+   * As `create`, unless there is a task with this id: then resolves with that one. `undefined`: the task with this id has expired, and the
+   * store still keeps something of it.
+   */
+  createOnce(task: NewTask, id: TaskId): Promise<TaskView | undefined>;
   /**
    * Reads a task, with only unanswered questions in `inputRequests`. `undefined`: unknown or expired.
    * @param reader who asks: for another owner's task the store may read no more than that, so that it takes as long as for an unknown

@@ -75,11 +75,16 @@ export class CallsAwaitingInput {
     task: CallTask,
     { maxResultBytes, round }: { readonly maxResultBytes: number; readonly round: number },
   ): Promise<string> {
-    const rounds: Rounds = { request: digest(identity), key: randomBytes(32).toString("base64url") };
+    const rounds = this.newRounds(identity);
     const record = await this.#engine.createTask(call, { ...task, rounds }, maxResultBytes);
     await this.#engine.publish(record.id);
     if (call.end === undefined) this.#wait(call, record.id);
     return this.stateOf(record, round);
+  }
+
+  /** What a new call of this client needs for further rounds. */
+  newRounds(identity: RequestIdentity): Rounds {
+    return { request: digest(identity), key: randomBytes(32).toString("base64url") };
   }
 
   /**

@@ -49,6 +49,11 @@ export interface Conduct {
    * outlives it. Absent: `waitForMs` counts from when the call is sent.
    */
   readonly isPunctual?: boolean;
+  /**
+   * Whether the client may send the call again under its idempotency key. The call then outlives the client, and what the client hears of
+   * its end is what the store keeps: nobody may hear anything else later. Absent: no.
+   */
+  readonly isRepeatable?: boolean;
   readonly maxResultBytes: number;
   /** Takes the place that a call awaiting input needs; returns a function that gives it back. @throws RpcError */
   readonly takePlace: () => () => void;
@@ -60,7 +65,7 @@ export interface Conduct {
   readonly log: Logger;
 }
 
-/** The round that a client's request answers, of the call with the task `id`. `round` counts from 1. */
+/** The round that a client's request answers, of the call with the task `id`. `round` counts from 1; 0: it answers none. */
 export interface AnsweredRound {
   readonly id: TaskId;
   readonly round: number;
@@ -98,6 +103,35 @@ export class Conductor {
   }
 
   /**
+   * As `begin`, for a call whose client may send it again: makes it a task before sending it, or stays with the call that another request
+   * with the same idempotency key has made.
+   * @param isTask whether the client gets the handle at once
+   * @throws HTTP 409 or 422 when the key was used otherwise; StoreUnavailable
+   */
+  async beginOnce(call: Call, how: Conduct, isTask: boolean): Promise<CallAnswer> {
+    const { engine, awaitingInput } = this.#options;
+    const task = { ...how.task(), rounds: awaitingInput.newRounds(how.identity) };
+    const leave = call.attend();
+    try {
+      const record = await engine.createTask(call, task, how.maxResultBytes, how.beginner);
+      const isOurs = engine.callOf(record.id) === call;
+      if (isOurs) call.start();
+      else call.cancel("the same call has been made already");
+      if (isTask) return await this.#handOver(call, how, leave);
+      const answered = { id: record.id, round: 0 };
+      if (isOurs) return await this.#attend(call, how, answered);
+      // The client may not have got the handle the first time.
+      if (how.mayBecomeTask && (await engine.isTold(record.id, how.waiter)))
+        return { kind: "handle", task: record };
+      return await this.#rejoin(answered, how);
+    } catch (error) {
+      return givingUp(call)(error);
+    } finally {
+      leave();
+    }
+  }
+
+  /**
    * Another round of a call awaiting input, with the client's answers.
    * @throws -32602 when the state is not ours, or an answer has the wrong shape; StoreUnavailable
    */
@@ -108,11 +142,16 @@ export class Conductor {
     // The client did not get the handle the first time.
     if (await engine.isTold(task.id, waiter)) return { kind: "handle", task };
     await engine.update(task.id, identity, answers, waiter);
-    const call = engine.callOf(task.id);
+    return this.#rejoin({ id: task.id, round }, how);
+  }
+
+  /** Stays with a call that an earlier request began, here or in another gateway. */
+  #rejoin(answered: AnsweredRound, how: Conduct): Promise<CallAnswer> {
+    const call = this.#options.engine.callOf(answered.id);
     // How such a call ended is for the store to say.
     return call === undefined || call.end !== undefined
-      ? this.follow({ id: task.id, round }, how)
-      : this.#attend(call, how, { id: task.id, round });
+      ? this.follow(answered, how)
+      : this.#attend(call, how, answered);
   }
 
   /**
@@ -144,7 +183,7 @@ export class Conductor {
         return { kind: "handle", task };
       }
       // Another round may have got the handle: then the task is the client's, though this connection has gone.
-      if (!(await engine.isTold(id))) await engine.cancel(id, identity);
+      if (!how.isRepeatable && !(await engine.isTold(id))) await engine.cancel(id, identity);
       return GONE;
     } finally {
       clearTimeout(window);
@@ -169,7 +208,7 @@ export class Conductor {
         switch (moment === "asked" && mayBecomeTask && hasAskedOften(answered) ? "elapsed" : moment) {
           case "gone":
             // When a client repeats a round, both requests wait for the call: cancel it only when the last of them has gone.
-            if (leave()) call.cancel("the client hung up");
+            if (leave() && !how.isRepeatable) call.cancel("the client hung up");
             return GONE;
           case "asked":
             try {
@@ -183,7 +222,9 @@ export class Conductor {
             }
           case "ended":
             if (call.end?.kind === "handedOff" && answered !== undefined) return this.follow(answered, how);
-            return fromEnd(call.end);
+            return how.isRepeatable && answered !== undefined
+              ? this.#stored(answered.id, how)
+              : fromEnd(call.end);
           case "elapsed":
             try {
               return await this.#handOver(call, how, leave);
@@ -208,6 +249,15 @@ export class Conductor {
     }
   }
 
+  /** How a call that has just ended here did so, once the store keeps it. @throws HTTP 503 when the store does not */
+  async #stored(id: TaskId, { identity, waiter }: Conduct): Promise<CallAnswer> {
+    const { engine } = this.#options;
+    await engine.ended(id);
+    const { outcome } = await engine.get(id, identity, waiter);
+    if (outcome === undefined) throw rpc.storeUnavailable();
+    return fromOutcome(outcome);
+  }
+
   /** Makes the call a task: the record is durable before the client gets the handle (Tasks §Task Creation). */
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
     const { engine, awaitingInput } = this.#options;
@@ -216,7 +266,7 @@ export class Conductor {
     if (task.rounds !== undefined) await engine.tell(task);
     if (how.client.gone.aborted) {
       // Nobody knows the task, so nobody can ever ask for it, unless another round gets the same handle.
-      if (leave()) await engine.cancel(task.id, how.identity);
+      if (leave() && !how.isRepeatable) await engine.cancel(task.id, how.identity);
       return GONE;
     }
     awaitingInput.release(call);

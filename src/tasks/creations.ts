@@ -1,11 +1,14 @@
+import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
+import { rpc } from "../protocol/errors.ts";
 import {
   type StoredCall,
   StoreUnavailable,
   type TaskId,
   type TaskRecord,
   type TaskStore,
+  type TaskView,
 } from "../store/task-store.ts";
 import { asNewTask, type CallTask, isCallKept, type TaskDraft } from "./new-task.ts";
 import type { RunningTask } from "./running-task.ts";
@@ -29,13 +32,20 @@ export interface Creation {
   readonly waiter: WaiterOf | undefined;
 }
 
+/** The task that a creation has led to. */
+interface Created {
+  readonly record: TaskRecord;
+  /** Absent: another call with the same idempotency key is the task's. */
+  readonly runningTask?: RunningTask;
+}
+
 /** Makes calls into tasks: one task per call for all who ask, and durable before any client hears of it. */
 export class Creations {
   readonly #options: CreationsOptions;
   readonly #created = new WeakMap<Call, Promise<TaskRecord>>();
   readonly #drafts = new WeakMap<Call, TaskDraft>();
   /** Tasks whose records are being written. */
-  readonly #running = new Map<TaskId, Promise<RunningTask>>();
+  readonly #running = new Map<TaskId, Promise<Created>>();
   readonly #withdrawals: Withdrawals;
   #isClosed = false;
 
@@ -73,50 +83,75 @@ export class Creations {
   async #createOnce(call: Call, creation: Creation): Promise<TaskRecord> {
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const storedCall = this.#keepable(call.storedCall);
-    const draft = this.#drafts.get(call) ?? this.#draft(call, creation.task.id, storedCall);
+    const draft = this.#drafts.get(call) ?? this.#draft(call, creation.task, storedCall);
     this.#drafts.set(call, draft);
-    const running = this.#create(call, creation, { storedCall, draft });
-    this.#running.set(draft.id, running);
-    const runningTask = await running.finally(() => this.#running.delete(draft.id));
+    const { record, runningTask } = await this.#inProgress(draft.id, () =>
+      this.#create(call, creation, { storedCall, draft }),
+    );
+    if (record.idempotency?.fingerprint !== creation.task.fingerprint) throw rpc.keyReused();
+    if (runningTask?.call !== call) return record;
     // With this write another replica can send the call. If the store does not accept it now, the task exists all the same.
     if (call.isWaiting && !draft.isUnsent && storedCall?.params !== undefined)
       await runningTask.write().catch(onlyUnavailable);
     return runningTask.record;
   }
 
+  /** The creation of this task that is in progress, or the one that `create` begins. */
+  #inProgress(id: TaskId, create: () => Promise<Created>): Promise<Created> {
+    const present = this.#running.get(id);
+    if (present !== undefined) return present;
+    const created = create().finally(() => this.#running.delete(id));
+    this.#running.set(id, created);
+    return created;
+  }
+
   async #create(
     call: Call,
-    { task, maxResultBytes, waiter }: Creation,
-    {
-      storedCall,
-      draft: { id, isUnsent },
-    }: { readonly storedCall: StoredCall | undefined; readonly draft: TaskDraft },
-  ): Promise<RunningTask> {
+    { task: given, maxResultBytes, waiter }: Creation,
+    { storedCall, draft }: { readonly storedCall: StoredCall | undefined; readonly draft: TaskDraft },
+  ): Promise<Created> {
     const { store, storeWait, running, report } = this.#options;
     const { isSealed } = store;
+    const { id, isUnsent, idempotency } = draft;
     let isKept = false;
     try {
-      const record = await storeWait.through(waiter, () => {
+      const view = await storeWait.through(waiter, async () => {
         isKept = isUnsent || isCallKept(call, storedCall);
-        return store.create(asNewTask(call, task, storedCall, { isUnsent, isSealed }), id);
+        const task = asNewTask(call, given, storedCall, { ...draft, isSealed });
+        return idempotency === undefined
+          ? { task: await store.create(task, id) }
+          : store.createOnce(task, id);
       });
+      if (view === undefined) throw rpc.keyExpired();
+      const { task: record } = view;
+      if (!isFrom(draft, view)) return { record };
       const handleMs = performance.now() - call.madeAt;
       report({ kind: "created", task: record, isHeld: record.rounds !== undefined, handleMs });
-      return running.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
+      const runningTask = running.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
+      return { record, runningTask };
     } catch (error) {
-      if (isUnsent) {
+      // A keyed creation that is not remembered may leave a task that looks as if it ran here: its client hears that it was lost.
+      const isToEnd = isUnsent || (idempotency !== undefined && !this.#withdrawals.isFull);
+      if (isToEnd && error instanceof StoreUnavailable) {
         this.#drafts.delete(call);
-        this.#withdrawals.add(id);
+        this.#withdrawals.add(id, idempotency);
       }
       throw error;
     }
   }
 
-  #draft(call: Call, given: TaskId | undefined, storedCall: StoredCall | undefined): TaskDraft {
-    // A creation that is withdrawn is tried again under another id.
-    const isFree = given === undefined && !this.#withdrawals.isFull;
+  #draft(
+    call: Call,
+    { id, fingerprint }: Pick<CallTask, "id" | "fingerprint">,
+    storedCall: StoredCall | undefined,
+  ): TaskDraft {
+    // A creation that is withdrawn is tried again under another id, unless its client has the key to it.
+    const isFree = (id === undefined || fingerprint !== undefined) && !this.#withdrawals.isFull;
     const isUnsent = isFree && call.isToWait && storedCall?.params !== undefined;
-    return { id: given ?? this.#options.store.newId(), isUnsent };
+    if (id === undefined || fingerprint === undefined)
+      return { id: id ?? this.#options.store.newId(), isUnsent };
+    const refused = this.#withdrawals.takeBack(id, fingerprint);
+    return { id, isUnsent, idempotency: refused ?? { fingerprint, creation: randomUUID() } };
   }
 
   /** Nobody may read credentials in the store, and nobody else needs the stored call when the store ends with this process. */
@@ -125,6 +160,13 @@ export class Creations {
     if (storedCall === undefined || !store.isLasting) return undefined;
     return store.isSealed || Object.keys(storedCall.headers).length === 0 ? storedCall : undefined;
   }
+}
+
+/** Whether the task is the one of this draft, and nobody else has gone on with it. */
+function isFrom({ idempotency }: TaskDraft, { task, outcome }: TaskView): boolean {
+  if (idempotency === undefined) return true;
+  const isUntouched = outcome === undefined && task.turn === undefined;
+  return isUntouched && task.idempotency?.creation === idempotency.creation;
 }
 
 /** Ignores a store that is away, since a later try will succeed; throws every other error again. */

@@ -257,6 +257,11 @@ export class TaskEngine {
     return this.#running.get(id)?.call;
   }
 
+  /** Resolves when the task's call, if it runs in this process, has ended and the store has its outcome, or gives it up. */
+  async ended(id: TaskId): Promise<void> {
+    await this.#running.get(id)?.ended;
+  }
+
   /** Resolves once every replica can read the call's current questions. @throws StoreUnavailable */
   async publish(id: TaskId): Promise<void> {
     await this.#running.get(id)?.write();

@@ -1,5 +1,5 @@
 import type { Call } from "../calls/call.ts";
-import type { NewTask, StoredCall, TaskId, TaskStore } from "../store/task-store.ts";
+import type { Idempotency, NewTask, StoredCall, TaskId, TaskStore } from "../store/task-store.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 
@@ -7,10 +7,12 @@ import { asSent, storable } from "./storable.ts";
 export interface CallTask
   extends Omit<
     NewTask,
-    "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "pause" | "isUnsent"
+    "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "pause" | "isUnsent" | "idempotency"
   > {
   /** The id that the task has to have, which must be as hard to guess as one of the store's. Absent: the store chooses one. */
   readonly id?: TaskId;
+  /** As in `Idempotency`, if the id comes from an idempotency key: others may create a task with it at the same time. Absent: it does not. */
+  readonly fingerprint?: string;
 }
 
 /** What is decided about a task before the first try to write it. */
@@ -22,14 +24,16 @@ export interface TaskDraft {
    * for any other, the gateway may send the call and answer the client in another way after a creation that seemed to fail.
    */
   readonly isUnsent: boolean;
+  /** Present if others may create a task with the same id. */
+  readonly idempotency?: Idempotency;
 }
 
 /** The task that a call becomes, with the call's present state, for a store. */
 export function asNewTask(
   call: Call,
-  task: CallTask,
+  { id: _, fingerprint: __, ...task }: CallTask,
   storedCall: StoredCall | undefined,
-  { isUnsent, isSealed }: Pick<TaskDraft, "isUnsent"> & Pick<TaskStore, "isSealed">,
+  { isUnsent, idempotency, isSealed }: Omit<TaskDraft, "id"> & Pick<TaskStore, "isSealed">,
 ): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
   const statusMessage = call.state === "queued" ? "queued" : begun;
@@ -38,6 +42,7 @@ export function asNewTask(
     ...task,
     statusMessage,
     inputRequests,
+    ...(idempotency === undefined ? {} : { idempotency }),
     ...(storedCall !== undefined && checkpoint !== undefined
       ? { checkpoint: storable(checkpoint, { isSealed }) }
       : {}),

@@ -41,6 +41,52 @@ export function taskStoreContract(
     expect([secrets[1], await store.secret()]).toEqual([secrets[0], secrets[0]]);
   });
 
+  describe(`${name}: a task that several may create`, () => {
+    const keyed = (creation: string, more: Partial<NewTask> = {}) =>
+      newTask({ ...more, idempotency: { fingerprint: "f", creation } });
+
+    test("is the first one's, for all of them", async () => {
+      const { store } = await openedAt(1_800_000_000_000);
+      const id = store.newId();
+      const creations = ["a", "b", "c"].map((creation) => store.createOnce(keyed(creation), id));
+      const [first, ...others] = await Promise.all(creations);
+      expect(first?.task).toMatchObject({ id, owner: store.me, createdAt: 1_800_000_000_000 });
+      expect(others).toEqual([first, first]);
+      expect(await store.read(id)).toEqual(first);
+      expect(await store.createOnce(keyed("d"), id)).toEqual(first);
+    });
+
+    test("may be asked for again by who did not hear that it was created", async () => {
+      const store = await opened();
+      const id = store.newId();
+      const first = await store.createOnce(keyed("a"), id);
+      expect(await store.createOnce(keyed("a"), id)).toEqual(first);
+    });
+
+    test("is given with its outcome, and with what its owner wrote since", async () => {
+      const store = await opened();
+      const id = store.newId();
+      const { task } = (await store.createOnce(keyed("a"), id)) ?? {};
+      if (task === undefined) throw new Error("it was not created");
+      const running = await store.update(task, { statusMessage: "half way" });
+      expect((await store.createOnce(keyed("b"), id))?.task).toEqual(running);
+      await store.end(running, completed("done"));
+      expect(await store.createOnce(keyed("b"), id)).toMatchObject({ outcome: { kind: "completed" } });
+    });
+
+    test("cannot be created anew while anything of an expired one is left", async () => {
+      const { time, store } = await openedAt(1_800_000_000_000);
+      const id = store.newId();
+      const created = await store.createOnce(keyed("a"), id);
+      const taken = created && (await store.takeOver(created.task));
+      if (taken === undefined) throw new Error("it was not taken over");
+      await store.end(taken, { ...completed("done"), endedAt: time.now });
+      time.now += taken.terms.ttlMs + 1;
+      expect(await store.read(id)).toBeUndefined();
+      expect(await store.createOnce(keyed("b"), id)).toBeUndefined();
+    });
+  });
+
   describe(`${name}: the owner's record`, () => {
     test("a task is read as it was created", async () => {
       const { store } = await openedAt(1_800_000_000_000);

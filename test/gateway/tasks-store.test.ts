@@ -286,6 +286,7 @@ function replaceable(store: TaskStore): Replaceable {
     holdsLease: store.holdsLease,
     newId: () => store.newId(),
     create: (task, id) => store.create(task, id),
+    createOnce: (task, id) => store.createOnce(task, id),
     read: (id, reader) => store.read(id, reader),
     ending: (id) => store.ending(id),
     list: (owner, page) => store.list(owner, page),

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { steadyNow } from "../../lib/clock.ts";
 import type { SharedBytes } from "../../limits/bytes.ts";
 import { isJsonRpcError, rpc } from "../../protocol/errors.ts";
@@ -9,6 +9,7 @@ import { MAX_BATCH } from "../../protocol/legacy.ts";
 import type { Admission } from "../../requests/admission.ts";
 import { sessionIdOf } from "../../requests/client-session.ts";
 import { offeredBy, ownTool } from "../../requests/fallback.ts";
+import { withIdempotencyKey } from "../../requests/idempotency.ts";
 import {
   type Identified,
   type Need,
@@ -115,10 +116,9 @@ export class PairedHttp {
 
   /** @throws RpcError when the messages were not taken */
   async #postTo(session: SseSession, exchange: PairedExchange): Promise<void> {
-    const { who, request, message, reply, held } = exchange;
+    const { who, message, reply, held } = exchange;
     if (!session.belongsTo(who.owner)) throw rpc.unknownSession();
-    const own = ownHeaders({ headers: request.headers, route: who.route });
-    const messages = readMessages(message).map((each) => withHeaders(each, own));
+    const messages = messagesOf(exchange);
     await this.#options.admission.admitted({ ...who, reply }, message);
     if (messages.some((each) => isRequest(each) && isCall(each, who.route))) this.#needsTime(exchange);
     if (!(await session.take(messages, held))) throw rpc.storeUnavailable();
@@ -128,8 +128,7 @@ export class PairedHttp {
   async #post(exchange: PairedExchange): Promise<void> {
     const { who, request, response, message, reply, held } = exchange;
     const isBatch = Array.isArray(message);
-    const own = ownHeaders({ headers: request.headers, route: who.route });
-    const messages = readMessages(message).map((each) => withHeaders(each, own));
+    const messages = messagesOf(exchange);
     const [first] = messages;
     if (sessionIdOf(request) === undefined && messages.length === 1 && isInitialize(first))
       return this.#open(exchange, first);
@@ -258,6 +257,20 @@ function isCall({ method, params }: JsonRpcRequest, route: Route): boolean {
 }
 
 /** A client of HTTP+SSE opens its stream in no session. */
+/** The messages of a request, each with what belongs to it alone. @throws -32600 */
+function messagesOf({ who, request, message }: PairedExchange): readonly JsonRpcMessage[] {
+  const own = ownHeaders({ headers: request.headers, route: who.route });
+  // Of a batch nobody knows which call the key is for.
+  const ofAll = Array.isArray(message) ? {} : request.headers;
+  return readMessages(message).map((each) => withHeaders(withKey(each, ofAll), own));
+}
+
+function withKey(message: JsonRpcMessage, headers: IncomingHttpHeaders): JsonRpcMessage {
+  if (!isRequest(message) || !isObject(message.params)) return message;
+  const params = withIdempotencyKey(message.params, headers);
+  return params === message.params ? message : { ...message, params };
+}
+
 function isForSse({ who, request, reply }: PairedExchange): boolean {
   const isInNone = sessionIdOf(request) === undefined && reply.readsStreams;
   return isInNone && namesStreams(request.headers.accept) && opensStreams(who.route);
