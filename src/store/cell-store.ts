@@ -124,8 +124,7 @@ export class CellStore implements TaskStore {
   async createOnce({ storedCall, ...task }: NewTask, id: TaskId): Promise<TaskView | undefined> {
     const { record, entries } = this.#begun(task, id);
     // What is left of an expired task would be taken for a part of the new one.
-    const turns = Array.from({ length: MAX_TURNS }, (_, index) => turnKey(id, index + 1));
-    const cells = await this.#backend.getMany([taskKey({ id }), endKey(id), toldKey(id), ...turns]);
+    const cells = await this.#backend.getMany([taskKey({ id }), endKey(id), toldKey(id), turnKey(id, 1)]);
     const isFree = cells.every((cell) => cell === undefined);
     const ttl = keyTtlMs(lifetimeMs(task.terms));
     const standing: TaskView | undefined = isFree

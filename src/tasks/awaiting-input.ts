@@ -126,6 +126,11 @@ export class CallsAwaitingInput {
     return state !== undefined && (await this.#engine.exists(state.id, waiter));
   }
 
+  /** Whether a call of this process has awaited input. */
+  isAwaited(id: TaskId): boolean {
+    return this.#timers.has(id);
+  }
+
   close(): void {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();

@@ -111,24 +111,18 @@ export class Conductor {
   async beginOnce(call: Call, how: Conduct, isTask: boolean): Promise<CallAnswer> {
     const { engine, awaitingInput } = this.#options;
     const task = { ...how.task(), rounds: awaitingInput.newRounds(how.identity) };
-    const leave = call.attend();
-    try {
-      const record = await engine.createTask(call, task, how.maxResultBytes, how.beginner);
-      const isOurs = engine.callOf(record.id) === call;
-      if (isOurs) call.start();
-      else call.cancel("the same call has been made already");
-      if (isTask) return await this.#handOver(call, how, leave);
-      const answered = { id: record.id, round: 0 };
-      if (isOurs) return await this.#attend(call, how, answered);
-      // The client may not have got the handle the first time.
-      if (how.mayBecomeTask && (await engine.isTold(record.id, how.waiter)))
-        return { kind: "handle", task: record };
-      return await this.#rejoin(answered, how);
-    } catch (error) {
-      return givingUp(call)(error);
-    } finally {
-      leave();
+    const record = await engine
+      .createTask(call, task, how.maxResultBytes, how.beginner)
+      .catch(givingUp(call));
+    const isOurs = engine.callOf(record.id) === call;
+    if (isOurs) call.start();
+    else call.cancel("the same call has been made already");
+    if (isTask) {
+      const leave = call.attend();
+      return this.#handOver(call, how, leave).finally(leave);
     }
+    const answered = { id: record.id, round: 0 };
+    return isOurs ? this.#attend(call, how, answered) : this.#rejoin(answered, how);
   }
 
   /**
@@ -262,8 +256,9 @@ export class Conductor {
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
     const { engine, awaitingInput } = this.#options;
     const task = await engine.createTask(call, how.task(), how.maxResultBytes, waiter);
-    // A client that repeats a round must get the same handle.
-    if (task.rounds !== undefined) await engine.tell(task);
+    // A client that repeats a round must get the same handle; one that sends its call again has no round yet.
+    const hasRounds = how.isRepeatable ? awaitingInput.isAwaited(task.id) : task.rounds !== undefined;
+    if (hasRounds) await engine.tell(task);
     if (how.client.gone.aborted) {
       // Nobody knows the task, so nobody can ever ask for it, unless another round gets the same handle.
       if (leave() && !how.isRepeatable) await engine.cancel(task.id, how.identity);
