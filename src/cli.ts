@@ -182,7 +182,7 @@ async function serve(flags: Flags): Promise<never> {
   const stopped = signalled();
   try {
     const { startGateway, config, log } = await load(await configOfFlags(withTarget(flags), process.env));
-    const start = startGateway(config, { log, enough: stopped });
+    const start = startGateway(config, { log, enough: stopped, listsTools: true });
     const isStuck = stopped.then(() => sleep(STUCK_MS));
     // A store on a file system that does not answer would keep the process from ending.
     const gateway = await Promise.race([start, isStuck]);
@@ -256,9 +256,11 @@ function signalled(habitMs = 0): Promise<NodeJS.Signals> {
 
 function readyLines({ routes, adminUrl }: Gateway): readonly string[] {
   return [
-    ...routes.map(({ name, url, upstream, description, store, aliases }) => {
+    ...routes.flatMap(({ name, url, upstream, description, store, aliases, server, tools }) => {
       const also = aliases.map((alias) => `also at ${alias}`);
-      return [name, `${url} → ${upstream}`, description, store, ...also].join("  ");
+      const about = [server, tools].filter((text) => text !== undefined);
+      const line = [name, `${url} → ${upstream}`, description, store, ...also].join("  ");
+      return about.length === 0 ? [line] : [line, `  ${about.join("; ")}`];
     }),
     ...(adminUrl === undefined ? [] : [`admin  ${adminUrl}`]),
     ...routes

@@ -5,10 +5,12 @@ import { Slots } from "./calls/slots.ts";
 import type { Config, ServerConfig } from "./config/config.ts";
 import { type Handlers, handlersFor } from "./handlers.ts";
 import { ClientStreams } from "./legacy/client-streams.ts";
+import { durationText } from "./lib/duration-text.ts";
 import { within } from "./lib/within.ts";
 import { Quotas } from "./limits/quotas.ts";
-import { inOwnWords } from "./log/own-words.ts";
-import { audit } from "./observers/audit.ts";
+import { inOwnWords, ownPart } from "./log/own-words.ts";
+import { audit, nameOf } from "./observers/audit.ts";
+import { lines } from "./observers/lines.ts";
 import { Metrics } from "./observers/metrics/metrics.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
 import { Fallback } from "./requests/fallback.ts";
@@ -98,7 +100,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     revive: reviver(routes, agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
-    report: observers([...auditFor(config, log, secret), (event) => metrics?.observe(event)]),
+    report: observers([...logging(config, log, secret), (event) => metrics?.observe(event)]),
   });
   metrics = config.admin && metricsOf(routes, engine, quotas);
   const awaitingInput = new CallsAwaitingInput(engine);
@@ -202,8 +204,11 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
     );
 }
 
-function auditFor({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer): Observer[] {
-  return isAudited ? [audit({ log, ...(hashesCallers ? { callerKey: secret } : {}) })] : [];
+/** What of it goes into the log. */
+function logging({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer): Observer[] {
+  const callerKey = hashesCallers ? secret : undefined;
+  const told = lines({ log, nameOf: (caller) => nameOf(caller, callerKey) });
+  return isAudited ? [told, audit({ log, ...(callerKey === undefined ? {} : { callerKey }) })] : [told];
 }
 
 function metricsOf(routes: readonly Route[], engine: TaskEngine, quotas: Quotas): Metrics {
@@ -240,6 +245,8 @@ function routeOf(
     maxMessageBytes: 2 * largest + 65_536,
     maxDepth,
     log,
+    onGone: (failure) => log.warn(`gone: ${ownPart(failure.name, failure.message)}`),
+    onBack: (afterMs) => log.info(`back after ${durationText(afterMs)}`),
   });
   return { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
 }

@@ -4,7 +4,8 @@ import { type AddressInfo, Server as Listener } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Config, UpstreamConfig } from "./config/config.ts";
+import { addressOf, describeRoute, type RouteLine } from "./announcement.ts";
+import type { Config } from "./config/config.ts";
 import { type Core, type Listeners, openCore } from "./core.ts";
 import { type AdminOptions, adminApp, type Status } from "./http/admin/admin.ts";
 import { adminGuard } from "./http/admin/guard.ts";
@@ -19,12 +20,11 @@ import { OpenRequests } from "./http/open-requests.ts";
 import { Unsent } from "./http/unsent.ts";
 import { descriptorWarning, maxDescriptors } from "./lib/descriptors.ts";
 import { createLog } from "./log/log.ts";
-import { oneLine } from "./log/one-line.ts";
-import { MODERN_VERSION } from "./protocol/modern.ts";
 import type { Route } from "./requests/request.ts";
 import { StdioFront } from "./stdio/stdio.ts";
 import { storeName } from "./store-url.ts";
-import type { Upstream } from "./upstream/upstream.ts";
+
+export type { RouteLine };
 
 /** A gateway that is listening. */
 export interface Gateway {
@@ -39,22 +39,12 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
-/** What the gateway reports about a route when it is ready. */
-export interface RouteLine {
-  readonly name: string;
-  readonly url: string;
-  /** The other URLs of the route. */
-  readonly aliases: readonly string[];
-  readonly upstream: string;
-  /** E.g. `legacy 2025-06-18`, or why the server could not be reached. */
-  readonly description: string;
-  readonly store: string;
-}
-
 export interface GatewayOptions {
   readonly log?: Logger;
   /** Settles when the program no longer waits for the routes' descriptions: the gateway is to stop before it was ready. */
   readonly enough?: Promise<unknown>;
+  /** Whether to ask the servers for their tools at the start, to say what becomes of each. Absent: no. */
+  readonly listsTools?: boolean;
   /** Identifies callers, for programs that can. Absent: the gateway does, as `callers` of the configuration says. */
   readonly identify?: Identify;
 }
@@ -65,6 +55,7 @@ export interface GatewayOptions {
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { core, app, openRequests, log } = await openHttp(config, options);
+  const { enough, listsTools } = options;
   const { maxConnections } = config.limits;
   const warning = descriptorWarning(await maxDescriptors(), maxConnections);
   if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
@@ -89,7 +80,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     return {
       url,
       ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
-      routes: await Promise.all(core.routes.map((route) => describe(route, url, config, options.enough))),
+      routes: await Promise.all(
+        core.routes.map((route) => describeRoute(route, config, { base: url, enough, listsTools })),
+      ),
       close: () => core.close(listeners),
     };
   } catch (error) {
@@ -188,8 +181,6 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
 
 /** The fraction of `limits.total.bytes` that large answers may take while clients have not read them. */
 const UNSENT = 1 / 2;
-/** A server that does not answer must not keep the others' clients waiting. */
-const PROBE_MS = 5_000;
 
 /** What a listener and a middleware have in common. */
 async function openHttp(
@@ -277,46 +268,6 @@ function listenersOf(servers: readonly Server[], openRequests: OpenRequests, { h
       await closed;
     },
   };
-}
-
-async function describe(
-  { config, upstream }: Route,
-  base: string,
-  { store }: Config,
-  enough?: Promise<unknown>,
-): Promise<RouteLine> {
-  const line = {
-    name: config.name,
-    url: `${base}${config.path}`,
-    aliases: config.aliases.map((path) => `${base}${path}`),
-    upstream: addressOf(config.upstream),
-    store: storeName(store.url),
-  };
-  const probe = eraOf(upstream).catch(
-    (error: unknown) => `unreachable: ${error instanceof Error ? error.message : String(error)}, will retry`,
-  );
-  const late = sleep(PROBE_MS, `unreachable: no answer within ${PROBE_MS} ms, will retry`, { ref: false });
-  const stopped = enough?.then(() => "not asked: the gateway stops");
-  const first = Promise.race([probe, late, ...(stopped === undefined ? [] : [stopped])]);
-  return { ...line, description: oneLine(await first) };
-}
-
-/** @throws UpstreamFailure */
-async function eraOf(upstream: Upstream): Promise<string> {
-  if ((await upstream.modern({})) !== undefined) return `modern ${MODERN_VERSION}`;
-  const control = upstream.control({ caller: "anonymous", headers: {}, capabilities: {} });
-  return `legacy ${(await control.describe()).protocolVersion}`;
-}
-
-/** Leaves out the query and the environment, which may contain secrets. */
-function addressOf(upstream: UpstreamConfig): string {
-  if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].map(shown).join(" ");
-  return `${upstream.url.origin}${upstream.url.pathname}`;
-}
-
-/** A word as it is if it reads as one word on one line; else as JSON. */
-function shown(word: string): string {
-  return /^[\x21-\x7e]+$/.test(word) ? word : JSON.stringify(word);
 }
 
 async function listenOn(

@@ -10,7 +10,7 @@ const SRC = join(import.meta.dirname, "../src");
 const ORDER: readonly (readonly string[])[] = [
   ["cli", "index"],
   ["gateway"],
-  ["core", "client", "inspect", "retrofit"],
+  ["core", "announcement", "client", "inspect", "retrofit"],
   ["http", "stdio"],
   ["handlers"],
   ["modern", "legacy"],

@@ -130,7 +130,12 @@ function commonOf(document: JsonObject, flags: Flags): JsonObject {
     ...section(document, "listen", { ...some(flags, "host"), ...some(flags, "port") }),
     ...section(document, "admin", some(flags, "admin-port", "port")),
     ...section(document, "store", some(flags, "store", "url")),
-    ...section(document, "log", some(flags, "log", "format")),
+    ...section(document, "log", {
+      ...some(flags, "log", "format"),
+      ...(flags.quiet === true ? { level: "warn" } : {}),
+      ...(flags.verbose === true ? { level: "debug" } : {}),
+      ...(flags.audit === true ? { audit: true } : {}),
+    }),
   };
 }
 

@@ -24,6 +24,9 @@ export function misuse(flags: Flags): readonly Problem[] {
     ...malformedTools(textsOf(flags.tool)),
     ...malformedHeaders(textsOf(flags.header)),
     ...misnamedVariables(flags),
+    ...(flags.quiet === true && flags.verbose === true
+      ? [{ path: "--verbose", message: "is the opposite of --quiet" }]
+      : []),
     ...contradictions(given, flags["--"] !== undefined),
   ];
 }

@@ -12,6 +12,7 @@ const option = (describe: string, more: Options = {}): Options => ({
   ...more,
 });
 const several: Options = { array: true };
+const switched = (describe: string): Options => ({ type: "boolean", describe });
 
 /** The default store of `stdio`: clients start the gateway twice at a time, and a directory belongs to one process. */
 export const STDIO_STORE = "memory:";
@@ -42,6 +43,9 @@ export const serveFlags = {
   tool: option("mode for the tools that match a glob, 'render_*=required'; the first match wins", several),
   "admin-port": option("port for health and metrics; off unless given"),
   log: option(`pretty or json: how log lines look [default: pretty on a terminal]`),
+  quiet: switched("log warnings and errors only"),
+  verbose: switched("log more: progress, polls, what servers write to standard error"),
+  audit: switched("log who did what to a task, and every refused request"),
 } satisfies Record<string, Options>;
 
 /** The flags of `serve` that are about HTTP clients. */
@@ -68,6 +72,9 @@ const SETTINGS = {
   store: ["store", "url"],
   "admin-port": ["admin", "port"],
   log: ["log", "format"],
+  quiet: ["log", "level"],
+  verbose: ["log", "level"],
+  audit: ["log", "audit"],
 } as const;
 
 /** The flags' settings in the file below a server. */

@@ -42,7 +42,7 @@ function told(thrown: unknown, depth = 0): Told {
 }
 
 /** A message without foreign words. One that says what was expected ends with what came instead (`got …`). */
-function ownPart(name: string, message: string): string {
+export function ownPart(name: string, message: string): string {
   const ours = REPEATING.has(name) ? message.replace(/:[\s\S]*$/, "") : message;
   return loggable(ours.replace(/,? got ["{[][\s\S]*$/, ""), MAX_CHARS);
 }

@@ -5,6 +5,9 @@ import { build } from "pino-pretty";
 /** The fields that a message begins with, in this order: its subject. */
 const SUBJECTS = ["setting", "server", "task"] as const;
 
+/** The fields that the messages of the lines about tasks repeat. */
+const TOLD = ["event", "tool"];
+
 /** Turns the JSON lines of the log into lines for people: `12:30:01 WARN  store.url: memory: loses every task …`. */
 export function prettyLines(to: DestinationStream, hasColours: boolean): DestinationStream {
   const destination = new Writable({
@@ -21,7 +24,7 @@ export function prettyLines(to: DestinationStream, hasColours: boolean): Destina
     sync: true,
     singleLine: true,
     translateTime: "SYS:HH:MM:ss",
-    ignore: ["pid", "hostname", "audit", ...SUBJECTS].join(","),
+    ignore: ["pid", "hostname", "audit", ...TOLD, ...SUBJECTS].join(","),
     messageFormat: ({ msg, audit, ...record }) => {
       const named = { ...record, ...(record.task === undefined ? {} : { task: `task ${record.task}` }) };
       const subjects = SUBJECTS.map((name) => named[name as keyof typeof named]).filter(Boolean);

@@ -75,7 +75,8 @@ export function audit({ log: given, callerKey }: AuditOptions): Observer {
   };
 }
 
-function nameOf(caller: string, callerKey: Buffer | undefined): string {
+/** How the log names a caller: by a hash with this key, or as it is. */
+export function nameOf(caller: string, callerKey: Buffer | undefined): string {
   if (callerKey === undefined) return caller;
   // The prefix separates these names from other uses of the key.
   return createHmac("sha256", callerKey).update(`audit\n${caller}`).digest("base64url").slice(0, 22);

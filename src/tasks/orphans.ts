@@ -144,7 +144,7 @@ export class Orphans {
     if (takenOver + lost === 0) return;
     this.#options.log.info(
       { takenOver, lost },
-      `unfinished tasks of a gateway that stopped: ${takenOver} taken over, ${lost} lost`,
+      `${takenOver === 1 ? "1 task" : `${takenOver} tasks`} taken over, ${lost} lost: their gateway had stopped`,
     );
   }
 
@@ -239,7 +239,6 @@ export class Orphans {
     const now = (await store.read(id)) ?? view;
     // Another replica was first, or the owner ended it after all.
     if (record === undefined || now.outcome !== undefined || this.#isClosed) return now;
-    log.info({ task: taskName(id), tool: task.tool }, "took over a task whose gateway has stopped");
     this.#takenOver += 1;
     report({ kind: "adopted", task: record });
     const { call, maxResultBytes } = revived;
@@ -257,7 +256,7 @@ export class Orphans {
   }
 
   async #lose(view: TaskView): Promise<TaskView> {
-    const { store, clock, report, log } = this.#options;
+    const { store, clock, report } = this.#options;
     // Its owner may have saved a checkpoint since it was read, with which a quicker replica picked the call up.
     const task = await store.giveUp(view.task);
     if (task === undefined) return (await store.read(view.task.id)) ?? view;
@@ -265,7 +264,6 @@ export class Orphans {
     const outcome = await store.end(task, lost);
     if (!isSame(outcome, lost)) return { task, outcome };
     this.#lost += 1;
-    log.warn({ task: taskName(task.id), tool: task.tool }, `the task failed. ${LOST}`);
     report({ kind: "ended", task, outcome });
     return { task, outcome };
   }

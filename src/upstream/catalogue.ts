@@ -59,6 +59,11 @@ export class ToolCatalogue {
     return (await this.#find(tool))?.isRepeatable ?? false;
   }
 
+  /** The names of all tools; none when the server does not list them, or takes too long to. */
+  async names(): Promise<readonly string[]> {
+    return [...(await this.#soon(MAX_AGE_MS)).keys()];
+  }
+
   async isListed(tool: string): Promise<boolean> {
     return (await this.#find(tool)) !== undefined;
   }

@@ -4,8 +4,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
+import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 import { expect, onTestFinished, test } from "vitest";
 import { serveLegacy } from "../support/legacy-http.ts";
+import { ModernClient } from "../support/modern-client.ts";
 import { fileWith, launch, run } from "./process.ts";
 
 const READY = "ready: connect clients to the addresses before the arrows; Ctrl-C stops the gateway";
@@ -20,7 +22,8 @@ test("serve prints its routes once it is ready, and stops with 0 when it is told
   gateway.signal("SIGTERM");
   const { code, stdout } = await gateway.finished;
 
-  const [route] = stdout.split("\n");
+  const [route, about] = stdout.split("\n");
+  expect(about).toBe("  legacy 1");
   expect(route).toMatch(/^default {2}http:\/\/127\.0\.0\.1:\d+\/mcp → /);
   expect(route?.slice(route.indexOf("→"))).toBe(`→ ${upstream}  legacy 2025-11-25  memory:`);
   expect(code).toBe(0);
@@ -47,6 +50,7 @@ servers:
   const lines = stdout.trimEnd().split("\n");
   expect(lines).toEqual([
     `here  http://127.0.0.1:${port}/here/mcp → ${upstream}  legacy 2025-11-25  memory:`,
+    "  legacy 1",
     expect.stringMatching(
       new RegExp(
         `^gone {2}http://127\\.0\\.0\\.1:${port}/gone/mcp → http://127\\.0\\.0\\.1:1/mcp {2}unreachable: .+, will retry {2}memory:$`,
@@ -70,7 +74,7 @@ test("serve starts the command behind --, which keeps its own flags", async () =
   const { code, stdout } = await gateway.finished;
 
   expect(stdout.slice(stdout.indexOf("→"))).toBe(
-    `→ ${words.join(" ")}  legacy 2025-06-18  memory:\n${READY}\n`,
+    `→ ${words.join(" ")}  legacy 2025-06-18  memory:\n  stdio-server 1\n${READY}\n`,
   );
   expect(code).toBe(0);
 });
@@ -158,10 +162,53 @@ test("serve does not start on an address that is taken", async () => {
   expect([code, stdout]).toEqual([2, ""]);
 });
 
-async function legacyServer(): Promise<string> {
-  const server = await serveLegacy(
-    () => new Server({ name: "legacy", version: "1" }, { capabilities: { tools: {} } }),
+test("serve says which tools become tasks, writes a line for each thing that matters, and no more with --quiet", async () => {
+  const upstream = await legacyServer(["render_video", "render_page", "echo"]);
+  const args = ["--upstream", upstream, "--port", "0", "--store", "memory:", "--tool", "render_*=always"];
+  const [loud, quiet] = [launch(args), launch([...args, "--quiet", "--audit"])];
+  for (const gateway of [loud, quiet]) {
+    await gateway.printed(/^(ready)/m);
+    const url = await gateway.printed(/^default {2}(\S+)/m);
+    const user = new ModernClient(new URL(url));
+    const { taskId } = await user.callTool("render_page");
+    await user.settled(taskId);
+    gateway.signal("SIGTERM");
+  }
+  const [{ stdout, stderr }, { stderr: hushed }] = [await loud.finished, await quiet.finished];
+  expect(stdout).toContain(
+    "\n  legacy 1; 3 tools: 2 always (render_video, render_page), 1 auto (a task after 250 ms)\n",
   );
+  const said = (text: string) =>
+    text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+  expect(said(stderr).map(({ msg }) => msg)).toEqual([
+    "memory: loses every task when the gateway stops",
+    "render_page: began",
+    expect.stringMatching(/^render_page: completed after /),
+    "stopping: no task runs; answering open requests",
+  ]);
+  expect(said(stderr)[1]).toMatchObject({ server: "default", event: "created", tool: "render_page" });
+  const hushedSaid = said(hushed).map(({ msg, audit }) => msg ?? audit);
+  expect([...new Set(hushedSaid)].sort()).toEqual([
+    "created",
+    "ended",
+    "memory: loses every task when the gateway stops",
+    "read",
+  ]);
+});
+
+async function legacyServer(tools: readonly string[] = []): Promise<string> {
+  const server = await serveLegacy(() => {
+    const made = new Server({ name: "legacy", version: "1" }, { capabilities: { tools: {} } });
+    if (tools.length === 0) return made;
+    made.setRequestHandler(ListToolsRequestSchema, () => ({
+      tools: tools.map((name) => ({ name, inputSchema: { type: "object" } })),
+    }));
+    made.setRequestHandler(CallToolRequestSchema, () => ({ content: [] }));
+    return made;
+  });
   onTestFinished(() => server.close());
   return server.url.href;
 }

@@ -22,10 +22,13 @@ test("flags say what a file with the same settings says", async () => {
     header: ["X-Key: a: b", "X-Env:$" + "{KEY}"],
     "forward-header": ["Authorization"],
     "admin-port": "9090",
+    verbose: true,
+    audit: true,
   };
   const file = `
 listen: { host: localhost, port: 0 }
 admin: { port: 9090 }
+log: { level: debug, audit: true }
 store: { url: "memory:" }
 servers:
   default:
@@ -39,6 +42,14 @@ servers:
 `;
   const { config } = await configOfFlags(flags, { KEY: "secret" });
   expect(config).toEqual(parseConfig(file, {}).config);
+});
+
+test("--quiet hides all but warnings, and cannot go with its opposite", async () => {
+  const flags = { upstream: UPSTREAM, quiet: true };
+  expect((await configOfFlags(flags, {})).config.log.level).toBe("warn");
+  await expect(configOfFlags({ ...flags, verbose: true }, {})).rejects.toMatchObject({
+    problems: [{ path: "--verbose", message: "is the opposite of --quiet" }],
+  });
 });
 
 test("the URL of the server is enough, and the endpoint is /mcp", async () => {

@@ -13,7 +13,7 @@ test("lines for people name the level, what they are about, and what happened", 
 
   expect(lines.map((line) => line.replace(/^\[\d\d:\d\d:\d\d\] /, ""))).toEqual([
     "WARN: store.url: memory: loses every task when the gateway stops\n",
-    'INFO: reports: task 3fa9: took over a task {"tool":"render"}\n',
+    "INFO: reports: task 3fa9: took over a task\n",
     'INFO: task 3fa9: created {"route":"reports"}\n',
     "INFO: a name with \\u001b[2J in it\n",
   ]);

@@ -2,6 +2,7 @@
 
 import { expect, onTestFinished, test, vi } from "vitest";
 import { createLog } from "../../src/log/log.ts";
+import { lines } from "../../src/observers/lines.ts";
 import type { TaskRecord } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import { newTask } from "../store/samples.ts";
@@ -51,11 +52,12 @@ test("whoever goes on with a call says so", async () => {
   const engine = new TaskEngine({
     store,
     log,
+    report: lines({ log, nameOf: (caller) => caller }),
     revive: () => ({ call: heldCall({ storedCall: RECIPE }), maxResultBytes: 1_000 }),
   });
   onTestFinished(() => engine.close());
   await engine.begin();
-  expect(await said("took over a task whose gateway has stopped")).toBe(30);
+  expect(await said("render: taken over from a gateway that stopped")).toBe(30);
 });
 
 test("whoever finds a task that nobody can go on with says so", async () => {
@@ -65,10 +67,11 @@ test("whoever finds a task that nobody can go on with says so", async () => {
   const [dead, { store }] = [await memory.replica(), await memory.replica()];
   await dead.store.create(newTask(CLAIMANT));
   await dead.store.leave();
-  const engine = new TaskEngine({ store, log });
+  const report = lines({ log, nameOf: (caller) => caller });
+  const engine = new TaskEngine({ store, log, report });
   onTestFinished(() => engine.close());
   await engine.begin();
-  expect(await said(/^the task failed. The gateway that ran the call stopped/)).toBe(40);
+  expect(await said(/^render: lost after \d.* The gateway that ran the call stopped/)).toBe(40);
 });
 
 test("whoever loses a task to another gateway says why", async () => {
