@@ -26,7 +26,8 @@ async function replicas(count: number, store: ReplicaSettings["store"]) {
   return { witness, gateways: await Promise.all(started) };
 }
 
-describe.each(GENERATIONS)("a client of %s", (version, connect) => {
+// What a signal does to the gateway has nothing to do with which of the older revisions a client speaks.
+describe.each(GENERATIONS.slice(0, 2))("a client of %s", (version, connect) => {
   test.for(["SIGKILL", "SIGTERM"] as const)(
     "is told, the gateway ends with %s and starts again, and the result is there",
     { timeout: 120_000 },
