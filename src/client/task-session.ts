@@ -9,6 +9,7 @@ import {
   toJson,
 } from "../protocol/jsonrpc.ts";
 import { envelopeOf, type ProgramInfo, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { IDEMPOTENCY_META } from "../protocol/request-headers.ts";
 import { toFailure } from "../upstream/failure.ts";
 import { type ModernDescription, probe } from "../upstream/modern/probe.ts";
 import { ModernServer } from "../upstream/modern/server.ts";
@@ -45,7 +46,12 @@ export interface TaskCallOptions {
   readonly onProgress?: (progress: CallProgress) => void;
   /** Called once if the call becomes a task: whoever keeps the id can `follow` it from another process. */
   readonly onTask?: (taskId: string) => void;
-  /** Aborting it cancels the call, or its task, at the server. */
+  /**
+   * Names this call at a gateway, wherever it is sent from: an answer that gets lost is asked for again, here or in another process, and the
+   * tool runs once. Other servers ignore it: give none there. Absent: a lost answer is a `CallFailed`.
+   */
+  readonly idempotencyKey?: string;
+  /** Aborting it cancels the task at the server, or the call, unless that has an idempotency key. */
   readonly signal?: AbortSignal;
 }
 
@@ -176,11 +182,14 @@ class HttpTaskSession implements TaskSession {
   }
 
   async call(tool: string, args: JsonObject = {}, options: TaskCallOptions = {}): Promise<ToolResult> {
-    const { signal = NEVER, onTask } = options;
+    const { signal = NEVER, onTask, idempotencyKey } = options;
     const request = { name: tool, arguments: args };
     let round: JsonObject = request;
     for (let count = 0; count < MAX_ROUNDS; count += 1) {
-      const result = await this.#ask("tools/call", round, options);
+      const isRepeatable = idempotencyKey !== undefined && round === request;
+      const result = isRepeatable
+        ? await this.#insist("tools/call", round, options)
+        : await this.#ask("tools/call", round, options);
       switch (result.resultType) {
         case "input_required": {
           const { requestState } = result;
@@ -199,7 +208,10 @@ class HttpTaskSession implements TaskSession {
   }
 
   async follow(taskId: string, options: TaskCallOptions = {}): Promise<ToolResult> {
-    return this.#follow(await this.#insist("tasks/get", { taskId }, options.signal ?? NEVER), options);
+    return this.#follow(
+      await this.#insist("tasks/get", { taskId }, { signal: options.signal ?? NEVER }),
+      options,
+    );
   }
 
   async close(): Promise<void> {
@@ -228,10 +240,10 @@ class HttpTaskSession implements TaskSession {
           const inputResponses = await this.#answers(Object.fromEntries(open), signal);
           for (const [key] of open) answered.add(key);
           // An answer that came already is ignored: a key names one question for ever.
-          await this.#insist("tasks/update", { taskId, inputResponses }, signal);
+          await this.#insist("tasks/update", { taskId, inputResponses }, { signal });
         }
         await sleep(pollMs(task), undefined, { signal });
-        task = await this.#insist("tasks/get", { taskId }, signal);
+        task = await this.#insist("tasks/get", { taskId }, { signal });
       }
     } catch (caught) {
       if (!signal.aborted) throw caught;
@@ -241,12 +253,13 @@ class HttpTaskSession implements TaskSession {
     }
   }
 
-  /** Asks about a task until there is an answer: a server that restarts has its tasks still. */
-  async #insist(method: string, params: JsonObject, signal: AbortSignal): Promise<JsonObject> {
+  /** Asks until there is an answer: a server that restarts has its tasks still. */
+  async #insist(method: string, params: JsonObject, options: TaskCallOptions): Promise<JsonObject> {
+    const { signal = NEVER } = options;
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       try {
-        return await this.#ask(method, params, { signal });
+        return await this.#ask(method, params, options);
       } catch (error) {
         if (signal.aborted || !mayPass(error) || performance.now() >= deadline) throw error;
         await sleep(POLL_MS, undefined, { signal });
@@ -274,11 +287,12 @@ class HttpTaskSession implements TaskSession {
   async #ask(
     method: string,
     params: JsonObject,
-    { signal = NEVER, onProgress }: TaskCallOptions = {},
+    { signal = NEVER, onProgress, idempotencyKey }: TaskCallOptions = {},
   ): Promise<JsonObject> {
     const { clientInfo } = this.#options;
     const id = nextRequestId();
-    const _meta = { ...envelopeOf(clientInfo, this.#capabilities), progressToken: id };
+    const key = idempotencyKey === undefined ? {} : { [IDEMPOTENCY_META]: idempotencyKey };
+    const _meta = { ...envelopeOf(clientInfo, this.#capabilities), progressToken: id, ...key };
     const onNotification = ({ method: what, params: said = {} }: JsonRpcNotification) => {
       const isOurs = what === "notifications/progress" && isSameId(said.progressToken, id);
       if (isOurs) onProgress?.(progressIn(said));

@@ -3,6 +3,8 @@ import { isObject, type JsonObject } from "./jsonrpc.ts";
 
 /** The headers of W3C Trace Context and Baggage; they have the same names in `_meta` (2026-07-28, Overview §_meta). */
 const TRACE_CONTEXT = ["traceparent", "tracestate", "baggage"] as const;
+/** Where a request has its idempotency key if it has no header `Idempotency-Key`. */
+export const IDEMPOTENCY_META = "mcp-taskgate/idempotencyKey";
 /** Names, and families of names, of headers that frameworks, proxies and tracers generate for each request. */
 const NAMES_ONE_REQUEST: readonly RegExp[] = [
   /^(?:traceparent|tracestate|baggage|b3|uber-trace-id|sentry-trace|cf-ray|x-amz-cf-id)$/,

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import canonicalize from "canonicalize";
 import { rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
+import { IDEMPOTENCY_META } from "../protocol/request-headers.ts";
 import type { Exchange } from "./request.ts";
 
 /** By which a client may send a `tools/call` again: everybody who sends the same call with the same key gets the same task. */
@@ -15,7 +16,6 @@ export interface IdempotencyKey {
 type Request = Pick<Exchange, "caller" | "params"> & { readonly headers?: Exchange["headers"] | undefined };
 
 const IDEMPOTENCY_KEY = "idempotency-key";
-const META_KEY = "mcp-taskgate/idempotencyKey";
 const MAX_CHARS = 255;
 /** Where callers are not told apart, the key is all that protects the task: nobody guesses a UUID. */
 const MIN_SECRET_CHARS = 16;
@@ -48,9 +48,9 @@ export function withIdempotencyKey(
   { [IDEMPOTENCY_KEY]: header }: IncomingHttpHeaders,
 ): JsonObject {
   const { task, _meta: meta = {} } = params;
-  if (header === undefined || task === undefined || !isObject(meta) || meta[META_KEY] !== undefined)
+  if (header === undefined || task === undefined || !isObject(meta) || meta[IDEMPOTENCY_META] !== undefined)
     return params;
-  return { ...params, _meta: { ...meta, [META_KEY]: unquoted(String(header)) } };
+  return { ...params, _meta: { ...meta, [IDEMPOTENCY_META]: unquoted(String(header)) } };
 }
 
 /** The same text for the same JSON, whatever the order of its members (RFC 8785). */
@@ -63,13 +63,13 @@ const INEXACT = /\d{16}|\d[eE]/;
 
 /** The key in the header or in `_meta`. @throws -32602 */
 function keyOf({ _meta }: JsonObject, header: string | readonly string[] | undefined): string | undefined {
-  const ofMeta = isObject(_meta) ? _meta[META_KEY] : undefined;
+  const ofMeta = isObject(_meta) ? _meta[IDEMPOTENCY_META] : undefined;
   const [inHeader, inMeta] = [
     header === undefined ? undefined : check(unquoted(String(header)), "the header Idempotency-Key"),
-    ofMeta === undefined ? undefined : check(ofMeta, `_meta["${META_KEY}"]`),
+    ofMeta === undefined ? undefined : check(ofMeta, `_meta["${IDEMPOTENCY_META}"]`),
   ];
   if (inHeader !== undefined && inMeta !== undefined && inHeader !== inMeta)
-    throw rpc.invalidParams(`the header Idempotency-Key and _meta["${META_KEY}"] must be the same`);
+    throw rpc.invalidParams(`the header Idempotency-Key and _meta["${IDEMPOTENCY_META}"] must be the same`);
   return inHeader ?? inMeta;
 }
 

@@ -144,3 +144,27 @@ test("a server of an older revision is named as such", async () => {
   onTestFinished(server.close);
   await expect(taskSession(server.url)).rejects.toMatchObject({ kind: "unreachable" });
 });
+
+test("a call with an idempotency key is sent again under it when its answer gets lost, and one without is not", async () => {
+  const keys: unknown[] = [];
+  const server = await startScriptedServer(
+    {
+      ...modernScripts({ hasTasks: true }),
+      "tools/call": (call) => {
+        const { _meta } = call.message.params as { _meta: Record<string, unknown> };
+        keys.push(_meta["mcp-taskgate/idempotencyKey"]);
+        if (keys.length % 2 === 1) return call.cut();
+        call.json(complete(said("done")));
+      },
+    },
+    STATELESS,
+  );
+  onTestFinished(server.close);
+  const session = await taskSession(server.url);
+  onTestFinished(() => session.close());
+  const { content } = await session.call("anything", {}, { idempotencyKey: "a key for one call" });
+  expect(content).toEqual([{ type: "text", text: "done" }]);
+  expect(keys).toEqual(["a key for one call", "a key for one call"]);
+  await expect(session.call("anything")).rejects.toThrow(CallFailed);
+  expect(keys).toEqual(["a key for one call", "a key for one call", undefined]);
+});
