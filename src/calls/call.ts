@@ -279,8 +279,7 @@ export class Call implements SessionHolder {
 
   /** Drops the result, unless somebody waits for it. */
   forgetResult(): void {
-    if (this.#end?.kind === "result" && this.#attendants === 0)
-      this.#end = { kind: "ours", error: rpc.internal("The result was given up") };
+    if (this.#end?.kind === "result" && this.#attendants === 0) this.#end = GIVEN_UP;
   }
 
   onRequest(request: JsonRpcRequest, session: CallSession, key?: string): void {
@@ -572,6 +571,9 @@ export class Call implements SessionHolder {
     for (const listener of [...this.#listeners]) event(listener);
   }
 }
+
+/** Nobody is told. Made once: an error with its stack costs as much as a poll. */
+const GIVEN_UP: CallEnd = { kind: "ours", error: rpc.internal("The result was given up") };
 
 /** The request of another process cannot be resumed here either: its answer is lost. */
 class NotPickedUp extends UpstreamFailure {

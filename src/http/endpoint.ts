@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Policy } from "../calls/policy.ts";
 import type { Handlers } from "../handlers.ts";
 import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
@@ -94,7 +95,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       );
       await arrival.admit();
       await arrival.read();
-      await answer(classify(head, arrival.body, arrival.known), arrival, handlers);
+      await answer(classify(head, arrival.body, arrival), arrival, handlers);
     } catch (error) {
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       refusal = toAnswer(error, route.log, arrival?.body?.json);
@@ -135,10 +136,10 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
       const { id, method, params = {} } = what.request;
       // 2026-07-28 has no notification for a server to act on, and servers accept those that they do not know.
       if (id === undefined) return reply.acknowledge();
-      const http = arrival.known.isHttp ? arrival.toHttp() : undefined;
+      const toHttp = arrival.isHttp ? () => arrival.toHttp() : undefined;
       const { headers } = request;
       const server = arrival.modern;
-      return modern({ ...who, headers, id, method, params, reply, http, held, server }, what);
+      return modern({ ...who, headers, id, method, params, reply, toHttp, held, server }, what);
     }
   }
 }
@@ -151,7 +152,7 @@ interface ArrivalOf {
 }
 
 /** One request whose caller is identified, and what the gateway finds out about it before it knows who answers. */
-class Arrival {
+class Arrival implements Known {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: Head;
@@ -180,20 +181,32 @@ class Arrival {
     this.messagePath = isPosted ? messagePaths.find(elsewhere) : undefined;
   }
 
-  get known(): Known {
-    const { modern } = this;
-    const { config, upstream, policy } = this.who.route;
-    const session = sessionIdOf(this.head);
-    return {
-      isHttp: config.upstream.transport !== "stdio",
-      isStreamable: upstream.isStreamable,
-      isPaired: this.#options.handlers.legacy.pairs.has(session, this.head.url),
-      opensStreams: opensStreams(this.who.route),
-      takesMessages: this.messagePath !== undefined,
-      modern,
-      policy,
-      isOwnTool: (name) => ownTool(this.who.route, name) !== undefined,
-    };
+  get isHttp(): boolean {
+    return this.who.route.config.upstream.transport !== "stdio";
+  }
+
+  get isStreamable(): boolean {
+    return this.who.route.upstream.isStreamable;
+  }
+
+  get isPaired(): boolean {
+    return this.#options.handlers.legacy.pairs.has(sessionIdOf(this.head), this.head.url);
+  }
+
+  get opensStreams(): boolean {
+    return opensStreams(this.who.route);
+  }
+
+  get takesMessages(): boolean {
+    return this.messagePath !== undefined;
+  }
+
+  get policy(): Policy {
+    return this.who.route.policy;
+  }
+
+  isOwnTool(name: unknown): boolean {
+    return ownTool(this.who.route, name) !== undefined;
   }
 
   /** Read it for an answer; it has the body's id if the body has been read by then. */
@@ -210,7 +223,7 @@ class Arrival {
   /** Checks all that can be checked before the body is read. @throws RpcError */
   async admit(): Promise<void> {
     const { head } = this;
-    if (head.elsewhere === undefined && !mayOpenSession(head, this.known)) await this.#confirm();
+    if (head.elsewhere === undefined && !mayOpenSession(head, this)) await this.#confirm();
     if (!saysModern(head)) return;
     await this.#findModern();
     // A server that speaks the revision judges the head better itself.
@@ -220,7 +233,7 @@ class Arrival {
   /** Reads the body, if there is one. @throws RpcError */
   async read(): Promise<void> {
     const { head, request } = this;
-    const isMessage = head.elsewhere === undefined || this.known.takesMessages;
+    const isMessage = head.elsewhere === undefined || this.takesMessages;
     if (hasBody(request)) {
       if (isMessage) checkEncoding(request);
       await this.#readBody(isMessage ? this.#options.maxDepth : undefined);
@@ -232,11 +245,11 @@ class Arrival {
   async #readBody(maxDepth: number | undefined): Promise<void> {
     const { head, held, request } = this;
     const reader = new BodyReader(request, this.#options.maxBodyBytes, held);
-    if (mayOpenSession(head, this.known) && this.who.caller.confirm !== undefined) {
+    if (mayOpenSession(head, this) && this.who.caller.confirm !== undefined) {
       const bytes = await reader.upTo(MAX_UNKNOWN_BYTES);
       this.body = bytes && readBody(bytes, held, maxDepth);
       // Do not ask about the credential of a forwarded `initialize`: the server's own refusal reaches the client.
-      const what = classify(head, this.body, this.known);
+      const what = classify(head, this.body, this);
       if (!(what.is === "legacy" && what.as === "initialize")) await this.#confirm();
     }
     const all = () => (head.elsewhere === undefined ? bodyOf(this.who.caller, reader) : reader.all());

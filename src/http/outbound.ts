@@ -123,10 +123,10 @@ export class HttpReply implements Reply {
     if (this.#isStream && this.#response.writableLength === 0) this.#response.write(KEEP_ALIVE);
   }
 
-  drained(): Promise<void> {
+  drained(): Promise<void> | undefined {
     const response = this.#response;
     const isLeaving = response.writableEnded && !response.writableFinished;
-    if (!(response.writableNeedDrain || isLeaving) || response.destroyed) return Promise.resolve();
+    if (!(response.writableNeedDrain || isLeaving) || response.destroyed) return undefined;
     const events = ["drain", "finish", "close"];
     return new Promise((resolve) => {
       const done = () => {

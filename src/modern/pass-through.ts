@@ -43,9 +43,10 @@ export function passer(
       ? fallback.listing(route, params.cursor)
       : undefined;
   const pass = async (server: ModernServer, asked: Asked): Promise<void> => {
-    const { http, method, id } = asked;
+    const { toHttp, method, id } = asked;
     const amend = listing(asked);
-    if (http === undefined) return passMessage(server, asked, { stopping, amend });
+    if (toHttp === undefined) return passMessage(server, asked, { stopping, amend });
+    const http = toHttp();
     // A server of an older revision refuses requests that it does not know with one of these.
     const onStatus = (status: number) => {
       if (REFUSALS.has(status)) server.recheck(asked.caller.headers);

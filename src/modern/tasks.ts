@@ -28,7 +28,8 @@ export function taskMethods({ engine, drain }: Pick<Services, "engine" | "drain"
     reply.result(modernDetailedTask(view, engine.now(), fields));
     if (view.outcome !== undefined) drain.fetched(view.task.id);
     // Other answers wait while this one is on its way, but not for a client that does not read.
-    await within(UNREAD_MS, reply.drained());
+    const drained = reply.drained();
+    if (drained !== undefined) await within(UNREAD_MS, drained);
   };
 
   /** `tasks/update` (Tasks §Task Update Requests). */

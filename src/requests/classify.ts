@@ -37,7 +37,7 @@ export interface Known {
   readonly modern?: { readonly hasTasks: boolean } | undefined;
   readonly policy: Policy;
   /** Whether a name is that of a tool of the gateway's own. Absent: it has none. */
-  readonly isOwnTool?: (name: unknown) => boolean;
+  isOwnTool?(name: unknown): boolean;
 }
 
 /** Keeps a request from a modern server if it is the gateway's, which only the store can tell. */
@@ -118,8 +118,9 @@ export function checkHead({ method = "", headers }: Head): void {
 /** Decides who answers a modern request: a server of the revision, except for what concerns tasks. */
 export function classifyModern(
   request: Inbound,
-  { modern, policy, isOwnTool = () => false }: Pick<Known, "modern" | "policy" | "isOwnTool">,
+  known: Pick<Known, "modern" | "policy" | "isOwnTool">,
 ): ModernClass {
+  const { modern, policy } = known;
   const ours: ModernClass = { is: "modern", request };
   if (modern === undefined || request.id === undefined) return ours;
   const passed: ModernClass = { is: "passThrough", request };
@@ -135,7 +136,7 @@ export function classifyModern(
       if (isOurState(requestState)) return unless({ requestState });
       // The gateway makes no tasks for a server that makes its own, which makes none for a client that does not know them.
       return method === "tools/call" &&
-        (isOwnTool(params.name) || mayBecomeTask(params, policy, modern.hasTasks))
+        (known.isOwnTool?.(params.name) || mayBecomeTask(params, policy, modern.hasTasks))
         ? ours
         : passed;
     case "tasks/get":

@@ -117,8 +117,8 @@ export interface Reply {
   open(): void;
   /** From now on sends comments while the stream is quiet, so that nothing on the way drops the connection. */
   keepAlive(): void;
-  /** Resolves when a slow client has read what was sent, or has left. */
-  drained(): Promise<void>;
+  /** Resolves when a slow client has read what was sent, or has left. `undefined`: nothing waits for the client. */
+  drained(): Promise<void> | undefined;
 }
 
 /** A modern request whose headers and envelope have been checked. */
@@ -130,8 +130,8 @@ export interface Exchange extends Identified {
   readonly params: JsonObject;
   readonly envelope: Envelope;
   readonly reply: Reply;
-  /** The request as it came over HTTP, to be forwarded; undefined on another transport. */
-  readonly http?: HttpExchange | undefined;
+  /** Gives the request as it came over HTTP, to be forwarded; undefined on another transport. */
+  readonly toHttp?: (() => HttpExchange) | undefined;
   /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
   /** The server, if it speaks 2026-07-28 itself: then the gateway takes part in tasks only. */
