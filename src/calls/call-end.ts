@@ -56,3 +56,27 @@ export function reasonOf(end: CallEnd): string {
   if (end.kind === "ours") return end.error.message;
   return end.kind === "cancelled" ? end.reason : "";
 }
+
+/** Nobody is told. Made once: an error with its stack costs as much as a poll. */
+export const GIVEN_UP: CallEnd = { kind: "ours", error: rpc.internal("The result was given up") };
+
+/** The request of another process cannot be resumed here either: its answer is lost. */
+export class NotPickedUp extends UpstreamFailure {
+  constructor({ message, facts }: UpstreamFailure) {
+    const { status, wwwAuthenticate, cause } = facts;
+    super(
+      `The gateway that ran the call stopped, and the server's answer could not be picked up: ${message}. Whether the work was done is not known`,
+      {
+        mayHaveRun: true,
+        ...(status === undefined ? {} : { status }),
+        ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
+        cause,
+      },
+    );
+  }
+}
+
+/** For whoever waits for a session on behalf of a call that is over. */
+export function neverSent(): UpstreamFailure {
+  return new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
+}

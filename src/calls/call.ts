@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { OwnSignal, type Signal } from "../lib/signal.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import type {
@@ -30,13 +30,23 @@ import type {
   SessionHolder,
   UpstreamRequest,
 } from "../upstream/sessions/session.ts";
-import { type CallEnd, type CallListener, overdue, reasonOf, toEnd, toErrorEnd } from "./call-end.ts";
+import {
+  type CallEnd,
+  type CallListener,
+  GIVEN_UP,
+  NotPickedUp,
+  neverSent,
+  overdue,
+  reasonOf,
+  toEnd,
+  toErrorEnd,
+} from "./call-end.ts";
 import { type Answer, Questions } from "./questions.ts";
 import { hasVisited, requiredVisits, VISITING } from "./required-visits.ts";
 import type { Slots } from "./slots.ts";
 
 /** Leases a session for a call; gives up when `over` aborts. @throws UpstreamFailure */
-export type Leasing<L extends Lease> = (holder: SessionHolder, over: AbortSignal) => Promise<L>;
+export type Leasing<L extends Lease> = (holder: SessionHolder, over: Signal) => Promise<L>;
 
 /** The server gets `method` and `params` as they are; the call leases a session each time it needs one. */
 export interface CallOptions {
@@ -89,7 +99,6 @@ const CANCEL_GRACE_MS = 2_000;
  * the store keeps it.
  */
 export class Call implements SessionHolder {
-  readonly id = randomUUID();
   /** When the call was made, in milliseconds of a clock that nobody sets (`performance.now`). */
   readonly madeAt = performance.now();
   /** The call awaits this once it has a slot and a session, before it first sends the request. A rejection ends the call, unsent. */
@@ -98,7 +107,8 @@ export class Call implements SessionHolder {
   beforeRound: (() => Promise<void>) | undefined;
   readonly #options: CallOptions;
   readonly #listeners = new Set<CallListener>();
-  readonly #questions: Questions;
+  /** Absent until the first question: most calls ask none. */
+  #asked: Questions | undefined;
   /** Gives the call's slot back, or takes it out of the queue for one. */
   #leaveSlot = () => {};
   #hasSlot = false;
@@ -108,7 +118,7 @@ export class Call implements SessionHolder {
   #state: "queued" | "sent" | "ended" = "queued";
   #progress: Progress | undefined;
   /** Aborts the wait for a session; undefined while the call does not wait for one. */
-  #waiting: AbortController | undefined;
+  #waiting: OwnSignal | undefined;
   #lease: Lease | undefined;
   #request: UpstreamRequest | undefined;
   /** Where to resume the request, until the call has tried that. */
@@ -137,15 +147,11 @@ export class Call implements SessionHolder {
 
   constructor(options: CallOptions) {
     this.#options = options;
-    const { resume, pause, inputRequests = {} } = options;
-    const before = resume ?? pause;
-    this.#questions = new Questions({
-      early: options.answers ?? {},
-      run: options.run,
-      onChange: () => this.#tell((listener) => listener.onQuestions?.()),
-      ...(before === undefined ? {} : { before: { ...before, inputRequests } }),
-    });
-    if (before !== undefined) this.#state = "sent";
+    const { resume, pause } = options;
+    if ((resume ?? pause) !== undefined) {
+      this.#asked = this.#newQuestions();
+      this.#state = "sent";
+    }
     this.#pause = pause;
     this.#paused = pause;
     this.#resume = resume;
@@ -187,11 +193,11 @@ export class Call implements SessionHolder {
 
   /** The server's unanswered questions, by key. */
   get inputRequests(): Readonly<Record<string, InputRequest>> {
-    return this.#questions.toInputRequests();
+    return this.#asked?.toInputRequests() ?? {};
   }
 
   get isAsking(): boolean {
-    return !this.#questions.isEmpty;
+    return this.#asked !== undefined && !this.#asked.isEmpty;
   }
 
   /**
@@ -254,12 +260,12 @@ export class Call implements SessionHolder {
    * @throws -32602 when an answer has the wrong shape; none is taken then
    */
   answer(responses: JsonObject): void {
-    this.#questions.answer(responses);
+    this.#asked?.answer(responses);
   }
 
   /** As `answer`, for answers whose shape the gateway does not judge, errors among them. */
   takeAnswers(answers: ReadonlyMap<string, InputAnswer>): void {
-    this.#questions.take(answers);
+    this.#asked?.take(answers);
   }
 
   /** Ends the call and tells the server. Whether the server stops the work is up to the server. */
@@ -302,7 +308,7 @@ export class Call implements SessionHolder {
 
   /** Whether the server waits for the answer to its own request with this id. */
   isAskedUnder(id: unknown): boolean {
-    return this.#questions.isAskedUnder(id);
+    return this.#asked?.isAskedUnder(id) ?? false;
   }
 
   /** Gives the call a message that the server sent on another stream. Returns whether the message was meant for the call. */
@@ -314,6 +320,21 @@ export class Call implements SessionHolder {
     if (notification.method === "notifications/cancelled")
       this.#questions.withdraw(notification.params?.requestId);
     else this.#tell((listener) => listener.onNotification?.(notification));
+  }
+
+  get #questions(): Questions {
+    this.#asked ??= this.#newQuestions();
+    return this.#asked;
+  }
+
+  #newQuestions(): Questions {
+    const { answers: early = {}, run, resume, pause, inputRequests = {} } = this.#options;
+    const before = resume ?? pause;
+    const onChange = () => this.#tell((listener) => listener.onQuestions?.());
+    const restored = before === undefined ? {} : { before: { ...before, inputRequests } };
+    const questions = new Questions({ early, run, onChange, ...restored });
+    if (this.#end !== undefined) questions.close(this.#end.kind === "handedOff");
+    return questions;
   }
 
   /** Bounds the wait for a slot, and then the call. */
@@ -442,9 +463,9 @@ export class Call implements SessionHolder {
   }
 
   async #leased<L extends Lease>(lease: Leasing<L>): Promise<L> {
-    this.#waiting = new AbortController();
+    this.#waiting = new OwnSignal();
     try {
-      return await lease(this, this.#waiting.signal);
+      return await lease(this, this.#waiting);
     } finally {
       this.#waiting = undefined;
     }
@@ -562,7 +583,7 @@ export class Call implements SessionHolder {
     clearTimeout(this.#patience);
     this.#end = end;
     this.#state = "ended";
-    this.#questions.close(end.kind === "handedOff");
+    this.#asked?.close(end.kind === "handedOff");
     this.#tell((listener) => listener.onEnd?.(end));
     this.#listeners.clear();
   }
@@ -570,29 +591,6 @@ export class Call implements SessionHolder {
   #tell(event: (listener: CallListener) => void): void {
     for (const listener of [...this.#listeners]) event(listener);
   }
-}
-
-/** Nobody is told. Made once: an error with its stack costs as much as a poll. */
-const GIVEN_UP: CallEnd = { kind: "ours", error: rpc.internal("The result was given up") };
-
-/** The request of another process cannot be resumed here either: its answer is lost. */
-class NotPickedUp extends UpstreamFailure {
-  constructor({ message, facts }: UpstreamFailure) {
-    const { status, wwwAuthenticate, cause } = facts;
-    super(
-      `The gateway that ran the call stopped, and the server's answer could not be picked up: ${message}. Whether the work was done is not known`,
-      {
-        mayHaveRun: true,
-        ...(status === undefined ? {} : { status }),
-        ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
-        cause,
-      },
-    );
-  }
-}
-
-function neverSent(): UpstreamFailure {
-  return new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });
 }
 
 const cannotRejoin: Leasing<RejoinedLease> = async () => {

@@ -46,7 +46,8 @@ export class Slots {
     const take = () => {
       place = "taken";
       line.running += 1;
-      queueMicrotask(() => place === "taken" && begin());
+      // A promise's reaction: each `queueMicrotask` makes an async resource of its own.
+      void Promise.resolve().then(() => place === "taken" && begin());
     };
     if (isFree) take();
     else line.waiting.add(take);

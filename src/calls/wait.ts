@@ -1,3 +1,4 @@
+import type { Signal } from "../lib/signal.ts";
 import type { Call } from "./call.ts";
 
 /** What a client's request can wait for in a call, whichever comes first. */
@@ -7,7 +8,7 @@ export interface Wait {
   /** How long the server may take before the client gets a handle; counted from when the call is sent. Absent: for ever. */
   readonly windowMs?: number;
   /** Aborts when the client hangs up; absent when that does not end the wait. */
-  readonly gone?: AbortSignal;
+  readonly gone?: Signal;
   /** Whether it is enough that the server has not refused the call. */
   readonly untilAccepted?: boolean;
   /** Whether `windowMs` counts from now, also for a call that is yet to be sent. */

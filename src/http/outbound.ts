@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { OwnSignal, type Signal } from "../lib/signal.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { type Accepts, EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
@@ -34,7 +35,7 @@ const HUNG_UP = new Error("the client hung up");
 export class HttpReply implements Reply {
   readonly #response: ServerResponse;
   readonly #options: ReplyOptions;
-  #gone: AbortController | undefined;
+  #gone: OwnSignal | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
   /** Gives back the room that the answer has already. */
   #reserved: (() => void) | undefined;
@@ -50,9 +51,9 @@ export class HttpReply implements Reply {
     return this.#options.accepts.stream;
   }
 
-  get gone(): AbortSignal {
+  get gone(): Signal {
     if (this.#gone === undefined) {
-      const gone = new AbortController();
+      const gone = new OwnSignal();
       this.#gone = gone;
       const onClose = () => {
         const isAnswered = this.#isDone;
@@ -62,7 +63,7 @@ export class HttpReply implements Reply {
       if (this.#response.destroyed || this.#response.closed) onClose();
       else this.#response.once("close", onClose);
     }
-    return this.#gone.signal;
+    return this.#gone;
   }
 
   async room(chars: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { once } from "../lib/once.ts";
+import type { Signal } from "../lib/signal.ts";
 import type { Bytes } from "../limits/bytes.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 
@@ -47,7 +48,7 @@ export class Unsent {
   async wait(
     response: ServerResponse,
     chars: number,
-    { quotaKey, gone }: { readonly quotaKey?: QuotaKey | undefined; readonly gone: AbortSignal },
+    { quotaKey, gone }: { readonly quotaKey?: QuotaKey | undefined; readonly gone: Signal },
   ): Promise<(() => void) | undefined> {
     const given = this.#waiting.size === 0 ? this.take(response, chars, quotaKey) : undefined;
     if (given !== undefined || gone.aborted) return given;

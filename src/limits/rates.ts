@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { RateLimit } from "../config/config.ts";
 import { Recent } from "../lib/recent.ts";
+import type { Signal } from "../lib/signal.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { Bucket } from "./bucket.ts";
 import { AmountsByKey, type QuotaKey } from "./counter.ts";
@@ -37,7 +37,7 @@ const MAX_WAITING = {
 /** The client behind a waiting request. */
 export interface Waiter {
   /** Aborts when the client no longer waits for the answer. */
-  readonly gone: AbortSignal;
+  readonly gone: Signal;
 }
 
 /**
@@ -102,7 +102,7 @@ export class Rates {
     const keys = [EVERYBODY, waitingAs(caller)];
     for (const key of keys) this.#waiting.add(key, count);
     try {
-      await sleep(ms, undefined, { signal: gone }).catch(() => {});
+      await timeOrGone(ms, gone);
     } finally {
       for (const key of keys) this.#waiting.add(key, -count);
     }
@@ -118,6 +118,19 @@ interface Waiting {
   readonly count: number;
   /** The error after the wait; absent: the requests pass. */
   readonly refusal?: RpcError;
+}
+
+/** Resolves after so many milliseconds, or as soon as the client has gone. */
+function timeOrGone(ms: number, gone: Signal): Promise<void> {
+  return new Promise((resolve) => {
+    const over = () => {
+      clearTimeout(timer);
+      gone.removeEventListener("abort", over);
+      resolve();
+    };
+    const timer = setTimeout(over, gone.aborted ? 0 : ms);
+    gone.addEventListener("abort", over, { once: true });
+  });
 }
 
 const EVERYBODY = "";

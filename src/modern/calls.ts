@@ -55,6 +55,15 @@ interface Method {
   readonly finish: (result: JsonObject) => JsonObject;
 }
 
+/** What of a request makes the call. */
+interface CallContent {
+  /** The params for an older server. */
+  readonly salient: JsonObject;
+  /** Answers to questions that the server has not asked yet. */
+  readonly answers: JsonObject;
+  readonly mayRepeat: boolean;
+}
+
 /** The methods for which the server may take any time. */
 export function callMethods(
   services: Pick<Services, "engine" | "awaitingInput" | "quotas" | "stopping" | "drain" | "fallback">,
@@ -168,10 +177,11 @@ export function callMethods(
   ): Promise<void> {
     const { params, method } = exchange;
     const answers = readInputResponses(params);
-    const conducted = conductOf(exchange, how, heartbeat);
+    const salient = legacyParams(params);
+    const conducted = conductOf(exchange, how, salient, heartbeat);
     if (isRound(exchange))
       return render(exchange, how, await conductor.resume(params.requestState, answers, conducted));
-    const call = newCall(exchange, how, answers, await mayRepeat(exchange, how));
+    const call = newCall(exchange, how, { salient, answers, mayRepeat: await mayRepeat(exchange, how) });
     if (how.maxSilenceMs !== undefined) {
       const unheard = `the server did not answer ${method} within ${how.maxSilenceMs} ms (startTimeout)`;
       endWhenSilent(call, how.maxSilenceMs, unheard);
@@ -187,13 +197,17 @@ export function callMethods(
     return isTask ? conductor.beginAsTask(call, conducted) : conductor.begin(call, conducted);
   }
 
-  function conductOf(exchange: Exchange, how: Method, heartbeat: Heartbeat | undefined): Conduct {
-    const { owner, quotaKey, method, params, route, reply } = exchange;
+  function conductOf(
+    exchange: Exchange,
+    how: Method,
+    { _meta, ...params }: JsonObject,
+    heartbeat: Heartbeat | undefined,
+  ): Conduct {
+    const { owner, quotaKey, method, route, reply } = exchange;
     const { fallback, idempotency } = how;
-    const { _meta, ...salient } = legacyParams(params);
     let task: CallTask | undefined;
     return {
-      identity: { ...owner, method, params: salient },
+      identity: { ...owner, method, params },
       // One word for all tries to make the call a task.
       task: () => (task ??= taskOf(exchange, how)),
       mayBecomeTask: how.mayBecomeTask,
@@ -223,8 +237,7 @@ export function callMethods(
   function newCall(
     exchange: Exchange,
     { policy: { maxRuntimeMs } }: Method,
-    answers: JsonObject,
-    mayRepeat: boolean,
+    { salient, answers, mayRepeat }: CallContent,
   ): Call {
     const { route, params, method, envelope, server, sessionOwner, headers, held } = exchange;
     const { caller, capabilities, client } = sessionOwner;
@@ -246,10 +259,10 @@ export function callMethods(
         isModern: true,
       });
     }
-    const sent = withTraceContext(legacyParams(params), own);
+    const sent = withTraceContext(salient, own);
     return new Call({
       ...shared,
-      headers: own,
+      ...(Object.keys(own).length === 0 ? {} : { headers: own }),
       lease: (holder, over) => route.upstream.lease(sessionOwner, holder, over),
       params: sent,
       answers,

@@ -1,3 +1,4 @@
+import type { Signal } from "../lib/signal.ts";
 import { rpc } from "../protocol/errors.ts";
 import {
   isObject,
@@ -268,7 +269,7 @@ function notify({ reply }: Exchange, method: string, params: JsonObject): void {
 }
 
 /** Acts at once if the signal is aborted already: a client may leave while the gateway is reaching the server. */
-function onAbort(signal: AbortSignal, act: () => void): void {
+function onAbort(signal: Signal, act: () => void): void {
   if (signal.aborted) act();
   else signal.addEventListener("abort", act, { once: true });
 }

@@ -77,9 +77,12 @@ function foldedName(key: string): string | undefined {
   const [name = ""] = key.split("\0", 1);
   if (name.length > MAX_NAME_CHARS) return undefined;
   // Upper case first, for letters with another lower case form, such as the long s.
-  const folded = name.toUpperCase().toLowerCase();
-  return [...MESSAGE_MEMBERS, ...PARAMS_MEMBERS].find((known) => known.toLowerCase() === folded);
+  return BY_FOLDED_NAME.get(name.toUpperCase().toLowerCase());
 }
+
+const BY_FOLDED_NAME: ReadonlyMap<string, string> = new Map(
+  [...MESSAGE_MEMBERS, ...PARAMS_MEMBERS].map((known) => [known.toLowerCase(), known]),
+);
 
 const MAX_NAME_CHARS = 32;
 

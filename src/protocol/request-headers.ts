@@ -33,13 +33,17 @@ export function requestHeaders(
   headers: Headers,
   forwarded: readonly string[],
 ): Readonly<Record<string, string>> {
-  const names = [...TRACE_CONTEXT, ...forwarded.filter(namesOneRequest)];
-  const given = names.flatMap((name) => {
+  const given: [string, string][] = [];
+  const add = (name: string) => {
     const value = headers[name];
-    return value === undefined ? [] : [[name, typeof value === "string" ? value : value.join(", ")] as const];
-  });
-  return Object.fromEntries(given);
+    if (value !== undefined) given.push([name, typeof value === "string" ? value : value.join(", ")]);
+  };
+  TRACE_CONTEXT.forEach(add);
+  for (const name of forwarded) if (namesOneRequest(name)) add(name);
+  return given.length === 0 ? NONE : Object.fromEntries(given);
 }
+
+const NONE: Readonly<Record<string, string>> = {};
 
 /**
  * Params with the headers' trace context in `_meta`, for servers that see no headers. A trace context that the client put there stays

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Policy } from "../calls/policy.ts";
 import type { Slots } from "../calls/slots.ts";
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
+import type { Signal } from "../lib/signal.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 import type { Quotas } from "../limits/quotas.ts";
@@ -99,7 +100,7 @@ export interface Reply {
   /** Whether the client can read a stream of events. */
   readonly readsStreams: boolean;
   /** Aborted when the client hangs up before it has its answer. */
-  readonly gone: AbortSignal;
+  readonly gone: Signal;
   /**
    * Waits until the gateway may hold an answer of this length until the client reads it. Absent: at once.
    * @throws HTTP 503 when there is no room in time

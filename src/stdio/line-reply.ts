@@ -1,3 +1,4 @@
+import { OwnSignal, type Signal } from "../lib/signal.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
@@ -17,7 +18,7 @@ export interface LineReplyOptions {
 export class LineReply implements Reply {
   readonly readsStreams = true;
   readonly #options: LineReplyOptions;
-  readonly #gone = new AbortController();
+  readonly #gone = new OwnSignal();
   readonly #teller: Teller;
   #isOver = false;
 
@@ -26,8 +27,8 @@ export class LineReply implements Reply {
     this.#teller = new Teller(options.output);
   }
 
-  get gone(): AbortSignal {
-    return this.#gone.signal;
+  get gone(): Signal {
+    return this.#gone;
   }
 
   result(result: JsonText): void {

@@ -4,6 +4,7 @@ import type { Call } from "../calls/call.ts";
 import type { CallEnd, CallListener } from "../calls/call-end.ts";
 import { isModernInput } from "../calls/input.ts";
 import { nextMoment } from "../calls/wait.ts";
+import type { Signal } from "../lib/signal.ts";
 import { throttled } from "../log/throttled.ts";
 import { fromModernServer, fromServer, RpcError, rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
@@ -61,7 +62,7 @@ export interface Conduct {
   readonly waiter: WaiterOf;
   readonly beginner: WaiterOf;
   /** Whether the client has gone, how to keep its connection alive, and what it hears of the call. */
-  readonly client: { readonly gone: AbortSignal; keepAlive(): void } & CallListener;
+  readonly client: { readonly gone: Signal; keepAlive(): void } & CallListener;
   readonly log: Logger;
 }
 

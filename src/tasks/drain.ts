@@ -1,3 +1,4 @@
+import type { Signal } from "../lib/signal.ts";
 import type { TaskId } from "../store/task-store.ts";
 
 export interface DrainOptions {
@@ -113,7 +114,7 @@ export class Drain {
    * Runs `wait` for the end of a task. The signal that `wait` gets aborts when the client has gone, the drain is over, or
    * `maxWaitMs` have passed; `wait` must give up then. `undefined`: too many requests wait already.
    */
-  async wait<T>(gone: AbortSignal, wait: (until: AbortSignal) => Promise<T>): Promise<T | undefined> {
+  async wait<T>(gone: Signal, wait: (until: AbortSignal) => Promise<T>): Promise<T | undefined> {
     if (this.#waiting >= MAX_WAITING) return undefined;
     const until = new AbortController();
     const stop = () => until.abort();

@@ -1,3 +1,4 @@
+import type { Signal } from "../lib/signal.ts";
 import { AmountsByKey } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
 import type { TaskId, TaskOwner } from "../store/task-store.ts";
@@ -63,7 +64,7 @@ export class PollThrottle {
    * When to answer a poll: `undefined`: at once; else when the promise resolves.
    * @throws RpcError, HTTP 429, when too many polls wait
    */
-  admit(id: TaskId, owner: TaskOwner, waiter: { readonly gone: AbortSignal }): Promise<void> | undefined {
+  admit(id: TaskId, owner: TaskOwner, waiter: { readonly gone: Signal }): Promise<void> | undefined {
     const pollThrottle = this.#polled.get(id);
     if (pollThrottle === undefined || pollThrottle.caller !== owner.caller || this.#isStopped)
       return undefined;
@@ -105,7 +106,7 @@ export class PollThrottle {
     for (const done of this.#waiting) done();
   }
 
-  async #wait(id: TaskId, pollThrottle: Polled, waitMs: number, gone: AbortSignal): Promise<void> {
+  async #wait(id: TaskId, pollThrottle: Polled, waitMs: number, gone: Signal): Promise<void> {
     this.#slowed.add(pollThrottle.caller, 1);
     await new Promise<void>((resolve) => {
       const done = () => {

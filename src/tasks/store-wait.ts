@@ -1,3 +1,4 @@
+import type { Signal } from "../lib/signal.ts";
 import type { AnswerRoom } from "../limits/answers.ts";
 import { AmountsByKey } from "../limits/counter.ts";
 import { rpc } from "../protocol/errors.ts";
@@ -7,7 +8,7 @@ import { isAway, type StoreUnavailable } from "../store/task-store.ts";
 export interface StoreWaiter {
   readonly caller: string;
   /** Aborts when the client no longer waits for the answer. */
-  readonly gone: AbortSignal;
+  readonly gone: Signal;
   /** Aborts when the gateway stops, for a request that must not begin anything then. */
   readonly stopping?: AbortSignal;
   /** About how many bytes of the request stay in memory meanwhile. */

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { steadyNow } from "../lib/clock.ts";
+import { once } from "../lib/once.ts";
+import type { Signal } from "../lib/signal.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { onBehalfOf, type ProgramInfo } from "../protocol/modern.ts";
 import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
@@ -98,8 +100,8 @@ export class Upstream {
   /** The server's last description of itself; most sessions get the same one, instructions included. */
   #description: ServerDescription | undefined;
   readonly #joined = new Set<Session>();
-  /** Open calls, and open sessions and requests of clients: the server's questions may be for them. */
-  readonly #uses = new Set<symbol>();
+  /** How many calls are open, and sessions and requests of clients: the server's questions may be for them. */
+  #uses = 0;
   /** Absent over stdio, where a session is a process whose questions are for nobody else. */
   readonly #strays: StrayQuestions | undefined;
   /** Present if the server may turn out to speak 2026-07-28 itself. */
@@ -110,8 +112,7 @@ export class Upstream {
     this.presence = new Presence(options);
     const { sessions, idleTimeoutMs, maxSessions = Number.POSITIVE_INFINITY, transport } = options.config;
     const isSingle = sessions === "single";
-    this.#strays =
-      transport === "stdio" ? undefined : new StrayQuestions({ isInUse: () => this.#uses.size > 0 });
+    this.#strays = transport === "stdio" ? undefined : new StrayQuestions({ isInUse: () => this.#uses > 0 });
     this.#transports = new Transports(options);
     this.#admission = new Admission({
       transports: this.#transports,
@@ -190,7 +191,7 @@ export class Upstream {
    * @param signal aborted, with the failure that says why, when the call does not want it any more
    * @throws UpstreamFailure
    */
-  async lease(owner: SessionOwner, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+  async lease(owner: SessionOwner, holder: SessionHolder, signal?: Signal): Promise<Lease> {
     // `use` comes after the share: a call that waits for its share is not at the server yet.
     const giveBack = await this.#shares?.take(owner, { signal });
     const use = this.use();
@@ -209,7 +210,7 @@ export class Upstream {
   async #leased(
     owner: SessionOwner,
     holder: SessionHolder,
-    signal: AbortSignal | undefined,
+    signal: Signal | undefined,
     over: () => void,
   ): Promise<Lease> {
     const alone = async (single: SingleSession) => {
@@ -237,9 +238,10 @@ export class Upstream {
    * gateway does not answer questions of the server in the client's place.
    */
   use(): () => void {
-    const use = Symbol();
-    this.#uses.add(use);
-    return () => void this.#uses.delete(use);
+    this.#uses += 1;
+    return once(() => {
+      this.#uses -= 1;
+    });
   }
 
   /** Joins the client's own session for one call; releasing the lease does not end the session. */
@@ -266,7 +268,7 @@ export class Upstream {
   async rejoin(
     { session, headers, isClients }: RejoinedSession,
     holder: SessionHolder,
-    signal?: AbortSignal,
+    signal?: Signal,
   ): Promise<RejoinedLease> {
     if (isClients) return this.join({ ...session, headers }, holder);
     const rejoined = await this.#admission.rejoin(
@@ -341,7 +343,7 @@ export class Upstream {
   }
 
   /** The control session of an owner, for everything other than calls. Programs share it: some servers have room for few sessions. */
-  control({ client: _, ...owner }: SessionOwner): ControlSession {
+  control(owner: SessionOwner): ControlSession {
     const key = keyOf(owner);
     const control = this.#controls.get(key) ?? this.#newControl(owner);
     // The most recently used one is evicted last.
@@ -351,7 +353,7 @@ export class Upstream {
     return control;
   }
 
-  #newControl(owner: SessionOwner): ControlSession {
+  #newControl({ client: _, ...owner }: SessionOwner): ControlSession {
     const { startTimeoutMs } = this.#options.config;
     const onListed = (name: string) => this.listed.note(name);
     return new ControlSession(this.#sourceFor(owner), this.#onIdle, startTimeoutMs, owner.headers, onListed);
@@ -377,12 +379,10 @@ export class Upstream {
     const { caller } = owner;
     if (this.#isForAll) return { key: "", caller, open: (...how) => this.#open(NOBODY, ...how) };
     // Requests that share the only session must accept the program that opened it, and where it is not opened again for each, what that declared.
-    const { client, capabilities } = owner;
-    const key = keyOf({
-      ...owner,
-      client: this.#single === undefined ? client : undefined,
-      capabilities: this.#hasSaidSo ? {} : capabilities,
-    });
+    const key = keyOf(
+      this.#hasSaidSo ? { ...owner, capabilities: {} } : owner,
+      this.#single === undefined ? owner.client : undefined,
+    );
     return { key, caller, open: (...how) => this.#open(owner, ...how) };
   }
 
@@ -553,7 +553,8 @@ function withHeaders(lease: Lease, headers: SessionOwner["headers"]): Lease {
 }
 
 /** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
-function keyOf({ caller, headers, capabilities, client }: SessionOwner): string {
+/** @param client whose program the server is told of; absent: all the caller's programs */
+function keyOf({ caller, headers, capabilities }: SessionOwner, client?: ProgramInfo): string {
   return JSON.stringify([caller, headers, capabilities, client]);
 }
 

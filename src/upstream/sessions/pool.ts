@@ -1,4 +1,5 @@
 import { steadyNow } from "../../lib/clock.ts";
+import type { Signal } from "../../lib/signal.ts";
 import type { CallSession, ResumingSession, Session, SessionHolder } from "./session.ts";
 import type { PlaceWait } from "./session-limit.ts";
 
@@ -62,7 +63,7 @@ export class SessionPool {
    * @param signal aborted, with the failure that says why, when the call does not want it any more: then no session is opened
    * @throws UpstreamFailure when none can be opened
    */
-  async lease({ key, open }: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+  async lease({ key, open }: SessionUser, holder: SessionHolder, signal?: Signal): Promise<Lease> {
     let idle = this.#takeIdle(key);
     const instead = () => {
       idle = this.#takeIdle(key);

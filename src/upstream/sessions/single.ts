@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Signal } from "../../lib/signal.ts";
 import { stopping, toFailure, UpstreamFailure } from "../failure.ts";
 import { anothersSession, takesAnotherLater } from "./one-session.ts";
 import type { Lease, SessionUser } from "./pool.ts";
@@ -84,7 +85,7 @@ export class SingleSession {
    * @param signal aborted, with the failure that says why, when the call does not want it any more
    * @throws UpstreamFailure
    */
-  async lease(user: SessionUser, holder: SessionHolder, signal?: AbortSignal): Promise<Lease> {
+  async lease(user: SessionUser, holder: SessionHolder, signal?: Signal): Promise<Lease> {
     await this.#enter(user, true, { signal });
     const before = this.#present;
     let isReleased = false;
@@ -264,11 +265,7 @@ export class SingleSession {
    * Ends the old session before opening a new one, and retries: the server may notice the end a little later, or exit with its only
    * session until something restarts it.
    */
-  async #replace(
-    old: Session | undefined,
-    unwanted: AbortSignal,
-    open: () => Promise<Session>,
-  ): Promise<Session> {
+  async #replace(old: Session | undefined, unwanted: Signal, open: () => Promise<Session>): Promise<Session> {
     if (old === undefined) return open();
     await old.close();
     for (const deadline = performance.now() + RESTART_MS; ; await sleep(LOOK_AGAIN_MS)) {

@@ -1,4 +1,5 @@
-import type { UpstreamFailure } from "../failure.ts";
+import type { Signal } from "../../lib/signal.ts";
+import { toFailure, type UpstreamFailure } from "../failure.ts";
 
 /** A waiter in a line. */
 export interface Waiting<Who, Given> {
@@ -11,7 +12,7 @@ export interface Patience {
   /** How long to wait; without limit unless given. */
   readonly patienceMs?: number | undefined;
   /** Aborted, with the failure that says why, when the waiter gives up. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Signal | undefined;
 }
 
 /** Awaits a promise with patience. @throws UpstreamFailure, made by `late`, when it takes too long */
@@ -61,7 +62,7 @@ export class WaitingLine<Who, Given> {
           reject(failure);
         },
       };
-      const lose = () => waiting.refuse(signal?.reason);
+      const lose = () => waiting.refuse(toFailure(signal?.reason));
       const timer =
         patienceMs === undefined ? undefined : setTimeout(() => waiting.refuse(late()), patienceMs);
       signal?.addEventListener("abort", lose, { once: true });

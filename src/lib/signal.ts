@@ -1,0 +1,38 @@
+/** The part of an `AbortSignal` that waits use: every `AbortSignal` is one. */
+export interface Signal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(event: "abort", listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(event: "abort", listener: () => void): void;
+}
+
+/** A signal and its controller in one, for what every request and every call needs: an `AbortController` with its event target costs a multiple. */
+export class OwnSignal implements Signal {
+  readonly #listeners: (() => void)[] = [];
+  #aborted: { readonly reason: unknown } | undefined;
+
+  get aborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  get reason(): unknown {
+    return this.#aborted?.reason;
+  }
+
+  /** Each listener is called once, as there is one event. */
+  addEventListener(_event: "abort", listener: () => void): void {
+    if (this.#aborted === undefined) this.#listeners.push(listener);
+  }
+
+  removeEventListener(_event: "abort", listener: () => void): void {
+    const at = this.#listeners.indexOf(listener);
+    if (at !== -1) this.#listeners.splice(at, 1);
+  }
+
+  /** The first reason stands. */
+  abort(reason: unknown): void {
+    if (this.#aborted !== undefined) return;
+    this.#aborted = { reason };
+    for (const listener of this.#listeners.splice(0)) listener();
+  }
+}
