@@ -55,7 +55,7 @@ export interface CallOptions {
   readonly params: JsonObject;
   readonly logLevel?: string;
   /** Headers for this request only. Names in lower case. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Where to resume a request that another process has sent. Absent: this process sends it. */
   readonly resume?: Checkpoint;
   /** Leases the session of `resume`. */
@@ -487,12 +487,12 @@ export class Call implements SessionHolder {
     }
     this.#mayHaveBegun = true;
     this.#request = this.#begin(lease.session, {
-      ...this.#heard,
+      headers,
       room: this.#options.held,
-      ...(headers === undefined ? {} : { headers }),
       onPlace: (place) => this.#reach(place),
       onPause: (pause) => this.#stay(pause),
       beforeRound: () => this.#goRound(),
+      ...this.#heard,
     });
     if (this.#state === "queued") {
       this.#state = "sent";

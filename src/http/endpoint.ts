@@ -139,7 +139,7 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
       const toHttp = arrival.isHttp ? () => arrival.toHttp() : undefined;
       const { headers } = request;
       const server = arrival.modern;
-      return modern({ ...who, headers, id, method, params, reply, toHttp, held, server }, what);
+      return modern({ headers, id, method, params, reply, toHttp, held, server, ...who }, what);
     }
   }
 }
@@ -278,7 +278,6 @@ class Arrival implements Known {
     const mark = url.indexOf("?");
     const path = withoutSlash(mark === -1 ? url : url.slice(0, mark));
     return {
-      ...who,
       server,
       request,
       response,
@@ -289,6 +288,7 @@ class Arrival implements Known {
       body: body?.bytes,
       reply,
       held,
+      ...who,
     };
   }
 }
@@ -301,7 +301,7 @@ function newReply(
     accepts: { json: true, stream: false },
   },
 ): HttpReply {
-  return new HttpReply(response, { ...how, keepAliveMs, ...(unsent === undefined ? {} : { unsent }) });
+  return new HttpReply(response, { keepAliveMs, unsent, ...how });
 }
 
 /**

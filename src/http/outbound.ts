@@ -18,7 +18,7 @@ export interface ReplyOptions {
   /** How long the stream may be quiet. */
   readonly keepAliveMs: number;
   /** Room for large messages, shared by all replies. Absent: unlimited. */
-  readonly unsent?: Unsent;
+  readonly unsent?: Unsent | undefined;
   /** The quota key of the client. */
   readonly quotaKey?: QuotaKey;
 }

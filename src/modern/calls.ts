@@ -207,7 +207,7 @@ export function callMethods(
     const { fallback, idempotency } = how;
     let task: CallTask | undefined;
     return {
-      identity: { ...owner, method, params },
+      identity: { method, params, ...owner },
       // One word for all tries to make the call a task.
       task: () => (task ??= taskOf(exchange, how)),
       mayBecomeTask: how.mayBecomeTask,
@@ -252,22 +252,22 @@ export function callMethods(
       const lease = async (holder: SessionHolder) => server.lease(sessionOwner, given, holder);
       const sent = callParams(params);
       return new Call({
-        ...shared,
         lease,
         params: sent,
-        storedCall: { ...told, params: sent, isModern: true },
+        storedCall: { params: sent, isModern: true, ...told },
         isModern: true,
+        ...shared,
       });
     }
     const sent = withTraceContext(salient, own);
     return new Call({
-      ...shared,
-      ...(Object.keys(own).length === 0 ? {} : { headers: own }),
+      headers: Object.keys(own).length === 0 ? undefined : own,
       lease: (holder, over) => route.upstream.lease(sessionOwner, holder, over),
       params: sent,
       answers,
+      storedCall: { params: sent, answers, ...level, ...told },
       ...level,
-      storedCall: { ...told, ...level, params: sent, answers },
+      ...shared,
     });
   }
 

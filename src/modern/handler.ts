@@ -1,13 +1,7 @@
 import { rpc } from "../protocol/errors.ts";
 import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
 import { legacyCapabilities } from "../protocol/legacy.ts";
-import {
-  declaresTasks,
-  type Envelope,
-  MODERN_VERSIONS,
-  readEnvelope,
-  TASKS_EXTENSION,
-} from "../protocol/modern.ts";
+import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
 import type { ModernClass } from "../requests/classify.ts";
@@ -22,7 +16,6 @@ import {
   needsTime,
   type Services,
 } from "../requests/request.ts";
-import type { SessionOwner } from "../upstream/upstream.ts";
 import { discover, list, relay, toolLister } from "./bridge.ts";
 import { callMethods, isRound } from "./calls.ts";
 import { listener } from "./listen.ts";
@@ -105,7 +98,8 @@ function handlerOf(handlers: Handlers, method: string): Handler<Exchange> {
  * method and capability, and a handler checks the rest (2026-07-28, Streamable HTTP §Server Validation).
  */
 function checked(asked: Asked): Exchange {
-  const { headers, method, params, sessionOwner } = asked;
+  const { sessionOwner, ...rest } = asked;
+  const { headers, method, params } = rest;
   const envelope = readEnvelope(params);
   if (headers !== undefined) checkVersionHeader(headers, envelope.protocolVersion);
   if (!MODERN_VERSIONS.includes(envelope.protocolVersion)) {
@@ -113,9 +107,8 @@ function checked(asked: Asked): Exchange {
   }
   if (headers !== undefined) checkRoutingHeaders(headers, method, params);
   const capabilities = legacyCapabilities(envelope.capabilities);
-  return { ...asked, envelope, sessionOwner: { ...sessionOwner, capabilities, ...clientOf(envelope) } };
-}
-
-function clientOf({ client }: Envelope): Pick<SessionOwner, "client"> {
-  return client === undefined ? {} : { client };
+  const { caller, isIdentified } = sessionOwner;
+  const { client } = envelope;
+  const owner = { caller, isIdentified, headers: sessionOwner.headers, capabilities, client };
+  return { envelope, sessionOwner: owner, ...rest };
 }

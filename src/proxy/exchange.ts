@@ -83,7 +83,7 @@ export class ForwardedExchange {
     this.#request = opened;
     this.#listenTo(opened);
     opened.path = this.#target.pathname + this.#target.search;
-    const replacements = isPlain ? { ...headers, "accept-encoding": "identity" } : headers;
+    const replacements = isPlain ? { "accept-encoding": "identity", ...headers } : headers;
     for (const [name, values] of requestHeaders(request.rawHeaders, replacements, withheld)) {
       opened.setHeader(name, values.length === 1 ? (values[0] ?? "") : values);
     }

@@ -249,10 +249,10 @@ export function callTask(
   { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs }: TaskTerms,
 ): CallTask {
   return {
-    ...owner,
     tool,
     generation,
     terms: { ttlMs, pollIntervalMs, maxPollIntervalMs, maxRuntimeMs },
+    ...owner,
     ...(caller.isIdentified ? { isListed: true } : {}),
   };
 }

@@ -295,10 +295,10 @@ export class CellStore implements TaskStore {
   #begun(task: Omit<NewTask, "storedCall">, id: TaskId) {
     const now = this.#clock();
     const record: TaskRecord = {
+      createdAt: now,
       ...task,
       id,
       owner: this.me,
-      createdAt: now,
       updatedAt: now,
       inputRequests: task.inputRequests ?? {},
     };

@@ -13,7 +13,7 @@ interface StoredCallCell extends Omit<StoredCall, "params"> {
 }
 
 export function storedCallCell({ params, ...rest }: StoredCall): StoredCallCell {
-  return params === undefined ? rest : { ...rest, paramsText: paramsText(params) };
+  return params === undefined ? rest : { paramsText: paramsText(params), ...rest };
 }
 
 /** The opposite of `storedCallCell`. @throws SyntaxError when the params are unreadable */

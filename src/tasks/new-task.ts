@@ -39,9 +39,9 @@ export function asNewTask(
   const statusMessage = call.state === "queued" ? "queued" : begun;
   const { checkpoint, inputRequests } = call;
   return {
-    ...task,
     statusMessage,
     inputRequests,
+    ...task,
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(storedCall !== undefined && checkpoint !== undefined
       ? { checkpoint: storable(checkpoint, { isSealed }) }

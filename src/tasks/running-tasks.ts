@@ -64,7 +64,7 @@ export class RunningTasks {
     // The store keeps a stored call for that long.
     const onCallStored = (record: TaskRecord, storedCall: StoredCall) =>
       onStored?.(record, storedCallBytes(storedCall), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
-    const runningTask = new RunningTask({ ...this.#options, ...task, onCallStored });
+    const runningTask = new RunningTask({ onCallStored, ...this.#options, ...task });
     const { record, storedCall } = task;
     if (task.isCallKept && storedCall !== undefined) onCallStored(record, keptBeside(record, storedCall));
     const { id } = runningTask.record;

@@ -29,7 +29,7 @@ import type { JoinedSession, Transport } from "./transports/transport.ts";
 export interface SessionOwner {
   readonly caller: string;
   /** Whether the caller is identified. Absent: no. */
-  readonly isIdentified?: boolean;
+  readonly isIdentified?: boolean | undefined;
   /** The caller's own headers that the gateway passes on. */
   readonly headers: Readonly<Record<string, string>>;
   /** As declared to the server; equal declarations have equal JSON. */
@@ -526,7 +526,7 @@ function released(lease: Lease, over: () => void): Lease {
     over();
     lease.release(state);
   };
-  return { ...lease, release };
+  return { session: lease.session, isReused: lease.isReused, release };
 }
 
 function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {

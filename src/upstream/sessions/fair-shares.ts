@@ -16,7 +16,7 @@ const MAX_WAITING = 1_000;
 export interface Sharer {
   readonly caller: string;
   /** Whether the caller is identified. Absent: no. */
-  readonly isIdentified?: boolean;
+  readonly isIdentified?: boolean | undefined;
 }
 
 interface Caller {

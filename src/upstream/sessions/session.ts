@@ -89,7 +89,7 @@ export interface RequestPause {
 /** What a request reports, apart from its answer. */
 export interface RequestListener {
   /** Headers for this request only, where the transport has any. Names in lower case. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Where the answer finds room while it is read. Absent: it is not counted. */
   readonly room?: AnswerRoom | undefined;
   onProgress?(progress: Progress): void;
@@ -251,9 +251,10 @@ export class Session implements ResumingSession, AskedSession {
   request(method: string, params: JsonObject | undefined, listener: RequestListener = {}): UpstreamRequest {
     const number = nextRequestId();
     const id = this.#idPrefix === undefined ? number : `${this.#idPrefix}${number}`;
-    const meta = { progressToken: id, ...(isObject(params?._meta) ? params._meta : {}) };
+    const { _meta: given, ...rest } = params ?? {};
+    const meta = { progressToken: id, ...(isObject(given) ? given : {}) };
     const { progressToken } = meta;
-    const message = { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } } as const;
+    const message = { jsonrpc: "2.0", id, method, params: { _meta: meta, ...rest } } as const;
     return this.#await(id, progressToken, listener, (hears) => this.#transport.ask(message, hears));
   }
 
@@ -315,10 +316,9 @@ export class Session implements ResumingSession, AskedSession {
   ): UpstreamRequest {
     const onEvent = (place: EventPlace) => {
       // The client's own token is passed on, whatever its type, but only a valid one can be resumed.
-      if (isRequestId(progressToken)) onPlace?.({ ...place, requestId: id, progressToken });
+      if (isRequestId(progressToken)) onPlace?.({ requestId: id, progressToken, ...place });
     };
-    const own = headers === undefined ? {} : { headers };
-    const { ended, stop } = ask({ ...own, room, onAccepted, ...(onPlace === undefined ? {} : { onEvent }) });
+    const { ended, stop } = ask({ headers, room, onAccepted, onEvent: onPlace && onEvent });
     // A stream may be open for a while after its answer, and is not to keep that in memory.
     let pending: Pending | undefined;
     const response = new Promise<JsonRpcResponse>((resolve, reject) => {

@@ -209,7 +209,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const text =
       this.#body?.kind === "text" || this.#body?.kind === "refusal" ? textOf(this.#body.chunks) : "";
     if (this.#body?.kind === "refusal" && this.#grace === undefined) this.#refuse(text);
-    else if (this.#end()) this.#resolve({ ...head, text });
+    else if (this.#end()) this.#resolve({ text, ...head });
   }
 
   onResponseError(_controller: unknown, error: Error): void {
@@ -225,7 +225,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const { dispatcher, cookies } = this.#options;
     const target = this.#target;
     // A compressed answer could grow without a limit.
-    const headers = { ...this.#headers, "accept-encoding": "identity" };
+    const headers = { "accept-encoding": "identity", ...this.#headers };
     dispatcher.dispatch(
       {
         origin: target.origin,

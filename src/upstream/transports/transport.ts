@@ -39,7 +39,7 @@ export interface EventPlace {
 /** What a request's own stream reports, apart from its messages. None of these may throw. */
 export interface AskListener {
   /** Headers for this request only, where the transport has any. Names in lower case. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Where the answer finds room while it is read. Absent: it is not counted. */
   readonly room?: AnswerRoom | undefined;
   /** Called when the server has not refused the request. */
@@ -48,7 +48,7 @@ export interface AskListener {
    * Called with a place from which the stream can be resumed: after the message of that event, if it had one, and never for the answer
    * itself. Not called if the transport or the server cannot resume.
    */
-  onEvent?(place: EventPlace): void;
+  readonly onEvent?: ((place: EventPlace) => void) | undefined;
 }
 
 /** Resumes requests that another replica has sent. */
