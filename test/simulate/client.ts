@@ -62,6 +62,15 @@ export class Client {
     const { script } = this.followed;
     const gateway = this.#way.gateway(true);
     if (gateway === undefined) return this.#later(NOBODY_MS, () => this.begin());
+    // A proxy may send such a call twice as well.
+    const other = script.mode === "keyed" && this.#random.between(0, 2) === 0 && this.#way.gateway();
+    if (other)
+      this.#way.ask(
+        other,
+        `call ${script.name} as well`,
+        () => this.#call(other),
+        () => {},
+      );
     this.#way.ask(
       gateway,
       `call ${script.name}`,
@@ -96,6 +105,9 @@ export class Client {
 
   #begun(reply: Reply<FirstAnswer>): void {
     const { script } = this.followed;
+    const isUnheard =
+      reply.kind === "cut" || (reply.kind === "refused" && !(reply.error instanceof RpcError));
+    if (script.mode === "keyed" && isUnheard) return this.#later(NOBODY_MS, () => this.begin());
     // Whoever has no handle knows of no task, and does not make the call again.
     if (reply.kind !== "given" || reply.given.kind === "over") {
       this.#gaveUp = true;

@@ -7,6 +7,7 @@ import type { Backend } from "../../src/store/backend.ts";
 import { CellStore } from "../../src/store/cell-store.ts";
 import type { TaskRecord, TaskStore } from "../../src/store/task-store.ts";
 import { CallsAwaitingInput, type RequestIdentity } from "../../src/tasks/awaiting-input.ts";
+import { givingUp } from "../../src/tasks/conduct.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
 import { reviver } from "../../src/tasks/revive.ts";
@@ -125,9 +126,13 @@ export class Gateway {
   async call(script: CallScript, waiter: WaiterOf): Promise<FirstAnswer> {
     const call = this.#newCall(script);
     const { maxResultBytes, task } = this.#taskOf(script);
-    if (script.mode === "always") {
-      const record = await this.engine.createTask(call, task, maxResultBytes, waiter);
-      call.start();
+    if (script.mode === "always" || script.mode === "keyed") {
+      const keyed = script.mode === "keyed" ? { id: `key-of-${script.name}`, fingerprint: script.name } : {};
+      const record = await this.engine
+        .createTask(call, { ...task, ...keyed }, maxResultBytes, waiter)
+        .catch(givingUp(call));
+      if (this.engine.callOf(record.id) === call) call.start();
+      else call.cancel("the same call has been made already");
       return { kind: "handle", record };
     }
     call.start();

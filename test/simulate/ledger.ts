@@ -175,7 +175,9 @@ export class Ledger {
     const followed = this.#of(script);
     followed.sent += 1;
     followed.runs.push(run);
-    if (followed.sent > 1 && !script.mayRepeat && !followed.wasClaimForgotten)
+    // The record of a call with an idempotency key is a claim.
+    const wasForgotten = followed.wasClaimForgotten || (script.mode === "keyed" && followed.wasForgotten);
+    if (followed.sent > 1 && !script.mayRepeat && !wasForgotten)
       this.broken(`${script.name} was sent ${followed.sent} times`);
   }
 
@@ -361,8 +363,10 @@ export class Ledger {
     const owner = this.#isGivenUp(id, task.turn ?? 0) ? undefined : this.ownerOf(id);
     if (outcome.kind === "lost" && owner !== by && this.wasAlwaysHeard(owner))
       this.broken(`${by.name} gave ${script.name} up for lost, whose owner ${owner?.name} is alive`);
-    // A task whose creation seemed to fail, and of which nobody was told, may be taken back.
-    if (outcome.kind === "cancelled" && !followed.wasCancelled && followed.toldAt !== undefined)
+    // A task whose creation seemed to fail may be taken back, unless its client was told of it: one with an idempotency key may have asked
+    // for it somewhere else meanwhile, and hears that it was never begun.
+    const wasTold = followed.toldAt !== undefined && script.mode !== "keyed";
+    if (outcome.kind === "cancelled" && !followed.wasCancelled && wasTold)
       this.broken(`${script.name} was cancelled, and nobody had asked for that`);
   }
 

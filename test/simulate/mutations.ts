@@ -12,6 +12,21 @@ export const MUTATIONS: readonly Mutation[] = [
     backend: (backend) => ({ ...bound(backend), claim: setInstead(backend, "own:") }),
   },
   {
+    name: "a task with an idempotency key is created by a set",
+    backend: (backend) => ({ ...bound(backend), claim: setInstead(backend, "task:") }),
+  },
+  {
+    name: "whoever creates a task with an idempotency key takes it to be theirs",
+    store: (store) =>
+      changed(store, {
+        createOnce: async (task, id) => {
+          const view = await store.createOnce(task, id);
+          const { idempotency } = task;
+          return view && idempotency ? { ...view, task: { ...view.task, idempotency } } : view;
+        },
+      }),
+  },
+  {
     name: "an ending overwrites the one that stands",
     backend: (backend) => ({ ...bound(backend), claim: setInstead(backend, "end:") }),
   },

@@ -13,8 +13,8 @@ export interface CallScript {
   readonly breaksAt?: number;
   /** As `onLoss: retry`. */
   readonly mayRepeat: boolean;
-  /** How its client begins it. */
-  readonly mode: "always" | "auto" | "round";
+  /** How its client begins it. `keyed`: as `always`, and again under the same idempotency key when it hears nothing. */
+  readonly mode: "always" | "keyed" | "auto" | "round";
 }
 
 export interface Step {
@@ -54,7 +54,7 @@ export function drawScript(random: Random, name: string, isPlain: boolean): Call
     isModern,
     ...(breaks ? { breaksAt: random.between(0, steps.length - 1) } : {}),
     mayRepeat: random.between(0, 5) === 0,
-    mode: random.one(["always", "always", "auto", "round"]),
+    mode: random.one(["always", "keyed", "auto", "round"]),
   };
 }
 
