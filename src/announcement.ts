@@ -82,7 +82,8 @@ async function asked(route: Route, listsTools: boolean): Promise<Asked> {
 /** @throws UpstreamFailure */
 async function eraOf(upstream: Upstream): Promise<string> {
   if ((await upstream.modern({})) !== undefined) return `modern ${MODERN_VERSION}`;
-  return `legacy ${(await upstream.control(NOBODY).describe()).protocolVersion}`;
+  const { protocolVersion } = await upstream.control(NOBODY).describe();
+  return upstream.isOnlyModern ? `modern ${MODERN_VERSION}` : `legacy ${protocolVersion}`;
 }
 
 function named({ serverInfo }: Upstream): Pick<RouteLine, "server"> {

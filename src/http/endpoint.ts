@@ -110,7 +110,8 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
   };
 }
 
-async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder }: Handlers): Promise<void> {
+async function answer(what: Class, arrival: Arrival, handlers: Handlers): Promise<void> {
+  const { modern, legacy, forwarder } = handlers;
   const { who, request, response, reply, held, body, head } = arrival;
   switch (what.is) {
     case "preflight":
@@ -129,7 +130,9 @@ async function answer(what: Class, arrival: Arrival, { modern, legacy, forwarder
       needsOwner(who);
       return legacy.pairs.answer({ who, request, response, message: body?.json, reply, held });
     case "legacy":
-      return legacy.answer(arrival.toHttp(), what.as);
+      if (await legacy.answer(arrival.toHttp(), what.as)) return;
+      await arrival.confirm();
+      return answer(classify(head, body, arrival), arrival, handlers);
     case "passThrough":
     case "modern": {
       if (what.request === undefined) return forwarder.forward(arrival.toHttp());
@@ -223,7 +226,7 @@ class Arrival implements Known {
   /** Checks all that can be checked before the body is read. @throws RpcError */
   async admit(): Promise<void> {
     const { head } = this;
-    if (head.elsewhere === undefined && !mayOpenSession(head, this)) await this.#confirm();
+    if (head.elsewhere === undefined && !mayOpenSession(head, this)) await this.confirm();
     if (!saysModern(head)) return;
     await this.#findModern();
     // A server that speaks the revision judges the head better itself.
@@ -250,14 +253,14 @@ class Arrival implements Known {
       this.body = bytes && readBody(bytes, held, maxDepth);
       // Do not ask about the credential of a forwarded `initialize`: the server's own refusal reaches the client.
       const what = classify(head, this.body, this);
-      if (!(what.is === "legacy" && what.as === "initialize")) await this.#confirm();
+      if (!(what.is === "legacy" && what.as === "initialize")) await this.confirm();
     }
     const all = () => (head.elsewhere === undefined ? bodyOf(this.who.caller, reader) : reader.all());
     this.body ??= readBody(await all(), held, maxDepth);
   }
 
   /** Asks the server about the credential, if there is something to ask. Never rejects. */
-  async #confirm(): Promise<void> {
+  async confirm(): Promise<void> {
     const { route, caller } = this.who;
     if (caller.confirm === undefined) return;
     this.who = identified(route, await caller.confirm());

@@ -68,8 +68,18 @@ export class Sessions {
 
   constructor(config: UpstreamConfig, options: ClientOptions) {
     this.#options = options;
-    this.#transports = new Transports({ ...options, config, maxMessageBytes: MAX_MESSAGE_BYTES });
+    this.#transports = new Transports({
+      ...options,
+      config,
+      clientInfo: CLIENT_INFO,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+    });
     options.signal.addEventListener("abort", () => void this.close(), { once: true });
+  }
+
+  /** Whether a server over stdio has turned out to speak only 2026-07-28: its sessions are the gateway's translation then. */
+  get isOnlyModern(): boolean {
+    return this.#transports.isModern;
   }
 
   /** Opens a session that declares `capabilities`. @throws UpstreamFailure */

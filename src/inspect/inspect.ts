@@ -24,7 +24,6 @@ import {
   login,
   noServer,
   notStarted,
-  onlyModern,
   shown,
   unreachable,
   wordsOf,
@@ -203,24 +202,23 @@ async function inspectCommand(config: StdioUpstreamConfig, options: Options): Pr
   const sessions = new Sessions(config, options);
   try {
     const modern = await discovered(sessions, Math.min(options.timeoutMs, DISCOVER_MS));
-    const versions = modern?.supportedVersions ?? [];
     const startedAt = performance.now();
     const first = await sessions.open({}).catch((error: unknown) => {
-      const reason = wordsOf(toFailure(error));
-      throw modern === undefined ? notStarted(command, reason) : onlyModern(command, versions, reason);
+      throw notStarted(command, wordsOf(toFailure(error)));
     });
     const startMs = Math.round(performance.now() - startedAt);
     const { legacy, ...found } = await surveyLegacy(first, sessions, options.call);
-    const { garbage } = sessions;
+    const { garbage, isOnlyModern } = sessions;
+    const versions = modern?.supportedVersions ?? [];
     return {
       target: [command, ...args].join(" "),
       transport: "stdio",
       server: first.description,
       ...(modern === undefined ? {} : { modern: { versions, hasTasks: hasTasks(modern) } }),
-      legacy: { ...legacy, startMs },
+      ...(isOnlyModern ? {} : { legacy: { ...legacy, startMs } }),
       ...found,
       remarks: [
-        ...(modern === undefined ? [] : [OLDER_WAY]),
+        ...(modern === undefined || isOnlyModern ? [] : [OLDER_WAY]),
         ...(garbage === undefined ? [] : [`It writes to stdout what is no message: ${garbage}`]),
       ],
     };

@@ -72,12 +72,6 @@ export function notStarted(command: string, reason: string): Unfit {
   return new Unfit(`${command} cannot be inspected: ${reason}`, patience(reason));
 }
 
-export function onlyModern(command: string, versions: readonly string[], reason: string): Unfit {
-  return new Unfit(`${command} speaks ${versions.join(", ")} over stdio and nothing older: ${reason}`, [
-    "This version can stand in front of such servers over HTTP only.",
-  ]);
-}
-
 export function foreignVersion(url: URL, versions: readonly string[]): Unfit {
   const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
   return new Unfit(`${shown(url)} speaks protocol version ${versions.join(", ")}, expected one of ${ours}`);

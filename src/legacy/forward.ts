@@ -23,21 +23,38 @@ export class LegacyForwarder {
   }
 
   /**
-   * `initialize`: declares tasks to a session of 2025-11-25, unless the server itself declares them.
+   * `initialize`: declares tasks to a session of 2025-11-25, unless the server itself declares them. Returns whether the client has its
+   * answer: not if the server turns out to speak only 2026-07-28.
    * @param onHead takes the head of the server's answer, which names the session
    */
-  initialize(
+  async initialize(
     exchange: HttpExchange,
     id: RequestId,
     onHead: (head: AnswerHead) => void = () => {},
-  ): Promise<void> {
-    const { route, caller } = exchange;
+  ): Promise<boolean> {
+    const { caller } = exchange;
+    const { upstream } = exchange.route;
     const amend = (answer: string) => {
       const said = readInitializeResult(answer);
-      if (said !== undefined) route.upstream.learn(said.result);
+      if (said !== undefined) upstream.learn(said.result);
       return withTasksCapability(answer, tasksCapability(caller));
     };
-    return this.#forwarder.forwardAmended(exchange, id, amend, { onHead });
+    try {
+      await this.#forwarder.forwardAmended(exchange, id, amend, {
+        onHead: (head) => {
+          const isOnlyModern =
+            !upstream.isOnlyModern && upstream.refusesSessions(caller.headers, head.status);
+          if (isOnlyModern !== false) throw new Refused(isOnlyModern);
+          onHead(head);
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (await error.isOnlyModern) return false;
+      // A refusal has no effect: the client gets the server's own when it is asked once more.
+      await this.#forwarder.forwardAmended(exchange, id, amend, { onHead });
+    }
+    return true;
   }
 
   /** `tools/call` of a client that waits, however long the call takes. */
@@ -83,5 +100,16 @@ export class LegacyForwarder {
       letGo();
       giveBack();
     }
+  }
+}
+
+/** The server has refused a session, and nothing of that has reached the client. */
+class Refused extends Error {
+  /** Whether the server speaks only 2026-07-28. */
+  readonly isOnlyModern: Promise<boolean>;
+
+  constructor(isOnlyModern: Promise<boolean>) {
+    super("the server has refused a session");
+    this.isOnlyModern = isOnlyModern;
   }
 }

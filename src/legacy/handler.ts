@@ -54,7 +54,14 @@ export class LegacyHandler {
     return new PairedSession(options, this.#services, { tasks: this.#tasks, plain: this.#plain });
   }
 
-  async answer(exchange: HttpExchange, form: LegacyForm): Promise<void> {
+  /** Returns whether the request is answered: not if its server has just turned out to speak only 2026-07-28, so that it is a pair's. */
+  async answer(exchange: HttpExchange, form: LegacyForm): Promise<boolean> {
+    if (form === "initialize") return this.#initialize(exchange);
+    await this.#answer(exchange, form);
+    return true;
+  }
+
+  async #answer(exchange: HttpExchange, form: Exclude<LegacyForm, "initialize">): Promise<void> {
     if (form === "stream") {
       this.#needsTime(exchange);
       return this.#amended.stream(exchange);
@@ -67,8 +74,6 @@ export class LegacyHandler {
         return this.#takeAnswer(exchange, message);
       case "cancellation":
         return this.#takeBack(exchange, message.params);
-      case "initialize":
-        return this.#initialize(exchange, requestIn(message));
       case "call":
         return this.#callPlainly(exchange, requestIn(message));
       case "tasks":
@@ -79,7 +84,9 @@ export class LegacyHandler {
   }
 
   /** Notes a session whose client declares tasks, of either generation. */
-  async #initialize(exchange: HttpExchange, { id, params }: LegacyRequest): Promise<void> {
+  async #initialize(exchange: HttpExchange): Promise<boolean> {
+    await this.#admit(exchange);
+    const { id, params } = requestIn(isObject(exchange.message) ? exchange.message : {});
     await exchange.route.upstream.starting(exchange.caller.headers);
     if (!declaresAnyTasks(params.capabilities)) return this.#amended.initialize(exchange, id);
     return this.#amended.initialize(exchange, id, ({ headers }) => {

@@ -101,7 +101,7 @@ export class PlainCalls {
       // Over stdio that would start another process.
       isServers: async () =>
         route.config.upstream.transport !== "stdio" &&
-        route.upstream.control(sessionOwner).tools.isListed(String(params.name)),
+        route.upstream.toolsFor(sessionOwner).isListed(String(params.name)),
     });
     switch (answer.kind) {
       case "servers":

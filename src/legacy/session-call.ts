@@ -4,6 +4,7 @@ import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { namesOneRequest } from "../protocol/request-headers.ts";
 import type { Admission } from "../requests/admission.ts";
 import type { StoredCall } from "../store/task-store.ts";
+import type { StoredRequest } from "../upstream/modern/bridged-transport.ts";
 import type { ClientSession } from "../upstream/upstream.ts";
 import type { SessionRequest } from "./tasks.ts";
 
@@ -21,7 +22,10 @@ export async function callInSession(
   const { owner, headers, held } = request;
   const joiner = request.joiner();
   const isRepeatable = await mayRepeat(request, policy, params.name);
-  const storedCall = joiner.session && storedCallIn(joiner.session, params, isRepeatable);
+  const storedCall =
+    joiner.session === undefined
+      ? storedWithout(request, joiner.stored?.(params), isRepeatable)
+      : storedCallIn(joiner.session, params, isRepeatable);
   return new Call({
     lease: async (holder) => joiner.join(holder),
     slots: admission.slots(request),
@@ -53,6 +57,16 @@ function storedCallIn(
   };
 }
 
+/** What another gateway needs to make the call at a server that has no sessions. */
+function storedWithout(
+  { sessionOwner: { headers } }: SessionRequest,
+  stored: StoredRequest | undefined,
+  mayRepeat: boolean,
+): StoredCall | undefined {
+  const repeatable = mayRepeat ? { mayRepeat } : {};
+  return stored && { ...stored, method: "tools/call", headers, isModern: true, ...repeatable };
+}
+
 /** Whether the call may be made again if its gateway dies (`onLoss: retry`). */
 async function mayRepeat(
   { route, sessionOwner }: SessionRequest,
@@ -60,5 +74,5 @@ async function mayRepeat(
   tool: string,
 ): Promise<boolean> {
   if (policy.onLoss !== "retry") return false;
-  return policy.isUnsafe || route.upstream.control(sessionOwner).tools.isRepeatable(tool);
+  return policy.isUnsafe || route.upstream.toolsFor(sessionOwner).isRepeatable(tool);
 }

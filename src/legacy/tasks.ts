@@ -25,6 +25,7 @@ import {
 import { type CallAnswer, givingUp } from "../tasks/conduct.ts";
 import type { CallTask } from "../tasks/engine.ts";
 import type { WaiterOf } from "../tasks/store-wait.ts";
+import type { StoredRequest } from "../upstream/modern/bridged-transport.ts";
 import type { Lease } from "../upstream/sessions/pool.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
 import type { ClientSession } from "../upstream/upstream.ts";
@@ -45,6 +46,8 @@ export interface Joiner {
   join(holder: SessionHolder): Lease;
   /** The session itself, if any gateway can join it. */
   readonly session?: ClientSession;
+  /** What any gateway needs to make a call with these params, if the server has no sessions. Absent: none can without the session. */
+  readonly stored?: (params: JsonObject) => StoredRequest | undefined;
 }
 
 /** A request in a legacy client's session, over any transport: all that its tasks need (2025-11-25, Tasks). */

@@ -1,6 +1,6 @@
 import { rpc } from "../protocol/errors.ts";
 import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
-import { legacyCapabilities } from "../protocol/legacy.ts";
+import { bridgedCapabilities } from "../protocol/legacy.ts";
 import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
@@ -106,7 +106,7 @@ function checked(asked: Asked): Exchange {
     throw rpc.unsupportedVersion(envelope.protocolVersion, MODERN_VERSIONS);
   }
   if (headers !== undefined) checkRoutingHeaders(headers, method, params);
-  const capabilities = legacyCapabilities(envelope.capabilities);
+  const capabilities = bridgedCapabilities(envelope.capabilities);
   const { caller, isIdentified } = sessionOwner;
   const { client } = envelope;
   const owner = { caller, isIdentified, headers: sessionOwner.headers, capabilities, client };

@@ -27,10 +27,10 @@ export function declaresAnyTasks(capabilities: unknown): boolean {
 }
 
 /**
- * A modern caller's capabilities as a legacy session declares them: without tasks, which the gateway handles itself, and without promises
- * that the gateway cannot keep. Equal declarations give equal objects, including the key order.
+ * A client's capabilities as the gateway declares them to a server of the other era: without tasks, which the gateway handles itself, and
+ * without promises that it cannot keep. Equal declarations give equal objects, including the key order.
  */
-export function legacyCapabilities({
+export function bridgedCapabilities({
   tasks: _,
   extensions,
   roots,
@@ -40,7 +40,7 @@ export function legacyCapabilities({
   const { [TASKS_EXTENSION]: _ours, ...others } = isObject(extensions) ? extensions : {};
   return sorted({
     ...rest,
-    // Without `listChanged`: a modern request cannot say later that the list has changed.
+    // Without `listChanged`: 2026-07-28 has no way to say later that the list has changed.
     ...(isObject(roots) ? { roots: {} } : {}),
     // An empty object means form mode, once the only one (2026-07-28, Elicitation §Capabilities).
     ...(isObject(elicitation)

@@ -182,6 +182,6 @@ export function errorMessage(id: JsonRpcRequest["id"] | null, error: unknown): J
   return toJson({ jsonrpc: "2.0", id, error });
 }
 
-function isLogLevel(value: unknown): value is LogLevel {
+export function isLogLevel(value: unknown): value is LogLevel {
   return LOG_LEVELS.some((level) => level === value);
 }

@@ -4,16 +4,19 @@ import { once } from "../lib/once.ts";
 import type { Signal } from "../lib/signal.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { onBehalfOf, type ProgramInfo } from "../protocol/modern.ts";
+import type { ToolCatalogue } from "./catalogue.ts";
 import { slowToStart, toFailure, type UpstreamFailure } from "./failure.ts";
 import { inTime } from "./in-time.ts";
 import { ListedTools } from "./listed-tools.ts";
+import { refusesSessions } from "./modern/dual-era.ts";
 import type { ModernServer } from "./modern/server.ts";
-import { ModernUpstream } from "./modern/upstream.ts";
+import { type ModernUpstream, modernUpstreamFor } from "./modern/upstream.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { Admission } from "./sessions/admission.ts";
 import { ControlSession } from "./sessions/control.ts";
 import { readDescription, type ServerDescription } from "./sessions/description.ts";
 import { FairShares } from "./sessions/fair-shares.ts";
+import { released, withHeaders } from "./sessions/leases.ts";
 import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } from "./sessions/one-session.ts";
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./sessions/pool.ts";
 import { type CallSession, Session, type SessionHolder } from "./sessions/session.ts";
@@ -56,9 +59,7 @@ export interface RejoinedSession {
   readonly isClients: boolean;
 }
 
-export interface UpstreamOptions extends TransportsOptions, PresenceOptions {
-  readonly clientInfo: ProgramInfo;
-}
+export interface UpstreamOptions extends TransportsOptions, PresenceOptions {}
 
 interface Opened {
   readonly owner: SessionOwner;
@@ -132,7 +133,11 @@ export class Upstream {
     this.#shares = isShared
       ? new FairShares({ max: maxSessions, setting: `maxSessions: ${maxSessions}` })
       : undefined;
-    this.#modern = mayBeModern(options, this.presence, this.listed);
+    this.#modern = modernUpstreamFor(options, {
+      presence: this.presence,
+      onListed: (name) => this.listed.note(name),
+      tryOut: (headers) => this.#tryOut(headers),
+    });
     const sweepMs = Math.min(SWEEP_MS.max, Math.max(SWEEP_MS.min, idleTimeoutMs));
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
   }
@@ -173,12 +178,18 @@ export class Upstream {
     // Ping on the one session for everybody, which is opened again for other headers. It may have been opened before these were revoked.
     if (this.#single !== undefined) return void (await this.control(owner).ask("ping"));
     try {
-      const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
-      await session.close();
+      await this.#tryOut(headers);
     } catch (error) {
       if (!(error instanceof OnlyOneSession)) throw error;
       await this.control(owner).ask("ping");
     }
+  }
+
+  /** Opens a session and ends it. @throws UpstreamFailure */
+  async #tryOut(headers: SessionOwner["headers"]): Promise<void> {
+    const owner = { caller: "", headers, capabilities: {} };
+    const session = await this.#open(owner, undefined, { patienceMs: PAIR_PATIENCE_MS });
+    await session.close();
   }
 
   /** The server's last description of itself, to any caller. */
@@ -300,7 +311,20 @@ export class Upstream {
 
   /** Whether the gateway can forward clients of Streamable HTTP to the server unchanged. */
   get isStreamable(): boolean {
-    return this.#transports.isStreamable;
+    return this.#transports.isStreamable && !this.isOnlyModern;
+  }
+
+  /** Whether the server is known to speak 2026-07-28 and none of the revisions before. */
+  get isOnlyModern(): boolean {
+    return this.#modern?.isOnly ?? this.#transports.isModern;
+  }
+
+  /**
+   * Whether a server that has just refused a client's `initialize` with this status turns out to speak only 2026-07-28. False at once if it
+   * cannot be so. Never rejects.
+   */
+  refusesSessions(headers: SessionOwner["headers"], status: number): false | Promise<boolean> {
+    return this.#modern?.refusesSessions(headers, status) ?? false;
   }
 
   /** The paths to which the server wants HTTP+SSE messages posted, as far as it has announced them. */
@@ -314,16 +338,41 @@ export class Upstream {
    * and as one of the caller's share of them, until the transport is closed.
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  pair<T>(owner: Omit<SessionOwner, "capabilities">, use: (transport: Transport) => Promise<T>): Promise<T> {
+  async pair<T>(
+    owner: Omit<SessionOwner, "capabilities">,
+    use: (transport: Transport) => Promise<T>,
+  ): Promise<T> {
     const { startTimeoutMs } = this.#options.config;
     const late = () => slowToStart("answer initialize", startTimeoutMs);
     const useInTime = (transport: Transport) => {
       transport.onGarbage = this.#onGarbage;
       return inTime(startTimeoutMs, use(transport), late);
     };
+    if (this.#modern?.isOnly) return this.#bridge(owner, this.#modern, useInTime);
     const wait = { patienceMs: PAIR_PATIENCE_MS };
     const open = (onLeft?: () => void) => this.#admission.open(owner.headers, useInTime, wait, onLeft);
-    return this.#shares?.sharing(owner, wait, open) ?? open();
+    try {
+      return await (this.#shares?.sharing(owner, wait, open) ?? open());
+    } catch (error) {
+      const failure = toFailure(error);
+      if (this.#modern === undefined || !refusesSessions(failure)) throw error;
+      if (!(await this.#modern.refusesSessions(owner.headers, failure.facts.status))) throw error;
+      return this.#bridge(owner, this.#modern, useInTime);
+    }
+  }
+
+  async #bridge<T>(
+    owner: Omit<SessionOwner, "capabilities">,
+    modern: ModernUpstream,
+    use: (transport: Transport) => Promise<T>,
+  ): Promise<T> {
+    const bridged = modern.bridge(owner);
+    try {
+      return await use(bridged);
+    } catch (error) {
+      await bridged.close();
+      throw error;
+    }
   }
 
   /**
@@ -351,6 +400,12 @@ export class Upstream {
     this.#controls.set(key, control);
     if (this.#controls.size > MAX_CONTROL_SESSIONS) this.#evict(control);
     return control;
+  }
+
+  /** What the gateway knows of the server's tools, in whichever way it can ask. */
+  toolsFor(owner: SessionOwner): ToolCatalogue {
+    const server = this.isOnlyModern ? this.#modern?.known : undefined;
+    return server === undefined ? this.control(owner).tools : server.toolsOf(owner);
   }
 
   #newControl({ client: _, ...owner }: SessionOwner): ControlSession {
@@ -521,14 +576,6 @@ async function firstUsable(those: readonly Opened[]) {
   return Promise.any(those.map(usable)).catch(() => undefined);
 }
 
-function released(lease: Lease, over: () => void): Lease {
-  const release: Lease["release"] = (state) => {
-    over();
-    lease.release(state);
-  };
-  return { session: lease.session, isReused: lease.isReused, release };
-}
-
 function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
   return !isBusy && !isListenedTo;
 }
@@ -536,41 +583,8 @@ function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
 /** A session of the gateway's own. */
 const NOBODY: SessionOwner = { caller: "", headers: {}, capabilities: {} };
 
-/** The lease with these headers on every request: its session was opened without them. */
-function withHeaders(lease: Lease, headers: SessionOwner["headers"]): Lease {
-  const { session } = lease;
-  return {
-    ...lease,
-    session: {
-      request: (method, params, listener) =>
-        session.request(method, params, { ...listener, headers: { ...headers, ...listener?.headers } }),
-      notify: (method, params) => session.notify(method, params),
-      respond: (id, answer) => session.respond(id, answer),
-      hear: (message) => session.hear(message),
-      setLogLevel: (level) => session.setLogLevel(level),
-    },
-  };
-}
-
 /** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
 /** @param client whose program the server is told of; absent: all the caller's programs */
 function keyOf({ caller, headers, capabilities }: SessionOwner, client?: ProgramInfo): string {
   return JSON.stringify([caller, headers, capabilities, client]);
-}
-
-/**
- * 2026-07-28 defines Streamable HTTP only, without sessions. A server that can have one session only is a legacy one, and may take the
- * probe for the beginning of that session.
- */
-function mayBeModern(
-  { config, agents, ...options }: UpstreamOptions,
-  presence: Presence,
-  listed: ListedTools,
-): ModernUpstream | undefined {
-  if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
-    return undefined;
-  const { url, headers } = config;
-  const onListed = (name: string) => listed.note(name);
-  const nextDispatcher = (given: SessionOwner["headers"]) => agents.next(given);
-  return new ModernUpstream({ ...options, url, headers, nextDispatcher, presence, onListed });
 }

@@ -1,5 +1,6 @@
 /** Real servers are told apart, and what is suggested for each of them works. */
 
+import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { runInspect } from "../../src/inspect/command.ts";
 import { startUpstream } from "../contracts/upstream-witness.ts";
@@ -23,6 +24,11 @@ interface Row {
   readonly call: readonly [tool: string, args: Record<string, unknown>, text: string];
 }
 
+const MODERN_ONLY = [
+  process.execPath,
+  ...["--import", import.meta.resolve("tsx")],
+  fileURLToPath(new URL("../support/stdio-servers/modern-only.ts", import.meta.url)),
+];
 const ECHO = ["echo", { message: "hello" }, "Echo: hello"] as const;
 
 const SERVERS: readonly Row[] = [
@@ -114,6 +120,19 @@ const SERVERS: readonly Row[] = [
     },
     upstream: { transport: "streamable-http", sessions: "lease" },
     call: ["echo", { text: "hello" }, "hello"],
+  },
+  {
+    name: "a modern server over stdio",
+    start: () => MODERN_ONLY,
+    facts: {
+      transport: "stdio",
+      server: { name: "modern-only", version: "2.4.0", instructions: "Be brief." },
+      modern: { versions: ["2026-07-28"], hasTasks: false },
+      listed: { prompts: 1, resources: 1, problems: [] },
+      remarks: [],
+    },
+    upstream: { transport: "stdio", command: process.execPath },
+    call: ["echo", { message: "hello" }, "hello"],
   },
 ];
 

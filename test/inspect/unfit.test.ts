@@ -159,11 +159,6 @@ describe("a command", () => {
       /exited with code 1 before it answered initialize: REPORTS_KEY is not set/,
     ],
     ["that never answers", words("silent"), /did not answer initialize within 2000 ms[\s\S]*--timeout/],
-    [
-      "that speaks only 2026-07-28",
-      [process.execPath, "-e", MODERN_ONLY],
-      /speaks 2026-07-28 over stdio and nothing older: .*Method not found[\s\S]*over HTTP only/,
-    ],
   ])("%s", async (_, command, expected) => {
     const { code, said } = await complaintsOf(command);
     expect(said).toMatch(expected);
@@ -173,15 +168,6 @@ describe("a command", () => {
 
 const streamOfNothing: RequestListener = (_, response: ServerResponse) =>
   void response.writeHead(200, { "content-type": "text/event-stream" }).end();
-
-/** Answers `server/discover` and refuses everything else. */
-const MODERN_ONLY = `
-  require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
-    const { id, method } = JSON.parse(line);
-    const result = { supportedVersions: ["2026-07-28"], capabilities: {} };
-    const error = { code: -32601, message: "Method not found" };
-    console.log(JSON.stringify({ jsonrpc: "2.0", id, ...(method === "server/discover" ? { result } : { error }) }));
-  });`;
 
 function words(name: StdioScript): readonly string[] {
   const { command, args } = script(name);

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import {
+  bridgedCapabilities,
   isDeclared,
-  legacyCapabilities,
   legacyParams,
   requiredCapability,
   withoutEnvelope,
@@ -57,12 +57,12 @@ test.for<[declared: JsonObject, legacy: JsonObject]>([
     { extensions: { "com.example/a": { b: 1 } } },
   ],
 ])("to a legacy server %j is declared as %j", ([declared, legacy]) => {
-  expect(legacyCapabilities(declared)).toEqual(legacy);
+  expect(bridgedCapabilities(declared)).toEqual(legacy);
 });
 
 test("equal declarations are declared in the same words", () => {
-  const one = legacyCapabilities({ sampling: {}, elicitation: { url: {}, form: {} } });
-  const other = legacyCapabilities({ elicitation: { form: {}, url: {} }, sampling: {} });
+  const one = bridgedCapabilities({ sampling: {}, elicitation: { url: {}, form: {} } });
+  const other = bridgedCapabilities({ elicitation: { form: {}, url: {} }, sampling: {} });
   expect(JSON.stringify(one)).toBe(JSON.stringify(other));
 });
 

@@ -20,7 +20,7 @@ import {
   toJson,
   withFirstMembers,
 } from "../../src/protocol/jsonrpc.ts";
-import { isDeclared, legacyCapabilities, legacyParams, withoutEnvelope } from "../../src/protocol/legacy.ts";
+import { bridgedCapabilities, isDeclared, legacyParams, withoutEnvelope } from "../../src/protocol/legacy.ts";
 import { META, modernResult, readEnvelope } from "../../src/protocol/modern.ts";
 import * as fc from "../support/properties.ts";
 
@@ -117,11 +117,11 @@ describe("any message", () => {
     fc.assert(
       fc.property(object, (params) => {
         legacyParams(params);
-        legacyCapabilities(params);
+        bridgedCapabilities(params);
         modernResult(params, undefined);
         expect(Reflect.ownKeys({ ...Object.prototype })).toEqual([]);
         expect(Object.getPrototypeOf(legacyParams(params))).toBe(Object.prototype);
-        expect(Object.getPrototypeOf(legacyCapabilities(params))).toBe(Object.prototype);
+        expect(Object.getPrototypeOf(bridgedCapabilities(params))).toBe(Object.prototype);
       }),
     ));
 
@@ -140,8 +140,8 @@ test("capabilities are the same in whatever order they are declared, and are dec
   fc.assert(
     fc.property(object, (declared) => {
       const turned = Object.fromEntries(Object.entries(declared).reverse());
-      expect(toJson(legacyCapabilities(turned))).toBe(toJson(legacyCapabilities(declared)));
-      const legacy = legacyCapabilities(declared);
+      expect(toJson(bridgedCapabilities(turned))).toBe(toJson(bridgedCapabilities(declared)));
+      const legacy = bridgedCapabilities(declared);
       expect(isDeclared(legacy, legacy)).toBe(true);
       expect(isDeclared({}, { toString: {} })).toBe(false);
     }),

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { startGatewayProcess } from "../support/gateway-process.ts";
+import { LegacyWire } from "../support/legacy-wire.ts";
 import { type Json, ModernClient } from "../support/modern-client.ts";
 import { elicits, modernScripts, STATELESS, said, wants } from "../support/modern-server.ts";
 import type { Exchange } from "../support/scripted-exchange.ts";
@@ -58,6 +59,9 @@ async function stage(
     get client() {
       return now.client;
     },
+    get url() {
+      return now.gateway.url;
+    },
     restart: async () => {
       await now.gateway.kill("SIGKILL");
       now = await start();
@@ -101,6 +105,21 @@ test.for([
     ["1", { name: accept({ name: "Ada" }) }],
     ["2Ada", { name: accept({ name: "yes" }) }],
   ]);
+});
+
+test("so does a call of a client of 2025-11-25, which another session of it is asked for", async () => {
+  const told = await stage();
+  const { taskId } = await (await LegacyWire.connect(told.url)).begin("t");
+  await told.asked(taskId, "Who?");
+  await told.restart();
+  const client = await LegacyWire.connect(told.url);
+  const waiting = client.open("tasks/result", { taskId });
+  for (const name of ["Ada", "yes"]) {
+    const { id } = await waiting.heard("elicitation/create", name === "Ada" ? 1 : 2);
+    await client.respond(id, { result: accept({ name }) });
+  }
+  expect(textOf((await waiting.answer).message.result)).toBe("Ada yes");
+  expect(told.rounds().map(([state]) => state)).toEqual([undefined, "1", "2Ada"]);
 });
 
 test("a call whose server has got the answers is not sent them again, and is lost", async () => {

@@ -348,7 +348,10 @@ export class PairedSession {
         // The client's end keeps its connections alive.
         keepAlive: () => {},
       },
-      joiner: () => ({ join: (holder) => this.#shared.join(holder) }),
+      joiner: () => ({
+        join: (holder) => this.#shared.join(holder),
+        stored: (sent) => this.#shared.stored(sent),
+      }),
       pass: async () => this.#ask(message),
       passToolList: async (amend) => this.#ask(message, amend),
     };

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
+import type { AnswerRoom } from "../../limits/answers.ts";
 import { paramHeaders } from "../../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../../protocol/jsonrpc.ts";
 import { isObject } from "../../protocol/jsonrpc.ts";
@@ -57,6 +58,8 @@ export interface ModernAsking {
   readonly cookies?: CookieJar;
   /** Aborting it closes the stream, which cancels the request. */
   readonly signal: AbortSignal;
+  /** Where the answer finds room while it is read. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
   onNotification(notification: JsonRpcNotification): void;
   onAccepted?(): void;
 }
@@ -93,7 +96,14 @@ export class ModernServer {
     // The cookies keep all rounds of a call on the same node of the server.
     const cookies = new CookieJar(this.#options.url);
     const session = new ModernSession({
-      send: (method, params, listener) => this.ask(owner, { ...listener, method, params, headers, cookies }),
+      send: (method, params, listener) =>
+        this.ask(owner, {
+          ...listener,
+          method,
+          params,
+          headers: { ...headers, ...listener.headers },
+          cookies,
+        }),
       holder,
     });
     this.#sessions.add(session);

@@ -25,6 +25,8 @@ export type SendModern = (
   params: JsonObject,
   listener: {
     readonly id: RequestId;
+    /** Headers for this request only. Names in lower case. */
+    readonly headers?: Readonly<Record<string, string>>;
     readonly signal: AbortSignal;
     onNotification(notification: JsonRpcNotification): void;
     onAccepted(): void;
@@ -155,17 +157,22 @@ export class ModernSession implements CallSession {
   #ask(
     method: string,
     params: JsonObject,
-    { room, onProgress = () => {}, onAccepted = () => {} }: RequestListener,
+    { headers, room, onProgress = () => {}, onAccepted = () => {} }: RequestListener,
     signal: AbortSignal,
   ): Promise<JsonRpcResponse> {
     const id = nextRequestId();
+    const own = headers === undefined ? {} : { headers };
     const meta = { progressToken: id, ...(isObject(params._meta) ? params._meta : {}) };
     const onNotification = (notification: JsonRpcNotification) => {
       if (notification.method !== "notifications/progress") return this.#holder.onNotification(notification);
       const { progressToken, ...progress } = notification.params ?? {};
       if (isSameId(progressToken, meta.progressToken) && hasProgress(progress)) onProgress(progress);
     };
-    return this.#send(method, { ...params, _meta: meta }, { id, signal, onNotification, onAccepted, room });
+    return this.#send(
+      method,
+      { ...params, _meta: meta },
+      { ...own, id, signal, onNotification, onAccepted, room },
+    );
   }
 
   /** Passes a question to the holder. */

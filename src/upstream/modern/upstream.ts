@@ -4,8 +4,12 @@ import type { ProgramInfo } from "../../protocol/modern.ts";
 import { Era } from "../era.ts";
 import type { UpstreamFailure } from "../failure.ts";
 import type { Presence } from "../presence.ts";
+import { CookieJar } from "../transports/cookies.ts";
+import type { TransportsOptions } from "../transports/open.ts";
+import { BridgedTransport } from "./bridged-transport.ts";
+import { DualEra, type DualEraOptions } from "./dual-era.ts";
 import { type ModernDescription, type ProbeResult, probe } from "./probe.ts";
-import { ModernServer } from "./server.ts";
+import { type ModernOwner, ModernServer } from "./server.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -23,17 +27,37 @@ export interface ModernUpstreamOptions {
   readonly presence: Presence;
   /** Called with the name of each tool that the server lists. */
   readonly onListed: (name: string) => void;
+  /** As `DualEra` needs it. */
+  readonly tryOut: DualEraOptions["tryOut"];
+}
+
+/**
+ * The server, if it may speak 2026-07-28: one that can have one session only is a legacy one, and may take the probe for the beginning of
+ * that session. Over stdio a server's era shows when a session is opened (`EitherEraTransport`).
+ */
+export function modernUpstreamFor(
+  { config, agents, ...options }: TransportsOptions,
+  hooks: Pick<ModernUpstreamOptions, "presence" | "onListed" | "tryOut">,
+): ModernUpstream | undefined {
+  if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
+    return undefined;
+  const { url, headers } = config;
+  const nextDispatcher = (given: Headers) => agents.next(given);
+  return new ModernUpstream({ ...options, ...hooks, url, headers, nextDispatcher });
 }
 
 /** A server over Streamable HTTP that may speak 2026-07-28. */
 export class ModernUpstream {
   readonly #probe: (headers: Headers) => Promise<ProbeResult>;
+  readonly #options: ModernUpstreamOptions;
   readonly #era: Era;
+  readonly #dualEra: DualEra;
   readonly #server: ModernServer;
   #description: ModernDescription = { supportedVersions: [], capabilities: {} };
 
   constructor(options: ModernUpstreamOptions) {
     const { url, headers, nextDispatcher, clientInfo, presence } = options;
+    this.#options = options;
     this.#probe = async (given) => {
       const dispatcher = nextDispatcher(given);
       const result = await probe({ url, headers: { ...given, ...headers }, dispatcher, clientInfo });
@@ -42,6 +66,7 @@ export class ModernUpstream {
       return result;
     };
     this.#era = new Era({ probe: this.#probe });
+    this.#dualEra = new DualEra(options);
     this.#server = new ModernServer({
       ...options,
       description: () => this.#description,
@@ -59,6 +84,34 @@ export class ModernUpstream {
   find(headers: Headers): ModernServer | undefined | Promise<ModernServer | undefined> {
     const result = this.#era.resultFor(headers);
     return "then" in result ? result.then((late) => this.#serverOf(late)) : this.#serverOf(result);
+  }
+
+  /** Whether the server speaks the revision and is known to refuse clients of older ones. */
+  get isOnly(): boolean {
+    return this.#dualEra.isRuledOut === true && this.known !== undefined;
+  }
+
+  /**
+   * Whether a server that has just refused a client's `initialize` with this status, or with none, speaks the revision and none before.
+   * False at once if it cannot be so. Never rejects.
+   */
+  refusesSessions(headers: Headers, status?: number): false | Promise<boolean> {
+    // A server that is not known to speak the revision is asked only if it refuses as the revision says (Versioning §Compatibility Matrix).
+    if (this.known === undefined && status !== 400) return false;
+    const found = this.find(headers);
+    if (found === undefined || this.#dualEra.isRuledOut === false) return false;
+    return Promise.resolve(found).then((server) => server !== undefined && this.#dualEra.findOut(headers));
+  }
+
+  /** A session of an older revision with this server, which has none. */
+  bridge(owner: Pick<ModernOwner, "caller" | "headers">): BridgedTransport {
+    const { url, clientInfo } = this.#options;
+    // They keep the session at one node of the server.
+    const cookies = new CookieJar(url);
+    return new BridgedTransport({
+      ask: (declared, asking) => this.#server.ask({ ...owner, ...declared }, { ...asking, cookies }),
+      clientInfo,
+    });
   }
 
   /**

@@ -1,4 +1,5 @@
 import type {
+  JsonObject,
   JsonRpcMessage,
   JsonRpcNotification,
   JsonRpcRequest,
@@ -6,6 +7,7 @@ import type {
   RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure, unanswered } from "../failure.ts";
+import type { StoredRequest } from "../modern/bridged-transport.ts";
 import type { Asking, AskListener, Transport } from "../transports/transport.ts";
 import type { Lease } from "./pool.ts";
 import { Session, type SessionHolder } from "./session.ts";
@@ -105,6 +107,8 @@ export class SharedTransport {
 
   /** Lends the session to one call of the gateway's; releasing the lease does not end the session. */
   join(holder: SessionHolder): Lease {
+    const { calls } = this.#transport;
+    if (calls !== undefined) return calls.lease(holder);
     const channel = new SharedChannel(this.#transport, this.#waiting);
     this.#channels.add(channel);
     const session = Session.join({
@@ -117,6 +121,11 @@ export class SharedTransport {
       void session.close();
     };
     return { session, isReused: false, release };
+  }
+
+  /** What another gateway needs to make a call with these params; `undefined`: the session itself. */
+  stored(params: JsonObject): StoredRequest | undefined {
+    return this.#transport.calls?.stored(params);
   }
 
   /** Ends the session. Never rejects. */

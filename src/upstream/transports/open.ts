@@ -1,6 +1,8 @@
 import type { Logger } from "pino";
 import type { HttpUpstreamConfig, UpstreamConfig } from "../../config/config.ts";
+import type { ProgramInfo } from "../../protocol/modern.ts";
 import { toFailure, UpstreamFailure, wantsLogin } from "../failure.ts";
+import { EitherEraTransport } from "../modern/either-era.ts";
 import { saysOneSession } from "../sessions/one-session.ts";
 import type { UpstreamAgents } from "./agents.ts";
 import { CheckedTransport } from "./checked-transport.ts";
@@ -19,6 +21,8 @@ export interface TransportsOptions {
   readonly maxMessageBytes: number;
   /** How deep a message may be nested; 128 unless given. */
   readonly maxDepth?: number | undefined;
+  /** The gateway's own program. */
+  readonly clientInfo: ProgramInfo;
   readonly log: Logger;
 }
 
@@ -38,6 +42,7 @@ export class Transports {
   readonly messagePaths = new MessagePaths();
   /** Set when the server was found to speak HTTP+SSE: Streamable HTTP is not tried again until that fails. */
   #isSse = false;
+  #isModern = false;
 
   constructor(options: TransportsOptions) {
     this.#options = options;
@@ -52,6 +57,11 @@ export class Transports {
     return transport === "streamable-http" || (transport === "auto" && !this.#isSse);
   }
 
+  /** Whether a server over stdio has turned out to speak only 2026-07-28. */
+  get isModern(): boolean {
+    return this.#isModern;
+  }
+
   /** Continues a session that another replica has opened. @throws UpstreamFailure */
   async rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>): Promise<T> {
     if (!this.isStreamable) throw notStreamable();
@@ -60,10 +70,18 @@ export class Transports {
 
   /** Opens a session on a new transport. @throws UpstreamFailure */
   async open<T>(headers: Headers, use: Use<T>): Promise<T> {
-    const { config, log, maxMessageBytes, maxDepth } = this.#options;
+    const { config, log, maxMessageBytes, maxDepth, clientInfo } = this.#options;
     switch (config.transport) {
       case "stdio":
-        return use(this.#checked(new StdioTransport({ ...config, log, maxMessageBytes, maxDepth })));
+        return use(
+          new EitherEraTransport({
+            transport: this.#checked(new StdioTransport({ ...config, log, maxMessageBytes, maxDepth })),
+            clientInfo,
+            onModern: () => {
+              this.#isModern = true;
+            },
+          }),
+        );
       case "streamable-http":
         return use(this.#streamable(headers));
       case "sse":

@@ -6,6 +6,7 @@ import type {
   RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { UpstreamFailure } from "../failure.ts";
+import type { CallMaker } from "../modern/bridged-transport.ts";
 import type { UnusableAnswer } from "./unusable-answer.ts";
 
 /** The stream of one request. */
@@ -76,6 +77,8 @@ export interface Transport {
   ask(request: JsonRpcRequest, listener?: AskListener): Asking;
   /** Absent if the server cannot repeat what it has said before. */
   readonly pickUp?: PickUp | undefined;
+  /** Makes the gateway's calls on a client's behalf, where the server has no sessions. Absent: they are made in the session. */
+  readonly calls?: CallMaker | undefined;
   /** Call this with the negotiated version, before sending anything but `initialize`. */
   setProtocolVersion(version: string): void;
   /** Sends `notifications/initialized`, or the client's own if given. Once it settles, the transport receives the server's own messages. */
