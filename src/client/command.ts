@@ -33,14 +33,16 @@ export async function runCall(
   const progress = new ProgressLine(messages);
   const prompt = new Prompt(input, messages);
   const say = (line: string) => progress.above(line);
+  let isCalled = false;
   try {
     const { url, headers, tool, args, isJson } = await readCall(flags, env);
     const onQuestion = (question: Parameters<Prompt["ask"]>[0], signal: AbortSignal) => {
       progress.clear();
       return prompt.ask(question, signal);
     };
-    const session = await taskSession(url, { headers, onQuestion });
+    const session = await taskSession(url, { headers, onQuestion, signal: stop.signal });
     try {
+      isCalled = true;
       const result = await session.call(tool, args, {
         onProgress: (said) => progress.show(said),
         onTask: (taskId) => say(`The call runs as task ${oneLine(taskId)}; Ctrl-C cancels it.`),
@@ -55,7 +57,7 @@ export async function runCall(
   } catch (error) {
     progress.clear();
     if (stop.signal.aborted) {
-      messages.write("interrupted: the call is cancelled\n");
+      messages.write(`interrupted: ${isCalled ? "the call is cancelled" : "nothing was called"}\n`);
       return CODES.interrupted;
     }
     for (const line of failureLines(error)) messages.write(`${oneLine(line)}\n`);

@@ -11,7 +11,12 @@ import {
 import { envelopeOf, type ProgramInfo, TASKS_EXTENSION } from "../protocol/modern.ts";
 import { IDEMPOTENCY_META } from "../protocol/request-headers.ts";
 import { toFailure } from "../upstream/failure.ts";
-import { type ModernDescription, probe } from "../upstream/modern/probe.ts";
+import {
+  type ModernDescription,
+  type ProbeOptions,
+  type ProbeResult,
+  probe,
+} from "../upstream/modern/probe.ts";
 import { ModernServer } from "../upstream/modern/server.ts";
 import { nextRequestId } from "../upstream/request-ids.ts";
 import { type UpstreamAgents, upstreamAgents } from "../upstream/transports/agents.ts";
@@ -33,6 +38,8 @@ export interface TaskSessionOptions {
    * to ask. The signal is that of the call.
    */
   readonly onQuestion?: (question: Question, signal: AbortSignal) => Promise<JsonObject> | JsonObject;
+  /** Aborting it gives up opening the session. */
+  readonly signal?: AbortSignal;
 }
 
 /** How far a call is, in the server's words; numbers while it is no task yet. */
@@ -102,26 +109,58 @@ const POLL = { min: 20, max: 60_000 } as const;
 const PATIENCE_MS = 120_000;
 const MAX_MESSAGE_BYTES = 100_000_000;
 
-/** Opens a session with a server. @throws CallFailed when there is none of 2026-07-28 */
+/** How long a server may take to say what it is: a gateway may have to start the one behind it. */
+const OPENING_MS = 60_000;
+/** What is answered in place of a server that is starting. */
+const STARTING: ReadonlySet<unknown> = new Set([502, 503, 504]);
+const INTERNAL_ERROR = -32603;
+
+/** Opens a session with a server. @throws CallFailed when there is none of 2026-07-28, and the signal's reason */
 export async function taskSession(
   address: string | URL,
   {
     headers = {},
     clientInfo = { name: "mcp-taskgate-call", version: VERSION },
     onQuestion,
+    signal = NEVER,
   }: TaskSessionOptions = {},
 ): Promise<TaskSession> {
   const url = new URL(address);
   const agents = upstreamAgents();
-  const result = await probe({ url, headers, dispatcher: agents.next(), clientInfo });
-  if (result.era === "modern") {
-    const { description } = result;
+  try {
+    const description = await described({ url, headers, dispatcher: agents.next(), clientInfo, signal });
     return new HttpTaskSession({ url, headers, clientInfo, onQuestion, description, agents });
+  } catch (error) {
+    await agents.destroy();
+    throw error;
   }
-  await agents.destroy();
-  if (result.era === "unknown") throw new CallFailed(result.failure.message, "unreachable");
+}
+
+/** What a server of 2026-07-28 says of itself, once it is there. @throws CallFailed, and the signal's reason */
+async function described(
+  options: ProbeOptions & { readonly signal: AbortSignal },
+): Promise<ModernDescription> {
+  const { signal } = options;
+  const deadline = performance.now() + OPENING_MS;
+  for (;;) {
+    const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
+    const result = await probe({ ...options, timeoutMs });
+    signal.throwIfAborted();
+    if (result.era === "modern") return result.description;
+    const why = whyUnusable(result);
+    const isStarting = result.era === "unknown" && STARTING.has(result.failure.facts.status);
+    if (!(isStarting || isRetryable(why)) || performance.now() + POLL_MS >= deadline) throw why;
+    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+function whyUnusable(result: Exclude<ProbeResult, { readonly era: "modern" }>): CallFailed {
+  if (result.era === "unknown") return new CallFailed(result.failure.message, "unreachable");
+  // Nothing about the era: the server, or the one behind it, is in trouble.
+  if (result.era === "legacy" && result.refusal?.code === INTERNAL_ERROR)
+    return new CallFailed(result.refusal.message, "server", result.refusal);
   const what = "The server does not speak MCP 2026-07-28; in front of it, mcp-taskgate URL does";
-  throw new CallFailed(what, "unreachable");
+  return new CallFailed(what, "unreachable");
 }
 
 interface HttpTaskSessionOptions extends Required<Pick<TaskSessionOptions, "headers" | "clientInfo">> {
@@ -326,9 +365,13 @@ function failed(message: unknown, error: unknown): CallFailed {
 
 /** Whether a poll without a result may have one later. */
 function mayPass(error: unknown): boolean {
-  if (!(error instanceof CallFailed)) return false;
-  const data = error.error?.data;
-  return error.kind === "unreachable" || (isObject(data) && data.retryable === true);
+  return error instanceof CallFailed && (error.kind === "unreachable" || isRetryable(error));
+}
+
+/** Whether the server says that it may answer later. */
+function isRetryable({ error }: CallFailed): boolean {
+  const data = error?.data;
+  return isObject(data) && data.retryable === true;
 }
 
 function pollMs({ pollIntervalMs }: JsonObject): number {

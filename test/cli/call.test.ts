@@ -3,7 +3,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { gatewayFor } from "../support/gateway.ts";
 import { startLegacyTasksServer } from "../support/legacy-tasks-server.ts";
-import { metaOf } from "../support/modern-server.ts";
+import { metaOf, STATELESS } from "../support/modern-server.ts";
+import { startScriptedServer } from "../support/scripted-server.ts";
 import { expectCancelled, gate, story, textResult } from "../support/story.ts";
 import { launch, run } from "./process.ts";
 
@@ -133,4 +134,13 @@ test("Ctrl-C cancels the task at the server", async () => {
   const { code, stderr } = await program.finished;
   expect([code, stderr]).toEqual([130, expect.stringMatching(/interrupted: the call is cancelled\n$/)]);
   await expectCancelled(server, call);
+});
+
+test("Ctrl-C before the server has said what it is ends it, and says that nothing was called", async () => {
+  const server = await startScriptedServer({ "server/discover": () => {} }, STATELESS);
+  onTestFinished(server.close);
+  const program = launch(["call", server.url.href, "t"]);
+  await server.arrival("server/discover");
+  program.signal("SIGINT");
+  expect(await program.finished).toMatchObject({ code: 130, stderr: "interrupted: nothing was called\n" });
 });

@@ -142,7 +142,51 @@ test("nobody to ask is told to the server, which cannot ask then", async () => {
 test("a server of an older revision is named as such", async () => {
   const server = await startLegacyTasksServer();
   onTestFinished(server.close);
-  await expect(taskSession(server.url)).rejects.toMatchObject({ kind: "unreachable" });
+  await expect(taskSession(server.url)).rejects.toMatchObject({
+    kind: "unreachable",
+    message: expect.stringContaining("does not speak MCP 2026-07-28"),
+  });
+});
+
+test("a server that is starting is waited for", async () => {
+  const { "server/discover": discover = () => {}, ...scripts } = modernScripts();
+  let asked = 0;
+  const server = await startScriptedServer(
+    {
+      ...scripts,
+      "server/discover": (call) => {
+        asked += 1;
+        if (asked === 1) return call.reply(503, "starting");
+        if (asked === 2) return call.error(-32603, "starting", { data: { retryable: true } });
+        return discover(call);
+      },
+    },
+    STATELESS,
+  );
+  onTestFinished(server.close);
+  const session = await taskSession(server.url);
+  onTestFinished(() => session.close());
+  expect([asked, session.instructions]).toEqual([3, "Be brief."]);
+});
+
+test("a gateway whose server does not start says why, and not that it speaks an older revision", async () => {
+  const upstream = { command: process.execPath, args: ["-e", "process.exit(3)"] };
+  const { url } = await gatewayFor({ upstream });
+  await expect(taskSession(url)).rejects.toMatchObject({
+    kind: "server",
+    message: expect.stringMatching(/exited|exit code 3/),
+  });
+});
+
+test("opening a session can be given up", async () => {
+  const server = await startScriptedServer({ "server/discover": () => {} }, STATELESS);
+  onTestFinished(server.close);
+  const over = new AbortController();
+  const opening = taskSession(server.url, { signal: over.signal });
+  await server.arrival("server/discover");
+  over.abort(new Error("enough"));
+  await expect(opening).rejects.toThrow("enough");
+  await server.until(() => server.pending === 0, "the probe to be let go");
 });
 
 test("a call with an idempotency key is sent again under it when its answer gets lost, and one without is not", async () => {

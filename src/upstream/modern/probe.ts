@@ -24,7 +24,8 @@ export type ProbeResult =
   | { readonly era: "modern"; readonly description: ModernDescription }
   /** The server is modern, but speaks other revisions only. */
   | { readonly era: "other"; readonly supportedVersions: readonly string[] }
-  | { readonly era: "legacy" }
+  /** `refusal`: what it said to `server/discover`, if it said that in JSON-RPC. */
+  | { readonly era: "legacy"; readonly refusal?: JsonRpcError }
   | { readonly era: "unknown"; readonly failure: UpstreamFailure; readonly isLate: boolean };
 
 export interface ProbeOptions {
@@ -34,6 +35,8 @@ export interface ProbeOptions {
   readonly dispatcher: Dispatcher;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly timeoutMs?: number;
+  /** Aborting it ends the probe. */
+  readonly signal?: AbortSignal;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -48,7 +51,8 @@ const INDECISIVE: ReadonlySet<number> = new Set([401, 403, 407, 408, 425, 429]);
 export async function probe(options: ProbeOptions): Promise<ProbeResult> {
   const { url, headers, dispatcher, clientInfo, timeoutMs = TIMEOUT_MS } = options;
   const _meta = envelopeOf(clientInfo, {});
-  const signal = AbortSignal.timeout(timeoutMs);
+  const late = AbortSignal.timeout(timeoutMs);
+  const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
   try {
     const response = await askModern(
       { jsonrpc: "2.0", id: nextRequestId(), method: "server/discover", params: { _meta } },
@@ -63,7 +67,7 @@ export async function probe(options: ProbeOptions): Promise<ProbeResult> {
     );
     return judge(response);
   } catch (error) {
-    if (!signal.aborted) return judgeFailure(toFailure(error));
+    if (!late.aborted) return judgeFailure(toFailure(error));
     const message = `The server did not answer server/discover within ${timeoutMs} ms`;
     return { era: "unknown", failure: new UpstreamFailure(message, { mayHaveRun: false }), isLate: true };
   }
@@ -103,12 +107,13 @@ function judge(response: JsonRpcResponse): ProbeResult {
 }
 
 /** Recognises the three errors that only a modern server sends (2026-07-28, Overview §Error Codes). */
-function judgeError({ code, data }: JsonRpcError): ProbeResult {
+function judgeError(refusal: JsonRpcError): ProbeResult {
+  const { code, data } = refusal;
   const { supported, requiredCapabilities } = isObject(data) ? data : {};
   if (code === -32022 && isStrings(supported)) return { era: "other", supportedVersions: supported };
   if (code === -32020 || (code === -32021 && isObject(requiredCapabilities)))
     return { era: "modern", description: UNDESCRIBED };
-  return { era: "legacy" };
+  return { era: "legacy", refusal };
 }
 
 /** A modern server that did not describe itself. */
