@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { type Flags, textsOf } from "../config/flags.ts";
+import type { Path } from "../config/problems.ts";
 import { count } from "../config/report.ts";
 import { readable } from "../log/one-line.ts";
 import { ANY_CLIENT, CLIENTS } from "./clients.ts";
@@ -10,6 +11,7 @@ import { FORMATS, type FormatName, formatOf } from "./formats/formats.ts";
 import { isStrictJson } from "./formats/json.ts";
 import { Unreadable } from "./formats/mapping.ts";
 import { gatewayFile } from "./import.ts";
+import { keptFinder } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 import { filesOf, type Machine, stateDirectory } from "./machine.ts";
 import { type Change, type Plan, planUnwrap, planWrap, type Source } from "./plan.ts";
@@ -73,20 +75,29 @@ export async function runWrap(flags: Flags, machine: Machine, terminal: Terminal
 export async function runUnwrap(flags: Flags, machine: Machine, terminal: Terminal): Promise<number> {
   const ledger = new Ledger(stateDirectory(machine));
   const script = machine.program.at(-1) ?? "";
+  /** Where entries were when they were wrapped. */
+  const places = new WeakMap<Entry, Path>();
   const planner: Planner = async (source, { real }, isMeant) => {
-    const { entries } = entriesOf(documentOf(source), source.client, source.format);
-    const kept = await Promise.all(
-      entries.map(async ({ id }) => [String(id), await ledger.find(real, id)] as const),
+    const { client, entries } = entriesOf(documentOf(source), source.client, source.format);
+    const find = keptFinder(await ledger.keptOf(real), entries, client);
+    return planUnwrap(
+      source,
+      isMeant,
+      (entry, isAsWritten) => {
+        const kept = find(entry, isAsWritten);
+        if (kept !== undefined) places.set(entry, kept.id);
+        return kept;
+      },
+      script,
     );
-    const undos = new Map(kept);
-    return planUnwrap(source, isMeant, ({ id }) => undos.get(String(id)), script);
   };
   const jobs = await jobsFor(flags, machine, planner);
   return carryOut(jobs, planner, "unwrapped", flags, terminal, {
     before: async () => {},
     failed: async () => {},
     after: async (real, { text, client, changes }, format) => {
-      for (const { entry } of changes) await ledger.forget(real, entry.id);
+      for (const { entry } of changes)
+        for (const id of [entry.id, places.get(entry) ?? entry.id]) await ledger.forget(real, id);
       const { entries } = entriesOf(documentOf({ text, format }), client, format);
       if (!entries.some((entry) => isWrapped(entry, client, script))) await ledger.forgetBackup(real);
     },

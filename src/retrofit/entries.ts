@@ -79,6 +79,7 @@ export function serverOf({ value }: Entry, client: Client): Server {
   if (isObject(command)) return other(`has the old form, with a mapping as ${fields.command}`);
   const words = wordsOf(value, fields);
   if (words === undefined || words[0] === undefined) return other("has no command and no URL");
+  if (words[0].trim() === "") return other("has an empty command: write what starts the server");
   const { cwd } = value;
   return { kind: "local", words, cwd: typeof cwd === "string" ? cwd : undefined };
 }

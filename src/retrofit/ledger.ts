@@ -1,8 +1,9 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Path } from "../config/problems.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import { readText, UnusableFile, writeOwn } from "./files.ts";
+import type { Kept } from "./kept.ts";
 import { hashOf, type Undo } from "./plan.ts";
 
 /**
@@ -16,16 +17,14 @@ export class Ledger {
     this.#directory = directory;
   }
 
-  async find(file: string, id: Path): Promise<Undo | undefined> {
-    try {
-      const kept: unknown = JSON.parse(await readText(this.#place(file, id)));
-      const undo = isObject(kept) ? kept.undo : undefined;
-      return isUndo(undo) ? undo : undefined;
-    } catch (error) {
-      // Without the ledger, or with a damaged one, an entry is put back from what it says itself.
-      if (error instanceof UnusableFile || error instanceof SyntaxError) return undefined;
+  /** What was kept of a file's entries. A damaged part of the ledger is as good as none: the entries say themselves what they can. */
+  async keptOf(file: string): Promise<readonly Kept[]> {
+    const names = await readdir(this.#wrapped).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return [];
       throw error;
-    }
+    });
+    const all = await Promise.all(names.map((name) => read(join(this.#wrapped, name))));
+    return all.flatMap((kept) => (kept?.file === file ? [kept] : []));
   }
 
   keep(file: string, id: Path, client: string, undo: Undo): Promise<void> {
@@ -46,12 +45,32 @@ export class Ledger {
   }
 
   #place(file: string, id: Path): string {
-    return join(this.#directory, "wrapped", `${hashOf(JSON.stringify([file, ...id.map(String)]))}.json`);
+    return join(this.#wrapped, `${hashOf(JSON.stringify([file, ...id.map(String)]))}.json`);
+  }
+
+  get #wrapped(): string {
+    return join(this.#directory, "wrapped");
   }
 
   #backup(file: string): string {
     return join(this.#directory, "backups", hashOf(file));
   }
+}
+
+async function read(file: string): Promise<(Kept & { readonly file: string }) | undefined> {
+  try {
+    const kept: unknown = JSON.parse(await readText(file));
+    if (!isObject(kept)) return undefined;
+    const { file: of, id, undo } = kept;
+    return isText(of) && isPath(id) && isUndo(undo) ? { file: of, id, undo } : undefined;
+  } catch (error) {
+    if (error instanceof UnusableFile || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function isPath(value: unknown): value is Path {
+  return Array.isArray(value) && value.every((key) => isText(key) || typeof key === "number");
 }
 
 function isUndo(value: unknown): value is JsonObject & Undo {

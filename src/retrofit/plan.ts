@@ -6,6 +6,7 @@ import type { Client } from "./clients.ts";
 import { type Entry, entriesOf, fieldsOf, wordsOf } from "./entries.ts";
 import { FORMATS, type FormatName } from "./formats/formats.ts";
 import { edited, type Format, type Mapping, type Parsed, splice, Unreadable } from "./formats/mapping.ts";
+import type { Kept } from "./kept.ts";
 import { isWrapped, unwrapped, type Wrapping, wrap } from "./wrapped.ts";
 
 /** What it takes to put an entry back. */
@@ -66,24 +67,24 @@ export function planWrap(source: Source, isMeant: (entry: Entry) => boolean, wra
   });
 }
 
-/** The file with the entries that are meant as they were. @param undoOf what was kept of an entry when it was wrapped */
+/** The file with the entries that are meant as they were. @param keptOf what was kept of an entry when it was wrapped */
 export function planUnwrap(
   source: Source,
   isMeant: (entry: Entry) => boolean,
-  undoOf: (entry: Entry) => Undo | undefined,
+  keptOf: (entry: Entry, isAsWritten: (undo: Undo) => boolean) => Kept | undefined,
   script: string,
 ): Plan {
   const format = FORMATS[source.format];
   return planned(source, isMeant, (entry, place, client) => {
     if (!isWrapped(entry, client, script)) return { refusal: "not wrapped" };
-    const undo = undoOf(entry);
+    const kept = keptOf(entry, (undo) => isAsWritten(place.text, place.mapping, undo));
+    const undo = kept?.undo;
     const own = unwrapped(entry, client);
     const words = wordsOf(entry.value, fieldsOf(client));
     const isChanged = undo !== undefined && !isDeepStrictEqual(words, undo.words);
     if (undo !== undefined && (own === undefined || !isChanged)) {
-      const notices = isChanged
-        ? ["Its command was changed since it was wrapped, and is as before that again."]
-        : [];
+      const changed = "Its command was changed since it was wrapped, and is as before that again.";
+      const notices = [...(isChanged ? [changed] : []), ...renamedFrom(kept, entry)];
       return { text: restored(place, format, undo), notices };
     }
     if (own === undefined)
@@ -97,6 +98,13 @@ export function planUnwrap(
     const text = edited(place.text, format, place.mapping, own);
     return { text, notices: [`${why}: what stands behind the dashes is its command again.`] };
   });
+}
+
+function renamedFrom(kept: Kept | undefined, { id }: Entry): readonly string[] {
+  const name = kept?.id.at(-1);
+  return name === undefined || name === id.at(-1)
+    ? []
+    : [`It was called ${String(name)} when it was wrapped.`];
 }
 
 /** The text with one entry put back: byte for byte while the entry is as it was written, else field by field. */

@@ -339,6 +339,47 @@ test.each([
   expect(list(STATE)).toEqual(["backups", "wrapped"]);
 });
 
+const REMOTE = '{ "url": "https://b.example/mcp", "headers": { "X-Key": "k" } }';
+
+test.each([
+  ["renamed", (text: string) => text, (text: string) => text],
+  ["renamed, and written anew", rewritten, JSON.parse],
+])("an entry that its client has %s is found by what it holds", async (_, write, read) => {
+  const text = `{ "mcpServers": { "a": { "command": "npx" }, "b": ${REMOTE} } }`;
+  const renamed = (given: string) => given.replace('"b"', '"renamed"');
+  const { run, list, ...files } = home({ [CURSOR]: text });
+  await run("wrap", { client: "cursor", all: true, yes: true });
+  files.write(CURSOR, write(renamed(files.read(CURSOR))));
+  const { code, err } = await run("unwrap", { client: "cursor", all: true, yes: true });
+  expect([code, err]).toEqual([
+    0,
+    "note: renamed: It was called b when it was wrapped.\nunwrapped 2 servers in ~/.cursor/mcp.json",
+  ]);
+  expect(read(files.read(CURSOR))).toEqual(read(renamed(text)));
+  expect(list(STATE)).toEqual(["backups", "wrapped"]);
+});
+
+test("of two renamed entries with the same command neither is taken for the other", async () => {
+  const other = REMOTE.replace('"k"', '"l"');
+  const text = `{ "mcpServers": { "a": ${REMOTE}, "b": ${other} } }`;
+  const { run, read, write } = home({ [CURSOR]: text });
+  await run("wrap", { client: "cursor", all: true, yes: true });
+  const renamed = (given: string) => given.replace('"a"', '"c"').replace('"b"', '"d"');
+  const wrapped = renamed(read(CURSOR));
+  write(CURSOR, rewritten(wrapped));
+  const refused = await run("unwrap", { client: "cursor", all: true, yes: true });
+  expect(refused.err).toContain("skipped: c in ~/.cursor/mcp.json: was not wrapped on this machine");
+  // As they were written, their headers tell them apart.
+  write(CURSOR, wrapped);
+  expect((await run("unwrap", { client: "cursor", all: true, yes: true })).code).toBe(0);
+  expect(read(CURSOR)).toBe(renamed(text));
+});
+
+/** As a client writes its file. */
+function rewritten(text: string): string {
+  return `${JSON.stringify(JSON.parse(text), null, 4)}\n`;
+}
+
 test("what a file's author wrote into names and comments does nothing to a terminal", async () => {
   const [turned, clear] = ["a\u202eb", "\x1b]0;x\x07"];
   const yaml = `mcpServers:\n  "${turned}\\e[2J":\n    command: npx # ${clear}\n  "b\\n\\e[2J":\n    url: ws://b/\n`;

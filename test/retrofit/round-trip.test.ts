@@ -5,7 +5,9 @@ import { parse as parseYaml, stringify } from "yaml";
 import { valueAt } from "../../src/config/problems.ts";
 import { isObject, type JsonObject } from "../../src/protocol/jsonrpc.ts";
 import { CLIENTS } from "../../src/retrofit/clients.ts";
+import { entriesOf } from "../../src/retrofit/entries.ts";
 import { FORMATS } from "../../src/retrofit/formats/formats.ts";
+import { keptFinder } from "../../src/retrofit/kept.ts";
 import { type Plan, planUnwrap, planWrap, type Source, type Undo } from "../../src/retrofit/plan.ts";
 import { FIXTURES, fixture, SCRIPT, source, WRAPPING } from "./fixtures.ts";
 
@@ -226,8 +228,13 @@ test("TOML in inline tables is edited in place", () => {
 });
 
 function unwrap(before: Source, { changes }: Plan): Plan {
-  const undos = new Map(changes.map(({ entry, undo }) => [String(entry.id), asStored(undo)]));
-  return planUnwrap(before, ALL, ({ id }) => undos.get(String(id)), SCRIPT);
+  const kept = changes.map(({ entry: { id }, undo }) => ({ id, undo: asStored(undo) }));
+  const { client, entries } = entriesOf(
+    FORMATS[before.format].parse(before.text).value,
+    before.client,
+    before.format,
+  );
+  return planUnwrap(before, ALL, keptFinder(kept, entries, client), SCRIPT);
 }
 
 /** As the ledger gives it back. */

@@ -188,6 +188,8 @@ const URL_ENTRY = { url: "https://a.example/mcp", headers: { "X-Key": "k" } };
 test.each<[what: string, client: string, entry: JsonObject, reason: RegExp]>([
   ["a command and a URL", "zed", { ...URL_ENTRY, command: "a" }, /has a command and a URL/],
   ["neither", "zed", { settings: {} }, /no command and no URL/],
+  ["an empty command", "cursor", { command: " ", args: ["a"] }, /an empty command/],
+  ["an empty command in a list", "opencode", { type: "local", command: ["", "a"] }, /an empty command/],
   ["a command that is a mapping", "zed", { command: { path: "a" } }, /the old form/],
   ["a server on another machine", "zed", { command: "a", remote: true }, /on another machine/],
   ["a WebSocket", "claude-code", { type: "ws", url: "wss://a.example" }, /WebSocket/],
@@ -223,7 +225,9 @@ test.each<[what: string, client: string, entry: JsonObject, reason: RegExp]>([
           ? "servers"
           : client === "goose"
             ? "extensions"
-            : "mcpServers";
+            : client === "opencode"
+              ? "mcp"
+              : "mcpServers";
   const given = source(client, JSON.stringify({ [at]: { a: entry } }));
   const { changes, skipped } = planWrap(given, () => true, WRAPPING);
   expect([changes, skipped]).toEqual([[], [{ name: "a", reason: expect.stringMatching(reason) }]]);
