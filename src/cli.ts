@@ -14,6 +14,7 @@ import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
 import { readable } from "./log/one-line.ts";
+import { apiFlags, tasksFlags } from "./operator/flags.ts";
 import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
 import type { Machine } from "./retrofit/machine.ts";
 import { VERSION } from "./version.ts";
@@ -87,6 +88,18 @@ async function main(args: readonly string[]): Promise<number> {
       "Print a file for serve with the servers of a client's file",
       importFlags,
       run(withoutCommand(retrofit("runImport"))),
+    )
+    .command(
+      "tasks <action> [name]",
+      "See the tasks of a gateway that runs, and cancel them",
+      tasksFlags,
+      run(withoutCommand(tasks)),
+    )
+    .command(
+      "servers",
+      "See the servers and replicas of a gateway that runs",
+      apiFlags,
+      run(withoutCommand(servers)),
     )
     .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
     .example("$0 http://localhost:3001/mcp --tool 'render_*=required'", "")
@@ -394,6 +407,23 @@ async function store({ action, path }: Flags): Promise<number> {
   } catch (error) {
     return refuse(error);
   }
+}
+
+/** Asks the API of a gateway that runs. */
+async function tasks(flags: Flags): Promise<number> {
+  const { runTasks } = await import("./operator/command.ts");
+  bearClosing();
+  return runTasks(flags, process.env, signalled(), terminal());
+}
+
+async function servers(flags: Flags): Promise<number> {
+  const { runServers } = await import("./operator/command.ts");
+  bearClosing();
+  return runServers(flags, process.env, terminal());
+}
+
+function terminal() {
+  return { print: (line: string) => console.log(line), say: (line: string) => console.error(line) };
 }
 
 function schema(): number {

@@ -1,15 +1,20 @@
 import { setMaxListeners } from "node:events";
+import { hostname } from "node:os";
 import type { Logger } from "pino";
+import { Admin } from "./admin/admin.ts";
+import { AdminEvents } from "./admin/events.ts";
 import { policyOf } from "./calls/policy.ts";
 import { Slots } from "./calls/slots.ts";
 import type { Config, ServerConfig } from "./config/config.ts";
 import { type Handlers, handlersFor } from "./handlers.ts";
 import { ClientStreams } from "./legacy/client-streams.ts";
+import { steadyNow } from "./lib/clock.ts";
 import { durationText } from "./lib/duration-text.ts";
 import { within } from "./lib/within.ts";
 import { Quotas } from "./limits/quotas.ts";
 import { inOwnWords, ownPart } from "./log/own-words.ts";
-import { audit, nameOf } from "./observers/audit.ts";
+import { audit } from "./observers/audit.ts";
+import { callerName } from "./observers/caller-name.ts";
 import { lines } from "./observers/lines.ts";
 import { Metrics } from "./observers/metrics/metrics.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
@@ -19,12 +24,13 @@ import type { Route } from "./requests/request.ts";
 import { openStore } from "./store/open.ts";
 import type { TaskStore } from "./store/task-store.ts";
 import { agoOf } from "./store/time.ts";
+import { isShared } from "./store-url.ts";
 import { CallsAwaitingInput } from "./tasks/awaiting-input.ts";
 import { Drain } from "./tasks/drain.ts";
 import { TaskEngine } from "./tasks/engine.ts";
 import { PollThrottle } from "./tasks/poll-throttle.ts";
 import { reviver } from "./tasks/revive.ts";
-import { type Observer, observers } from "./tasks/task-event.ts";
+import { type Observer, observers, type TaskEvent } from "./tasks/task-event.ts";
 import { type UpstreamAgents, upstreamAgents } from "./upstream/transports/agents.ts";
 import { Upstream } from "./upstream/upstream.ts";
 import { VERSION } from "./version.ts";
@@ -40,7 +46,11 @@ export interface Core {
   readonly quotas: Quotas;
   /** Absent where nobody could read them. */
   readonly metrics?: Metrics;
+  /** What an operator sees and can do. Absent where nobody could. */
+  readonly admin?: Admin;
   readonly isStopping: boolean;
+  /** Aborted when the gateway begins to stop. */
+  readonly stopping: AbortSignal;
   /** How many tasks run in this process. */
   readonly running: number;
   /** Whether the store accepts tasks, as far as known without trying. */
@@ -78,12 +88,18 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const store = await openStore(config.store.url, {
     ...config.store,
     warn: (message) => log.warn(message),
+    // Other gateways on a shared store may have an operator.
+    isIndexed: config.admin !== undefined || isShared(config.store.url),
+    facts: { host: hostname(), pid: process.pid, version: VERSION, startedAt: steadyNow() },
     ...(config.admin === undefined ? {} : { onOperation: (...what) => metrics?.stored(...what) }),
   });
   const secret = await store.secret().catch(async (error: unknown) => {
     await store.close();
     throw error;
   });
+  const { hashesCallers } = config.log;
+  const nameOf = (caller: string) => callerName(caller, hashesCallers ? secret : undefined);
+  const events = new AdminEvents({ nameOf, clock: () => store.now?.() ?? steadyNow() });
   const agents = upstreamAgents();
   const routes = config.servers.map((server) =>
     routeOf(server, config.limits, agents, log.child({ server: server.name })),
@@ -100,9 +116,13 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     revive: reviver(routes, agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
-    report: observers([...logging(config, log, secret), (event) => metrics?.observe(event)]),
+    report: observers([
+      ...logging(config, log, nameOf),
+      ...(config.admin === undefined ? [] : [(event: TaskEvent) => metrics?.observe(event), events.observe]),
+    ]),
   });
   metrics = config.admin && metricsOf(routes, engine, quotas);
+  const admin = config.admin && new Admin({ config, store, engine, routes, events, nameOf });
   const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const clientStreams = new ClientStreams(engine);
@@ -144,6 +164,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     // The engine writes the unfinished tasks, for other gateways to resume or as lost; only then `leave` gives them up. After that this
     // process writes nothing as an owner.
     await engine.close();
+    events.close();
     awaitingInput.close();
     clientStreams.close();
     await leave(store, log);
@@ -165,6 +186,8 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     quotas,
     report: engine.report,
     ...(metrics === undefined ? {} : { metrics }),
+    ...(admin === undefined ? {} : { admin }),
+    stopping: stopping.signal,
     get isStopping() {
       return stopping.signal.aborted;
     },
@@ -205,10 +228,13 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
 }
 
 /** What of it goes into the log. */
-function logging({ log: { isAudited, hashesCallers } }: Config, log: Logger, secret: Buffer): Observer[] {
-  const callerKey = hashesCallers ? secret : undefined;
-  const told = lines({ log, nameOf: (caller) => nameOf(caller, callerKey) });
-  return isAudited ? [told, audit({ log, ...(callerKey === undefined ? {} : { callerKey }) })] : [told];
+function logging(
+  { log: { isAudited } }: Config,
+  log: Logger,
+  nameOf: (caller: string) => string,
+): readonly Observer[] {
+  const told = lines({ log, nameOf });
+  return isAudited ? [told, audit({ log, nameOf })] : [told];
 }
 
 function metricsOf(routes: readonly Route[], engine: TaskEngine, quotas: Quotas): Metrics {

@@ -5,16 +5,17 @@ import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { addressOf, describeRoute, type RouteLine } from "./announcement.ts";
-import type { Config } from "./config/config.ts";
+import type { AdminConfig, Config } from "./config/config.ts";
 import { type Core, type Listeners, openCore } from "./core.ts";
 import { type AdminOptions, adminApp, type Status } from "./http/admin/admin.ts";
+import { api } from "./http/admin/api.ts";
 import { adminGuard } from "./http/admin/guard.ts";
 import type { Answered } from "./http/answered.ts";
 import { gatewayListener, gatewayMiddleware, httpServer } from "./http/app.ts";
 import type { Identify } from "./http/callers/identify.ts";
 import { documentsFor, identifierFor } from "./http/callers/open.ts";
 import { mcpEndpoint } from "./http/endpoint.ts";
-import { hostGuard } from "./http/guards.ts";
+import { hostGuard, isLoopbackName } from "./http/guards.ts";
 import { headerScreen, screened, screenedAfter } from "./http/header-screen.ts";
 import { OpenRequests } from "./http/open-requests.ts";
 import { Unsent } from "./http/unsent.ts";
@@ -23,6 +24,7 @@ import { createLog } from "./log/log.ts";
 import type { Route } from "./requests/request.ts";
 import { StdioFront } from "./stdio/stdio.ts";
 import { storeName } from "./store-url.ts";
+import { VERSION } from "./version.ts";
 
 export type { RouteLine };
 
@@ -71,7 +73,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const admin =
       config.admin &&
       (await listenOn(
-        httpServer(adminApp(adminOf(core, config.admin.host, log))),
+        httpServer(adminApp(adminOf(core, config.admin, log))),
         config.admin,
         servers,
         "--admin-port (admin.port)",
@@ -229,13 +231,15 @@ async function openHttp(
   return { core, app: { routes, endpoint, documents, guard, isReady }, openRequests, log };
 }
 
-function adminOf(core: Core, host: string, log: Logger): AdminOptions {
-  const { metrics } = core;
+function adminOf(core: Core, { host, token, readToken }: AdminConfig, log: Logger): AdminOptions {
+  const { metrics, admin, stopping } = core;
+  const access = { token, readToken, isLocal: isLoopbackName(host) };
   return {
     log,
     status: () => statusOf(core),
     guard: adminGuard(host),
     ...(metrics === undefined ? {} : { scrape: (accept) => metrics.scrape(accept) }),
+    ...(admin === undefined ? {} : { api: api({ admin, version: VERSION, stopping, ...access }) }),
   };
 }
 

@@ -118,3 +118,8 @@ function databaseOf(text: string): number {
   if (!/^\d{0,5}$/.test(text)) throw new Error("must have a number as its database");
   return Number(text);
 }
+
+/** Whether a store of this form is a server, which several gateways may share. */
+export function isShared(url: string): boolean {
+  return url.startsWith("redis");
+}

@@ -6,8 +6,8 @@ import type { KeyObject } from "node:crypto";
  */
 export interface Config {
   readonly listen: ListenConfig;
-  /** The listener for health and metrics. Absent: none. */
-  readonly admin?: { readonly host: string; readonly port: number };
+  /** The listener for health, metrics and operators. Absent: none. */
+  readonly admin?: AdminConfig;
   readonly store: {
     /** In a form of `parseStoreUrl`; may contain a password. */
     readonly url: string;
@@ -31,6 +31,17 @@ export interface Config {
   readonly limits: LimitsConfig;
   readonly log: LogConfig;
   readonly servers: readonly ServerConfig[];
+}
+
+export interface AdminConfig {
+  readonly host: string;
+  readonly port: number;
+  /** Who has it sees all and may cancel. Absent, as `readToken`: only on loopback anybody may. */
+  readonly token?: string;
+  /** Who has it sees all. */
+  readonly readToken?: string;
+  /** Whether the API shows what servers and clients tell each other. */
+  readonly payloads: boolean;
 }
 
 export interface ListenConfig {

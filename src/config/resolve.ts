@@ -36,9 +36,7 @@ export function resolve(file: ConfigFile): Config {
       allowedOrigins: file.listen?.allowedOrigins ?? defaults.listen.allowedOrigins,
       ...(publicUrl === undefined ? {} : { publicUrl }),
     },
-    ...(file.admin === undefined
-      ? {}
-      : { admin: { host: file.admin.host ?? defaults.admin.host, port: file.admin.port } }),
+    ...(file.admin === undefined ? {} : { admin: { ...defaults.admin, ...file.admin } }),
     store: resolveStore(file.store),
     callers: resolveCallers(file.callers),
     limits: resolveLimits(file.limits),

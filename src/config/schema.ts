@@ -10,7 +10,7 @@ import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
 /** The defaults as a file would write them; their texts are parsed like a file's. */
 export const defaults = {
   listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
-  admin: { host: "127.0.0.1" },
+  admin: { host: "127.0.0.1", payloads: false },
   store: storeDefaults,
   limits: limitDefaults,
   log: { level: "info", format: "auto", audit: false, callers: "clear" },
@@ -58,10 +58,29 @@ const listen = section({
   ),
 });
 
+const MIN_TOKEN_CHARS = 16;
+
+function adminToken() {
+  return text(
+    `a secret of ${MIN_TOKEN_CHARS} characters or more, without blanks`,
+    (given) => given.length >= MIN_TOKEN_CHARS && /^[\x21-\x7e]+$/.test(given),
+  );
+}
+
 const admin = section({
   host: setting(hostOrAddress(), "Address of the admin listener.", defaults.admin.host),
   port: integer(0, 65_535).describe(
-    "Port for health checks and metrics. Without `admin` there is no admin listener.",
+    "Port for health checks, metrics and the API for operators. Without `admin` there is no admin listener.",
+  ),
+  token: setting(
+    adminToken(),
+    "Secret for the API: who sends it (`Authorization: Bearer …`) sees all and may cancel tasks. Without tokens the API is there on loopback only, for everybody on the machine. Take it from the environment.",
+  ),
+  readToken: setting(adminToken(), "Secret for the API: who sends it sees all and may change nothing."),
+  payloads: setting(
+    flag(),
+    "Whether the API shows what servers and clients tell each other: progress, questions, results, errors.",
+    defaults.admin.payloads,
   ),
 });
 

@@ -62,7 +62,8 @@ export function hostCheck({ host, allowedHosts, publicUrl }: ListenConfig): Guar
   };
 }
 
-function isLoopbackName(host: string): boolean {
+/** Whether only this machine reaches a listener that is bound to this host. */
+export function isLoopbackName(host: string): boolean {
   return LOOPBACK.has(host) || host.startsWith("127.");
 }
 

@@ -1,4 +1,3 @@
-import { createHmac } from "node:crypto";
 import type { Logger } from "pino";
 import { loggableDetails } from "../log/one-line.ts";
 import { taskName } from "../log/task-name.ts";
@@ -7,8 +6,8 @@ import type { Observer, TaskEvent } from "../tasks/task-event.ts";
 
 export interface AuditOptions {
   readonly log: Logger;
-  /** The lines name a caller by a hash with this key, always the same for one caller. Absent: by its plain name. */
-  readonly callerKey?: Buffer;
+  /** How the lines name a caller. */
+  readonly nameOf: (caller: string) => string;
 }
 
 /** Twice the recommended length of a tool's name (Tools §Tool Names). */
@@ -22,7 +21,7 @@ const MAX_CHARS = 256;
  * | `created`   | a task is durable                                 | `held`: the client may never learn of it               |
  * | `read`      | a client gets its state or its result             | `method`: of the request; `tasks` for a list           |
  * | `answered`  | a client answered its server's questions          | `answers`: how many                                    |
- * | `cancelled` | a client cancelled it                             |                                                        |
+ * | `cancelled` | a client cancelled it, or the operator            | `by`: operator                                         |
  * | `adopted`   | another gateway took it over                      |                                                        |
  * | `ended`     | its outcome is durable                            | `kind`: completed, failed, cancelled or lost           |
  * | `refused`   | the gateway refused a request (`RefusalReason`)   | `status`, `code`, `method`, `reason`, `limit`; no `tool` |
@@ -31,12 +30,12 @@ const MAX_CHARS = 256;
  * who wants them wants all of them. Texts that a client chooses, such as the name of a tool, are cut after `MAX_CHARS` characters, with
  * control characters escaped.
  */
-export function audit({ log: given, callerKey }: AuditOptions): Observer {
+export function audit({ log: given, nameOf }: AuditOptions): Observer {
   const log = given.child({}, { level: "info" });
   const write = (what: string, details: object) =>
     log.info({ audit: what, ...loggableDetails(details, MAX_CHARS) });
   const about = ({ id, route, caller, tool }: TaskRecord) => ({
-    caller: nameOf(caller, callerKey),
+    caller: nameOf(caller),
     route,
     tool,
     task: taskName(id),
@@ -50,18 +49,22 @@ export function audit({ log: given, callerKey }: AuditOptions): Observer {
       case "listed": {
         const { route, caller } = event.owner;
         const tasks = event.ids.map(taskName);
-        return write("read", { caller: nameOf(caller, callerKey), route, method: "tasks/list", tasks });
+        return write("read", { caller: nameOf(caller), route, method: "tasks/list", tasks });
       }
       case "answered":
         return write(event.kind, { ...about(event.task), answers: event.answers });
       case "cancelled":
+        return write(event.kind, {
+          ...about(event.task),
+          ...(event.by === "client" ? {} : { by: event.by }),
+        });
       case "adopted":
         return write(event.kind, about(event.task));
       case "ended":
         return write(event.kind, { ...about(event.task), kind: event.outcome.kind });
       case "refused": {
         const { kind, caller, task, ...rest } = event;
-        const who = caller === undefined ? {} : { caller: nameOf(caller, callerKey) };
+        const who = caller === undefined ? {} : { caller: nameOf(caller) };
         return write(kind, { ...who, ...(task === undefined ? {} : { task: taskName(task) }), ...rest });
       }
       // What the server and the gateway do.
@@ -73,11 +76,4 @@ export function audit({ log: given, callerKey }: AuditOptions): Observer {
         return;
     }
   };
-}
-
-/** How the log names a caller: by a hash with this key, or as it is. */
-export function nameOf(caller: string, callerKey: Buffer | undefined): string {
-  if (callerKey === undefined) return caller;
-  // The prefix separates these names from other uses of the key.
-  return createHmac("sha256", callerKey).update(`audit\n${caller}`).digest("base64url").slice(0, 22);
 }

@@ -23,6 +23,8 @@ export interface Backend {
   claim(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<unknown>;
   /** The members of a list after `after`, in order, at most `limit`. Some may be past their `ttlMs`. */
   list(list: string, after: string, limit: number): Promise<readonly string[]>;
+  /** The members of a list before `before`, the last first, at most `limit`. Some may be past their `ttlMs`. */
+  listBack(list: string, before: string, limit: number): Promise<readonly string[]>;
   /** Removes a member from a list; a missing member is no error. */
   unlist(list: string, member: string): Promise<void>;
   /** Sends the nudge to every watcher, in this process and in others on the same store. Best effort. */
@@ -32,6 +34,9 @@ export interface Backend {
   /** Lets running operations finish and rejects new ones. */
   close(): Promise<void>;
 }
+
+/** Comes after every member of a list. */
+export const LIST_END = "~";
 
 /**
  * A member of a list. Lists are ordered by the bytes of their members; list names and members consist of base64url characters.

@@ -4,7 +4,7 @@ import type { Backend, ListEntry } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { Replicas } from "./replicas.ts";
 import { storedCallCell, storedCallOf } from "./stored-call-cell.ts";
-import { listEntry, readPage } from "./task-list.ts";
+import { indexEntry, listEntry, readIndex, readPage } from "./task-list.ts";
 import {
   type Change,
   type InputAnswer,
@@ -16,10 +16,12 @@ import {
   type Outcome,
   type PageRequest,
   type ReplicaId,
+  type ReplicaInfo,
   type StoredCall,
   type TaskId,
   type TaskOwner,
   type TaskPage,
+  type TaskPlace,
   type TaskRecord,
   type TaskStore,
   type TaskTerms,
@@ -65,6 +67,7 @@ export class CellStore implements TaskStore {
   readonly isSealed: boolean;
   readonly #backend: Backend;
   readonly #replicas: Replicas;
+  readonly #isIndexed: boolean;
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
   readonly #heldBytes: () => number;
@@ -87,7 +90,8 @@ export class CellStore implements TaskStore {
     const backend =
       onOperation === undefined ? options.backend : new TimedBackend(options.backend, onOperation);
     this.#backend = backend;
-    this.#replicas = new Replicas({ backend, me: this.me, leaseMs });
+    this.#replicas = new Replicas({ backend, me: this.me, leaseMs, facts: options.facts });
+    this.#isIndexed = options.isIndexed ?? false;
     this.#clock = clock;
     this.#newId = newId;
     this.#heldBytes = options.heldBytes ?? (() => 0);
@@ -159,6 +163,14 @@ export class CellStore implements TaskStore {
     return readPage(this.#backend, owner, page, (id) => this.read(id));
   }
 
+  newest(limit: number, after?: TaskPlace): Promise<readonly TaskPlace[]> {
+    return readIndex(this.#backend, limit, after);
+  }
+
+  replicas(): Promise<readonly ReplicaInfo[]> {
+    return this.#replicas.all();
+  }
+
   async update(task: TaskRecord, { storedCall, ...change }: Change): Promise<TaskRecord> {
     // Somebody may set the clock back; `updatedAt` must not go back.
     const updatedAt = Math.max(this.#clock(), task.updatedAt, task.createdAt);
@@ -212,9 +224,8 @@ export class CellStore implements TaskStore {
     const mine: EndCell = { task: { ...asEnded(task), inputRequests: {} }, outcome };
     // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
-    const entry = listEntry(task, keyTtlMs(stay));
+    const entries = this.#listed(task, keyTtlMs(stay));
     const ttl = keyTtlMs(lifetimeMs(task.terms));
-    const entries = entry === undefined ? [] : [entry];
     const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries)) as EndCell;
     // Latecomers publish it too: the first may have died between its write and its nudge.
     this.#backend.publish({ kind: "ended", id: task.id });
@@ -348,9 +359,15 @@ export class CellStore implements TaskStore {
   }
 
   #entries(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
-    const listed = listEntry(task, ttlMs);
+    const listed = this.#listed(task, ttlMs);
     const owned = this.isLasting ? this.#replicas.entriesOf(task.id, ttlMs) : [];
-    return listed === undefined ? owned : [listed, ...owned];
+    return [...listed, ...owned];
+  }
+
+  /** In the list of its caller's tasks, and in that of all. */
+  #listed(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
+    const listed = listEntry(task, ttlMs);
+    return [...(listed === undefined ? [] : [listed]), ...(this.#isIndexed ? [indexEntry(task, ttlMs)] : [])];
   }
 
   async #withoutAnswered(task: TaskRecord): Promise<TaskRecord> {

@@ -13,6 +13,8 @@ export interface KeyvStorage {
   getMany(keys: readonly string[]): Awaitable<(string | undefined)[]>;
   /** The keys after a listed key in its list, in order, at most `limit`; the key itself need not exist. */
   keysAfter(key: string, limit: number): Awaitable<readonly string[]>;
+  /** Those before it, the last first. */
+  keysBefore(key: string, limit: number): Awaitable<readonly string[]>;
   set(key: string, text: string, ttlMs: number): Awaitable<void>;
   /** Writes the entries together, where the storage can. */
   setMany(entries: readonly KeyvEntry[]): Awaitable<boolean[]>;
@@ -85,6 +87,13 @@ export class KeyvBackend implements Backend {
   list(list: string, after: string, limit: number): Promise<readonly string[]> {
     return this.#run("read", async () => {
       const keys = await this.#storage.keysAfter(listedKey(list, after), limit);
+      return keys.map((key) => key.slice(listedKey(list, "").length));
+    });
+  }
+
+  listBack(list: string, before: string, limit: number): Promise<readonly string[]> {
+    return this.#run("read", async () => {
+      const keys = await this.#storage.keysBefore(listedKey(list, before), limit);
       return keys.map((key) => key.slice(listedKey(list, "").length));
     });
   }

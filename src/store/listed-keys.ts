@@ -36,6 +36,11 @@ export class ListedKeys {
     return this.#lists.get(listPrefix(key) ?? "")?.after(key, limit) ?? [];
   }
 
+  /** The keys before `key` in its list, the last first, at most `limit`; `key` itself need not be there. */
+  before(key: string, limit: number): string[] {
+    return this.#lists.get(listPrefix(key) ?? "")?.before(key, limit) ?? [];
+  }
+
   clear(): void {
     this.#lists.clear();
   }
@@ -69,6 +74,20 @@ class OrderedKeys {
   after(key: string, limit: number): string[] {
     const found: string[] = [];
     for (let index = this.#indexAfter(key); index < this.#keys.length && found.length < limit; index++) {
+      const next = this.#keys[index];
+      if (next !== undefined && !this.#gone.has(next)) found.push(next);
+    }
+    return found;
+  }
+
+  before(key: string, limit: number): string[] {
+    const found: string[] = [];
+    const at = this.#indexAfter(key);
+    for (
+      let index = this.#keys[at - 1] === key ? at - 2 : at - 1;
+      index >= 0 && found.length < limit;
+      index--
+    ) {
       const next = this.#keys[index];
       if (next !== undefined && !this.#gone.has(next)) found.push(next);
     }

@@ -72,6 +72,10 @@ export class MemoryStorage implements KeyvStorage {
     return this.#listed.after(key, limit);
   }
 
+  keysBefore(key: string, limit: number): readonly string[] {
+    return this.#listed.before(key, limit);
+  }
+
   /** @throws RangeError when there is no room for a text of this size: one task fails, instead of the process for lack of heap */
   set(key: string, text: string, ttlMs: number): void {
     const before = this.#texts.get(key);

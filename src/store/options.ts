@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { TaskId } from "./task-store.ts";
+import type { ReplicaFacts, TaskId } from "./task-store.ts";
 
 /** The default `leaseMs`. */
 export const DEFAULT_LEASE_MS = 15_000;
@@ -12,6 +12,10 @@ export interface StoreOptions {
   readonly newId?: (() => TaskId) | undefined;
   /** On a shared store: how long a replica counts as alive after its last heartbeat. Milliseconds. */
   readonly leaseMs?: number | undefined;
+  /** Whether to keep an index of all tasks, for operators: one more key for each task. Absent: no. */
+  readonly isIndexed?: boolean | undefined;
+  /** What other gateways on the store are told of this one. Absent: nothing. */
+  readonly facts?: ReplicaFacts | undefined;
   /** How often the store looks for expired keys. Milliseconds. */
   readonly sweepEveryMs?: number | undefined;
   /** How long the store's server may take to accept a connection, and to answer. Milliseconds. */

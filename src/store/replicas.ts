@@ -1,11 +1,18 @@
 import type { Backend, ListEntry } from "./backend.ts";
-import { type ReplicaId, type TaskId, UnreadableValue } from "./task-store.ts";
+import {
+  type ReplicaFacts,
+  type ReplicaId,
+  type ReplicaInfo,
+  type TaskId,
+  UnreadableValue,
+} from "./task-store.ts";
 
 export interface ReplicasOptions {
   readonly backend: Backend;
   readonly me: ReplicaId;
   /** How long others take a replica to be alive after its last heartbeat. Milliseconds. */
   readonly leaseMs: number;
+  readonly facts?: ReplicaFacts | undefined;
 }
 
 /** Heartbeats per lease. */
@@ -17,6 +24,9 @@ const CERTAIN_MS = 500;
 const REMEMBERED_MS = 400 * 86_400_000;
 /** How long a stopped replica's cell says so. After that its absence says the same to a replica that may judge (`#mayJudge`). */
 const LEFT_MS = 86_400_000;
+/** How many replicas an operator sees, and how many tasks of each are counted. */
+const MAX_SHOWN = 1_000;
+export const MAX_COUNTED = 10_000;
 const REPLICAS = "replicas";
 const PAGE = 500;
 /** How many orphans are visited at the same time: a thousand of them cost mostly waiting for the store. */
@@ -33,6 +43,7 @@ export class Replicas {
   readonly #backend: Backend;
   readonly #me: ReplicaId;
   readonly #leaseMs: number;
+  readonly #facts: ReplicaFacts | undefined;
   readonly #seenAlive = new Map<ReplicaId, number>();
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> = Promise.resolve();
@@ -41,7 +52,8 @@ export class Replicas {
   #mayJudgeAt = Number.NEGATIVE_INFINITY;
   #hasLeft = false;
 
-  constructor({ backend, me, leaseMs }: ReplicasOptions) {
+  constructor({ backend, me, leaseMs, facts }: ReplicasOptions) {
+    this.#facts = facts;
     this.#backend = backend;
     this.#me = me;
     this.#leaseMs = leaseMs;
@@ -75,6 +87,24 @@ export class Replicas {
       if (cell !== undefined && !cell.hasLeft) return false;
     }
     return true;
+  }
+
+  /** Every replica that the list still has. On a store of one process that is this one. @throws StoreUnavailable */
+  async all(): Promise<readonly ReplicaInfo[]> {
+    const found = await this.#backend.list(REPLICAS, "", MAX_SHOWN);
+    const others = this.#backend.isShared ? found.filter((id) => id !== this.#me) : [];
+    const cells = others.length === 0 ? [] : await this.#cells(others.map(replicaKey));
+    const infos = others.map((id, at) => ({ id, isMe: false, cell: cells[at] }));
+    const all = [{ id: this.#me, isMe: true, cell: this.#cell }, ...infos];
+    return Promise.all(
+      all.map(async ({ id, isMe, cell }) => ({
+        ...cell?.facts,
+        id,
+        isMe,
+        isAlive: isMe || (cell !== undefined && cell.hasLeft !== true),
+        tasks: (await this.#backend.list(tasksOf(id), "", MAX_COUNTED)).length,
+      })),
+    );
   }
 
   /** Takes a hint that a replica may have stopped. */
@@ -173,7 +203,6 @@ export class Replicas {
   }
 
   async #beat(): Promise<void> {
-    const cell: ReplicaCell = {};
     const begunAt = performance.now();
     // With every heartbeat: a replica that took us to be dead may have removed us from the list.
     const entry = this.#entry();
@@ -182,7 +211,7 @@ export class Replicas {
       // Our cell is missing: we are new, the store was unreachable or lost its data, or this process was paused. Other replicas may have
       // been cut off as well, so they get one lease to send a heartbeat before we declare any of them dead.
       if (before === undefined) this.#judgeLater();
-      await this.#backend.set(replicaKey(this.#me), cell, Math.ceil(this.#leaseMs), [entry]);
+      await this.#backend.set(replicaKey(this.#me), this.#cell, Math.ceil(this.#leaseMs), [entry]);
     } catch (error) {
       this.#judgeLater();
       throw error;
@@ -201,6 +230,10 @@ export class Replicas {
       if (keys.length === 1) return [{}];
       return (await Promise.all(keys.map((key) => this.#cells([key])))).flat();
     }
+  }
+
+  get #cell(): ReplicaCell {
+    return this.#facts === undefined ? {} : { facts: this.#facts };
   }
 
   #entry(): ListEntry {
@@ -237,6 +270,7 @@ export class Replicas {
 
 interface ReplicaCell {
   readonly hasLeft?: boolean;
+  readonly facts?: ReplicaFacts;
 }
 
 const replicaKey = (id: ReplicaId) => `replica:${id}`;

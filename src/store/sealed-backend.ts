@@ -71,6 +71,10 @@ export class SealedBackend implements Backend {
     return this.#backend.list(list, after, limit);
   }
 
+  listBack(list: string, before: string, limit: number): Promise<readonly string[]> {
+    return this.#backend.listBack(list, before, limit);
+  }
+
   unlist(list: string, member: string): Promise<void> {
     return this.#backend.unlist(list, member);
   }

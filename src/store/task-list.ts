@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import { toJson } from "../protocol/jsonrpc.ts";
-import type { Backend, ListEntry } from "./backend.ts";
-import type { PageRequest, TaskId, TaskOwner, TaskPage, TaskRecord, TaskView } from "./task-store.ts";
+import { type Backend, LIST_END, type ListEntry } from "./backend.ts";
+import type {
+  PageRequest,
+  TaskId,
+  TaskOwner,
+  TaskPage,
+  TaskPlace,
+  TaskRecord,
+  TaskView,
+} from "./task-store.ts";
 
 /**
  * A listed task's entry in the list of its owner's tasks: ordered by creation, then by id within one millisecond. It never changes.
@@ -9,8 +17,29 @@ import type { PageRequest, TaskId, TaskOwner, TaskPage, TaskRecord, TaskView } f
  */
 export function listEntry(task: TaskRecord, ttlMs: number): ListEntry | undefined {
   if (!task.isListed) return undefined;
-  const age = String(Math.max(0, Math.floor(task.createdAt))).padStart(AGE_DIGITS, "0");
-  return { list: listOf(task), member: age + task.id, ttlMs };
+  return { list: listOf(task), member: ageOf(task.createdAt) + task.id, ttlMs };
+}
+
+/** The index of all tasks, in the order of their creation. It names no caller. */
+const INDEX = "tasks";
+
+/** A task's entry in the index of all tasks. */
+export function indexEntry({ createdAt, id }: TaskPlace, ttlMs: number): ListEntry {
+  return { list: INDEX, member: ageOf(createdAt) + id, ttlMs };
+}
+
+/** Reads the index from its end; see `TaskStore.newest`. */
+export async function readIndex(
+  backend: Backend,
+  limit: number,
+  after?: TaskPlace,
+): Promise<readonly TaskPlace[]> {
+  const before = after === undefined ? LIST_END : ageOf(after.createdAt) + after.id;
+  const members = await backend.listBack(INDEX, before, limit);
+  return members.map((member) => ({
+    createdAt: Number(member.slice(0, AGE_DIGITS)),
+    id: member.slice(AGE_DIGITS),
+  }));
 }
 
 /**
@@ -52,6 +81,10 @@ const CHECK_LENGTH = 16;
 const SPARE_MEMBERS = 100;
 /** A page ends early once its results and errors have so much text. */
 const MAX_PAGE_CHARACTERS = 4_000_000;
+
+function ageOf(createdAt: number): string {
+  return String(Math.max(0, Math.floor(createdAt))).padStart(AGE_DIGITS, "0");
+}
 
 /** A digest, because the names of callers and routes are arbitrary strings of any length. */
 function listOf({ route, caller }: TaskOwner): string {

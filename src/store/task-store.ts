@@ -56,6 +56,8 @@ export interface NewTask {
   readonly isUnsent?: boolean;
   /** Absent when the call cannot have further rounds. */
   readonly rounds?: Rounds;
+  /** What happened to it so far, the oldest first, some lines left out in the middle of a long one. Absent: nothing. */
+  readonly story?: readonly StoryLine[];
   /** By which the model of a client without tasks asks for the task. Absent: no model does. */
   readonly word?: string;
   /** Absent: the client gave no idempotency key. */
@@ -151,12 +153,26 @@ export interface TaskRecord extends Omit<NewTask, "storedCall"> {
   readonly inputRequests: Readonly<Record<string, InputRequest>>;
 }
 
+/** One thing in the life of a task, for an operator. */
+export interface StoryLine {
+  /** Milliseconds since the epoch, by the clock of the gateway where it happened. */
+  readonly at: number;
+  readonly what: "sent" | "asked" | "answered" | "detached" | "adopted" | "left";
+  /** How many questions or answers. */
+  readonly count?: number;
+  /** Where it happened. */
+  readonly replica?: ReplicaId;
+}
+
 /** After so many takeovers a task is not going to succeed, and each makes it slower to read. */
 export const MAX_TURNS = 32;
 
 /** What the owner may change in its record or beside it. An absent or `undefined` member stays as it was. */
 export type Change = Partial<
-  Pick<NewTask, "statusMessage" | "inputRequests" | "checkpoint" | "pause" | "storedCall" | "isUnsent">
+  Pick<
+    NewTask,
+    "statusMessage" | "inputRequests" | "checkpoint" | "pause" | "storedCall" | "isUnsent" | "story"
+  >
 >;
 
 /**
@@ -208,6 +224,29 @@ export interface PageRequest {
   readonly cursor?: string | undefined;
   /** The most tasks a page may hold; 1 or more. */
   readonly limit: number;
+}
+
+/** Where a task is in the index of all. */
+export interface TaskPlace {
+  readonly createdAt: number;
+  readonly id: TaskId;
+}
+
+/** What a gateway says of itself to the others. */
+export interface ReplicaFacts {
+  readonly host: string;
+  readonly pid: number;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+export interface ReplicaInfo extends Partial<ReplicaFacts> {
+  readonly id: ReplicaId;
+  readonly isMe: boolean;
+  readonly isAlive: boolean;
+  /** How many of its tasks have not ended; counted up to `MAX_COUNTED`. */
+  readonly tasks: number;
 }
 
 /** A part of the list of one caller's tasks. */
@@ -277,6 +316,13 @@ export interface TaskStore {
    * while a client pages come at the end, or not at all when the clock was set back.
    */
   list(owner: TaskOwner, page: PageRequest): Promise<TaskPage | undefined>;
+  /**
+   * The ids of the tasks of all callers, those created last first, at most `limit` after the place; without one from the beginning. Some may
+   * have gone. None unless the store keeps an index (`isIndexed`).
+   */
+  newest(limit: number, after?: TaskPlace): Promise<readonly TaskPlace[]>;
+  /** The gateways that use the store, in no order, and those that did a short time ago. */
+  replicas(): Promise<readonly ReplicaInfo[]>;
   /**
    * Writes a record again that the store has lost, because somebody emptied it or it lost its latest writes. Only the owner may call
    * this. Changes nothing if another replica owns the task by now.

@@ -36,6 +36,10 @@ export class TimedBackend implements Backend {
     return this.#timed("list", this.#backend.list(list, after, limit));
   }
 
+  listBack(list: string, before: string, limit: number): Promise<readonly string[]> {
+    return this.#timed("list", this.#backend.listBack(list, before, limit));
+  }
+
   unlist(list: string, member: string): Promise<void> {
     return this.#timed("list", this.#backend.unlist(list, member));
   }

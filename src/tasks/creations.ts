@@ -110,14 +110,14 @@ export class Creations {
     { task: given, maxResultBytes, waiter }: Creation,
     { storedCall, draft }: { readonly storedCall: StoredCall | undefined; readonly draft: TaskDraft },
   ): Promise<Created> {
-    const { store, storeWait, running, report } = this.#options;
+    const { store, storeWait, running, report, clock } = this.#options;
     const { isSealed } = store;
     const { id, isUnsent, idempotency } = draft;
     let isKept = false;
     try {
       const view = await storeWait.through(waiter, async () => {
         isKept = isUnsent || isCallKept(call, storedCall);
-        const task = asNewTask(call, given, storedCall, { ...draft, isSealed });
+        const task = asNewTask(call, given, storedCall, { ...draft, isSealed, now: clock() });
         return idempotency === undefined
           ? { task: await store.create(task, id) }
           : store.createOnce(task, id);

@@ -25,7 +25,7 @@ import { isSame } from "./outcome.ts";
 import { TaskReader } from "./reading.ts";
 import { type RunningState, RunningTasks } from "./running-tasks.ts";
 import { StoreWait, type WaiterOf } from "./store-wait.ts";
-import { type Observer, observers } from "./task-event.ts";
+import { type Canceller, type Observer, observers } from "./task-event.ts";
 import { Unwritten } from "./unwritten.ts";
 
 export type { CallTask };
@@ -212,15 +212,16 @@ export class TaskEngine {
     id: TaskId,
     owner: TaskOwner,
     waiter?: WaiterOf,
+    by: Canceller = "client",
   ): Promise<{ view: TaskView; hasEnded: boolean }> {
     const view = await this.get(id, owner, waiter);
     if (view.outcome !== undefined) return { view, hasEnded: false };
-    const reason = "Cancelled by the client";
+    const reason = `Cancelled by the ${by}`;
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
     const outcome = await this.#storeWait.through(waiter, () => this.#store.end(view.task, mine));
     this.#running.get(id)?.cancel(outcome);
     if (isSame(outcome, mine)) {
-      this.report({ kind: "cancelled", task: view.task });
+      this.report({ kind: "cancelled", task: view.task, by });
       this.report({ kind: "ended", task: view.task, outcome });
     }
     return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };

@@ -33,7 +33,12 @@ export function asNewTask(
   call: Call,
   { id: _, fingerprint: __, ...task }: CallTask,
   storedCall: StoredCall | undefined,
-  { isUnsent, idempotency, isSealed }: Omit<TaskDraft, "id"> & Pick<TaskStore, "isSealed">,
+  {
+    isUnsent,
+    idempotency,
+    isSealed,
+    now,
+  }: Omit<TaskDraft, "id"> & Pick<TaskStore, "isSealed"> & { readonly now: number },
 ): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
   const statusMessage = call.state === "queued" ? "queued" : begun;
@@ -41,6 +46,7 @@ export function asNewTask(
   return {
     statusMessage,
     inputRequests,
+    ...storyOf(call, now),
     ...task,
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(storedCall !== undefined && checkpoint !== undefined
@@ -49,6 +55,13 @@ export function asNewTask(
     ...(isUnsent && storedCall !== undefined ? { storedCall, isUnsent } : {}),
     ...(!isUnsent && isCallKept(call, storedCall) ? { storedCall: asSent(storedCall) } : {}),
   };
+}
+
+/** A call that is sent was sent before it became a task. */
+function storyOf({ queueMs, madeAt }: Call, now: number): Pick<NewTask, "story"> {
+  if (queueMs === undefined) return {};
+  const agoMs = performance.now() - (madeAt + queueMs);
+  return { story: [{ at: Math.floor(now - agoMs), what: "sent" }] };
 }
 
 /** Whether the stored call is of use from the start. */

@@ -13,6 +13,7 @@ import {
   type Pause,
   type StoredCall,
   StoreUnavailable,
+  type StoryLine,
   type TaskRecord,
   type TaskStore,
   UnreadableValue,
@@ -20,6 +21,7 @@ import {
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, keptBeside, storable } from "./storable.ts";
+import { withLine } from "./story.ts";
 import type { Observer } from "./task-event.ts";
 import type { Unwritten } from "./unwritten.ts";
 
@@ -75,6 +77,7 @@ export class RunningTask {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #looking: Promise<void> = Promise.resolve();
+  #story: readonly StoryLine[];
   /** The keys of the questions that were open when somebody last looked. */
   #askedKeys: readonly string[];
   /** Ends the pause before another try to write. */
@@ -87,6 +90,8 @@ export class RunningTask {
     const { call, record, storedCall } = options;
     this.#isCallKept = options.isCallKept;
     const isAdopted = options.record.turn !== undefined;
+    this.#story = options.record.story ?? [];
+    if (isAdopted) this.#note("adopted");
     this.#askedKeys = isAdopted ? Object.keys(options.record.inputRequests) : [];
     if (record.isUnsent) call.beforeSend = () => this.claimSending();
     if (record.pause !== undefined) call.beforeRound = () => this.claimSending();
@@ -100,6 +105,7 @@ export class RunningTask {
       if (call.end !== undefined) return void end(call.end);
       call.listen({
         onSent: () => {
+          this.#note("sent");
           this.#reportSent();
           this.#say("running", 0);
         },
@@ -180,6 +186,7 @@ export class RunningTask {
         ...this.#unsent(),
         ...this.#paused(),
         ...this.#resumption(),
+        ...(this.#story.length === 0 ? {} : { story: this.#story }),
       };
       this.#record = await store.update(this.#record, change);
       const wasKept = this.#isCallKept;
@@ -209,6 +216,8 @@ export class RunningTask {
   /** Saves where the call is and hands it off, if another replica can continue it. Returns whether it did; else the call goes on. */
   async leave(): Promise<boolean> {
     const { log } = this.#options;
+    const before = this.#story;
+    this.#note("left");
     try {
       await this.look();
       await this.write();
@@ -222,7 +231,10 @@ export class RunningTask {
     const { isUnsent, pause, checkpoint } = this.#record;
     const canGoOn =
       isUnsent || pause !== undefined || checkpoint !== undefined || this.#options.storedCall?.mayRepeat;
-    if (!canGoOn || !this.#isCallKept) return false;
+    if (!canGoOn || !this.#isCallKept) {
+      this.#story = before;
+      return false;
+    }
     this.#options.report({ kind: "left", task: this.#record });
     this.call.handOff();
     return true;
@@ -233,7 +245,7 @@ export class RunningTask {
     const { store, clock, report } = this.#options;
     const lost: Outcome = { kind: "lost", endedAt: clock(), reason };
     this.#lost = lost;
-    const outcome = await store.end(this.#record, lost);
+    const outcome = await store.end(this.#told(), lost);
     this.#isLost = true;
     if (isSame(outcome, lost)) report({ kind: "ended", task: this.#record, outcome });
   }
@@ -332,7 +344,9 @@ export class RunningTask {
       const asked = Object.keys({ ...call.checkpoint?.asked, ...call.pause?.asked, ...call.inputRequests });
       const answers = await store.answers(task.id, asked);
       if (answers.size === 0) return;
+      const taken = [...answers.keys()].filter((key) => Object.hasOwn(call.inputRequests, key)).length;
       call.takeAnswers(answers);
+      if (taken > 0) this.#note("answered", taken);
       await this.write();
     }
   }
@@ -343,11 +357,25 @@ export class RunningTask {
     if (queueMs !== undefined) this.#options.report({ kind: "sent", task: this.#record, queueMs });
   }
 
+  /** The record with all that happened to the task. */
+  #told(): TaskRecord {
+    return this.#story.length === 0 ? this.#record : { ...this.#record, story: this.#story };
+  }
+
+  /** Keeps a line for the record, to be written along with the next thing that is. */
+  #note(what: StoryLine["what"], count?: number): void {
+    const { clock, store } = this.#options;
+    const line = { at: clock(), what, replica: store.me, ...(count === undefined ? {} : { count }) };
+    this.#story = withLine(this.#story, line);
+  }
+
   #reportAsked(): void {
     const known = this.#askedKeys;
     this.#askedKeys = Object.keys(this.call.inputRequests);
     const questions = this.#askedKeys.filter((key) => !known.includes(key)).length;
-    if (questions > 0) this.#options.report({ kind: "asked", task: this.#record, questions });
+    if (questions === 0) return;
+    this.#note("asked", questions);
+    this.#options.report({ kind: "asked", task: this.#record, questions });
   }
 
   /** Keeps a message for the record: writes the first of many at once, and then at most one every `everyMs`. */
@@ -396,7 +424,7 @@ export class RunningTask {
       try {
         // An error on this side says nothing about a call that another replica continues.
         if (end.kind === "ours" && store.isLasting && (await this.#isTaken())) return;
-        const standing = await store.end(this.#record, outcome);
+        const standing = await store.end(this.#told(), outcome);
         // The writer of `#standing` has reported it.
         if (this.#standing === undefined && isSame(standing, outcome)) this.#stands(outcome);
       } catch (error) {

@@ -25,8 +25,7 @@ export type TaskEvent =
   /** A client got the task's state or result. `method`: of the specification. */
   | { readonly kind: "read"; readonly task: TaskRecord; readonly method: string }
   | { readonly kind: "listed"; readonly owner: TaskOwner; readonly ids: readonly TaskId[] }
-  /** A client has cancelled it. */
-  | { readonly kind: "cancelled"; readonly task: TaskRecord }
+  | { readonly kind: "cancelled"; readonly task: TaskRecord; readonly by: Canceller }
   /** This gateway has taken it over from one that stopped. */
   | { readonly kind: "adopted"; readonly task: TaskRecord }
   /** This gateway stops, and leaves the task to others. */
@@ -34,6 +33,8 @@ export type TaskEvent =
   /** The outcome is durable. */
   | { readonly kind: "ended"; readonly task: TaskRecord; readonly outcome: Outcome }
   | ({ readonly kind: "refused" } & Refused);
+
+export type Canceller = "client" | "operator";
 
 /** Hears of every event. Must not throw, and must not keep the caller waiting. */
 export type Observer = (event: TaskEvent) => void;

@@ -110,7 +110,7 @@ servers:
       publicUrl: "https://tools.example",
     },
     callers: { identify: "header", header: "x-user", trustedProxies: ["10.0.0.0/8", "::1"] },
-    admin: { host: "127.0.0.1", port: 9090 },
+    admin: { host: "127.0.0.1", port: 9090, payloads: false },
     store: {
       url: "memory:",
       leaseMs: 15_000,

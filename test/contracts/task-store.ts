@@ -41,6 +41,44 @@ export function taskStoreContract(
     expect([secrets[1], await store.secret()]).toEqual([secrets[0], secrets[0]]);
   });
 
+  describe(`${name}: the index of all tasks`, () => {
+    test("has them all, the last created first, in parts", async () => {
+      const time = { now: 1_800_000_000_000 };
+      const store = await opened({ clock: () => time.now, isIndexed: true });
+      const ids: string[] = [];
+      for (let n = 0; n < 5; n += 1) {
+        time.now += 1_000;
+        const task = await store.create(newTask({ caller: `caller-${n}` }));
+        if (n === 2) await store.end(task, { ...completed("done"), endedAt: time.now });
+        ids.unshift(task.id);
+      }
+      const first = await store.newest(3);
+      expect(first.map(({ id }) => id)).toEqual(ids.slice(0, 3));
+      expect(first[0]?.createdAt).toBe(time.now);
+      const rest = await store.newest(3, first.at(-1));
+      expect(rest.map(({ id }) => id)).toEqual(ids.slice(3));
+      expect(await store.newest(3, rest.at(-1))).toEqual([]);
+    });
+
+    test("is empty unless it is kept", async () => {
+      const store = await opened();
+      await store.create(newTask());
+      expect(await store.newest(3)).toEqual([]);
+    });
+
+    test("knows the gateway itself", async () => {
+      const facts = { host: "here", pid: 7, version: "1", startedAt: 1 };
+      const store = await opened({ facts });
+      expect(await store.replicas()).toContainEqual({
+        ...facts,
+        id: store.me,
+        isMe: true,
+        isAlive: true,
+        tasks: 0,
+      });
+    });
+  });
+
   describe(`${name}: a task that several may create`, () => {
     const keyed = (creation: string, more: Partial<NewTask> = {}) =>
       newTask({ ...more, idempotency: { fingerprint: "f", creation } });

@@ -290,6 +290,8 @@ function replaceable(store: TaskStore): Replaceable {
     read: (id, reader) => store.read(id, reader),
     ending: (id) => store.ending(id),
     list: (owner, page) => store.list(owner, page),
+    newest: (limit, after) => store.newest(limit, after),
+    replicas: () => store.replicas(),
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),
     takeOver: (task, isUnsent) => store.takeOver(task, isUnsent),

@@ -149,7 +149,10 @@ async function get(base: string | URL, path: string) {
 async function admin(): Promise<string> {
   const server = await startScriptedServer();
   onTestFinished(server.close);
-  const config = { ...configFor({ upstream: server.url }), admin: { host: "127.0.0.1", port: 0 } };
+  const config = {
+    ...configFor({ upstream: server.url }),
+    admin: { host: "127.0.0.1", port: 0, payloads: false },
+  };
   const gateway = await startGateway(config, { log: createLog("silent") });
   onTestFinished(() => gateway.close());
   return gateway.adminUrl ?? "";

@@ -51,6 +51,7 @@ test("of those who find that a task is lost one says so", async () => {
   const lines: Json[] = [];
   const report = audit({
     log: createLog("error", { write: (line) => void lines.push(JSON.parse(line)) }),
+    nameOf: (caller) => caller,
   });
   const [dead, ...others] = await Promise.all([memory.replica(), memory.replica(), memory.replica()]);
   const task = await dead.store.create(newTask(ADA));

@@ -36,7 +36,7 @@ const EVENTS: readonly (readonly [what: string, event: TaskEvent, line: string |
   ["a list", { kind: "listed", owner: task, ids: [ID] }, undefined],
   ["a takeover", { kind: "adopted", task }, "INFO: TASK: render: taken over from a gateway that stopped"],
   ["a task that is left", { kind: "left", task }, "INFO: TASK: render: left to another gateway"],
-  ["a client that cancels", { kind: "cancelled", task }, undefined],
+  ["a client that cancels", { kind: "cancelled", task, by: "client" }, undefined],
   [
     "a result",
     { kind: "ended", task, outcome: { kind: "completed", endedAt: 3_100, result } },

@@ -191,6 +191,7 @@ function bound(backend: Backend): Backend {
     set: (key, value, ttlMs, entries) => backend.set(key, value, ttlMs, entries),
     claim: (key, value, ttlMs, entries) => backend.claim(key, value, ttlMs, entries),
     list: (list, after, limit) => backend.list(list, after, limit),
+    listBack: (list, before, limit) => backend.listBack(list, before, limit),
     unlist: (list, member) => backend.unlist(list, member),
     publish: (nudge) => backend.publish(nudge),
     watch: (listener) => backend.watch(listener),

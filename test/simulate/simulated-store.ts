@@ -172,6 +172,14 @@ export class SimulatedStore {
       list: open((list, after, limit) =>
         this.#ask(program, link, `list ${list}`, () => this.#members(list, after, limit)),
       ),
+      listBack: open((list, before, limit) =>
+        this.#ask(program, link, `list ${list}`, () =>
+          this.#members(list, "", Number.POSITIVE_INFINITY)
+            .filter((member) => member < before)
+            .reverse()
+            .slice(0, limit),
+        ),
+      ),
       unlist: open((list, member) =>
         writing(`unlist ${list} ${member}`, () => {
           const members = this.#lists.get(list);

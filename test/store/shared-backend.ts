@@ -90,6 +90,7 @@ export class SharedMemory {
       set: writing((...given) => backend.set(...given)),
       claim: writing((...given) => backend.claim(...given)),
       list: guarded((...given) => backend.list(...given)),
+      listBack: guarded((...given) => backend.listBack(...given)),
       unlist: writing((...given) => backend.unlist(...given)),
       publish: (nudge) => {
         if (!access.isCut) backend.publish(nudge);

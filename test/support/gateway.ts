@@ -41,8 +41,8 @@ export interface GatewaySettings {
   readonly identify?: GatewayOptions["identify"];
   readonly callers?: Config["callers"];
   readonly log?: Partial<Config["log"]>;
-  /** Whether there is a port for health checks. */
-  readonly admin?: boolean;
+  /** Whether there is an admin listener, and what is special about it. */
+  readonly admin?: boolean | Partial<Config["admin"]>;
 }
 
 const POLICY: ToolPolicy = {
@@ -75,7 +75,16 @@ export function configFor(settings: GatewaySettings): Config {
   const policy = { ...POLICY, ...settings.policy };
   return {
     listen: { host: "127.0.0.1", port: 0, allowedOrigins: [], ...settings.listen },
-    ...(settings.admin ? { admin: { host: "127.0.0.1", port: 0 } } : {}),
+    ...(settings.admin
+      ? {
+          admin: {
+            host: "127.0.0.1",
+            port: 0,
+            payloads: false,
+            ...(settings.admin === true ? {} : settings.admin),
+          },
+        }
+      : {}),
     store: {
       url: settings.store ?? "memory:",
       leaseMs: 15_000,

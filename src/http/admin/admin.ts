@@ -1,4 +1,4 @@
-import express, { type Express } from "express";
+import express, { type Express, type Router } from "express";
 import type { Logger } from "pino";
 import type { Guard } from "../guards.ts";
 import { answerProblems, Problem } from "./problem.ts";
@@ -15,10 +15,12 @@ export interface AdminOptions {
   readonly scrape?: (
     accept: string | undefined,
   ) => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** The API for operators. Absent: there is none. */
+  readonly api?: Router | undefined;
 }
 
 /** The admin listener: for orchestrators, Prometheus and operators. */
-export function adminApp({ log, status, guard, scrape }: AdminOptions): Express {
+export function adminApp({ log, status, guard, scrape, api }: AdminOptions): Express {
   const app = express().disable("x-powered-by");
   // Orchestrators name the host by its address, or as they like; the answers tell hardly anything.
   app.get("/health/live", (_, response) => void response.json({ status: "live" }));
@@ -37,6 +39,7 @@ export function adminApp({ log, status, guard, scrape }: AdminOptions): Express 
     response.setHeader("Cache-Control", "no-store");
     response.end(text);
   });
+  if (api !== undefined) app.use("/api", api);
   app.use(({ path }) => {
     throw new Problem(404, "Not found", `There is nothing at ${path.slice(0, 200)}`);
   });

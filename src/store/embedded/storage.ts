@@ -63,6 +63,11 @@ export class LevelStorage implements KeyvStorage {
     return (await this.#db.keys(range).all()).map(keyOfValue);
   }
 
+  async keysBefore(key: string, limit: number): Promise<readonly string[]> {
+    const range = { gt: valueKey(listPrefix(key) ?? ""), lt: valueKey(key), limit, reverse: true };
+    return (await this.#db.keys(range).all()).map(keyOfValue);
+  }
+
   set(key: string, text: string, ttlMs: number): Promise<void> {
     return this.#commits.write(this.#writesOf({ key, value: text, ttl: ttlMs }));
   }

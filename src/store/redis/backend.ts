@@ -104,6 +104,10 @@ export class RedisBackend implements Backend {
     return this.#run("read", (connection) => this.#lists.members(connection, list, after, limit));
   }
 
+  listBack(list: string, before: string, limit: number): Promise<readonly string[]> {
+    return this.#run("read", (connection) => this.#lists.membersBack(connection, list, before, limit));
+  }
+
   unlist(list: string, member: string): Promise<void> {
     return this.#run("write", (connection) => this.#lists.remove(connection, list, [member]));
   }

@@ -86,6 +86,19 @@ export class RedisLists {
     return found as readonly string[];
   }
 
+  /** The members before `before`, the last first, at most `limit`. */
+  async membersBack(
+    connection: RedisConnection,
+    list: string,
+    before: string,
+    limit: number,
+  ): Promise<readonly string[]> {
+    const { members } = redisListKeys(this.#prefix, list);
+    const page = ["BYLEX", "REV", "LIMIT", "0", String(limit)];
+    const found = await connection.send(members, ["ZRANGE", members, `(${before}`, `(${ANCHOR}`, ...page]);
+    return found as readonly string[];
+  }
+
   /** Removes expired members. The next call finds again what this one misses. */
   async #removeOver(connection: RedisConnection, list: string): Promise<void> {
     const { ends } = redisListKeys(this.#prefix, list);

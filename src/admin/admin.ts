@@ -1,0 +1,46 @@
+import type { Config } from "../config/config.ts";
+import { MODERN_VERSION } from "../protocol/modern.ts";
+import type { Route } from "../requests/request.ts";
+import type { ReplicaInfo, TaskStore } from "../store/task-store.ts";
+import type { TaskEngine } from "../tasks/engine.ts";
+import type { AdminEvents } from "./events.ts";
+import { type ServerStatus, serverStatus, shownConfig } from "./status.ts";
+import { AdminTasks } from "./tasks.ts";
+
+export interface AdminOptions {
+  readonly config: Config;
+  readonly store: TaskStore;
+  readonly engine: TaskEngine;
+  readonly routes: readonly Route[];
+  readonly events: AdminEvents;
+  readonly nameOf: (caller: string) => string;
+}
+
+/** What an operator sees of a gateway and can do with it, by whichever means. */
+export class Admin {
+  readonly tasks: AdminTasks;
+  readonly events: AdminEvents;
+  readonly #options: AdminOptions;
+
+  constructor(options: AdminOptions) {
+    const { config, store, engine, events, nameOf } = options;
+    this.#options = options;
+    this.events = events;
+    this.tasks = new AdminTasks({ store, engine, nameOf, withPayloads: config.admin?.payloads ?? false });
+    events.watch(store, engine);
+  }
+
+  servers(): readonly ServerStatus[] {
+    const { routes, engine } = this.#options;
+    return routes.map((route) => serverStatus(route, engine.states(), MODERN_VERSION));
+  }
+
+  /** @throws StoreUnavailable */
+  replicas(): Promise<readonly ReplicaInfo[]> {
+    return this.#options.store.replicas();
+  }
+
+  config(): object {
+    return shownConfig(this.#options.config);
+  }
+}

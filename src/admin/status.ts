@@ -1,0 +1,102 @@
+import type { Config, UpstreamConfig } from "../config/config.ts";
+import type { Route } from "../requests/request.ts";
+import { storeName } from "../store-url.ts";
+import type { RunningState } from "../tasks/running-tasks.ts";
+
+/** A server as this gateway knows it. */
+export interface ServerStatus {
+  readonly name: string;
+  readonly paths: readonly string[];
+  readonly upstream: string;
+  readonly transport: string;
+  /** Whether it was there when the gateway last had to do with it. Absent: the gateway does not know yet. */
+  readonly isThere?: boolean;
+  readonly returns: number;
+  readonly sessions: number;
+  /** What it says of itself. */
+  readonly info?: { readonly name?: string; readonly version?: string };
+  readonly protocolVersion?: string;
+  /** How many tools of it were listed here. */
+  readonly tools: number;
+  /** Its unfinished tasks whose calls are in this gateway. */
+  readonly tasks: Readonly<Record<RunningState["state"], number>>;
+}
+
+export function serverStatus(
+  { config, upstream }: Route,
+  states: Iterable<RunningState>,
+  modernVersion: string,
+): ServerStatus {
+  const tasks = { queued: 0, working: 0, input_required: 0 };
+  for (const { server, state } of states) if (server === config.name) tasks[state] += 1;
+  const { isThere, returns } = upstream.presence;
+  const { name, version } = upstream.serverInfo ?? {};
+  const protocolVersion = upstream.description?.protocolVersion ?? (upstream.serverInfo && modernVersion);
+  return {
+    name: config.name,
+    paths: [config.path, ...config.aliases],
+    upstream: placeOf(config.upstream),
+    transport: config.upstream.transport,
+    ...(isThere === undefined ? {} : { isThere }),
+    returns,
+    sessions: upstream.sessions,
+    ...(upstream.serverInfo === undefined
+      ? {}
+      : {
+          info: {
+            ...(typeof name === "string" ? { name } : {}),
+            ...(typeof version === "string" ? { version } : {}),
+          },
+        }),
+    ...(protocolVersion === undefined ? {} : { protocolVersion }),
+    tools: upstream.listed.size,
+    tasks,
+  };
+}
+
+/** Leaves out the query and the environment, which may contain secrets; a command's arguments are no place for them. */
+function placeOf(upstream: UpstreamConfig): string {
+  if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].join(" ");
+  return `${upstream.url.origin}${upstream.url.pathname}`;
+}
+
+const MASKED = "***";
+
+/** The configuration that is in force, without anything that may be a secret: of headers and variables only the names are told. */
+export function shownConfig(config: Config): object {
+  const { listen, admin, store, callers, limits, log, servers } = config;
+  return {
+    listen,
+    admin: admin && {
+      host: admin.host,
+      port: admin.port,
+      payloads: admin.payloads,
+      ...(admin.token === undefined ? {} : { token: MASKED }),
+      ...(admin.readToken === undefined ? {} : { readToken: MASKED }),
+    },
+    store: {
+      url: storeName(store.url),
+      leaseMs: store.leaseMs,
+      timeoutMs: store.timeoutMs,
+      prefix: store.prefix,
+      isEncrypted: store.encryptionKeys !== undefined,
+      hasOwnCertificates: store.tls !== undefined,
+    },
+    callers,
+    limits,
+    log,
+    servers: servers.map(({ upstream, ...server }) => ({ ...server, upstream: shownUpstream(upstream) })),
+  };
+}
+
+function shownUpstream(upstream: UpstreamConfig): object {
+  const { transport, sessions, maxSessions, idleTimeoutMs, startTimeoutMs } = upstream;
+  const shared = { transport, sessions, maxSessions, idleTimeoutMs, startTimeoutMs, at: placeOf(upstream) };
+  if (upstream.transport === "stdio") return { ...shared, env: masked(upstream.env), cwd: upstream.cwd };
+  const { headers, headersEverywhere, forwardHeaders } = upstream;
+  return { ...shared, headers: masked(headers), headersEverywhere, forwardHeaders };
+}
+
+function masked(values: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.keys(values).map((name) => [name, MASKED]));
+}

@@ -1,0 +1,198 @@
+import { STATUSES } from "../../admin/task-summary.ts";
+
+const text = { type: "string" };
+const whole = { type: "integer", minimum: 0 };
+const time = { type: "string", format: "date-time" };
+const name = { type: "string", pattern: "^[0-9a-f]{12}$" };
+
+const summary = {
+  name: { ...name, description: "Part of a hash of the task's id, as in the log." },
+  server: text,
+  tool: text,
+  caller: text,
+  status: { enum: STATUSES },
+  generation: { enum: ["2026-07-28", "2025-11-25", "none"] },
+  createdAt: time,
+  updatedAt: time,
+  endedAt: time,
+  durationMs: whole,
+  replica: text,
+  questions: whole,
+  errorCode: { type: "integer" },
+};
+const REQUIRED = [
+  "name",
+  "server",
+  "tool",
+  "caller",
+  "status",
+  "createdAt",
+  "updatedAt",
+  "durationMs",
+  "replica",
+  "questions",
+];
+
+const SCHEMAS = {
+  TaskSummary: { type: "object", required: REQUIRED, additionalProperties: false, properties: summary },
+  TaskListing: object(
+    {
+      tasks: { type: "array", items: ref("TaskSummary") },
+      nextCursor: text,
+      counts: { type: "object", required: STATUSES, additionalProperties: whole },
+      looked: { ...whole, description: "How many tasks were looked at for this page, and are in counts." },
+    },
+    ["tasks", "counts", "looked"],
+  ),
+  TaskStory: object(
+    {
+      ...summary,
+      expiresAt: time,
+      story: {
+        type: "array",
+        items: object(
+          {
+            at: time,
+            what: { enum: ["created", "sent", "asked", "answered", "detached", "adopted", "left", "ended"] },
+            count: whole,
+            replica: text,
+          },
+          ["at", "what"],
+        ),
+      },
+      payloads: {
+        type: "object",
+        description: "Only with admin.payloads.",
+        properties: { message: text, questions: { type: "object" }, outcome: { type: "object" } },
+        required: ["questions"],
+      },
+    },
+    [...REQUIRED, "story"],
+  ),
+  Servers: object(
+    {
+      servers: {
+        type: "array",
+        items: {
+          type: "object",
+          required: ["name", "paths", "upstream", "transport", "returns", "sessions", "tools", "tasks"],
+          properties: {
+            name: text,
+            paths: { type: "array", items: text },
+            upstream: text,
+            transport: text,
+            isThere: { type: "boolean" },
+            returns: whole,
+            sessions: whole,
+            info: { type: "object" },
+            protocolVersion: text,
+            tools: whole,
+            tasks: { type: "object", additionalProperties: whole },
+          },
+        },
+      },
+    },
+    ["servers"],
+  ),
+  Replicas: object(
+    {
+      replicas: {
+        type: "array",
+        items: {
+          type: "object",
+          required: ["id", "isMe", "isAlive", "tasks"],
+          properties: {
+            id: text,
+            isMe: { type: "boolean" },
+            isAlive: { type: "boolean" },
+            tasks: whole,
+            host: text,
+            pid: whole,
+            version: text,
+            startedAt: whole,
+          },
+        },
+      },
+    },
+    ["replicas"],
+  ),
+  Config: { type: "object" },
+  Problem: object({ type: text, title: text, status: whole, detail: text }, [
+    "type",
+    "title",
+    "status",
+    "detail",
+  ]),
+};
+
+const FILTERS = [
+  query("server", text),
+  query("tool", text),
+  query("status", { enum: STATUSES }),
+  query("caller", text),
+  query("maxAge", { type: "integer", minimum: 1, description: "Created so many seconds ago at most." }),
+  query("limit", { type: "integer", minimum: 1, maximum: 500, default: 100 }),
+  query("cursor", { ...text, description: "The nextCursor of a page with the same filters." }),
+];
+const NAME = [{ name: "name", in: "path", required: true, schema: name }];
+
+/** The API as OpenAPI 3.1. */
+export function openApi(version: string): object {
+  return {
+    openapi: "3.1.0",
+    info: { title: "mcp-taskgate, for operators", version },
+    servers: [{ url: "/" }],
+    security: [{ token: [] }, {}],
+    paths: {
+      "/api/tasks": {
+        get: operation("The tasks of all callers, those created last first", "TaskListing", FILTERS),
+      },
+      "/api/tasks/{name}": { get: operation("One task and what happened to it", "TaskStory", NAME) },
+      "/api/tasks/{name}/cancel": { post: operation("Cancels a task that has not ended", "TaskStory", NAME) },
+      "/api/servers": { get: operation("The servers, as this gateway knows them", "Servers") },
+      "/api/replicas": { get: operation("The gateways that share the store", "Replicas") },
+      "/api/config": { get: operation("The configuration in force, secrets masked", "Config") },
+      "/api/events": {
+        get: {
+          summary: "What happens to tasks from now on, as server-sent events",
+          responses: { 200: { description: "OK", content: { "text/event-stream": {} } }, default: FAILED },
+        },
+      },
+      "/api/openapi.json": { get: operation("This document", "Config") },
+    },
+    components: {
+      schemas: SCHEMAS,
+      securitySchemes: { token: { type: "http", scheme: "bearer" } },
+    },
+  };
+}
+
+const FAILED = {
+  description: "Problem details (RFC 9457)",
+  content: { "application/problem+json": { schema: ref("Problem") } },
+};
+
+function operation(
+  summary: string,
+  schema: keyof typeof SCHEMAS,
+  parameters: readonly object[] = [],
+): object {
+  const content = { "application/json": { schema: ref(schema) } };
+  return {
+    summary,
+    ...(parameters.length === 0 ? {} : { parameters }),
+    responses: { 200: { description: "OK", content }, default: FAILED },
+  };
+}
+
+function object(properties: object, required: readonly string[]): object {
+  return { type: "object", required, additionalProperties: false, properties };
+}
+
+function query(name: string, schema: object): object {
+  return { name, in: "query", schema };
+}
+
+function ref(schema: string): object {
+  return { $ref: `#/components/schemas/${schema}` };
+}

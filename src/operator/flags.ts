@@ -1,0 +1,39 @@
+import type { Argv } from "yargs";
+
+const text = { type: "string", requiresArg: true } as const;
+
+/** Where the admin listener is, when no flag says it, and its token. */
+export const ADMIN_URL = "MCP_TASKGATE_ADMIN";
+export const ADMIN_TOKEN = "MCP_TASKGATE_ADMIN_TOKEN";
+
+/** What every command needs that asks the API of a gateway. */
+export function apiFlags(parser: Argv): Argv {
+  return parser
+    .option("admin", {
+      ...text,
+      describe: `address of the gateway's admin listener [default: $${ADMIN_URL}]`,
+    })
+    .option("token-from", {
+      ...text,
+      describe: `environment variable that has the token [default: ${ADMIN_TOKEN}]`,
+    })
+    .option("json", { type: "boolean", describe: "print what the API answers" });
+}
+
+export function tasksFlags(parser: Argv): Argv {
+  return apiFlags(parser)
+    .positional("action", {
+      type: "string",
+      describe: "list · show NAME: what happened to a task · watch: what happens from now on · cancel NAME",
+    })
+    .positional("name", { type: "string", describe: "of a task, as lists and log lines show it" })
+    .option("server", { ...text, describe: "list: of this server only" })
+    .option("tool", { ...text, describe: "list: calls of this tool only" })
+    .option("status", {
+      ...text,
+      describe: "list: queued, working, input_required, completed, tool_error, failed, cancelled or lost",
+    })
+    .option("caller", { ...text, describe: "list: of this caller only" })
+    .option("max-age", { ...text, describe: "list: created so long ago at most, such as 15m or 2h" })
+    .option("limit", { ...text, describe: "list: how many at most [default: 100]" });
+}

@@ -1,0 +1,11 @@
+import type { StoryLine } from "../store/task-store.ts";
+
+/** The story is in the record, which every poll reads. */
+const MAX_LINES = 40;
+
+/** A story with one more line; of a long one the middle is left out. */
+export function withLine(story: readonly StoryLine[], line: StoryLine): readonly StoryLine[] {
+  if (story.length < MAX_LINES) return [...story, line];
+  const kept = MAX_LINES / 2;
+  return [...story.slice(0, kept), ...story.slice(story.length - kept + 1), line];
+}
