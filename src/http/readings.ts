@@ -50,6 +50,7 @@ const UTF_8 = new Set(["utf-8", "utf8"]);
 /** Refuses a body that not only a parser of JSON in UTF-8 reads. @throws 415 */
 export function checkEncoding({ headers }: IncomingMessage): void {
   const { "content-encoding": coding = "", "content-type": type = "" } = headers;
+  if (type === "application/json" && coding === "") return;
   const codings = coding.split(",").map((name) => name.trim().toLowerCase());
   if (codings.some((name) => name !== "" && name !== "identity")) throw rpc.unsupportedCoding(coding);
   const [mediaType = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());

@@ -47,17 +47,14 @@ export function readParams(text: string): JsonObject {
 
 /** Serialises params; `RawJson` values stay as they are. */
 export function paramsText(params: JsonObject): JsonText {
-  const texts: string[] = [];
-  return restored(toJson(marked(params, texts)), texts);
+  return objectText(params, textOf);
 }
 
 /** Serialises a message; `RawJson` values stay byte for byte as they came. */
 export function messageText(message: object): JsonText {
-  const { params } = message as { readonly params?: unknown };
-  const texts: string[] = [];
-  const shown = marked(message as JsonObject, texts);
-  const inner = isObject(params) ? marked(params, texts) : params;
-  return restored(toJson(inner === params ? shown : { ...shown, params: inner }), texts);
+  return objectText(message as JsonObject, (value, key) =>
+    key === "params" && isObject(value) ? paramsText(value) : textOf(value),
+  );
 }
 
 /** A placeholder for a text that is inserted afterwards. It is random, so that no message from outside can contain it. */
@@ -108,28 +105,19 @@ function putBack(object: unknown, rawOf: (mark: string) => RawJson): void {
   }
 }
 
-/** A copy with placeholders for `RawJson` members; `object` itself when it has none. */
-function marked(object: JsonObject, texts: string[]): JsonObject {
-  let shown: Record<string, unknown> | undefined;
-  for (const key of Object.keys(object)) {
-    const value = object[key];
-    if (!(value instanceof RawJson)) continue;
-    shown ??= Object.fromEntries(Object.entries(object));
-    Object.defineProperty(shown, key, { value: `${MARK}${texts.length}`, enumerable: true });
-    texts.push(value.text);
-  }
-  return shown ?? object;
+function textOf(value: unknown): string | undefined {
+  return value instanceof RawJson ? value.text : toJson(value);
 }
 
-/** Replaces all placeholders in one pass, because there may be many. */
-function restored(json: JsonText, texts: readonly string[]): JsonText {
-  if (texts.length === 0) return json;
-  const parts: string[] = [];
-  let from = 0;
-  for (let at = json.indexOf(`"${MARK}`); at !== -1; at = json.indexOf(`"${MARK}`, from)) {
-    const end = json.indexOf('"', at + 1);
-    parts.push(json.slice(from, at), texts[Number(json.slice(at + 1 + MARK.length, end))] ?? "");
-    from = end + 1;
+/** Like `JSON.stringify`, it leaves out members without a text. */
+function objectText(
+  object: JsonObject,
+  textOf: (value: unknown, key: string) => string | undefined,
+): JsonText {
+  const members: string[] = [];
+  for (const key of Object.keys(object)) {
+    const text = textOf(object[key], key);
+    if (text !== undefined) members.push(`${toJson(key)}:${text}`);
   }
-  return (parts.join("") + json.slice(from)) as JsonText;
+  return `{${members.join(",")}}` as JsonText;
 }
