@@ -24,7 +24,8 @@ export interface Target {
 export interface GatewaySettings {
   /** The URL of the server, or the name of one of `servers/` that speaks stdio. */
   readonly upstream: string | { readonly stdio: string };
-  readonly store: "memory" | "level" | { readonly redis: string };
+  /** `level`: a new directory, or one that is there. */
+  readonly store: "memory" | "level" | { readonly level: string } | { readonly redis: string };
   /** As in the configuration file; so are the two below. */
   readonly tasks?: Readonly<Record<string, unknown>>;
   readonly callers?: Readonly<Record<string, unknown>>;
@@ -209,7 +210,8 @@ export class Lab {
 
 function storeUrl(store: GatewaySettings["store"], base: string): string {
   if (store === "memory") return "memory:";
-  return store === "level" ? `level:${base}` : store.redis;
+  if (store === "level") return `level:${base}`;
+  return "level" in store ? `level:${store.level}` : store.redis;
 }
 
 function upstreamOf(upstream: GatewaySettings["upstream"]): object {
