@@ -160,8 +160,8 @@ export class HeldBytes implements SharedBytes {
   #bytes = 0;
   #holders = 1;
   #answer: Answer | undefined;
-  /** The answers to the request and to its parts. */
-  readonly #answers = new Set<Answer>();
+  /** The answers to the request and to its parts. Absent until one is large. */
+  #answers: Set<Answer> | undefined;
 
   constructor(account: Bytes, quotaKey: QuotaKey) {
     this.#account = account;
@@ -226,12 +226,13 @@ export class HeldBytes implements SharedBytes {
   openAnswer(): Answer | undefined {
     if (this.#holders < 0) return undefined;
     const answer = this.#account.answer();
+    this.#answers ??= new Set();
     this.#answers.add(answer);
     return answer;
   }
 
   closeAnswer(answer: Answer): void {
-    this.#answers.delete(answer);
+    this.#answers?.delete(answer);
     answer.release();
   }
 
@@ -248,7 +249,7 @@ export class HeldBytes implements SharedBytes {
     if (this.#holders > 0) return;
     this.#count(-this.#bytes);
     this.#holders = -1;
-    for (const answer of this.#answers) this.closeAnswer(answer);
+    for (const answer of this.#answers ?? []) this.closeAnswer(answer);
   }
 
   #count(bytes: number): void {

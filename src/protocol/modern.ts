@@ -110,7 +110,8 @@ function isShort(text: unknown): text is string {
  */
 export function onBehalfOf(client: ProgramInfo | undefined, own: ProgramInfo): ProgramInfo {
   if (client === undefined) return own;
-  return { ...client, title: `${client.title ?? client.name} (via ${own.name} ${own.version})` };
+  const { title = client.name, ...rest } = client;
+  return { title: `${title} (via ${own.name} ${own.version})`, ...rest };
 }
 
 /** The `_meta` with which a client describes itself in every request. */

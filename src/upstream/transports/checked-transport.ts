@@ -9,7 +9,6 @@ import {
 } from "../../protocol/jsonrpc.ts";
 import { type UpstreamFailure, unusableAnswer, warnOfUnusable } from "../failure.ts";
 import { wasGiven } from "../request-ids.ts";
-import { StreamEnd } from "./stream-end.ts";
 import type { Asking, AskListener, PickUp, RawTransport, Stream, Transport } from "./transport.ts";
 import { shown, type UnusableAnswer } from "./unusable-answer.ts";
 
@@ -84,16 +83,17 @@ export class CheckedTransport implements Transport {
   }
 
   #watched(id: RequestId, method: string, ask: () => Asking): Asking {
-    const unusable = new StreamEnd();
-    this.#asked.set(id, { method, fail: unusable.end });
-    const { ended, stop } = ask();
-    return {
-      ended: Promise.race([ended, unusable.ended]),
-      stop: () => {
+    let stop = () => {};
+    const ended = new Promise<void>((resolve, reject) => {
+      this.#asked.set(id, { method, fail: reject });
+      const asking = ask();
+      stop = () => {
         this.#forget(id);
-        stop();
-      },
-    };
+        asking.stop();
+      };
+      asking.ended.then(resolve, reject);
+    });
+    return { ended, stop };
   }
 
   #receive(message: JsonRpcMessage, stream: Stream): void {

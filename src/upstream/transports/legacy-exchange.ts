@@ -89,9 +89,7 @@ export class LegacyExchange {
     this.#listener = listener;
     this.#isOwn = typeof from !== "string";
     this.#stream = { answerTo };
-    this.ended = (typeof from === "string" ? this.#pickUp(from) : this.#send(from)).finally(() =>
-      context.onOver(this),
-    );
+    this.ended = this.#run(from);
   }
 
   /** Ignores whatever else comes: messages after the answer belong to no call, and must not be taken for the next one's. */
@@ -117,13 +115,18 @@ export class LegacyExchange {
     this.#stopWaiting();
   }
 
+  async #run(from: JsonRpcRequest | string): Promise<void> {
+    try {
+      await (typeof from === "string" ? this.#pickUp(from) : this.#send(from));
+    } finally {
+      this.#context.onOver(this);
+    }
+  }
+
   async #send(request: JsonRpcRequest): Promise<void> {
     const exchange = this.#context.post(messageText(request), this.#hears(), this.#listener.headers);
     this.#exchange = exchange;
-    const answer = await exchange.ended.catch((error: unknown) => {
-      if (exchange.isCut && exchange.hasBegun) return undefined;
-      throw error;
-    });
+    const answer = await unlessCut(exchange);
     if (this.#isAnswered || this.#isOver) return;
     if (answer === undefined || answer.type === EVENT_STREAM) {
       if (this.#lastEventId !== undefined) await this.#listen(MAX_RETRIES, reconnectDelay(0, this.#retryMs));
@@ -254,6 +257,16 @@ export class LegacyExchange {
       ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
       cause,
     });
+  }
+}
+
+/** The complete answer; `undefined` if its stream was cut. @throws UpstreamFailure */
+async function unlessCut(exchange: UpstreamExchange): Promise<HttpAnswer | undefined> {
+  try {
+    return await exchange.ended;
+  } catch (error) {
+    if (exchange.isCut && exchange.hasBegun) return undefined;
+    throw error;
   }
 }
 

@@ -157,8 +157,8 @@ export class StreamableHttpTransport implements RawTransport, PickUp {
 
   get #headersOfPost(): Readonly<Record<string, string>> {
     this.#posted ??= {
-      ...this.#headers,
       "content-type": JSON_TYPE,
+      ...this.#headers,
       accept: accepting(this.#options.headers, JSON_TYPE, EVENT_STREAM),
     };
     return this.#posted;
