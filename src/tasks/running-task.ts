@@ -138,7 +138,7 @@ export class RunningTask {
       if (storedCall === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
       if (call.pause !== undefined && record.pause === undefined) this.#writeSoon(0);
-      if (call.state === "queued") this.#writeSoon(WAITS_AFTER_MS);
+      if (call.state === "queued" && !record.isUnsent) this.#writeSoon(WAITS_AFTER_MS);
     });
   }
 
