@@ -1,6 +1,7 @@
 import express, { type Express, type Router } from "express";
 import type { Logger } from "pino";
 import type { Guard } from "../guards.ts";
+import { consolePages } from "./console.ts";
 import { answerProblems, Problem } from "./problem.ts";
 
 /** Whether the gateway wants requests, and why not. */
@@ -39,7 +40,7 @@ export function adminApp({ log, status, guard, scrape, api }: AdminOptions): Exp
     response.setHeader("Cache-Control", "no-store");
     response.end(text);
   });
-  if (api !== undefined) app.use("/api", api);
+  if (api !== undefined) app.use("/api", api).use(consolePages());
   app.use(({ path }) => {
     throw new Problem(404, "Not found", `There is nothing at ${path.slice(0, 200)}`);
   });

@@ -1,0 +1,355 @@
+// The console of mcp-taskgate: what the API tells, kept up to date. Whatever servers and clients call themselves is text, never markup.
+
+import { cancel, get, listen, NoToken, useToken } from "/api.js";
+import { html, render, useEffect, useRef, useState } from "/htm.js";
+
+const STATUSES = [
+  "queued",
+  "working",
+  "input_required",
+  "completed",
+  "tool_error",
+  "failed",
+  "cancelled",
+  "lost",
+];
+const OVER = new Set(STATUSES.slice(3));
+const FILTERS = ["server", "tool", "status", "caller"];
+/** How many tasks it shows, and at the most. */
+const FEW = 100;
+const MANY = 500;
+/** At most so often the page asks again, however much happens. */
+const REFRESH_MS = 500;
+/** Without events, as when the gateway was away, and for how long tasks have run. */
+const IDLE_MS = 5_000;
+const RETRY_MS = 2_000;
+
+function Console() {
+  const [filter, setFilter] = useState(filterInAddress());
+  const [seen, setSeen] = useState({ tasks: [], counts: {}, looked: 0, servers: [], replicas: [] });
+  const [note, setNote] = useState("");
+  const [wantsToken, setWantsToken] = useState("");
+  const [limit, setLimit] = useState(FEW);
+  const [chosen, setChosen] = useState(new URLSearchParams(location.search).get("task") ?? "");
+  const refresh = useRef(() => {});
+
+  const report = (error) => {
+    if (error instanceof NoToken) setWantsToken(error.message);
+    else setNote(`${error.message}. This is how it was.`);
+  };
+
+  useEffect(() => {
+    writeAddress(filter, chosen);
+    let isCurrent = true;
+    const look = async () => {
+      try {
+        const [listing, { servers }, { replicas }] = await Promise.all([
+          get(`tasks?limit=${limit}&${queryOf(filter)}`),
+          get("servers"),
+          get("replicas"),
+        ]);
+        if (!isCurrent) return;
+        setSeen({ ...listing, servers, replicas });
+        setNote("");
+        setWantsToken("");
+      } catch (error) {
+        if (isCurrent) report(error);
+      }
+    };
+    refresh.current = look;
+    void look();
+    return () => {
+      isCurrent = false;
+    };
+  }, [filter.server, filter.tool, filter.status, filter.caller, limit]);
+
+  useEffect(() => writeAddress(filter, chosen), [chosen]);
+  useEffect(() => keepUpToDate(() => refresh.current(), report), []);
+
+  if (wantsToken !== "")
+    return html`<${TokenForm} reason=${wantsToken} onToken=${() => refresh.current()} />`;
+  return html`
+    <header><h1>mcp-taskgate</h1></header>
+    <main>
+      ${note === "" ? null : html`<p class="note" role="status">${note}</p>`}
+      <${Filters} filter=${filter} servers=${seen.servers} onChange=${setFilter} />
+      <${Tasks} seen=${seen} chosen=${chosen} onChoose=${setChosen} />
+      ${seen.nextCursor === undefined || limit === MANY ? null : html`<p><button onClick=${() => setLimit(MANY)}>Show up to ${MANY}</button></p>`}
+      ${chosen === "" ? null : html`<${Story} name=${chosen} version=${seen} onClose=${() => setChosen("")} onFault=${report} />`}
+      <${Servers} servers=${seen.servers} />
+      <${Replicas} replicas=${seen.replicas} />
+    </main>
+  `;
+}
+
+/** Asks again when something has happened, and now and then; not while nobody looks. Returns the function that ends it. */
+function keepUpToDate(look, report) {
+  const over = new AbortController();
+  let due = 0;
+  let timer;
+  const soon = (ms) => {
+    const at = Date.now() + ms;
+    if (timer !== undefined && due <= at) return;
+    clearTimeout(timer);
+    due = at;
+    timer = setTimeout(async () => {
+      timer = undefined;
+      if (document.hidden) return;
+      await look();
+      soon(IDLE_MS);
+    }, ms);
+  };
+  const onShown = () => {
+    if (!document.hidden) soon(0);
+  };
+  document.addEventListener("visibilitychange", onShown);
+  const follow = async () => {
+    while (!over.signal.aborted) {
+      try {
+        await listen(() => soon(REFRESH_MS), over.signal);
+      } catch (error) {
+        if (!over.signal.aborted) report(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  };
+  void follow();
+  soon(IDLE_MS);
+  return () => {
+    over.abort();
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", onShown);
+  };
+}
+
+function TokenForm({ reason, onToken }) {
+  const onSubmit = (event) => {
+    event.preventDefault();
+    useToken(new FormData(event.target).get("token"));
+    onToken();
+  };
+  return html`
+    <main>
+      <h1>mcp-taskgate</h1>
+      <p role="status">${reason}</p>
+      <form onSubmit=${onSubmit}>
+        <label>Token <input name="token" type="password" autocomplete="off" required /></label>
+        <button>Show</button>
+      </form>
+    </main>
+  `;
+}
+
+function Filters({ filter, servers, onChange }) {
+  const set = (name) => (event) => onChange({ ...filter, [name]: event.target.value });
+  const option = (value, text = value) =>
+    html`<option value=${value} selected=${value === filter.status}>${text}</option>`;
+  return html`
+    <form role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
+      <label>Status
+        <select value=${filter.status} onChange=${set("status")}>
+          ${option("", "any")}${STATUSES.map((status) => option(status))}
+        </select>
+      </label>
+      <label>Server
+        <select value=${filter.server} onChange=${set("server")}>
+          <option value="">any</option>
+          ${servers.map(({ name }) => html`<option value=${name} selected=${name === filter.server}>${name}</option>`)}
+        </select>
+      </label>
+      <label>Tool <input value=${filter.tool} onChange=${set("tool")} /></label>
+      <label>Caller <input value=${filter.caller} onChange=${set("caller")} /></label>
+    </form>
+  `;
+}
+
+function Tasks({ seen, chosen, onChoose }) {
+  const { tasks, counts, looked, nextCursor } = seen;
+  const told = STATUSES.filter((status) => counts[status] > 0).map((status) => `${counts[status]} ${status}`);
+  const summary = `${told.length === 0 ? "no tasks" : told.join(", ")}${nextCursor === undefined ? "" : `, of the last ${looked}`}`;
+  return html`
+    <section>
+      <h2 id="tasks">Tasks</h2>
+      <div class="scrolls" tabindex="0" role="region" aria-labelledby="tasks">
+        <table>
+          <caption>${summary}</caption>
+          <thead>
+            <tr>
+              <th scope="col">Task</th><th scope="col">Status</th><th scope="col">Tool</th><th scope="col">Server</th>
+              <th scope="col" class="wide">Caller</th><th scope="col" class="wide">Created</th><th scope="col">Took</th>
+              <th scope="col" class="wide">Gateway</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${tasks.map(
+              (task) => html`
+                <tr key=${task.name}>
+                  <td><button class="name" aria-pressed=${task.name === chosen} onClick=${() => onChoose(task.name)}>${task.name}</button></td>
+                  <td class=${task.status}>${task.status}</td><td>${task.tool}</td><td>${task.server}</td>
+                  <td class="wide">${task.caller}</td><td class="wide">${timeText(task.createdAt)}</td>
+                  <td>${durationText(task.durationMs)}</td><td class="wide">${task.replica}</td>
+                </tr>
+              `,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  `;
+}
+
+function Story({ name, version, onClose, onFault }) {
+  const [task, setTask] = useState();
+  const [gone, setGone] = useState("");
+  const question = useRef();
+  useEffect(() => {
+    let isCurrent = true;
+    get(`tasks/${encodeURIComponent(name)}`).then(
+      (story) => {
+        if (!isCurrent) return;
+        setTask(story);
+        setGone("");
+      },
+      (error) => {
+        if (!isCurrent) return;
+        setTask(undefined);
+        setGone(error.message);
+      },
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [name, version]);
+  const onCancel = async () => {
+    question.current.close();
+    await cancel(name).then(setTask, onFault);
+  };
+  if (task === undefined || task.name !== name)
+    return html`<section class="panel" aria-live="polite"><p>${gone === "" ? "…" : gone}</p><button onClick=${onClose}>Close</button></section>`;
+  const lines = [
+    ["Tool", `${task.tool} (${task.server})`],
+    ["Caller", task.caller],
+    ["Status", task.errorCode === undefined ? task.status : `${task.status}, error ${task.errorCode}`],
+    ["Took", durationText(task.durationMs)],
+    [
+      "Kept until",
+      task.expiresAt === undefined ? "it has ended, and then for a while" : timeText(task.expiresAt),
+    ],
+  ];
+  return html`
+    <section class="panel" aria-labelledby="story">
+      <h2 id="story">Task ${name}</h2>
+      <dl>${lines.map(([term, text]) => html`<dt class="quiet">${term}</dt><dd>${text}</dd>`)}</dl>
+      <ol class="story">
+        ${task.story.map(
+          ({ at, what, count, replica }) => html`
+            <li>
+              ${timeText(at)} <strong>${what}${count === undefined ? "" : ` ${count}`}</strong>
+              <span class="quiet"> +${durationText(Date.parse(at) - Date.parse(task.createdAt))}${replica === undefined ? "" : ` at ${replica}`}</span>
+            </li>
+          `,
+        )}
+      </ol>
+      ${task.payloads === undefined ? null : html`<pre>${JSON.stringify(task.payloads, null, 2)}</pre>`}
+      ${OVER.has(task.status) ? null : html`<button onClick=${() => question.current.showModal()}>Cancel this task…</button>`}
+      <button onClick=${onClose}>Close</button>
+      <dialog ref=${question} aria-labelledby="question">
+        <p id="question">Cancel task ${name}, a call of ${task.tool}? Its client is told that it was cancelled.</p>
+        <button onClick=${onCancel}>Cancel the task</button>
+        <button onClick=${() => question.current.close()}>Let it run</button>
+      </dialog>
+    </section>
+  `;
+}
+
+function Servers({ servers }) {
+  const state = ({ isThere }) => (isThere === undefined ? "unknown" : isThere ? "up" : "gone");
+  return html`
+    <section>
+      <h2 id="servers">Servers</h2>
+      <div class="scrolls" tabindex="0" role="region" aria-labelledby="servers">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Server</th><th scope="col">State</th><th scope="col">Says it is</th><th scope="col">Tools</th>
+              <th scope="col">Sessions</th><th scope="col">Tasks here</th><th scope="col" class="wide">At</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${servers.map(
+              (server) => html`
+                <tr key=${server.name}>
+                  <td>${server.name}</td><td class=${state(server)}>${state(server)}</td>
+                  <td>${[server.info?.name, server.info?.version, server.protocolVersion].filter(Boolean).join(" ")}</td>
+                  <td>${server.tools}</td><td>${server.sessions}</td>
+                  <td>${server.tasks.working} working, ${server.tasks.queued} queued, ${server.tasks.input_required} asking</td>
+                  <td class="wide">${server.upstream}</td>
+                </tr>
+              `,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  `;
+}
+
+function Replicas({ replicas }) {
+  return html`
+    <section>
+      <h2 id="replicas">Gateways on the store</h2>
+      <div class="scrolls" tabindex="0" role="region" aria-labelledby="replicas">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Gateway</th><th scope="col">State</th><th scope="col">Host</th><th scope="col">Process</th>
+              <th scope="col">Version</th><th scope="col" class="wide">Started</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${replicas.map(
+              ({ id, isMe, isAlive, host, pid, version, startedAt }) => html`
+                <tr key=${id}>
+                  <td>${id}${isMe ? " (this one)" : ""}</td><td class=${isAlive ? "up" : "gone"}>${isAlive ? "up" : "gone"}</td>
+                  <td>${host}</td><td>${pid}</td><td>${version}</td>
+                  <td class="wide">${startedAt === undefined ? "" : timeText(startedAt)}</td>
+                </tr>
+              `,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  `;
+}
+
+function filterInAddress() {
+  const query = new URLSearchParams(location.search);
+  return Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+}
+
+function queryOf(filter) {
+  return new URLSearchParams(
+    FILTERS.filter((name) => filter[name] !== "").map((name) => [name, filter[name]]),
+  );
+}
+
+function writeAddress(filter, chosen) {
+  const query = queryOf(filter);
+  if (chosen !== "") query.set("task", chosen);
+  history.replaceState(null, "", query.size === 0 ? "/" : `/?${query}`);
+}
+
+function timeText(time) {
+  return new Date(time).toLocaleString();
+}
+
+function durationText(ms) {
+  if (ms < 1_000) return `${ms} ms`;
+  const seconds = Math.floor(ms / 1_000);
+  if (seconds < 60) return `${Math.floor(ms / 100) / 10} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
+}
+
+render(html`<${Console} />`, document.getElementById("console"));
