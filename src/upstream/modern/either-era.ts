@@ -27,6 +27,7 @@ export class EitherEraTransport implements Transport {
 
   readonly #options: EitherEraOptions;
   readonly #transport: Transport;
+  readonly #pass = (message: JsonRpcMessage): void => this.onMessage(message);
   /** Present once the server has turned out to speak only 2026-07-28. */
   #bridged: BridgedTransport | undefined;
 
@@ -34,7 +35,7 @@ export class EitherEraTransport implements Transport {
     this.#options = options;
     const { transport } = options;
     this.#transport = transport;
-    transport.onMessage = (message) => this.onMessage(message);
+    transport.onMessage = this.#pass;
     transport.onGarbage = (error) => this.onGarbage(error);
     transport.onLost = () => this.onLost();
   }
@@ -80,8 +81,9 @@ export class EitherEraTransport implements Transport {
     let stop = older.stop;
     const ended = new Promise<void>((resolve, reject) => {
       this.#transport.onMessage = (message) => {
-        if ("method" in message || message.id !== request.id || !("error" in message))
-          return this.onMessage(message);
+        if ("method" in message || message.id !== request.id) return this.onMessage(message);
+        this.#transport.onMessage = this.#pass;
+        if (!("error" in message)) return this.onMessage(message);
         older.stop();
         const modern = this.#asModern(request, listener, message);
         stop = modern.stop;
@@ -103,13 +105,13 @@ export class EitherEraTransport implements Transport {
     });
     bridged.onGarbage = (error) => this.onGarbage(error);
     const giveUp = () => {
-      transport.onMessage = (message) => this.onMessage(message);
+      transport.onMessage = this.#pass;
       this.onMessage(refusal);
     };
     bridged.onMessage = (answer) => {
       if ("error" in answer) return giveUp();
       this.#bridged = bridged;
-      bridged.onMessage = (message) => this.onMessage(message);
+      bridged.onMessage = this.#pass;
       onModern();
       this.onMessage(answer);
     };

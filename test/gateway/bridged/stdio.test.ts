@@ -8,6 +8,7 @@ import { gatewayFor } from "../../support/gateway.ts";
 import { LegacyWire } from "../../support/legacy-wire.ts";
 import { startModernOnly } from "../../support/modern-only.ts";
 import { accept, EVERYTHING, textOf } from "../../support/story.ts";
+import { talks } from "../paired/talks.ts";
 
 const SERVER = fileURLToPath(new URL("../../support/stdio-servers/modern-only.ts", import.meta.url));
 const COMMAND = { command: process.execPath, args: ["--import", import.meta.resolve("tsx"), SERVER] };
@@ -77,6 +78,28 @@ test.each([
   const { id } = await client.message(({ method }) => method === "elicitation/create");
   client.send({ id, result: accept({ name: "Ada" }) });
   expect(textOf((await client.answer("asks")).result)).toContain("Ada");
+});
+
+test("a server over stdio that refuses both eras is quoted for the older one", async () => {
+  const refuses = `
+    require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+      const { id, method } = JSON.parse(line);
+      const error = { code: -32603, message: method === "initialize" ? "not today" : "never" };
+      if (id !== undefined) console.log(JSON.stringify({ jsonrpc: "2.0", id, error }));
+    });`;
+  const { url } = await gatewayFor({ upstream: { command: process.execPath, args: ["-e", refuses] } });
+  await expect(LegacyWire.connect(url)).rejects.toThrow("not today");
+});
+
+test("only the answer to initialize shows the era of a server over stdio, whatever has its id later", async () => {
+  const { url } = await talks();
+  const client = await LegacyWire.connect(url);
+  const line = '{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"no"}}';
+  // The id of its initialize.
+  const error = await client.error("tools/call", { name: "write", arguments: { line } }, { id: 1 });
+  expect(error).toEqual({ code: -32601, message: "no" });
+  const heard: JsonObject[] = (await client.result("x/heard")).heard;
+  expect(heard.map(({ method }) => method)).not.toContain("server/discover");
 });
 
 let lastId = 0;
