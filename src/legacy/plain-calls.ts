@@ -145,10 +145,10 @@ class PlainCall {
 
   async conduct(params: JsonObject & { readonly name: string }, fallback: FallbackPolicy): Promise<void> {
     const { engine, stopping, drain } = this.#services;
-    const { reply, route, session } = this.#request;
+    const { reply, route } = this.#request;
     const until = performance.now() + fallback.afterMs;
     const policy = route.policy(params.name);
-    const draft = this.#services.fallback.newTask(this.#request, session, params.name);
+    const draft = this.#services.fallback.newTask(this.#request, params.name);
     const call = await callInSession(this.#request, params, policy, this.#admission);
     const passed = this.#attend(call, draft.id ?? "");
     const leave = call.attend();

@@ -253,7 +253,7 @@ export class Tasks2025 {
     const repeatable = idempotencyKeyOf({ ...request, headers: undefined });
     if (repeatable === undefined) return task;
     const { key, fingerprint } = repeatable;
-    return { ...task, id: this.#services.fallback.newTask(request, undefined, tool, key).id, fingerprint };
+    return { ...task, id: this.#services.fallback.newTask(request, tool, key).id, fingerprint };
   }
 
   /** `tasks/get` (Tasks §Getting Tasks). */

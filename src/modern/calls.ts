@@ -105,7 +105,7 @@ export function callMethods(
     const answers = readInputResponses(params);
     // Only counts: the word says which task it is, and the caller whose.
     const round = Number.parseInt(String(params.requestState ?? 0), 10) || 0;
-    const id = fallbacks.find(exchange, undefined, params.arguments);
+    const id = fallbacks.find(exchange, params.arguments);
     const waiter = waiterOf(exchange);
     const isAnswered = id !== undefined && Object.keys(answers).length > 0;
     if (isAnswered && (await engine.seek(id, owner, waiter)) !== undefined)
@@ -225,8 +225,7 @@ export function callMethods(
 
   function taskOf(exchange: Exchange, how: Method): CallTask {
     const { fallback, idempotency } = how;
-    const named = () =>
-      fallbacks.newTask(exchange, undefined, String(exchange.params.name), idempotency?.key);
+    const named = () => fallbacks.newTask(exchange, String(exchange.params.name), idempotency?.key);
     const task = fallback === undefined ? taskAwaitingInput(exchange, how) : named();
     // Whatever the client declares when it sends the call again, it is the same task.
     return idempotency === undefined

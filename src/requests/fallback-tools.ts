@@ -22,8 +22,6 @@ export interface ToolCall extends Identified {
   /** Of `tools/call`. */
   readonly params: JsonObject;
   readonly reply: Pick<Reply, "gone" | "notify" | "keepAlive" | "room">;
-  /** The session to which the client's words belong; absent where there are none. */
-  readonly session?: string | undefined;
   /**
    * Begins to ask the task's questions on the client's stream, until the returned function is called; `letGo` ends the wait. Absent: they
    * are an answer, or nobody is asked.
@@ -63,17 +61,16 @@ export class FallbackTools {
   /** @throws RpcError when a limit is reached or the store is away */
   async answer(call: ToolCall): Promise<ToolAnswer> {
     const { engine, fallback } = this.#services;
-    const { route, params, owner, session } = call;
+    const { route, params, owner } = call;
     const offered = offeredBy(route);
     if (offered === undefined) return { kind: "servers" };
     const written = readArguments(params.arguments, offered.afterMs);
-    const id = fallback.find(call, session, params.arguments);
+    const id = fallback.find(call, params.arguments);
     const view = id === undefined ? undefined : await engine.seek(id, owner, waiterOf(call));
     if (view === undefined) {
       // A gateway behind this one may have tools of the same names, and its words look like ours.
       if (fallback.isTaken(route) ?? (await call.isServers())) return { kind: "servers" };
-      const isOfSession = session !== undefined && call.caller.isIdentified !== true;
-      const result = written.fault === undefined ? noSuchTask(isOfSession) : said(written.fault, true);
+      const result = written.fault === undefined ? noSuchTask() : said(written.fault, true);
       return { kind: "said", result };
     }
     switch (call.tool) {

@@ -17,13 +17,14 @@ export type FallbackTool = "result" | "cancel";
 
 const TOOLS: readonly FallbackTool[] = ["result", "cancel"];
 
-/** The session to which a word belongs, where callers are not told apart; `undefined`: there are no sessions. */
-type Session = string | undefined;
-
 /** No vowels, so that no word spells anything, and nothing that looks like something else. */
 const LETTERS = "bcdfghjkmnpqrstvwxyz23456789";
-const GROUPS = 3;
 const GROUP = 4;
+/**
+ * How many groups of letters a word has: 57 bits where it is good for its caller alone, and 134 where callers are not told apart, so that it
+ * is all that protects the task.
+ */
+const GROUPS = { ofCaller: 3, ofAnybody: 7 } as const;
 /** What a model writes in place of a word is read up to this length. */
 const MAX_WRITTEN = 200;
 /** Nothing that the gateway's own tools take is long. */
@@ -47,28 +48,23 @@ export class Fallback {
   }
 
   /**
-   * The task that a call may become, with a new word for it. The id is the word's, for this caller only, or for this session only where the
-   * gateway does not tell callers apart: so every gateway finds the task by the word, and nobody else does.
-   * @param seed gives the caller, or the session, the same word each time. Absent: the word is random
+   * The task that a call may become, with a new word for it. The id is the word's, for this caller only: so every gateway finds the task by
+   * the word, and nobody else does. Where the gateway does not tell callers apart, whoever has the word has the task, in any session.
+   * @param seed gives the caller the same word each time. Absent: the word is random
    */
-  newTask(
-    who: Identified,
-    session: Session,
-    tool: string,
-    seed?: string,
-  ): CallTask & { readonly id: TaskId } {
-    const word = seed === undefined ? newWord() : this.#wordOf(seed);
+  newTask(who: Identified, tool: string, seed?: string): CallTask & { readonly id: TaskId } {
+    const word = seed === undefined ? newWord(who) : this.#wordOf(who, seed);
     return {
       ...callTask(who, tool, "none", who.route.policy(tool)),
       word,
-      id: this.#idOf(who, session, word),
+      id: this.#idOf(who, word),
     };
   }
 
   /** The id of the task that a model names in the arguments of one of the gateway's tools. `undefined`: it is no word of ours. */
-  find(who: Identified, session: Session, given: unknown): TaskId | undefined {
-    const word = readWord(argumentsOf(given).task);
-    return word === undefined ? undefined : this.#idOf(who, session, word);
+  find(who: Identified, given: unknown): TaskId | undefined {
+    const word = readWord(argumentsOf(given).task, lettersFor(who));
+    return word === undefined ? undefined : this.#idOf(who, word);
   }
 
   /**
@@ -108,16 +104,15 @@ export class Fallback {
       );
   }
 
-  #wordOf(seed: string): string {
-    const drawn = createHmac("sha256", this.#secret)
+  #wordOf(who: Identified, seed: string): string {
+    const drawn = createHmac("sha512", this.#secret)
       .update(toJson(["word", seed]))
       .digest();
-    return wordFrom((nth) => drawn.readUInt16BE(2 * nth) % LETTERS.length);
+    return wordFrom(lettersFor(who), (nth) => drawn.readUInt16BE(2 * nth) % LETTERS.length);
   }
 
-  #idOf({ owner, caller }: Identified, session: Session, word: string): TaskId {
-    const bound = caller.isIdentified ? null : (session ?? null);
-    const named = toJson(["fallback", owner.route, owner.caller, bound, word]);
+  #idOf({ owner }: Identified, word: string): TaskId {
+    const named = toJson(["fallback", owner.route, owner.caller, word]);
     return createHmac("sha256", this.#secret).update(named).digest("base64url");
   }
 }
@@ -133,32 +128,39 @@ export function offeredBy({ config: { tasks, tools } }: Pick<Route, "config">): 
   return [tasks, ...tools].find(({ mode, fallback }) => mode !== "never" && fallback !== undefined)?.fallback;
 }
 
-function newWord(): string {
-  return wordFrom(() => randomInt(LETTERS.length));
+function lettersFor({ caller }: Identified): number {
+  return GROUP * (caller.isIdentified ? GROUPS.ofCaller : GROUPS.ofAnybody);
+}
+
+function newWord(who: Identified): string {
+  return wordFrom(lettersFor(who), () => randomInt(LETTERS.length));
 }
 
 /** @param draw the index of the nth letter */
-function wordFrom(draw: (nth: number) => number): string {
-  return grouped(Array.from({ length: GROUPS * GROUP }, (_, nth) => LETTERS[draw(nth)]).join(""));
+function wordFrom(length: number, draw: (nth: number) => number): string {
+  return grouped(Array.from({ length }, (_, nth) => LETTERS[draw(nth)]).join(""));
 }
 
 function grouped(bare: string): string {
-  const groups = Array.from({ length: GROUPS }, (_, group) => bare.slice(group * GROUP, (group + 1) * GROUP));
+  const groups = Array.from({ length: bare.length / GROUP }, (_, group) =>
+    bare.slice(group * GROUP, (group + 1) * GROUP),
+  );
   return groups.join("-");
 }
 
 /** Models change case, and lose hyphens. */
-function readWord(written: unknown): string | undefined {
+function readWord(written: unknown, length: number): string | undefined {
   if (typeof written !== "string" || written.length > MAX_WRITTEN) return undefined;
   const bare = written.replace(/[\s-]/g, "").toLowerCase();
-  if (bare.length !== GROUPS * GROUP || ![...bare].every((letter) => LETTERS.includes(letter)))
-    return undefined;
-  return grouped(bare);
+  return bare.length === length && [...bare].every((letter) => LETTERS.includes(letter))
+    ? grouped(bare)
+    : undefined;
 }
 
 const TASK = {
   type: "string",
-  description: 'The task, as the tool that is still running named it, such as "kz4m-t7qd-b2xw".',
+  description:
+    "The task, exactly as the tool that is still running named it: groups of four letters and digits with hyphens between them.",
 };
 
 function toolsOf({ prefix, afterMs }: FallbackPolicy): readonly JsonObject[] {
@@ -234,15 +236,9 @@ export function stillRunning(task: TaskRecord, ranMs: number, { prefix }: Fallba
   );
 }
 
-/**
- * One sentence for a word that names no task of this caller: unknown, expired and another's look the same.
- * @param isOfSession whether words are good in one session only, as they are where callers are not told apart
- */
-export function noSuchTask(isOfSession: boolean): JsonObject {
-  const why = isOfSession
-    ? "the word is wrong, its result has expired, or it was given in another session, outside of which nobody may use it as the gateway does not tell callers apart"
-    : "the word is wrong, or its result has expired";
-  return said(`There is no such task: ${why}.`, true);
+/** One sentence for a word that names no task of this caller: unknown, expired and another's look the same. */
+export function noSuchTask(): JsonObject {
+  return said("There is no such task: the word is wrong, or its result has expired.", true);
 }
 
 export function cancelled({ tool }: TaskRecord, hasEnded: boolean, { prefix }: FallbackPolicy): JsonObject {
