@@ -164,6 +164,7 @@ function schemeOf(url: string): string {
 function isSecret(path: Path): boolean {
   const [root, first, section, setting] = path;
   if (root === "store") return first === "encryptionKeys";
+  if (root === "admin") return first === "token" || first === "readToken";
   return section === "upstream" && (setting === "headers" || setting === "env");
 }
 

@@ -218,13 +218,17 @@ export class TaskEngine {
     if (view.outcome !== undefined) return { view, hasEnded: false };
     const reason = `Cancelled by the ${by}`;
     const mine: Outcome = { kind: "cancelled", endedAt: this.#clock(), reason };
-    const outcome = await this.#storeWait.through(waiter, () => this.#store.end(view.task, mine));
-    this.#running.get(id)?.cancel(outcome);
+    const runningTask = this.#running.get(id);
+    // What is still to be written of its story is known here alone.
+    const story = runningTask?.story ?? [];
+    const task = story.length === 0 ? view.task : { ...view.task, story };
+    const outcome = await this.#storeWait.through(waiter, () => this.#store.end(task, mine));
+    runningTask?.cancel(outcome);
     if (isSame(outcome, mine)) {
-      this.report({ kind: "cancelled", task: view.task, by });
-      this.report({ kind: "ended", task: view.task, outcome });
+      this.report({ kind: "cancelled", task, by });
+      this.report({ kind: "ended", task, outcome });
     }
-    return { view: { task: view.task, outcome }, hasEnded: outcome.kind === "cancelled" };
+    return { view: { task, outcome }, hasEnded: outcome.kind === "cancelled" };
   }
 
   /** A page of the owner's tasks, oldest first; `undefined` when the cursor is not ours. */

@@ -146,6 +146,10 @@ export class RunningTask {
     return this.#record;
   }
 
+  get story(): readonly StoryLine[] {
+    return this.#story;
+  }
+
   get call(): Call {
     return this.#options.call;
   }

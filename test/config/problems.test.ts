@@ -11,6 +11,7 @@ const PREFIX = 'must be up to 64 letters, digits, and the characters : . _ / -, 
 const HOST = "must be a host name without scheme, port or wildcard";
 const STORE = "must be memory:, level:PATH, redis://HOST or rediss://HOST";
 const STORE_HOST = "must have a host after //, and special letters of a password percent-encoded";
+const TOKEN = "must be a secret of 16 characters or more, without blanks";
 const KEY = "must be a key of 32 bytes, as 44 characters of base64 or 64 hexadecimal digits";
 const KEYS = "must be a list of 1 to 10 keys";
 const OWN = "is set by the gateway itself";
@@ -70,6 +71,9 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
     "store.tls",
     "needs a url with rediss: this one is without TLS",
   ],
+  ["admin: { port: 1, token: SECRET }", "admin.token", TOKEN],
+  ["admin: { port: 1, readToken: [SECRET] }", "admin.readToken", TOKEN],
+  ["admin: { port: 1, token: 'SECRET with blanks in it' }", "admin.token", TOKEN],
   ["store: { encryptionKeys: [] }", "store.encryptionKeys", KEYS],
   ["store: { encryptionKeys: SECRET }", "store.encryptionKeys", KEYS],
   ["store: { encryptionKeys: [1,2,3,4,5,6,7,8,9,10,11] }", "store.encryptionKeys", KEYS],
