@@ -1,4 +1,4 @@
-import { rpc } from "../../protocol/errors.ts";
+import { type RpcError, rpc } from "../../protocol/errors.ts";
 import { EventBoundary, EventSplitter, readEvent, toEvent } from "../../protocol/event-stream.ts";
 import { isObject, isRequestId, parseJson, type RequestId } from "../../protocol/jsonrpc.ts";
 import { errorMessage } from "../../protocol/modern.ts";
@@ -30,7 +30,7 @@ export function withUnanswered(
   const ids = requestIds(message);
   if (ids.size === 0 || head.status !== 200) return next;
   const answers = new AnswerWatch(ids);
-  const end = () => answers.missing(isStopping() ? rpc.stopped() : rpc.unanswered());
+  const end = () => answers.missing(() => (isStopping() ? rpc.stopped() : rpc.unanswered()));
   return {
     take: (chunk) => {
       answers.look(chunk);
@@ -73,13 +73,14 @@ class AnswerWatch {
     if (isKnown) this.#splitter = undefined;
   }
 
-  /** The errors for the end of the stream; `undefined`: none. */
-  missing(error: unknown): Buffer | undefined {
+  /** The errors for the end of the stream; `undefined`: none. @param errorNow makes the error, which most streams do not need */
+  missing(errorNow: () => RpcError): Buffer | undefined {
     const isOverrun = this.#splitter === undefined && this.#unanswered.size > 0;
     const isWhole = this.#boundary.isBetweenEvents;
     if (this.#unanswered.size === 0 || this.#isResumable || (isOverrun && isWhole)) return undefined;
     // The client also comes back with an id from an incomplete event.
     if (this.#splitter !== undefined && isNamed(readEvent(this.#splitter.rest()).id)) return undefined;
+    const error = errorNow();
     const events = [...this.#unanswered.values()].map((id) => toEvent(errorMessage(id, error)));
     return Buffer.from((isWhole ? "" : END_OF_BROKEN_EVENT) + events.join(""));
   }
