@@ -3,8 +3,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Router } from "express";
 
-/** Beside `dist` and `src` alike. */
-const FOLDER = join(import.meta.dirname, "../../../console");
+/** Found from `dist` and from `src` alike. */
+const FOLDER = join(import.meta.dirname, "../../../src/console");
 /** Preact and htm in one file, as they are on npm: a file that the package has and does not export to `require`. */
 const LIBRARY = join(createRequire(import.meta.url).resolve("htm"), "../../preact/standalone.module.js");
 
