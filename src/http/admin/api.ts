@@ -96,7 +96,7 @@ function checkAccess({ token, readToken, isLocal }: AccessOptions, right: Right,
       "The admin listener is not bound to loopback: set admin.token (or admin.readToken) to use its API",
     );
   }
-  const given = /^bearer +(.+)$/i.exec(headers.authorization ?? "")?.[1];
+  const given = /^bearer +([^ ].*)$/i.exec(headers.authorization ?? "")?.[1];
   if (given !== undefined && isSame(given, token)) return;
   const mayRead = given !== undefined && isSame(given, readToken);
   if (mayRead && right === "read") return;
