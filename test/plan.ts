@@ -23,9 +23,12 @@ export const STORIES = [
   "test/upstream/{checked-transport,cookies,era,fair-shares,probe,rejoin,request-ids,single,sse,stdio,unusable-answer}.test.ts",
 ];
 
-/** The programs of others, a minute a file: in no run but `npm run test:slow`. */
+/** What takes a minute a file, such as the programs of others and the longest crash loops: in no run but `npm run test:slow`. */
 export const SLOW = [
   "test/blips/blips.test.ts",
+  "test/survival/crash-loop-kinds.test.ts",
+  "test/conformance/fallback.test.ts",
+  "test/real/legacy-clients-examples.test.ts",
   "test/conformance/requirements-2025-paired.test.ts",
   "test/stdio/sdk.test.ts",
   "test/gateway/paired/clients.test.ts",
@@ -36,7 +39,7 @@ export const SLOW = [
 /** What depends most on Node itself: connections, streams, processes and files. Another Node runs these as well. */
 export const OF_NODE = [
   "test/http/*.test.ts",
-  "test/gateway/draining*.test.ts",
+  "test/gateway/draining.test.ts",
   "test/gateway/tasks.test.ts",
   "test/gateway/transparent/**/*.test.ts",
   "test/store/{level,level-failures,level-storage,redis,redis-tls}.test.ts",
