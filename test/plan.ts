@@ -26,9 +26,11 @@ export const STORIES = [
 /** What takes a minute a file, such as the programs of others and the longest crash loops: in no run but `npm run test:slow`. */
 export const SLOW = [
   "test/blips/blips.test.ts",
-  "test/survival/crash-loop-kinds.test.ts",
+  "test/survival/{crash-loop-kinds,fallback,rolling-restart}.test.ts",
+  "test/upstream/upstream-{json-only,stateless}.test.ts",
+  "test/inspect/servers.test.ts",
   "test/conformance/fallback.test.ts",
-  "test/real/legacy-clients-examples.test.ts",
+  "test/real/legacy-clients-{examples,session,streams}.test.ts",
   "test/conformance/requirements-2025-paired.test.ts",
   "test/stdio/sdk.test.ts",
   "test/gateway/paired/clients.test.ts",
@@ -40,11 +42,9 @@ export const SLOW = [
 export const OF_NODE = [
   "test/http/*.test.ts",
   "test/gateway/draining.test.ts",
-  "test/gateway/tasks.test.ts",
   "test/gateway/transparent/**/*.test.ts",
   "test/store/{level,level-failures,level-storage,redis,redis-tls}.test.ts",
   "test/upstream/child*.test.ts",
   "test/upstream/rejoin.test.ts",
   "test/upstream/upstream-streamable-http.test.ts",
-  "test/wire/**/*.test.ts",
 ];
