@@ -81,28 +81,31 @@ export class Creations {
   }
 
   async #createOnce(call: Call, creation: Creation): Promise<TaskRecord> {
+    const { task } = creation;
+    // Another request with the same idempotency key may be creating the task. If its client gives up, this one tries.
+    for (let other = this.#creationOf(task); other !== undefined; other = this.#creationOf(task)) {
+      const created = await other.catch(onlyAbandoned);
+      if (created !== undefined) return sameCall(created.record, task);
+    }
     if (this.#isClosed) throw new StoreUnavailable("the gateway is stopping");
     const storedCall = this.#keepable(call.storedCall);
-    const draft = this.#drafts.get(call) ?? this.#draft(call, creation.task, storedCall);
+    const draft = this.#drafts.get(call) ?? this.#draft(call, task, storedCall);
     this.#drafts.set(call, draft);
-    const { record, runningTask } = await this.#inProgress(draft.id, () =>
-      this.#create(call, creation, { storedCall, draft }),
+    const creating = this.#create(call, creation, { storedCall, draft }).finally(() =>
+      this.#running.delete(draft.id),
     );
-    if (record.idempotency?.fingerprint !== creation.task.fingerprint) throw rpc.keyReused();
-    if (runningTask?.call !== call) return record;
+    this.#running.set(draft.id, creating);
+    const { record, runningTask } = await creating;
+    if (runningTask === undefined) return sameCall(record, task);
     // With this write another replica can send the call. If the store does not accept it now, the task exists all the same.
     if (call.isWaiting && !draft.isUnsent && storedCall?.params !== undefined)
       await runningTask.write().catch(onlyUnavailable);
     return runningTask.record;
   }
 
-  /** The creation of this task that is in progress, or the one that `create` begins. */
-  #inProgress(id: TaskId, create: () => Promise<Created>): Promise<Created> {
-    const present = this.#running.get(id);
-    if (present !== undefined) return present;
-    const created = create().finally(() => this.#running.delete(id));
-    this.#running.set(id, created);
-    return created;
+  /** The creation of the same task that is in progress for another call. */
+  #creationOf({ id }: CallTask): Promise<Created> | undefined {
+    return id === undefined ? undefined : this.#running.get(id);
   }
 
   async #create(
@@ -114,30 +117,30 @@ export class Creations {
     const { isSealed } = store;
     const { id, isUnsent, idempotency } = draft;
     let isKept = false;
-    try {
-      const view = await storeWait.through(waiter, async () => {
-        isKept = isUnsent || isCallKept(call, storedCall);
-        const task = asNewTask(call, given, storedCall, { ...draft, isSealed, now: clock() });
-        return idempotency === undefined
-          ? { task: await store.create(task, id) }
-          : store.createOnce(task, id);
-      });
-      if (view === undefined) throw rpc.keyExpired();
-      const { task: record } = view;
-      if (!isFrom(draft, view)) return { record };
-      const handleMs = performance.now() - call.madeAt;
-      report({ kind: "created", task: record, isHeld: record.rounds !== undefined, handleMs });
-      const runningTask = running.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
-      return { record, runningTask };
-    } catch (error) {
-      // A keyed creation that is not remembered may leave a task that looks as if it ran here: its client hears that it was lost.
-      const isToEnd = isUnsent || (idempotency !== undefined && !this.#withdrawals.isFull);
-      if (isToEnd && error instanceof StoreUnavailable) {
-        this.#drafts.delete(call);
-        this.#withdrawals.add(id, idempotency);
-      }
+    const write = async () => {
+      isKept = isUnsent || isCallKept(call, storedCall);
+      const task = asNewTask(call, given, storedCall, { ...draft, isSealed, now: clock() });
+      return idempotency === undefined ? { task: await store.create(task, id) } : store.createOnce(task, id);
+    };
+    const view = await storeWait.through(waiter, write).catch((error) => {
+      this.#withdraw(call, draft);
       throw error;
-    }
+    });
+    if (view === undefined) throw rpc.keyExpired();
+    const { task: record } = view;
+    if (!isFrom(draft, view)) return { record };
+    const handleMs = performance.now() - call.madeAt;
+    report({ kind: "created", task: record, isHeld: record.rounds !== undefined, handleMs });
+    const runningTask = running.take({ call, record, maxResultBytes, isCallKept: isKept, storedCall });
+    return { record, runningTask };
+  }
+
+  /** Ends the task, if the store has it: its client does not hear of it, and its record may say that others can send the call. */
+  #withdraw(call: Call, { id, isUnsent, idempotency }: TaskDraft): void {
+    // A keyed creation that is not remembered may leave a task that looks as if it ran here: its client hears that it was lost.
+    if (!isUnsent && (idempotency === undefined || this.#withdrawals.isFull)) return;
+    this.#drafts.delete(call);
+    this.#withdrawals.add(id, idempotency);
   }
 
   #draft(
@@ -167,6 +170,17 @@ function isFrom({ idempotency }: TaskDraft, { task, outcome }: TaskView): boolea
   if (idempotency === undefined) return true;
   const isUntouched = outcome === undefined && task.turn === undefined;
   return isUntouched && task.idempotency?.creation === idempotency.creation;
+}
+
+/** The task, if it is the same call's. @throws HTTP 422 when the key was used for another */
+function sameCall(record: TaskRecord, { fingerprint }: CallTask): TaskRecord {
+  if (record.idempotency?.fingerprint !== fingerprint) throw rpc.keyReused();
+  return record;
+}
+
+/** Ignores that a client gave up or the gateway stops, which says nothing of the store; throws every other error again. */
+function onlyAbandoned(error: unknown): void {
+  if (error instanceof StoreUnavailable) throw error;
 }
 
 /** Ignores a store that is away, since a later try will succeed; throws every other error again. */

@@ -3,6 +3,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Slots } from "../../src/calls/slots.ts";
 import { createLog } from "../../src/log/log.ts";
+import { RpcError } from "../../src/protocol/errors.ts";
 import type { StoredCall, TaskId } from "../../src/store/task-store.ts";
 import { TaskEngine } from "../../src/tasks/engine.ts";
 import type { Revive } from "../../src/tasks/orphans.ts";
@@ -29,7 +30,7 @@ async function two() {
     const { store, access } = await memory.replica();
     const revive: Revive = ({ isUnsent }) =>
       isUnsent ? { call: call({ storedCall: RECIPE }).call, maxResultBytes: MAX_BYTES } : undefined;
-    const engine = new TaskEngine({ store, log: createLog("silent"), revive });
+    const engine = new TaskEngine({ store, log: createLog("silent"), revive, maxWaitMs: 60_000 });
     onTestFinished(() => engine.close());
     /** Takes the only place until the returned function is called. */
     const occupy = async () => {
@@ -113,6 +114,55 @@ test("one whose creation was refused, and succeeded unheard, is sent by nobody",
   await there.engine.begin();
   expect((await there.store.read(id))?.outcome).toMatchObject({ kind: "cancelled" });
   expect(sent(server)).toBe(0);
+});
+
+test.for(["the client has gone", "the gateway stops"])(
+  "so is one that succeeded unheard and is given up because %s",
+  async (why) => {
+    const { server, here, there } = await two();
+    const leave = await here.occupy();
+    const call = here.newCall();
+    const create = vi.spyOn(here.store, "create");
+    const [gone, stopping] = [new AbortController(), new AbortController()];
+    here.access.isDeaf = true;
+    const waiter = { caller: "ada", gone: gone.signal, stopping: stopping.signal, bytes: 1 };
+    const creation = here.engine.createTask(call, TASK, MAX_BYTES, () => waiter);
+    await vi.waitUntil(() => here.access.refused > 0, { timeout: 60_000 });
+    (why === "the client has gone" ? gone : stopping).abort();
+    await expect(creation).rejects.toThrow(RpcError);
+    call.cancel("it could not be begun");
+    leave();
+    here.access.isDeaf = false;
+    const id = create.mock.calls[0]?.[1] ?? "";
+    await vi.waitUntil(async () => (await there.store.read(id))?.outcome, { timeout: 60_000 });
+    await kill(here);
+    await there.engine.begin();
+    expect((await there.store.read(id))?.outcome).toMatchObject({ kind: "cancelled" });
+    expect(sent(server)).toBe(0);
+  },
+);
+
+test("whoever sends the same keyed call again goes on with a creation that its first client gave up", async () => {
+  const { server, here } = await two();
+  const keyed = { ...TASK, id: here.store.newId(), fingerprint: "t" };
+  const [first, second] = [here.newCall(), here.newCall()];
+  const [gone, stays] = [new AbortController(), new AbortController()];
+  const waiting = ({ signal }: AbortController) => ({ caller: "ada", gone: signal, bytes: 1 });
+  here.access.isDeaf = true;
+  const given = here.engine.createTask(first, keyed, MAX_BYTES, () => waiting(gone));
+  await vi.waitUntil(() => here.access.refused > 0, { timeout: 60_000 });
+  const { refused } = here.access;
+  const again = here.engine.createTask(second, keyed, MAX_BYTES, () => waiting(stays));
+  gone.abort();
+  await expect(given).rejects.toThrow(RpcError);
+  first.cancel("it could not be begun");
+  await vi.waitUntil(() => here.access.refused > refused, { timeout: 60_000 });
+  here.access.isDeaf = false;
+  const { id } = await again;
+  expect(here.engine.callOf(id)).toBe(second);
+  second.start();
+  expect(await settled(here.engine, id)).toMatchObject({ kind: "completed" });
+  expect(sent(server)).toBe(1);
 });
 
 test("a gateway that stops ends what it has refused before", async () => {
