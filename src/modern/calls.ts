@@ -12,7 +12,7 @@ import {
   declaresTasks,
   isLogged,
   modernResult,
-  TASKS_EXTENSION,
+  tasksNeeded,
   withCacheHints,
 } from "../protocol/modern.ts";
 import { withTraceContext } from "../protocol/request-headers.ts";
@@ -85,8 +85,7 @@ export function callMethods(
     await checkName(exchange, name);
     const policy = route.policy(name);
     const fallback = knowsTasks ? undefined : fallbacks.policyFor(route, name);
-    if (policy.mode === "required" && !knowsTasks && fallback === undefined)
-      throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+    if (policy.mode === "required" && !knowsTasks && fallback === undefined) throw tasksNeeded();
     await checkMirrored(exchange, name, args);
     const mayBecomeTask = fallback !== undefined || (knowsTasks && policy.mode !== "never");
     const finish = (result: JsonObject) => result;

@@ -1,7 +1,7 @@
 import { rpc } from "../protocol/errors.ts";
 import { checkRoutingHeaders, checkVersionHeader } from "../protocol/headers.ts";
 import { bridgedCapabilities } from "../protocol/legacy.ts";
-import { declaresTasks, MODERN_VERSIONS, readEnvelope, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { declaresTasks, MODERN_VERSIONS, readEnvelope, tasksNeeded } from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
 import type { ModernClass } from "../requests/classify.ts";
@@ -73,8 +73,7 @@ function handlersOf(services: Services, admission: Admission): Handlers {
 
 /** The client declares that it knows tasks (Tasks §Capability Negotiation). @throws -32021 */
 const needsTasks: Need<Exchange> = ({ envelope }) => {
-  if (!declaresTasks(envelope.capabilities))
-    throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+  if (!declaresTasks(envelope.capabilities)) throw tasksNeeded();
 };
 
 function isOwn({ route, params }: Exchange): boolean {

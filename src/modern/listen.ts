@@ -7,7 +7,7 @@ import {
   type JsonText,
   toJson,
 } from "../protocol/jsonrpc.ts";
-import { declaresTasks, META, TASKS_EXTENSION } from "../protocol/modern.ts";
+import { declaresTasks, META, tasksNeeded } from "../protocol/modern.ts";
 import type { Admission } from "../requests/admission.ts";
 import { MAX_SUBJECTS } from "../requests/classify.ts";
 import { type Exchange, type Handle, needsOwner, type Services, serverMeta } from "../requests/request.ts";
@@ -39,7 +39,7 @@ export function listener(services: Services, admission: Admission): Handle {
     const { reply, id, envelope, params, route } = exchange;
     const filter = readFilter(params);
     if (filter.taskIds !== undefined && !declaresTasks(envelope.capabilities)) {
-      throw rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
+      throw tasksNeeded();
     }
     const giveBack = quotas.take("streams", exchange.quotaKey);
     const ended = new AbortController();

@@ -1,4 +1,4 @@
-import { rpc } from "./errors.ts";
+import { type RpcError, rpc } from "./errors.ts";
 import {
   isObject,
   isRequestId,
@@ -134,6 +134,11 @@ export function withTasks(capabilities: JsonObject): JsonObject {
 
 export function declaresTasks(capabilities: ClientCapabilities): boolean {
   return isObject(capabilities.extensions) && isObject(capabilities.extensions[TASKS_EXTENSION]);
+}
+
+/** For a client that does not declare tasks, where only a task can go on. */
+export function tasksNeeded(): RpcError {
+  return rpc.missingCapability({ extensions: { [TASKS_EXTENSION]: {} } });
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Signal } from "../lib/signal.ts";
 import { throttled } from "../log/throttled.ts";
 import { fromModernServer, fromServer, RpcError, rpc } from "../protocol/errors.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
+import { tasksNeeded } from "../protocol/modern.ts";
 import {
   type InputRequest,
   isAway,
@@ -70,6 +71,8 @@ export interface Conduct {
 export interface AnsweredRound {
   readonly id: TaskId;
   readonly round: number;
+  /** Whether the call can have no rounds, because a client of 2025-11-25 made it a task. Absent: no. */
+  readonly isRoundless?: boolean;
 }
 
 /** The pause between tries to store what a call asks, or to make it a task, while the store is away. */
@@ -122,7 +125,7 @@ export class Conductor {
       const leave = call.attend();
       return this.#handOver(call, how, leave).finally(leave);
     }
-    const answered = { id: record.id, round: 0 };
+    const answered = { id: record.id, round: 0, isRoundless: record.rounds === undefined };
     return isOurs ? this.#attend(call, how, answered) : this.#rejoin(answered, how);
   }
 
@@ -137,7 +140,9 @@ export class Conductor {
     // The client did not get the handle the first time.
     if (await engine.isTold(task.id, waiter)) return { kind: "handle", task };
     await engine.update(task.id, identity, answers, waiter);
-    return this.#rejoin({ id: task.id, round }, how);
+    // The key came with the request that made the call.
+    const isRepeatable = task.idempotency !== undefined;
+    return this.#rejoin({ id: task.id, round }, { ...how, isRepeatable });
   }
 
   /** Stays with a call that an earlier request began, here or in another gateway. */
@@ -167,7 +172,8 @@ export class Conductor {
       if (signals.some(({ aborted }) => aborted)) end();
       const view = await follow(engine, id, identity, over.signal, hasNews, waiter);
       if (view?.outcome !== undefined) return fromOutcome(view.outcome);
-      const isTasks = how.mayBecomeTask && hasAskedOften(answered);
+      const isTasks = how.mayBecomeTask && asksAsTask(answered);
+      if (view !== undefined && !isTasks && answered.isRoundless) throw tasksNeeded();
       if (view !== undefined && !isTasks)
         return asking(view.task.inputRequests, awaitingInput.stateOf(view.task, round + 1));
       // The state stays valid, and any other gateway accepts it.
@@ -200,12 +206,13 @@ export class Conductor {
       for (;;) {
         const window = mayBecomeTask ? { windowMs, isWindowFixed, ...hurry } : {};
         const moment = await nextMoment(call, { gone: client.gone, ...window });
-        switch (moment === "asked" && mayBecomeTask && hasAskedOften(answered) ? "elapsed" : moment) {
+        switch (moment === "asked" && mayBecomeTask && asksAsTask(answered) ? "elapsed" : moment) {
           case "gone":
             // When a client repeats a round, both requests wait for the call: cancel it only when the last of them has gone.
             if (leave() && !how.isRepeatable) call.cancel("the client hung up");
             return GONE;
           case "asked":
+            if (answered?.isRoundless) throw tasksNeeded();
             try {
               return await this.#hold(call, how, (answered?.round ?? 0) + 1);
             } catch (error) {
@@ -294,11 +301,11 @@ function asking(inputRequests: TaskRecord["inputRequests"], requestState: string
 }
 
 /**
- * Whether the client has answered so many rounds that the gateway makes the call a task before the next question, if the client
- * knows tasks.
+ * Whether the gateway makes the call the client's task before the next question, if the client knows tasks: it has answered many rounds,
+ * or there are none.
  */
-function hasAskedOften(answered: AnsweredRound | undefined): boolean {
-  return answered !== undefined && answered.round >= MAX_ROUNDS;
+function asksAsTask(answered: AnsweredRound | undefined): boolean {
+  return answered !== undefined && (answered.isRoundless === true || answered.round >= MAX_ROUNDS);
 }
 
 function hasNews(view: TaskView): TaskView | undefined {

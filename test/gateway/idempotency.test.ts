@@ -8,7 +8,7 @@ import { type GatewaySettings, gatewayFor } from "../support/gateway.ts";
 import { byName, LegacyWire } from "../support/legacy-wire.ts";
 import { type CallOptions, ModernClient } from "../support/modern-client.ts";
 import { redisForTest, withoutRedis } from "../support/redis-tests.ts";
-import { accept, asksOnce, count, gate, INPUT, story, textOf } from "../support/story.ts";
+import { accept, asksOnce, count, form, gate, INPUT, story, textOf, textResult } from "../support/story.ts";
 
 const META = "mcp-taskgate/idempotencyKey";
 const ALWAYS = { policy: { mode: "always" } } as const;
@@ -73,6 +73,8 @@ test("a client that hangs up and comes back finds its call", async () => {
   await server.arrival("tools/call");
   left.abort();
   await expect(first).rejects.toThrow("abort");
+  // Whoever answers this has heard of the hang-up.
+  await user.result("tools/list");
   const again = user.callTool("t", {}, once);
   open();
   expect(textOf(await again)).toBe("run 1");
@@ -106,6 +108,35 @@ test("its questions are asked again, and the rounds that answer them are no call
   const answer = textOf(await user.callTool("t", {}, { ...once, params }));
   expect(answer).toContain("Ada");
   expect(textOf(await user.callTool("t", {}, once))).toBe(answer);
+  expect(count(server, "tools/call")).toBe(1);
+});
+
+test("a client that hangs up while it waits for a round's answer finds its call by the key", async () => {
+  const letGo = gate();
+  const { gateway, server } = await story({
+    "tools/call": async (call) => {
+      const stream = call.sse();
+      await stream.ask("elicitation/create", form("Who are you?", "name"));
+      await letGo.opened;
+      stream.event(call.answer(textResult("done")));
+      stream.end();
+    },
+  });
+  const user = new ModernClient(new URL(gateway.routes[0]?.url ?? ""), { capabilities: INPUT });
+  const once = keyed(randomUUID());
+  const { requestState } = await user.callTool("t", {}, once);
+  const params = { requestState, inputResponses: { name: accept({ name: "Ada" }) } };
+  const left = new AbortController();
+  const round = user.callTool("t", {}, { params, signal: left.signal });
+  await server.arrival("answer");
+  left.abort();
+  await expect(round).rejects.toThrow("abort");
+  // Whoever answers this has heard of the hang-up.
+  await user.result("tools/list");
+  const again = user.callTool("t", {}, once);
+  letGo.open();
+  expect(textOf(await again)).toBe("done");
+  expect(count(server, "notifications/cancelled")).toBe(0);
   expect(count(server, "tools/call")).toBe(1);
 });
 
@@ -188,6 +219,19 @@ test("a task of 2025-11-25 is created once, and a client of 2026-07-28 finds it 
   expect(two.task.taskId).toBe(one.task.taskId);
   open();
   expect(textOf(await modern.callTool("t", {}, keyed(key)))).toBe("run 1");
+  expect(count(server, "tools/call")).toBe(1);
+});
+
+test("a task of 2025-11-25 that asks is asked of a client of 2026-07-28 as a task, and of no other", async () => {
+  const { url, gateway, server, user } = await story({ "tools/call": asksOnce });
+  const legacy = await LegacyWire.connect(url, { capabilities: { elicitation: {} } });
+  const key = randomUUID();
+  await legacy.result("tools/call", { name: "t", arguments: {}, task: {}, _meta: { [META]: key } });
+  const plain = new ModernClient(new URL(gateway.routes[0]?.url ?? ""), { capabilities: INPUT });
+  const { status, message } = await plain.send("tools/call", { name: "t", arguments: {} }, keyed(key));
+  expect([status, message.error.code]).toEqual([400, -32021]);
+  const { taskId } = await user.callTool("t", {}, keyed(key));
+  await user.taskWhen(taskId, ({ status }) => status === "input_required");
   expect(count(server, "tools/call")).toBe(1);
 });
 
