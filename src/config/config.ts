@@ -211,7 +211,8 @@ export interface StdioUpstreamConfig extends SessionsConfig {
   readonly forwardHeaders: readonly never[];
 }
 
-export type TaskMode = "never" | "auto" | "always" | "required";
+/** `observe` is `never`, chosen to see from what is counted which mode suits. */
+export type TaskMode = "never" | "observe" | "auto" | "always" | "required";
 
 export interface ToolPolicy {
   readonly mode: TaskMode;

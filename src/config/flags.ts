@@ -33,7 +33,9 @@ export const serveFlags = {
   host: option(`address to listen on [default: ${defaults.listen.host}]`),
   path: option("path of the MCP endpoint [default: /mcp]"),
   store: option(`memory:, level:PATH, redis://HOST or rediss://HOST [default: ${defaults.store.url}]`),
-  mode: option(`never, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`),
+  mode: option(
+    `never, observe, auto, always or required: when calls become tasks [default: ${defaults.tasks.mode}]`,
+  ),
   "wait-for": option(
     `how long an auto call may run before the client gets a task [default: ${defaults.tasks.waitFor}]`,
   ),

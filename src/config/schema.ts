@@ -109,8 +109,8 @@ const log = section({
 
 const policy = {
   mode: setting(
-    choice(["never", "auto", "always", "required"]),
-    "`never`: no tasks. `auto`: a direct answer when the call is quick, else a task. `always`: a task at once for clients that know tasks. `required`: as `auto`, and clients that do not know tasks are refused.",
+    choice(["never", "observe", "auto", "always", "required"]),
+    "`never`: no tasks. `observe`: the same, to see first what `mcp-taskgate suggest` makes of the calls. `auto`: a direct answer when the call is quick, else a task. `always`: a task at once for clients that know tasks. `required`: as `auto`, and clients that do not know tasks are refused.",
     defaults.tasks.mode,
   ),
   waitFor: setting(

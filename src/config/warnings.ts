@@ -12,6 +12,7 @@ import { transportWarnings } from "./transport-warnings.ts";
 export function warnings(document: unknown): readonly Problem[] {
   return [
     ...exposure(document),
+    ...closedApi(document),
     ...callerWarnings(document),
     ...limitWarnings(document),
     ...storeWarnings(document),
@@ -19,6 +20,7 @@ export function warnings(document: unknown): readonly Problem[] {
     ...serverNames(document).flatMap((name) => [
       ...deadRules(document, ["servers", name, "tools"]),
       ...idleUnsafe(document, ["servers", name]),
+      ...unseen(document, ["servers", name]),
       ...argumentsInCommand(document, ["servers", name, "upstream", "command"]),
     ]),
   ];
@@ -37,6 +39,26 @@ function exposure(document: unknown): readonly Problem[] {
     ...(who === undefined ? [] : [warning(["callers", "identify"], anonymous)]),
     ...(hasHosts ? [] : [warning(["listen", "allowedHosts"], unnamed)]),
   ];
+}
+
+/** Without a token the API of the admin listener is there on loopback only. */
+function closedApi(document: unknown): readonly Problem[] {
+  const host = textAt(document, ["admin", "host"]) ?? defaults.admin.host;
+  if (isLoopback(host) || !isHostOrAddress(host)) return [];
+  const hasToken = ["token", "readToken"].some((name) => valueAt(document, ["admin", name]) !== undefined);
+  const closed = `not given, and ${host} is not loopback: the API and the console refuse every request`;
+  return hasToken ? [] : [warning(["admin", "token"], closed)];
+}
+
+/** Warns of calls that are to be observed where nobody can see what is counted. */
+function unseen(document: unknown, server: Path): readonly Problem[] {
+  if (valueAt(document, ["admin"]) !== undefined) return [];
+  const given = valueAt(document, [...server, "tools"]);
+  const rules = Array.isArray(given) ? given.map((_, index) => [...server, "tools", index]) : [];
+  return [[...server, "tasks"], ...rules]
+    .map((path) => [...path, "mode"])
+    .filter((path) => textAt(document, path) === "observe")
+    .map((path) => warning(path, "without an admin listener (admin.port) nothing is counted"));
 }
 
 /** Warns where `unsafe: true` has no effect, because without `onLoss: retry` no gateway sends a lost call again. */

@@ -1,4 +1,5 @@
 import type { Call } from "../calls/call.ts";
+import { makesTasks } from "../calls/policy.ts";
 import { nextMoment } from "../calls/wait.ts";
 import type { ToolPolicy } from "../config/config.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
@@ -187,7 +188,7 @@ export class Tasks2025 {
     if (rest.arguments !== undefined && !saysObject(rest.arguments))
       throw rpc.invalidParams("arguments must be an object");
     const policy = route.policy(name);
-    if (policy.mode === "never") throw rpc.taskForbidden(name);
+    if (!makesTasks(policy.mode)) throw rpc.taskForbidden(name);
     const terms = { ...policy, ttlMs: readTtl(wish, policy.ttlMs) };
     const answer = await this.#create(request, { name, ...rest }, terms);
     switch (answer.kind) {
@@ -302,6 +303,7 @@ export class Tasks2025 {
 function taskSupport({ policy }: Route, tool: string): TaskSupport {
   switch (policy(tool).mode) {
     case "never":
+    case "observe":
       return "forbidden";
     case "required":
       return "required";

@@ -1,6 +1,7 @@
 import { Call } from "../calls/call.ts";
 import type { CallListener } from "../calls/call-end.ts";
 import { isModernInput, modernInputRequests, readInputResponses } from "../calls/input.ts";
+import { makesTasks } from "../calls/policy.ts";
 import { endWhenSilent } from "../calls/silent-call.ts";
 import type { FallbackPolicy, ToolPolicy } from "../config/config.ts";
 import { rpc } from "../protocol/errors.ts";
@@ -87,7 +88,7 @@ export function callMethods(
     const fallback = knowsTasks ? undefined : fallbacks.policyFor(route, name);
     if (policy.mode === "required" && !knowsTasks && fallback === undefined) throw tasksNeeded();
     await checkMirrored(exchange, name, args);
-    const mayBecomeTask = fallback !== undefined || (knowsTasks && policy.mode !== "never");
+    const mayBecomeTask = fallback !== undefined || (knowsTasks && makesTasks(policy.mode));
     const finish = (result: JsonObject) => result;
     await conduct(exchange, {
       policy,

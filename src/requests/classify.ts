@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Policy } from "../calls/policy.ts";
+import { makesTasks, type Policy } from "../calls/policy.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { checkAcceptable, checkContentType, readAccept } from "../protocol/headers.ts";
 import { claimsModern, type Inbound, readMessage } from "../protocol/inbound.ts";
@@ -181,8 +181,8 @@ function mayBecomeTask({ name, _meta }: JsonObject, policy: Policy, hasTasks: bo
   const { mode, fallback } = policy(name);
   const declared = isObject(_meta) ? _meta[META.clientCapabilities] : undefined;
   const knowsTasks = declaresTasks(isObject(declared) ? declared : {});
-  if (!knowsTasks && fallback !== undefined && mode !== "never") return true;
-  return !hasTasks && (mode === "required" || (mode !== "never" && knowsTasks));
+  if (!knowsTasks && fallback !== undefined && makesTasks(mode)) return true;
+  return !hasTasks && (mode === "required" || (makesTasks(mode) && knowsTasks));
 }
 
 /** Whether a request is of a paired session. HTTP+SSE on both sides needs none: the client opens a stream, and posts where told. */

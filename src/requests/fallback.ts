@@ -1,4 +1,5 @@
 import { createHmac, randomInt } from "node:crypto";
+import { makesTasks } from "../calls/policy.ts";
 import type { FallbackPolicy } from "../config/config.ts";
 import { isObject, type JsonObject, RawJson, toJson } from "../protocol/jsonrpc.ts";
 import type { Outcome, TaskId, TaskRecord } from "../store/task-store.ts";
@@ -44,7 +45,7 @@ export class Fallback {
   /** The policy for a call of a client that knows no tasks. `undefined`: the call never becomes a task. */
   policyFor(route: Route, tool: string): FallbackPolicy | undefined {
     const { mode, fallback } = route.policy(tool);
-    return mode === "never" || this.isTaken(route) === true ? undefined : fallback;
+    return !makesTasks(mode) || this.isTaken(route) === true ? undefined : fallback;
   }
 
   /**
@@ -125,7 +126,7 @@ export function ownTool(route: Pick<Route, "config">, name: unknown): FallbackTo
 
 /** The settings of the gateway's own tools, if any call of the route may need them. */
 export function offeredBy({ config: { tasks, tools } }: Pick<Route, "config">): FallbackPolicy | undefined {
-  return [tasks, ...tools].find(({ mode, fallback }) => mode !== "never" && fallback !== undefined)?.fallback;
+  return [tasks, ...tools].find(({ mode, fallback }) => makesTasks(mode) && fallback !== undefined)?.fallback;
 }
 
 function lettersFor({ caller }: Identified): number {

@@ -195,7 +195,7 @@ test.each([
       '--tool: must look like GLOB=MODE, got "c"',
       '--port: must be a whole number from 0 to 65535, got "x"',
       '--upstream: must be http or https, got "ftp://x"',
-      '--tool b=no: must be one of never, auto, always, required, got "no"',
+      '--tool b=no: must be one of never, observe, auto, always, required, got "no"',
     ],
   ],
 ])("%s: exit code 2, and every problem on standard error", async (_, args, problems) => {

@@ -13,7 +13,12 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
   "development.yaml": [{}, { local: "/local/mcp" }],
   "identified.yaml": [{ TASKGATE_KEY: "0".repeat(64), REPORTS_TOKEN: "secret" }, { reports: "/reports/mcp" }],
   "kubernetes.yaml": [
-    { PUBLIC_HOST: "tools.example.com", LOG_LEVEL: "info", REPORTS_TOKEN: "secret" },
+    {
+      PUBLIC_HOST: "tools.example.com",
+      ADMIN_TOKEN: "t".repeat(16),
+      LOG_LEVEL: "info",
+      REPORTS_TOKEN: "secret",
+    },
     { reports: "/reports/mcp", "legacy-search": "/search/mcp" },
   ],
   "local-servers.yaml": [
@@ -21,7 +26,12 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
     { notes: "/notes/mcp", files: "/files/mcp", search: "/search/mcp" },
   ],
   "replicas.yaml": [
-    { PUBLIC_HOST: "tools.example.com", REDIS_PASSWORD: "p%40ss", REPORTS_TOKEN: "secret" },
+    {
+      PUBLIC_HOST: "tools.example.com",
+      ADMIN_TOKEN: "t".repeat(16),
+      REDIS_PASSWORD: "p%40ss",
+      REPORTS_TOKEN: "secret",
+    },
     { reports: "/reports/mcp" },
   ],
   "sidecar.yaml": [{ REPORTS_KEY: "secret" }, { reports: "/reports/mcp" }],

@@ -72,7 +72,7 @@ test("what stands behind -- is a command, word for word", async () => {
   ]);
 });
 
-const MODES = "must be one of never, auto, always, required";
+const MODES = "must be one of never, observe, auto, always, required";
 const BESIDES_COMMAND = "cannot go with a command behind --";
 
 test.each<[string, Flags, readonly (readonly [string, string])[]]>([

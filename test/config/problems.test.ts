@@ -407,5 +407,5 @@ function errorOf(text: string, env: Record<string, string> = {}): ConfigError {
 }
 
 function modeMessage(given: string): string {
-  return `must be one of never, auto, always, required, got "${given}"`;
+  return `must be one of never, observe, auto, always, required, got "${given}"`;
 }

@@ -107,7 +107,7 @@ test.each<[string, Flags, string | undefined, readonly (readonly [string, string
       ["--host", NO_HTTP],
       ["--path", NO_HTTP],
       ["--admin-port", NO_HTTP],
-      ["--mode", 'must be one of never, auto, always, required, got "e"'],
+      ["--mode", 'must be one of never, observe, auto, always, required, got "e"'],
     ],
   ],
   [

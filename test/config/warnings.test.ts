@@ -95,6 +95,33 @@ test.each([
   );
 });
 
+const CLOSED = "not given, and 0.0.0.0 is not loopback: the API and the console refuse every request";
+
+test.each([
+  ["host: 0.0.0.0, port: 1", [CLOSED]],
+  ["host: 0.0.0.0, port: 1, readToken: aaaaaaaaaaaaaaaa", []],
+  ["host: '::1', port: 1", []],
+  ["port: 1", []],
+])("an API that nobody can use is told: admin: { %s }", (admin, messages) => {
+  expect(parseConfig(`admin: { ${admin} }\n${SERVERS}`, {}).warnings).toEqual(
+    messages.map((message) => ({ path: "admin.token", message })),
+  );
+});
+
+test.each([
+  ["", ["tasks.mode", "tools[1].mode"]],
+  ["admin: { port: 1 }", []],
+])("calls that are observed where nobody can look are told: %s", (admin, paths) => {
+  const rules = "tasks: { mode: observe }, tools: [{ match: a, mode: auto }, { match: b, mode: observe }]";
+  const text = `${admin}\nservers: { a: { upstream: { url: 'http://a/' }, ${rules} } }`;
+  expect(parseConfig(text, {}).warnings).toEqual(
+    paths.map((path) => ({
+      path: `servers.a.${path}`,
+      message: "without an admin listener (admin.port) nothing is counted",
+    })),
+  );
+});
+
 test("a file with errors has its warnings too", () => {
   const load = () => parseConfig(`store: { url: 'memory:' }\nbogus: 1\n${SERVERS}`, {});
   expect(load).toThrow(ConfigError);

@@ -36,7 +36,7 @@ test.each(MODES)("rules are globs, and the first that matches wins: %s", async (
   expect((await user.callTool(name)).resultType).toBe(resultType);
 });
 
-test("never means never, however long it takes", async () => {
+test.each(["never", "observe"] as const)("%s means never, however long it takes", async (mode) => {
   const done = gate();
   const { user, server } = await story(
     {
@@ -45,7 +45,7 @@ test("never means never, however long it takes", async () => {
         call.text("done");
       },
     },
-    { policy: { mode: "never", waitForMs: 1 }, limits: { keepAliveMs: 20 } },
+    { policy: { mode, waitForMs: 1 }, limits: { keepAliveMs: 20 } },
   );
   const response = await user.open("tools/call", { name: "t" });
   await server.arrival("tools/call");
