@@ -5,6 +5,9 @@ let token = "";
 /** Who has no token, or the wrong one, is asked for it. */
 export class NoToken extends Error {}
 
+/** Nothing has this name, or nothing has it any more. */
+export class NotThere extends Error {}
+
 export function useToken(given) {
   token = given;
 }
@@ -15,7 +18,8 @@ async function send(path, options = {}) {
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
   const detail = problem.detail ?? `HTTP ${response.status}`;
-  throw response.status === 401 ? new NoToken(detail) : new Error(detail);
+  const Fault = { 401: NoToken, 404: NotThere }[response.status] ?? Error;
+  throw new Fault(detail);
 }
 
 export async function get(path) {

@@ -1,19 +1,8 @@
 // The console of mcp-taskgate: what the API tells, kept up to date. Whatever servers and clients call themselves is text, never markup.
 
-import { cancel, get, listen, NoToken, useToken } from "/api.js";
+import { cancel, get, listen, NoToken, NotThere, useToken } from "/api.js";
 import { html, render, useEffect, useRef, useState } from "/htm.js";
 
-const STATUSES = [
-  "queued",
-  "working",
-  "input_required",
-  "completed",
-  "tool_error",
-  "failed",
-  "cancelled",
-  "lost",
-];
-const OVER = new Set(STATUSES.slice(3));
 const FILTERS = ["server", "tool", "status", "caller"];
 /** How many tasks it shows, and at the most. */
 const FEW = 100;
@@ -72,7 +61,7 @@ function Console() {
     <header><h1>mcp-taskgate</h1></header>
     <main>
       ${note === "" ? null : html`<p class="note" role="status">${note}</p>`}
-      <${Filters} filter=${filter} servers=${seen.servers} onChange=${setFilter} />
+      <${Filters} filter=${filter} statuses=${Object.keys(seen.counts)} servers=${seen.servers} onChange=${setFilter} />
       <${Tasks} seen=${seen} chosen=${chosen} onChoose=${setChosen} />
       ${seen.nextCursor === undefined || limit === MANY ? null : html`<p><button onClick=${() => setLimit(MANY)}>Show up to ${MANY}</button></p>`}
       ${chosen === "" ? null : html`<${Story} name=${chosen} version=${seen} onClose=${() => setChosen("")} onFault=${report} />`}
@@ -140,7 +129,7 @@ function TokenForm({ reason, onToken }) {
   `;
 }
 
-function Filters({ filter, servers, onChange }) {
+function Filters({ filter, statuses, servers, onChange }) {
   const set = (name) => (event) => onChange({ ...filter, [name]: event.target.value });
   const option = (value, text = value) =>
     html`<option value=${value} selected=${value === filter.status}>${text}</option>`;
@@ -148,7 +137,7 @@ function Filters({ filter, servers, onChange }) {
     <form role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
       <label>Status
         <select value=${filter.status} onChange=${set("status")}>
-          ${option("", "any")}${STATUSES.map((status) => option(status))}
+          ${option("", "any")}${statuses.map((status) => option(status))}
         </select>
       </label>
       <label>Server
@@ -165,7 +154,9 @@ function Filters({ filter, servers, onChange }) {
 
 function Tasks({ seen, chosen, onChoose }) {
   const { tasks, counts, looked, nextCursor } = seen;
-  const told = STATUSES.filter((status) => counts[status] > 0).map((status) => `${counts[status]} ${status}`);
+  const told = Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([status, count]) => `${count} ${status}`);
   const summary = `${told.length === 0 ? "no tasks" : told.join(", ")}${nextCursor === undefined ? "" : `, of the last ${looked}`}`;
   return html`
     <section>
@@ -202,7 +193,10 @@ function Story({ name, version, onClose, onFault }) {
   const [task, setTask] = useState();
   const [gone, setGone] = useState("");
   const question = useRef();
+  /** The name that no task has: whatever happens, none will have it again. */
+  const missing = useRef("");
   useEffect(() => {
+    if (missing.current === name) return;
     let isCurrent = true;
     get(`tasks/${encodeURIComponent(name)}`).then(
       (story) => {
@@ -212,6 +206,7 @@ function Story({ name, version, onClose, onFault }) {
       },
       (error) => {
         if (!isCurrent) return;
+        if (error instanceof NotThere) missing.current = name;
         setTask(undefined);
         setGone(error.message);
       },
@@ -251,7 +246,7 @@ function Story({ name, version, onClose, onFault }) {
         )}
       </ol>
       ${task.payloads === undefined ? null : html`<pre>${JSON.stringify(task.payloads, null, 2)}</pre>`}
-      ${OVER.has(task.status) ? null : html`<button onClick=${() => question.current.showModal()}>Cancel this task…</button>`}
+      ${task.endedAt !== undefined ? null : html`<button onClick=${() => question.current.showModal()}>Cancel this task…</button>`}
       <button onClick=${onClose}>Close</button>
       <dialog ref=${question} aria-labelledby="question">
         <p id="question">Cancel task ${name}, a call of ${task.tool}? Its client is told that it was cancelled.</p>

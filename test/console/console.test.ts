@@ -96,6 +96,21 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     await page.getByText("150 completed", { exact: true }).waitFor();
   });
 
+  test("asks once for a task that has gone, whatever happens to others", async () => {
+    const { page, user } = await opened({}, "/?task=0123456789ab");
+    await page.getByText("There is no task 0123456789ab").waitFor();
+    const shownTask = async () => {
+      const { taskId } = await user.callTool("quick");
+      await page.getByRole("button", { name: taskName(taskId) }).waitFor();
+    };
+    await shownTask();
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+    await shownTask();
+    await shownTask();
+    expect(asked.filter((path) => path.startsWith("/api/tasks/"))).toEqual([]);
+  });
+
   test("asks for the token, and takes no wrong one", async () => {
     const { page, user } = await opened({ admin: { token: TOKEN } });
     const field = page.getByLabel("Token");
