@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { policyOf } from "./calls/policy.ts";
-import type { Config, TaskMode, UpstreamConfig } from "./config/config.ts";
+import type { Config, TaskMode } from "./config/config.ts";
 import { durationText } from "./lib/duration-text.ts";
 import { oneLine } from "./log/one-line.ts";
 import { MODERN_VERSION } from "./protocol/modern.ts";
 import type { Route } from "./requests/request.ts";
 import { storeName } from "./store-url.ts";
+import { addressOf } from "./upstream/address.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 /** What the gateway reports about a route when it is ready. */
@@ -100,21 +101,15 @@ async function toolsOf({ config, upstream }: Route): Promise<string | undefined>
   if (names.length === 0) return undefined;
   const policy = policyOf(config);
   const byMode = new Map<TaskMode, string[]>();
-  for (const name of names) byMode.set(policy(name).mode, [...(byMode.get(policy(name).mode) ?? []), name]);
+  for (const name of names) {
+    const { mode } = policy(name);
+    const those = byMode.get(mode);
+    if (those === undefined) byMode.set(mode, [name]);
+    else those.push(name);
+  }
   const parts = [...byMode].map(([mode, those]) => {
     if (mode === "auto") return `${those.length} auto (a task after ${durationText(config.tasks.waitForMs)})`;
     return `${those.length} ${mode}${those.length <= NAMED_TOOLS ? ` (${those.join(", ")})` : ""}`;
   });
   return oneLine(`${names.length === 1 ? "1 tool" : `${names.length} tools`}: ${parts.join(", ")}`);
-}
-
-/** Leaves out the query and the environment, which may contain secrets. */
-export function addressOf(upstream: UpstreamConfig): string {
-  if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].map(shown).join(" ");
-  return `${upstream.url.origin}${upstream.url.pathname}`;
-}
-
-/** A word as it is if it reads as one word on one line; else as JSON. */
-function shown(word: string): string {
-  return /^[\x21-\x7e]+$/.test(word) ? word : JSON.stringify(word);
 }

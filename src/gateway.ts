@@ -4,7 +4,7 @@ import { type AddressInfo, Server as Listener } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { addressOf, describeRoute, type RouteLine } from "./announcement.ts";
+import { describeRoute, type RouteLine } from "./announcement.ts";
 import type { AdminConfig, Config } from "./config/config.ts";
 import { type Core, type Listeners, openCore } from "./core.ts";
 import { type AdminOptions, adminApp, type Status } from "./http/admin/admin.ts";
@@ -24,6 +24,7 @@ import { createLog } from "./log/log.ts";
 import type { Route } from "./requests/request.ts";
 import { StdioFront } from "./stdio/stdio.ts";
 import { storeName } from "./store-url.ts";
+import { addressOf } from "./upstream/address.ts";
 import { VERSION } from "./version.ts";
 
 export type { RouteLine };

@@ -2,6 +2,7 @@ import type { Config, UpstreamConfig } from "../config/config.ts";
 import type { Route } from "../requests/request.ts";
 import { storeName } from "../store-url.ts";
 import type { RunningState } from "../tasks/running-tasks.ts";
+import { addressOf } from "../upstream/address.ts";
 
 /** A server as this gateway knows it. */
 export interface ServerStatus {
@@ -35,7 +36,7 @@ export function serverStatus(
   return {
     name: config.name,
     paths: [config.path, ...config.aliases],
-    upstream: placeOf(config.upstream),
+    upstream: addressOf(config.upstream),
     transport: config.upstream.transport,
     ...(isThere === undefined ? {} : { isThere }),
     returns,
@@ -52,12 +53,6 @@ export function serverStatus(
     tools: upstream.listed.size,
     tasks,
   };
-}
-
-/** Leaves out the query and the environment, which may contain secrets; a command's arguments are no place for them. */
-function placeOf(upstream: UpstreamConfig): string {
-  if (upstream.transport === "stdio") return [upstream.command, ...upstream.args].join(" ");
-  return `${upstream.url.origin}${upstream.url.pathname}`;
 }
 
 const MASKED = "***";
@@ -91,7 +86,7 @@ export function shownConfig(config: Config): object {
 
 function shownUpstream(upstream: UpstreamConfig): object {
   const { transport, sessions, maxSessions, idleTimeoutMs, startTimeoutMs } = upstream;
-  const shared = { transport, sessions, maxSessions, idleTimeoutMs, startTimeoutMs, at: placeOf(upstream) };
+  const shared = { transport, sessions, maxSessions, idleTimeoutMs, startTimeoutMs, at: addressOf(upstream) };
   if (upstream.transport === "stdio") return { ...shared, env: masked(upstream.env), cwd: upstream.cwd };
   const { headers, headersEverywhere, forwardHeaders } = upstream;
   return { ...shared, headers: masked(headers), headersEverywhere, forwardHeaders };

@@ -93,6 +93,7 @@ test("every variable but the ordinary ones is taken for a secret", () => {
     Path: "C:\\Windows",
     DB: "db://user:password",
     LC_ALL: "C.UTF-8-long",
+    npm_package_json: "/home/somebody/server.js",
   };
   const line = `/home/somebody/server.js cannot reach db://user:password; PATH is /usr/local/bin`;
   expect(masked(line, secretsInEnvironment(env))).toBe(

@@ -19,13 +19,20 @@ export function secretsIn(headers: Readonly<Record<string, string>>): readonly s
     .flatMap(([, value]) => [value, ...value.split(/[\s;,=]+/)]);
 }
 
-/** Variables that say where and as whom a program runs; their values occur in many explanations. */
-const ORDINARY_VARIABLE =
-  /^(?:PATH|PATHEXT|HOME|PWD|OLDPWD|INIT_CWD|SHELL|TERM|COLORTERM|USER|LOGNAME|HOSTNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TEMP|TMP|NODE|EDITOR|DISPLAY|XDG_[A-Z_]+|USERNAME|USERPROFILE|APPDATA|LOCALAPPDATA|PROGRAMDATA|PROGRAMFILES|COMPUTERNAME|COMSPEC|OS|SYSTEMDRIVE|SYSTEMROOT|WINDIR)$/i;
+/** Variables that say where and as whom a program runs; their values occur in many explanations. `LC_`, `XDG_` and `npm_` begin others. */
+const ORDINARY_VARIABLES: ReadonlySet<string> = new Set(
+  [
+    "path pathext home pwd oldpwd init_cwd shell term colorterm user logname hostname lang language tz tmpdir temp tmp node editor display",
+    "username userprofile appdata localappdata programdata programfiles computername comspec os systemdrive systemroot windir",
+  ].flatMap((names) => names.split(" ")),
+);
+const ORDINARY_BEGINNING = /^(?:lc|xdg|npm)_/;
 
-/** The values of a server's variables, but for those that are ordinary: `stdio` passes on all that it has itself. */
-export function secretsInEnvironment(env: Readonly<Record<string, string>>): readonly string[] {
-  return Object.entries(env)
-    .filter(([name]) => !ORDINARY_VARIABLE.test(name))
-    .map(([, value]) => value);
+/** The values of variables, but for those that are ordinary: `stdio` passes on all that it has itself. */
+export function secretsInEnvironment(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return Object.entries(env).flatMap(([name, value]) => {
+    const lower = name.toLowerCase();
+    const isOrdinary = ORDINARY_VARIABLES.has(lower) || ORDINARY_BEGINNING.test(lower);
+    return value === undefined || isOrdinary ? [] : [value];
+  });
 }
