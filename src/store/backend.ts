@@ -19,8 +19,16 @@ export interface Backend {
   /**
    * Sets the key if it is absent. Resolves, once that is durable, with the stored value: `value` or an earlier one. The caller may
    * repeat a claim, so a lost reply does no harm. Entries become durable before the value, and may be written even if the claim fails.
+   * @param spent what nobody needs once the key stands: removed along with the write where the storage can, else after it, and left where
+   * it is if that fails
    */
-  claim(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<unknown>;
+  claim(
+    key: string,
+    value: object,
+    ttlMs: number,
+    entries?: readonly ListEntry[],
+    spent?: Spent,
+  ): Promise<unknown>;
   /** The members of a list after `after`, in order, at most `limit`. Some may be past their `ttlMs`. */
   list(list: string, after: string, limit: number): Promise<readonly string[]>;
   /** The members of a list before `before`, the last first, at most `limit`. Some may be past their `ttlMs`. */
@@ -56,4 +64,10 @@ export interface ListEntry {
   readonly list: string;
   readonly member: string;
   readonly ttlMs: number;
+}
+
+/** Cells and members of lists that nobody needs any more. */
+export interface Spent {
+  readonly keys: readonly string[];
+  readonly members: readonly Pick<ListEntry, "list" | "member">[];
 }

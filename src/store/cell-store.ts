@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { steadyNow } from "../lib/clock.ts";
-import type { Backend, ListEntry } from "./backend.ts";
+import type { Backend, ListEntry, Spent } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { Replicas } from "./replicas.ts";
 import { storedCallCell, storedCallOf } from "./stored-call-cell.ts";
@@ -46,9 +46,9 @@ export interface CellStoreOptions extends StoreOptions {
 /**
  * A task store that keeps each task in several cells of a backend.
  *
- * Only the owner writes `task:<id>`; where several may create the task, its first write is a claim. `end:<id>` is write-once and holds the outcome with the record as it was when the task ended, so
- * that a finished task stays unchanged and readable, whatever becomes of `task:<id>`. `in:<id>:<key>` is write-once: the client's
- * answer to a question of the server.
+ * Only the owner writes `task:<id>`; where several may create the task, its first write is a claim. `end:<id>` is write-once and holds the
+ * outcome with the record as it was when the task ended, so that a finished task stays unchanged and readable, whatever becomes of the
+ * others. Records and stored call go once the end stands. `in:<id>:<key>` is write-once: the client's answer to a question of the server.
  *
  * `own:<id>:<n>` is write-once and names the replica that made the nth takeover, or that gave the task up; n has no gaps. Each takeover
  * has a record of its own, `task:<id>:<n>`, so that a former owner that does not know of it yet overwrites nothing. The creator's record has no number.
@@ -226,11 +226,10 @@ export class CellStore implements TaskStore {
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
     const entries = this.#listed(task, keyTtlMs(stay));
     const ttl = keyTtlMs(lifetimeMs(task.terms));
-    const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries)) as EndCell;
+    const spent = this.#spent(task);
+    const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries, spent)) as EndCell;
     // Latecomers publish it too: the first may have died between its write and its nudge.
     this.#backend.publish({ kind: "ended", id: task.id });
-    // If this fails, a replica that looks for orphans once reads a task that has ended.
-    if (this.isLasting && task.owner === this.me) void this.#replicas.forget(task.id).catch(() => {});
     return standing.outcome;
   }
 
@@ -358,6 +357,19 @@ export class CellStore implements TaskStore {
     return (await this.#backend.claim(turnKey(id, turn), mine, ttl, entries)) as TurnCell;
   }
 
+  /**
+   * What nobody reads once the task's end stands. The first record of a task with an idempotency key stays, because it keeps others from
+   * creating the task again. So do takeovers, which a former owner must lose. If the task's entry in the list of its owner stays, a replica
+   * that looks for orphans once reads a task that has ended.
+   */
+  #spent({ id, owner, turn: last = 0, idempotency }: TaskRecord): Spent {
+    const records = Array.from({ length: last + 1 }, (_, turn) => taskKey({ id, turn: turn || undefined }));
+    const removable = idempotency === undefined ? records : records.slice(1);
+    if (!this.isLasting) return { keys: removable, members: [] };
+    const members = owner === this.me ? [this.#replicas.memberOf(id)] : [];
+    return { keys: [...removable, storedCallKey(id)], members };
+  }
+
   #entries(task: TaskRecord, ttlMs: number): readonly ListEntry[] {
     const listed = this.#listed(task, ttlMs);
     const owned = this.isLasting ? this.#replicas.entriesOf(task.id, ttlMs) : [];
@@ -459,7 +471,7 @@ function asEnded(task: TaskRecord): TaskRecord {
   return rest;
 }
 
-const taskKey = ({ id, turn }: Pick<TaskRecord, "id" | "turn">) =>
+const taskKey = ({ id, turn }: { readonly id: TaskId; readonly turn?: number | undefined }) =>
   turn === undefined ? `task:${id}` : `task:${id}:${turn}`;
 const storedCallKey = (id: TaskId) => `recipe:${id}`;
 const toldKey = (id: TaskId) => `told:${id}`;

@@ -1,5 +1,5 @@
 import { Keyv } from "keyv";
-import type { Backend, ListEntry } from "./backend.ts";
+import type { Backend, ListEntry, Spent } from "./backend.ts";
 import { storedOf, storedText } from "./cell-text.ts";
 import { listedKey } from "./listed-keys.ts";
 import { type Nudge, StoreUnavailable, UnreadableValue } from "./task-store.ts";
@@ -16,8 +16,8 @@ export interface KeyvStorage {
   /** Those before it, the last first. */
   keysBefore(key: string, limit: number): Awaitable<readonly string[]>;
   set(key: string, text: string, ttlMs: number): Awaitable<void>;
-  /** Writes the entries together, where the storage can. */
-  setMany(entries: readonly KeyvEntry[]): Awaitable<boolean[]>;
+  /** Writes the entries, and removes the keys in `gone`, together, where the storage can. */
+  setMany(entries: readonly KeyvEntry[], gone?: readonly string[]): Awaitable<boolean[]>;
   delete(key: string): Awaitable<boolean>;
   clear(): Awaitable<void>;
   disconnect(): Awaitable<void>;
@@ -73,12 +73,18 @@ export class KeyvBackend implements Backend {
     return this.#run("write", () => this.#put(key, value, ttlMs, entries));
   }
 
-  claim(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<unknown> {
+  claim(
+    key: string,
+    value: object,
+    ttlMs: number,
+    entries: readonly ListEntry[] = [],
+    spent: Spent = NOTHING,
+  ): Promise<unknown> {
     return this.#run("write", () =>
       this.#inTurn(key, async () => {
         const standing = await this.#intact(() => this.#keyv.get<unknown>(key));
         if (standing !== undefined) return standing;
-        await this.#put(key, value, ttlMs, entries);
+        await this.#put(key, value, ttlMs, entries, spent);
         return value;
       }),
     );
@@ -127,12 +133,21 @@ export class KeyvBackend implements Backend {
     await this.#keyv.disconnect();
   }
 
-  async #put(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<void> {
-    const mine = { key, value, ttl: ttlMs };
-    const isTaken =
-      entries.length === 0
-        ? await this.#keyv.set(key, value, ttlMs)
-        : (await this.#keyv.setMany([...entries.map(asListed), mine])).every(Boolean);
+  async #put(
+    key: string,
+    value: object,
+    ttlMs: number,
+    entries: readonly ListEntry[] = [],
+    { keys, members }: Spent = NOTHING,
+  ): Promise<void> {
+    const isAlone = entries.length + keys.length + members.length === 0;
+    const gone = [...keys, ...members.map(({ list, member }) => listedKey(list, member))];
+    const isTaken = isAlone
+      ? await this.#keyv.set(key, value, ttlMs)
+      : // Not through Keyv, which knows no batch that also removes.
+        (await this.#storage.setMany([...entries.map(asListed), entryOf(key, value, ttlMs)], gone)).every(
+          Boolean,
+        );
     if (!isTaken) throw new Error("the storage refused the value");
   }
 
@@ -174,8 +189,14 @@ export class KeyvBackend implements Backend {
   }
 }
 
-function asListed({ list, member, ttlMs }: ListEntry) {
-  return { key: listedKey(list, member), value: {}, ttl: ttlMs };
+const NOTHING: Spent = { keys: [], members: [] };
+
+function asListed({ list, member, ttlMs }: ListEntry): KeyvEntry {
+  return entryOf(listedKey(list, member), {}, ttlMs);
+}
+
+function entryOf(key: string, value: object, ttl: number): KeyvEntry {
+  return { key, value: storedText({ value }), ttl };
 }
 
 /** The code of errors for damaged values: LevelDB's own for a block that does not have its checksum. */

@@ -87,11 +87,10 @@ export class MemoryStorage implements KeyvStorage {
     this.#texts.set(key, { text, bytes, expiresAt: this.#clock() + ttlMs });
   }
 
-  setMany(entries: readonly KeyvEntry[]): boolean[] {
-    return entries.map(({ key, value, ttl }) => {
-      this.set(key, value, ttl);
-      return true;
-    });
+  setMany(entries: readonly KeyvEntry[], gone: readonly string[] = []): boolean[] {
+    for (const { key, value, ttl } of entries) this.set(key, value, ttl);
+    for (const key of gone) this.delete(key);
+    return entries.map(() => true);
   }
 
   delete(key: string): boolean {

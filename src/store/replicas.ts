@@ -118,14 +118,14 @@ export class Replicas {
    * tasks if it died before the next heartbeat.
    */
   entriesOf(id: TaskId, ttlMs: number): readonly ListEntry[] {
-    const entry = { list: tasksOf(this.#me), member: id, ttlMs };
+    const entry = { ...this.memberOf(id), ttlMs };
     const isListed = !this.#backend.isShared || performance.now() - this.#beatAt <= this.#leaseMs / 2;
     return isListed ? [entry] : [this.#entry(), entry];
   }
 
-  /** Removes a finished task from this replica's list. */
-  forget(id: TaskId): Promise<void> {
-    return this.#backend.unlist(tasksOf(this.#me), id);
+  /** Where an unfinished task of this replica is listed. */
+  memberOf(id: TaskId): Pick<ListEntry, "list" | "member"> {
+    return { list: tasksOf(this.#me), member: id };
   }
 
   /** Calls `visit` with the tasks of dead replicas, `AT_A_TIME` at once, and drops each task for which it resolves with `true`. */

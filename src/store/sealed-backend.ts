@@ -1,4 +1,4 @@
-import type { Backend, ListEntry } from "./backend.ts";
+import type { Backend, ListEntry, Spent } from "./backend.ts";
 import { isSealed, type Keyring, type SealedValue } from "./keyring.ts";
 import { type Nudge, StoreUnavailable, UnreadableValue } from "./task-store.ts";
 
@@ -59,9 +59,10 @@ export class SealedBackend implements Backend {
     value: object,
     ttlMs: number,
     entries: readonly ListEntry[] = [],
+    spent?: Spent,
   ): Promise<unknown> {
     const mine = this.#sealed(key, value);
-    const standing = await this.#backend.claim(key, mine, ttlMs, entries);
+    const standing = await this.#backend.claim(key, mine, ttlMs, entries, spent);
     // The random `iv` identifies a value.
     const isMine = standing === mine || (isSealed(standing) && isSealed(mine) && standing.iv === mine.iv);
     return isMine ? value : this.#opened(key, standing);

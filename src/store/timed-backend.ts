@@ -1,4 +1,4 @@
-import type { Backend, ListEntry } from "./backend.ts";
+import type { Backend, ListEntry, Spent } from "./backend.ts";
 import type { StoreOperation, StoreOptions } from "./options.ts";
 import { isAway, type Nudge } from "./task-store.ts";
 
@@ -28,8 +28,14 @@ export class TimedBackend implements Backend {
     return this.#timed("write", this.#backend.set(key, value, ttlMs, entries));
   }
 
-  claim(key: string, value: object, ttlMs: number, entries?: readonly ListEntry[]): Promise<unknown> {
-    return this.#timed("claim", this.#backend.claim(key, value, ttlMs, entries));
+  claim(
+    key: string,
+    value: object,
+    ttlMs: number,
+    entries?: readonly ListEntry[],
+    spent?: Spent,
+  ): Promise<unknown> {
+    return this.#timed("claim", this.#backend.claim(key, value, ttlMs, entries, spent));
   }
 
   list(list: string, after: string, limit: number): Promise<readonly string[]> {

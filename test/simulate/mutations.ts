@@ -38,8 +38,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "whoever claims a task takes it to be theirs",
     backend: (backend) => ({
       ...bound(backend),
-      claim: async (key, value, ttlMs, entries) => {
-        const standing = await backend.claim(key, value, ttlMs, entries);
+      claim: async (key, value, ...rest) => {
+        const standing = await backend.claim(key, value, ...rest);
         return key.startsWith("own:") ? value : standing;
       },
     }),
@@ -137,8 +137,28 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "an ending expires too early",
     backend: (backend) => ({
       ...bound(backend),
-      claim: (key, value, ttlMs, entries) =>
-        backend.claim(key, value, key.startsWith("end:") ? Math.ceil(ttlMs / 30) : ttlMs, entries),
+      claim: (key, value, ttlMs, ...rest) =>
+        backend.claim(key, value, key.startsWith("end:") ? Math.ceil(ttlMs / 30) : ttlMs, ...rest),
+    }),
+  },
+  {
+    name: "a record goes before the end stands",
+    backend: (backend) => ({
+      ...bound(backend),
+      claim: async (key, value, ttlMs, entries, spent) => {
+        if (spent !== undefined) await backend.claim(`gone:${key}`, {}, ttlMs, [], spent);
+        return backend.claim(key, value, ttlMs, entries);
+      },
+    }),
+  },
+  {
+    name: "the record of a task with an idempotency key goes with its end",
+    backend: (backend) => ({
+      ...bound(backend),
+      claim: (key, value, ttlMs, entries, spent) => {
+        const keys = [...(spent?.keys ?? []), key.replace("end:", "task:")];
+        return backend.claim(key, value, ttlMs, entries, spent && { ...spent, keys });
+      },
     }),
   },
   {
@@ -169,7 +189,7 @@ export const MUTATIONS: readonly Mutation[] = [
       ...bound(backend),
       set: (key, value, ttlMs, entries = []) =>
         backend.set(key, value, ttlMs, key.startsWith("task:") ? [] : entries),
-      claim: (key, value, ttlMs) => backend.claim(key, value, ttlMs, []),
+      claim: (key, value, ttlMs, _entries, spent) => backend.claim(key, value, ttlMs, [], spent),
     }),
   },
   {
@@ -189,7 +209,7 @@ function bound(backend: Backend): Backend {
     isShared: backend.isShared,
     getMany: (keys) => backend.getMany(keys),
     set: (key, value, ttlMs, entries) => backend.set(key, value, ttlMs, entries),
-    claim: (key, value, ttlMs, entries) => backend.claim(key, value, ttlMs, entries),
+    claim: (...given) => backend.claim(...given),
     list: (list, after, limit) => backend.list(list, after, limit),
     listBack: (list, before, limit) => backend.listBack(list, before, limit),
     unlist: (list, member) => backend.unlist(list, member),
@@ -200,8 +220,8 @@ function bound(backend: Backend): Backend {
 }
 
 function setInstead(backend: Backend, prefix: string): Backend["claim"] {
-  return async (key, value, ttlMs, entries) => {
-    if (!key.startsWith(prefix)) return backend.claim(key, value, ttlMs, entries);
+  return async (key, value, ttlMs, entries, spent) => {
+    if (!key.startsWith(prefix)) return backend.claim(key, value, ttlMs, entries, spent);
     await backend.set(key, value, ttlMs, entries);
     return value;
   };

@@ -1,4 +1,4 @@
-import type { Backend, ListEntry } from "../../src/store/backend.ts";
+import type { Backend, ListEntry, Spent } from "../../src/store/backend.ts";
 import { type Nudge, StoreUnavailable } from "../../src/store/task-store.ts";
 import { Watchers } from "../../src/store/watchers.ts";
 import type { Program, Timeline } from "./timeline.ts";
@@ -160,14 +160,18 @@ export class SimulatedStore {
         const text = JSON.stringify(value);
         return writing(`set ${key}`, () => this.#set(program, { key, text, ttlMs, entries }));
       }),
-      claim: open((key, value, ttlMs, entries = []) => {
+      claim: open(async (key, value, ttlMs, entries = [], spent = undefined) => {
         const text = JSON.stringify(value);
-        return writing(`claim ${key}`, () => {
-          const standing = this.value(key);
-          if (standing === undefined) this.#set(program, { key, text, ttlMs, entries });
+        const standing = await writing(`claim ${key}`, () => {
+          const before = this.value(key);
+          if (before === undefined) this.#set(program, { key, text, ttlMs, entries });
           else this.#list(entries, key);
-          return standing ?? (JSON.parse(text) as unknown);
+          if (!isShared && spent !== undefined) this.#remove(spent);
+          return before ?? (JSON.parse(text) as unknown);
         });
+        if (isShared && spent !== undefined)
+          writing(`remove ${spent.keys.join(" ")}`, () => this.#remove(spent)).catch(() => {});
+        return standing;
       }),
       list: open((list, after, limit) =>
         this.#ask(program, link, `list ${list}`, () => this.#members(list, after, limit)),
@@ -181,13 +185,7 @@ export class SimulatedStore {
         ),
       ),
       unlist: open((list, member) =>
-        writing(`unlist ${list} ${member}`, () => {
-          const members = this.#lists.get(list);
-          const expiresAt = members?.get(member);
-          if (members === undefined || expiresAt === undefined) return;
-          members.delete(member);
-          this.#remember(`list:${list}:${member}`, () => members.set(member, expiresAt));
-        }),
+        writing(`unlist ${list} ${member}`, () => this.#remove({ keys: [], members: [{ list, member }] })),
       ),
       publish: (nudge) => this.#publish(program, nudge),
       watch: (listener) => link.watchers.add(listener),
@@ -299,6 +297,22 @@ export class SimulatedStore {
         before === undefined ? members.delete(member) : members.set(member, before),
       );
       members.set(member, Math.max(before ?? 0, this.#options.timeline.now + ttlMs));
+    }
+  }
+
+  #remove({ keys, members }: Spent): void {
+    for (const key of keys) {
+      const before = this.#cells.get(key);
+      if (before === undefined) continue;
+      this.#cells.delete(key);
+      this.#remember(key, () => this.#cells.set(key, before));
+    }
+    for (const { list, member } of members) {
+      const listed = this.#lists.get(list);
+      const expiresAt = listed?.get(member);
+      if (listed === undefined || expiresAt === undefined) continue;
+      listed.delete(member);
+      this.#remember(`list:${list}:${member}`, () => listed.set(member, expiresAt));
     }
   }
 

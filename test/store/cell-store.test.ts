@@ -1,8 +1,10 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CellStore } from "../../src/store/cell-store.ts";
 import { KeyvBackend } from "../../src/store/keyv-backend.ts";
 import { MemoryStorage } from "../../src/store/memory.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
+import type { TaskView } from "../../src/store/task-store.ts";
+import { gate } from "../support/story.ts";
 import { listedIds } from "./pages.ts";
 import { completed, newTask } from "./samples.ts";
 
@@ -56,6 +58,54 @@ test("in a store that lasts, a task is in its owner's list until it has ended", 
   await store.end(task, completed("done"));
 
   expect(storage.keysAfter(own.slice(0, -task.id.length), 10)).toEqual([]);
+  await store.close();
+});
+
+test.each([
+  { what: "the end alone", isLasting: false, more: {}, left: ["end:ID"] },
+  { what: "the end alone, where tasks outlast the process", isLasting: true, more: {}, left: ["end:ID"] },
+  {
+    what: "end and takeovers of one that was taken over",
+    isLasting: true,
+    more: { isUnsent: true },
+    turns: 2,
+    left: ["end:ID", "own:ID:1", "own:ID:2"],
+  },
+  {
+    what: "end and first record of one with an idempotency key",
+    isLasting: true,
+    more: { idempotency: { fingerprint: "f", creation: "c" } },
+    turns: 1,
+    left: ["end:ID", "own:ID:1", "task:ID"],
+  },
+])("of a finished task stays: $what", async ({ isLasting, more, turns = 0, left }) => {
+  const { store, storage } = await recorded({}, isLasting);
+  const storedCall = { method: "tools/call", params: { name: "render" }, headers: {} };
+  let task = await store.create(newTask({ ...more, ...(isLasting ? { storedCall } : {}) }));
+  for (let turn = 0; turn < turns; turn += 1) task = (await store.takeOver(task)) ?? task;
+  expect(task.turn ?? 0).toBe(turns);
+  const before = storage.keysOf(task.id);
+  await store.end(task, completed("done"));
+
+  expect(before.filter((key) => key.startsWith("task:"))).toHaveLength(turns + 1);
+  expect(before.includes(`recipe:${task.id}`)).toBe(isLasting);
+  expect(storage.keysOf(task.id)).toEqual(left.map((key) => key.replace("ID", task.id)));
+  await store.close();
+});
+
+test("a task with an idempotency key is created once, though it ends while another creation is about to claim it", async () => {
+  const { store, storage } = await recorded({}, true);
+  const keyed = (creation: string) => newTask({ idempotency: { fingerprint: "f", creation } });
+  const slow = gate();
+  storage.late = slow.opened;
+  const second = store.createOnce(keyed("second"), "once");
+  await vi.waitUntil(() => storage.read.length > 0);
+  storage.late = undefined;
+  const first = await store.createOnce(keyed("first"), "once");
+  await store.end((first as TaskView).task, completed("done"));
+  slow.open();
+
+  expect((await second)?.task.idempotency?.creation).toBe("first");
   await store.close();
 });
 
@@ -146,14 +196,24 @@ async function recorded(options: StoreOptions = {}, isLasting = false) {
 class RecordedStorage extends MemoryStorage {
   readonly written: [key: string, ttlMs: number][] = [];
   readonly read: (readonly string[])[] = [];
+  /** What is read while it is set arrives when it resolves. */
+  late: Promise<void> | undefined;
 
   override set(key: string, text: string, ttlMs: number): void {
     this.written.push([key, ttlMs]);
     super.set(key, text, ttlMs);
   }
 
+  /** The cells of a task, in the order of their keys. */
+  keysOf(id: string): string[] {
+    const keys = new Set(this.written.map(([key]) => key));
+    return [...keys].filter((key) => key.includes(id) && super.get(key) !== undefined).sort();
+  }
+
   override getMany(keys: readonly string[]): (string | undefined)[] {
     this.read.push(keys);
-    return super.getMany(keys);
+    const found = super.getMany(keys);
+    // Storages may answer with a promise.
+    return this.late === undefined ? found : (this.late.then(() => found) as never);
   }
 }

@@ -1,5 +1,5 @@
 import { createClient } from "@keyv/redis";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { openStore } from "../../src/store/open.ts";
 import { redisKey } from "../../src/store/redis/keys.ts";
 import { type Nudge, type TaskRecord, type TaskStore, UnreadableValue } from "../../src/store/task-store.ts";
@@ -36,6 +36,25 @@ describe.skipIf(missing)("over Redis", () => {
     const outcome = await b.end(task, completed("done"));
     expect(await a.end(task, completed("late"))).toEqual(outcome);
     expect((await a.list(task, { limit: 10 }))?.tasks.map((view) => view.outcome)).toEqual([outcome]);
+  });
+
+  test("what a task leaves behind is removed once its end stands", async () => {
+    const prefix = newPrefix();
+    const store = await openRedis(redis.server.url, { ...patient, prefix });
+    const client = createClient({ url: redis.server.url });
+    await client.connect();
+    onTestFinished(() => client.destroy());
+    const storedCall = { method: "tools/call", headers: {} };
+    const task = await store.create(newTask({ storedCall }));
+    const [record = "", call = "", end = ""] = ["task", "recipe", "end"].map((kind) =>
+      redisKey(prefix, `${kind}:${task.id}`),
+    );
+    expect(await client.exists([record, call])).toBe(2);
+    await store.end(task, completed("done"));
+    await vi.waitUntil(async () => (await client.exists([record, call])) === 0, { timeout: 60_000 });
+    expect(await client.exists(end)).toBe(1);
+    expect(await client.zScore(`${prefix}list:{tasks-${store.me}}`, task.id)).toBeNull();
+    expect(await store.read(task.id)).toMatchObject({ outcome: { kind: "completed" } });
   });
 
   test("a damaged value is an error at once, in reads and claims, and keeps nothing else from working", async () => {

@@ -226,7 +226,8 @@ test("keys are changed in two starts, and then the old one is not needed", async
 
 test("encryption is switched on over tasks that are there", async () => {
   const url = `level:${await directory()}`;
-  const [plain, secret] = await during(url, undefined, async (store) => [
+  const [plain, left, secret] = await during(url, undefined, async (store) => [
+    await store.create(newTask()),
     await store.create(newTask()),
     await store.secret(),
   ]);
@@ -240,10 +241,11 @@ test("encryption is switched on over tasks that are there", async () => {
     expect(await store.read(plain.id)).toMatchObject({ outcome: { kind: "completed" } });
   });
 
-  // Of what was there before, callers keep their names.
+  // Of what was there before, callers keep their names, and tasks that have ended since their outcome.
   await during(url, [OLD], async (store) => {
     expect(await store.secret()).toEqual(secret);
-    await expect(store.read(plain.id)).rejects.toThrow("is not believed");
+    expect(await store.read(plain.id)).toMatchObject({ outcome: { kind: "completed" } });
+    await expect(store.read(left.id)).rejects.toThrow("is not believed");
   });
 
   await expect(openStore(url)).rejects.toThrow("encryptionKeys: not given");

@@ -73,8 +73,9 @@ export class LevelStorage implements KeyvStorage {
   }
 
   /** All or none. */
-  async setMany(entries: readonly KeyvEntry[]): Promise<boolean[]> {
-    await this.#commits.write(entries.flatMap((entry) => this.#writesOf(entry)));
+  async setMany(entries: readonly KeyvEntry[], gone: readonly string[] = []): Promise<boolean[]> {
+    const removed = gone.map((key) => ({ key: valueKey(key), text: undefined }));
+    await this.#commits.write([...entries.flatMap((entry) => this.#writesOf(entry)), ...removed]);
     return entries.map(() => true);
   }
 

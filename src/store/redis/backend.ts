@@ -1,4 +1,4 @@
-import type { Backend, ListEntry } from "../backend.ts";
+import type { Backend, ListEntry, Spent } from "../backend.ts";
 import { type Nudge, StoreUnavailable, UnreadableValue } from "../task-store.ts";
 import type { RedisConnection } from "./connection.ts";
 import { redisKey } from "./keys.ts";
@@ -84,10 +84,16 @@ export class RedisBackend implements Backend {
     });
   }
 
-  claim(key: string, value: object, ttlMs: number, entries: readonly ListEntry[] = []): Promise<unknown> {
+  async claim(
+    key: string,
+    value: object,
+    ttlMs: number,
+    entries: readonly ListEntry[] = [],
+    spent?: Spent,
+  ): Promise<unknown> {
     const name = this.#key(key);
     const command = ["SET", name, redisText({ value }), "PX", String(ttlMs), "NX"];
-    return this.#run("write", (connection) =>
+    const standing = await this.#run("write", (connection) =>
       this.#after(entries, connection, async () => {
         for (let attempt = 0; attempt < CLAIM_TRIES; attempt++) {
           if ((await connection.send(name, command)) !== null) return value;
@@ -98,6 +104,9 @@ export class RedisBackend implements Backend {
         throw new Error("what stood there was gone each time");
       }),
     );
+    // Not sent together with the claim: before its reply nobody knows that the key stands.
+    if (spent !== undefined) this.#remove(spent).catch(() => {});
+    return standing;
   }
 
   list(list: string, after: string, limit: number): Promise<readonly string[]> {
@@ -129,6 +138,16 @@ export class RedisBackend implements Backend {
     // No operation takes longer than its deadline.
     await this.#operations.finish();
     await Promise.all([this.#nudges.close(), this.#link.close()]);
+  }
+
+  #remove({ keys, members }: Spent): Promise<void> {
+    return this.#run("write", async (connection) => {
+      const names = keys.map((key) => this.#key(key));
+      await Promise.all([
+        ...names.map((name) => connection.send(name, ["DEL", name])),
+        ...members.map(({ list, member }) => this.#lists.remove(connection, list, [member])),
+      ]);
+    });
   }
 
   #key(key: string): string {
