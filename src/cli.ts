@@ -14,7 +14,7 @@ import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
 import { readable } from "./log/one-line.ts";
-import { apiFlags, tasksFlags } from "./operator/flags.ts";
+import { apiFlags, suggestFlags, tasksFlags } from "./operator/flags.ts";
 import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
 import type { Machine } from "./retrofit/machine.ts";
 import { VERSION } from "./version.ts";
@@ -100,6 +100,12 @@ async function main(args: readonly string[]): Promise<number> {
       "See the servers and replicas of a gateway that runs",
       apiFlags,
       run(withoutCommand(servers)),
+    )
+    .command(
+      "suggest",
+      "Suggest rules from the calls that a gateway has seen",
+      suggestFlags,
+      run(withoutCommand(suggest)),
     )
     .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
     .example("$0 http://localhost:3001/mcp --tool 'render_*=required'", "")
@@ -420,6 +426,12 @@ async function servers(flags: Flags): Promise<number> {
   const { runServers } = await import("./operator/command.ts");
   bearClosing();
   return runServers(flags, process.env, terminal());
+}
+
+async function suggest(flags: Flags): Promise<number> {
+  const { runSuggest } = await import("./operator/command.ts");
+  bearClosing();
+  return runSuggest(flags, process.env, terminal());
 }
 
 function terminal() {

@@ -15,10 +15,11 @@ import { Quotas } from "./limits/quotas.ts";
 import { inOwnWords, ownPart } from "./log/own-words.ts";
 import { audit } from "./observers/audit.ts";
 import { callerName } from "./observers/caller-name.ts";
+import { CallCounts } from "./observers/calls/call-counts.ts";
 import { lines } from "./observers/lines.ts";
 import { Metrics } from "./observers/metrics/metrics.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
-import { Fallback } from "./requests/fallback.ts";
+import { Fallback, ownTool } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
 import type { Route } from "./requests/request.ts";
 import { openStore } from "./store/open.ts";
@@ -46,6 +47,8 @@ export interface Core {
   readonly quotas: Quotas;
   /** Absent where nobody could read them. */
   readonly metrics?: Metrics;
+  /** The same. */
+  readonly callCounts?: CallCounts;
   /** What an operator sees and can do. Absent where nobody could. */
   readonly admin?: Admin;
   readonly isStopping: boolean;
@@ -109,6 +112,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     maxWaitMs,
     ...(store.isLasting ? {} : { storeBytes: () => store.heldBytes ?? 0 }),
   });
+  const callCounts = config.admin && callCountsOf(routes);
   const engine = new TaskEngine({
     store,
     quotas,
@@ -119,10 +123,11 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     report: observers([
       ...logging(config, log, nameOf),
       ...(config.admin === undefined ? [] : [(event: TaskEvent) => metrics?.observe(event), events.observe]),
+      ...(callCounts === undefined ? [] : [callCounts.observe]),
     ]),
   });
   metrics = config.admin && metricsOf(routes, engine, quotas);
-  const admin = config.admin && new Admin({ config, store, engine, routes, events, nameOf });
+  const admin = callCounts && new Admin({ config, store, engine, routes, events, callCounts, nameOf });
   const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const clientStreams = new ClientStreams(engine);
@@ -133,7 +138,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
   const fallback = new Fallback(secret);
-  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain, fallback };
+  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain, fallback, callCounts };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
@@ -186,6 +191,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     quotas,
     report: engine.report,
     ...(metrics === undefined ? {} : { metrics }),
+    ...(callCounts === undefined ? {} : { callCounts }),
     ...(admin === undefined ? {} : { admin }),
     stopping: stopping.signal,
     get isStopping() {
@@ -250,6 +256,17 @@ function metricsOf(routes: readonly Route[], engine: TaskEngine, quotas: Quotas)
     tasks: () => engine.states(),
     storedBytes: () => quotas.storedBytes,
     unwrittenBytes: () => engine.unwrittenBytes,
+  });
+}
+
+function callCountsOf(routes: readonly Route[]): CallCounts {
+  return new CallCounts({
+    servers: routes.map((route) => ({
+      name: route.config.name,
+      lists: (tool) => route.upstream.listed.has(tool),
+      isOwn: (tool) => ownTool(route, tool) !== undefined,
+    })),
+    now: () => performance.now(),
   });
 }
 

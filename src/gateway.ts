@@ -198,7 +198,7 @@ async function openHttp(
       : screenedAfter(given, screen);
   const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
   const guard = hostGuard(config.listen);
-  const { handlers, report, quotas, metrics } = core;
+  const { handlers, report, quotas, metrics, callCounts } = core;
   const onAnswered =
     metrics &&
     (({ route, message, error }: Answered, ms: number) =>
@@ -219,6 +219,7 @@ async function openHttp(
       report,
       unsent,
       onAnswered,
+      callCounts,
     }),
   );
   const routes = new Map(

@@ -20,6 +20,11 @@ export function compileGlob(glob: string): Glob {
   return (text) => text !== "" && alternatives.some((pieces) => matchesAll(pieces, text));
 }
 
+/** The glob for this name and no other. */
+export function globFor(name: string): string {
+  return name.replace(/[\\*?[\]{}()!+@|]/g, "\\$&");
+}
+
 /** What is wrong with a glob; undefined when it is valid. */
 export function globFault(glob: string): string | undefined {
   try {

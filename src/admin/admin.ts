@@ -1,10 +1,12 @@
 import type { Config } from "../config/config.ts";
+import type { CallCounts } from "../observers/calls/call-counts.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
 import type { Route } from "../requests/request.ts";
 import type { ReplicaInfo, TaskStore } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
 import type { AdminEvents } from "./events.ts";
 import { type ServerStatus, serverStatus, shownConfig } from "./status.ts";
+import { type Suggestions, suggestionsOf } from "./suggestions.ts";
 import { AdminTasks } from "./tasks.ts";
 
 export interface AdminOptions {
@@ -13,6 +15,7 @@ export interface AdminOptions {
   readonly engine: TaskEngine;
   readonly routes: readonly Route[];
   readonly events: AdminEvents;
+  readonly callCounts: CallCounts;
   readonly nameOf: (caller: string) => string;
 }
 
@@ -38,6 +41,12 @@ export class Admin {
   /** @throws StoreUnavailable */
   replicas(): Promise<readonly ReplicaInfo[]> {
     return this.#options.store.replicas();
+  }
+
+  /** @param hours of the calls that are looked at, counted back from now; absent: all since the start */
+  suggestions(hours?: number): Suggestions {
+    const { routes, engine, store, callCounts } = this.#options;
+    return suggestionsOf({ routes, count: callCounts.count(hours), now: engine.now(), replica: store.me });
   }
 
   config(): object {

@@ -3,6 +3,7 @@ import type { Policy } from "../calls/policy.ts";
 import type { Handlers } from "../handlers.ts";
 import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
+import type { CallCounts } from "../observers/calls/call-counts.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { readAccept } from "../protocol/headers.ts";
 import { idOf } from "../protocol/inbound.ts";
@@ -52,6 +53,8 @@ export interface EndpointOptions {
   readonly report: Observer;
   /** Called when a request is over, with how long it took. Absent: nobody wants to know. */
   readonly onAnswered?: ((answered: Answered, ms: number) => void) | undefined;
+  /** Counts calls. Absent: nobody could look. */
+  readonly callCounts?: CallCounts | undefined;
   /** Room for large answers that clients have not taken yet. Absent: unlimited. */
   readonly unsent?: Unsent;
 }
@@ -75,14 +78,15 @@ export type Endpoint = (
 
 /** The MCP endpoint, written by hand: every poll passes here, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
-  const { guard, identify, handlers, report, onAnswered } = options;
+  const { guard, identify, handlers, report, onAnswered, callCounts } = options;
   return async (request, response, route, elsewhere) => {
     const { method, headers } = request;
     const head: Head = { method, headers, url: wholeUrl(request), elsewhere };
     const isEndpoint = elsewhere === undefined;
     let arrival: Arrival | undefined;
     let refusal: RpcError | undefined;
-    const startedAt = onAnswered === undefined ? 0 : performance.now();
+    const isTimed = onAnswered !== undefined || callCounts !== undefined;
+    const startedAt = isTimed ? performance.now() : 0;
     try {
       checkSingle(request);
       guard(request, response);
@@ -95,7 +99,9 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       );
       await arrival.admit();
       await arrival.read();
-      await answer(classify(head, arrival.body, arrival), arrival, handlers);
+      const what = classify(head, arrival.body, arrival);
+      if (callCounts !== undefined && COUNTED.has(what.is)) arrival.count(callCounts, startedAt);
+      await answer(what, arrival, handlers);
     } catch (error) {
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       refusal = toAnswer(error, route.log, arrival?.body?.json);
@@ -105,10 +111,15 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       const caller = arrival?.who.caller.key;
       const answered = { route, caller, message: arrival?.body?.json, error: refusal };
       reportRefusal(report, response, answered);
-      onAnswered?.(answered, performance.now() - startedAt);
+      const endedAt = isTimed ? performance.now() : 0;
+      arrival?.over(refusal !== undefined, endedAt);
+      onAnswered?.(answered, endedAt - startedAt);
     }
   };
 }
+
+/** A pair counts its calls itself: their answers may come on other streams, as those of messages of HTTP+SSE do. */
+const COUNTED: ReadonlySet<Class["is"]> = new Set(["legacy", "modern", "passThrough"]);
 
 async function answer(what: Class, arrival: Arrival, handlers: Handlers): Promise<void> {
   const { modern, legacy, forwarder } = handlers;
@@ -265,6 +276,18 @@ class Arrival implements Known {
     if (caller.confirm === undefined) return;
     this.who = identified(route, await caller.confirm());
     this.held.assign(this.who.quotaKey);
+  }
+
+  count(counts: CallCounts, startedAt: number): void {
+    const call = counts.begin(this.who.route.config.name, this.body?.json, startedAt);
+    if (call !== undefined) this.reply.counted = call;
+  }
+
+  /** The exchange is over. A client that has left before the end of its answer has given its call up. */
+  over(isRefused: boolean, at: number): void {
+    const { response } = this;
+    const hasLeft = response.closed && !response.writableEnded;
+    this.#reply?.counted?.end(hasLeft ? "abandoned" : isRefused ? "refused" : "answered", at);
   }
 
   async #findModern(): Promise<void> {

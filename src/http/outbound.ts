@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { OwnSignal, type Signal } from "../lib/signal.ts";
 import type { QuotaKey } from "../limits/counter.ts";
+import type { CountedCall } from "../observers/calls/call-counts.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { type Accepts, EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
@@ -33,6 +34,7 @@ const HUNG_UP = new Error("the client hung up");
 
 /** The answer to one POST: plain JSON, or server-sent events once there is a message before the answer. */
 export class HttpReply implements Reply {
+  counted: CountedCall | undefined;
   readonly #response: ServerResponse;
   readonly #options: ReplyOptions;
   #gone: OwnSignal | undefined;
@@ -73,7 +75,8 @@ export class HttpReply implements Reply {
     if (this.#reserved === undefined) throw rpc.answersUnread();
   }
 
-  result(result: JsonText): void {
+  result(result: JsonText, isInterim = false): void {
+    if (isInterim) this.counted?.end("interim");
     this.#end(200, resultMessage(this.#options.id ?? "", result));
   }
 
@@ -100,6 +103,7 @@ export class HttpReply implements Reply {
   }
 
   drop(): void {
+    this.counted?.end("abandoned");
     this.#stream();
     this.#stop();
     this.#response.end();

@@ -1,17 +1,10 @@
 import { Document, isMap, isScalar } from "yaml";
+import { commented, ruleList, type SuggestedRule, WORTH_WAITING_MS } from "../calls/suggested-rule.ts";
 import { defaults } from "../config/schema.ts";
 import { parseDuration } from "../config/units.ts";
-import { oneLine } from "../log/one-line.ts";
+import { globFor } from "../glob.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { CallFacts, Facts, ToolFacts } from "./facts.ts";
-
-/** A rule of the configuration file, with the reason for it. */
-export interface SuggestedRule {
-  readonly match: string;
-  readonly mode: "auto" | "always" | "required";
-  readonly waitFor?: string;
-  readonly reason: string;
-}
 
 /** Names whose paths the gateway uses itself. */
 const TAKEN: readonly string[] = ["health", "metrics"];
@@ -20,8 +13,6 @@ const MAX_NAME_CHARS = 64;
 const SLOW_START_MS = 10_000;
 /** How long a call may take to be answered directly. */
 const WAIT_FOR_MS = parseDuration(defaults.tasks.waitFor) ?? 0;
-/** An answer that comes this soon is better waited for than polled for. */
-const WORTH_WAITING_MS = 5_000;
 /** Most clients without tasks give a call up after a minute. */
 const TOO_LONG_MS = 50_000;
 const SECRETS = `a secret is better taken from the environment, as $\{NAME}`;
@@ -43,9 +34,9 @@ export function suggest(facts: Facts, upstream: JsonObject, report: readonly str
       ...(outcome === "works" ? {} : { sessions: "single" }),
       ...(startMs < SLOW_START_MS ? {} : { startTimeout: `${Math.ceil((startMs * 3) / 1_000)}s` }),
     },
-    ...(rules.length === 0 ? {} : { tools: rules.map(({ reason: _, ...rule }) => rule) }),
   };
   const document = new Document({ servers: { [name]: server } });
+  if (rules.length > 0) document.setIn(["servers", name, "tools"], ruleList(document, rules));
   document.commentBefore = report.map(commented).join("\n");
   const explain = (setting: string, reason: string) => {
     const section = document.getIn(["servers", name, "upstream"], true);
@@ -57,12 +48,6 @@ export function suggest(facts: Facts, upstream: JsonObject, report: readonly str
   if (hasPlainHeader(upstream)) explain("headers", SECRETS);
   explain("sessions", "it takes one session at a time");
   explain("startTimeout", "it starts slowly: three times what it took");
-  rules.forEach(({ reason }, index) => {
-    const rule = document.getIn(["servers", name, "tools", index], true);
-    if (!isMap(rule)) return;
-    rule.commentBefore = commented(reason);
-    rule.flow = true;
-  });
   return document.toString({ lineWidth: 0 });
 }
 
@@ -97,7 +82,7 @@ export function hasOwnTasks({ modern, transport }: Facts): boolean {
 }
 
 function measuredRule({ tool, endedMs, end, questions }: CallFacts): readonly SuggestedRule[] {
-  const match = exactly(tool);
+  const match = globFor(tool);
   if (end.kind === "late") {
     const reason = `not done after ${Math.round(endedMs / 1_000)} s: clients without tasks are told so at once`;
     return [{ match, mode: "required", reason }];
@@ -115,17 +100,12 @@ function measuredRule({ tool, endedMs, end, questions }: CallFacts): readonly Su
 }
 
 function annotatedRule({ name, ...says }: ToolFacts): readonly SuggestedRule[] {
-  const match = exactly(name);
+  const match = globFor(name);
   if (says.readOnlyHint === true) return [{ match, mode: "auto", reason: "says that it only reads" }];
   if (says.destructiveHint !== true || says.idempotentHint === true) return [];
   const reason =
     "says that it destroys and may not be repeated: from the start a task, whose outcome can be looked up";
   return [{ match, mode: "always", reason }];
-}
-
-/** A glob for this name and no other. */
-function exactly(name: string): string {
-  return name.replace(/[\\*?[\]{}()!+@|]/g, "\\$&");
 }
 
 function hasPlainHeader({ headers }: JsonObject): boolean {
@@ -137,8 +117,4 @@ function given(upstream: JsonObject): JsonObject {
   const isEmpty = (value: unknown) =>
     value === undefined || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
   return Object.fromEntries(Object.entries(upstream).filter(([, value]) => !isEmpty(value)));
-}
-
-function commented(line: string): string {
-  return ` ${oneLine(line)}`.trimEnd();
 }

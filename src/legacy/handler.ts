@@ -1,5 +1,5 @@
 import { rpc } from "../protocol/errors.ts";
-import { isObject, isRequestId, type JsonObject } from "../protocol/jsonrpc.ts";
+import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { declaresAnyTasks } from "../protocol/legacy.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
@@ -15,8 +15,9 @@ import {
   type Route,
   waiterOf,
 } from "../requests/request.ts";
-import { type LegacyServices, sessionKey } from "./client-streams.ts";
+import { type LegacyServices, type SessionKey, sessionKey } from "./client-streams.ts";
 import { LegacyForwarder } from "./forward.ts";
+import { ForwardedCalls } from "./forwarded-calls.ts";
 import { PairedHttp } from "./paired/http.ts";
 import { PairedSession, type PairedSessionOptions } from "./paired/session.ts";
 import { PlainCalls } from "./plain-calls.ts";
@@ -35,6 +36,7 @@ export class LegacyHandler {
   readonly #admission: Admission;
   readonly #tasks: Tasks2025;
   readonly #plain: PlainCalls;
+  readonly #forwarded = new ForwardedCalls();
   readonly #needsTime: Need<unknown>;
 
   constructor(services: LegacyServices, forwarder: Forwarder) {
@@ -154,6 +156,7 @@ export class LegacyHandler {
   /** The request in its session of 2025-11-25, which the server knows too. */
   #inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
     const { route, caller, owner, quotaKey, sessionOwner, reply, request, held, query } = exchange;
+    const session = sessionKey(owner, sessionIdOf(request));
     return {
       route,
       caller,
@@ -164,16 +167,24 @@ export class LegacyHandler {
       id,
       params: withIdempotencyKey(params, request.headers),
       reply,
-      session: sessionKey(owner, sessionIdOf(request)),
+      session,
       joiner: () => {
-        const session = clientSession(request, caller);
-        if (query.length < 2) return { session, join: (holder) => route.upstream.join(session, holder) };
+        const joined = clientSession(request, caller);
+        if (query.length < 2)
+          return { session: joined, join: (holder) => route.upstream.join(joined, holder) };
         // The query may be a credential, and is not stored: no other gateway can go on with the call.
-        return { join: (holder) => route.upstream.join({ ...session, query }, holder) };
+        return { join: (holder) => route.upstream.join({ ...joined, query }, holder) };
       },
-      pass: () => this.#amended.call(exchange, id),
+      pass: () => this.#passCall(exchange, id, session),
       passToolList: (amend) => this.#forwarder.forwardAmended(exchange, id, amend),
     };
+  }
+
+  #passCall(exchange: HttpExchange, id: RequestId, session: SessionKey | undefined): Promise<void> {
+    const { counted } = exchange.reply;
+    const answered = this.#amended.call(exchange, id);
+    if (session === undefined || counted === undefined) return answered;
+    return answered.finally(this.#forwarded.add(session, id, counted));
   }
 
   /** Takes the cancellation of a request that waits for a task's result (2025-11-25, Cancellation); every other is the server's. */
@@ -181,6 +192,7 @@ export class LegacyHandler {
     const { owner, request, reply } = exchange;
     const { clientStreams } = this.#services;
     const session = sessionKey(owner, sessionIdOf(request));
+    if (session !== undefined && isObject(params)) this.#forwarded.abandoned(session, params.requestId);
     const isOurs =
       session !== undefined && isObject(params) && clientStreams.letGo(session, params.requestId);
     return isOurs ? reply.acknowledge() : this.#forwarder.forward(exchange);

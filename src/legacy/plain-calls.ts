@@ -182,7 +182,7 @@ class PlainCall {
         if (moment === "asked") this.#ask(task);
         // Its client, if it has just gone, does not know the task.
         else if (!this.#over.signal.aborted)
-          return reply.result(toJson(this.#tools.detached(this.#request, task)));
+          return reply.result(toJson(this.#tools.detached(this.#request, task)), true);
       }
     } finally {
       this.#over.abort();
@@ -261,7 +261,7 @@ class PlainCall {
       case "handedOff":
         // Another gateway goes on with it.
         if (this.#task === undefined) throw rpc.stopped();
-        return reply.result(toJson(this.#tools.detached(this.#request, this.#task)));
+        return reply.result(toJson(this.#tools.detached(this.#request, this.#task)), true);
       case undefined:
         throw new Error("a call that has not ended has no answer");
     }

@@ -202,6 +202,7 @@ export class Tasks2025 {
             task: legacyTask(this.#admission.toFollow(request, { task }), task.updatedAt),
             ...(immediate === undefined ? {} : { _meta: { [IMMEDIATE_RESPONSE]: immediate } }),
           }),
+          true,
         );
       }
     }

@@ -44,6 +44,7 @@ export function toolLister({ fallback }: Pick<Services, "fallback">): Handle {
   return async (exchange) => {
     const { route, params, envelope } = exchange;
     const result = await ask(exchange);
+    route.upstream.listed.noteAll(result);
     const tools = Array.isArray(result.tools) ? result.tools.map(withoutExecution) : result.tools;
     const listed = withCacheHints({ ...result, tools });
     const amend = declaresTasks(envelope.capabilities) ? undefined : fallback.listing(route, params.cursor);

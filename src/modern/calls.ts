@@ -270,14 +270,19 @@ export function callMethods(
     });
   }
 
-  function render(exchange: Exchange, { policy, fallback, finish }: Method, answer: CallAnswer): void {
+  function render(
+    exchange: Exchange,
+    { policy, fallback, idempotency, finish }: Method,
+    answer: CallAnswer,
+  ): void {
     const { reply, route } = exchange;
     switch (answer.kind) {
       case "result": {
         const result = toJson(modernResult(finish(answer.result), serverInfo(route.upstream)));
         const bytes = Buffer.byteLength(result);
         if (bytes > policy.maxResultBytes) throw rpc.resultTooLarge(bytes, policy.maxResultBytes);
-        return reply.result(result);
+        // Such a call is a task from the start, and counts as one.
+        return reply.result(result, idempotency !== undefined);
       }
       case "error":
         throw answer.error;
@@ -285,17 +290,17 @@ export function callMethods(
         const { requestState } = answer;
         const inputRequests = modernInputRequests(answer.inputRequests);
         const result = { resultType: "input_required", inputRequests, requestState };
-        return reply.result(toJson(modernResult(result, serverInfo(route.upstream))));
+        return reply.result(toJson(modernResult(result, serverInfo(route.upstream))), true);
       }
       case "handle": {
         // `CreateTaskResult`: the task without the fields that only some states have (Tasks §Task Creation).
         const { task } = answer;
         if (fallback !== undefined) {
           const told = ownTools.detached(exchange, task);
-          return reply.result(toJson(modernResult(told, serverInfo(route.upstream))));
+          return reply.result(toJson(modernResult(told, serverInfo(route.upstream))), true);
         }
         const fields = { resultType: "task", _meta: serverMeta(route) };
-        return reply.result(modernTask(admission.toFollow(exchange, { task }), task.updatedAt, fields));
+        return reply.result(modernTask(admission.toFollow(exchange, { task }), task.updatedAt, fields), true);
       }
       case "handedOff":
         throw rpc.stopped();

@@ -1,10 +1,12 @@
 import type { ServerStatus } from "../admin/status.ts";
+import type { Suggestions } from "../admin/suggestions.ts";
 import type { TaskStory, TaskSummary } from "../admin/task-summary.ts";
 import type { TaskListing } from "../admin/tasks.ts";
 import type { Flags } from "../config/flags.ts";
 import { parseDuration } from "../config/units.ts";
 import { durationText } from "../lib/duration-text.ts";
 import { readable } from "../log/one-line.ts";
+import { HOUR_MS, MAX_HOURS } from "../observers/calls/call-counts.ts";
 import type { ReplicaInfo } from "../store/task-store.ts";
 import { ApiClient, ApiError } from "./api-client.ts";
 import { ADMIN_TOKEN, ADMIN_URL } from "./flags.ts";
@@ -66,6 +68,19 @@ export function runServers(flags: Flags, env: Environment, terminal: Terminal): 
       "",
       ...replicaLines(replicas),
     ]);
+  });
+}
+
+/** `mcp-taskgate suggest`. Returns the exit code. */
+export async function runSuggest(flags: Flags, env: Environment, terminal: Terminal): Promise<number> {
+  const { since } = flags;
+  const hours = since === undefined ? undefined : (parseDuration(String(since)) ?? 0) / HOUR_MS;
+  if (hours !== undefined && !(Number.isInteger(hours) && hours >= 1 && hours <= MAX_HOURS))
+    return misuse(terminal, `--since: must be whole hours, such as 1h or ${MAX_HOURS}h, which is the most`);
+  return withApi(flags, env, terminal, async (client) => {
+    const query = hours === undefined ? {} : { hours: String(hours) };
+    const suggestions = (await client.get("suggestions", query)) as Suggestions;
+    return print(flags, terminal, suggestions, () => suggestions.yaml.trimEnd().split("\n").map(readable));
   });
 }
 

@@ -20,6 +20,13 @@ export function apiFlags(parser: Argv): Argv {
     .option("json", { type: "boolean", describe: "print what the API answers" });
 }
 
+export function suggestFlags(parser: Argv): Argv {
+  return apiFlags(parser).option("since", {
+    ...text,
+    describe: "of the calls of the last hours only, such as 24h [default: since the gateway started]",
+  });
+}
+
 export function tasksFlags(parser: Argv): Argv {
   return apiFlags(parser)
     .positional("action", {

@@ -7,6 +7,7 @@ import type { Signal } from "../lib/signal.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 import type { Quotas } from "../limits/quotas.ts";
+import type { CallCounts, CountedCall } from "../observers/calls/call-counts.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
 import {
@@ -67,6 +68,8 @@ export interface Services {
   readonly pollThrottle: PollThrottle;
   readonly drain: Drain;
   readonly fallback: Fallback;
+  /** Absent where nobody could look. */
+  readonly callCounts?: CallCounts | undefined;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
 }
@@ -106,8 +109,11 @@ export interface Reply {
    * @throws HTTP 503 when there is no room in time
    */
   room?(chars: number): Promise<void>;
-  /** Sends the answer. Everything after it is ignored. */
-  result(result: JsonText): void;
+  /**
+   * Sends the answer. Everything after it is ignored.
+   * @param isInterim whether the answer to a call is not its result but a task or questions, or the result is counted elsewhere. Absent: no
+   */
+  result(result: JsonText, isInterim?: boolean): void;
   /** Sends a message before the answer. Returns whether it was sent: not to a client that cannot read streams, or does not. */
   notify(message: JsonRpcNotification | JsonText): boolean;
   /** Accepts a notification or an answer, which has no answer itself. */
@@ -120,6 +126,8 @@ export interface Reply {
   keepAlive(): void;
   /** Resolves when a slow client has read what was sent, or has left. `undefined`: nothing waits for the client. */
   drained(): Promise<void> | undefined;
+  /** The call that it answers. Absent: it answers something else, or nobody counts. */
+  readonly counted?: CountedCall | undefined;
 }
 
 /** A modern request whose headers and envelope have been checked. */

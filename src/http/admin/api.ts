@@ -5,6 +5,7 @@ import type { AdminListener } from "../../admin/events.ts";
 import { MAX_LISTENERS } from "../../admin/events.ts";
 import { STATUSES, type Status } from "../../admin/task-summary.ts";
 import type { TaskListRequest } from "../../admin/tasks.ts";
+import { MAX_HOURS } from "../../observers/calls/call-counts.ts";
 import { StoreUnavailable } from "../../store/task-store.ts";
 import { openApi } from "./open-api.ts";
 import { Problem } from "./problem.ts";
@@ -81,6 +82,13 @@ export function api({ admin, version, stopping, ...access }: ApiOptions): Router
   router.get("/replicas", read, async (_, response) => {
     response.json({ replicas: await admin.replicas().catch(ifAway) });
   });
+  router.get("/suggestions", read, ({ query }, response) => {
+    onlyOf(query, ["hours"]);
+    const hours = text(query, "hours");
+    response.json(
+      admin.suggestions(hours === undefined ? undefined : whole(hours, "hours", "hours", MAX_HOURS)),
+    );
+  });
   router.get("/config", read, (_, response) => void response.json(admin.config()));
   router.get("/events", read, (_, response) => streamEvents(admin, response, stopping));
   router.get("/openapi.json", read, (_, response) => void response.json(openApi(version)));
@@ -116,13 +124,7 @@ function isSame(given: string, token: string | undefined): boolean {
 }
 
 function readListRequest({ query }: Request): TaskListRequest {
-  const unknown = Object.keys(query).find((name) => !FILTERS.includes(name));
-  if (unknown !== undefined)
-    throw new Problem(
-      400,
-      "Unknown filter",
-      `${unknown.slice(0, 50)} is no filter; there are ${FILTERS.join(", ")}`,
-    );
+  onlyOf(query, FILTERS);
   const { status } = query;
   if (status !== undefined && !isStatus(status))
     throw new Problem(400, "Invalid filter", `status must be one of ${STATUSES.join(", ")}`);
@@ -136,6 +138,13 @@ function readListRequest({ query }: Request): TaskListRequest {
     maxAgeMs: maxAge === undefined ? undefined : 1_000 * whole(maxAge, "maxAge", "seconds", 365 * 86_400),
     limit: whole(text(query, "limit") ?? String(DEFAULT_LIMIT), "limit", "tasks", MAX_LIMIT),
   };
+}
+
+function onlyOf(query: Request["query"], names: readonly string[]): void {
+  const unknown = Object.keys(query).find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  const what = `${unknown.slice(0, 50)} is no filter; there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}`;
+  throw new Problem(400, "Unknown filter", what);
 }
 
 function isStatus(status: unknown): status is Status {

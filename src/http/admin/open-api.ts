@@ -1,4 +1,5 @@
 import { STATUSES } from "../../admin/task-summary.ts";
+import { MAX_HOURS } from "../../observers/calls/call-counts.ts";
 
 const text = { type: "string" };
 const whole = { type: "integer", minimum: 0 };
@@ -32,6 +33,20 @@ const REQUIRED = [
   "replica",
   "questions",
 ];
+
+const FIGURES = {
+  tool: { ...text, description: "_other: all tools that the server does not list here." },
+  mode: { enum: ["never", "observe", "auto", "always", "required"] },
+  calls: whole,
+  p50Ms: whole,
+  p95Ms: whole,
+  maxMs: whole,
+  long: { ...whole, description: "Calls that ran longer than waitFor." },
+  abandoned: { ...whole, description: "Calls that their clients gave up." },
+  abandonedMs: { ...whole, description: "After how long most of those were given up." },
+  verdict: { enum: ["rule", "fits", "not enough seen", "not listed"] },
+};
+const REQUIRED_FIGURES = Object.keys(FIGURES).filter((name) => name !== "abandonedMs");
 
 const SCHEMAS = {
   TaskSummary: { type: "object", required: REQUIRED, additionalProperties: false, properties: summary },
@@ -116,6 +131,31 @@ const SCHEMAS = {
     },
     ["replicas"],
   ),
+  Suggestions: object(
+    {
+      replica: { ...text, description: "The gateway whose calls these are: each counts its own." },
+      since: { ...time, description: "It counted the calls from then on." },
+      servers: {
+        type: "array",
+        items: object(
+          {
+            name: text,
+            tools: { type: "array", items: object(FIGURES, REQUIRED_FIGURES) },
+            rules: {
+              type: "array",
+              items: object(
+                { match: text, mode: { enum: ["auto", "always", "required"] }, waitFor: text, reason: text },
+                ["match", "mode", "reason"],
+              ),
+            },
+          },
+          ["name", "tools", "rules"],
+        ),
+      },
+      yaml: { ...text, description: "The rules for the configuration file, with their reasons as comments." },
+    },
+    ["replica", "since", "servers", "yaml"],
+  ),
   Config: { type: "object" },
   Problem: object({ type: text, title: text, status: whole, detail: text }, [
     "type",
@@ -151,6 +191,16 @@ export function openApi(version: string): object {
       "/api/tasks/{name}/cancel": { post: operation("Cancels a task that has not ended", "TaskStory", NAME) },
       "/api/servers": { get: operation("The servers, as this gateway knows them", "Servers") },
       "/api/replicas": { get: operation("The gateways that share the store", "Replicas") },
+      "/api/suggestions": {
+        get: operation("Rules that the calls counted here suggest", "Suggestions", [
+          query("hours", {
+            type: "integer",
+            minimum: 1,
+            maximum: MAX_HOURS,
+            description: "Of the last so many hours only. Absent: since the gateway started.",
+          }),
+        ]),
+      },
       "/api/config": { get: operation("The configuration in force, secrets masked", "Config") },
       "/api/events": {
         get: {

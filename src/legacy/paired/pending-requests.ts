@@ -1,3 +1,4 @@
+import type { CountedCall } from "../../observers/calls/call-counts.ts";
 import type { RpcError } from "../../protocol/errors.ts";
 import {
   isObject,
@@ -12,6 +13,7 @@ import { keep } from "./message-bytes.ts";
 
 interface Pending {
   readonly progressToken: unknown;
+  readonly counted: CountedCall | undefined;
   /** Releases the memory of the request and of its answer. */
   readonly letGo: () => void;
   /** Lets go of the server's answer; present only while the server has the request. */
@@ -35,10 +37,10 @@ export class PendingRequests {
     return this.#pending.has(id);
   }
 
-  add(request: JsonRpcRequest): void {
+  add(request: JsonRpcRequest, counted?: CountedCall): void {
     const { id, params } = request;
     const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
-    this.#pending.set(id, { progressToken, letGo: keep(request) });
+    this.#pending.set(id, { progressToken, counted, letGo: keep(request) });
   }
 
   /** Notes that the server has the request now, until `stop` is called. */
@@ -48,13 +50,21 @@ export class PendingRequests {
     else pending.stop = stop;
   }
 
-  /** Answers a request, unless it has been answered. */
+  /** Answers a request, unless it has been answered. Without a message nobody waits for it any more. */
   answer(id: RequestId, message: JsonText | undefined, refusal?: RpcError): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
+    const ending = refusal === undefined ? "answered" : "refused";
+    pending.counted?.end(message === undefined ? "abandoned" : ending);
     this.#answer(id, message, refusal);
     pending.letGo();
+  }
+
+  /** Answers a call with something that is not its result yet. */
+  answerForNow(id: RequestId, message: JsonText): void {
+    this.#pending.get(id)?.counted?.end("interim");
+    this.answer(id, message);
   }
 
   /** As `answer`, with an error of the gateway's own. */

@@ -44,7 +44,7 @@ export interface PairedSessionOptions {
   readonly mustListen?: boolean;
 }
 
-type PairServices = Pick<LegacyServices, "clientStreams" | "stopping">;
+type PairServices = Pick<LegacyServices, "clientStreams" | "stopping" | "callCounts">;
 
 /** How many requests a client may have under way. */
 const MAX_PENDING = 1_000;
@@ -293,7 +293,10 @@ export class PairedSession {
       return void client.send(errorMessage(id, rpc.invalidRequest("the id is that of a request under way")));
     if (this.#pending.size >= MAX_PENDING)
       return this.#refuse(message, rpc.internal(`${MAX_PENDING} requests are under way already`));
-    this.#pending.add(message);
+    this.#pending.add(
+      message,
+      this.#services.callCounts?.begin(this.#options.who.route.config.name, message),
+    );
     if (this.#areTasksKnown && isTaskMethod(method)) void this.#answerAboutTasks(method, message);
     else this.#askPlainly(message);
   }
@@ -342,7 +345,11 @@ export class PairedSession {
         get isConnected() {
           return client.isReached(id);
         },
-        result: (result) => this.#pending.answer(id, resultMessage(id, result)),
+        result: (result, isInterim) => {
+          const answer = resultMessage(id, result);
+          if (isInterim) this.#pending.answerForNow(id, answer);
+          else this.#pending.answer(id, answer);
+        },
         notify: (said) => client.send(typeof said === "string" ? said : toJson(said), id),
         drop: () => this.#pending.answer(id, undefined),
         // The client's end keeps its connections alive.
@@ -371,6 +378,8 @@ export class PairedSession {
       passed();
     };
     const onAnswer = (answer: JsonRpcResponse) => {
+      if (method === "tools/list" && "result" in answer)
+        this.#options.who.route.upstream.listed.noteAll(answer.result);
       const text = toJson(answer);
       onOver();
       const isAmended = amend !== undefined && text.length <= MAX_AMENDED_CHARS;

@@ -2,11 +2,12 @@ import type { StoreOperation } from "../../store/options.ts";
 import type { Outcome } from "../../store/task-store.ts";
 import type { RunningState } from "../../tasks/running-tasks.ts";
 import type { Observer, TaskEvent } from "../../tasks/task-event.ts";
+import type { ListingServer } from "../per-tool.ts";
 import { type Scrape, scrapeOf } from "./exposition.ts";
 import { counter, type Family, gauge, type Sample } from "./families.ts";
 import type { Distribution, Tally } from "./numbers.ts";
 import { ProcessMetrics } from "./process.ts";
-import { Instruments, type ListingServer, type OutcomeLabel, ServerMetrics } from "./server-metrics.ts";
+import { Instruments, type OutcomeLabel, ServerMetrics } from "./server-metrics.ts";
 
 /** What the metrics look up for each scrape. */
 export interface MetricsSources {

@@ -1,13 +1,7 @@
 import type { Generation } from "../../store/task-store.ts";
+import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
 import { Counter, type Family, Histogram, type Labels } from "./families.ts";
 import type { Distribution, Tally } from "./numbers.ts";
-
-/** A server whose tools have series of their own. */
-export interface ListingServer {
-  readonly name: string;
-  /** Whether the server itself lists a tool of this name. */
-  readonly lists: (tool: string) => boolean;
-}
 
 /**
  * The buckets that OpenTelemetry recommends for `mcp.server.operation.duration`, in seconds (semantic conventions for generative AI 0.1, MCP
@@ -17,11 +11,7 @@ const OPERATION_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 
 /** There is no convention for tasks, which may take hours. */
 const TASK_S = [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3_600, 14_400];
 const STORE_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2];
-/** For each server: every tool has some sixty series. */
-const MAX_TOOLS = 200;
 const MAX_REFUSALS = 50;
-/** The label for whatever has none of its own. OpenTelemetry writes it so for types of errors. */
-const OTHER = "_other";
 const GENERATIONS: readonly Generation[] = ["2026-07-28", "2025-11-25", "none"];
 /** A tool's result with `isError` is an outcome of its own here: the call worked and the tool did not. */
 const OUTCOMES = ["completed", "tool_error", "failed", "cancelled", "lost"] as const;
@@ -144,9 +134,8 @@ export class ServerMetrics {
   readonly answers: Tally;
   readonly #own: Instruments;
   readonly #labels: Labels;
-  readonly #lists: (tool: string) => boolean;
-  readonly #tools = new Map<string, ToolMetrics>();
-  #others: ToolMetrics | undefined;
+  /** Every tool has some sixty series. */
+  readonly #tools: PerTool<ToolMetrics>;
   readonly #methods = new Map<string, Operations>();
   readonly #reads = new Map<string, Tally>();
   readonly #refusals = new Map<string, Tally>();
@@ -154,7 +143,7 @@ export class ServerMetrics {
   constructor(own: Instruments, { name, lists }: ListingServer) {
     this.#own = own;
     this.#labels = { server: name };
-    this.#lists = lists;
+    this.#tools = new PerTool(lists, (tool) => this.#newTool(tool));
     this.queue = own.queue.series(this.#labels);
     this.handle = own.handle.series(this.#labels);
     this.answers = own.answers.series(this.#labels);
@@ -164,15 +153,7 @@ export class ServerMetrics {
 
   /** A tool that the server lists, or `_other`: clients may call any name. */
   tool(name: string): ToolMetrics {
-    const known = this.#tools.get(name);
-    if (known !== undefined) return known;
-    if (this.#tools.size < MAX_TOOLS && this.#lists(name)) {
-      const made = this.#newTool(name);
-      this.#tools.set(name, made);
-      return made;
-    }
-    this.#others ??= this.#newTool(OTHER);
-    return this.#others;
+    return this.#tools.find(name) ?? this.#tools.others;
   }
 
   operation(message: unknown, code: number | undefined): Distribution {

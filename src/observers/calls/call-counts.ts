@@ -1,0 +1,192 @@
+import type { Outcome, TaskRecord } from "../../store/task-store.ts";
+import type { Observer } from "../../tasks/task-event.ts";
+import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
+import { Durations } from "./durations.ts";
+
+/**
+ * What became of a client's request for a call. `refused`: the answer is an error of the gateway, or one that it passed on knowing it.
+ * `interim`: the answer is not the result yet, but a task or questions, or is counted elsewhere.
+ */
+export type Ending = "answered" | "abandoned" | "refused" | "interim";
+
+type Counted = Extract<Ending, "answered" | "abandoned">;
+
+export interface CountedServer extends ListingServer {
+  /** Whether a tool is one of the gateway's own, which nobody has to be told about. */
+  readonly isOwn: (tool: string) => boolean;
+}
+
+export interface CallCountsOptions {
+  readonly servers: readonly CountedServer[];
+  /** Milliseconds, by a clock that does not jump. */
+  readonly now: () => number;
+}
+
+/** What was counted of one tool. */
+export interface ToolCount {
+  /** `_other`: all those that the server does not list here. */
+  readonly tool: string;
+  /** Calls whose result was there, for the client that waited or as a task's. */
+  readonly answered: Durations;
+  /** Calls whose client left before, after how long. */
+  readonly abandoned: Durations;
+}
+
+export interface CallCount {
+  /** For how long the calls were counted that are in it. Milliseconds. */
+  readonly sinceMs: number;
+  /** By the name of the server. */
+  readonly servers: ReadonlyMap<string, readonly ToolCount[]>;
+}
+
+export const HOUR_MS = 3_600_000;
+/** How far back it can be said what was counted since then, apart from all since the start. */
+export const MAX_HOURS = 24;
+
+/**
+ * Counts how long calls of tools take, and how often and when clients give them up: of each tool since the start of this process, and by
+ * the hour for a day. A tool takes 2 KB, and 1 KB for each hour with calls, or 2 if some were abandoned: 50 KB at most.
+ */
+export class CallCounts {
+  readonly #now: () => number;
+  readonly #startedAt: number;
+  readonly #servers: ReadonlyMap<string, ServerCalls>;
+
+  constructor({ servers, now }: CallCountsOptions) {
+    this.#now = now;
+    this.#startedAt = now();
+    this.#servers = new Map(servers.map((server) => [server.name, new ServerCalls(server, this.#startedAt)]));
+  }
+
+  /**
+   * A client's request begins. `undefined`: it is no call.
+   * @param at when it did, by the clock of the counts, for whoever has looked at it already: a look costs as much as all the rest
+   */
+  begin(server: string, message: unknown, at?: number): CountedCall | undefined {
+    const { method, params } = (message ?? {}) as { readonly method?: unknown; readonly params?: unknown };
+    if (method !== "tools/call") return undefined;
+    const { name } = (params ?? {}) as { readonly name?: unknown };
+    const calls = this.#servers.get(server);
+    const tool = typeof name === "string" ? name : OTHER;
+    return calls && new CountedCall(calls, tool, this.#now, at ?? this.#now());
+  }
+
+  /** Counts the calls that became tasks, when these have ended. */
+  readonly observe: Observer = (event) => {
+    if (event.kind !== "ended") return;
+    const { task, outcome } = event;
+    if (!hasResult(task, outcome)) return;
+    const ms = Math.max(0, outcome.endedAt - begunAt(task));
+    this.#servers.get(task.route)?.note(task.tool, "answered", ms, this.#now());
+  };
+
+  /** @param hours 1 to `MAX_HOURS`, of which the last has only begun; absent: all since the start */
+  count(hours?: number): CallCount {
+    const elapsedMs = this.#now() - this.#startedAt;
+    const first = hours === undefined ? 0 : Math.max(0, Math.floor(elapsedMs / HOUR_MS) - hours);
+    const servers = [...this.#servers].map(
+      ([name, calls]) => [name, calls.since(hours === undefined ? undefined : first)] as const,
+    );
+    return { sinceMs: elapsedMs - first * HOUR_MS, servers: new Map(servers) };
+  }
+}
+
+/** A client's request for a call that is under way. */
+export class CountedCall {
+  readonly #calls: ServerCalls;
+  readonly #tool: string;
+  readonly #now: () => number;
+  readonly #begunAt: number;
+  #isOver = false;
+
+  constructor(calls: ServerCalls, tool: string, now: () => number, begunAt: number) {
+    this.#calls = calls;
+    this.#tool = tool;
+    this.#now = now;
+    this.#begunAt = begunAt;
+  }
+
+  /** Only the first ending counts. @param at when it was, as for `begin` */
+  end(ending: Ending, at?: number): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (ending === "refused" || ending === "interim") return;
+    const endedAt = at ?? this.#now();
+    this.#calls.note(this.#tool, ending, endedAt - this.#begunAt, endedAt);
+  }
+}
+
+class ServerCalls {
+  readonly #tools: PerTool<ToolCalls>;
+  readonly #isOwn: CountedServer["isOwn"];
+  readonly #startedAt: number;
+
+  constructor({ lists, isOwn }: CountedServer, startedAt: number) {
+    this.#tools = new PerTool(lists, () => new ToolCalls());
+    this.#isOwn = isOwn;
+    this.#startedAt = startedAt;
+  }
+
+  note(name: string, ending: Counted, ms: number, at: number): void {
+    const tool = this.#tools.find(name) ?? (this.#isOwn(name) ? undefined : this.#tools.others);
+    tool?.note(ending, ms, Math.floor((at - this.#startedAt) / HOUR_MS));
+  }
+
+  since(hour: number | undefined): readonly ToolCount[] {
+    return this.#tools.entries.map(([tool, calls]) => ({ tool, ...calls.since(hour) }));
+  }
+}
+
+/** One tool's calls: all of them, and by the hour in a ring. */
+class ToolCalls {
+  readonly #all = new Span(0);
+  readonly #hours: Span[] = [];
+
+  note(ending: Counted, ms: number, hour: number): void {
+    this.#all.note(ending, ms);
+    const at = hour % (MAX_HOURS + 1);
+    let span = this.#hours[at];
+    if (span?.hour !== hour) {
+      span = new Span(hour);
+      this.#hours[at] = span;
+    }
+    span.note(ending, ms);
+  }
+
+  since(first: number | undefined): Omit<ToolCount, "tool"> {
+    const spans = first === undefined ? [this.#all] : this.#hours.filter((span) => span.hour >= first);
+    const sum = { answered: new Durations(), abandoned: new Durations() };
+    for (const { answered, abandoned } of spans) {
+      sum.answered.add(answered);
+      if (abandoned !== undefined) sum.abandoned.add(abandoned);
+    }
+    return sum;
+  }
+}
+
+class Span {
+  readonly hour: number;
+  readonly answered = new Durations();
+  /** Most hours have none. */
+  abandoned: Durations | undefined;
+
+  constructor(hour: number) {
+    this.hour = hour;
+  }
+
+  note(ending: Counted, ms: number): void {
+    if (ending === "answered") return this.answered.observe(ms);
+    this.abandoned ??= new Durations();
+    this.abandoned.observe(ms);
+  }
+}
+
+/** Whether a task shows how long its call takes: one that failed does not, nor one whose server waited for answers. */
+function hasResult({ story = [] }: TaskRecord, outcome: Outcome): boolean {
+  return outcome.kind === "completed" && !story.some(({ what }) => what === "asked");
+}
+
+/** A call that is sent may become a task some time later. */
+function begunAt({ createdAt, story = [] }: TaskRecord): number {
+  return Math.min(createdAt, story.find(({ what }) => what === "sent")?.at ?? createdAt);
+}
