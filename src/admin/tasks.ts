@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { Recent } from "../lib/recent.ts";
 import { taskName } from "../log/task-name.ts";
 import {
@@ -66,8 +67,8 @@ const PLACES = 200;
 const MAX_LOOKED = 2_000;
 /** A task comes with its result: a page ends early once it has read so much. */
 const MAX_CHARS = 16_000_000;
-/** How many names are known without a walk through the index. */
-const MAX_NAMES = 20_000;
+/** Among how many of the last tasks a name is looked for, and how many names are then known without another walk through the index. */
+export const MAX_NAMES = 20_000;
 const CURSOR = /^(\d{1,16})\.([0-9a-f]{12})\.([\w-]{8})$/;
 
 /** The tasks of all callers, for the operator. Knows them by their names; whoever knows an id owns the task. */
@@ -105,7 +106,7 @@ export class AdminTasks {
     return { tasks, counts, looked };
   }
 
-  /** A task of this name. `undefined`: there is none. @throws StoreUnavailable */
+  /** A task of this name. `undefined`: there is none among the last `MAX_NAMES`, nor among those listed since. @throws StoreUnavailable */
   async find(name: string): Promise<TaskStory | undefined> {
     const view = await this.#find(name);
     return view && this.#story(view);
@@ -133,7 +134,14 @@ export class AdminTasks {
   async #find(name: string): Promise<TaskView | undefined> {
     const known = this.#ids.get(name);
     if (known !== undefined) return this.#read(known);
-    for await (const { id } of this.#walk()) if (taskName(id) === name) return this.#read(id);
+    let looked = 0;
+    for await (const { id } of this.#walk()) {
+      if (taskName(id) === name) return this.#read(id);
+      looked += 1;
+      if (looked >= MAX_NAMES) break;
+      // A store in memory answers in the same turn of the loop, and all other requests would wait for the whole walk.
+      if (looked % PLACES === 0) await setImmediate();
+    }
     return undefined;
   }
 

@@ -4,7 +4,7 @@ import type { Admin } from "../../admin/admin.ts";
 import type { AdminListener } from "../../admin/events.ts";
 import { MAX_LISTENERS } from "../../admin/events.ts";
 import { STATUSES, type Status } from "../../admin/task-summary.ts";
-import type { TaskListRequest } from "../../admin/tasks.ts";
+import { MAX_NAMES, type TaskListRequest } from "../../admin/tasks.ts";
 import { MAX_HOURS } from "../../observers/calls/call-counts.ts";
 import { StoreUnavailable } from "../../store/task-store.ts";
 import { openApi } from "./open-api.ts";
@@ -174,7 +174,11 @@ function nameIn({ params }: Request): string {
 }
 
 function noTask(name: string): Problem {
-  return new Problem(404, "No such task", `There is no task ${name}: it has gone, or never was`);
+  return new Problem(
+    404,
+    "No such task",
+    `There is no task ${name} among the last ${MAX_NAMES}: it has gone, or never was`,
+  );
 }
 
 function ifAway(error: unknown): never {
