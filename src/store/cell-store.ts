@@ -146,11 +146,13 @@ export class CellStore implements TaskStore {
       endKey(id),
       turnKey(id, 1),
     ])) as [TaskRecord?, EndCell?, TurnCell?];
-    if (end) return this.#isOver(end.outcome.endedAt, end.task.terms.ttlMs) ? undefined : end;
-    if (first !== undefined && reader !== undefined && !isOwnedBy(first, reader)) return { task: first };
+    const isForeign = first !== undefined && reader !== undefined && !isOwnedBy(first, reader);
+    if (!end && isForeign) return { task: first };
     // After a takeover nobody writes the creator's record any more; it may expire before the task ends.
-    const task = taken ? await this.#lastTurn(id, first, taken) : first;
-    if (!task || this.#isOver(task.updatedAt, lifetimeMs(task.terms))) return undefined;
+    const { task, outcome } = end ?? (taken ? await this.#lastTurn(id, first, taken) : { task: first });
+    if (!task) return undefined;
+    if (outcome) return this.#isOver(outcome.endedAt, task.terms.ttlMs) ? undefined : { task, outcome };
+    if (this.#isOver(task.updatedAt, lifetimeMs(task.terms))) return undefined;
     return { task: await this.#withoutAnswered(task) };
   }
 
@@ -332,22 +334,20 @@ export class CellStore implements TaskStore {
     return this.#backend.set(storedCallKey(id), storedCallCell(storedCall), keyTtlMs(2 * lifetimeMs(terms)));
   }
 
-  /** The record after the last takeover; `undefined` when the store has none of any owner. */
-  async #lastTurn(
-    id: TaskId,
-    first: TaskRecord | undefined,
-    taken: TurnCell,
-  ): Promise<TaskRecord | undefined> {
+  /** The record after the last takeover, without a task when the store has none of any owner; the end if it comes to stand meanwhile. */
+  async #lastTurn(id: TaskId, first: TaskRecord | undefined, taken: TurnCell): Promise<Partial<TaskView>> {
     let task = first;
     let standing: TurnCell | undefined = taken;
     for (let turn = 1; standing !== undefined; turn += 1) {
-      const keys = [taskKey({ id, turn }), turnKey(id, turn + 1)];
-      const [record, next] = (await this.#backend.getMany(keys)) as [TaskRecord?, TurnCell?];
+      // Whoever ends the task removes the records.
+      const keys = [taskKey({ id, turn }), endKey(id), turnKey(id, turn + 1)];
+      const [record, end, next] = (await this.#backend.getMany(keys)) as [TaskRecord?, EndCell?, TurnCell?];
+      if (end) return end;
       // An owner that has not written a record yet has that of the owner before.
       task = record ?? (task && inTurn(task, turn, standing));
       standing = next;
     }
-    return task;
+    return task === undefined ? {} : { task };
   }
 
   /** Gives the takeover that stands. */

@@ -3,7 +3,7 @@ import { CellStore } from "../../src/store/cell-store.ts";
 import { KeyvBackend } from "../../src/store/keyv-backend.ts";
 import { MemoryStorage } from "../../src/store/memory.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
-import type { TaskView } from "../../src/store/task-store.ts";
+import type { TaskRecord, TaskView } from "../../src/store/task-store.ts";
 import { gate } from "../support/story.ts";
 import { listedIds } from "./pages.ts";
 import { completed, newTask } from "./samples.ts";
@@ -106,6 +106,22 @@ test("a task with an idempotency key is created once, though it ends while anoth
   slow.open();
 
   expect((await second)?.task.idempotency?.creation).toBe("first");
+  await store.close();
+});
+
+test("a task that ends while its takeovers are read is read as finished", async () => {
+  const { store, storage } = await recorded({}, true);
+  const task = await store.create(newTask({ isUnsent: true }));
+  const taken = (await store.takeOver(task)) as TaskRecord;
+  const slow = gate();
+  storage.late = slow.opened;
+  const reading = store.read(task.id);
+  await vi.waitUntil(() => storage.read.length > 0);
+  storage.late = undefined;
+  const outcome = await store.end(taken, completed("done"));
+  slow.open();
+
+  expect((await reading)?.outcome).toEqual(outcome);
   await store.close();
 });
 
