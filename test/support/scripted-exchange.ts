@@ -1,13 +1,21 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { JsonObject, RequestId } from "../../src/protocol/jsonrpc.ts";
 import { type Ask, EventStream } from "./event-stream.ts";
-import type { ScriptedSession } from "./scripted-server.ts";
 
 /** A message that a client posted; which fields it has is for the test to say. */
 export interface Received {
   readonly method: string;
   readonly message: JsonObject & { readonly id?: RequestId; readonly params?: JsonObject };
   readonly headers: IncomingHttpHeaders;
+}
+
+export interface ScriptedSession {
+  /** Undefined on a stateless server, and for a request in no session. */
+  readonly id: string | undefined;
+  /** What the client sent as params of `initialize`. */
+  readonly initialize: JsonObject;
+  /** The standalone GET stream while there is one; the newest, when there are several. */
+  stream: EventStream | undefined;
 }
 
 /** One HTTP request and the answer to it. The last thing a script does here may well be nothing: then the client waits. */

@@ -15,13 +15,10 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { isRequestId, type JsonObject, type JsonRpcResponse } from "../../src/protocol/jsonrpc.ts";
-import { Conditions } from "./conditions.ts";
+import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import type { EventStream } from "./event-stream.ts";
-import { Exchange, type Received } from "./scripted-exchange.ts";
-import type { ScriptedServer, ScriptedSession } from "./scripted-server.ts";
+import type { Exchange, ScriptedSession } from "./scripted-exchange.ts";
+import { type ScriptedHttp, startScriptedHttp } from "./scripted-http.ts";
 
 /** Serves what was posted: with an acknowledgement here, and an answer on the `stream` of the session. */
 export type SseScript = (exchange: Exchange, stream: EventStream) => void | Promise<void>;
@@ -31,14 +28,9 @@ export interface SseServerOptions {
   readonly greet?: (visit: Exchange) => void;
 }
 
-export interface SseServer
-  extends Pick<ScriptedServer, "url" | "received" | "pending" | "arrival" | "until"> {
+export interface SseServer extends ScriptedHttp {
   /** Those whose stream is open, by id. */
   readonly sessions: ReadonlyMap<string, ScriptedSession>;
-  /** How many streams were ever asked for. */
-  readonly visits: number;
-  /** Destroys every connection. Rejects with what a script threw, so that the test fails with it. */
-  close(): Promise<void>;
 }
 
 /** Opens the stream, and names the endpoint of the session on it. */
@@ -60,107 +52,34 @@ export async function startSseServer(
   scripts: Readonly<Record<string, SseScript>> = {},
   { greet = welcome }: SseServerOptions = {},
 ): Promise<SseServer> {
-  const received: Exchange[] = [];
   const sessions = new Map<string, ScriptedSession>();
-  const answers = new Map<string, (response: JsonRpcResponse) => void>();
-  const conditions = new Conditions(
-    () => `received so far: ${received.map(({ method }) => method).join(", ") || "nothing"}`,
-  );
-  const faults: unknown[] = [];
-  let pending = 0;
-  let asked = 0;
-
-  const http = createServer((request, response) => {
-    pending += 1;
-    response.once("close", () => {
-      pending -= 1;
-      conditions.check();
-    });
-    serve(request, response).catch((error: unknown) => {
-      faults.push(error);
-      response.destroy();
-    });
+  const http = await startScriptedHttp({
+    path: "/sse",
+    sessionOf: ({ url }, method) => {
+      if (method === "GET") return { id: randomUUID(), initialize: {}, stream: undefined };
+      const id = new URL(String(url), "http://any").searchParams.get("session");
+      return sessions.get(id ?? "");
+    },
+    serve: (exchange) => {
+      const { method, session } = exchange;
+      if (method === "GET") return receive(exchange);
+      if (session.stream === undefined) return exchange.reply(404, "Session not found");
+      return (scripts[method] ?? DEFAULTS[method] ?? unscripted)(exchange, session.stream);
+    },
+    refuse: (exchange) => exchange.reply(404, "Session not found"),
   });
-  http.listen(0, "127.0.0.1");
-  await new Promise<void>((resolve) => http.once("listening", () => resolve()));
-
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // A client that leaves while it speaks, and an answer that is written to nobody, are no faults of a script.
-    response.on("error", () => undefined);
-    const body = await text(request).catch(() => undefined);
-    if (body === undefined) return;
-    const message: Received["message"] = body === "" ? {} : JSON.parse(body);
-    const method = request.method === "POST" ? String(message.method ?? "answer") : String(request.method);
-    const session = sessionOf(request) ?? { id: randomUUID(), initialize: {}, stream: undefined };
-    const exchange = new Exchange({ method, message, request, response, session, ask: askIn(session) });
-    received.push(exchange);
-    if (method === "notifications/cancelled") cancel(exchange);
-    if (method === "answer")
-      answers.get(JSON.stringify([session.id, message.id]))?.(message as unknown as JsonRpcResponse);
-    conditions.check();
-    if (method === "GET") receive(exchange);
-    else if (session.stream === undefined) exchange.reply(404, "Session not found");
-    else await (scripts[method] ?? DEFAULTS[method] ?? unscripted)(exchange, session.stream);
-    conditions.check();
-  }
 
   function receive(visit: Exchange): void {
     const id = String(visit.session.id);
     sessions.set(id, visit.session);
     visit.response.once("close", () => {
       sessions.delete(id);
-      conditions.check();
+      http.changed();
     });
     greet(visit);
   }
 
-  function sessionOf({ url }: IncomingMessage): ScriptedSession | undefined {
-    return sessions.get(new URL(String(url), "http://any").searchParams.get("session") ?? "");
-  }
-
-  function cancel({ message, session }: Exchange): void {
-    const { requestId, reason } = message.params ?? {};
-    for (const exchange of received) {
-      const isMeant = exchange.message.id === requestId && exchange.session === session;
-      if (isMeant && isRequestId(requestId)) exchange.cancel(reason);
-    }
-  }
-
-  const askIn =
-    (session: ScriptedSession): ConstructorParameters<typeof EventStream>[1] =>
-    (write, method, params, given) => {
-      asked += 1;
-      const id = given ?? `asked-${asked}`;
-      return new Promise((resolve) => {
-        answers.set(JSON.stringify([session.id, id]), resolve);
-        write({ jsonrpc: "2.0", id, method, ...(params && { params }) });
-      });
-    };
-
-  return {
-    url: new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/sse`),
-    received,
-    sessions,
-    get pending() {
-      return pending;
-    },
-    get visits() {
-      return received.filter(({ method }) => method === "GET").length;
-    },
-    arrival: (method, nth = 1) =>
-      conditions.found(
-        () => received.filter((exchange) => exchange.method === method)[nth - 1],
-        `message ${nth} of ${method}`,
-      ),
-    until: async (condition, what) => {
-      await conditions.found(() => condition() || undefined, what);
-    },
-    close: async () => {
-      http.closeAllConnections();
-      await new Promise((resolve) => http.close(resolve));
-      if (faults.length > 0) throw faults[0];
-    },
-  };
+  return Object.assign(http, { sessions });
 }
 
 const DEFAULTS: Readonly<Record<string, SseScript>> = {
@@ -179,9 +98,3 @@ const unscripted: SseScript = (exchange, stream) => {
   if (id === undefined || method === undefined) return;
   stream.event({ jsonrpc: "2.0", id, error: { code: -32601, message: `no script for ${method}` } });
 };
-
-async function text(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
-}

@@ -68,8 +68,8 @@ export const asksOnce: Script = async (call) => {
   stream.end();
 };
 
-/** How many messages of a method have reached the server. */
-export function count(server: ScriptedServer, method: string): number {
+/** How many messages of a method, or requests with GET or DELETE, have reached the server. */
+export function count(server: Pick<ScriptedServer, "received">, method: string): number {
   return server.received.filter((exchange) => exchange.method === method).length;
 }
 

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import type { FailureFacts } from "../../src/upstream/failure.ts";
 import type { Exchange } from "../support/scripted-exchange.ts";
 import { welcome } from "../support/sse-server.ts";
+import { count } from "../support/story.ts";
 import { failureOf, openSession, serverWith, wireTo } from "./sse-session.ts";
 
 interface Greeting {
@@ -123,7 +124,7 @@ test("what was to be sent first has not run, and what comes after it is not sent
   expect((await failureOf(wire.ask({ jsonrpc: "2.0", id: 2, method: "ping" }).ended)).facts).toMatchObject(
     facts,
   );
-  expect(server.visits).toBe(1);
+  expect(count(server, "GET")).toBe(1);
 });
 
 test("who finds nobody is told so", async () => {

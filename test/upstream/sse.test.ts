@@ -2,6 +2,7 @@
 
 import { expect, onTestFinished, test, vi } from "vitest";
 import { answering, type SseScript } from "../support/sse-server.ts";
+import { count } from "../support/story.ts";
 import { openSession, serverWith, wireTo } from "./sse-session.ts";
 
 const textOf = (text: string) => ({ content: [{ type: "text", text }] });
@@ -124,7 +125,7 @@ test("two sessions do not see each other's questions", async () => {
     expect(results[at]).toMatchObject({ result: { answer: { result: { content: { name } } } } });
     expect(heard).toMatchObject([{ params: { message: name } }]);
   }
-  expect([server.sessions.size, server.visits]).toEqual([2, 2]);
+  expect([server.sessions.size, count(server, "GET")]).toEqual([2, 2]);
 });
 
 test("the headers of the configuration and of the caller go with the stream and with every message", async () => {
@@ -250,5 +251,5 @@ test("a session that is closed closes its stream, and can be closed before it wa
   await expect(wire.tell({ jsonrpc: "2.0", method: "m" })).rejects.toThrow(
     "The session with the server was closed",
   );
-  expect(server.visits).toBe(1);
+  expect(count(server, "GET")).toBe(1);
 });

@@ -35,7 +35,7 @@ test.each([400, 404, 405])(
     expect(textOf(await client({ capabilities: EVERYTHING }).callTool("anything"))).toBe("over HTTP+SSE");
 
     expect(front.refused.filter((method) => method === "initialize")).toHaveLength(1);
-    expect(server.visits).toBeGreaterThan(2);
+    expect(count(server, "GET")).toBeGreaterThan(2);
   },
 );
 
