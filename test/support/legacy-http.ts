@@ -6,7 +6,10 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
-import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import {
+  StreamableHTTPServerTransport,
+  type StreamableHTTPServerTransportOptions,
+} from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 
 export interface LegacyHttp {
@@ -48,14 +51,19 @@ export async function serveLegacy(
   };
 }
 
-/** The sessions alone, for a listener of somebody else's. */
-export function legacySessions(newServer: () => Server, onEnd: (server: Server) => void = () => undefined) {
+/** The sessions alone, for a listener of somebody else's. `more` is called for the options of each session's transport. */
+export function legacySessions(
+  newServer: () => Server,
+  onEnd: (server: Server) => void = () => undefined,
+  more: () => StreamableHTTPServerTransportOptions = () => ({}),
+) {
   const transports = new Map<string, StreamableHTTPServerTransport>();
 
   async function open(): Promise<StreamableHTTPServerTransport> {
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
       onsessioninitialized: (id) => void transports.set(id, transport),
+      ...more(),
     });
     const server = newServer();
     server.onclose = () => {
@@ -70,10 +78,11 @@ export function legacySessions(newServer: () => Server, onEnd: (server: Server) 
     get size() {
       return transports.size;
     },
-    handle: async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    /** `body` has the body where the listener has read it already. */
+    handle: async (request: IncomingMessage, response: ServerResponse, body?: unknown): Promise<void> => {
       const id = request.headers["mcp-session-id"];
       const transport = id === undefined ? await open() : transports.get(String(id));
-      if (transport) await transport.handleRequest(request, response);
+      if (transport) await transport.handleRequest(request, response, body);
       else refuse(response);
     },
     close: async (): Promise<void> => {
