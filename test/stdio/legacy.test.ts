@@ -11,7 +11,7 @@ import { startEverything } from "../support/everything-process.ts";
 import { configFor } from "../support/gateway.ts";
 import { processesOf } from "../support/stdio-servers/processes.ts";
 import { script } from "../support/stdio-servers/scripts.ts";
-import { type RawClient, startStdio } from "./raw-client.ts";
+import { startStdio } from "./raw-client.ts";
 
 const TALKS = fileURLToPath(new URL("../support/stdio-servers/talks.mjs", import.meta.url));
 const EVERYTHING = ["--", process.execPath, everything("2025.12.18", "stdio")];
@@ -27,7 +27,7 @@ test.each(UPSTREAMS)(
   "%s: a session with calls, progress and errors of the server's own",
   async (_, argsOf) => {
     const client = startStdio(await argsOf());
-    const { result } = await initialize(client, "2025-06-18");
+    const { result } = await client.initialize("2025-06-18");
     expect(result).toMatchObject({ protocolVersion: "2025-06-18", serverInfo: { name: expect.any(String) } });
     expect(result.capabilities).not.toHaveProperty("tasks");
 
@@ -46,7 +46,7 @@ test.each(UPSTREAMS)(
 
 test.each(UPSTREAMS)("%s: a client of 2025-11-25 is told of tasks", async (_, argsOf) => {
   const client = startStdio(await argsOf());
-  const { result } = await initialize(client, "2025-11-25");
+  const { result } = await client.initialize("2025-11-25");
   expect(result.capabilities.tasks).toEqual({ list: {}, cancel: {}, requests: { tools: { call: {} } } });
 });
 
@@ -77,32 +77,32 @@ test("what a client leaves unread is kept, and told when it reads again", async 
 
 test("a call as a task of 2025-11-25: created, listed, polled, its result had, another cancelled", async () => {
   const client = startStdio(EVERYTHING);
-  await initialize(client, "2025-11-25");
+  await client.initialize("2025-11-25");
   const short = { name: "longRunningOperation", arguments: { duration: 0.5, steps: 1 }, task: {} };
-  const { task } = (await ask(client, "tools/call", short)).result;
+  const { task } = (await client.request("tools/call", short)).result;
   expect(task).toMatchObject({ taskId: expect.any(String), status: "working" });
-  expect((await ask(client, "tasks/list")).result.tasks).toMatchObject([{ taskId: task.taskId }]);
+  expect((await client.request("tasks/list")).result.tasks).toMatchObject([{ taskId: task.taskId }]);
 
-  const { result } = await ask(client, "tasks/result", { taskId: task.taskId });
+  const { result } = await client.request("tasks/result", { taskId: task.taskId });
   expect(result.content[0].text).toContain("completed");
-  expect((await ask(client, "tasks/get", { taskId: task.taskId })).result.status).toBe("completed");
+  expect((await client.request("tasks/get", { taskId: task.taskId })).result.status).toBe("completed");
   expect(await client.notified("notifications/tasks/status")).toMatchObject({ taskId: task.taskId });
 
   const long = { name: "longRunningOperation", arguments: { duration: 60, steps: 1 }, task: {} };
-  const { taskId } = (await ask(client, "tools/call", long)).result.task;
-  expect((await ask(client, "tasks/cancel", { taskId })).result.status).toBe("cancelled");
+  const { taskId } = (await client.request("tools/call", long)).result.task;
+  expect((await client.request("tasks/cancel", { taskId })).result.status).toBe("cancelled");
 });
 
 test("a question of the server's is the client's to answer, in a call and in a task", async () => {
   const client = startStdio(EVERYTHING);
-  await initialize(client, "2025-11-25", { elicitation: {} });
+  await client.initialize("2025-11-25", { elicitation: {} });
   const call = { name: "startElicitation", arguments: {} };
   client.send({ id: "plain", method: "tools/call", params: call });
   const question = await client.message(({ method }) => method === "elicitation/create");
   client.send({ id: question.id, result: { action: "decline" } });
   expect((await client.answer("plain")).result.content[0].text).toContain("declined");
 
-  const { taskId } = (await ask(client, "tools/call", { ...call, task: {} })).result.task;
+  const { taskId } = (await client.request("tools/call", { ...call, task: {} })).result.task;
   client.send({ id: "result", method: "tasks/result", params: { taskId } });
   const asked = await client.message(
     (each) => each.method === "elicitation/create" && each.id !== question.id,
@@ -115,20 +115,20 @@ test("a question of the server's is the client's to answer, in a call and in a t
 test("a probe of 2026-07-28 first, then a session, and both go on side by side", async () => {
   const client = startStdio(["--mode", "always", ...EVERYTHING]);
   expect((await client.ask("server/discover")).result.supportedVersions).toEqual(["2026-07-28"]);
-  await initialize(client, "2025-11-25");
+  await client.initialize("2025-11-25");
 
   const call = { name: "longRunningOperation", arguments: { duration: 0.3, steps: 1 } };
   const { result: task } = await client.ask("tools/call", call);
-  expect((await ask(client, "tools/call", { ...call, task: {} })).result.task.status).toBe("working");
+  expect((await client.request("tools/call", { ...call, task: {} })).result.task.status).toBe("working");
   expect(await client.settled(task.taskId)).toMatchObject({ status: "completed" });
-  expect((await ask(client, "tasks/result", { taskId: task.taskId })).result.content[0].text).toContain(
+  expect((await client.request("tasks/result", { taskId: task.taskId })).result.content[0].text).toContain(
     "completed",
   );
 });
 
 test("the messages of a batch of 2025-03-26 are answered one by one", async () => {
   const client = startStdio(EVERYTHING);
-  await initialize(client, "2025-03-26");
+  await client.initialize("2025-03-26");
   const requests = [1, 2].map((n) => ({ jsonrpc: "2.0", id: `b${n}`, method: "ping" }));
   client.write(JSON.stringify([requests[0], "nothing", requests[1]]));
   expect(await client.answer("b1")).toMatchObject({ result: {} });
@@ -138,7 +138,7 @@ test("the messages of a batch of 2025-03-26 are answered one by one", async () =
 
 test("a batch of more messages than anybody answers is refused as a whole", async () => {
   const client = startStdio(EVERYTHING);
-  await initialize(client, "2025-03-26");
+  await client.initialize("2025-03-26");
   client.write(JSON.stringify(Array.from({ length: 101 }, () => 1)));
   expect(await client.answer(null)).toMatchObject({
     error: { code: -32600, message: "Invalid request: a batch must have 1 to 100 messages, got more" },
@@ -150,12 +150,12 @@ test("a batch of more messages than anybody answers is refused as a whole", asyn
 
 test("a request that the client takes back is taken back from the server", async () => {
   const client = startStdio(EVERYTHING);
-  await initialize(client, "2025-11-25");
+  await client.initialize("2025-11-25");
   const call = { name: "longRunningOperation", arguments: { duration: 60, steps: 1 } };
   client.send({ id: "long", method: "tools/call", params: call });
   client.send({ method: "notifications/cancelled", params: { requestId: "long" } });
   expect(
-    (await ask(client, "tools/call", { name: "echo", arguments: { message: "hi" } })).result,
+    (await client.request("tools/call", { name: "echo", arguments: { message: "hi" } })).result,
   ).toMatchObject({
     content: [{ text: "Echo: hi" }],
   });
@@ -165,9 +165,9 @@ test("a request that the client takes back is taken back from the server", async
 test("the end of the server is an error for the call, and then our own", async () => {
   const { command, args } = script("odd-tools");
   const client = startStdio(["--", command, ...args]);
-  await initialize(client, "2025-06-18");
+  await client.initialize("2025-06-18");
   const call = { name: "exit", arguments: { code: 3, say: "out of memory" } };
-  expect((await ask(client, "tools/call", call)).error.message).toBe(
+  expect((await client.request("tools/call", call)).error.message).toBe(
     "The server exited with code 3 in the middle of the call: out of memory",
   );
   expect(await client.exited).toBe(1);
@@ -175,7 +175,7 @@ test("the end of the server is an error for the call, and then our own", async (
 
 test("a server that cannot be started is an error for initialize, and then our own end", async () => {
   const client = startStdio(["--", "/no/such/program"]);
-  const { error } = await initialize(client, "2025-06-18");
+  const { error } = await client.initialize("2025-06-18");
   expect(error.message).toContain("command not found: /no/such/program");
   expect(await client.exited).toBe(1);
 });
@@ -183,28 +183,11 @@ test("a server that cannot be started is an error for initialize, and then our o
 test("a client that closes the input in the middle of a call is left with 0, and no process stays", async () => {
   const { command, args } = script("odd-tools");
   const client = startStdio(["--", command, ...args]);
-  await initialize(client, "2025-06-18");
-  const { result } = await ask(client, "tools/call", { name: "pid", arguments: {} });
+  await client.initialize("2025-06-18");
+  const { result } = await client.request("tools/call", { name: "pid", arguments: {} });
   const group = Number(result.content[0].text);
   client.send({ id: "last", method: "tools/call", params: { name: "stop-answering", arguments: {} } });
   client.end();
   expect(await client.exited).toBe(0);
   expect(await processesOf(group)).toEqual([]);
 });
-
-let lastId = 0;
-
-function ask(client: RawClient, method: string, params = {}) {
-  lastId += 1;
-  client.send({ id: lastId, method, params });
-  return client.answer(lastId);
-}
-
-/** The id is one of those that are easily taken for none. */
-async function initialize(client: RawClient, protocolVersion: string, capabilities = {}) {
-  const clientInfo = { name: "test", version: "0" };
-  client.send({ id: 0, method: "initialize", params: { protocolVersion, capabilities, clientInfo } });
-  const answer = await client.answer(0);
-  client.send({ method: "notifications/initialized" });
-  return answer;
-}

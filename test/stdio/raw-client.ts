@@ -27,6 +27,12 @@ export interface RawClient {
   open(method: string, params?: JsonObject, meta?: JsonObject): string;
   /** The same, and waits for the answer. */
   ask(method: string, params?: JsonObject, meta?: JsonObject): Promise<Json>;
+  /** Opens a session of an older revision, and gives the answer; its id, 0, is one of those that are easily taken for none. */
+  initialize(protocolVersion: string, capabilities?: JsonObject): Promise<Json>;
+  /** Sends a request in that session, and gives the answer. */
+  request(method: string, params?: JsonObject): Promise<Json>;
+  /** The result of such a request; an error fails the test. */
+  result(method: string, params?: JsonObject): Promise<Json>;
   /** The first message that is as wanted, as soon as it has come. */
   message(isWanted: (message: Json) => boolean, what?: string): Promise<Json>;
   /** The answer to a request. */
@@ -108,6 +114,11 @@ export function startStdio(
     return id;
   };
   const ask: RawClient["ask"] = (...request) => answer(open(...request));
+  const request = (method: string, params: JsonObject = {}) => {
+    lastId += 1;
+    send({ id: lastId, method, params });
+    return answer(lastId);
+  };
   const taskWhen: RawClient["taskWhen"] = async (taskId, isWanted) => {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -128,6 +139,19 @@ export function startStdio(
     send,
     open,
     ask,
+    initialize: async (protocolVersion, capabilities = {}) => {
+      const clientInfo = { name: "test", version: "0" };
+      send({ id: 0, method: "initialize", params: { protocolVersion, capabilities, clientInfo } });
+      const initialized = await answer(0);
+      send({ method: "notifications/initialized" });
+      return initialized;
+    },
+    request,
+    result: async (method, params) => {
+      const { result, error } = await request(method, params);
+      expect(error).toBeUndefined();
+      return result;
+    },
     message,
     answer,
     notified: async (method, isWanted = () => true) =>

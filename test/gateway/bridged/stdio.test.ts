@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import type { JsonObject } from "../../../src/protocol/jsonrpc.ts";
-import { type RawClient, startStdio } from "../../stdio/raw-client.ts";
+import { startStdio } from "../../stdio/raw-client.ts";
 import { gatewayFor } from "../../support/gateway.ts";
 import { LegacyWire } from "../../support/legacy-wire.ts";
 import { startModernOnly } from "../../support/modern-only.ts";
@@ -66,14 +66,9 @@ test.each([
   ["stdio", async () => ["--", COMMAND.command, ...COMMAND.args]],
 ])("a client of an older revision over stdio is served before a server over %s", async (_, upstream) => {
   const client = startStdio(await upstream());
-  const { serverInfo, protocolVersion } = await ask(client, "initialize", {
-    protocolVersion: "2025-06-18",
-    capabilities: { elicitation: {} },
-    clientInfo: { name: "old", version: "0" },
-  });
+  const { serverInfo, protocolVersion } = (await client.initialize("2025-06-18", { elicitation: {} })).result;
   expect([serverInfo.name, protocolVersion]).toEqual(["modern-only", "2025-06-18"]);
-  client.send({ method: "notifications/initialized" });
-  expect(textOf(await ask(client, "tools/call", echo("é")))).toBe("é");
+  expect(textOf(await client.result("tools/call", echo("é")))).toBe("é");
   client.send({ id: "asks", method: "tools/call", params: { name: "form", arguments: {} } });
   const { id } = await client.message(({ method }) => method === "elicitation/create");
   client.send({ id, result: accept({ name: "Ada" }) });
@@ -101,13 +96,3 @@ test("only the answer to initialize shows the era of a server over stdio, whatev
   const heard: JsonObject[] = (await client.result("x/heard")).heard;
   expect(heard.map(({ method }) => method)).not.toContain("server/discover");
 });
-
-let lastId = 0;
-
-async function ask(client: RawClient, method: string, params: JsonObject) {
-  lastId += 1;
-  client.send({ id: lastId, method, params });
-  const { result, error } = await client.answer(lastId);
-  expect(error).toBeUndefined();
-  return result;
-}

@@ -47,33 +47,18 @@ async function onStdio(tasks: JsonObject = { fallbackAfter: "50ms" }): Promise<R
   });
 }
 
-let lastId = 0;
-
-async function ask(client: RawClient, method: string, params: JsonObject) {
-  lastId += 1;
-  client.send({ id: lastId, method, params });
-  const { result, error } = await client.answer(lastId);
-  expect(error).toBeUndefined();
-  return result;
-}
-
-async function initialized(client: RawClient, protocolVersion: string, capabilities: JsonObject = {}) {
-  await ask(client, "initialize", { protocolVersion, capabilities, clientInfo: { name: "t", version: "0" } });
-  client.send({ method: "notifications/initialized" });
-}
-
 describe.each(LEGACY.map(([version]) => version))("a client of %s over stdio", (version) => {
   test("has the fallback without a setting, and is asked while it waits for the result", async () => {
     const client = await onStdio();
-    await initialized(client, version, { elicitation: {} });
+    await client.initialize(version, { elicitation: {} });
     const plain: Plain = {
-      list: (params = {}) => ask(client, "tools/list", params),
-      call: (name, args = {}) => ask(client, "tools/call", { name, arguments: args }),
+      list: (params = {}) => client.result("tools/list", params),
+      call: (name, args = {}) => client.result("tools/call", { name, arguments: args }),
     };
     expect((await plain.list()).tools.map(({ name }: JsonObject) => name)).toContain("taskgate_result");
     expect(textOf(await follow(plain, await plain.call("work", { ms: 500 })))).toBe("worked");
 
-    const first = ask(client, "tools/call", { name: "ask", arguments: ASK });
+    const first = client.result("tools/call", { name: "ask", arguments: ASK });
     const question = await client.message(({ method }) => method === "elicitation/create");
     const told = await first;
     client.send({ id: question.id, result: accept({ name: "Ada" }) });
