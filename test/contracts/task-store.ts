@@ -9,7 +9,7 @@ import {
   StoreUnavailable,
   type TaskStore,
 } from "../../src/store/task-store.ts";
-import { completed, newTask } from "../store/samples.ts";
+import { completed, everyRequest, newTask } from "../store/samples.ts";
 import { taskListContract } from "./task-list.ts";
 
 /**
@@ -532,16 +532,7 @@ export function taskStoreContract(
       const task = await store.create(newTask());
       await store.close();
 
-      const calls: Promise<unknown>[] = [
-        store.create(newTask()),
-        store.read(task.id),
-        store.update(task, { statusMessage: "late" }),
-        store.end(task, completed("late")),
-        store.answer(task, "name", { result: {} }),
-        store.answers(task.id, ["name"]),
-        store.create(newTask({ isListed: true })),
-        store.list(task, { limit: 10 }),
-      ];
+      const calls = everyRequest(store, task);
 
       const errors = await Promise.all(calls.map((call) => call.catch((error: unknown) => error)));
       expect(errors.map((error) => error instanceof StoreUnavailable)).toEqual(calls.map(() => true));

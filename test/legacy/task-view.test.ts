@@ -2,23 +2,10 @@ import { expect, test } from "vitest";
 import { legacyQuestion, legacyResult, legacyTask, relatedTo } from "../../src/legacy/task-view.ts";
 import type { JsonObject, JsonText } from "../../src/protocol/jsonrpc.ts";
 import type { Outcome, TaskRecord } from "../../src/store/task-store.ts";
+import { BORN, MINUTE_MS, TASK } from "../store/samples.ts";
 
-const BORN = Date.UTC(2026, 6, 28);
-const MINUTE = 60_000;
-const TASK: TaskRecord = {
-  id: "id",
-  owner: "replica",
-  route: "route",
-  caller: "caller",
-  tool: "tool",
-  statusMessage: "running",
-  terms: { ttlMs: 10 * MINUTE, pollIntervalMs: 500, maxPollIntervalMs: 10_000, maxRuntimeMs: 60 * MINUTE },
-  createdAt: BORN,
-  updatedAt: BORN + 5,
-  inputRequests: {},
-};
 const ASKING: TaskRecord = { ...TASK, inputRequests: { k: { method: "roots/list" } } };
-const endedAt = BORN + 2 * MINUTE;
+const endedAt = BORN + 2 * MINUTE_MS;
 const result = "{}" as JsonText;
 const RELATED = { "io.modelcontextprotocol/related-task": { taskId: "id" } };
 
@@ -29,7 +16,7 @@ test("a task shows what 2025-11-25 has a name for, and nothing of ours", () => {
     statusMessage: "running",
     createdAt: "2026-07-28T00:00:00.000Z",
     lastUpdatedAt: "2026-07-28T00:00:00.005Z",
-    ttl: 10 * MINUTE + 5,
+    ttl: 10 * MINUTE_MS + 5,
     pollInterval: 500,
   });
 });
@@ -70,20 +57,23 @@ test.each(OUTCOMES)("a task that is %s", (_, task, outcome, status, statusMessag
 test("a finished task looks the same whenever it is looked at", () => {
   const view = { task: ASKING, outcome: { kind: "completed", endedAt, result } } as const;
   const soon = legacyTask(view, endedAt);
-  expect(legacyTask(view, endedAt + 5 * MINUTE)).toEqual(soon);
-  expect(soon).toMatchObject({ ttl: 12 * MINUTE, lastUpdatedAt: "2026-07-28T00:02:00.000Z" });
+  expect(legacyTask(view, endedAt + 5 * MINUTE_MS)).toEqual(soon);
+  expect(soon).toMatchObject({ ttl: 12 * MINUTE_MS, lastUpdatedAt: "2026-07-28T00:02:00.000Z" });
 });
 
 test("the time to stay grows while the task runs, and so does the time between two looks", () => {
-  expect(legacyTask({ task: TASK }, BORN + MINUTE)).toMatchObject({ ttl: 11 * MINUTE, pollInterval: 3_000 });
-  expect(legacyTask({ task: TASK }, BORN + 60 * MINUTE)).toMatchObject({ pollInterval: 10_000 });
+  expect(legacyTask({ task: TASK }, BORN + MINUTE_MS)).toMatchObject({
+    ttl: 11 * MINUTE_MS,
+    pollInterval: 3_000,
+  });
+  expect(legacyTask({ task: TASK }, BORN + 60 * MINUTE_MS)).toMatchObject({ pollInterval: 10_000 });
 });
 
 test("a clock that was set back makes no task older than its creation", () => {
-  const back = { ...TASK, updatedAt: BORN - MINUTE };
-  expect(legacyTask({ task: back }, BORN - MINUTE)).toMatchObject({
+  const back = { ...TASK, updatedAt: BORN - MINUTE_MS };
+  expect(legacyTask({ task: back }, BORN - MINUTE_MS)).toMatchObject({
     lastUpdatedAt: "2026-07-28T00:00:00.000Z",
-    ttl: 10 * MINUTE,
+    ttl: 10 * MINUTE_MS,
     pollInterval: 500,
   });
 });

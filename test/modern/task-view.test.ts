@@ -2,23 +2,10 @@ import { expect, test } from "vitest";
 import { modernDetailedTask, modernTask } from "../../src/modern/task-view.ts";
 import type { JsonText } from "../../src/protocol/jsonrpc.ts";
 import type { Outcome, TaskRecord } from "../../src/store/task-store.ts";
+import { BORN, MINUTE_MS, TASK } from "../store/samples.ts";
 
-const BORN = Date.UTC(2026, 6, 28);
-const MINUTE = 60_000;
-const TASK: TaskRecord = {
-  id: "id",
-  owner: "replica",
-  route: "route",
-  caller: "caller",
-  tool: "tool",
-  statusMessage: "running",
-  terms: { ttlMs: 10 * MINUTE, pollIntervalMs: 500, maxPollIntervalMs: 10_000, maxRuntimeMs: 60 * MINUTE },
-  createdAt: BORN,
-  updatedAt: BORN + 5,
-  inputRequests: {},
-};
 const ASKING: TaskRecord = { ...TASK, inputRequests: { k: { method: "roots/list" } } };
-const endedAt = BORN + 2 * MINUTE;
+const endedAt = BORN + 2 * MINUTE_MS;
 const result = '{"content":[],"x":1}' as JsonText;
 const completed: Outcome = { kind: "completed", endedAt, result };
 
@@ -29,7 +16,7 @@ test("a task shows what every state has, and nothing of ours", () => {
     statusMessage: "running",
     createdAt: "2026-07-28T00:00:00.000Z",
     lastUpdatedAt: "2026-07-28T00:00:00.005Z",
-    ttlMs: 10 * MINUTE + 5,
+    ttlMs: 10 * MINUTE_MS + 5,
     pollIntervalMs: 500,
   });
 });
@@ -103,9 +90,9 @@ test.each(OUTCOMES)("a task that is %s", (_, task, outcome, expected) => {
 test("a finished task looks the same whenever it is looked at", () => {
   const view = { task: ASKING, outcome: completed };
   const soon = modernDetailedTask(view, endedAt, {});
-  expect(modernDetailedTask(view, endedAt + 5 * MINUTE, {})).toBe(soon);
+  expect(modernDetailedTask(view, endedAt + 5 * MINUTE_MS, {})).toBe(soon);
   expect(JSON.parse(soon)).toMatchObject({
-    ttlMs: 12 * MINUTE,
+    ttlMs: 12 * MINUTE_MS,
     lastUpdatedAt: new Date(endedAt).toISOString(),
   });
 });
@@ -120,27 +107,27 @@ test.each([
   [0, 500],
   [9_999, 500],
   [20_000, 1_000],
-  [MINUTE, 3_000],
-  [60 * MINUTE, 10_000],
+  [MINUTE_MS, 3_000],
+  [60 * MINUTE_MS, 10_000],
 ])("after %i ms the client is told to wait %i ms", (age, pollIntervalMs) => {
   expect(JSON.parse(modernTask({ task: TASK }, BORN + age, {}))).toMatchObject({
     pollIntervalMs,
-    ttlMs: age + 10 * MINUTE,
+    ttlMs: age + 10 * MINUTE_MS,
   });
 });
 
 test("a poll interval above the maximum stays as it was set", () => {
   const terms = { ...TASK.terms, pollIntervalMs: 20_000 };
-  expect(JSON.parse(modernTask({ task: { ...TASK, terms } }, BORN + 60 * MINUTE, {}))).toMatchObject({
+  expect(JSON.parse(modernTask({ task: { ...TASK, terms } }, BORN + 60 * MINUTE_MS, {}))).toMatchObject({
     pollIntervalMs: 20_000,
   });
 });
 
 test("a clock that was set back makes no task older than its creation", () => {
-  const back = { ...TASK, updatedAt: BORN - MINUTE };
-  expect(JSON.parse(modernTask({ task: back }, BORN - MINUTE, {}))).toMatchObject({
+  const back = { ...TASK, updatedAt: BORN - MINUTE_MS };
+  expect(JSON.parse(modernTask({ task: back }, BORN - MINUTE_MS, {}))).toMatchObject({
     lastUpdatedAt: "2026-07-28T00:00:00.000Z",
-    ttlMs: 10 * MINUTE,
+    ttlMs: 10 * MINUTE_MS,
     pollIntervalMs: 500,
   });
   expect(modernTask({ task: back }, BORN, {})).toContain('"ttlMs":600000');

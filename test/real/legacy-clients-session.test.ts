@@ -4,14 +4,12 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import {
   type ApplicationInputRequest,
   createTaskSessionFromClient,
-  type TaskExecutionEvent,
-  type ToolExecution,
   type WithTasksOptions,
 } from "@modelcontextprotocol/ext-tasks/client";
 import { expect, onTestFinished, test } from "vitest";
 import { gatewayFor } from "../support/gateway.ts";
 import { startLegacyTasksServer } from "../support/legacy-tasks-server.ts";
-import type { Json } from "../support/modern-client.ts";
+import { completed, follow } from "./executions.ts";
 import { wiretap } from "./wiretap.ts";
 
 test("the session sees that there are tasks of its generation", async () => {
@@ -134,19 +132,4 @@ async function connect(url: URL, asked: ApplicationInputRequest[]) {
   const session = createTaskSessionFromClient(client, { endpointId: url.href, onInputRequest });
   onTestFinished(() => session.close());
   return { client, session };
-}
-
-/** Follows an execution to its end, and keeps the states it was seen in, each once. */
-async function follow(execution: ToolExecution<Json>) {
-  const seen = new Set<string>();
-  const { outcome } = await execution.settle({
-    onEvent: (event: TaskExecutionEvent<Json>) => {
-      if (event.type === "task") seen.add(event.task.status);
-    },
-  });
-  return { outcome, seen: [...seen] };
-}
-
-function completed(text: string) {
-  return { status: "completed", result: { content: [{ type: "text", text }] } };
 }

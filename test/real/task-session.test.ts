@@ -1,14 +1,9 @@
-import type {
-  ApplicationInputRequest,
-  TaskExecutionEvent,
-  ToolExecution,
-  WithTasksOptions,
-} from "@modelcontextprotocol/ext-tasks/client";
+import type { ApplicationInputRequest, WithTasksOptions } from "@modelcontextprotocol/ext-tasks/client";
 import { expect, onTestFinished, test } from "vitest";
 import { connect as connectSession } from "../demo/task-session.ts";
 import { gatewayFor } from "../support/gateway.ts";
 import { startLegacyTasksServer } from "../support/legacy-tasks-server.ts";
-import type { Json } from "../support/modern-client.ts";
+import { completed, follow } from "./executions.ts";
 import { wiretap } from "./wiretap.ts";
 
 test("the session of ext-tasks speaks 2026-07-28 and sees that the gateway has tasks", async () => {
@@ -149,19 +144,4 @@ async function connect(url: URL, asked: ApplicationInputRequest[]) {
   const session = await connectSession(url.href, answer);
   onTestFinished(() => session.close());
   return session;
-}
-
-/** Follows an execution to its end, and keeps the states it was seen in, each once. */
-async function follow(execution: ToolExecution<Json>) {
-  const seen = new Set<string>();
-  const { outcome } = await execution.settle({
-    onEvent: (event: TaskExecutionEvent<Json>) => {
-      if (event.type === "task") seen.add(event.task.status);
-    },
-  });
-  return { outcome, seen: [...seen] };
-}
-
-function completed(text: string) {
-  return { status: "completed", result: { content: [{ type: "text", text }] } };
 }

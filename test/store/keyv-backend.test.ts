@@ -3,7 +3,7 @@ import { CellStore } from "../../src/store/cell-store.ts";
 import { KeyvBackend, type KeyvEntry } from "../../src/store/keyv-backend.ts";
 import { MemoryStorage } from "../../src/store/memory.ts";
 import { StoreUnavailable, UnreadableValue } from "../../src/store/task-store.ts";
-import { completed, newTask } from "./samples.ts";
+import { completed, everyRequest, newTask } from "./samples.ts";
 
 test("a storage that fails makes every operation fail with its cause, and without the key", async () => {
   const storage = new FailingStorage();
@@ -11,16 +11,7 @@ test("a storage that fails makes every operation fail with its cause, and withou
   const task = await store.create(newTask({ inputRequests: { name: { method: "roots/list" } } }));
 
   storage.fault = new Error("disk full");
-  const calls: Promise<unknown>[] = [
-    store.create(newTask()),
-    store.read(task.id),
-    store.update(task, { statusMessage: "late" }),
-    store.end(task, completed("late")),
-    store.answer(task, "name", { result: {} }),
-    store.answers(task.id, ["name"]),
-    store.create(newTask({ isListed: true })),
-    store.list(task, { limit: 10 }),
-  ];
+  const calls = everyRequest(store, task);
   const errors = (await Promise.all(calls.map((call) => call.catch((error: unknown) => error)))) as Error[];
 
   expect(errors.map((error) => [error instanceof StoreUnavailable, error.cause])).toEqual(
