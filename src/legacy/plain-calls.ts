@@ -4,6 +4,7 @@ import type { CallEnd, CallListener } from "../calls/call-end.ts";
 import { nextMoment } from "../calls/wait.ts";
 import type { FallbackPolicy } from "../config/config.ts";
 import { Recent } from "../lib/recent.ts";
+import { onAbort } from "../lib/signal.ts";
 import { throttled } from "../log/throttled.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { isObject, type JsonObject, saysObject, toJson } from "../protocol/jsonrpc.ts";
@@ -196,11 +197,10 @@ class PlainCall {
     const { clientStreams } = this.#services;
     const { reply, session, id } = this.#request;
     const hangUp = () => this.#over.abort();
-    reply.gone.addEventListener("abort", hangUp, { once: true });
-    if (reply.gone.aborted) hangUp();
+    const stopListening = onAbort(reply.gone, hangUp);
     const { listener, stop } = telling(this.#request);
     const hush = call.listen(listener);
-    this.#ends.push(() => reply.gone.removeEventListener("abort", hangUp), hush, stop);
+    this.#ends.push(stopListening, hush, stop);
     if (session === undefined) return () => {};
     const letGo = () => {
       this.#isCancelled = true;

@@ -1,3 +1,4 @@
+import { onAbort } from "../lib/signal.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import type { Admission } from "../requests/admission.ts";
 import { type Handler, type Services, taskIdOf, waiterOf } from "../requests/request.ts";
@@ -33,10 +34,8 @@ export function resultGetter(
     const stop = () => {
       if (isElsewhere()) letGo();
     };
-    const signals = [reply.gone, drain.over];
-    for (const signal of signals) signal.addEventListener("abort", letGo, { once: true });
-    if (signals.some(({ aborted }) => aborted)) letGo();
-    stopping.addEventListener("abort", stop, { once: true });
+    const offOver = onAbort([reply.gone, drain.over], letGo);
+    const offStopping = onAbort(stopping, stop);
     const answered = drain.attend();
     const taken = session === undefined ? () => {} : clientStreams.wait(session, id, { task: taskId, letGo });
     const stream = {
@@ -72,8 +71,8 @@ export function resultGetter(
       leave();
       taken();
       giveBack();
-      stopping.removeEventListener("abort", stop);
-      for (const signal of signals) signal.removeEventListener("abort", letGo);
+      offOver();
+      offStopping();
     }
   };
 }

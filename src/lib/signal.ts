@@ -6,6 +6,16 @@ export interface Signal {
   removeEventListener(event: "abort", listener: () => void): void;
 }
 
+/** Calls `act` when any of the signals is aborted; at once if one is. Returns the function that stops listening. */
+export function onAbort(signals: Signal | readonly Signal[], act: () => void): () => void {
+  const all = [signals].flat() as readonly Signal[];
+  for (const signal of all) signal.addEventListener("abort", act, { once: true });
+  if (all.some(({ aborted }) => aborted)) act();
+  return () => {
+    for (const signal of all) signal.removeEventListener("abort", act);
+  };
+}
+
 /** A signal and its controller in one, for what every request and every call needs: an `AbortController` with its event target costs a multiple. */
 export class OwnSignal implements Signal {
   readonly #listeners: (() => void)[] = [];

@@ -1,4 +1,4 @@
-import type { Signal } from "../lib/signal.ts";
+import { onAbort } from "../lib/signal.ts";
 import { rpc } from "../protocol/errors.ts";
 import {
   isObject,
@@ -44,8 +44,7 @@ export function listener(services: Services, admission: Admission): Handle {
     const giveBack = quotas.take("streams", exchange.quotaKey);
     const ended = new AbortController();
     const end = () => ended.abort();
-    onAbort(reply.gone, end);
-    onAbort(stopping, end);
+    const stopListening = onAbort([reply.gone, stopping], end);
     try {
       const subscriptionId = { [META.subscriptionId]: id };
       const changes =
@@ -70,8 +69,7 @@ export function listener(services: Services, admission: Admission): Handle {
     } finally {
       end();
       giveBack();
-      reply.gone.removeEventListener("abort", end);
-      stopping.removeEventListener("abort", end);
+      stopListening();
     }
   };
 }
@@ -266,12 +264,6 @@ function taskNotification(view: TaskView, now: number, meta: JsonObject): JsonTe
 
 function notify({ reply }: Exchange, method: string, params: JsonObject): void {
   reply.notify({ jsonrpc: "2.0", method, params });
-}
-
-/** Acts at once if the signal is aborted already: a client may leave while the gateway is reaching the server. */
-function onAbort(signal: Signal, act: () => void): void {
-  if (signal.aborted) act();
-  else signal.addEventListener("abort", act, { once: true });
 }
 
 function metaOf({ _meta }: JsonObject): JsonObject {

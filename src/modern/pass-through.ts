@@ -1,3 +1,4 @@
+import { onAbort } from "../lib/signal.ts";
 import { fromModernServer } from "../protocol/errors.ts";
 import {
   isObject,
@@ -106,9 +107,8 @@ async function passMessage(
     reply.result(endOfSubscription(asked));
     leave();
   };
-  if (reply.gone.aborted) leave();
-  reply.gone.addEventListener("abort", leave);
-  stopping.addEventListener("abort", stop);
+  const offGone = onAbort(reply.gone, leave);
+  const offStopping = onAbort(stopping, stop);
   try {
     const response = await server
       .ask(owner, {
@@ -129,8 +129,8 @@ async function passMessage(
     reply.result(toJson(isAmended ? { ...result, capabilities: withTasks(capabilities) } : result));
   } finally {
     heartbeat?.stop();
-    reply.gone.removeEventListener("abort", leave);
-    stopping.removeEventListener("abort", stop);
+    offGone();
+    offStopping();
   }
 }
 

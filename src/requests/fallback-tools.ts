@@ -1,4 +1,5 @@
 import type { FallbackPolicy } from "../config/config.ts";
+import { onAbort } from "../lib/signal.ts";
 import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import type { Outcome, TaskId, TaskRecord, TaskView } from "../store/task-store.ts";
 import { follow } from "../tasks/follow.ts";
@@ -131,11 +132,8 @@ export class FallbackTools {
     const stop = () => {
       if (engine.callOf(id) === undefined) end();
     };
-    const signals = [reply.gone, drain.over];
-    for (const signal of signals) signal.addEventListener("abort", end, { once: true });
-    stopping.addEventListener("abort", stop, { once: true });
-    if (signals.some(({ aborted }) => aborted)) end();
-    if (stopping.aborted) stop();
+    const offOver = onAbort([reply.gone, drain.over], end);
+    const offStopping = onAbort(stopping, stop);
     const timer = setTimeout(end, waitMs);
     const answered = drain.attend();
     const leave = ask?.(id, over) ?? (() => {});
@@ -165,8 +163,8 @@ export class FallbackTools {
       leave();
       answered();
       giveBack();
-      stopping.removeEventListener("abort", stop);
-      for (const signal of signals) signal.removeEventListener("abort", end);
+      offOver();
+      offStopping();
     }
   }
 }

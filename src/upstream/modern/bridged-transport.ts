@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { onAbort } from "../../lib/signal.ts";
 import { RpcError, rpc } from "../../protocol/errors.ts";
 import {
   isObject,
@@ -251,13 +252,11 @@ export class BridgedTransport implements Transport {
     };
     const own = headers === undefined ? {} : { headers };
     const asked = session.request(method, params, { ...own, room, onAccepted, onProgress });
-    const stop = () => asked.cancel(String(signal.reason));
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
+    const stopListening = onAbort(signal, () => asked.cancel(String(signal.reason)));
     try {
       return await asked.response;
     } finally {
-      signal.removeEventListener("abort", stop);
+      stopListening();
       for (const id of open) this.#withdraw(id);
     }
   }

@@ -1,3 +1,4 @@
+import { onAbort } from "../../lib/signal.ts";
 import {
   isObject,
   isSameId,
@@ -32,22 +33,21 @@ export class OneStream {
   async ask(asking: ModernAsking): Promise<JsonRpcResponse> {
     const { id, method, params, signal, onAccepted = () => {} } = asking;
     if (signal.aborted) throw toFailure(signal.reason);
-    let onAbort = () => {};
+    let stopListening = () => {};
     const answer = new Promise<JsonRpcResponse>((resolve, reject) => {
       this.#asked.set(id, { asking, onAnswer: resolve });
       const { ended, stop } = this.#transport.ask({ jsonrpc: "2.0", id, method, params }, { onAccepted });
       ended.then(() => reject(unanswered()), reject);
-      onAbort = () => {
+      stopListening = onAbort(signal, () => {
         stop();
         this.#cancel(id, toFailure(signal.reason));
         reject(toFailure(signal.reason));
-      };
-      signal.addEventListener("abort", onAbort);
+      });
     });
     try {
       return await answer;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      stopListening();
       this.#asked.delete(id);
     }
   }

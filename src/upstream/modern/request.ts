@@ -1,4 +1,5 @@
 import type { EventSourceMessage } from "eventsource-parser";
+import { onAbort } from "../../lib/signal.ts";
 import type { AnswerRoom } from "../../limits/answers.ts";
 import { routingHeaders } from "../../protocol/headers.ts";
 import {
@@ -42,12 +43,11 @@ export async function askModern(
 ): Promise<JsonRpcResponse> {
   const { signal, isAnswer = (refusal) => !wantsLogin(refusal) } = options;
   if (signal.aborted) throw toFailure(signal.reason);
-  let onAbort = () => {};
+  let stopListening = () => {};
   try {
     return await new Promise((resolve, reject) => {
       const exchange = send(request, options, resolve, reject);
-      onAbort = () => exchange.close(toFailure(signal.reason));
-      signal.addEventListener("abort", onAbort);
+      stopListening = onAbort(signal, () => exchange.close(toFailure(signal.reason)));
     });
   } catch (error) {
     const failure = toFailure(error);
@@ -55,7 +55,7 @@ export async function askModern(
     if (rpcError === undefined || !isAnswer(failure)) throw failure;
     return { jsonrpc: "2.0", id: request.id, error: rpcError };
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
   }
 }
 

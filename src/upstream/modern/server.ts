@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
+import { onAbort } from "../../lib/signal.ts";
 import type { AnswerRoom } from "../../limits/answers.ts";
 import { paramHeaders } from "../../protocol/headers.ts";
 import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../../protocol/jsonrpc.ts";
@@ -155,9 +156,7 @@ export class ModernServer {
   ): Promise<JsonRpcResponse> {
     const { url, headers, nextDispatcher, maxMessageBytes, maxDepth, presence } = this.#options;
     const stopped = new AbortController();
-    const onAbort = () => stopped.abort(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort);
+    const stopListening = onAbort(signal, () => stopped.abort(signal.reason));
     this.#open.add(stopped);
     try {
       const response = await askModern(
@@ -181,7 +180,7 @@ export class ModernServer {
       if (isOfAnother(failure)) this.recheck(owner.headers);
       throw error;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      stopListening();
       this.#open.delete(stopped);
     }
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { onAbort } from "../../lib/signal.ts";
 import type { AnswerRoom } from "../../limits/answers.ts";
 import {
   isObject,
@@ -186,11 +187,9 @@ export class ModernSession implements CallSession {
   /** The holder's answer to the question with that id. */
   #answerTo(id: RequestId, signal: AbortSignal): Promise<RequestAnswer> {
     return new Promise<RequestAnswer>((resolve, reject) => {
-      const onAbort = () => reject(signal.reason);
-      if (signal.aborted) return onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
+      const stopListening = onAbort(signal, () => reject(signal.reason));
       this.#questions.set(id, (answer) => {
-        signal.removeEventListener("abort", onAbort);
+        stopListening();
         resolve(answer);
       });
     }).finally(() => this.#questions.delete(id));
