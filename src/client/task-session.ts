@@ -187,7 +187,7 @@ class HttpTaskSession implements TaskSession {
     this.#server = new ModernServer({
       url,
       headers,
-      nextDispatcher: () => agents.next(),
+      agents,
       clientInfo,
       maxMessageBytes: MAX_MESSAGE_BYTES,
       description: () => description,

@@ -183,7 +183,7 @@ export function modernClient(
   const server = new ModernServer({
     url,
     headers,
-    nextDispatcher: () => agents.next(),
+    agents,
     clientInfo: CLIENT_INFO,
     maxMessageBytes: MAX_MESSAGE_BYTES,
     description: () => said,

@@ -19,7 +19,7 @@ import { FairShares } from "./sessions/fair-shares.ts";
 import { released, withHeaders } from "./sessions/leases.ts";
 import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } from "./sessions/one-session.ts";
 import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./sessions/pool.ts";
-import { type CallSession, Session, type SessionHolder } from "./sessions/session.ts";
+import { type CallSession, Session, type SessionHolder, type SessionOwner } from "./sessions/session.ts";
 import type { PlaceWait } from "./sessions/session-limit.ts";
 import { SingleSession } from "./sessions/single.ts";
 import { EitherSession, OwnSession, type SessionSource } from "./sessions/source.ts";
@@ -27,19 +27,6 @@ import { StrayQuestions } from "./sessions/stray-questions.ts";
 import type { MessagePaths } from "./transports/message-paths.ts";
 import { Transports, type TransportsOptions } from "./transports/open.ts";
 import type { JoinedSession, Transport } from "./transports/transport.ts";
-
-/** Whom a session is for: callers never share one, nor do different credentials, declared capabilities or programs. */
-export interface SessionOwner {
-  readonly caller: string;
-  /** Whether the caller is identified. Absent: no. */
-  readonly isIdentified?: boolean | undefined;
-  /** The caller's own headers that the gateway passes on. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** As declared to the server; equal declarations have equal JSON. */
-  readonly capabilities: JsonObject;
-  /** The client's program, which the server is told of. Absent: the gateway is the client. */
-  readonly client?: ProgramInfo | undefined;
-}
 
 /** A client's own session with the server, in which the gateway sends a request on the client's behalf. */
 export interface ClientSession extends JoinedSession {
@@ -583,8 +570,10 @@ function isSpare({ isBusy, isListenedTo }: ControlSession): boolean {
 /** A session of the gateway's own. */
 const NOBODY: SessionOwner = { caller: "", headers: {}, capabilities: {} };
 
-/** Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs. */
-/** @param client whose program the server is told of; absent: all the caller's programs */
+/**
+ * Equal owners have equal keys. Keys contain credentials: use them in maps, never in logs.
+ * @param client whose program the server is told of; absent: all the caller's programs
+ */
 function keyOf({ caller, headers, capabilities }: SessionOwner, client?: ProgramInfo): string {
   return JSON.stringify([caller, headers, capabilities, client]);
 }

@@ -28,7 +28,7 @@ import type { CallSession, Progress, SessionHolder } from "../sessions/session.t
 import type { Asking, AskListener, Transport } from "../transports/transport.ts";
 import { ChangeStream, changingLists } from "./change-stream.ts";
 import { readDiscoverResult } from "./probe.ts";
-import type { ModernAsking } from "./server.ts";
+import type { ModernAsking } from "./request.ts";
 import { ModernSession } from "./session.ts";
 
 /** What a client has said of itself in `initialize`. */

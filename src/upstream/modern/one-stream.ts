@@ -10,7 +10,7 @@ import {
 import { META } from "../../protocol/modern.ts";
 import { toFailure, type UpstreamFailure, unanswered } from "../failure.ts";
 import type { Transport } from "../transports/transport.ts";
-import type { ModernAsking } from "./server.ts";
+import type { ModernAsking } from "./request.ts";
 
 interface Asked {
   readonly asking: ModernAsking;

@@ -5,6 +5,7 @@ import { routingHeaders } from "../../protocol/headers.ts";
 import {
   isObject,
   isSameId,
+  type JsonObject,
   type JsonRpcNotification,
   type JsonRpcRequest,
   type JsonRpcResponse,
@@ -13,8 +14,26 @@ import {
 import { MODERN_VERSION } from "../../protocol/modern.ts";
 import { messageText } from "../../protocol/raw-json.ts";
 import { toFailure, type UpstreamFailure, unanswered, unusableAnswer, wantsLogin } from "../failure.ts";
+import type { CookieJar } from "../transports/cookies.ts";
 import { EVENT_STREAM, type HttpOptions, JSON_TYPE, UpstreamExchange } from "../transports/exchange.ts";
 import { readIncoming, readWhole, shown, UnusableAnswer } from "../transports/unusable-answer.ts";
+
+/** One request of a client's that the server shall answer. */
+export interface ModernAsking {
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params: JsonObject;
+  /** Headers of the client's request that are passed on, unless the gateway computes them itself. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The cookies of the call that the request belongs to. Absent: cookies that the server sets are dropped. */
+  readonly cookies?: CookieJar;
+  /** Aborting it closes the stream, which cancels the request. */
+  readonly signal: AbortSignal;
+  /** Where the answer finds room while it is read. Absent: it is not counted. */
+  readonly room?: AnswerRoom | undefined;
+  onNotification(notification: JsonRpcNotification): void;
+  onAccepted?(): void;
+}
 
 export interface ModernRequestOptions {
   readonly url: URL;

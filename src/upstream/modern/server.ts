@@ -1,10 +1,7 @@
 import type { Logger } from "pino";
-import type { Dispatcher } from "undici";
 import { onAbort } from "../../lib/signal.ts";
-import type { AnswerRoom } from "../../limits/answers.ts";
 import { paramHeaders } from "../../protocol/headers.ts";
-import type { JsonObject, JsonRpcNotification, JsonRpcResponse, RequestId } from "../../protocol/jsonrpc.ts";
-import { isObject } from "../../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonRpcResponse } from "../../protocol/jsonrpc.ts";
 import { declaresTasks, envelopeOf, onBehalfOf, type ProgramInfo } from "../../protocol/modern.ts";
 import { ToolCatalogue } from "../catalogue.ts";
 import { isUnusable, late, toFailure, UpstreamFailure, warnOfUnusable } from "../failure.ts";
@@ -12,29 +9,18 @@ import { inTime } from "../in-time.ts";
 import type { Presence } from "../presence.ts";
 import { nextRequestId } from "../request-ids.ts";
 import type { Lease } from "../sessions/pool.ts";
-import type { SessionHolder } from "../sessions/session.ts";
+import type { SessionHolder, SessionOwner } from "../sessions/session.ts";
+import type { UpstreamAgents } from "../transports/agents.ts";
 import { CookieJar } from "../transports/cookies.ts";
 import { hasTasks, type ModernDescription } from "./probe.ts";
-import { askModern } from "./request.ts";
+import { askModern, type ModernAsking } from "./request.ts";
 import { ModernSession } from "./session.ts";
-
-/** The caller that a request is for. */
-export interface ModernOwner {
-  readonly caller: string;
-  /** The caller's own headers that the gateway passes on. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** The capabilities that the client declared. */
-  readonly capabilities: JsonObject;
-  /** The client's program. Absent: the gateway is the client. */
-  readonly client?: ProgramInfo | undefined;
-}
 
 export interface ModernServerOptions {
   readonly url: URL;
   /** The configured headers, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Returns the agent for another request. */
-  readonly nextDispatcher: (headers: Readonly<Record<string, string>>) => Dispatcher;
+  readonly agents: Pick<UpstreamAgents, "next">;
   readonly clientInfo: ProgramInfo;
   readonly maxMessageBytes: number;
   readonly maxDepth?: number | undefined;
@@ -46,23 +32,6 @@ export interface ModernServerOptions {
   readonly presence?: Presence | undefined;
   /** Called with the name of each tool that the server lists. */
   readonly onListed?: ((name: string) => void) | undefined;
-}
-
-/** One request of a client's that the server shall answer. */
-export interface ModernAsking {
-  readonly id: RequestId;
-  readonly method: string;
-  readonly params: JsonObject;
-  /** Headers of the client's request that are passed on, unless the gateway computes them itself. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** The cookies of the call that the request belongs to. Absent: cookies that the server sets are dropped. */
-  readonly cookies?: CookieJar;
-  /** Aborting it closes the stream, which cancels the request. */
-  readonly signal: AbortSignal;
-  /** Where the answer finds room while it is read. Absent: it is not counted. */
-  readonly room?: AnswerRoom | undefined;
-  onNotification(notification: JsonRpcNotification): void;
-  onAccepted?(): void;
 }
 
 /** How long the server may take to list its tools. */
@@ -93,7 +62,7 @@ export class ModernServer {
   }
 
   /** Returns what a call uses in place of a session. @param headers those of the client's request that are passed on */
-  lease(owner: ModernOwner, headers: Readonly<Record<string, string>>, holder: SessionHolder): Lease {
+  lease(owner: SessionOwner, headers: Readonly<Record<string, string>>, holder: SessionHolder): Lease {
     // The cookies keep all rounds of a call on the same node of the server.
     const cookies = new CookieJar(this.#options.url);
     const session = new ModernSession({
@@ -119,7 +88,7 @@ export class ModernServer {
    * Sends a request and waits for its answer until the signal is aborted.
    * @throws UpstreamFailure when there is no answer
    */
-  async ask(owner: ModernOwner, asking: ModernAsking): Promise<JsonRpcResponse> {
+  async ask(owner: SessionOwner, asking: ModernAsking): Promise<JsonRpcResponse> {
     const { method, params } = asking;
     const { name, arguments: args } = params;
     const tool = method === "tools/call" && typeof name === "string" ? name : undefined;
@@ -150,11 +119,11 @@ export class ModernServer {
   }
 
   async #post(
-    owner: ModernOwner,
+    owner: SessionOwner,
     { id, method, params, headers: given = {}, cookies, signal, ...listener }: ModernAsking,
     computed: Readonly<Record<string, string>>,
   ): Promise<JsonRpcResponse> {
-    const { url, headers, nextDispatcher, maxMessageBytes, maxDepth, presence } = this.#options;
+    const { url, headers, agents, maxMessageBytes, maxDepth, presence } = this.#options;
     const stopped = new AbortController();
     const stopListening = onAbort(signal, () => stopped.abort(signal.reason));
     this.#open.add(stopped);
@@ -164,7 +133,7 @@ export class ModernServer {
         {
           url,
           headers: { ...given, ...owner.headers, ...headers, ...computed },
-          http: { dispatcher: nextDispatcher(owner.headers), maxMessageBytes, maxDepth, cookies },
+          http: { dispatcher: agents.next(owner.headers), maxMessageBytes, maxDepth, cookies },
           signal: stopped.signal,
           ...listener,
         },
@@ -186,7 +155,7 @@ export class ModernServer {
   }
 
   /** The server's tools, which may depend on the caller and on what the client declares. */
-  toolsOf(owner: ModernOwner): ToolCatalogue {
+  toolsOf(owner: SessionOwner): ToolCatalogue {
     const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities, owner.client]);
     const catalogue =
       this.#catalogues.get(key) ??
@@ -199,7 +168,7 @@ export class ModernServer {
     return catalogue;
   }
 
-  #list(owner: ModernOwner, method: string, params: JsonObject): Promise<JsonRpcResponse> {
+  #list(owner: SessionOwner, method: string, params: JsonObject): Promise<JsonRpcResponse> {
     const _meta = envelopeOf(onBehalfOf(owner.client, this.#options.clientInfo), owner.capabilities);
     const stop = new AbortController();
     const asking = { id: nextRequestId(), method, params: { ...params, _meta }, signal: stop.signal };

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { onAbort } from "../../lib/signal.ts";
-import type { AnswerRoom } from "../../limits/answers.ts";
 import {
   isObject,
   isSameId,
@@ -19,20 +18,13 @@ import {
   type SessionHolder,
   type UpstreamRequest,
 } from "../sessions/session.ts";
+import type { ModernAsking } from "./request.ts";
 
 /** Sends one request and waits for its answer. @throws UpstreamFailure */
 export type SendModern = (
   method: string,
   params: JsonObject,
-  listener: {
-    readonly id: RequestId;
-    /** Headers for this request only. Names in lower case. */
-    readonly headers?: Readonly<Record<string, string>>;
-    readonly signal: AbortSignal;
-    onNotification(notification: JsonRpcNotification): void;
-    onAccepted(): void;
-    readonly room?: AnswerRoom | undefined;
-  },
+  listener: Omit<ModernAsking, "method" | "params"> & { onAccepted(): void },
 ) => Promise<JsonRpcResponse>;
 
 /** A server that asks again and again is given up, and so is one that asks more at once than anybody would answer. */

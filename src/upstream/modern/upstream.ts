@@ -1,34 +1,21 @@
-import type { Logger } from "pino";
-import type { Dispatcher } from "undici";
-import type { ProgramInfo } from "../../protocol/modern.ts";
 import { Era } from "../era.ts";
 import type { UpstreamFailure } from "../failure.ts";
 import type { Presence } from "../presence.ts";
+import type { SessionOwner } from "../sessions/session.ts";
 import { CookieJar } from "../transports/cookies.ts";
 import type { TransportsOptions } from "../transports/open.ts";
 import { BridgedTransport } from "./bridged-transport.ts";
 import { DualEra, type DualEraOptions } from "./dual-era.ts";
 import { type ModernDescription, type ProbeResult, probe } from "./probe.ts";
-import { type ModernOwner, ModernServer } from "./server.ts";
+import { ModernServer, type ModernServerOptions } from "./server.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-export interface ModernUpstreamOptions {
-  readonly url: URL;
-  /** The configured headers, names in lower case. */
-  readonly headers: Headers;
-  /** @param headers the caller's own headers */
-  readonly nextDispatcher: (headers: Headers) => Dispatcher;
-  readonly clientInfo: ProgramInfo;
-  readonly maxMessageBytes: number;
-  readonly maxDepth?: number | undefined;
-  readonly log: Logger;
+export interface ModernUpstreamOptions
+  extends Omit<ModernServerOptions, "description" | "onUnexpectedEra">,
+    Pick<DualEraOptions, "tryOut"> {
   /** Hears whether the server is there. */
   readonly presence: Presence;
-  /** Called with the name of each tool that the server lists. */
-  readonly onListed: (name: string) => void;
-  /** As `DualEra` needs it. */
-  readonly tryOut: DualEraOptions["tryOut"];
 }
 
 /**
@@ -36,14 +23,13 @@ export interface ModernUpstreamOptions {
  * that session. Over stdio a server's era shows when a session is opened (`EitherEraTransport`).
  */
 export function modernUpstreamFor(
-  { config, agents, ...options }: TransportsOptions,
+  { config, ...options }: TransportsOptions,
   hooks: Pick<ModernUpstreamOptions, "presence" | "onListed" | "tryOut">,
 ): ModernUpstream | undefined {
   if (config.transport === "stdio" || config.transport === "sse" || config.sessions === "single")
     return undefined;
   const { url, headers } = config;
-  const nextDispatcher = (given: Headers) => agents.next(given);
-  return new ModernUpstream({ ...options, ...hooks, url, headers, nextDispatcher });
+  return new ModernUpstream({ ...options, ...hooks, url, headers });
 }
 
 /** A server over Streamable HTTP that may speak 2026-07-28. */
@@ -56,10 +42,10 @@ export class ModernUpstream {
   #description: ModernDescription = { supportedVersions: [], capabilities: {} };
 
   constructor(options: ModernUpstreamOptions) {
-    const { url, headers, nextDispatcher, clientInfo, presence } = options;
+    const { url, headers, agents, clientInfo, presence } = options;
     this.#options = options;
     this.#probe = async (given) => {
-      const dispatcher = nextDispatcher(given);
+      const dispatcher = agents.next(given);
       const result = await probe({ url, headers: { ...given, ...headers }, dispatcher, clientInfo });
       if (result.era === "unknown") presence.failed(result.failure);
       else presence.answered();
@@ -104,7 +90,7 @@ export class ModernUpstream {
   }
 
   /** A session of an older revision with this server, which has none. */
-  bridge(owner: Pick<ModernOwner, "caller" | "headers">): BridgedTransport {
+  bridge(owner: Pick<SessionOwner, "caller" | "headers">): BridgedTransport {
     const { url, clientInfo } = this.#options;
     // They keep the session at one node of the server.
     const cookies = new CookieJar(url);

@@ -57,6 +57,19 @@ export type RequestAnswer =
   | { readonly result: JsonObject }
   | { readonly error: { readonly code: number; readonly message: string } };
 
+/** Whom a session is for: callers never share one, nor do different credentials, declared capabilities or programs. */
+export interface SessionOwner {
+  readonly caller: string;
+  /** Whether the caller is identified. Absent: no. */
+  readonly isIdentified?: boolean | undefined;
+  /** The caller's own headers that the gateway passes on. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** As declared to the server; equal declarations have equal JSON. */
+  readonly capabilities: JsonObject;
+  /** The client's program, which the server is told of. Absent: the gateway is the client. */
+  readonly client?: ProgramInfo | undefined;
+}
+
 /** The present user of a session: receives the server's requests and notifications. */
 export interface SessionHolder {
   /**
