@@ -69,8 +69,9 @@ async function ask(exchange: Exchange): Promise<JsonObject> {
   return ofNoType(response.result);
 }
 
-function answer({ reply, route }: Exchange, result: JsonObject): void {
-  reply.result(toJson(modernResult(result, serverInfo(route.upstream))));
+/** Answers with a result, complete unless it says otherwise, under the server's name. @param isInterim as for `Reply.result` */
+export function answer({ reply, route }: Exchange, result: JsonObject, isInterim?: boolean): void {
+  reply.result(toJson(modernResult(result, serverInfo(route.upstream))), isInterim);
 }
 
 function withoutExecution(tool: unknown): unknown {

@@ -38,6 +38,7 @@ import { type CallAnswer, type Conduct, Conductor, fromOutcome } from "../tasks/
 import type { CallTask } from "../tasks/engine.ts";
 import type { ToolCatalogue } from "../upstream/catalogue.ts";
 import type { SessionHolder } from "../upstream/sessions/session.ts";
+import { answer } from "./bridge.ts";
 import { modernTask } from "./task-view.ts";
 
 /** How long to keep the result of a call that awaited input from a client without tasks. */
@@ -47,7 +48,7 @@ interface Method {
   readonly policy: ToolPolicy;
   readonly mayBecomeTask: boolean;
   /** Present if the client knows no tasks, and a task is to look like a tool's result. */
-  readonly fallback?: FallbackPolicy;
+  readonly fallback?: FallbackPolicy | undefined;
   /** Present if the client may send the call again. */
   readonly idempotency?: IdempotencyKey | undefined;
   /** How long the server may be silent about a request that it has, unless it waits for the user. Absent: as long as the call may run. */
@@ -89,13 +90,12 @@ export function callMethods(
     if (policy.mode === "required" && !knowsTasks && fallback === undefined) throw tasksNeeded();
     await checkMirrored(exchange, name, args);
     const mayBecomeTask = fallback !== undefined || (knowsTasks && makesTasks(policy.mode));
-    const finish = (result: JsonObject) => result;
     await conduct(exchange, {
       policy,
       mayBecomeTask,
-      finish,
+      fallback,
       idempotency: idempotencyKeyOf(exchange),
-      ...(fallback === undefined ? {} : { fallback }),
+      finish: (result) => result,
     });
   };
 
@@ -110,36 +110,33 @@ export function callMethods(
     const isAnswered = id !== undefined && Object.keys(answers).length > 0;
     if (isAnswered && (await engine.seek(id, owner, waiter)) !== undefined)
       await engine.update(id, owner, answers, waiter);
-    const answer = await ownTools.answer({
+    const own = await ownTools.answer({
       ...exchange,
       tool,
       hasQuestions: (task) => round < MAX_ROUNDS && Object.values(task.inputRequests).some(isModernInput),
       isServers: () => toolsOf(exchange).isListed(String(params.name)),
     });
-    return renderOwn(exchange, answer, round);
+    return renderOwn(exchange, own, round);
   }
 
-  function renderOwn(exchange: Exchange, answer: ToolAnswer, round: number): boolean {
-    const { reply, route } = exchange;
-    const info = serverInfo(route.upstream);
-    const send = (result: JsonObject) => reply.result(toJson(modernResult(result, info)));
-    switch (answer.kind) {
+  function renderOwn(exchange: Exchange, own: ToolAnswer, round: number): boolean {
+    switch (own.kind) {
       case "servers":
         return false;
       case "gone":
         return true;
       case "said":
-        send(answer.result);
+        answer(exchange, own.result);
         return true;
       case "asks": {
-        const inputRequests = modernInputRequests(answer.task.inputRequests);
-        send({ resultType: "input_required", inputRequests, requestState: String(round + 1) });
+        const inputRequests = modernInputRequests(own.task.inputRequests);
+        answer(exchange, { resultType: "input_required", inputRequests, requestState: String(round + 1) });
         return true;
       }
       case "outcome": {
-        const plain = fromOutcome(answer.outcome);
+        const plain = fromOutcome(own.outcome);
         if (plain.kind === "error") throw plain.error;
-        if (plain.kind === "result") send(plain.result);
+        if (plain.kind === "result") answer(exchange, plain.result);
         return true;
       }
     }
@@ -212,8 +209,8 @@ export function callMethods(
       task: () => (task ??= taskOf(exchange, how)),
       mayBecomeTask: how.mayBecomeTask,
       waitForMs: fallback?.afterMs ?? how.policy.waitForMs,
-      ...(fallback === undefined ? {} : { isPunctual: true }),
-      ...(idempotency === undefined ? {} : { isRepeatable: true }),
+      isPunctual: fallback !== undefined,
+      isRepeatable: idempotency !== undefined,
       maxResultBytes: how.policy.maxResultBytes,
       takePlace: () => quotas.take("held", quotaKey),
       waiter: waiterOf(exchange),
@@ -273,32 +270,28 @@ export function callMethods(
   function render(
     exchange: Exchange,
     { policy, fallback, idempotency, finish }: Method,
-    answer: CallAnswer,
+    end: CallAnswer,
   ): void {
     const { reply, route } = exchange;
-    switch (answer.kind) {
+    switch (end.kind) {
       case "result": {
-        const result = toJson(modernResult(finish(answer.result), serverInfo(route.upstream)));
+        const result = toJson(modernResult(finish(end.result), serverInfo(route.upstream)));
         const bytes = Buffer.byteLength(result);
         if (bytes > policy.maxResultBytes) throw rpc.resultTooLarge(bytes, policy.maxResultBytes);
         // Such a call is a task from the start, and counts as one.
         return reply.result(result, idempotency !== undefined);
       }
       case "error":
-        throw answer.error;
+        throw end.error;
       case "asks": {
-        const { requestState } = answer;
-        const inputRequests = modernInputRequests(answer.inputRequests);
-        const result = { resultType: "input_required", inputRequests, requestState };
-        return reply.result(toJson(modernResult(result, serverInfo(route.upstream))), true);
+        const { requestState } = end;
+        const inputRequests = modernInputRequests(end.inputRequests);
+        return answer(exchange, { resultType: "input_required", inputRequests, requestState }, true);
       }
       case "handle": {
         // `CreateTaskResult`: the task without the fields that only some states have (Tasks §Task Creation).
-        const { task } = answer;
-        if (fallback !== undefined) {
-          const told = ownTools.detached(exchange, task);
-          return reply.result(toJson(modernResult(told, serverInfo(route.upstream))), true);
-        }
+        const { task } = end;
+        if (fallback !== undefined) return answer(exchange, ownTools.detached(exchange, task), true);
         const fields = { resultType: "task", _meta: serverMeta(route) };
         return reply.result(modernTask(admission.toFollow(exchange, { task }), task.updatedAt, fields), true);
       }

@@ -1,5 +1,5 @@
 import { fromModernServer } from "../protocol/errors.ts";
-import { isObject, type JsonObject, type JsonRpcNotification } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
 import { callParams } from "../protocol/modern.ts";
 import { type Exchange, waiterOf } from "../requests/request.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
@@ -40,8 +40,7 @@ export async function followModern(
   const notifications = await serversPart(exchange, server, engine);
   if (Object.keys(notifications).length === 0) return NOTHING;
   const params = server.hasTasks ? exchange.params : callParams(exchange.params);
-  let tell: Tell | undefined;
-  const early: JsonRpcNotification[] = [];
+  const { tell, begin } = untilBegun();
   let acknowledge: (honoured: JsonObject) => void = () => {};
   const acknowledged = new Promise<JsonObject>((resolve) => {
     acknowledge = resolve;
@@ -51,11 +50,9 @@ export async function followModern(
     method: "subscriptions/listen",
     params: { ...params, notifications },
     signal: ended.signal,
-    onNotification: (notification) => {
-      const { method, params: what = {} } = notification;
+    onNotification: ({ method, params: what = {} }) => {
       if (method === ACKNOWLEDGED) acknowledge(isObject(what.notifications) ? what.notifications : {});
-      else if (tell !== undefined) tell(method, what);
-      else if (early.length < MAX_EARLY) early.push(notification);
+      else tell(method, what);
     },
   });
   const honoured = await inTime(PATIENCE_MS, Promise.race([acknowledged, refusalIn(answered)]), () => {
@@ -71,11 +68,21 @@ export async function followModern(
     end();
   };
   if (honoured !== undefined) answered.then(end, breakOff);
+  return { honoured: honoured ?? {}, begin };
+}
+
+/** Keeps the changes that are told before `begin`. */
+export function untilBegun(): Pick<ServerChanges, "begin"> & { readonly tell: Tell } {
+  let listener: Tell | undefined;
+  const early: Parameters<Tell>[] = [];
   return {
-    honoured: honoured ?? {},
+    tell: (...change) => {
+      if (listener !== undefined) listener(...change);
+      else if (early.length < MAX_EARLY) early.push(change);
+    },
     begin: (to) => {
-      tell = to;
-      for (const { method, params: what } of early.splice(0)) to(method, what ?? {});
+      listener = to;
+      for (const change of early.splice(0)) to(...change);
     },
   };
 }

@@ -1,12 +1,6 @@
 import { onAbort } from "../lib/signal.ts";
 import { rpc } from "../protocol/errors.ts";
-import {
-  isObject,
-  type JsonObject,
-  type JsonRpcNotification,
-  type JsonText,
-  toJson,
-} from "../protocol/jsonrpc.ts";
+import { isObject, type JsonObject, type JsonText, toJson } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META, tasksNeeded } from "../protocol/modern.ts";
 import type { Admission } from "../requests/admission.ts";
 import { MAX_SUBJECTS } from "../requests/classify.ts";
@@ -14,7 +8,7 @@ import { type Exchange, type Handle, needsOwner, type Services, serverMeta } fro
 import type { TaskView } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { followModern, type ServerChanges, type Tell } from "./changes.ts";
+import { followModern, type ServerChanges, untilBegun } from "./changes.ts";
 import { modernDetailedTask } from "./task-view.ts";
 
 /**
@@ -123,16 +117,11 @@ async function followServer(exchange: Exchange, filter: Filter, ended: AbortSign
   const methods = new Set(lists.map(([, list]) => `notifications/${list}/list_changed`));
   const uris = new Set<string>();
 
-  let tell: Tell | undefined;
-  const early: JsonRpcNotification[] = [];
-  const hear = ({ method, params }: JsonRpcNotification) => {
-    if (!methods.has(method) && !(method === "notifications/resources/updated" && isOneOf(params?.uri, uris)))
-      return;
-    if (tell !== undefined) tell(method, params ?? {});
-    else if (early.length < MAX_SUBJECTS)
-      early.push({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) });
-  };
-  const stopListening = control.listen(hear);
+  const { tell, begin } = untilBegun();
+  const stopListening = control.listen(({ method, params = {} }) => {
+    const isWanted = method === "notifications/resources/updated" && isOneOf(params.uri, uris);
+    if (methods.has(method) || isWanted) tell(method, params);
+  });
   onAbort(ended, () => {
     stopListening();
     for (const uri of uris) void control.unsubscribe(uri);
@@ -148,10 +137,7 @@ async function followServer(exchange: Exchange, filter: Filter, ended: AbortSign
   const flags = Object.fromEntries(lists.map(([field]) => [field, true]));
   return {
     honoured: { ...flags, ...(uris.size === 0 ? {} : { resourceSubscriptions: [...uris] }) },
-    begin: (to) => {
-      tell = to;
-      for (const { method, params } of early.splice(0)) to(method, params ?? {});
-    },
+    begin,
   };
 }
 
