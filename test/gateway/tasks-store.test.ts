@@ -6,7 +6,7 @@ import { Slots } from "../../src/calls/slots.ts";
 import type { ToolPolicy } from "../../src/config/config.ts";
 import { handlersFor } from "../../src/handlers.ts";
 import { gatewayListener, httpServer } from "../../src/http/app.ts";
-import { anonymous } from "../../src/http/callers/anonymous.ts";
+import { anonymous } from "../../src/http/callers/identify.ts";
 import { mcpEndpoint } from "../../src/http/endpoint.ts";
 import { ClientStreams } from "../../src/legacy/client-streams.ts";
 import { Quotas } from "../../src/limits/quotas.ts";

@@ -4,9 +4,8 @@ import { Recent } from "../../lib/recent.ts";
 import { type RpcError, rpc } from "../../protocol/errors.ts";
 import type { Caller, Route } from "../../requests/request.ts";
 import { toFailure, wantsLogin } from "../../upstream/failure.ts";
-import { anonymous } from "./anonymous.ts";
 import { readToken, type Token } from "./bearer-token.ts";
-import { forwardedHeaders, type Identify } from "./identify.ts";
+import { anonymous, forwardedHeaders, type Identify } from "./identify.ts";
 import { TokenSubjects, type TokenSubjectsOptions } from "./token-subjects.ts";
 
 export interface AuthorizationOptions extends Omit<TokenSubjectsOptions, "clock"> {

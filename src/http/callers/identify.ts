@@ -9,6 +9,19 @@ import type { Caller, Route } from "../../requests/request.ts";
 export type Identify = (request: IncomingMessage, route: Route) => Caller | Promise<Caller>;
 
 /**
+ * All clients are one caller, and the ids of tasks are the only keys to them. The forwarded headers are still each client's own, and no two
+ * sets of them ever share a session.
+ */
+export const anonymous: Identify = (request, route) => {
+  const { forwardHeaders } = route.config.upstream;
+  return forwardHeaders.length === 0
+    ? ANYBODY
+    : { ...ANYBODY, headers: forwardedHeaders(request, forwardHeaders) };
+};
+
+const ANYBODY: Caller = { key: "anonymous", headers: {} };
+
+/**
  * The headers of a request that its route's server gets, whichever handler answers. Names in lower case. Leaves out headers that differ in
  * each request: nothing that is kept for a caller may depend on them (`requestHeaders`).
  */

@@ -6,10 +6,10 @@ import { Recent } from "../../lib/recent.ts";
 import { throttled } from "../../log/throttled.ts";
 import { type RpcError, rpc } from "../../protocol/errors.ts";
 import type { Caller, Route } from "../../requests/request.ts";
+import { subjectKey } from "./bearer-token.ts";
 import { bearerChallenge, type Challenge } from "./challenge.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
 import { resourceAddress } from "./protected-resource.ts";
-import { subjectKey } from "./subject.ts";
 
 export interface ByTokenOptions extends Omit<JwtCallersConfig, "identify"> {
   /** The origin by which clients know the gateway, if it is not the one to which they send requests. */

@@ -1,10 +1,9 @@
 import type { Logger } from "pino";
 import type { Config } from "../../config/config.ts";
 import { hostCheck } from "../guards.ts";
-import { anonymous } from "./anonymous.ts";
 import { byAuthorization } from "./authorization.ts";
 import { byHeader } from "./header.ts";
-import type { Identify } from "./identify.ts";
+import { anonymous, type Identify } from "./identify.ts";
 import { byToken } from "./jwt.ts";
 import { type Documents, resourceDocuments } from "./protected-resource.ts";
 

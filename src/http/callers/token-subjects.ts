@@ -2,10 +2,9 @@ import type { Logger } from "pino";
 import type { TrustedIssuer } from "../../config/config.ts";
 import { throttled } from "../../log/throttled.ts";
 import type { Route } from "../../requests/request.ts";
-import type { Token } from "./bearer-token.ts";
+import { subjectKey, type Token } from "./bearer-token.ts";
 import { NoSuchDocument } from "./issuer-documents.ts";
 import { mayAskFor, readServerMetadata, type ServerMetadata } from "./server-metadata.ts";
-import { subjectKey } from "./subject.ts";
 import type { VerifyToken } from "./token-verifier.ts";
 
 export interface TokenSubjectsOptions {

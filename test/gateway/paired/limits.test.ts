@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { openCore } from "../../../src/core.ts";
 import { gatewayListener, httpServer } from "../../../src/http/app.ts";
-import { anonymous } from "../../../src/http/callers/anonymous.ts";
+import { anonymous } from "../../../src/http/callers/identify.ts";
 import { mcpEndpoint } from "../../../src/http/endpoint.ts";
 import { createLog } from "../../../src/log/log.ts";
 import { configFor } from "../../support/gateway.ts";

@@ -1,7 +1,7 @@
 /** The keys of those who have tokens. */
 
 import { expect, test } from "vitest";
-import { subjectKey } from "../../../src/http/callers/subject.ts";
+import { subjectKey } from "../../../src/http/callers/bearer-token.ts";
 import * as fc from "../../support/properties.ts";
 
 const name = fc.oneof(

@@ -1,8 +1,7 @@
 /** Of whom a token is, over time: while issuers and servers are away, and after they have changed what they say. */
 
 import { expect, test } from "vitest";
-import { readToken } from "../../../src/http/callers/bearer-token.ts";
-import { subjectKey } from "../../../src/http/callers/subject.ts";
+import { readToken, subjectKey } from "../../../src/http/callers/bearer-token.ts";
 import { TokenSubjects } from "../../../src/http/callers/token-subjects.ts";
 import { createLog } from "../../../src/log/log.ts";
 import type { Route } from "../../../src/requests/request.ts";
