@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Recent } from "../lib/recent.ts";
 import { within } from "../lib/within.ts";
-import { type UpstreamFailure, wantsLogin } from "./failure.ts";
+import { isOfAbsent, type UpstreamFailure, wantsLogin } from "./failure.ts";
 import type { ProbeResult } from "./modern/probe.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -22,8 +22,6 @@ const RECHECK_MS = 500;
 /** How long clients wait for a server that cannot be reached when it is first asked, and how often it is asked then. Hosts wait for 5 s. */
 const STARTING_MS = 3_000;
 const STARTING_ASK_MS = 250;
-/** What is answered in place of a server that is not there. */
-const ABSENT: ReadonlySet<number> = new Set([502, 503, 504]);
 /** For how many callers a result is remembered. */
 const MAX_CALLERS = 1_000;
 /** How long a server that wanted a login of a caller is taken to want it still, and for how many callers that is remembered. */
@@ -195,7 +193,7 @@ export class Era {
 function isAbsent(result: ProbeResult): boolean {
   if (result.era !== "unknown" || result.isLate) return false;
   const { status } = result.failure.facts;
-  return status === undefined || ABSENT.has(status);
+  return status === undefined || isOfAbsent(status);
 }
 
 /** The key contains credentials: use it in maps, never in logs. */

@@ -35,6 +35,13 @@ export function wantsLogin({ facts: { status } }: UpstreamFailure): boolean {
   return status === 401 || status === 403;
 }
 
+const ABSENT: ReadonlySet<number | undefined> = new Set([502, 503, 504]);
+
+/** Whether the status is what is answered in place of a server that is not there. */
+export function isOfAbsent(status: number | undefined): boolean {
+  return ABSENT.has(status);
+}
+
 /** The stream that was to carry the answer ended without it. */
 export function unanswered(): UpstreamFailure {
   return new UpstreamFailure("The server closed the stream without an answer", { mayHaveRun: true });

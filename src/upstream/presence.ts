@@ -1,7 +1,4 @@
-import { toFailure, type UpstreamFailure } from "./failure.ts";
-
-/** What is answered in place of a server that is not there. */
-const ABSENT: ReadonlySet<number | undefined> = new Set([502, 503, 504]);
+import { isOfAbsent, toFailure, type UpstreamFailure } from "./failure.ts";
 
 export interface PresenceOptions {
   /** Called when a server that was there has gone. */
@@ -49,7 +46,7 @@ export class Presence {
   failed(error: unknown): void {
     const failure = toFailure(error);
     const { status, hasStarted, isReached } = failure.facts;
-    const isGone = hasStarted === false || isReached === false || ABSENT.has(status);
+    const isGone = hasStarted === false || isReached === false || isOfAbsent(status);
     if (!isGone) {
       if (status !== undefined) this.answered();
       return;

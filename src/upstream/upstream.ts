@@ -16,9 +16,15 @@ import { Admission } from "./sessions/admission.ts";
 import { ControlSession } from "./sessions/control.ts";
 import { readDescription, type ServerDescription } from "./sessions/description.ts";
 import { FairShares } from "./sessions/fair-shares.ts";
-import { released, withHeaders } from "./sessions/leases.ts";
 import { OnlyOneSession, saysOneSession, takenByAnother, takesAnotherLater } from "./sessions/one-session.ts";
-import { type Lease, type RejoinedLease, SessionPool, type SessionUser } from "./sessions/pool.ts";
+import {
+  type Lease,
+  type RejoinedLease,
+  released,
+  SessionPool,
+  type SessionUser,
+  withHeaders,
+} from "./sessions/pool.ts";
 import { type CallSession, Session, type SessionHolder, type SessionOwner } from "./sessions/session.ts";
 import type { PlaceWait } from "./sessions/session-limit.ts";
 import { SingleSession } from "./sessions/single.ts";
