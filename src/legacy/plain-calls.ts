@@ -7,9 +7,9 @@ import { Recent } from "../lib/recent.ts";
 import { onAbort } from "../lib/signal.ts";
 import { throttled } from "../log/throttled.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, saysObject, toJson } from "../protocol/jsonrpc.ts";
+import { type JsonObject, progressTokenIn, saysObject, toJson } from "../protocol/jsonrpc.ts";
 import type { Admission } from "../requests/admission.ts";
-import type { ClientStream } from "../requests/client-stream.ts";
+import { streamOf } from "../requests/client-stream.ts";
 import { type FallbackTool, ownTool } from "../requests/fallback.ts";
 import { FallbackTools } from "../requests/fallback-tools.ts";
 import { heartbeatFor } from "../requests/heartbeat.ts";
@@ -93,7 +93,7 @@ export class PlainCalls {
       ask: (task, over) => {
         const letGo = () => over.abort();
         const taken = session === undefined ? () => {} : clientStreams.wait(session, id, { task, letGo });
-        const leave = clientStreams.attend(task, owner, streamOf(request, over.signal), PLAIN);
+        const leave = clientStreams.attend(task, owner, streamOf(request.reply, over.signal), PLAIN);
         return () => {
           leave();
           taken();
@@ -235,7 +235,7 @@ class PlainCall {
   /** Has the server's questions asked on the stream of the call: from now on any gateway can take the answers. */
   #ask({ id }: TaskRecord): void {
     const { owner } = this.#request;
-    const stream = streamOf(this.#request, this.#over.signal);
+    const stream = streamOf(this.#request.reply, this.#over.signal);
     this.#ends.push(this.#services.clientStreams.attend(id, owner, stream, PLAIN));
   }
 
@@ -284,23 +284,11 @@ function errorOf({ error, failure }: Extract<CallEnd, { kind: "ours" }>): RpcErr
 
 /** Tells the client what its server says during the call, as the server says it, and that the call runs while the server is silent. */
 function telling({ params, reply, route }: SessionRequest) {
-  const { _meta, name } = params;
-  const progressToken = isObject(_meta) ? _meta.progressToken : undefined;
-  const { heartbeatMs } = route.policy(String(name));
-  const heartbeat = heartbeatFor(progressToken, heartbeatMs, (said) => reply.notify(said));
+  const { heartbeatMs } = route.policy(String(params.name));
+  const heartbeat = heartbeatFor(progressTokenIn(params), heartbeatMs, (said) => reply.notify(said));
   const listener: CallListener = {
     onProgress: (progress) => heartbeat?.pass(progress),
     onNotification: (said) => void reply.notify(said),
   };
   return { listener, stop: () => heartbeat?.stop() };
-}
-
-/** The stream of a request, as long as its client reads it. */
-function streamOf({ reply }: SessionRequest, over: AbortSignal): ClientStream {
-  return {
-    get isOpen() {
-      return !over.aborted && reply.isConnected !== false;
-    },
-    send: (message) => reply.notify(message),
-  };
 }

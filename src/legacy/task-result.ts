@@ -1,6 +1,7 @@
 import { onAbort } from "../lib/signal.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import type { Admission } from "../requests/admission.ts";
+import { streamOf } from "../requests/client-stream.ts";
 import { type Handler, type Services, taskIdOf, waiterOf } from "../requests/request.ts";
 import type { TaskView } from "../store/task-store.ts";
 import { follow } from "../tasks/follow.ts";
@@ -38,12 +39,6 @@ export function resultGetter(
     const offStopping = onAbort(stopping, stop);
     const answered = drain.attend();
     const taken = session === undefined ? () => {} : clientStreams.wait(session, id, { task: taskId, letGo });
-    const stream = {
-      get isOpen() {
-        return !over.signal.aborted && reply.isConnected !== false;
-      },
-      send: (message: Parameters<typeof reply.notify>[0]) => reply.notify(message),
-    };
     let leave = () => {};
     let giveBack = () => {};
     try {
@@ -54,7 +49,7 @@ export function resultGetter(
         isWaiting = true;
         // A request that need not wait takes no place.
         giveBack = quotas.take("streams", request.quotaKey);
-        leave = clientStreams.attend(taskId, owner, stream);
+        leave = clientStreams.attend(taskId, owner, streamOf(reply, over.signal));
         reply.keepAlive();
         return undefined;
       };

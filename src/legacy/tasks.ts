@@ -4,7 +4,14 @@ import { nextMoment } from "../calls/wait.ts";
 import type { ToolPolicy } from "../config/config.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import { isJsonRpcError, type RpcError, rpc } from "../protocol/errors.ts";
-import { isObject, type JsonObject, type RequestId, saysObject, toJson } from "../protocol/jsonrpc.ts";
+import {
+  isObject,
+  type JsonObject,
+  progressTokenIn,
+  type RequestId,
+  saysObject,
+  toJson,
+} from "../protocol/jsonrpc.ts";
 import type { Admission } from "../requests/admission.ts";
 import { type TaskSupport, withTaskSupport } from "../requests/amended.ts";
 import type { TaskMethod } from "../requests/classify.ts";
@@ -233,8 +240,7 @@ export class Tasks2025 {
       call.cancel("the same call has been made already");
       return { kind: "handle", task: record };
     }
-    const { _meta } = params;
-    const progressToken = isObject(_meta) ? _meta.progressToken : undefined;
+    const progressToken = progressTokenIn(params);
     const { heartbeatMs } = policy;
     clientStreams.follow(record.id, owner, { call, session, progressToken, heartbeatMs });
     // No server refuses a call while it waits for its turn, and that can be long.

@@ -6,6 +6,7 @@ import {
   type JsonObject,
   type JsonRpcNotification,
   type JsonText,
+  progressTokenIn,
   toJson,
 } from "../protocol/jsonrpc.ts";
 import { declaresTasks, META, resultMessage, withTasks } from "../protocol/modern.ts";
@@ -138,10 +139,6 @@ async function passMessage(
 function wantsHeartbeat({ method, params, route }: Asked): boolean {
   const isCall = method === "tools/call" && progressTokenIn(params) !== undefined;
   return isCall && route.policy(String(params.name)).heartbeatMs !== undefined;
-}
-
-function progressTokenIn({ _meta }: JsonObject): unknown {
-  return isObject(_meta) ? _meta.progressToken : undefined;
 }
 
 /** What a client declares in a request that nobody has checked. */

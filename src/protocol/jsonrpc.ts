@@ -1,6 +1,5 @@
 /** JSON-RPC 2.0 as MCP uses it: ids are strings or integers, never null (2026-07-28, Overview §Requests). */
 
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export type JsonObject = { readonly [key: string]: unknown };
 
 /** A serialised value, which the gateway can put into an answer without parsing it. */
@@ -78,6 +77,17 @@ export function isRequestId(value: unknown): value is RequestId {
 }
 
 const MAX_ID_CHARS = 1_024;
+
+/** Whether a message wants an answer. */
+export function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {
+  return "method" in message && "id" in message;
+}
+
+/** The token under which a request wants to hear of its progress; `undefined`: it gave none. */
+export function progressTokenIn(params: unknown): unknown {
+  const meta = isObject(params) ? params._meta : undefined;
+  return isObject(meta) ? meta.progressToken : undefined;
+}
 
 /** The value of a JSON text; `undefined` when it is not valid. */
 export function parseJson(text: string): unknown {

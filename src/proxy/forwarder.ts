@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { isEventStream } from "../protocol/headers.ts";
-import { isObject, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { isObject, type JsonText, progressTokenIn, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { HttpExchange, Services } from "../requests/request.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
@@ -236,6 +236,5 @@ export function isPlainStream(headers: IncomingHttpHeaders): boolean {
 
 function callIn(message: unknown): { readonly name: string; readonly progressToken: unknown } {
   const params = isObject(message) && isObject(message.params) ? message.params : {};
-  const { progressToken } = isObject(params._meta) ? params._meta : {};
-  return { name: String(params.name), progressToken };
+  return { name: String(params.name), progressToken: progressTokenIn(params) };
 }

@@ -1,6 +1,6 @@
 import type { FallbackPolicy } from "../config/config.ts";
 import { onAbort } from "../lib/signal.ts";
-import { isObject, type JsonObject } from "../protocol/jsonrpc.ts";
+import { type JsonObject, progressTokenIn } from "../protocol/jsonrpc.ts";
 import type { Outcome, TaskId, TaskRecord, TaskView } from "../store/task-store.ts";
 import { follow } from "../tasks/follow.ts";
 import type { Admission } from "./admission.ts";
@@ -137,8 +137,7 @@ export class FallbackTools {
     const timer = setTimeout(end, waitMs);
     const answered = drain.attend();
     const leave = ask?.(id, over) ?? (() => {});
-    const { _meta } = call.params;
-    const token = isObject(_meta) ? _meta.progressToken : undefined;
+    const token = progressTokenIn(call.params);
     const { heartbeatMs } = call.route.policy(first.task.tool);
     const heartbeat = heartbeatFor(token, heartbeatMs, (said) => reply.notify(said));
     const hush =

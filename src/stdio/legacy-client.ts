@@ -4,7 +4,7 @@ import type { NewPair } from "../legacy/paired/http-session.ts";
 import { countMessage } from "../legacy/paired/message-bytes.ts";
 import type { PairedSession } from "../legacy/paired/session.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
-import type { JsonRpcMessage, JsonText, RequestId } from "../protocol/jsonrpc.ts";
+import { isRequest, type JsonRpcMessage, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";
 import type { Identified } from "../requests/request.ts";
 import { type ClientOutput, Teller } from "./client-output.ts";
 
@@ -44,7 +44,7 @@ export class LegacyEnd implements ClientEnd {
 
   /** Takes the client's messages, in the order in which it sent them. */
   receive(message: JsonRpcMessage, held: SharedBytes): void {
-    if ("method" in message && "id" in message && !this.#unanswered.has(message.id))
+    if (isRequest(message) && !this.#unanswered.has(message.id))
       this.#unanswered.set(message.id, held.share());
     countMessage(message, held);
     void this.#pair.receive(message);

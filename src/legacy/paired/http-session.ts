@@ -3,7 +3,13 @@ import type { ServerResponse } from "node:http";
 import { steadyNow } from "../../lib/clock.ts";
 import type { SharedBytes } from "../../limits/bytes.ts";
 import type { RpcError } from "../../protocol/errors.ts";
-import type { JsonRpcMessage, JsonRpcRequest, JsonText, RequestId } from "../../protocol/jsonrpc.ts";
+import {
+  isRequest,
+  type JsonRpcMessage,
+  type JsonRpcRequest,
+  type JsonText,
+  type RequestId,
+} from "../../protocol/jsonrpc.ts";
 import { LEGACY_VERSIONS } from "../../protocol/legacy.ts";
 import type { OpenStreams } from "../../requests/open-streams.ts";
 import type { Identified, Route } from "../../requests/request.ts";
@@ -113,9 +119,7 @@ export class HttpSession implements ClientEnd {
     how: { readonly readsStreams: boolean; readonly isBatch: boolean },
     held?: SharedBytes | undefined,
   ): Promise<void> {
-    const requests = messages.flatMap((message) =>
-      "method" in message && "id" in message ? [message.id] : [],
-    );
+    const requests = messages.filter(isRequest).map(({ id }) => id);
     const over = this.#opened.answer(response, requests, how);
     for (const message of messages) {
       countMessage(message, how.isBatch ? held?.part() : held);

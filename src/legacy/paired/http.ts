@@ -4,7 +4,13 @@ import type { SharedBytes } from "../../limits/bytes.ts";
 import { isJsonRpcError, rpc } from "../../protocol/errors.ts";
 import { toEvent } from "../../protocol/event-stream.ts";
 import { EVENT_STREAM_HEADERS, namesStreams } from "../../protocol/headers.ts";
-import { isObject, isRequestId, type JsonRpcMessage, type JsonRpcRequest } from "../../protocol/jsonrpc.ts";
+import {
+  isObject,
+  isRequest,
+  isRequestId,
+  type JsonRpcMessage,
+  type JsonRpcRequest,
+} from "../../protocol/jsonrpc.ts";
 import { MAX_BATCH } from "../../protocol/legacy.ts";
 import type { Admission } from "../../requests/admission.ts";
 import { sessionIdOf } from "../../requests/client-session.ts";
@@ -256,7 +262,6 @@ function isCall({ method, params }: JsonRpcRequest, route: Route): boolean {
   return method === "tools/call" && ownTool(route, params?.name) === undefined;
 }
 
-/** A client of HTTP+SSE opens its stream in no session. */
 /** The messages of a request, each with what belongs to it alone. @throws -32600 */
 function messagesOf({ who, request, message }: PairedExchange): readonly JsonRpcMessage[] {
   const own = ownHeaders({ headers: request.headers, route: who.route });
@@ -271,6 +276,7 @@ function withKey(message: JsonRpcMessage, headers: IncomingHttpHeaders): JsonRpc
   return params === message.params ? message : { ...message, params };
 }
 
+/** A client of HTTP+SSE opens its stream in no session. */
 function isForSse({ who, request, reply }: PairedExchange): boolean {
   const isInNone = sessionIdOf(request) === undefined && reply.readsStreams;
   return isInNone && namesStreams(request.headers.accept) && opensStreams(who.route);
@@ -288,10 +294,6 @@ export function opensStreams(route: Route): boolean {
 /** An app in which the gateway is mounted keeps the whole address in `originalUrl` (Express, Connect). */
 function urlOf(request: IncomingMessage & { readonly originalUrl?: string }): string {
   return request.originalUrl ?? request.url ?? "";
-}
-
-function isRequest(message: JsonRpcMessage): message is JsonRpcRequest {
-  return "method" in message && "id" in message;
 }
 
 /**

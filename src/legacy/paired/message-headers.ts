@@ -1,4 +1,4 @@
-import { isObject, type JsonRpcMessage, type JsonRpcRequest } from "../../protocol/jsonrpc.ts";
+import { isObject, isRequest, type JsonRpcMessage, type JsonRpcRequest } from "../../protocol/jsonrpc.ts";
 import { withTraceContext } from "../../protocol/request-headers.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -11,7 +11,7 @@ const brought = new WeakMap<JsonRpcMessage, Headers>();
  * no headers. Any other message is returned as it is.
  */
 export function withHeaders(message: JsonRpcMessage, headers: Headers): JsonRpcMessage {
-  if (!("method" in message && "id" in message) || Object.keys(headers).length === 0) return message;
+  if (!isRequest(message) || Object.keys(headers).length === 0) return message;
   const { params = {} } = message;
   const traced = isObject(params) ? withTraceContext(params, headers) : params;
   const request = traced === params ? message : { ...message, params: traced };

@@ -1,10 +1,10 @@
 import type { CountedCall } from "../../observers/calls/call-counts.ts";
 import type { RpcError } from "../../protocol/errors.ts";
 import {
-  isObject,
   isSameId,
   type JsonRpcRequest,
   type JsonText,
+  progressTokenIn,
   type RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { errorMessage } from "../../protocol/modern.ts";
@@ -39,8 +39,7 @@ export class PendingRequests {
 
   add(request: JsonRpcRequest, counted?: CountedCall): void {
     const { id, params } = request;
-    const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
-    this.#pending.set(id, { progressToken, counted, letGo: keep(request) });
+    this.#pending.set(id, { progressToken: progressTokenIn(params), counted, letGo: keep(request) });
   }
 
   /** Notes that the server has the request now, until `stop` is called. */

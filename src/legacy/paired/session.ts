@@ -8,6 +8,7 @@ import {
   type JsonRpcRequest,
   type JsonRpcResponse,
   type JsonText,
+  progressTokenIn,
   type RequestId,
   toJson,
 } from "../../protocol/jsonrpc.ts";
@@ -402,8 +403,9 @@ export class PairedSession {
     if (method !== "tools/call") return;
     const { who, client } = this.#options;
     const { heartbeatMs } = who.route.policy(String(params?.name));
-    const progressToken = isObject(params?._meta) ? params._meta.progressToken : undefined;
-    const heartbeat = heartbeatFor(progressToken, heartbeatMs, (said) => client.send(toJson(said), id));
+    const heartbeat = heartbeatFor(progressTokenIn(params), heartbeatMs, (said) =>
+      client.send(toJson(said), id),
+    );
     if (heartbeat !== undefined) this.#heartbeats.set(id, heartbeat);
   }
 

@@ -8,6 +8,7 @@ import {
   type JsonRpcNotification,
   type JsonRpcRequest,
   type JsonRpcResponse,
+  progressTokenIn,
   type RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { bridgedCapabilities, LATEST_LEGACY_VERSION, LEGACY_VERSIONS } from "../../protocol/legacy.ts";
@@ -246,7 +247,7 @@ export class BridgedTransport implements Transport {
       },
       onNotification: (notification) => this.onMessage(notification),
     });
-    const token = isObject(params._meta) ? params._meta.progressToken : undefined;
+    const token = progressTokenIn(params);
     const onProgress = (progress: Progress) => {
       if (token !== undefined) this.onMessage(progressOf(token, progress));
     };

@@ -5,6 +5,7 @@ import {
   type JsonRpcMessage,
   type JsonRpcNotification,
   type JsonRpcResponse,
+  progressTokenIn,
   type RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { META } from "../../protocol/modern.ts";
@@ -79,12 +80,8 @@ export class OneStream {
       subscription !== undefined
         ? asked.find(([id]) => isSameId(subscription, id))
         : method === "notifications/progress"
-          ? asked.find(([, { asking }]) => isSameId(progressToken, tokenOf(asking)))
+          ? asked.find(([, { asking }]) => isSameId(progressToken, progressTokenIn(asking.params)))
           : asked.findLast(([, { asking }]) => asking.method !== "subscriptions/listen");
     return found?.[1];
   }
-}
-
-function tokenOf({ params: { _meta } }: ModernAsking): unknown {
-  return isObject(_meta) ? _meta.progressToken : undefined;
 }

@@ -1,10 +1,11 @@
-import type {
-  JsonObject,
-  JsonRpcMessage,
-  JsonRpcNotification,
-  JsonRpcRequest,
-  JsonRpcResponse,
-  RequestId,
+import {
+  isRequest,
+  type JsonObject,
+  type JsonRpcMessage,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+  type RequestId,
 } from "../../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure, unanswered } from "../failure.ts";
 import type { StoredRequest } from "../modern/bridged-transport.ts";
@@ -46,7 +47,7 @@ export class SharedTransport {
       } catch (error) {
         // JSON can be parsed at depths at which it cannot be written; one such message must not break the session.
         transport.onGarbage(toFailure(error));
-        if ("method" in message && "id" in message) void this.tell(untold(message.id));
+        if (isRequest(message)) void this.tell(untold(message.id));
       }
     };
     transport.onLost = () => {
