@@ -205,7 +205,7 @@ async function openHttp(
       metrics.answered(route.config.name, message, error?.code, ms));
   const { bytes } = quotas;
   const { maxWaitMs, total } = config.limits;
-  const unsent = new Unsent(UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
+  const unsent = new Unsent(() => UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
   const openRequests = new OpenRequests();
   const endpoint = openRequests.through(
     mcpEndpoint({

@@ -9,7 +9,7 @@ import type { QuotaKey } from "../limits/counter.ts";
  * polls on many connections and reads none would have the gateway hold them all.
  */
 export class Unsent {
-  readonly #maxChars: number;
+  readonly #maxChars: () => number;
   readonly #maxWaitMs: number;
   /** Answers that wait for room, in their order. */
   readonly #waiting = new Set<() => boolean>();
@@ -20,7 +20,7 @@ export class Unsent {
    * @param bytes counts them with all other memory: answers go out before the gateway takes in more
    * @param maxWaitMs how long an answer may wait for room
    */
-  constructor(maxChars: number, bytes?: Pick<Bytes, "add">, maxWaitMs = 0) {
+  constructor(maxChars: () => number, bytes?: Pick<Bytes, "add">, maxWaitMs = 0) {
     this.#maxChars = maxChars;
     this.#bytes = bytes;
     this.#maxWaitMs = maxWaitMs;
@@ -31,7 +31,7 @@ export class Unsent {
    * room. The response must not be over.
    */
   take(response: ServerResponse, chars: number, quotaKey: QuotaKey = NOBODY): (() => void) | undefined {
-    if (this.#chars > 0 && this.#chars + chars > this.#maxChars) return undefined;
+    if (this.#chars > 0 && this.#chars + chars > this.#maxChars()) return undefined;
     this.#chars += chars;
     const forget = this.#bytes?.add(quotaKey, chars);
     const give = once(() => {

@@ -9,8 +9,8 @@ export interface AnswerRoom {
 }
 
 export interface AnswersOptions {
-  /** How many bytes all answers together may take, weighed. Absent: any number. */
-  readonly maxBytes: number | undefined;
+  /** How many bytes all answers together may take, weighed. `undefined`: any number. */
+  readonly maxBytes: () => number | undefined;
   /** How many bytes requests and the task store take, which count against the same maximum. */
   readonly others: () => number;
 }
@@ -92,7 +92,8 @@ export class Answers {
   }
 
   #mayGoOn(answer: Answer, weight: number): boolean {
-    const { maxBytes = Number.POSITIVE_INFINITY, others } = this.#options;
+    const { others } = this.#options;
+    const maxBytes = this.#options.maxBytes() ?? Number.POSITIVE_INFINITY;
     // Complete answers free their memory once they are written. Only the first may go on before, unless they alone exceed the maximum.
     if (answer === this.#first && this.#held - this.#partial <= maxBytes) return true;
     return this.#held === 0 || this.#held + weight + others() <= maxBytes;

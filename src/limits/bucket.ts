@@ -22,6 +22,10 @@ export class Bucket {
     this.#at = now;
   }
 
+  isFor({ count, perMs }: RateLimit): boolean {
+    return count === this.#limit.count && perMs === this.#limit.perMs;
+  }
+
   /** In how many milliseconds the bucket will have so many tokens, after those already taken in advance; 0: now. */
   delayMs(tokens: number, now: number): number {
     this.#fill(now);

@@ -39,10 +39,15 @@ export class Bytes {
 
   constructor(options: BytesOptions) {
     this.#options = options;
-    this.#held = new Counter({ perCaller: options.limits.perCaller.bytes });
     const { limits, stored = () => 0 } = options;
     const others = () => this.total + stored();
-    this.#answers = new Answers({ maxBytes: limits.total.bytes, others });
+    // `#reachedBy` knows the total: it has a part that is reserved.
+    this.#held = new Counter({
+      get perCaller() {
+        return limits.perCaller.bytes;
+      },
+    });
+    this.#answers = new Answers({ maxBytes: () => limits.total.bytes, others });
   }
 
   /** How many bytes the process holds. */

@@ -1,3 +1,5 @@
+import type { LimitsConfig, TotalLimits } from "../config/config.ts";
+
 /** The caller for whom something is counted. */
 export interface QuotaKey {
   readonly caller: string;
@@ -12,6 +14,21 @@ export type Scope = "perCaller" | "total";
 export interface Reached {
   readonly scope: Scope;
   readonly max: number;
+}
+
+/** The limits on one thing, as they are whenever somebody asks. */
+export function limitsOf(
+  limits: Pick<LimitsConfig, Scope>,
+  setting: keyof TotalLimits,
+): Readonly<Partial<Record<Scope, number | undefined>>> {
+  return {
+    get perCaller() {
+      return limits.perCaller[setting];
+    },
+    get total() {
+      return limits.total[setting];
+    },
+  };
 }
 
 /** Counts how much of something each caller and all callers together have taken. */

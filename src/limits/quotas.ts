@@ -1,7 +1,7 @@
 import type { LimitsConfig } from "../config/config.ts";
 import { once } from "../lib/once.ts";
 import { Bytes } from "./bytes.ts";
-import { Counter, type QuotaKey, type Scope } from "./counter.ts";
+import { Counter, limitsOf, type QuotaKey, type Scope } from "./counter.ts";
 import { type Rated, Rates, type Waiter } from "./rates.ts";
 import { limitReached } from "./refusal.ts";
 import { ResultReads } from "./result-reads.ts";
@@ -50,13 +50,12 @@ export class Quotas {
   readonly bytes: Bytes;
   readonly reads: ResultReads;
 
+  /** @param limits read with each question: they may change */
   constructor(limits: Pick<LimitsConfig, Scope | "perRoute">, options: QuotasOptions = {}) {
     const { clock = () => Math.floor(performance.now()), patienceMs = PATIENCE_MS, maxWaitMs = 0 } = options;
     const isLenient = maxWaitMs >= patienceMs;
     this.#limits = limits;
-    const { perCaller, total } = limits;
-    const places = (setting: (typeof PLACES)[Placed]) =>
-      new Counter({ perCaller: perCaller[setting], total: total[setting] });
+    const places = (setting: (typeof PLACES)[Placed]) => new Counter(limitsOf(limits, setting));
     this.#places = {
       tasks: places(PLACES.tasks),
       queued: places(PLACES.queued),
@@ -65,22 +64,22 @@ export class Quotas {
       sessions: places(PLACES.sessions),
     };
     this.#rates = {
-      calls: new Rates("limits.perCaller.calls", { rate: perCaller.calls, clock, patienceMs }),
+      calls: new Rates("limits.perCaller.calls", { rate: () => limits.perCaller.calls, clock, patienceMs }),
       polls: new Rates("limits.perCaller.polls", {
-        rate: perCaller.polls,
+        rate: () => limits.perCaller.polls,
         clock,
         patienceMs: isLenient ? maxWaitMs : patienceMs,
         isLenient,
       }),
     };
     this.#routeCalls = new Rates("limits.perRoute.calls", {
-      rate: limits.perRoute?.calls,
+      rate: () => limits.perRoute?.calls,
       clock,
       patienceMs,
     });
     this.#storedBytes = new StoredBytes({ limits, clock });
     this.bytes = new Bytes({ limits, clock, stored: options.storeBytes });
-    this.reads = new ResultReads({ maxBytes: total.bytes });
+    this.reads = new ResultReads({ maxBytes: () => limits.total.bytes });
     this.#holdsStore = options.storeBytes !== undefined;
   }
 

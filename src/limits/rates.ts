@@ -10,8 +10,8 @@ import { tooOften } from "./refusal.ts";
 export type Rated = "calls" | "polls";
 
 export interface RatesOptions {
-  /** Per key: a caller, or a server. Absent: no limit. */
-  readonly rate: RateLimit | undefined;
+  /** Per key: a caller, or a server. `undefined`: no limit. */
+  readonly rate: () => RateLimit | undefined;
   /** Whole milliseconds that never go back. */
   readonly clock: () => number;
   /** How long a request may wait before it passes or is refused. */
@@ -68,7 +68,8 @@ export class Rates {
    * @throws RpcError, HTTP 429, at once or after a wait
    */
   pass({ caller, isIdentified }: QuotaKey, waiter: Waiter, count = 1): Promise<void> | undefined {
-    const { clock, rate, patienceMs, isLenient = false } = this.#options;
+    const { clock, patienceMs, isLenient = false } = this.#options;
+    const rate = this.#options.rate();
     if (rate === undefined || !isIdentified) return undefined;
     const now = clock();
     const bucket = this.#bucket(caller, rate, now);
@@ -87,7 +88,7 @@ export class Rates {
 
   #bucket(caller: string, rate: RateLimit, now: number): Bucket {
     const known = this.#buckets.get(caller);
-    if (known !== undefined) return known;
+    if (known?.isFor(rate)) return known;
     const bucket = new Bucket(rate, now, Math.max(1, Math.floor(rate.count * AT_ONCE)));
     this.#buckets.set(caller, bucket);
     return bucket;

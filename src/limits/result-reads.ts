@@ -1,8 +1,8 @@
 import { ANSWER_WEIGHT } from "./answers.ts";
 
 export interface ResultReadsOptions {
-  /** How many bytes the results that are being read may take, weighed. Absent: any number. */
-  readonly maxBytes: number | undefined;
+  /** How many bytes the results that are being read may take, weighed. `undefined`: any number. */
+  readonly maxBytes: () => number | undefined;
 }
 
 /** The size that a result is assumed to have before it is read, unless a longer one was read: the store does not tell sizes beforehand. */
@@ -16,12 +16,12 @@ const FADING = 0.98;
  * store sends a result as a whole, however little memory is left.
  */
 export class ResultReads {
-  readonly #maxBytes: number;
+  readonly #maxBytes: () => number | undefined;
   readonly #waiting = new Set<() => void>();
   #running = 0;
   #longest = USUAL_BYTES;
 
-  constructor({ maxBytes = Number.POSITIVE_INFINITY }: ResultReadsOptions) {
+  constructor({ maxBytes }: ResultReadsOptions) {
     this.#maxBytes = maxBytes;
   }
 
@@ -42,7 +42,8 @@ export class ResultReads {
   }
 
   get #atATime(): number {
-    const fitting = Math.floor(this.#maxBytes / (this.#longest * ANSWER_WEIGHT));
+    const maxBytes = this.#maxBytes() ?? Number.POSITIVE_INFINITY;
+    const fitting = Math.floor(maxBytes / (this.#longest * ANSWER_WEIGHT));
     return Math.min(Math.max(fitting, 1), MAX_AT_A_TIME);
   }
 

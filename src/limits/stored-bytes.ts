@@ -1,5 +1,5 @@
 import type { LimitsConfig } from "../config/config.ts";
-import { Counter, type QuotaKey, type Scope } from "./counter.ts";
+import { Counter, limitsOf, type QuotaKey, type Scope } from "./counter.ts";
 import { limitReached } from "./refusal.ts";
 
 export interface StoredBytesOptions {
@@ -35,8 +35,7 @@ export class StoredBytes {
 
   constructor(options: StoredBytesOptions) {
     this.#options = options;
-    const { perCaller, total } = options.limits;
-    this.#stored = new Counter({ perCaller: perCaller.storedBytes, total: total.storedBytes });
+    this.#stored = new Counter(limitsOf(options.limits, "storedBytes"));
   }
 
   /** How many bytes all callers have stored. */

@@ -9,7 +9,7 @@ const response = () => new EventEmitter() as ServerResponse;
 const here = { gone: new AbortController().signal };
 
 test("answers wait for room in the order in which they came, and a later one does not overtake", async () => {
-  const unsent = new Unsent(10, undefined, 60_000);
+  const unsent = new Unsent(() => 10, undefined, 60_000);
   const give = unsent.take(response(), 10);
   const order: string[] = [];
   const waiting = ["large", "small"].map(async (name) => {
@@ -27,7 +27,7 @@ test("answers wait for room in the order in which they came, and a later one doe
 test("who waits for too long, or has gone, gets none and keeps nobody else waiting", async () => {
   vi.useFakeTimers();
   try {
-    const unsent = new Unsent(10, undefined, 1_000);
+    const unsent = new Unsent(() => 10, undefined, 1_000);
     const give = unsent.take(response(), 9);
     const leaving = new AbortController();
     const left = unsent.wait(response(), 5, { gone: leaving.signal });

@@ -7,7 +7,7 @@ const QUOTA_KEY = { caller: "ada", isIdentified: true };
 
 /** Room for ten bytes of answers. */
 function room(others = () => 0) {
-  return new Answers({ maxBytes: 10 * ANSWER_WEIGHT, others });
+  return new Answers({ maxBytes: () => 10 * ANSWER_WEIGHT, others });
 }
 
 /** Whether somebody still waits. */
@@ -135,7 +135,7 @@ test("each answer to a batch waits by itself, and is held until its own message 
 });
 
 test("of long results as many are read at a time as there is memory for, all in their turn", async () => {
-  const reads = new ResultReads({ maxBytes: 2 * 1_048_576 * ANSWER_WEIGHT });
+  const reads = new ResultReads({ maxBytes: () => 2 * 1_048_576 * ANSWER_WEIGHT });
   let [running, most] = [0, 0];
   const order: number[] = [];
   const read = (number: number) =>

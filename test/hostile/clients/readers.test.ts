@@ -115,7 +115,7 @@ test("a connection that is kept alive for nothing is closed in its time", async 
 
 test("large answers that nobody reads are no more than there is room for, and who leaves gives theirs back", async () => {
   const result = JSON.stringify({ text: FILLER.repeat(20) }) as JsonText;
-  const unsent = new Unsent(30 * FILLER.length);
+  const unsent = new Unsent(() => 30 * FILLER.length);
   const accepts = { json: true, stream: true };
   const left: (() => void)[] = [];
   const url = await listening(async (request, response) => {
