@@ -5,6 +5,7 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
 import { callFlags } from "./client/flags.ts";
+import { ConfigFile } from "./config/config-file.ts";
 import { configOfFlags, configOfStdioFlags } from "./config/flag-config.ts";
 import { type Flags, serveFlags, stdioFlags, textsOf } from "./config/flags.ts";
 import { jsonSchema } from "./config/json-schema.ts";
@@ -198,14 +199,24 @@ function misplaced(path: string, message: string): ConfigError {
 
 /** Ends the process itself: a forgotten handle must not keep a stopped gateway alive. */
 async function serve(flags: Flags): Promise<never> {
-  const stopped = signalled();
+  let reload: Gateway["reload"];
+  const stopped = signalled(0, () => reload);
   try {
-    const { startGateway, config, log } = await load(await configOfFlags(withTarget(flags), process.env));
-    const start = startGateway(config, { log, enough: stopped, listsTools: true });
+    const given = withTarget(flags);
+    const read = () => configOfFlags(given, process.env);
+    const file = typeof given.config === "string" ? new ConfigFile(given.config, read) : undefined;
+    const { startGateway, config, log } = await load(await (file ?? { read }).read());
+    const start = startGateway(config, {
+      log,
+      enough: stopped,
+      listsTools: true,
+      ...(file === undefined ? {} : { file }),
+    });
     const isStuck = stopped.then(() => sleep(STUCK_MS));
     // A store on a file system that does not answer would keep the process from ending.
     const gateway = await Promise.race([start, isStuck]);
     if (gateway === undefined) process.exit(INTERRUPTED);
+    if (config.reload === "watch") reload = gateway.reload;
     console.log(readyLines(gateway).join("\n"));
     await stopped;
     await gateway.close();
@@ -260,8 +271,12 @@ function withoutCommand(command: (flags: Flags) => Promise<number> | number) {
  * Settles with the first signal to stop, or when the terminal closes, which servers in process groups of their own do not hear of. The next
  * signal ends the process, whatever it waits for.
  * @param habitMs how long after the first signal others count for nothing
+ * @param onHangUp gives what SIGHUP does, if that is not to stop
  */
-function signalled(habitMs = 0): Promise<NodeJS.Signals> {
+function signalled(
+  habitMs = 0,
+  onHangUp: () => ((signal: NodeJS.Signals) => unknown) | undefined = () => undefined,
+): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let firstAt: number | undefined;
     const stop = (signal: NodeJS.Signals) => {
@@ -269,7 +284,8 @@ function signalled(habitMs = 0): Promise<NodeJS.Signals> {
       firstAt ??= performance.now();
       resolve(signal);
     };
-    process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", stop);
+    process.on("SIGTERM", stop).on("SIGINT", stop);
+    process.on("SIGHUP", (signal) => (onHangUp() ?? stop)(signal));
   });
 }
 

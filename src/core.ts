@@ -3,9 +3,8 @@ import { hostname } from "node:os";
 import type { Logger } from "pino";
 import { Admin } from "./admin/admin.ts";
 import { AdminEvents } from "./admin/events.ts";
-import { policyOf } from "./calls/policy.ts";
-import { Slots } from "./calls/slots.ts";
-import type { Config, ServerConfig } from "./config/config.ts";
+import { Reloads } from "./admin/reloads.ts";
+import type { Config, LimitsConfig } from "./config/config.ts";
 import { type Handlers, handlersFor } from "./handlers.ts";
 import { ClientStreams } from "./legacy/client-streams.ts";
 import { steadyNow } from "./lib/clock.ts";
@@ -21,7 +20,7 @@ import { Metrics } from "./observers/metrics/metrics.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
 import { Fallback, ownTool } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
-import type { Route } from "./requests/request.ts";
+import { maxMessageBytes, Routes, type RoutesChange } from "./routes.ts";
 import { openStore } from "./store/open.ts";
 import type { TaskStore } from "./store/task-store.ts";
 import { agoOf } from "./store/time.ts";
@@ -32,7 +31,7 @@ import { TaskEngine } from "./tasks/engine.ts";
 import { PollThrottle } from "./tasks/poll-throttle.ts";
 import { reviver } from "./tasks/revive.ts";
 import { type Observer, observers, type TaskEvent } from "./tasks/task-event.ts";
-import { type UpstreamAgents, upstreamAgents } from "./upstream/transports/agents.ts";
+import { upstreamAgents } from "./upstream/transports/agents.ts";
 import { Upstream } from "./upstream/upstream.ts";
 import { VERSION } from "./version.ts";
 
@@ -40,7 +39,9 @@ import { VERSION } from "./version.ts";
 export interface Core {
   /** The key for the names of callers that have nothing but a credential; the same for all gateways that use the store. */
   readonly secret: Buffer;
-  readonly routes: readonly Route[];
+  readonly routes: Routes;
+  /** As they are now: the same object, whatever configuration is applied. */
+  readonly limits: LimitsConfig;
   readonly handlers: Handlers;
   /** Tells all who want to know what happens to tasks. */
   readonly report: Observer;
@@ -51,6 +52,8 @@ export interface Core {
   readonly callCounts?: CallCounts;
   /** What an operator sees and can do. Absent where nobody could. */
   readonly admin?: Admin;
+  /** What has become of the attempts to take over another configuration. */
+  readonly reloads: Reloads;
   readonly isStopping: boolean;
   /** Aborted when the gateway begins to stop. */
   readonly stopping: AbortSignal;
@@ -58,6 +61,11 @@ export interface Core {
   readonly running: number;
   /** Whether the store accepts tasks, as far as known without trying. */
   readonly isStoreWritable: boolean;
+  /**
+   * Takes over the servers and limits of another configuration, all at once. What runs, runs on; what is not there any more drains. Of the
+   * rest it must have what this one has.
+   */
+  apply(config: Config): RoutesChange;
   /**
    * Gives running calls up to `limits.drainTimeout` to end, or until `enough` settles; then hands the rest off to other gateways,
    * or records it as lost. Only the first call counts.
@@ -85,8 +93,11 @@ const GOODBYE_MS = 250;
 const LEAVE_MS = 2_000;
 
 /** @throws when it cannot open the store */
-export async function openCore(config: Config, given: Logger): Promise<Core> {
+export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const log = inOwnWords(given);
+  let config = initial;
+  // Whoever holds the limits sees them change.
+  const limits: LimitsConfig = { ...config.limits };
   let metrics: Metrics | undefined;
   const store = await openStore(config.store.url, {
     ...config.store,
@@ -104,11 +115,27 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const nameOf = (caller: string) => callerName(caller, hashesCallers ? secret : undefined);
   const events = new AdminEvents({ nameOf, clock: () => store.now?.() ?? steadyNow() });
   const agents = upstreamAgents();
-  const routes = config.servers.map((server) =>
-    routeOf(server, config.limits, agents, log.child({ server: server.name })),
-  );
-  const { maxWaitMs, restartGapMs } = config.limits;
-  const quotas = new Quotas(config.limits, {
+  const { maxWaitMs, restartGapMs, maxDepth } = config.limits;
+  const routes = new Routes(config.servers, {
+    log,
+    open: (server, serverLog) =>
+      new Upstream({
+        config: server.upstream,
+        agents,
+        clientInfo: { name: "mcp-taskgate", version: VERSION },
+        maxMessageBytes: maxMessageBytes(server),
+        maxDepth,
+        log: serverLog,
+        onGone: (failure) => serverLog.warn(`gone: ${ownPart(failure.name, failure.message)}`),
+        onBack: (afterMs) => serverLog.info(`back after ${durationText(afterMs)}`),
+      }),
+    isHeld: (route) => handlers.legacy.pairs.isUsing(route),
+    onGone: (name) => {
+      metrics?.forget(name);
+      callCounts?.forget(name);
+    },
+  });
+  const quotas = new Quotas(limits, {
     maxWaitMs,
     ...(store.isLasting ? {} : { storeBytes: () => store.heldBytes ?? 0 }),
   });
@@ -117,7 +144,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     store,
     quotas,
     log,
-    revive: reviver(routes, agoOf(store)),
+    revive: reviver((name) => routes.find(name), agoOf(store)),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
     report: observers([
@@ -126,8 +153,21 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
       ...(callCounts === undefined ? [] : [callCounts.observe]),
     ]),
   });
-  metrics = config.admin && metricsOf(routes, engine, quotas);
-  const admin = callCounts && new Admin({ config, store, engine, routes, events, callCounts, nameOf });
+  const reloads = new Reloads();
+  metrics = config.admin && metricsOf({ routes, engine, quotas, reloads });
+  const admin =
+    callCounts &&
+    new Admin({
+      config: () => config,
+      store,
+      engine,
+      routes: () => routes.served,
+      reloads,
+      events,
+      callCounts,
+      nameOf,
+      withPayloads: config.admin?.payloads ?? false,
+    });
   const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const clientStreams = new ClientStreams(engine);
@@ -147,8 +187,9 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
   const shutDown = async (listeners: Listeners, enough: Promise<unknown>) => {
     // Not ready any more: the gateway refuses calls, ends the streams that only listen, and answers everything else until the listeners
     // close.
-    log.info({ tasks: engine.running }, stopLine(engine.running, config.limits.drainTimeoutMs));
-    drain.begin(config.limits.drainTimeoutMs);
+    const { drainTimeoutMs } = limits;
+    log.info({ tasks: engine.running }, stopLine(engine.running, drainTimeoutMs));
+    drain.begin(drainTimeoutMs);
     stopping.abort();
     streams.stop();
     pollThrottle.stop();
@@ -163,7 +204,7 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
       .then(() => engine.settled())
       .then(() => drain.allAnswered())
       .then(async () => ((await isAlone) ? drain.allFetched() : undefined));
-    await within(config.limits.drainTimeoutMs, Promise.race([settled, enough]));
+    await within(drainTimeoutMs, Promise.race([settled, enough]));
     // The gateway tells clients that wait for a call that has not ended to come back when a gateway is there again.
     drain.end();
     // The engine writes the unfinished tasks, for other gateways to resume or as lost; only then `leave` gives them up. After that this
@@ -180,15 +221,17 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     proxy.close();
     await within(GOODBYE_MS, gone);
     await listeners.cut();
-    await Promise.all(routes.map(({ upstream }) => upstream.close()));
+    await routes.close();
     await agents.destroy();
     await store.close();
   };
   return {
     secret,
     routes,
+    limits,
     handlers,
     quotas,
+    reloads,
     report: engine.report,
     ...(metrics === undefined ? {} : { metrics }),
     ...(callCounts === undefined ? {} : { callCounts }),
@@ -202,6 +245,11 @@ export async function openCore(config: Config, given: Logger): Promise<Core> {
     },
     get isStoreWritable() {
       return store.isWritable;
+    },
+    apply: (next) => {
+      config = next;
+      Object.assign(limits, { perRoute: undefined }, next.limits);
+      return routes.apply(next.servers);
     },
     close: (listeners, enough = NEVER) => (closing ??= shutDown(listeners, enough)),
   };
@@ -243,53 +291,47 @@ function logging(
   return isAudited ? [told, audit({ log, nameOf })] : [told];
 }
 
-function metricsOf(routes: readonly Route[], engine: TaskEngine, quotas: Quotas): Metrics {
+function metricsOf({
+  routes,
+  engine,
+  quotas,
+  reloads,
+}: {
+  readonly routes: Routes;
+  readonly engine: TaskEngine;
+  readonly quotas: Quotas;
+  readonly reloads: Reloads;
+}): Metrics {
   return new Metrics({
     version: VERSION,
-    servers: routes.map(({ config, upstream }) => ({
-      name: config.name,
-      lists: (tool) => upstream.listed.has(tool),
-      sessions: () => upstream.sessions,
-      isThere: () => upstream.presence.isThere,
-      returns: () => upstream.presence.returns,
-    })),
+    servers: () =>
+      routes.served.map(({ config, upstream }) => ({
+        name: config.name,
+        // Of the server that has the name when it is asked.
+        lists: (tool) => routes.find(config.name)?.upstream.listed.has(tool) ?? false,
+        sessions: () => upstream.sessions,
+        isThere: () => upstream.presence.isThere,
+        returns: () => upstream.presence.returns,
+      })),
+    reloads,
     tasks: () => engine.states(),
     storedBytes: () => quotas.storedBytes,
     unwrittenBytes: () => engine.unwrittenBytes,
   });
 }
 
-function callCountsOf(routes: readonly Route[]): CallCounts {
+function callCountsOf(routes: Routes): CallCounts {
   return new CallCounts({
-    servers: routes.map((route) => ({
-      name: route.config.name,
-      lists: (tool) => route.upstream.listed.has(tool),
-      isOwn: (tool) => ownTool(route, tool) !== undefined,
-    })),
+    servers: () =>
+      routes.served.map(({ config: { name } }) => ({
+        name,
+        // Of the server that has the name when it is asked.
+        lists: (tool) => routes.find(name)?.upstream.listed.has(tool) ?? false,
+        isOwn: (tool) => {
+          const route = routes.find(name);
+          return route !== undefined && ownTool(route, tool) !== undefined;
+        },
+      })),
     now: () => performance.now(),
   });
-}
-
-function routeOf(
-  config: ServerConfig,
-  { maxDepth }: Config["limits"],
-  agents: UpstreamAgents,
-  log: Logger,
-): Route {
-  const largest = Math.max(
-    config.tasks.maxResultBytes,
-    ...config.tools.map(({ maxResultBytes }) => maxResultBytes),
-  );
-  const upstream = new Upstream({
-    config: config.upstream,
-    agents,
-    clientInfo: { name: "mcp-taskgate", version: VERSION },
-    // Room for the message around the result, and for saying how much too large a result was.
-    maxMessageBytes: 2 * largest + 65_536,
-    maxDepth,
-    log,
-    onGone: (failure) => log.warn(`gone: ${ownPart(failure.name, failure.message)}`),
-    onBack: (afterMs) => log.info(`back after ${durationText(afterMs)}`),
-  });
-  return { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
 }

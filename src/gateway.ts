@@ -4,8 +4,10 @@ import { type AddressInfo, Server as Listener } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
+import type { Reload } from "./admin/reloads.ts";
 import { describeRoute, type RouteLine } from "./announcement.ts";
 import type { AdminConfig, Config } from "./config/config.ts";
+import type { ConfigFile } from "./config/config-file.ts";
 import { type Core, type Listeners, openCore } from "./core.ts";
 import { type AdminOptions, adminApp, type Status } from "./http/admin/admin.ts";
 import { api } from "./http/admin/api.ts";
@@ -21,6 +23,7 @@ import { OpenRequests } from "./http/open-requests.ts";
 import { Unsent } from "./http/unsent.ts";
 import { descriptorWarning, maxDescriptors } from "./lib/descriptors.ts";
 import { createLog } from "./log/log.ts";
+import { Reloader } from "./reload.ts";
 import type { Route } from "./requests/request.ts";
 import { StdioFront } from "./stdio/stdio.ts";
 import { storeName } from "./store-url.ts";
@@ -35,6 +38,8 @@ export interface Gateway {
   readonly url: string;
   readonly adminUrl?: string;
   readonly routes: readonly RouteLine[];
+  /** Takes over the configuration file as it is now, if all of it is good. Never rejects. Absent: no file was given. */
+  reload?(): Promise<Reload>;
   /**
    * Begins no more calls, gives running ones up to `limits.drainTimeout` to end, and then hands the rest off to other gateways,
    * or records it as lost. Answers everything else until then.
@@ -50,6 +55,8 @@ export interface GatewayOptions {
   readonly listsTools?: boolean;
   /** Identifies callers, for programs that can. Absent: the gateway does, as `callers` of the configuration says. */
   readonly identify?: Identify;
+  /** The file of the configuration, to be read again. Absent: the configuration stays as it is. */
+  readonly file?: ConfigFile;
 }
 
 /**
@@ -58,7 +65,7 @@ export interface GatewayOptions {
  */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { core, app, openRequests, log } = await openHttp(config, options);
-  const { enough, listsTools } = options;
+  const { enough, listsTools, file } = options;
   const { maxConnections } = config.limits;
   const warning = descriptorWarning(await maxDescriptors(), maxConnections);
   if (warning !== undefined) log.warn({ setting: "limits.maxConnections" }, warning);
@@ -71,10 +78,15 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       servers,
       "--port (listen.port)",
     );
+    const onApplied = ({ limits }: Config) => {
+      server.maxConnections = limits.maxConnections;
+    };
+    const reloader = file && new Reloader({ file, config, core, onApplied, log });
+    const reload = reloader && (() => reloader.reload());
     const admin =
       config.admin &&
       (await listenOn(
-        httpServer(adminApp(adminOf(core, config.admin, log))),
+        httpServer(adminApp(adminOf(core, config.admin, { log, reload }))),
         config.admin,
         servers,
         "--admin-port (admin.port)",
@@ -84,8 +96,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       url,
       ...(admin === undefined ? {} : { adminUrl: urlOf(admin) }),
       routes: await Promise.all(
-        core.routes.map((route) => describeRoute(route, config, { base: url, enough, listsTools })),
+        core.routes.served.map((route) => describeRoute(route, config, { base: url, enough, listsTools })),
       ),
+      ...(reload === undefined ? {} : { reload }),
       close: () => core.close(listeners),
     };
   } catch (error) {
@@ -105,7 +118,10 @@ export interface Middleware {
  * it answers.
  * @throws when it cannot open the store
  */
-export async function taskgate(config: Config, options: GatewayOptions = {}): Promise<Middleware> {
+export async function taskgate(
+  config: Config,
+  options: Omit<GatewayOptions, "file"> = {},
+): Promise<Middleware> {
   const { core, app, openRequests } = await openHttp(config, options);
   return Object.assign(gatewayMiddleware(app), {
     close: () => core.close(listenersOf([], openRequests, core)),
@@ -142,7 +158,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
   if (config.servers.length !== 1)
     throw new Error(`stdio stands in front of one server, got ${config.servers.length}`);
   const core = await openCore(config, log);
-  const [route] = core.routes as [Route];
+  const [route] = core.routes.served as [Route];
   const isForgetful = config.store.url === "memory:";
   const front = new StdioFront({
     route,
@@ -196,7 +212,8 @@ async function openHttp(
     given === undefined
       ? screened(identifierFor(config, { secret: core.secret, log }), screen)
       : screenedAfter(given, screen);
-  const { maxBodyBytes, maxDepth, keepAliveMs } = config.limits;
+  const { limits } = core;
+  const { maxDepth, keepAliveMs } = limits;
   const guard = hostGuard(config.listen);
   const { handlers, report, quotas, metrics, callCounts } = core;
   const onAnswered =
@@ -204,14 +221,16 @@ async function openHttp(
     (({ route, message, error }: Answered, ms: number) =>
       metrics.answered(route.config.name, message, error?.code, ms));
   const { bytes } = quotas;
-  const { maxWaitMs, total } = config.limits;
-  const unsent = new Unsent(() => UNSENT * (total.bytes ?? Number.POSITIVE_INFINITY), bytes, maxWaitMs);
+  const maxUnsent = () => UNSENT * (limits.total.bytes ?? Number.POSITIVE_INFINITY);
+  const unsent = new Unsent(maxUnsent, bytes, limits.maxWaitMs);
   const openRequests = new OpenRequests();
   const endpoint = openRequests.through(
     mcpEndpoint({
       guard,
       identify,
-      maxBodyBytes,
+      get maxBodyBytes() {
+        return limits.maxBodyBytes;
+      },
       maxDepth,
       keepAliveMs,
       handlers,
@@ -222,18 +241,18 @@ async function openHttp(
       callCounts,
     }),
   );
-  const routes = new Map(
-    core.routes.flatMap((route) =>
-      [route.config.path, ...route.config.aliases].map((path) => [path, route] as const),
-    ),
-  );
+  const routes = () => core.routes.byPath;
   // A program that identifies callers itself has its own documents.
-  const documents = given === undefined ? documentsFor(config, routes.keys()) : undefined;
+  const documents = given === undefined ? documentsFor(config, routes) : undefined;
   const isReady = () => !core.isStopping;
   return { core, app: { routes, endpoint, documents, guard, isReady }, openRequests, log };
 }
 
-function adminOf(core: Core, { host, token, readToken }: AdminConfig, log: Logger): AdminOptions {
+function adminOf(
+  core: Core,
+  { host, token, readToken }: AdminConfig,
+  { log, reload }: { readonly log: Logger; readonly reload: (() => Promise<Reload>) | undefined },
+): AdminOptions {
   const { metrics, admin, stopping } = core;
   const access = { token, readToken, isLocal: isLoopbackName(host) };
   return {
@@ -241,7 +260,7 @@ function adminOf(core: Core, { host, token, readToken }: AdminConfig, log: Logge
     status: () => statusOf(core),
     guard: adminGuard(host),
     ...(metrics === undefined ? {} : { scrape: (accept) => metrics.scrape(accept) }),
-    ...(admin === undefined ? {} : { api: api({ admin, version: VERSION, stopping, ...access }) }),
+    ...(admin === undefined ? {} : { api: api({ admin, version: VERSION, stopping, reload, ...access }) }),
   };
 }
 

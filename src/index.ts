@@ -1,3 +1,4 @@
+export type { Reload } from "./admin/reloads.ts";
 export {
   CallFailed,
   type CallProgress,
@@ -9,6 +10,7 @@ export {
   taskSession,
 } from "./client/task-session.ts";
 export type { Config } from "./config/config.ts";
+export { ConfigFile } from "./config/config-file.ts";
 export { type Loaded, loadConfig } from "./config/load.ts";
 export { ConfigError } from "./config/problems.ts";
 export {

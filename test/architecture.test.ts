@@ -10,7 +10,9 @@ const SRC = join(import.meta.dirname, "../src");
 const ORDER: readonly (readonly string[])[] = [
   ["cli", "index"],
   ["gateway"],
+  ["reload"],
   ["core", "announcement", "client", "inspect", "operator", "retrofit"],
+  ["routes"],
   ["http", "stdio"],
   ["handlers", "admin"],
   ["modern", "legacy"],
@@ -72,6 +74,7 @@ test("only the gateway and what is on the command line have seen the configurati
     const isOutside = ![
       "cli",
       "gateway",
+      "reload",
       "client",
       "inspect",
       "operator",

@@ -5,18 +5,23 @@ import type { Route } from "../requests/request.ts";
 import type { ReplicaInfo, TaskStore } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
 import type { AdminEvents } from "./events.ts";
+import type { Reloads } from "./reloads.ts";
 import { type ServerStatus, serverStatus, shownConfig } from "./status.ts";
 import { type Suggestions, suggestionsOf } from "./suggestions.ts";
 import { AdminTasks } from "./tasks.ts";
 
 export interface AdminOptions {
-  readonly config: Config;
+  /** The one in force. */
+  readonly config: () => Config;
   readonly store: TaskStore;
   readonly engine: TaskEngine;
-  readonly routes: readonly Route[];
+  readonly routes: () => readonly Route[];
+  readonly reloads: Reloads;
   readonly events: AdminEvents;
   readonly callCounts: CallCounts;
   readonly nameOf: (caller: string) => string;
+  /** As `admin.payloads`. */
+  readonly withPayloads: boolean;
 }
 
 /** What an operator sees of a gateway and can do with it, by whichever means. */
@@ -26,16 +31,16 @@ export class Admin {
   readonly #options: AdminOptions;
 
   constructor(options: AdminOptions) {
-    const { config, store, engine, events, nameOf } = options;
+    const { store, engine, events, nameOf, withPayloads } = options;
     this.#options = options;
     this.events = events;
-    this.tasks = new AdminTasks({ store, engine, nameOf, withPayloads: config.admin?.payloads ?? false });
+    this.tasks = new AdminTasks({ store, engine, nameOf, withPayloads });
     events.watch(store, engine);
   }
 
   servers(): readonly ServerStatus[] {
     const { routes, engine } = this.#options;
-    return routes.map((route) => serverStatus(route, engine.states(), MODERN_VERSION));
+    return routes().map((route) => serverStatus(route, engine.states(), MODERN_VERSION));
   }
 
   /** @throws StoreUnavailable */
@@ -46,10 +51,16 @@ export class Admin {
   /** @param hours of the calls that are looked at, counted back from now; absent: all since the start */
   suggestions(hours?: number): Suggestions {
     const { routes, engine, store, callCounts } = this.#options;
-    return suggestionsOf({ routes, count: callCounts.count(hours), now: engine.now(), replica: store.me });
+    return suggestionsOf({
+      routes: routes(),
+      count: callCounts.count(hours),
+      now: engine.now(),
+      replica: store.me,
+    });
   }
 
   config(): object {
-    return shownConfig(this.#options.config);
+    const { config, reloads } = this.#options;
+    return { ...shownConfig(config()), ...reloads.shown() };
   }
 }

@@ -14,11 +14,17 @@ interface Line {
 
 /** Gives every caller of a route the same number of slots for its calls, first come, first served. */
 export class Slots {
+  /** Read with each question: they may change. */
   readonly #limits: SlotLimits;
   readonly #lines = new Map<string, Line>();
 
   constructor(limits: SlotLimits) {
     this.#limits = limits;
+  }
+
+  /** Whether no call runs or waits. */
+  get isIdle(): boolean {
+    return this.#lines.size === 0;
   }
 
   /** Whether the caller's next call has to wait. */
@@ -58,6 +64,11 @@ export class Slots {
       place = "left";
       this.#admit(caller, line);
     };
+  }
+
+  /** To be called when the limits have changed: calls may begin that wait for a slot. */
+  review(): void {
+    for (const [caller, line] of this.#lines) this.#admit(caller, line);
   }
 
   #admit(caller: string, line: Line): void {

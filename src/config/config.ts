@@ -30,6 +30,8 @@ export interface Config {
   readonly callers: CallersConfig;
   readonly limits: LimitsConfig;
   readonly log: LogConfig;
+  /** Whether the gateway watches the file that the configuration came from, and takes over what changes. */
+  readonly reload: "off" | "watch";
   readonly servers: readonly ServerConfig[];
 }
 

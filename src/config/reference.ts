@@ -8,6 +8,7 @@ export const SECTIONS = [
   "callers",
   "limits",
   "log",
+  "reload",
   "servers",
   "servers.<name>.upstream",
   "servers.<name>.tasks",

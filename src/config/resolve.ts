@@ -41,6 +41,7 @@ export function resolve(file: ConfigFile): Config {
     callers: resolveCallers(file.callers),
     limits: resolveLimits(file.limits),
     log: resolveLog(file.log),
+    reload: file.reload ?? defaults.reload,
     servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
   };
 }

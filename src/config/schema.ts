@@ -15,6 +15,7 @@ export const defaults = {
   limits: limitDefaults,
   log: { level: "info", format: "auto", audit: false, callers: "clear" },
   callers: callerDefaults,
+  reload: "off",
   server: { tools: [] },
   upstream: upstreamDefaults,
   tasks: {
@@ -234,6 +235,11 @@ export const fileSchema = section({
   callers: callersSection.exactOptional(),
   limits: limitsSection.exactOptional(),
   log: log.exactOptional(),
+  reload: setting(
+    choice(["off", "watch"]),
+    "`watch`: take over changes of this file while the gateway runs, all of them or, if it has an error, none.",
+    defaults.reload,
+  ),
   servers: z
     .record(serverName(), server, { error: "must be a mapping from names to servers" })
     .refine((servers) => Object.keys(servers).length > 0, { error: "must name at least one server" }),

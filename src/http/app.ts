@@ -16,8 +16,8 @@ import { endpointAt, otherPathFinder } from "./other-paths.ts";
 import { pipelines } from "./pipelines.ts";
 
 export interface AppOptions {
-  /** By path, exactly as requests name it. */
-  readonly routes: ReadonlyMap<string, Route>;
+  /** By path, exactly as requests name it; the same map until the servers change. Removed ones have no other paths. */
+  readonly routes: () => ReadonlyMap<string, Route>;
   readonly endpoint: Endpoint;
   /** Answers requests for documents about the gateway, in place of the servers. */
   readonly documents?: Documents | undefined;
@@ -124,14 +124,14 @@ function router(
   { routes, endpoint, documents = () => false }: AppOptions,
   { hasAddress }: { readonly hasAddress: boolean },
 ) {
-  const findOtherPath = otherPathFinder(routes, hasAddress);
-  const all = new Set(routes.values());
+  const table = tables(routes, hasAddress);
   const hasRoom = pipelines();
   return (request: IncomingMessage, response: ServerResponse): boolean => {
     if (!hasRoom(request, response)) return true;
     toOriginForm(request);
     const path = pathOf(request);
-    const route = routes.get(path) ?? routes.get(withoutSlash(path));
+    const { byPath, all, findOtherPath } = table();
+    const route = byPath.get(path) ?? byPath.get(withoutSlash(path));
     if (route === undefined && documents(request, response)) return true;
     const other = route === undefined ? findOtherPath(request.url ?? "") : undefined;
     // An endpoint is one by any path: no client may go round the checks of callers and their limits there.
@@ -142,14 +142,27 @@ function router(
   };
 }
 
+/** What is made of the routes once for as long as they are the same. */
+function tables(routes: AppOptions["routes"], hasAddress: boolean) {
+  const made = (byPath: ReadonlyMap<string, Route>) => {
+    const served = new Map([...byPath].filter(([, route]) => !route.isRemoved));
+    return { byPath, all: new Set(served.values()), findOtherPath: otherPathFinder(served, hasAddress) };
+  };
+  let last = made(routes());
+  return () => {
+    const byPath = routes();
+    if (byPath !== last.byPath) last = made(byPath);
+    return last;
+  };
+}
+
 /** Lists the endpoints, but not for pages and hosts that the gateway does not serve. */
 function notFoundApp({ routes, guard = () => {} }: AppOptions): Express {
   const app = express().disable("x-powered-by");
   app.use((request, response) => {
     const error = "not found";
-    response
-      .status(404)
-      .json(isServed(guard, request, response) ? { error, endpoints: [...routes.keys()] } : { error });
+    const endpoints = [...routes()].flatMap(([path, { isRemoved }]) => (isRemoved ? [] : [path]));
+    response.status(404).json(isServed(guard, request, response) ? { error, endpoints } : { error });
   });
   return app;
 }

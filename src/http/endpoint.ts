@@ -4,9 +4,10 @@ import type { Handlers } from "../handlers.ts";
 import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
 import type { CallCounts } from "../observers/calls/call-counts.ts";
-import type { RpcError } from "../protocol/errors.ts";
+import { type RpcError, rpc } from "../protocol/errors.ts";
 import { readAccept } from "../protocol/headers.ts";
 import { idOf } from "../protocol/inbound.ts";
+import { isObject } from "../protocol/jsonrpc.ts";
 import {
   type Class,
   checkHead,
@@ -85,6 +86,8 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
     const isEndpoint = elsewhere === undefined;
     let arrival: Arrival | undefined;
     let refusal: RpcError | undefined;
+    // A GET may listen for days, and needs nothing but its connection to the server.
+    const leave = method === "POST" ? route.enter() : undefined;
     const isTimed = onAnswered !== undefined || callCounts !== undefined;
     const startedAt = isTimed ? performance.now() : 0;
     try {
@@ -99,6 +102,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       );
       await arrival.admit();
       await arrival.read();
+      if (route.isRemoved && route.isClosed) checkAboutTasks(route, arrival.body?.json);
       const what = classify(head, arrival.body, arrival);
       if (callCounts !== undefined && COUNTED.has(what.is)) arrival.count(callCounts, startedAt);
       await answer(what, arrival, handlers);
@@ -108,6 +112,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       (arrival?.reply ?? newReply(response, options)).error(refusal);
     } finally {
       arrival?.held.release();
+      leave?.();
       const caller = arrival?.who.caller.key;
       const answered = { route, caller, message: arrival?.body?.json, error: refusal };
       reportRefusal(report, response, answered);
@@ -156,6 +161,14 @@ async function answer(what: Class, arrival: Arrival, handlers: Handlers): Promis
       return modern({ headers, id, method, params, reply, toHttp, held, server, ...who }, what);
     }
   }
+}
+
+/** Of a removed server that has drained there are only its tasks. @throws HTTP 410 */
+function checkAboutTasks(route: Route, message: unknown): void {
+  const { method, params } = isObject(message) ? message : {};
+  const isOwn = method === "tools/call" && isObject(params) && ownTool(route, params.name) !== undefined;
+  if (!isOwn && !(typeof method === "string" && method.startsWith("tasks/")))
+    throw rpc.serverRemoved(route.config.name);
 }
 
 interface ArrivalOf {

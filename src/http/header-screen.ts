@@ -50,14 +50,14 @@ export type HeaderScreen = (request: IncomingMessage, route: Route) => void;
 export function headerScreen({ callers }: Pick<Config, "callers">): HeaderScreen {
   const isTrusted = trustedProxies(callers.trustedProxies ?? []);
   const ofTheProxy = callers.identify === "header" ? [callers.header] : [];
-  const byRoute = new Map<string, NamesOfRoute>();
+  const byRoute = new WeakMap<Route, NamesOfRoute>();
   const namesOf = (route: Route): NamesOfRoute => {
-    const known = byRoute.get(route.config.name);
+    const known = byRoute.get(route);
     if (known !== undefined) return known;
     const { upstream } = route.config;
     const set = upstream.transport === "stdio" ? [] : Object.keys(upstream.headers);
     const made = new NamesOfRoute([...OURS, ...ofTheProxy, ...set]);
-    byRoute.set(route.config.name, made);
+    byRoute.set(route, made);
     return made;
   };
   return (request, route) => {

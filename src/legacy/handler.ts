@@ -37,7 +37,7 @@ export class LegacyHandler {
   readonly #tasks: Tasks2025;
   readonly #plain: PlainCalls;
   readonly #forwarded = new ForwardedCalls();
-  readonly #needsTime: Need<unknown>;
+  readonly #needsTime: Need<Pick<HttpExchange, "route">>;
 
   constructor(services: LegacyServices, forwarder: Forwarder) {
     this.#services = services;
@@ -65,7 +65,8 @@ export class LegacyHandler {
 
   async #answer(exchange: HttpExchange, form: Exclude<LegacyForm, "initialize">): Promise<void> {
     if (form === "stream") {
-      this.#needsTime(exchange);
+      // A removed server may still have an answer to send on it.
+      if (this.#services.stopping.aborted) throw rpc.stopping();
       return this.#amended.stream(exchange);
     }
     const admission = this.#admit(exchange);

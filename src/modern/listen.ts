@@ -8,7 +8,7 @@ import { type Exchange, type Handle, needsOwner, type Services, serverMeta } fro
 import type { TaskView } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
 import { rejectAsRpcError } from "./bridge.ts";
-import { followModern, type ServerChanges, untilBegun } from "./changes.ts";
+import { followModern, type ServerChanges, type Tell, untilBegun } from "./changes.ts";
 import { modernDetailedTask } from "./task-view.ts";
 
 /**
@@ -38,7 +38,9 @@ export function listener(services: Services, admission: Admission): Handle {
     const giveBack = quotas.take("streams", exchange.quotaKey);
     const ended = new AbortController();
     const end = () => ended.abort();
-    const stopListening = onAbort([reply.gone, stopping], end);
+    // When the server leaves, its client listens again, to the one that has taken its place.
+    const stopListening = onAbort([reply.gone, stopping, route.leaving], end);
+    let stopHearing = () => {};
     try {
       const subscriptionId = { [META.subscriptionId]: id };
       const changes =
@@ -55,15 +57,18 @@ export function listener(services: Services, admission: Admission): Handle {
         notifications: honoured,
         _meta: subscriptionId,
       });
-      changes.begin((method, what) =>
-        notify(exchange, method, { ...what, _meta: { ...metaOf(what), ...subscriptionId } }),
-      );
+      const tell: Tell = (method, what) =>
+        notify(exchange, method, { ...what, _meta: { ...metaOf(what), ...subscriptionId } });
+      changes.begin(tell);
+      if (changes.honoured.toolsListChanged === true)
+        stopHearing = route.onRules(() => tell("notifications/tools/list_changed", {}));
       await tasks.tell((view) => reply.notify(taskNotification(view, engine.now(), subscriptionId)));
       reply.result(toJson({ resultType: "complete", _meta: { ...serverMeta(route), ...subscriptionId } }));
     } finally {
       end();
       giveBack();
       stopListening();
+      stopHearing();
     }
   };
 }

@@ -89,7 +89,7 @@ async function passMessage(
     amend,
   }: { readonly stopping: AbortSignal; readonly amend: ((answer: string) => string) | undefined },
 ): Promise<void> {
-  const { sessionOwner, id, method, params, reply } = asked;
+  const { sessionOwner, id, method, params, reply, route } = asked;
   const owner = { ...sessionOwner, capabilities: declaredIn(params) };
   const token = progressTokenIn(params);
   const heartbeat = wantsHeartbeat(asked)
@@ -109,7 +109,7 @@ async function passMessage(
     leave();
   };
   const offGone = onAbort(reply.gone, leave);
-  const offStopping = onAbort(stopping, stop);
+  const offStopping = onAbort([stopping, route.leaving], stop);
   try {
     const response = await server
       .ask(owner, {

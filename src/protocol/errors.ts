@@ -78,6 +78,13 @@ export const rpc = {
    * (RFC 9110 §15.6.4).
    */
   stopping: () => tryAgain("The gateway is stopping; try again", 503),
+  /** The configuration has the server no more. (RFC 9110 §15.5.11.) */
+  serverRemoved: (name: string) =>
+    error(
+      -32603,
+      `The server ${quote(name)} has been removed from the gateway's configuration; its tasks can still be read and cancelled`,
+      410,
+    ),
   /** For a request that the gateway began and the server has not answered. */
   stopped: () =>
     error(

@@ -67,20 +67,27 @@ export class Forwarder {
     exchange: HttpExchange,
     { lastWords, onStatus = () => {} }: ForwardOptions = {},
   ): Promise<void> {
-    const { response } = exchange;
+    const { response, route } = exchange;
     let events: EventFilter | undefined;
+    // The client listens again, to the server that has taken this one's place.
+    const stop = () => events?.stop();
+    if (lastWords !== undefined) route.leaving.addEventListener("abort", stop);
     const onHead = (head: AnswerHead) => {
       const { status, headers } = head;
       onStatus(status);
       // An answer with a length is complete: nothing can be inserted.
       const hasRoom = headers["content-length"] === undefined;
-      if (hasRoom && isPlainStream(headers)) events = new EventFilter(response, this.#streams, lastWords);
+      if (hasRoom && isPlainStream(headers)) {
+        events = new EventFilter(response, this.#streams, lastWords);
+        if (lastWords !== undefined && route.leaving.aborted) setImmediate(stop);
+      }
       return this.#answeredBy(events, head, exchange);
     };
     try {
       await this.#sendToEndpoint(exchange, { onHead });
     } finally {
       events?.close();
+      route.leaving.removeEventListener("abort", stop);
     }
   }
 

@@ -34,8 +34,8 @@ const MAX_ARGUMENTS = 10_000;
 /** The words by which models know tasks, and the tools that take them. */
 export class Fallback {
   readonly #secret: Buffer;
-  /** By route: whether the server itself has a tool named like one of ours. Absent: no complete list of its tools was seen here. */
-  readonly #isTaken = new Map<string, boolean>();
+  /** Whether the server itself has a tool named like one of ours, for the prefix in `of`. Absent: no complete list of its tools was seen here. */
+  readonly #taken = new WeakMap<Route, { readonly of: string; readonly isTaken: boolean }>();
 
   /** @param secret the same for all gateways that share tasks */
   constructor(secret: Buffer) {
@@ -91,13 +91,14 @@ export class Fallback {
   }
 
   /** Whether the server itself has a tool named like one of ours. `undefined`: this gateway does not know. */
-  isTaken({ config }: Route): boolean | undefined {
-    return this.#isTaken.get(config.name);
+  isTaken(route: Route): boolean | undefined {
+    const known = this.#taken.get(route);
+    return known?.of === offeredBy(route)?.prefix ? known?.isTaken : undefined;
   }
 
   #note(route: Route, isTaken: boolean): void {
     const wasTaken = this.isTaken(route) === true;
-    this.#isTaken.set(route.config.name, isTaken);
+    this.#taken.set(route, { of: offeredBy(route)?.prefix ?? "", isTaken });
     if (isTaken && !wasTaken)
       route.log.warn(
         { setting: `servers.${route.config.name}.tasks.fallbackPrefix` },

@@ -51,13 +51,24 @@ export interface Caller {
   readonly confirm?: () => Promise<Caller>;
 }
 
-/** One server as the gateway offers it. */
+/** One server as the gateway offers it, from its first configuration until another server, or none, has taken its place. */
 export interface Route {
+  /** What concerns the calls of its tools may change: look it up when it is needed. The rest stays. */
   readonly config: ServerConfig;
   readonly upstream: Upstream;
   readonly policy: Policy;
   readonly slots: Slots;
   readonly log: Logger;
+  /** Aborted when another configuration has removed or replaced the server: it begins to drain. */
+  readonly leaving: AbortSignal;
+  /** Whether the configuration has no such server any more: it begins no calls, and its tasks stay. */
+  readonly isRemoved: boolean;
+  /** Whether it has drained: no session of it is open, and none opens again. */
+  readonly isClosed: boolean;
+  /** Notes a request that may need the server until the returned function is called. */
+  enter(): () => void;
+  /** Calls `changed` when the rules for its tools have changed. Returns the function that stops it. */
+  onRules(changed: () => void): () => void;
 }
 
 /** The parts that all routes share. */
@@ -191,10 +202,11 @@ export const needsOwner: Need<Pick<Identified, "caller">> = ({ caller }) => {
   if (caller.refusal !== undefined) throw caller.refusal;
 };
 
-/** A gateway that stops begins nothing that takes time. @throws HTTP 503 */
-export function needsTime({ stopping }: Pick<Services, "stopping">): Need<unknown> {
-  return () => {
+/** A gateway that stops begins nothing that takes time, nor does a removed server. @throws HTTP 503, or 410 */
+export function needsTime({ stopping }: Pick<Services, "stopping">): Need<Pick<Identified, "route">> {
+  return ({ route }) => {
     if (stopping.aborted) throw rpc.stopping();
+    if (route.isRemoved) throw rpc.serverRemoved(route.config.name);
   };
 }
 

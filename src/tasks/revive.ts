@@ -1,7 +1,6 @@
 import { Call, type CallOptions } from "../calls/call.ts";
 import type { Policy } from "../calls/policy.ts";
 import type { Slots } from "../calls/slots.ts";
-import type { ServerConfig } from "../config/config.ts";
 import type { StoredCall, TaskRecord } from "../store/task-store.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
 import type { Lease } from "../upstream/sessions/pool.ts";
@@ -11,7 +10,6 @@ import type { Revive } from "./orphans.ts";
 
 /** What it takes to make calls on a route. */
 export interface RevivalRoute {
-  readonly config: Pick<ServerConfig, "name">;
   readonly upstream: Upstream;
   readonly slots: Slots;
   readonly policy: Policy;
@@ -21,14 +19,16 @@ export interface RevivalRoute {
 const MIN_RUNTIME_MS = 10_000;
 
 /**
- * Makes orphaned calls of these routes. A call that was never sent is sent; one whose answer can still be heard is resumed; one whose server
+ * Makes orphaned calls of the routes that there are. A call that was never sent is sent; one whose answer can still be heard is resumed; one whose server
  * asked goes on with its next round; any other is sent again, if that is allowed. `ago` gives how long ago a time of the store was, in
  * milliseconds.
  */
-export function reviver(routes: readonly RevivalRoute[], ago: (at: number) => number): Revive {
-  const byName = new Map(routes.map((route) => [route.config.name, route]));
+export function reviver(
+  routeOf: (name: string) => RevivalRoute | undefined,
+  ago: (at: number) => number,
+): Revive {
   return (task, storedCall, held) => {
-    const route = byName.get(task.route);
+    const route = routeOf(task.route);
     // Where there is no room for another call, a later sweep or another replica may have some.
     if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
     const options = storedCall && howToGoOn(task, storedCall, route.upstream, ago(task.createdAt));

@@ -100,6 +100,7 @@ export class Upstream {
   readonly #strays: StrayQuestions | undefined;
   /** Present if the server may turn out to speak 2026-07-28 itself. */
   readonly #modern: ModernUpstream | undefined;
+  #isClosed = false;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -152,12 +153,12 @@ export class Upstream {
   modern(
     headers: Readonly<Record<string, string>>,
   ): ModernServer | undefined | Promise<ModernServer | undefined> {
-    return this.#modern?.find(headers);
+    return this.#isClosed ? undefined : this.#modern?.find(headers);
   }
 
   /** While a server over HTTP may still be starting: settles when it is there, or is taken to be down. */
   starting(headers: Readonly<Record<string, string>>): Promise<void> | undefined {
-    return this.#modern?.starting(headers);
+    return this.#isClosed ? undefined : this.#modern?.starting(headers);
   }
 
   /**
@@ -413,6 +414,7 @@ export class Upstream {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#sweeper);
     this.#shares?.close();
     this.#modern?.close();

@@ -329,6 +329,10 @@ test("every answer is what the OpenAPI document says", async () => {
     ["/api/nothing", "Problem"],
   ] as const)
     validate(schema, await get(path));
+  expect(await ask("/api/reload", { method: "POST" })).toMatchObject({
+    status: 409,
+    body: { title: "No file", detail: "The gateway was started without a configuration file" },
+  });
   const cancelled = await ask(`/api/tasks/${taskName(slow.taskId)}/cancel`, { method: "POST" });
   validate("TaskStory", cancelled.body);
   expect(Object.keys(document.paths).sort()).toEqual(
@@ -340,6 +344,7 @@ test("every answer is what the OpenAPI document says", async () => {
       "replicas",
       "suggestions",
       "config",
+      "reload",
       "events",
       "openapi.json",
     ]

@@ -340,7 +340,7 @@ function suggested(
 ) {
   let now = 0;
   const servers = [{ name: "reports", lists: (tool: string) => listed.includes(tool), isOwn: () => false }];
-  const counted = new CallCounts({ servers, now: () => now });
+  const counted = new CallCounts({ servers: () => servers, now: () => now });
   for (const [name, all] of Object.entries(tools)) {
     for (const { ms, isAbandoned } of all) {
       const params: JsonObject = { name };

@@ -37,6 +37,7 @@ test("a file that names one server and nothing else gets every default", () => {
       limits: resolveLimits(),
       callers: { identify: "auto" },
       log: { level: "info", format: "auto", isAudited: false, hashesCallers: false },
+      reload: "off",
       servers: [
         {
           name: "reports",
@@ -75,6 +76,7 @@ store: { url: "memory:" }
 callers: { identify: header, header: X-User, trustedProxies: [10.0.0.0/8, "::1"] }
 limits: { maxBody: 64kb, maxUnwritten: 2gb, keepAlive: 5s, drainTimeout: 0ms }
 log: { level: silent, audit: "true", callers: hashed }
+reload: watch
 servers:
   reports:
     path: /x
@@ -128,6 +130,7 @@ servers:
       restartGapMs: 5_000,
     },
     log: { level: "silent", format: "auto", isAudited: true, hashesCallers: true },
+    reload: "watch",
     servers: [
       {
         name: "reports",

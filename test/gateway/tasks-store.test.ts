@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { policyOf } from "../../src/calls/policy.ts";
-import { Slots } from "../../src/calls/slots.ts";
 import type { ToolPolicy } from "../../src/config/config.ts";
 import { handlersFor } from "../../src/handlers.ts";
 import { gatewayListener, httpServer } from "../../src/http/app.ts";
@@ -14,7 +12,7 @@ import { createLog } from "../../src/log/log.ts";
 import { ReverseProxy } from "../../src/proxy/reverse-proxy.ts";
 import { Fallback } from "../../src/requests/fallback.ts";
 import { OpenStreams } from "../../src/requests/open-streams.ts";
-import type { Route } from "../../src/requests/request.ts";
+import { Routes } from "../../src/routes.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { StoreUnavailable, type TaskStore } from "../../src/store/task-store.ts";
 import { CallsAwaitingInput } from "../../src/tasks/awaiting-input.ts";
@@ -223,18 +221,23 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
   const [config] = servers;
   if (config === undefined) throw new Error("there is a server");
   const agents = upstreamAgents();
-  const upstream = new Upstream({
-    config: config.upstream,
-    agents,
-    clientInfo: { name: "test", version: "0" },
-    maxMessageBytes: 1_000_000,
+  const routes = new Routes(servers, {
+    open: (server) =>
+      new Upstream({
+        config: server.upstream,
+        agents,
+        clientInfo: { name: "test", version: "0" },
+        maxMessageBytes: 1_000_000,
+        log,
+      }),
     log,
+    isHeld: () => false,
+    onGone: () => {},
   });
   const engine = new TaskEngine({ store, log });
   const held = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const { signal: stopping } = new AbortController();
-  const route: Route = { config, upstream, policy: policyOf(config), slots: new Slots(config), log };
   const quotas = new Quotas(limits);
   const handlers = handlersFor({
     engine,
@@ -256,7 +259,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     report: engine.report,
     ...limits,
   });
-  const http = httpServer(gatewayListener({ routes: new Map([[config.path, route]]), endpoint }));
+  const http = httpServer(gatewayListener({ routes: () => routes.byPath, endpoint }));
   http.listen(0, listen.host);
   await once(http, "listening");
   onTestFinished(async () => {
@@ -265,7 +268,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     await engine.close();
     held.close();
     proxy.close();
-    await upstream.close();
+    await routes.close();
     await agents.destroy();
     await store.close();
   });

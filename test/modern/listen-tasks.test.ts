@@ -40,6 +40,7 @@ async function listening() {
     envelope: { capabilities: { extensions: { [TASKS_EXTENSION]: {} } } },
     params: { notifications: { taskIds: [task.id] } },
     route: {
+      leaving: new AbortController().signal,
       config: { name: "r" },
       upstream: {},
     },

@@ -55,7 +55,7 @@ function counting(listed: readonly string[] = ["render"]) {
       isOwn: (tool: string) => tool === "own",
     },
   ];
-  const counts = new CallCounts({ servers, now: () => now });
+  const counts = new CallCounts({ servers: () => servers, now: () => now });
   const pass = (ms: number) => {
     now += ms;
   };

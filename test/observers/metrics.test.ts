@@ -8,7 +8,7 @@ const SECRET = "an-id-or-a-caller";
 function metricsOf() {
   return new Metrics({
     version: "1.2.3",
-    servers: [
+    servers: () => [
       {
         name: "reports",
         lists: (tool) => LISTED.includes(tool),
@@ -17,6 +17,7 @@ function metricsOf() {
         returns: () => 2,
       },
     ],
+    reloads: { counts: { applied: 4 }, isGood: true },
     tasks: () => [
       { server: "reports", state: "working" },
       { server: "reports", state: "working" },

@@ -111,7 +111,10 @@ export class Gateway {
       slots: this.#slots,
       policy: () => ({ maxResultBytes: 10_000 }) as ToolPolicy,
     };
-    const revive = reviver([route], (at) => clock() - at);
+    const revive = reviver(
+      (name) => (name === route.config.name ? route : undefined),
+      (at) => clock() - at,
+    );
     this.engine = new TaskEngine({
       store,
       log,

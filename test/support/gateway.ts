@@ -98,6 +98,7 @@ export function configFor(settings: GatewaySettings): Config {
     },
     callers: settings.callers ?? { identify: "anonymous" },
     log: { level: "silent", format: "json", isAudited: false, hashesCallers: false, ...settings.log },
+    reload: "off",
     servers: [
       {
         name: "tested",

@@ -3,6 +3,7 @@ import { type Request, type Response, Router } from "express";
 import type { Admin } from "../../admin/admin.ts";
 import type { AdminListener } from "../../admin/events.ts";
 import { MAX_LISTENERS } from "../../admin/events.ts";
+import type { Reload } from "../../admin/reloads.ts";
 import { STATUSES, type Status } from "../../admin/task-summary.ts";
 import { MAX_NAMES, type TaskListRequest } from "../../admin/tasks.ts";
 import { MAX_HOURS } from "../../observers/calls/call-counts.ts";
@@ -24,6 +25,8 @@ export interface AccessOptions {
 export interface ApiOptions extends AccessOptions {
   readonly admin: Admin;
   readonly version: string;
+  /** Takes over the configuration file. Never rejects. Absent: there is none. */
+  readonly reload?: (() => Promise<Reload>) | undefined;
   /** Settles when the gateway ends the streams that only listen. */
   readonly stopping: AbortSignal;
 }
@@ -37,7 +40,7 @@ const MAX_UNREAD_BYTES = 262_144;
 const COMMENT_MS = 15_000;
 
 /** `/api`: what an operator sees of a gateway and can do with it, as JSON. */
-export function api({ admin, version, stopping, ...access }: ApiOptions): Router {
+export function api({ admin, version, stopping, reload, ...access }: ApiOptions): Router {
   const router = Router();
   const may = (right: Right) => (request: Request, response: Response, next: () => void) => {
     checkAccess(access, right, request);
@@ -90,6 +93,17 @@ export function api({ admin, version, stopping, ...access }: ApiOptions): Router
     );
   });
   router.get("/config", read, (_, response) => void response.json(admin.config()));
+  router.post("/reload", may("cancel"), async (_, response) => {
+    if (reload === undefined)
+      throw new Problem(409, "No file", "The gateway was started without a configuration file");
+    const reloaded = await reload();
+    if (reloaded.outcome === "refused")
+      throw new Problem(422, "Configuration refused", reloaded.problems.join("; "));
+    response.json(reloaded);
+  });
+  router.all("/reload", () => {
+    throw new Problem(405, "Method not allowed", "/api/reload takes POST only", { Allow: "POST" });
+  });
   router.get("/events", read, (_, response) => streamEvents(admin, response, stopping));
   router.get("/openapi.json", read, (_, response) => void response.json(openApi(version)));
   return router;

@@ -21,6 +21,7 @@ const summary = {
   questions: whole,
   errorCode: { type: "integer" },
 };
+const servers = { type: "array", items: text };
 const REQUIRED = [
   "name",
   "server",
@@ -157,6 +158,17 @@ const SCHEMAS = {
     ["replica", "since", "servers", "yaml"],
   ),
   Config: { type: "object" },
+  Reload: object(
+    {
+      outcome: { enum: ["applied", "unchanged"] },
+      added: servers,
+      removed: { ...servers, description: "Their calls end; their tasks stay." },
+      replaced: { ...servers, description: "New calls go to another one of the same name." },
+      ruled: { ...servers, description: "The rules for their tools are different." },
+      restart: { type: "array", items: text, description: "Settings that only a restart applies." },
+    },
+    ["outcome", "restart"],
+  ),
   Problem: object({ type: text, title: text, status: whole, detail: text }, [
     "type",
     "title",
@@ -202,6 +214,9 @@ export function openApi(version: string): object {
         ]),
       },
       "/api/config": { get: operation("The configuration in force, secrets masked", "Config") },
+      "/api/reload": {
+        post: operation("Takes over the configuration file as it is, all of it or nothing", "Reload"),
+      },
       "/api/events": {
         get: {
           summary: "What happens to tasks from now on, as server-sent events",

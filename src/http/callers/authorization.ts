@@ -59,6 +59,8 @@ class Credentials {
   readonly #accepted = new Recent<string, Finding>(MAX_KNOWN.accepted);
   readonly #refused = new Recent<string, Finding>(MAX_KNOWN.refused);
   readonly #checks = new Map<string, Promise<Finding>>();
+  readonly #numbers = new WeakMap<Route, number>();
+  #routes = 0;
 
   constructor({ secret, isRequired, clock = () => Date.now(), ...options }: AuthorizationOptions) {
     this.#secret = secret;
@@ -80,10 +82,19 @@ class Credentials {
     // A process gets no headers, and a header of the configuration replaces the client's.
     if (upstream.transport === "stdio" || upstream.headers.authorization !== undefined) return caller;
     const sent = { ...caller, headers: { ...forwarded, authorization } };
-    const id = `${route.config.name} ${name}`;
+    const id = `${this.#numberOf(route)} ${name}`;
     const finding = this.#refused.get(id) ?? this.#accepted.get(id);
     if (finding !== undefined && this.#clock() < finding.believedUntil) return asFound(sent, finding);
     return { ...sent, confirm: async () => asFound(sent, await this.#find(id, sent, route)) };
+  }
+
+  /** What one server accepted says nothing of another that has taken its name. */
+  #numberOf(route: Route): number {
+    const known = this.#numbers.get(route);
+    if (known !== undefined) return known;
+    this.#routes += 1;
+    this.#numbers.set(route, this.#routes);
+    return this.#routes;
   }
 
   /** Asks once for all requests at the same time. */

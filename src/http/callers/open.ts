@@ -36,10 +36,13 @@ export function identifierFor({ callers, listen }: Config, { secret, log }: Iden
 /**
  * The gateway's documents for clients that look for a way to log in. Undefined when the servers take the credentials: then the documents
  * are theirs as well.
- * @param paths of all routes
+ * @param routes by path, which may change
  */
-export function documentsFor({ callers, listen }: Config, paths: Iterable<string>): Documents | undefined {
+export function documentsFor(
+  { callers, listen }: Config,
+  routes: () => ReadonlyMap<string, unknown>,
+): Documents | undefined {
   if (callers.identify !== "jwt") return undefined;
   const { publicUrl } = listen;
-  return resourceDocuments({ ...callers, paths, publicUrl, checkHost: hostCheck(listen) });
+  return resourceDocuments({ ...callers, routes, publicUrl, checkHost: hostCheck(listen) });
 }

@@ -40,8 +40,8 @@ export function resourceAddress(
 export type Documents = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer" | "scopes"> {
-  /** The paths of all routes. */
-  readonly paths: Iterable<string>;
+  /** All routes by path, which may change. */
+  readonly routes: () => ReadonlyMap<string, unknown>;
   readonly publicUrl: string | undefined;
   /** Refuses hosts that the gateway does not serve. */
   readonly checkHost: Guard;
@@ -53,12 +53,11 @@ export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer
  * knows neither `bearer_methods_supported` nor a lifetime, and checks no host.
  */
 export function resourceDocuments(options: ResourceDocumentsOptions): Documents {
-  const { issuer, scopes, publicUrl, checkHost } = options;
-  const paths = new Map([...options.paths].map((path) => [`${WELL_KNOWN}${path === "/" ? "" : path}`, path]));
+  const { issuer, scopes, publicUrl, checkHost, routes } = options;
   return (request, response) => {
     const [url = ""] = (request.url ?? "").split("?", 1);
-    const path = url.startsWith(WELL_KNOWN) ? paths.get(url) : undefined;
-    if (path === undefined) return false;
+    const path = url === WELL_KNOWN ? "/" : url.slice(WELL_KNOWN.length);
+    if (!url.startsWith(WELL_KNOWN) || url === `${WELL_KNOWN}/` || !routes().has(path)) return false;
     response.setHeader("Access-Control-Allow-Origin", "*");
     try {
       checkHost(request, response);

@@ -43,7 +43,7 @@ const CLOCK_TOLERANCE_MS = 30_000;
 /** Verifies tokens that servers have accepted, with the keys of the issuer that the server itself, or the operator, names. */
 export class TokenSubjects {
   readonly #options: TokenSubjectsOptions;
-  readonly #byRoute = new Map<string, RouteSubjects>();
+  readonly #byRoute = new WeakMap<Route, RouteSubjects>();
   #trusted: Promise<VerifyToken> | undefined;
 
   constructor(options: TokenSubjectsOptions) {
@@ -63,10 +63,10 @@ export class TokenSubjects {
   }
 
   #of(route: Route): RouteSubjects {
-    const known = this.#byRoute.get(route.config.name);
+    const known = this.#byRoute.get(route);
     if (known !== undefined) return known;
     const made = new RouteSubjects(route, this.#options);
-    this.#byRoute.set(route.config.name, made);
+    this.#byRoute.set(route, made);
     return made;
   }
 }

@@ -66,7 +66,7 @@ export class PairedHttp {
   #timer: NodeJS.Timeout | undefined;
   #lookMs = LOOK_MS.max;
   readonly #options: PairedHttpOptions;
-  readonly #needsTime: Need<unknown>;
+  readonly #needsTime: Need<Pick<Identified, "route">>;
 
   constructor(options: PairedHttpOptions) {
     this.#options = options;
@@ -99,6 +99,12 @@ export class PairedHttp {
     }
   }
 
+  /** Whether a client has a session with this server, of whatever name another one may be. */
+  isUsing(route: Route): boolean {
+    const isOf = (session: HttpSession | SseSession) => session.route === route;
+    return [...this.#all.keys()].some(isOf) || [...this.#streaming.values()].some(isOf);
+  }
+
   /** Ends all sessions. Settles when the servers have nothing of them any more. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
@@ -110,7 +116,7 @@ export class PairedHttp {
   async #stream(exchange: PairedExchange): Promise<void> {
     const { who, request, response } = exchange;
     const { quotas, streams, newPair } = this.#options;
-    this.#needsTime(exchange);
+    this.#needsTime(who);
     const giveBack = quotas.take("sessions", who.quotaKey);
     const [path = ""] = urlOf(request).split("?", 1);
     const session = new SseSession({ who, response, streams, newPair, path });
@@ -126,7 +132,7 @@ export class PairedHttp {
     if (!session.belongsTo(who.owner)) throw rpc.unknownSession();
     const messages = messagesOf(exchange);
     await this.#options.admission.admitted({ ...who, reply }, message);
-    if (messages.some((each) => isRequest(each) && isCall(each, who.route))) this.#needsTime(exchange);
+    if (messages.some((each) => isRequest(each) && isCall(each, who.route))) this.#needsTime(who);
     if (!(await session.take(messages, held))) throw rpc.storeUnavailable();
     reply.acknowledge();
   }
@@ -147,7 +153,7 @@ export class PairedHttp {
       session = this.#find(exchange);
     }
     if (requests.length > 0) {
-      if (requests.some((each) => isCall(each, who.route))) this.#needsTime(exchange);
+      if (requests.some((each) => isCall(each, who.route))) this.#needsTime(who);
       const ids = new Set(requests.map(({ id }) => id));
       if (ids.size < requests.length || requests.some(({ id }) => session.isPending(id)))
         throw rpc.invalidRequest("the id is that of another request under way");
@@ -161,7 +167,7 @@ export class PairedHttp {
   async #open(exchange: PairedExchange, initialize: JsonRpcRequest): Promise<void> {
     const { who, response, reply } = exchange;
     const { quotas, streams, newPair } = this.#options;
-    this.#needsTime(exchange);
+    this.#needsTime(who);
     const session: HttpSession = new HttpSession({
       who,
       streams,
@@ -187,7 +193,8 @@ export class PairedHttp {
   async #get(exchange: PairedExchange): Promise<void> {
     const { request, response, reply } = exchange;
     const session = this.#find(exchange);
-    this.#needsTime(exchange);
+    // A removed server may still have an answer to send on it.
+    if (this.#options.stopping.aborted) throw rpc.stopping();
     if (!reply.readsStreams) throw rpc.notAcceptable("text/event-stream");
     const lastEventId = request.headers["last-event-id"]?.toString() || undefined;
     const giveBack = this.#options.quotas.take("streams", exchange.who.quotaKey);

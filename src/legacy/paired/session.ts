@@ -51,6 +51,11 @@ type PairServices = Pick<LegacyServices, "clientStreams" | "stopping" | "callCou
 const MAX_PENDING = 1_000;
 /** The longest answer that the gateway changes; a longer one passes as it is. */
 const MAX_AMENDED_CHARS = 1_048_576;
+/** Which tools take tasks is in the list of tools. */
+const TOOLS_CHANGED: JsonRpcNotification = {
+  jsonrpc: "2.0",
+  method: "notifications/tools/list_changed",
+};
 /** How long requests that wait for a task may still be answered when the server is gone. */
 const LAST_ANSWERS_MS = 2_000;
 
@@ -87,6 +92,7 @@ export class PairedSession {
   readonly #over = new AbortController();
   #lastAnswers: NodeJS.Timeout | undefined;
   #stopListening = () => {};
+  #stopHearingOfRules = () => {};
 
   constructor(
     options: PairedSessionOptions,
@@ -189,6 +195,7 @@ export class PairedSession {
     this.#undelivered.take();
     clearTimeout(this.#lastAnswers);
     this.#stopListening();
+    this.#stopHearingOfRules();
     client.close();
   }
 
@@ -243,6 +250,8 @@ export class PairedSession {
     this.#state = "open";
     this.#pending.answer(id, withTasksCapability(toJson(answer), tasksCapability(caller)) as JsonText);
     if (mustListen !== true) this.catchUp();
+    if (isObject(capabilities) && isObject(capabilities.tools) && capabilities.tools.listChanged === true)
+      this.#stopHearingOfRules = route.onRules(() => this.#hear(TOOLS_CHANGED));
     this.#release();
   }
 

@@ -6,7 +6,7 @@ import { EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../../protocol/headers.ts";
 import type { JsonRpcMessage, JsonText, RequestId } from "../../protocol/jsonrpc.ts";
 import { beatsBy } from "../../requests/keep-alive.ts";
 import type { OpenStream, OpenStreams } from "../../requests/open-streams.ts";
-import type { Identified } from "../../requests/request.ts";
+import type { Identified, Route } from "../../requests/request.ts";
 import type { TaskOwner } from "../../store/task-store.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { NewPair } from "./http-session.ts";
@@ -51,6 +51,10 @@ export class SseSession implements ClientEnd, OpenStream {
     await over;
     this.#leave();
     this.#pair.retire();
+  }
+
+  get route(): Route {
+    return this.#options.who.route;
   }
 
   belongsTo({ route, caller }: TaskOwner): boolean {

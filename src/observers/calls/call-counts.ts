@@ -17,7 +17,8 @@ export interface CountedServer extends ListingServer {
 }
 
 export interface CallCountsOptions {
-  readonly servers: readonly CountedServer[];
+  /** The servers as they are now. */
+  readonly servers: () => readonly CountedServer[];
   /** Milliseconds, by a clock that does not jump. */
   readonly now: () => number;
 }
@@ -50,12 +51,14 @@ export const MAX_HOURS = 24;
 export class CallCounts {
   readonly #now: () => number;
   readonly #startedAt: number;
-  readonly #servers: ReadonlyMap<string, ServerCalls>;
+  readonly #sources: CallCountsOptions["servers"];
+  /** Also those that were removed and still drain. */
+  readonly #servers = new Map<string, ServerCalls>();
 
   constructor({ servers, now }: CallCountsOptions) {
     this.#now = now;
     this.#startedAt = now();
-    this.#servers = new Map(servers.map((server) => [server.name, new ServerCalls(server, this.#startedAt)]));
+    this.#sources = servers;
   }
 
   /**
@@ -66,7 +69,7 @@ export class CallCounts {
     const { method, params } = (message ?? {}) as { readonly method?: unknown; readonly params?: unknown };
     if (method !== "tools/call") return undefined;
     const { name } = (params ?? {}) as { readonly name?: unknown };
-    const calls = this.#servers.get(server);
+    const calls = this.#callsOf(server);
     const tool = typeof name === "string" ? name : OTHER;
     return calls && new CountedCall(calls, tool, this.#now, at ?? this.#now());
   }
@@ -77,17 +80,32 @@ export class CallCounts {
     const { task, outcome } = event;
     if (!hasResult(task, outcome)) return;
     const ms = Math.max(0, outcome.endedAt - begunAt(task));
-    this.#servers.get(task.route)?.note(task.tool, "answered", ms, this.#now());
+    this.#callsOf(task.route)?.note(task.tool, "answered", ms, this.#now());
   };
 
   /** @param hours 1 to `MAX_HOURS`, of which the last has only begun; absent: all since the start */
   count(hours?: number): CallCount {
     const elapsedMs = this.#now() - this.#startedAt;
     const first = hours === undefined ? 0 : Math.max(0, Math.floor(elapsedMs / HOUR_MS) - hours);
-    const servers = [...this.#servers].map(
-      ([name, calls]) => [name, calls.since(hours === undefined ? undefined : first)] as const,
+    const servers = this.#sources().map(
+      ({ name }) =>
+        [name, this.#callsOf(name)?.since(hours === undefined ? undefined : first) ?? []] as const,
     );
     return { sinceMs: elapsedMs - first * HOUR_MS, servers: new Map(servers) };
+  }
+
+  /** Drops the counts of a server that was removed. */
+  forget(server: string): void {
+    this.#servers.delete(server);
+  }
+
+  #callsOf(server: string): ServerCalls | undefined {
+    const known = this.#servers.get(server);
+    if (known !== undefined) return known;
+    const source = this.#sources().find(({ name }) => name === server);
+    const made = source && new ServerCalls(source, this.#startedAt);
+    if (made !== undefined) this.#servers.set(server, made);
+    return made;
   }
 }
 

@@ -27,7 +27,7 @@ export class Counter implements Family {
   readonly type = "counter";
   readonly name: string;
   readonly help: string;
-  readonly #series: { readonly labels: Labels; readonly tally: Tally }[] = [];
+  #series: { readonly labels: Labels; readonly tally: Tally }[] = [];
 
   constructor(name: string, help: string) {
     this.name = name;
@@ -41,6 +41,11 @@ export class Counter implements Family {
     return tally;
   }
 
+  /** Drops series; what still counts in them is seen no more. */
+  drop(isDropped: (labels: Labels) => boolean): void {
+    this.#series = this.#series.filter(({ labels }) => !isDropped(labels));
+  }
+
   samples(): readonly Sample[] {
     return this.#series.map(({ labels, tally }) => ({ labels, value: tally.value }));
   }
@@ -52,7 +57,7 @@ export class Histogram implements Family {
   readonly name: string;
   readonly help: string;
   readonly #bounds: readonly number[];
-  readonly #series: { readonly labels: Labels; readonly distribution: Distribution }[] = [];
+  #series: { readonly labels: Labels; readonly distribution: Distribution }[] = [];
 
   constructor(name: string, help: string, bounds: readonly number[]) {
     this.name = name;
@@ -65,6 +70,11 @@ export class Histogram implements Family {
     const distribution = new Distribution(this.#bounds);
     this.#series.push({ labels, distribution });
     return distribution;
+  }
+
+  /** As of a `Counter`. */
+  drop(isDropped: (labels: Labels) => boolean): void {
+    this.#series = this.#series.filter(({ labels }) => !isDropped(labels));
   }
 
   samples(): readonly Sample[] {

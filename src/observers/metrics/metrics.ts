@@ -12,14 +12,23 @@ import { Instruments, type OutcomeLabel, ServerMetrics } from "./server-metrics.
 /** What the metrics look up for each scrape. */
 export interface MetricsSources {
   readonly version: string;
-  /** The servers, in the order of the configuration. */
-  readonly servers: readonly ServerSource[];
+  /** The servers, in the order of the configuration, which may change. */
+  readonly servers: () => readonly ServerSource[];
+  /** What has become of attempts to take over another configuration. */
+  readonly reloads: ReloadCounts;
   /** How many unfinished tasks of each server have their calls here, by state. */
   readonly tasks: () => Iterable<RunningState>;
   /** Finished results that the store has not accepted yet. */
   readonly unwrittenBytes: () => number;
   /** What this process has stored and has not expired. */
   readonly storedBytes: () => number;
+}
+
+export interface ReloadCounts {
+  /** By outcome. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Whether the last configuration that was read was good; also the first. */
+  readonly isGood: boolean;
 }
 
 export interface ServerSource extends ListingServer {
@@ -34,14 +43,17 @@ export interface ServerSource extends ListingServer {
 export class Metrics {
   readonly #families: readonly Family[];
   readonly #process = new ProcessMetrics();
-  readonly #servers: ReadonlyMap<string, ServerMetrics>;
+  readonly #sources: MetricsSources;
+  readonly #own = new Instruments();
+  /** Also those that were removed and still drain. */
+  readonly #servers = new Map<string, ServerMetrics>();
   readonly #store: Readonly<Record<StoreOperation, Distribution>>;
   readonly #storeFailures: Tally;
   #isStoreThere = true;
 
   constructor(sources: MetricsSources) {
-    const own = new Instruments();
-    this.#servers = new Map(sources.servers.map((server) => [server.name, new ServerMetrics(own, server)]));
+    this.#sources = sources;
+    const own = this.#own;
     const operation = (name: StoreOperation) => own.store.series({ operation: name });
     this.#store = {
       read: operation("read"),
@@ -55,7 +67,7 @@ export class Metrics {
 
   /** Counts what happens to tasks. */
   readonly observe: Observer = (event) => {
-    const server = this.#servers.get(event.kind === "refused" ? event.route : routeOf(event));
+    const server = this.#serverOf(event.kind === "refused" ? event.route : routeOf(event));
     if (server !== undefined) count(event, server);
   };
 
@@ -65,10 +77,24 @@ export class Metrics {
    * @param ms how long the request took
    */
   answered(server: string, message: unknown, code: number | undefined, ms: number): void {
-    this.#servers
-      .get(server)
+    this.#serverOf(server)
       ?.operation(message, code)
       .observe(ms / 1_000);
+  }
+
+  /** Drops the series of a server that was removed. */
+  forget(server: string): void {
+    this.#servers.delete(server);
+    this.#own.drop(server);
+  }
+
+  #serverOf(name: string): ServerMetrics | undefined {
+    const known = this.#servers.get(name);
+    if (known !== undefined) return known;
+    const source = this.#sources.servers().find((server) => server.name === name);
+    const made = source && new ServerMetrics(this.#own, source);
+    if (made !== undefined) this.#servers.set(name, made);
+    return made;
   }
 
   /** @param ms how long the store took; `isAway`: it did not answer */
@@ -80,6 +106,8 @@ export class Metrics {
 
   /** @param accept the header of the request */
   async scrape(accept?: string): Promise<Scrape> {
+    // A server that nothing has happened to has its series, too.
+    for (const { name } of this.#sources.servers()) this.#serverOf(name);
     return scrapeOf([...this.#families, ...(await this.#process.families())], accept);
   }
 }
@@ -138,16 +166,16 @@ function outcomeOf(outcome: Outcome): OutcomeLabel {
 }
 
 function lookedUp(sources: MetricsSources, isStoreThere: () => boolean): readonly Family[] {
-  const { version, servers, tasks, storedBytes, unwrittenBytes } = sources;
+  const { version, servers, tasks, storedBytes, unwrittenBytes, reloads } = sources;
   const ofEach = (value: (server: ServerSource) => number | undefined) => (): readonly Sample[] =>
-    servers.flatMap((server) => {
+    servers().flatMap((server) => {
       const now = value(server);
       return now === undefined ? [] : [{ labels: { server: server.name }, value: now }];
     });
   const one = (value: () => number) => (): readonly Sample[] => [{ labels: {}, value: value() }];
   return [
     gauge("taskgate_tasks", "Unfinished tasks whose calls are here, by state.", () =>
-      tasksByState(servers, tasks()),
+      tasksByState(servers(), tasks()),
     ),
     gauge(
       "taskgate_upstream_up",
@@ -177,6 +205,14 @@ function lookedUp(sources: MetricsSources, isStoreThere: () => boolean): readonl
       "taskgate_store_unwritten_bytes",
       "Finished results that the task store has not accepted yet.",
       one(unwrittenBytes),
+    ),
+    counter("taskgate_config_reloads_total", "Attempts to take over another configuration, by outcome.", () =>
+      Object.entries(reloads.counts).map(([outcome, value]) => ({ labels: { outcome }, value })),
+    ),
+    gauge(
+      "taskgate_config_last_reload_successful",
+      "Whether the configuration that was read last is in force; also at the start.",
+      one(() => Number(reloads.isGood)),
     ),
     gauge("taskgate_build_info", "Which program this is; always 1.", () => [
       { labels: { version, node: process.version }, value: 1 },

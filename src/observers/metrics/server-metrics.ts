@@ -1,6 +1,6 @@
 import type { Generation } from "../../store/task-store.ts";
 import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
-import { Counter, type Family, Histogram, type Labels } from "./families.ts";
+import { Counter, Histogram, type Labels } from "./families.ts";
 import type { Distribution, Tally } from "./numbers.ts";
 
 /**
@@ -98,7 +98,7 @@ export class Instruments {
     "taskgate_store_failures_total",
     "Operations that the task store did not answer.",
   );
-  readonly families: readonly Family[] = [
+  readonly families: readonly (Counter | Histogram)[] = [
     this.created,
     this.ended,
     this.duration,
@@ -114,6 +114,11 @@ export class Instruments {
     this.store,
     this.storeFailures,
   ];
+
+  /** Drops the series of a server. */
+  drop(server: string): void {
+    for (const family of this.families) family.drop((labels) => labels.server === server);
+  }
 }
 
 /** The series of one tool. */

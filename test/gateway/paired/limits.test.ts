@@ -29,7 +29,7 @@ async function limitedTo(maxSessions: number) {
     report: core.report,
     ...config.limits,
   });
-  const routes = new Map(core.routes.map((route) => [route.config.path, route] as const));
+  const routes = () => core.routes.byPath;
   const http = httpServer(gatewayListener({ routes, endpoint }));
   http.listen(0, "127.0.0.1");
   await once(http, "listening");

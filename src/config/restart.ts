@@ -1,0 +1,116 @@
+import { isDeepStrictEqual } from "node:util";
+import type { AdminConfig, Config, LimitsConfig, ListenConfig, LogConfig } from "./config.ts";
+
+/** What holds for as long as the gateway runs, by its names here and in the file. What is in none of these, a gateway that runs can change. */
+const FIXED = {
+  listen: {
+    host: "host",
+    port: "port",
+    allowedHosts: "allowedHosts",
+    allowedOrigins: "allowedOrigins",
+    publicUrl: "publicUrl",
+  } satisfies Names<ListenConfig>,
+  admin: {
+    host: "host",
+    port: "port",
+    token: "token",
+    readToken: "readToken",
+    payloads: "payloads",
+  } satisfies Names<AdminConfig>,
+  store: {
+    url: "url",
+    leaseMs: "lease",
+    timeoutMs: "timeout",
+    prefix: "prefix",
+    tls: "tls",
+    encryptionKeys: "encryptionKeys",
+    acceptsPlaintext: "acceptPlaintext",
+  } satisfies Names<Config["store"]>,
+  limits: {
+    maxDepth: "maxDepth",
+    maxHeaderBytes: "maxHeaders",
+    maxUnwrittenBytes: "maxUnwritten",
+    keepAliveMs: "keepAlive",
+    maxWaitMs: "maxWait",
+    restartGapMs: "restartGap",
+  } satisfies Partial<Names<LimitsConfig>>,
+  log: {
+    level: "level",
+    format: "format",
+    isAudited: "audit",
+    hashesCallers: "callers",
+  } satisfies Names<LogConfig>,
+};
+
+type Names<Section> = Record<keyof Required<Section>, string>;
+
+export interface Renewed {
+  /** The newer configuration, as far as a gateway that runs with the older one can have it. */
+  readonly config: Config;
+  /** The settings of which it keeps the older value, as the file names them. */
+  readonly restart: readonly string[];
+}
+
+/** What a gateway that runs makes of another configuration. */
+export function renewed(older: Config, newer: Config): Renewed {
+  const { listen, admin, store, callers, log, reload } = older;
+  const kept = Object.fromEntries(
+    Object.keys(FIXED.limits).map((name) => [name, older.limits[name as keyof typeof FIXED.limits]]),
+  );
+  const { admin: _, ...rest } = newer;
+  return {
+    config: {
+      ...rest,
+      ...(admin === undefined ? {} : { admin }),
+      listen,
+      store,
+      callers,
+      log,
+      reload,
+      limits: { ...newer.limits, ...kept },
+    },
+    restart: [
+      ...Object.entries(FIXED).flatMap(([section, names]) =>
+        differences(
+          section,
+          names,
+          older[section as keyof typeof FIXED],
+          newer[section as keyof typeof FIXED],
+        ),
+      ),
+      ...(isSame(callers, newer.callers) ? [] : ["callers"]),
+      ...(reload === newer.reload ? [] : ["reload"]),
+    ],
+  };
+}
+
+function differences(
+  section: string,
+  names: Readonly<Record<string, string>>,
+  older: object | undefined,
+  newer: object | undefined,
+): readonly string[] {
+  if (older === undefined || newer === undefined) return older === newer ? [] : [section];
+  const [before, after] = [older, newer] as readonly Readonly<Record<string, unknown>>[];
+  return Object.entries(names)
+    .filter(([name]) => !isSame(before?.[name], after?.[name]))
+    .map(([, name]) => `${section}.${name}`);
+}
+
+/** Whether nothing differs that a gateway that runs can change. */
+export function isSameConfig(one: Config, other: Config): boolean {
+  return isSame([one.servers, one.limits], [other.servers, other.limits]);
+}
+
+/** URLs by their text, into which not every Node looks; keys as they are. */
+function isSame(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(plain(one), plain(other));
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof URL) return value.href;
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]));
+}
