@@ -32,13 +32,14 @@ function Console() {
     let isCurrent = true;
     const look = async () => {
       try {
-        const [listing, { servers }, { replicas }] = await Promise.all([
+        const [listing, { servers }, { replicas }, { lastReload }] = await Promise.all([
           get(`tasks?limit=${limit}&${queryOf(filter)}`),
           get("servers"),
           get("replicas"),
+          get("config"),
         ]);
         if (!isCurrent) return;
-        setSeen({ ...listing, servers, replicas });
+        setSeen({ ...listing, servers, replicas, lastReload });
         setNote("");
         setWantsToken("");
       } catch (error) {
@@ -65,6 +66,7 @@ function Console() {
       <${Tasks} seen=${seen} chosen=${chosen} onChoose=${setChosen} />
       ${seen.nextCursor === undefined || limit === MANY ? null : html`<p><button onClick=${() => setLimit(MANY)}>Show up to ${MANY}</button></p>`}
       ${chosen === "" ? null : html`<${Story} name=${chosen} version=${seen} onClose=${() => setChosen("")} onFault=${report} />`}
+      ${seen.lastReload === undefined ? null : html`<${Reload} reload=${seen.lastReload} />`}
       <${Servers} servers=${seen.servers} />
       <${Replicas} replicas=${seen.replicas} />
     </main>
@@ -255,6 +257,16 @@ function Story({ name, version, onClose, onFault }) {
       </dialog>
     </section>
   `;
+}
+
+/** What became of the configuration file when it was read last. */
+function Reload({ reload }) {
+  const { at, outcome, problems = [], restart = [] } = reload;
+  const read = `The configuration file was read ${timeText(at)}`;
+  if (outcome === "refused")
+    return html`<p class="note" role="alert">${read}, has an error, and nothing of it is applied: ${problems.join("; ")}</p>`;
+  const waits = restart.length === 0 ? "" : ` A restart is needed for ${restart.join(", ")}.`;
+  return html`<p class="quiet">${read}, and is in force.${waits}</p>`;
 }
 
 function Servers({ servers }) {

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { taskName } from "../../src/log/task-name.ts";
+import { named, reloading } from "../reload/reloading.ts";
 import { withoutPrograms } from "../support/required-programs.ts";
 import { gate, type StorySettings, story, textResult } from "../support/story.ts";
 
@@ -131,6 +133,28 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     await gateway.close();
     await page.getByText("This is how it was").waitFor();
     expect(await page.getByRole("button", { name: taskName(taskId) }).count()).toBe(1);
+  });
+
+  test("says what became of the configuration file", async () => {
+    const { settings } = await named("one");
+    const { admin, file, write, reload } = await reloading({ reload: "off", servers: { one: settings } });
+    const context = await browser.newContext();
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.goto(admin);
+    await page.getByRole("cell", { name: "one", exact: true }).waitFor();
+    expect(await page.getByText("The configuration file").count()).toBe(0);
+    await writeFile(file, "servers: {}");
+    await reload();
+    await page
+      .getByRole("alert")
+      .getByText(/, has an error, and nothing of it is applied: servers: must name at least one server/)
+      .waitFor();
+    await write({ reload: "off", limits: { maxWait: "1s" }, servers: { one: settings, two: settings } });
+    await reload();
+    await page.getByText(/, and is in force\. A restart is needed for limits\.maxWait\.$/).waitFor();
+    expect(await page.getByRole("alert").count()).toBe(0);
+    expect(await violations(page)).toEqual([]);
   });
 
   test.each([
