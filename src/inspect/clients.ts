@@ -1,6 +1,12 @@
 import type { Logger } from "pino";
 import type { HttpUpstreamConfig, UpstreamConfig } from "../config/config.ts";
-import { isObject, type JsonObject, type JsonRpcRequest, type JsonRpcResponse } from "../protocol/jsonrpc.ts";
+import {
+  isObject,
+  type JsonObject,
+  type JsonRpcNotification,
+  type JsonRpcRequest,
+  type JsonRpcResponse,
+} from "../protocol/jsonrpc.ts";
 import { envelopeOf } from "../protocol/modern.ts";
 import { late, unanswered } from "../upstream/failure.ts";
 import { inTime } from "../upstream/in-time.ts";
@@ -207,13 +213,7 @@ export function modernClient(
         params: { ...params, _meta },
         signal: AbortSignal.any([timeout, signal]),
         onAccepted: () => listener?.onAccepted(),
-        onNotification: ({
-          method,
-          params = {},
-        }: {
-          readonly method: string;
-          readonly params?: JsonObject;
-        }) =>
+        onNotification: ({ method, params = {} }: JsonRpcNotification) =>
           method === "notifications/progress" ? listener?.onProgress(params) : listener?.onNotification(),
       };
       return server.ask(owner, asking).catch((error: unknown) => {
@@ -244,10 +244,10 @@ function descriptionOf({
   instructions,
 }: ModernDescription | ServerDescription): Description {
   const { name, version } = isObject(serverInfo) ? serverInfo : {};
-  return {
-    ...(typeof name === "string" ? { name } : {}),
-    ...(typeof version === "string" ? { version } : {}),
-    capabilities,
-    ...(instructions === undefined ? {} : { instructions }),
-  };
+  return { name: textIn(name), version: textIn(version), capabilities, instructions };
+}
+
+/** The value if it is a text. */
+export function textIn(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }

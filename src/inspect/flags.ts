@@ -37,7 +37,7 @@ export interface Inspection {
   /** The same as a file would have it: environment variables are not filled in. */
   readonly upstream: JsonObject;
   readonly timeoutMs: number;
-  readonly call?: Wanted;
+  readonly call: Wanted | undefined;
   readonly isJson: boolean;
 }
 
@@ -53,7 +53,7 @@ export async function readInspection(flags: Flags, env: Environment): Promise<In
     config,
     upstream: upstreamOfFlags(given),
     timeoutMs,
-    ...(call === undefined ? {} : { call }),
+    call,
     isJson: flags.json === true,
   };
 }

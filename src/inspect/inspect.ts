@@ -209,13 +209,12 @@ async function inspectCommand(config: StdioUpstreamConfig, options: Options): Pr
     const startMs = Math.round(performance.now() - startedAt);
     const { legacy, ...found } = await surveyLegacy(first, sessions, options.call);
     const { garbage, isOnlyModern } = sessions;
-    const versions = modern?.supportedVersions ?? [];
     return {
       target: [command, ...args].join(" "),
       transport: "stdio",
       server: first.description,
-      ...(modern === undefined ? {} : { modern: { versions, hasTasks: hasTasks(modern) } }),
-      ...(isOnlyModern ? {} : { legacy: { ...legacy, startMs } }),
+      modern: modern && { versions: modern.supportedVersions, hasTasks: hasTasks(modern) },
+      legacy: isOnlyModern ? undefined : { ...legacy, startMs },
       ...found,
       remarks: [
         ...(modern === undefined || isOnlyModern ? [] : [OLDER_WAY]),

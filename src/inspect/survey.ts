@@ -11,6 +11,7 @@ import {
   type Listener,
   refusalOf,
   type Sessions,
+  textIn,
 } from "./clients.ts";
 import type {
   CallEnd,
@@ -52,7 +53,7 @@ export async function survey(
   const declared = { more: more.map(({ name }) => String(name)), less };
   const found = {
     listed: { ...facts, tools: [...facts.tools, ...more.map(toolFacts)] },
-    ...(more.length + less.length === 0 ? {} : { declared }),
+    declared: more.length + less.length === 0 ? undefined : declared,
   };
   if (wanted === undefined) return found;
   if (caller === undefined)
@@ -66,7 +67,7 @@ export async function survey(
 
 /** The tools as listed, absent if they cannot be listed, and the facts of all lists. */
 export interface Listed {
-  readonly tools?: readonly JsonObject[];
+  readonly tools: readonly JsonObject[] | undefined;
   readonly facts: ListFacts;
 }
 
@@ -87,11 +88,7 @@ export async function listAll(client: Client): Promise<Listed> {
     resources: (await list("resources", "resources"))?.length,
     resourceTemplates: (await list("resources", "resourceTemplates", "resources/templates/list"))?.length,
   };
-  const present = Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== undefined));
-  return {
-    ...(tools === undefined ? {} : { tools }),
-    facts: { tools: (tools ?? []).map(toolFacts), ...present, problems },
-  };
+  return { tools, facts: { tools: (tools ?? []).map(toolFacts), ...counts, problems } };
 }
 
 async function toolsOf(client: Client): Promise<readonly JsonObject[]> {
@@ -125,14 +122,12 @@ const HINTS = ["readOnlyHint", "idempotentHint", "destructiveHint", "openWorldHi
 function toolFacts({ name, annotations, execution, inputSchema }: JsonObject): ToolFacts {
   const given = isObject(annotations) ? annotations : {};
   const hints = HINTS.filter((hint) => typeof given[hint] === "boolean").map((hint) => [hint, given[hint]]);
-  const taskSupport = isObject(execution) ? execution.taskSupport : undefined;
   const mirrored = headerParams(inputSchema);
   return {
     name: String(name),
     ...Object.fromEntries(hints),
-    ...(typeof taskSupport === "string" ? { taskSupport } : {}),
-    ...(mirrored === undefined ? { headerParams: "invalid" } : {}),
-    ...(mirrored === undefined || mirrored.length === 0 ? {} : { headerParams: mirrored.length }),
+    taskSupport: textIn(isObject(execution) ? execution.taskSupport : undefined),
+    headerParams: mirrored === undefined ? "invalid" : mirrored.length || undefined,
   };
 }
 
@@ -221,9 +216,8 @@ async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promi
     times.firstWordMs ??= now();
   };
   const note = ({ method, params }: Asked, answer: string) => {
-    const { message } = isObject(params) ? params : {};
-    const said = typeof message === "string" ? { message: shortened(message, MAX_TEXT_CHARS) } : {};
-    if (questions.length < MAX_QUESTIONS) questions.push({ method, ...said, answer, afterMs: now() });
+    const message = quoted(isObject(params) ? params.message : undefined);
+    if (questions.length < MAX_QUESTIONS) questions.push({ method, message, answer, afterMs: now() });
   };
   const listener: Listener = {
     onSent: () => {
@@ -234,8 +228,7 @@ async function measure(client: Client, { tool, args, timeoutMs }: Wanted): Promi
     },
     onProgress: ({ message }) => {
       heard();
-      const last = typeof message === "string" ? { last: shortened(message, MAX_TEXT_CHARS) } : {};
-      progress = { count: progress.count + 1, ...last };
+      progress = { count: progress.count + 1, last: quoted(message) };
     },
     onNotification: heard,
     onRequest: (request) => {
@@ -283,11 +276,16 @@ function endOf(response: JsonRpcResponse): CallEnd {
   if (result.resultType === "task") return { kind: "task" };
   if (result.resultType === "input_required") return { kind: "asks" };
   const [first] = Array.isArray(result.content) ? result.content : [];
-  const text = isObject(first) && typeof first.text === "string" ? first.text : undefined;
   return {
     kind: "result",
     bytes: Buffer.byteLength(JSON.stringify(result)),
     isError: result.isError === true,
-    ...(text === undefined ? {} : { text: shortened(text, MAX_TEXT_CHARS) }),
+    text: quoted(isObject(first) ? first.text : undefined),
   };
+}
+
+/** The beginning of what the server says, if it is a text. */
+function quoted(said: unknown): string | undefined {
+  const text = textIn(said);
+  return text && shortened(text, MAX_TEXT_CHARS);
 }

@@ -94,19 +94,14 @@ export class Traffic {
   facts(unknown?: Exchange): HttpFacts {
     const posts = this.exchanges.filter(({ method, status }) => method === "POST" && status !== 202);
     const get = this.exchanges.find(({ method }) => method === "GET");
-    const end = this.last("DELETE")?.status;
-    const retryMs = this.exchanges.find(({ events }) => events.retryMs !== undefined)?.events.retryMs;
     return {
       answersAs: posts.some(({ isStream }) => isStream) ? "stream" : "json",
       hasSessions: posts[0]?.headers["mcp-session-id"] !== undefined,
-      ...(unknown?.status === undefined ? {} : { unknownSession: unknown.status }),
-      get: {
-        ...(get?.status === undefined ? {} : { status: get.status }),
-        isStream: get?.status === 200 && get.isStream,
-      },
-      ...(end === undefined ? {} : { delete: end }),
+      unknownSession: unknown?.status,
+      get: { status: get?.status, isStream: get?.status === 200 && get.isStream },
+      delete: this.last("DELETE")?.status,
       eventIds: { post: posts.some(({ events }) => events.hasIds), get: get?.events.hasIds ?? false },
-      ...(retryMs === undefined ? {} : { retryMs }),
+      retryMs: this.exchanges.find(({ events }) => events.retryMs !== undefined)?.events.retryMs,
     };
   }
 }
