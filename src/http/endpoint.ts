@@ -144,7 +144,7 @@ async function answer(what: Class, arrival: Arrival, handlers: Handlers): Promis
     case "paired":
       // The server cannot refuse the client's own request, which it never gets.
       needsOwner(who);
-      return legacy.pairs.answer({ who, request, response, message: body?.json, reply, held });
+      return legacy.pairs.answer({ who, request, response, url: head.url, message: body?.json, reply, held });
     case "legacy":
       if (await legacy.answer(arrival.toHttp(), what.as)) return;
       await arrival.confirm();

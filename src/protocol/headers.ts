@@ -15,6 +15,12 @@ export function isEventStream(contentType: string | undefined): boolean {
   return contentType !== undefined && /^text\/event-stream\s*(?:;|$)/i.test(contentType);
 }
 
+/** A content type without its parameters, in lower case; empty if there is none. A sender may repeat the header, which makes it an array. */
+export function mediaType(contentType: string | undefined): string {
+  const [type = ""] = String(contentType ?? "").split(";", 1);
+  return type.trim().toLowerCase();
+}
+
 /** Headers as node:http gives them: names in lower case. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -44,19 +50,20 @@ export function checkVersionHeader(headers: Headers, bodyVersion: string): void 
 export function checkRoutingHeaders(headers: Headers, method: string, params: JsonObject | undefined): void {
   const header = single(headers, "mcp-method");
   if (header !== method) throw rpc.headerMismatch("Mcp-Method", { header, body: method });
-  const field = Object.hasOwn(NAME_FIELDS, method) ? NAME_FIELDS[method] : undefined;
-  const name = field === undefined ? undefined : params?.[field];
-  if (typeof name === "string") checkMirrored(headers, "Mcp-Name", name);
+  const name = nameIn(method, params);
+  if (name !== undefined) checkMirrored(headers, "Mcp-Name", name);
 }
 
 /** The headers that mirror a request's method and, where it has one, its name (Streamable HTTP §Standard Request Headers). */
 export function routingHeaders(method: string, params: JsonObject | undefined): Record<string, string> {
+  const name = nameIn(method, params);
+  return { "mcp-method": method, ...(name === undefined ? {} : { "mcp-name": encodeHeaderValue(name) }) };
+}
+
+function nameIn(method: string, params: JsonObject | undefined): string | undefined {
   const field = Object.hasOwn(NAME_FIELDS, method) ? NAME_FIELDS[method] : undefined;
   const name = field === undefined ? undefined : params?.[field];
-  return {
-    "mcp-method": method,
-    ...(typeof name === "string" ? { "mcp-name": encodeHeaderValue(name) } : {}),
-  };
+  return typeof name === "string" ? name : undefined;
 }
 
 /** A tool parameter that a header mirrors: the name after `Mcp-Param-`, and the path of its value in the arguments. */

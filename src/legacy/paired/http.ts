@@ -35,6 +35,8 @@ export interface PairedExchange {
   readonly who: Identified;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** The path as the client asked for it, query included; it names a session of HTTP+SSE. */
+  readonly url: string;
   /** The parsed body; `undefined` when it is no JSON. */
   readonly message: unknown;
   readonly reply: Pick<Reply, "readsStreams" | "gone" | "acknowledge">;
@@ -85,8 +87,8 @@ export class PairedHttp {
    * @throws RpcError when it does not serve the request, and has written nothing
    */
   async answer(exchange: PairedExchange): Promise<void> {
-    const { request } = exchange;
-    const streaming = this.#streaming.get(sseSessionOf(urlOf(request)) ?? "");
+    const { request, url } = exchange;
+    const streaming = this.#streaming.get(sseSessionOf(url) ?? "");
     switch (request.method) {
       case "POST":
         return streaming === undefined ? this.#post(exchange) : this.#postTo(streaming, exchange);
@@ -114,11 +116,11 @@ export class PairedHttp {
 
   /** Opens a session of HTTP+SSE (2024-11-05, Transports §HTTP with SSE). Settles when its stream is over. */
   async #stream(exchange: PairedExchange): Promise<void> {
-    const { who, request, response } = exchange;
+    const { who, response, url } = exchange;
     const { quotas, streams, newPair } = this.#options;
     this.#needsTime(who);
     const giveBack = quotas.take("sessions", who.quotaKey);
-    const [path = ""] = urlOf(request).split("?", 1);
+    const [path = ""] = url.split("?", 1);
     const session = new SseSession({ who, response, streams, newPair, path });
     this.#streaming.set(session.id, session);
     await session.run();
@@ -296,11 +298,6 @@ function isForSse({ who, request, reply }: PairedExchange): boolean {
 export function opensStreams(route: Route): boolean {
   const isHttp = route.config.upstream.transport !== "stdio";
   return isHttp && !route.upstream.isStreamable && offeredBy(route) !== undefined;
-}
-
-/** An app in which the gateway is mounted keeps the whole address in `originalUrl` (Express, Connect). */
-function urlOf(request: IncomingMessage & { readonly originalUrl?: string }): string {
-  return request.originalUrl ?? request.url ?? "";
 }
 
 /**

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { EventSplitter, readEvent, withData } from "../../protocol/event-stream.ts";
+import { mediaType } from "../../protocol/headers.ts";
 import { isAnswerTo, parseJson, type RequestId } from "../../protocol/jsonrpc.ts";
 import type { Filter } from "../reverse-proxy.ts";
 
@@ -20,7 +21,7 @@ export interface AmendingOptions {
  * not `"1"`), passes unchanged.
  */
 export function amendingFilter(options: AmendingOptions): Filter {
-  switch (options.contentType?.split(";", 1)[0]?.trim().toLowerCase()) {
+  switch (mediaType(options.contentType)) {
     case "application/json":
       return new BodyFilter(options);
     case "text/event-stream":

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { Recent } from "../../lib/recent.ts";
 import { onAbort } from "../../lib/signal.ts";
 import { paramHeaders } from "../../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcResponse } from "../../protocol/jsonrpc.ts";
@@ -36,7 +37,8 @@ export interface ModernServerOptions {
 
 /** How long the server may take to list its tools. */
 const LIST_TIMEOUT_MS = 60_000;
-const MAX_CATALOGUES = 256;
+/** At least half as many are kept. */
+const MAX_CATALOGUES = 512;
 const HEADER_MISMATCH = -32020;
 const MISSING_CAPABILITY = -32021;
 
@@ -44,7 +46,7 @@ const MISSING_CAPABILITY = -32021;
 export class ModernServer {
   readonly #options: ModernServerOptions;
   readonly #sessions = new Set<ModernSession>();
-  readonly #catalogues = new Map<string, ToolCatalogue>();
+  readonly #catalogues = new Recent<string, ToolCatalogue>(MAX_CATALOGUES);
   readonly #open = new Set<AbortController>();
 
   constructor(options: ModernServerOptions) {
@@ -157,14 +159,10 @@ export class ModernServer {
   /** The server's tools, which may depend on the caller and on what the client declares. */
   toolsOf(owner: SessionOwner): ToolCatalogue {
     const key = JSON.stringify([owner.caller, owner.headers, owner.capabilities, owner.client]);
-    const catalogue =
-      this.#catalogues.get(key) ??
-      new ToolCatalogue((...list) => this.#list(owner, ...list), this.#options.onListed);
-    // The most recently used one is evicted last.
-    this.#catalogues.delete(key);
+    const known = this.#catalogues.get(key);
+    if (known !== undefined) return known;
+    const catalogue = new ToolCatalogue((...list) => this.#list(owner, ...list), this.#options.onListed);
     this.#catalogues.set(key, catalogue);
-    const [oldest] = this.#catalogues.keys();
-    if (this.#catalogues.size > MAX_CATALOGUES && oldest !== undefined) this.#catalogues.delete(oldest);
     return catalogue;
   }
 

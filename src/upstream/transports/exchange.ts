@@ -4,6 +4,7 @@ import type { EventSourceMessage } from "eventsource-parser";
 import type { Dispatcher } from "undici";
 import type { AnswerRoom } from "../../limits/answers.ts";
 import { isJsonRpcError } from "../../protocol/errors.ts";
+import { mediaType } from "../../protocol/headers.ts";
 import { isObject, type JsonRpcError, parseJson } from "../../protocol/jsonrpc.ts";
 import { toFailure, UpstreamFailure } from "../failure.ts";
 import type { CookieJar } from "./cookies.ts";
@@ -335,16 +336,6 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
 function brokenOff(): UpstreamFailure {
   return new UpstreamFailure("The request was broken off", { mayHaveRun: true });
-}
-
-/** A server may send the header twice, which makes it an array whatever its type says. */
-function mediaType(contentType: string | undefined): string {
-  return (
-    String(contentType ?? "")
-      .split(";", 1)[0]
-      ?.trim()
-      .toLowerCase() ?? ""
-  );
 }
 
 /** The configured headers and the caller's credentials may go to the same origin, and to its TLS port on the same host. */
