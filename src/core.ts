@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { Admin } from "./admin/admin.ts";
 import { AdminEvents } from "./admin/events.ts";
 import { Reloads } from "./admin/reloads.ts";
+import { plainCall } from "./calls/new-call.ts";
 import type { Config, LimitsConfig } from "./config/config.ts";
 import { type Handlers, handlersFor } from "./handlers.ts";
 import { ClientStreams } from "./legacy/client-streams.ts";
@@ -17,6 +18,7 @@ import { callerName } from "./observers/caller-name.ts";
 import { CallCounts } from "./observers/calls/call-counts.ts";
 import { lines } from "./observers/lines.ts";
 import { Metrics } from "./observers/metrics/metrics.ts";
+import type { Traces } from "./observers/traces/traces.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
 import { Fallback, ownTool } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
@@ -54,6 +56,8 @@ export interface Core {
   readonly admin?: Admin;
   /** What has become of the attempts to take over another configuration. */
   readonly reloads: Reloads;
+  /** Absent where requests leave none. */
+  readonly traces?: Traces;
   readonly isStopping: boolean;
   /** Aborted when the gateway begins to stop. */
   readonly stopping: AbortSignal;
@@ -92,9 +96,10 @@ const GOODBYE_MS = 250;
 /** How long the store may take to record that this gateway has gone. Without the record, others wait for the lease to expire. */
 const LEAVE_MS = 2_000;
 
-/** @throws when it cannot open the store */
+/** @throws when it cannot open the store, or send traces as the environment says */
 export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const log = inOwnWords(given);
+  const traces = await tracesOf(initial, log);
   let config = initial;
   // Whoever holds the limits sees them change.
   const limits: LimitsConfig = { ...config.limits };
@@ -115,6 +120,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const nameOf = (caller: string) => callerName(caller, hashesCallers ? secret : undefined);
   const events = new AdminEvents({ nameOf, clock: () => store.now?.() ?? steadyNow() });
   const agents = upstreamAgents();
+  const { newCall } = traces ?? { newCall: plainCall };
   const { maxWaitMs, restartGapMs, maxDepth } = config.limits;
   const routes = new Routes(config.servers, {
     log,
@@ -144,11 +150,12 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     store,
     quotas,
     log,
-    revive: reviver((name) => routes.find(name), agoOf(store)),
+    revive: reviver((name) => routes.find(name), agoOf(store), newCall),
     maxUnwrittenBytes: config.limits.maxUnwrittenBytes,
     maxWaitMs,
     report: observers([
       ...logging(config, log, nameOf),
+      ...(traces === undefined ? [] : [traces.observe]),
       ...(config.admin === undefined ? [] : [(event: TaskEvent) => metrics?.observe(event), events.observe]),
       ...(callCounts === undefined ? [] : [callCounts.observe]),
     ]),
@@ -178,7 +185,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
   const fallback = new Fallback(secret);
-  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain, fallback, callCounts };
+  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain, fallback, callCounts, newCall };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
@@ -221,7 +228,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     proxy.close();
     await within(GOODBYE_MS, gone);
     await listeners.cut();
-    await routes.close();
+    await Promise.all([traces?.close(), routes.close()]);
     await agents.destroy();
     await store.close();
   };
@@ -236,6 +243,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     ...(metrics === undefined ? {} : { metrics }),
     ...(callCounts === undefined ? {} : { callCounts }),
     ...(admin === undefined ? {} : { admin }),
+    ...(traces === undefined ? {} : { traces }),
     stopping: stopping.signal,
     get isStopping() {
       return stopping.signal.aborted;
@@ -279,6 +287,13 @@ async function leave(store: TaskStore, log: Logger): Promise<void> {
       { err },
       "could not tell the store that this gateway stops; others take over its tasks when store.lease expires",
     );
+}
+
+/** Loads what it takes to trace only for those who do. */
+async function tracesOf({ tracing }: Config, log: Logger): Promise<Traces | undefined> {
+  if (tracing === "off") return undefined;
+  const { openTraces } = await import("./observers/traces/open.ts");
+  return openTraces(tracing, log);
 }
 
 /** What of it goes into the log. */

@@ -169,6 +169,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     maxLineBytes: config.limits.maxBodyBytes,
     maxDepth: config.limits.maxDepth,
     isAlone: isForgetful,
+    traces: core.traces,
   });
   const listeners = {
     drain: () => front.idle(),
@@ -239,6 +240,7 @@ async function openHttp(
       unsent,
       onAnswered,
       callCounts,
+      traces: core.traces,
     }),
   );
   const routes = () => core.routes.byPath;

@@ -35,6 +35,12 @@ const KEEPERS: Readonly<Record<string, (file: string) => boolean>> = {
   keyv: (file) => file.startsWith("store/"),
   "@keyv/redis": (file) => file.startsWith("store/"),
   "classic-level": (file) => file.startsWith("store/"),
+  "@opentelemetry/api": (file) => file.startsWith("observers/traces/"),
+  "@opentelemetry/core": (file) => file.startsWith("observers/traces/"),
+  "@opentelemetry/resources": (file) => file === "observers/traces/sdk.ts",
+  "@opentelemetry/sdk-trace-base": (file) => file === "observers/traces/sdk.ts",
+  "@opentelemetry/exporter-trace-otlp-http": (file) => file === "observers/traces/sdk.ts",
+  "@opentelemetry/exporter-trace-otlp-proto": (file) => file === "observers/traces/sdk.ts",
   "http-proxy": (file) => file === "proxy/reverse-proxy.ts",
 };
 
@@ -46,6 +52,8 @@ interface Import {
   /** A file of `src`, or the name of a package. */
   readonly from: string;
   readonly isTypeOnly: boolean;
+  /** Whether it is loaded only when the program gets there. */
+  readonly isLazy: boolean;
   readonly isPackage: boolean;
 }
 
@@ -100,6 +108,13 @@ test("every package that is imported is a dependency", () => {
   const imported = IMPORTS.filter(({ isPackage, from }) => isPackage && !from.startsWith("node:"));
   const undeclared = imported.filter(({ from }) => !Object.hasOwn(dependencies, packageOf(from)));
   expect(arrows(undeclared)).toEqual([]);
+});
+
+test("what only some gateways need is loaded by those alone", () => {
+  const eager = IMPORTS.filter(({ isTypeOnly, isLazy }) => !isTypeOnly && !isLazy);
+  const isTraces = (file: string) => file.startsWith("observers/traces/");
+  expect(arrows(eager.filter(({ file, from }) => isTraces(from) && !isTraces(file)))).toEqual([]);
+  expect(arrows(eager.filter(({ from }) => from === "observers/traces/sdk.ts"))).toEqual([]);
 });
 
 test("nothing imports what imports it", () => {
@@ -161,7 +176,8 @@ function importsOf(file: string, source: string): Import[] {
     const specifier = match[2] ?? match[4] ?? match[6] ?? "";
     const isPackage = !specifier.startsWith(".");
     const from = isPackage ? specifier : normalize(join(dirname(file), specifier)).replaceAll("\\", "/");
-    return { file, from, isTypeOnly: match[1] === "type", isPackage };
+    const isLazy = match[6] !== undefined;
+    return { file, from, isTypeOnly: match[1] === "type", isLazy, isPackage };
   });
 }
 

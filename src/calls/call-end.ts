@@ -76,6 +76,11 @@ export class NotPickedUp extends UpstreamFailure {
   }
 }
 
+/** Takes the place of joining a session again where that cannot be. */
+export async function cannotRejoin(): Promise<never> {
+  throw new UpstreamFailure("Its session with the server cannot be joined again", { mayHaveRun: true });
+}
+
 /** For whoever waits for a session on behalf of a call that is over. */
 export function neverSent(): UpstreamFailure {
   return new UpstreamFailure("The call was cancelled before it was sent", { mayHaveRun: false });

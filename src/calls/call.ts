@@ -1,4 +1,4 @@
-import { OwnSignal, type Signal } from "../lib/signal.ts";
+import { OwnSignal } from "../lib/signal.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import { RpcError, rpc, toRpcError } from "../protocol/errors.ts";
 import type {
@@ -10,6 +10,7 @@ import type {
   RequestId,
 } from "../protocol/jsonrpc.ts";
 import { isDeclared, requiredCapability } from "../protocol/legacy.ts";
+import type { TraceContext } from "../protocol/trace-context.ts";
 import {
   type Checkpoint,
   type InputAnswer,
@@ -20,7 +21,7 @@ import {
 } from "../store/task-store.ts";
 import { isUnusable, toFailure, UpstreamFailure } from "../upstream/failure.ts";
 import { isForgotten } from "../upstream/sessions/control.ts";
-import type { Lease, RejoinedLease } from "../upstream/sessions/pool.ts";
+import type { Lease, Leasing, RejoinedLease } from "../upstream/sessions/pool.ts";
 import type {
   CallSession,
   Progress,
@@ -33,6 +34,7 @@ import type {
 import {
   type CallEnd,
   type CallListener,
+  cannotRejoin,
   GIVEN_UP,
   NotPickedUp,
   neverSent,
@@ -44,9 +46,6 @@ import {
 import { type Answer, Questions } from "./questions.ts";
 import { hasVisited, requiredVisits, VISITING } from "./required-visits.ts";
 import type { Slots } from "./slots.ts";
-
-/** Leases a session for a call; gives up when `over` aborts. @throws UpstreamFailure */
-export type Leasing<L extends Lease> = (holder: SessionHolder, over: Signal) => Promise<L>;
 
 /** The server gets `method` and `params` as they are; the call leases a session each time it needs one. */
 export interface CallOptions {
@@ -86,6 +85,8 @@ export interface CallOptions {
   readonly held?: SharedBytes | undefined;
   /** What another replica needs to make or resume the call. Absent: no other replica can. */
   readonly storedCall?: StoredCall;
+  /** The trace context of the request that made the call. Absent: none. */
+  readonly trace?: TraceContext;
 }
 
 /** After this many rounds of pages to visit, the server is not going to begin. */
@@ -160,6 +161,10 @@ export class Call implements SessionHolder {
 
   get storedCall(): StoredCall | undefined {
     return this.#options.storedCall;
+  }
+
+  get trace(): TraceContext | undefined {
+    return this.#options.trace;
   }
 
   get state(): "queued" | "sent" | "ended" {
@@ -592,7 +597,3 @@ export class Call implements SessionHolder {
     for (const listener of [...this.#listeners]) event(listener);
   }
 }
-
-const cannotRejoin: Leasing<RejoinedLease> = async () => {
-  throw new UpstreamFailure("Its session with the server cannot be joined again", { mayHaveRun: true });
-};

@@ -32,6 +32,8 @@ export interface Config {
   readonly log: LogConfig;
   /** Whether the gateway watches the file that the configuration came from, and takes over what changes. */
   readonly reload: "off" | "watch";
+  /** `propagate`: passes on the traces of clients and keeps them with tasks. `otlp`: adds spans to them and exports those. */
+  readonly tracing: "off" | "propagate" | "otlp";
   readonly servers: readonly ServerConfig[];
 }
 

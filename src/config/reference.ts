@@ -9,6 +9,7 @@ export const SECTIONS = [
   "limits",
   "log",
   "reload",
+  "tracing",
   "servers",
   "servers.<name>.upstream",
   "servers.<name>.tasks",

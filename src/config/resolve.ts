@@ -42,6 +42,7 @@ export function resolve(file: ConfigFile): Config {
     limits: resolveLimits(file.limits),
     log: resolveLog(file.log),
     reload: file.reload ?? defaults.reload,
+    tracing: file.tracing ?? defaults.tracing,
     servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
   };
 }

@@ -53,7 +53,7 @@ export interface Renewed {
 
 /** What a gateway that runs makes of another configuration. */
 export function renewed(older: Config, newer: Config): Renewed {
-  const { listen, admin, store, callers, log, reload } = older;
+  const { listen, admin, store, callers, log, reload, tracing } = older;
   const kept = Object.fromEntries(
     Object.keys(FIXED.limits).map((name) => [name, older.limits[name as keyof typeof FIXED.limits]]),
   );
@@ -67,6 +67,7 @@ export function renewed(older: Config, newer: Config): Renewed {
       callers,
       log,
       reload,
+      tracing,
       limits: { ...newer.limits, ...kept },
     },
     restart: [
@@ -80,6 +81,7 @@ export function renewed(older: Config, newer: Config): Renewed {
       ),
       ...(isSame(callers, newer.callers) ? [] : ["callers"]),
       ...(reload === newer.reload ? [] : ["reload"]),
+      ...(tracing === newer.tracing ? [] : ["tracing"]),
     ],
   };
 }

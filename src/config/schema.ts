@@ -14,6 +14,7 @@ export const defaults = {
   store: storeDefaults,
   limits: limitDefaults,
   log: { level: "info", format: "auto", audit: false, callers: "clear" },
+  tracing: "off",
   callers: callerDefaults,
   reload: "off",
   server: { tools: [] },
@@ -239,6 +240,11 @@ export const fileSchema = section({
     choice(["off", "watch"]),
     "`watch`: take over changes of this file while the gateway runs, all of them or, if it has an error, none.",
     defaults.reload,
+  ),
+  tracing: setting(
+    choice(["off", "propagate", "otlp"]),
+    "What becomes of traces. `propagate`: the record of a task keeps the trace of the client that made it, so that another gateway passes it on as well, and log lines name it. `otlp`: the gateway adds spans and sends them by OTLP over HTTP, as the `OTEL_*` variables say.",
+    defaults.tracing,
   ),
   servers: z
     .record(serverName(), server, { error: "must be a mapping from names to servers" })

@@ -4,10 +4,12 @@ import type { Handlers } from "../handlers.ts";
 import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
 import type { CallCounts } from "../observers/calls/call-counts.ts";
+import type { Traces } from "../observers/traces/traces.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
-import { readAccept } from "../protocol/headers.ts";
+import { type Headers, readAccept } from "../protocol/headers.ts";
 import { idOf } from "../protocol/inbound.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
+import type { TraceContext } from "../protocol/trace-context.ts";
 import {
   type Class,
   checkHead,
@@ -58,6 +60,8 @@ export interface EndpointOptions {
   readonly callCounts?: CallCounts | undefined;
   /** Room for large answers that clients have not taken yet. Absent: unlimited. */
   readonly unsent?: Unsent;
+  /** Absent: requests leave no traces. */
+  readonly traces?: Traces | undefined;
 }
 
 /**
@@ -79,7 +83,7 @@ export type Endpoint = (
 
 /** The MCP endpoint, written by hand: every poll passes here, and a framework would be most of its cost. */
 export function mcpEndpoint(options: EndpointOptions): Endpoint {
-  const { guard, identify, handlers, report, onAnswered, callCounts } = options;
+  const { guard, identify, handlers, report, onAnswered, callCounts, traces } = options;
   return async (request, response, route, elsewhere) => {
     const { method, headers } = request;
     const head: Head = { method, headers, url: wholeUrl(request), elsewhere };
@@ -105,7 +109,9 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       if (route.isRemoved && route.isClosed) checkAboutTasks(route, arrival.body?.json);
       const what = classify(head, arrival.body, arrival);
       if (callCounts !== undefined && COUNTED.has(what.is)) arrival.count(callCounts, startedAt);
-      await answer(what, arrival, handlers);
+      await (traces === undefined
+        ? answer(what, arrival, handlers)
+        : traced(traces, what, arrival, handlers));
     } catch (error) {
       if (!request.complete && !response.headersSent) response.setHeader("Connection", "close");
       refusal = toAnswer(error, route.log, arrival?.body?.json);
@@ -125,6 +131,16 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
 
 /** A pair counts its calls itself: their answers may come on other streams, as those of messages of HTTP+SSE do. */
 const COUNTED: ReadonlySet<Class["is"]> = new Set(["legacy", "modern", "passThrough"]);
+
+function traced(traces: Traces, what: Class, arrival: Arrival, handlers: Handlers): Promise<void> {
+  const { who, request, response, body } = arrival;
+  const arrived = { server: who.route.config.name, message: body?.json, headers: request.headers };
+  return traces.serve(arrived, async (trace) => {
+    arrival.trace = trace;
+    await answer(what, arrival, handlers);
+    return response.statusCode;
+  });
+}
 
 async function answer(what: Class, arrival: Arrival, handlers: Handlers): Promise<void> {
   const { modern, legacy, forwarder } = handlers;
@@ -156,7 +172,7 @@ async function answer(what: Class, arrival: Arrival, handlers: Handlers): Promis
       // 2026-07-28 has no notification for a server to act on, and servers accept those that they do not know.
       if (id === undefined) return reply.acknowledge();
       const toHttp = arrival.isHttp ? () => arrival.toHttp() : undefined;
-      const { headers } = request;
+      const headers = headersIn(arrival.trace, request);
       const server = arrival.modern;
       return modern({ headers, id, method, params, reply, toHttp, held, server, ...who }, what);
     }
@@ -192,6 +208,8 @@ class Arrival implements Known {
   body: Body | undefined;
   /** The server, if it speaks the revision of a modern request. */
   modern: ModernServer | undefined;
+  /** The trace context that the server is to see, if it is not the client's. */
+  trace: TraceContext | undefined;
   readonly #options: EndpointOptions;
   #reply: HttpReply | undefined;
 
@@ -309,7 +327,7 @@ class Arrival implements Known {
 
   /** The request in the form in which it is forwarded. */
   toHttp(): HttpExchange {
-    const { who, request, response, reply, held, body, head } = this;
+    const { who, request, response, reply, held, body, head, trace } = this;
     const { url, elsewhere } = head;
     const { route } = who;
     const server = route.config.upstream;
@@ -327,9 +345,15 @@ class Arrival implements Known {
       body: body?.bytes,
       reply,
       held,
+      trace,
       ...who,
     };
   }
+}
+
+/** The headers of a request, with this trace context instead of the client's. */
+function headersIn(trace: TraceContext | undefined, { headers }: IncomingMessage): Headers {
+  return trace === undefined ? headers : { ...headers, tracestate: undefined, ...trace };
 }
 
 function newReply(

@@ -1,6 +1,7 @@
 import { rpc } from "../protocol/errors.ts";
 import { isObject, isRequestId, type JsonObject, type RequestId } from "../protocol/jsonrpc.ts";
 import { declaresAnyTasks } from "../protocol/legacy.ts";
+import { TRACE_HEADERS } from "../protocol/trace-context.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
 import { Admission } from "../requests/admission.ts";
 import { isTaskMethod, type LegacyForm } from "../requests/classify.ts";
@@ -156,7 +157,7 @@ export class LegacyHandler {
 
   /** The request in its session of 2025-11-25, which the server knows too. */
   #inSession(exchange: HttpExchange, { id, params }: LegacyRequest): SessionRequest {
-    const { route, caller, owner, quotaKey, sessionOwner, reply, request, held, query } = exchange;
+    const { route, caller, owner, quotaKey, sessionOwner, reply, request, held, query, trace } = exchange;
     const session = sessionKey(owner, sessionIdOf(request));
     return {
       route,
@@ -170,7 +171,9 @@ export class LegacyHandler {
       reply,
       session,
       joiner: () => {
-        const joined = clientSession(request, caller);
+        // Where the gateway adds spans, the call has a trace context of its own.
+        const withheld = [...TRACE_HEADERS, ...(caller.withheld ?? [])];
+        const joined = clientSession(request, trace === undefined ? caller : { withheld });
         if (query.length < 2)
           return { session: joined, join: (holder) => route.upstream.join(joined, holder) };
         // The query may be a credential, and is not stored: no other gateway can go on with the call.

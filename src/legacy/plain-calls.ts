@@ -145,12 +145,15 @@ class PlainCall {
   }
 
   async conduct(params: JsonObject & { readonly name: string }, fallback: FallbackPolicy): Promise<void> {
-    const { engine, stopping, drain } = this.#services;
+    const { engine, stopping, drain, newCall } = this.#services;
     const { reply, route } = this.#request;
     const until = performance.now() + fallback.afterMs;
     const policy = route.policy(params.name);
     const draft = this.#services.fallback.newTask(this.#request, params.name);
-    const call = await callInSession(this.#request, params, policy, this.#admission);
+    const call = await callInSession(this.#request, params, policy, {
+      admission: this.#admission,
+      newCall,
+    });
     const passed = this.#attend(call, draft.id ?? "");
     const leave = call.attend();
     call.start();

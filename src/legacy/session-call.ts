@@ -1,4 +1,5 @@
-import { Call } from "../calls/call.ts";
+import type { Call } from "../calls/call.ts";
+import type { NewCall } from "../calls/new-call.ts";
 import type { ToolPolicy } from "../config/config.ts";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import { namesOneRequest } from "../protocol/request-headers.ts";
@@ -17,16 +18,16 @@ export async function callInSession(
   request: SessionRequest,
   params: JsonObject & { readonly name: string },
   policy: ToolPolicy,
-  admission: Admission,
+  { admission, newCall }: { readonly admission: Admission; readonly newCall: NewCall },
 ): Promise<Call> {
-  const { owner, headers, held } = request;
+  const { owner, headers, held, route } = request;
   const joiner = request.joiner();
   const isRepeatable = await mayRepeat(request, policy, params.name);
   const storedCall =
     joiner.session === undefined
       ? storedWithout(request, joiner.stored?.(params), isRepeatable)
       : storedCallIn(joiner.session, params, isRepeatable);
-  return new Call({
+  return newCall(route.config.name, {
     lease: async (holder) => joiner.join(holder),
     slots: admission.slots(request),
     caller: owner.caller,

@@ -224,9 +224,9 @@ export class Tasks2025 {
     params: JsonObject & { readonly name: string },
     policy: ToolPolicy,
   ): Promise<Extract<CallAnswer, { kind: "error" | "handle" }>> {
-    const { engine, clientStreams, stopping } = this.#services;
+    const { engine, clientStreams, stopping, newCall } = this.#services;
     const { route, owner, session } = request;
-    const call = await callInSession(request, params, policy, this.#admission);
+    const call = await callInSession(request, params, policy, { admission: this.#admission, newCall });
     call.listen({ onEnd: this.#admission.takeTask(request) });
     const record = await engine
       .createTask(

@@ -8,6 +8,9 @@ const SUBJECTS = ["setting", "server", "task"] as const;
 /** The fields that the messages of the lines about tasks repeat. */
 const TOLD = ["event", "tool"];
 
+/** For programs that look a trace up. */
+const TRACE = ["trace_id", "span_id"];
+
 /** Turns the JSON lines of the log into lines for people: `12:30:01 WARN  store.url: memory: loses every task …`. */
 export function prettyLines(to: DestinationStream, hasColours: boolean): DestinationStream {
   const destination = new Writable({
@@ -24,7 +27,7 @@ export function prettyLines(to: DestinationStream, hasColours: boolean): Destina
     sync: true,
     singleLine: true,
     translateTime: "SYS:HH:MM:ss",
-    ignore: ["pid", "hostname", "audit", ...TOLD, ...SUBJECTS].join(","),
+    ignore: ["pid", "hostname", "audit", ...TOLD, ...TRACE, ...SUBJECTS].join(","),
     messageFormat: ({ msg, audit, ...record }) => {
       const named = { ...record, ...(record.task === undefined ? {} : { task: `task ${record.task}` }) };
       const subjects = SUBJECTS.map((name) => named[name as keyof typeof named]).filter(Boolean);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { type TraceContext, traceIds } from "../protocol/trace-context.ts";
 
 /** As long as the short names of commits and containers: a million tasks have one chance in 500 that two share a name. */
 const DIGITS = 12;
@@ -10,4 +11,10 @@ const DIGITS = 12;
  */
 export function taskName(id: string): string {
   return createHash("sha256").update(id).digest("hex").slice(0, DIGITS);
+}
+
+/** The fields by which a log line names a task and, if it has one, its trace. */
+export function taskFields({ id, trace }: { readonly id: string; readonly trace?: TraceContext }) {
+  const task = taskName(id);
+  return trace === undefined ? { task } : { task, ...traceIds(trace) };
 }

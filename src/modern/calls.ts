@@ -1,4 +1,4 @@
-import { Call } from "../calls/call.ts";
+import type { Call } from "../calls/call.ts";
 import type { CallListener } from "../calls/call-end.ts";
 import { isModernInput, modernInputRequests, readInputResponses } from "../calls/input.ts";
 import { makesTasks } from "../calls/policy.ts";
@@ -68,7 +68,10 @@ interface CallContent {
 
 /** The methods for which the server may take any time. */
 export function callMethods(
-  services: Pick<Services, "engine" | "awaitingInput" | "quotas" | "stopping" | "drain" | "fallback">,
+  services: Pick<
+    Services,
+    "engine" | "awaitingInput" | "quotas" | "stopping" | "drain" | "fallback" | "newCall"
+  >,
   admission: Admission,
 ) {
   const { quotas, stopping, engine, fallback: fallbacks } = services;
@@ -247,7 +250,7 @@ export function callMethods(
       const given = headers === undefined ? own : { ...own, ...givenParamHeaders(headers) };
       const lease = async (holder: SessionHolder) => server.lease(sessionOwner, given, holder);
       const sent = callParams(params);
-      return new Call({
+      return services.newCall(route.config.name, {
         lease,
         params: sent,
         storedCall: { params: sent, isModern: true, ...told },
@@ -256,7 +259,7 @@ export function callMethods(
       });
     }
     const sent = withTraceContext(salient, own);
-    return new Call({
+    return services.newCall(route.config.name, {
       headers: Object.keys(own).length === 0 ? undefined : own,
       lease: (holder, over) => route.upstream.lease(sessionOwner, holder, over),
       params: sent,

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { loggableDetails } from "../log/one-line.ts";
-import { taskName } from "../log/task-name.ts";
+import { taskFields, taskName } from "../log/task-name.ts";
 import type { TaskRecord } from "../store/task-store.ts";
 import type { Observer, TaskEvent } from "../tasks/task-event.ts";
 
@@ -34,11 +34,11 @@ export function audit({ log: given, nameOf }: AuditOptions): Observer {
   const log = given.child({}, { level: "info" });
   const write = (what: string, details: object) =>
     log.info({ audit: what, ...loggableDetails(details, MAX_CHARS) });
-  const about = ({ id, route, caller, tool }: TaskRecord) => ({
-    caller: nameOf(caller),
-    route,
-    tool,
-    task: taskName(id),
+  const about = (task: TaskRecord) => ({
+    caller: nameOf(task.caller),
+    route: task.route,
+    tool: task.tool,
+    ...taskFields(task),
   });
   return (event: TaskEvent) => {
     switch (event.kind) {

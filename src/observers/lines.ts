@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { durationText } from "../lib/duration-text.ts";
 import { ownPart } from "../log/own-words.ts";
-import { taskName } from "../log/task-name.ts";
+import { taskFields } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import type { Outcome, TaskRecord } from "../store/task-store.ts";
 import type { Observer, Refused, TaskEvent } from "../tasks/task-event.ts";
@@ -23,8 +23,8 @@ export function lines({ log, nameOf }: LinesOptions): Observer {
   const say = (level: "debug" | "info" | "warn", event: string, task: TaskRecord, text: string) => {
     // Every poll is an event: the name of its task costs more than all else that is said of it.
     if (!log.isLevelEnabled(level)) return;
-    const { route: server, id, tool } = task;
-    log[level]({ server, task: taskName(id), event, tool }, `${tool}: ${text}`);
+    const { route: server, tool } = task;
+    log[level]({ server, ...taskFields(task), event, tool }, `${tool}: ${text}`);
   };
   return (event: TaskEvent) => {
     switch (event.kind) {

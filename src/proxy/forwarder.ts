@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { isEventStream } from "../protocol/headers.ts";
 import { isObject, type JsonText, progressTokenIn, type RequestId, toJson } from "../protocol/jsonrpc.ts";
+import { TRACE_HEADERS } from "../protocol/trace-context.ts";
 import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { HttpExchange, Services } from "../requests/request.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
@@ -201,9 +202,9 @@ export class Forwarder {
   }
 
   async #send(exchange: HttpExchange, forwarding: Forwarding) {
-    const { route, caller, server, mount, request, response, body } = exchange;
-    const { headers } = server;
-    const { withheld } = caller;
+    const { route, caller, server, mount, request, response, body, trace } = exchange;
+    const headers = trace === undefined ? server.headers : { ...trace, ...server.headers };
+    const withheld = trace === undefined ? caller.withheld : [...TRACE_HEADERS, ...(caller.withheld ?? [])];
     // A route at the root, or an only route, has the whole address: its clients may use the server's own paths as well.
     const isOwnPath = mount === route.config.path && !isBelowMount(exchange);
     const relocate = (location: string, from: URL) =>

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
+import type { NewCall } from "../calls/new-call.ts";
 import type { Policy } from "../calls/policy.ts";
 import type { Slots } from "../calls/slots.ts";
 import type { HttpUpstreamConfig, ServerConfig } from "../config/config.ts";
@@ -19,6 +20,7 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { type Envelope, META, type ServerInfo } from "../protocol/modern.ts";
 import { requestHeaders } from "../protocol/request-headers.ts";
+import type { TraceContext } from "../protocol/trace-context.ts";
 import type { Generation, TaskOwner, TaskTerms } from "../store/task-store.ts";
 import type { CallsAwaitingInput } from "../tasks/awaiting-input.ts";
 import type { Drain } from "../tasks/drain.ts";
@@ -82,6 +84,7 @@ export interface Services {
   readonly fallback: Fallback;
   /** Absent where nobody could look. */
   readonly callCounts?: CallCounts | undefined;
+  readonly newCall: NewCall;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
 }
@@ -177,6 +180,8 @@ export interface HttpExchange extends Identified {
   readonly body: Buffer | undefined;
   /** The parsed body, if it is JSON. */
   readonly message: unknown;
+  /** The trace context that the server is to see in the headers. Absent: the client's, if it gave one. */
+  readonly trace?: TraceContext | undefined;
   /** For the gateway's own answers. */
   readonly reply: Reply;
   /** The memory that the request takes. */

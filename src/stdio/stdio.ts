@@ -4,6 +4,7 @@ import type { LegacyHandler } from "../legacy/handler.ts";
 import { within } from "../lib/within.ts";
 import type { Bytes, SharedBytes } from "../limits/bytes.ts";
 import type { ModernHandler } from "../modern/handler.ts";
+import type { Traces } from "../observers/traces/traces.ts";
 import { rpc } from "../protocol/errors.ts";
 import { claimsModern, idOf, readMessage } from "../protocol/inbound.ts";
 import { isObject, type JsonRpcMessage, type RequestId, toJson } from "../protocol/jsonrpc.ts";
@@ -34,6 +35,8 @@ export interface StdioFrontOptions {
   readonly maxLineBytes: number;
   /** How deep the message's objects and arrays may be nested. */
   readonly maxDepth: number;
+  /** Absent: requests leave no traces. */
+  readonly traces?: Traces | undefined;
 }
 
 /** How long the last messages may take to get into the pipe. */
@@ -192,10 +195,17 @@ export class StdioFront {
       onOver: () => this.#open.delete(id),
     });
     this.#open.set(id, reply);
-    const { route } = this.#options;
+    const { route, traces } = this.#options;
     this.#running += 1;
     const letGo = held.share();
-    void this.#answerModern({ id, method, params }, reply, held)
+    const request = { id, method, params };
+    void (
+      traces === undefined
+        ? this.#answerModern(request, reply, held)
+        : traces.serve({ server: route.config.name, message, headers: {} }, () =>
+            this.#answerModern(request, reply, held),
+          )
+    )
       .catch((error: unknown) => reply.error(toAnswer(error, route.log, message)))
       .finally(() => {
         letGo();

@@ -1,5 +1,6 @@
 import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import type { ProgramInfo } from "../protocol/modern.ts";
+import type { TraceContext } from "../protocol/trace-context.ts";
 
 /** 128 or more random bits in plain ASCII: the id is all that protects an anonymous caller's task. */
 export type TaskId = string;
@@ -62,6 +63,8 @@ export interface NewTask {
   readonly word?: string;
   /** Absent: the client gave no idempotency key. */
   readonly idempotency?: Idempotency;
+  /** The trace context of the request that created the task, for whoever goes on with it. Absent: it has none, or its gateway keeps none. */
+  readonly trace?: TraceContext;
 }
 
 /** What identifies the further rounds of a call (2026-07-28, MRTR §Server Requirements). */

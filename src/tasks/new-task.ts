@@ -7,7 +7,14 @@ import { asSent, storable } from "./storable.ts";
 export interface CallTask
   extends Omit<
     NewTask,
-    "statusMessage" | "inputRequests" | "storedCall" | "checkpoint" | "pause" | "isUnsent" | "idempotency"
+    | "statusMessage"
+    | "inputRequests"
+    | "storedCall"
+    | "checkpoint"
+    | "pause"
+    | "isUnsent"
+    | "idempotency"
+    | "trace"
   > {
   /** The id that the task has to have, which must be as hard to guess as one of the store's. Absent: the store chooses one. */
   readonly id?: TaskId;
@@ -42,13 +49,14 @@ export function asNewTask(
 ): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
   const statusMessage = call.state === "queued" ? "queued" : begun;
-  const { checkpoint, inputRequests } = call;
+  const { checkpoint, inputRequests, trace } = call;
   return {
     statusMessage,
     inputRequests,
     ...storyOf(call, now),
     ...task,
     ...(idempotency === undefined ? {} : { idempotency }),
+    ...(trace === undefined ? {} : { trace }),
     ...(storedCall !== undefined && checkpoint !== undefined
       ? { checkpoint: storable(checkpoint, { isSealed }) }
       : {}),

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import { Recent } from "../lib/recent.ts";
 import type { HeldBytes, SharedBytes } from "../limits/bytes.ts";
-import { taskName } from "../log/task-name.ts";
+import { taskFields, taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import {
   MAX_TURNS,
@@ -218,7 +218,7 @@ export class Orphans {
     const storedCall = hasRoom ? await store.storedCall(id) : undefined;
     const held = hasRoom ? counted?.hold(task, storedCall) : "full";
     if (held === "full") {
-      throttled(log).say("warn", { task: taskName(id) }, NO_ROOM);
+      throttled(log).say("warn", taskFields(task), NO_ROOM);
       return view;
     }
     return this.#goOn(view, storedCall, held).finally(() => held?.release());
@@ -250,7 +250,7 @@ export class Orphans {
     await runningTask
       .look()
       .catch((err) =>
-        log.warn({ err, task: taskName(id) }, "could not read the answers to a task's questions"),
+        log.warn({ err, ...taskFields(task) }, "could not read the answers to a task's questions"),
       );
     return { task: record };
   }

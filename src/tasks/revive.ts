@@ -1,4 +1,5 @@
-import { Call, type CallOptions } from "../calls/call.ts";
+import type { CallOptions } from "../calls/call.ts";
+import { type NewCall, plainCall } from "../calls/new-call.ts";
 import type { Policy } from "../calls/policy.ts";
 import type { Slots } from "../calls/slots.ts";
 import type { StoredCall, TaskRecord } from "../store/task-store.ts";
@@ -26,6 +27,7 @@ const MIN_RUNTIME_MS = 10_000;
 export function reviver(
   routeOf: (name: string) => RevivalRoute | undefined,
   ago: (at: number) => number,
+  newCall: NewCall = plainCall,
 ): Revive {
   return (task, storedCall, held) => {
     const route = routeOf(task.route);
@@ -33,7 +35,8 @@ export function reviver(
     if (route === undefined || route.slots.isCrowded(task.caller)) return "elsewhere";
     const options = storedCall && howToGoOn(task, storedCall, route.upstream, ago(task.createdAt));
     if (storedCall === undefined || options === undefined) return undefined;
-    const call = new Call({ ...shared(task, storedCall, route), ...options, held });
+    const shown = { ...shared(task, storedCall, route), ...options, held };
+    const call = newCall(task.route, shown, task);
     return { call, maxResultBytes: route.policy(task.tool).maxResultBytes };
   };
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import type { CallEnd } from "../calls/call-end.ts";
-import { taskName } from "../log/task-name.ts";
+import { taskFields } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import { toJson } from "../protocol/jsonrpc.ts";
 import {
@@ -99,7 +99,7 @@ export class RunningTask {
       const end = (how: CallEnd) =>
         this.#end(how)
           .catch((err) =>
-            options.log.error({ err, task: taskName(record.id) }, "could not write a task's outcome"),
+            options.log.error({ err, ...taskFields(record) }, "could not write a task's outcome"),
           )
           .finally(resolve);
       if (call.end !== undefined) return void end(call.end);
@@ -227,7 +227,7 @@ export class RunningTask {
       await this.write();
     } catch (err) {
       log.warn(
-        { err, task: taskName(this.#record.id) },
+        { err, ...taskFields(this.#record) },
         "could not save a checkpoint; another gateway would resume from the one before",
       );
     }
@@ -251,7 +251,7 @@ export class RunningTask {
     this.#lost = lost;
     const outcome = await store.end(this.#told(), lost);
     this.#isLost = true;
-    if (isSame(outcome, lost)) report({ kind: "ended", task: this.#record, outcome });
+    if (isSame(outcome, lost)) report({ kind: "ended", task: this.#told(), outcome });
   }
 
   /** Cancels the call of a task that has ended already, with the outcome `standing`. */
@@ -315,7 +315,7 @@ export class RunningTask {
       await store.restore(this.#record, this.#isCallKept ? kept : undefined);
       throttled(log).say(
         "warn",
-        { task: taskName(this.#record.id) },
+        taskFields(this.#record),
         "the store had lost a running task; wrote it again",
       );
     });
@@ -335,7 +335,7 @@ export class RunningTask {
       this.cancel(outcome);
     } else if (task.owner !== store.me) {
       log.warn(
-        { task: taskName(task.id) },
+        taskFields(task),
         "another gateway took over a task of this one, which was silent for longer than store.lease",
       );
       call.handOff();
@@ -401,7 +401,7 @@ export class RunningTask {
       this.write().catch((err) => {
         const what = "could not write a task's state";
         const isRetried = isAway(err);
-        const details = { err, task: taskName(this.#record.id) };
+        const details = { err, ...taskFields(this.#record) };
         throttled(this.#options.log).say("warn", details, isRetried ? `${what}; trying again` : what);
       });
     }, withinMs);
@@ -456,7 +456,7 @@ export class RunningTask {
   #stands(outcome: Outcome): void {
     const { report, onStored } = this.#options;
     onStored?.(this.#record, sizeOf(outcome));
-    report({ kind: "ended", task: this.#record, outcome });
+    report({ kind: "ended", task: this.#told(), outcome });
   }
 
   /** Tries again for as long as the store is away, until `abandon`. */
@@ -468,7 +468,7 @@ export class RunningTask {
         return await write();
       } catch (error) {
         if (!isAway(error)) throw error;
-        throttled(log).say("error", { err: error, task: taskName(this.#record.id) }, what);
+        throttled(log).say("error", { err: error, ...taskFields(this.#record) }, what);
         await sleep(delay, undefined, { signal }).catch(() => {});
       }
     }

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { taskName } from "../log/task-name.ts";
+import { taskFields } from "../log/task-name.ts";
 import { storedCallBytes } from "../store/stored-call-cell.ts";
 import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
 import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
@@ -113,12 +113,11 @@ export class RunningTasks {
 
   async #letGo(runningTask: RunningTask): Promise<void> {
     const { store, log } = this.#options;
-    const { id } = runningTask.record;
     try {
       if (store.isLasting && (await runningTask.leave())) return;
       if (runningTask.call.end === undefined) await runningTask.lose(STOPPED);
     } catch (err) {
-      log.error({ err, task: taskName(id) }, "could not write the end of a task");
+      log.error({ err, ...taskFields(runningTask.record) }, "could not write the end of a task");
     } finally {
       // A call that was handed off has ended already.
       runningTask.call.cancel("the gateway is stopping");

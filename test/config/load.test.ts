@@ -38,6 +38,7 @@ test("a file that names one server and nothing else gets every default", () => {
       callers: { identify: "auto" },
       log: { level: "info", format: "auto", isAudited: false, hashesCallers: false },
       reload: "off",
+      tracing: "off",
       servers: [
         {
           name: "reports",
@@ -77,6 +78,7 @@ callers: { identify: header, header: X-User, trustedProxies: [10.0.0.0/8, "::1"]
 limits: { maxBody: 64kb, maxUnwritten: 2gb, keepAlive: 5s, drainTimeout: 0ms }
 log: { level: silent, audit: "true", callers: hashed }
 reload: watch
+tracing: otlp
 servers:
   reports:
     path: /x
@@ -131,6 +133,7 @@ servers:
     },
     log: { level: "silent", format: "auto", isAudited: true, hashesCallers: true },
     reload: "watch",
+    tracing: "otlp",
     servers: [
       {
         name: "reports",

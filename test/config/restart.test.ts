@@ -29,6 +29,7 @@ const changes: readonly (readonly [string, string])[] = [
   ["log: { audit: true }", "log.audit"],
   ["log: { callers: hashed }", "log.callers"],
   ["reload: watch", "reload"],
+  ["tracing: otlp", "tracing"],
 ];
 
 test.each(changes)("%s waits for a restart", (text, setting) => {

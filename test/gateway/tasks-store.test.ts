@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { plainCall } from "../../src/calls/new-call.ts";
 import type { ToolPolicy } from "../../src/config/config.ts";
 import { handlersFor } from "../../src/handlers.ts";
 import { gatewayListener, httpServer } from "../../src/http/app.ts";
@@ -249,6 +250,7 @@ async function kept(scripts: Readonly<Record<string, Script>>, policy: Partial<T
     pollThrottle: new PollThrottle({ watch: (id, changed) => engine.watch(id, changed) }),
     drain: new Drain(limits),
     fallback: new Fallback(await store.secret()),
+    newCall: plainCall,
     stopping,
   });
   const endpoint = mcpEndpoint({

@@ -41,6 +41,7 @@ export interface GatewaySettings {
   readonly identify?: GatewayOptions["identify"];
   readonly callers?: Config["callers"];
   readonly log?: Partial<Config["log"]>;
+  readonly tracing?: Config["tracing"];
   /** Whether there is an admin listener, and what is special about it. */
   readonly admin?: boolean | Partial<Config["admin"]>;
 }
@@ -99,6 +100,7 @@ export function configFor(settings: GatewaySettings): Config {
     callers: settings.callers ?? { identify: "anonymous" },
     log: { level: "silent", format: "json", isAudited: false, hashesCallers: false, ...settings.log },
     reload: "off",
+    tracing: settings.tracing ?? "off",
     servers: [
       {
         name: "tested",

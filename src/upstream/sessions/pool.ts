@@ -27,6 +27,9 @@ export interface Lease {
  */
 export type LeaseEnd = "quiet" | "busy" | "lost" | "handedOff";
 
+/** Leases a session for a call; gives up when `over` aborts. @throws UpstreamFailure */
+export type Leasing<L extends Lease> = (holder: SessionHolder, over: Signal) => Promise<L>;
+
 /** A lease of a session in which another replica has sent a request. */
 export interface RejoinedLease extends Lease {
   readonly session: ResumingSession;
