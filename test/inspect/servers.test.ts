@@ -179,7 +179,7 @@ test("no tool is called, and no session is left open", async () => {
   await server.until(() => server.sockets === 0, "all connections to be closed");
 });
 
-test("it says what it waits for while a server takes its time", async () => {
+test("inspect says what it waits for while a server takes its time", async () => {
   const said: string[] = [];
   let say = (_line: string) => {};
   const heard = new Promise<void>((resolve) => {

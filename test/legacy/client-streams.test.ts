@@ -44,7 +44,7 @@ test("a task whose session does not listen is watched until its end, and no long
   await engine.until(() => engine.watchers === 0);
 });
 
-test("so is one that has no session", async () => {
+test("a task without a session is watched until its end, and no longer", async () => {
   const { channels, engine, begin } = await setUp();
   const { call } = await begin({ session: undefined });
   expect(channels.isHearing(KEY)).toBe(false);

@@ -38,7 +38,7 @@ test("of too many events the oldest go, and it is said when a stream has none le
   expect([events.has("a"), events.has("b")]).toEqual([false, true]);
 });
 
-test("the same of too many characters; what is larger than all the room is not kept, and costs nobody a place", () => {
+test("of too many characters the oldest events go; one that is larger than all the room is not kept, and costs nobody a place", () => {
   const { add, numbers } = kept();
   add("a", 1, "x".repeat(60));
   add("a", 2, "x".repeat(101));

@@ -78,7 +78,7 @@ test("what several hold is counted once, until the last has let go", () => {
   expect(bytes.total).toBe(0);
 });
 
-test("whose they are may turn out later", () => {
+test("bytes may be assigned to another caller while they are held", () => {
   const { bytes } = bytesOf();
   const held = bytes.hold(ADA);
   held.grow(MB);

@@ -23,7 +23,7 @@ test("a program serves a client over any two streams, and learns that it has gon
   expect(output.writable).toBe(true);
 });
 
-test("it stands in front of one server", async () => {
+test("serveStdio refuses a configuration with more than one server", async () => {
   const config = configFor({ upstream: new URL("http://127.0.0.1:1/mcp") });
   const servers = [...config.servers, ...config.servers];
   const streams = { input: new PassThrough(), output: new PassThrough() };

@@ -45,7 +45,7 @@ test("sweeps come by themselves", async () => {
   await expect.poll(() => storage.size).toBe(0);
 });
 
-test("it says how much it takes, and beyond its limit takes only what is small", async () => {
+test("a memory store says how much it takes, and beyond its limit takes only what is small", async () => {
   const time = { now: 0 };
   const storage = memoryStorage({ clock: () => time.now, maxBytes: 100_000 });
   const large = "x".repeat(60_000);

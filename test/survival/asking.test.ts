@@ -107,7 +107,7 @@ test.for([
   ]);
 });
 
-test("so does a call of a client of 2025-11-25, which another session of it is asked for", async () => {
+test("a call of a client of 2025-11-25 goes on after a restart, and asks in another session of the client", async () => {
   const told = await stage();
   const { taskId } = await (await LegacyWire.connect(told.url)).begin("t");
   await told.asked(taskId, "Who?");

@@ -79,7 +79,7 @@ test("a task whose client does not come back is forgotten", () => {
   expect(drain.polled).toBe(1);
 });
 
-test("so many tasks are remembered, and no more", async () => {
+test("no more tasks are remembered than there is room for", async () => {
   const { drain } = drained();
   for (let task = 0; task < 50_000; task += 1) drain.told(`${task}`, 60_000);
   const over = drain.allFetched();

@@ -81,7 +81,7 @@ test("a call that is not started and finds no place says so in its first record"
   expect(sent(server)).toBe(1);
 });
 
-test("such a call is claimed before it is sent, though it has no longer to wait when it is started", async () => {
+test("a call whose record says that it is not sent is claimed before it is sent, though it has no longer to wait when it is started", async () => {
   const { server, here, there } = await two();
   const leave = await here.occupy();
   const call = here.newCall();
@@ -202,7 +202,7 @@ test("a task whose creation has not been heard of yet is taken over by nobody wh
   expect(sent(server)).toBe(0);
 });
 
-test("so is one that only has to wait once it is a task: the record came first", async () => {
+test("a call that has to wait only once it is a task is sent by somebody else, should its gateway die: the record came first", async () => {
   const { server, here, there } = await two();
   const calls = [here.newCall(), here.newCall()] as const;
   const leave = await here.occupy();

@@ -23,7 +23,7 @@ test.each([400, 404, 405, 406])("a server that answers %i has no sessions", asyn
   expect(asked).toEqual([{ a: "1" }]);
 });
 
-test("so has one that names the revisions it speaks, whatever its status", async () => {
+test("a server that names the revisions it speaks in its refusal has no sessions, whatever its status", async () => {
   const rpcError = { code: -32022, message: "Unsupported protocol version" };
   const { era } = serverThat(new UpstreamFailure("no", { mayHaveRun: false, rpcError }));
   expect(await era.findOut({})).toBe(true);

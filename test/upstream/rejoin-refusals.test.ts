@@ -85,7 +85,7 @@ test("a stream that another connection still has is waited for", async () => {
   expect(resumed(server)).toHaveLength(3);
 });
 
-test("so is the stream on which the server asks unasked, and the call does not wait for it", async () => {
+test("the stream for the server's own messages is waited for too, and the call does not wait for it", async () => {
   const { server, record } = await leftCall(() => {});
   let refusals = 0;
   server.on("GET", (get) => {

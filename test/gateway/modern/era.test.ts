@@ -114,7 +114,7 @@ test("a modern server that was replaced by a legacy one is found out with its fi
   });
 });
 
-test("the same is found out by what passes", async () => {
+test("a modern server that was replaced by a legacy one is found out by what passes", async () => {
   const told = await modernStory({});
   await told.user.result("tools/list");
   const port = Number(told.server.url.port);

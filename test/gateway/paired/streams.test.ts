@@ -40,7 +40,7 @@ test("the stream of a call goes on where it broke off, and nothing is said twice
   expect(said(message.result)).toBe("let");
 });
 
-test("it can be picked up before anything was said on it, and while the call goes on", async () => {
+test("a call's stream can be picked up before anything was said on it, and while the call goes on", async () => {
   const { url } = await talks();
   const user = await LegacyWire.connect(url);
   const call = user.open("tools/call", CALL);

@@ -30,7 +30,7 @@ test("the answer is the task, already cancelled, and the server hears of it unde
   expect(await user.task(taskId)).toEqual(cancelled);
 });
 
-test("it stays cancelled when the result comes all the same", async () => {
+test("a cancelled task stays cancelled when the result comes all the same", async () => {
   const answered = gate();
   const { user, server } = await told(async (call) => {
     const stream = call.sse();
@@ -77,7 +77,7 @@ test.each([
   expect(count(server, "notifications/cancelled")).toBe(0);
 });
 
-test("nor one that has been cancelled, and the server hears of it once", async () => {
+test("a task that has been cancelled cannot be cancelled again, and the server hears of it once", async () => {
   const { user, server } = await told(() => undefined);
   const { taskId } = await user.begin("t");
   await user.result("tasks/cancel", { taskId });

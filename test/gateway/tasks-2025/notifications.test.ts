@@ -78,7 +78,7 @@ test.each([
   expect(params.statusMessage).toBe(statusMessage);
 });
 
-test("so is one that is cancelled, in whichever session", async () => {
+test("a task that is cancelled in another session is told on the session's stream", async () => {
   const { url, user } = await talking();
   const other = await LegacyWire.connect(url);
   const [stream, others] = [await user.listen(), await other.listen()];

@@ -19,7 +19,7 @@ const OWN: Readonly<Record<string, Script>> = {
   "tasks/list": echoes,
 };
 
-test("it says so itself, word for word", async () => {
+test("a server with tasks of its own declares them itself, word for word", async () => {
   const { url } = await story(OWN, {}, { capabilities: CAPABILITIES, tools: TOOLS });
   const user = await LegacyWire.connect(url);
   expect(user.initialized.capabilities).toEqual(CAPABILITIES);

@@ -125,7 +125,7 @@ test("on a stream that was closed before the answer came it may have got lost: i
   expect(second.messages.filter(({ method }) => method === "elicitation/create").length).toBe(1);
 });
 
-test("it is asked again on the session's stream, when that is what is left", async () => {
+test("a question is asked again on the session's stream when the request that waited has left", async () => {
   const { user, taskId } = await asking();
   const waiting = user.open("tasks/result", { taskId });
   const { id } = await waiting.heard("elicitation/create");
@@ -134,7 +134,7 @@ test("it is asked again on the session's stream, when that is what is left", asy
   expect((await stream.heard("elicitation/create")).id).toBe(id);
 });
 
-test("and the other way round", async () => {
+test("a question is asked again where the result is waited for when the session's stream has closed", async () => {
   const { user, taskId } = await asking();
   const stream = await user.listen();
   const { id } = await stream.heard("elicitation/create");

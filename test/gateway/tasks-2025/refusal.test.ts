@@ -38,7 +38,7 @@ test("the wish for credentials reaches the client", async () => {
   expect(message.error).toMatchObject({ code: -32603, message: expect.stringContaining("401") });
 });
 
-test("so does that for more of them", async () => {
+test("the wish for further scopes reaches the client", async () => {
   const challenge = 'Bearer error="insufficient_scope", scope="print"';
   const { url } = await story({
     "tools/call": (call) => refuse(call, 403, { "www-authenticate": challenge }),

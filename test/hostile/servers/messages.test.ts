@@ -334,7 +334,7 @@ test.each([
   },
 );
 
-test("the same of a modern server", async () => {
+test("a task of a modern server fails when its client cannot be asked what the server wants to know", async () => {
   const { client } = await modernStory(
     { "tools/call": (call) => call.json(complete(wants({ a: elicits("Who?") }, "s"))) },
     AS_TASK,

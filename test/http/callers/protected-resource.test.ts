@@ -127,7 +127,7 @@ test("the pages of every origin may read it", async () => {
   });
 });
 
-test("it can be looked at, and nothing else", async () => {
+test("the document can be read by GET and HEAD, and nothing else", async () => {
   const { url, reached } = await tokens();
   const path = `${WELL_KNOWN}/mcp`;
   const head = await ask(url, { method: "HEAD", path });
