@@ -10,7 +10,7 @@ import {
 } from "../protocol/jsonrpc.ts";
 import { envelopeOf, type ProgramInfo, TASKS_EXTENSION } from "../protocol/modern.ts";
 import { IDEMPOTENCY_META } from "../protocol/request-headers.ts";
-import { toFailure } from "../upstream/failure.ts";
+import { isOfAbsent, toFailure } from "../upstream/failure.ts";
 import {
   type ModernDescription,
   type ProbeOptions,
@@ -111,8 +111,6 @@ const MAX_MESSAGE_BYTES = 100_000_000;
 
 /** How long a server may take to say what it is: a gateway may have to start the one behind it. */
 const OPENING_MS = 60_000;
-/** What is answered in place of a server that is starting. */
-const STARTING: ReadonlySet<unknown> = new Set([502, 503, 504]);
 const INTERNAL_ERROR = -32603;
 
 /** Opens a session with a server. @throws CallFailed when there is none of 2026-07-28, and the signal's reason */
@@ -148,7 +146,7 @@ async function described(
     signal.throwIfAborted();
     if (result.era === "modern") return result.description;
     const why = whyUnusable(result);
-    const isStarting = result.era === "unknown" && STARTING.has(result.failure.facts.status);
+    const isStarting = result.era === "unknown" && isOfAbsent(result.failure.facts.status);
     if (!(isStarting || isRetryable(why)) || performance.now() + POLL_MS >= deadline) throw why;
     await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }

@@ -100,7 +100,7 @@ export function httpServer(listener: RequestListener, options: ServerOptions = {
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      ...(maxHeaderBytes === undefined ? {} : { maxHeaderSize: maxHeaderBytes }),
+      maxHeaderSize: maxHeaderBytes,
     },
     listener,
   );

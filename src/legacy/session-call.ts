@@ -35,7 +35,7 @@ export async function callInSession(
     params,
     maxRuntimeMs: policy.maxRuntimeMs,
     held,
-    ...(headers === undefined ? {} : { headers }),
+    headers,
     ...(storedCall === undefined ? {} : { storedCall }),
   });
 }

@@ -63,7 +63,7 @@ export interface SessionRequest extends Identified {
   readonly id: RequestId;
   readonly params: JsonObject;
   /** The headers that belong to this request alone, where the session's own headers do not have them. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
   readonly reply: Pick<Reply, "gone" | "room" | "result" | "notify" | "keepAlive" | "drop"> & {

@@ -117,8 +117,7 @@ export const rpc = {
    */
   upstreamFailed: (message: string, { status, wwwAuthenticate, rpcError }: Refusal) => {
     if (status === 401 || status === 403) {
-      const headers = wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate };
-      return new RpcError({ code: -32603, message }, status, headers);
+      return new RpcError({ code: -32603, message }, status, challenge(wwwAuthenticate));
     }
     return rpcError === undefined || isTransportError(rpcError)
       ? error(-32603, message)
@@ -127,11 +126,7 @@ export const rpc = {
 
   /** The server refused before doing anything: the client gets its status, challenge and error unchanged. */
   refused: (message: string, { status = 502, wwwAuthenticate, rpcError }: Refusal) =>
-    new RpcError(
-      rpcError ?? { code: -32603, message },
-      status,
-      wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate },
-    ),
+    new RpcError(rpcError ?? { code: -32603, message }, status, challenge(wwwAuthenticate)),
   /** The caller must identify itself, because tasks belong to callers (RFC 9110 §15.5.2). */
   credentialMissing: () =>
     new RpcError({ code: -32600, message: "Unauthorized: a credential is required (Authorization)" }, 401, {
@@ -223,9 +218,13 @@ const DENIED = { 400: "Invalid request", 401: "Unauthorized", 403: "Forbidden" }
 
 /** A server's refusal. */
 interface Refusal {
-  readonly status?: number;
-  readonly wwwAuthenticate?: string;
-  readonly rpcError?: JsonRpcError;
+  readonly status?: number | undefined;
+  readonly wwwAuthenticate?: string | undefined;
+  readonly rpcError?: JsonRpcError | undefined;
+}
+
+function challenge(wwwAuthenticate: string | undefined): Readonly<Record<string, string>> {
+  return wwwAuthenticate === undefined ? {} : { "WWW-Authenticate": wwwAuthenticate };
 }
 
 /** Long enough that many clients are no burden, short enough that a person does not mind. */

@@ -5,7 +5,7 @@ import { META } from "./modern.ts";
 /** One message of a client (2026-07-28, Streamable HTTP §Sending Messages, stdio §Sending Messages). */
 export interface Inbound {
   /** Absent: a notification. */
-  readonly id?: RequestId;
+  readonly id?: RequestId | undefined;
   readonly method: string;
   readonly params: JsonObject | undefined;
 }
@@ -44,7 +44,7 @@ export function readMessage(message: unknown): Inbound {
   if (typeof method !== "string") throw rpc.invalidRequest("method must be a string");
   if (id !== undefined && !isRequestId(id)) throw rpc.invalidRequest("id must be a string or an integer");
   if (params !== undefined && !isObject(params)) throw rpc.invalidRequest("params must be an object");
-  return { method, params, ...(id === undefined ? {} : { id }) };
+  return { id, method, params };
 }
 
 const CLAIMS = [META.protocolVersion, META.clientCapabilities] as const;

@@ -47,9 +47,9 @@ export interface Envelope {
   readonly protocolVersion: string;
   readonly capabilities: ClientCapabilities;
   /** Absent if the client does not say, or not in so many words. */
-  readonly client?: ProgramInfo;
-  readonly progressToken?: string | number;
-  readonly logLevel?: LogLevel;
+  readonly client?: ProgramInfo | undefined;
+  readonly progressToken?: string | number | undefined;
+  readonly logLevel?: LogLevel | undefined;
 }
 
 /**
@@ -79,14 +79,7 @@ export function readEnvelope(params: JsonObject | undefined): Envelope {
   if (logLevel !== undefined && !isLogLevel(logLevel)) {
     throw rpc.invalidMeta(`_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(", ")}`);
   }
-  const client = programIn(clientInfo);
-  return {
-    protocolVersion,
-    capabilities,
-    ...(client === undefined ? {} : { client }),
-    ...(progressToken === undefined ? {} : { progressToken }),
-    ...(logLevel === undefined ? {} : { logLevel }),
-  };
+  return { protocolVersion, capabilities, client: programIn(clientInfo), progressToken, logLevel };
 }
 
 /** Names and versions are short; sessions are kept apart by them. */

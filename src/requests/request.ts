@@ -45,7 +45,7 @@ export interface Caller {
   /** Headers for the gateway alone, even where it forwards all others. Names in lower case. */
   readonly withheld?: readonly string[];
   /** Why the caller owns no tasks: its credential is missing, or the server does not take it. Absent: it owns its own. */
-  readonly refusal?: RpcError;
+  readonly refusal?: RpcError | undefined;
   /**
    * Asks the server whether it takes the credential, and gives the caller accordingly. Absent: there is nothing to ask, or the gateway
    * asked a while ago. Never rejects.

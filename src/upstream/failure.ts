@@ -7,11 +7,11 @@ export interface FailureFacts {
   /** Whether the server may have begun the work: then the request must never be sent again. */
   readonly mayHaveRun: boolean;
   /** The HTTP status with which the server refused, if it did. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   /** The `WWW-Authenticate` header of a 401 or 403: how callers are to identify themselves. */
-  readonly wwwAuthenticate?: string;
+  readonly wwwAuthenticate?: string | undefined;
   /** The JSON-RPC error in the body of a refusal. */
-  readonly rpcError?: JsonRpcError;
+  readonly rpcError?: JsonRpcError | undefined;
   /** False when the server's process could not be started, or exited or stayed silent before the session was ready. */
   readonly hasStarted?: false;
   /** False when no connection to the server could be made. */

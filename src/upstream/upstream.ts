@@ -465,7 +465,7 @@ export class Upstream {
       share: (description: ServerDescription) => this.#share(description),
       startTimeoutMs: this.#options.config.startTimeoutMs,
       strays: this.#strays,
-      ...(onLost === undefined ? {} : { onLost }),
+      onLost,
     };
     const opening = this.#admission.open(
       headers,

@@ -170,5 +170,5 @@ class Credentials {
 }
 
 function asFound(caller: Caller, { key, refusal }: Finding): Caller {
-  return { ...caller, key, ...(refusal === undefined ? {} : { refusal }) };
+  return { ...caller, key, refusal };
 }

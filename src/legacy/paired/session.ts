@@ -342,11 +342,10 @@ export class PairedSession {
   #inSession(message: JsonRpcRequest): SessionRequest {
     const { who, client } = this.#options;
     const { id, params } = message;
-    const headers = headersOf(message);
     return {
       ...who,
       id,
-      ...(headers === undefined ? {} : { headers }),
+      headers: headersOf(message),
       params: isObject(params) ? params : {},
       held: bytesOf(message),
       session: this.#key,

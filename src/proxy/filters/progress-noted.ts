@@ -22,13 +22,12 @@ export function withProgressNoted(
     const { progressToken: token, ...progress } = message.params;
     if (isSameId(token, progressToken) && hasProgress(progress)) note(progress);
   };
-  const { cutOff } = next;
   return {
     take: (chunk) => {
       for (const event of splitter.push(chunk)) look(event);
       return next.take(chunk);
     },
     finish: () => next.finish(),
-    ...(cutOff === undefined ? {} : { cutOff: () => cutOff.call(next) }),
+    cutOff: () => next.cutOff?.(),
   };
 }

@@ -194,7 +194,7 @@ export class BridgedTransport implements Transport {
     const client = programIn(clientInfo);
     this.#declared = {
       capabilities: bridgedCapabilities(isObject(capabilities) ? capabilities : {}),
-      ...(client === undefined ? {} : { client }),
+      ...(client && { client }),
     };
     const params = this.#withEnvelope({});
     const asking = { id: nextRequestId(), method: "server/discover", params, headers, signal };
@@ -251,8 +251,7 @@ export class BridgedTransport implements Transport {
     const onProgress = (progress: Progress) => {
       if (token !== undefined) this.onMessage(progressOf(token, progress));
     };
-    const own = headers === undefined ? {} : { headers };
-    const asked = session.request(method, params, { ...own, room, onAccepted, onProgress });
+    const asked = session.request(method, params, { headers, room, onAccepted, onProgress });
     const stopListening = onAbort(signal, () => asked.cancel(String(signal.reason)));
     try {
       return await asked.response;

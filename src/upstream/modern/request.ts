@@ -24,7 +24,7 @@ export interface ModernAsking {
   readonly method: string;
   readonly params: JsonObject;
   /** Headers of the client's request that are passed on, unless the gateway computes them itself. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The cookies of the call that the request belongs to. Absent: cookies that the server sets are dropped. */
   readonly cookies?: CookieJar;
   /** Aborting it closes the stream, which cancels the request. */

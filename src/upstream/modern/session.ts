@@ -154,7 +154,6 @@ export class ModernSession implements CallSession {
     signal: AbortSignal,
   ): Promise<JsonRpcResponse> {
     const id = nextRequestId();
-    const own = headers === undefined ? {} : { headers };
     const meta = { progressToken: id, ...(isObject(params._meta) ? params._meta : {}) };
     const onNotification = (notification: JsonRpcNotification) => {
       if (notification.method !== "notifications/progress") return this.#holder.onNotification(notification);
@@ -164,7 +163,7 @@ export class ModernSession implements CallSession {
     return this.#send(
       method,
       { ...params, _meta: meta },
-      { ...own, id, signal, onNotification, onAccepted, room },
+      { headers, id, signal, onNotification, onAccepted, room },
     );
   }
 

@@ -142,7 +142,7 @@ export interface SessionOptions {
   /** Returns one shared object for equal descriptions. */
   readonly share: (description: ServerDescription) => ServerDescription;
   /** Called when the server has forgotten the session; not after `close`. */
-  readonly onLost?: () => void;
+  readonly onLost?: (() => void) | undefined;
   /** Takes the server's questions while nobody in the session can answer. Absent: they are refused at once. */
   readonly strays?: StrayQuestions | undefined;
   /** How long the server may take to answer `initialize`, and then to accept `notifications/initialized`. */

@@ -65,7 +65,7 @@ export class Child {
         stdio: "pipe",
         detached: process.platform !== "win32",
         windowsHide: true,
-        ...(cwd === undefined ? {} : { cwd }),
+        cwd,
       });
       await once(child, "spawn");
       return new Child(child, options);

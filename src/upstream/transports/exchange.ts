@@ -316,8 +316,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
       // With a 3xx or 4xx the server did not act on the request; a 5xx says nothing about that.
       mayHaveRun: status >= 500,
       status,
-      ...(rpcError === undefined ? {} : { rpcError }),
-      ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate: String(wwwAuthenticate) }),
+      rpcError,
+      wwwAuthenticate: wwwAuthenticate && String(wwwAuthenticate),
     };
     this.close(
       new UpstreamFailure(`The server answered HTTP ${status}${detail === "" ? "" : `: ${detail}`}`, facts),

@@ -251,12 +251,7 @@ export class LegacyExchange {
       return new UpstreamFailure(message, { mayHaveRun: true, cause });
     }
     const { status, wwwAuthenticate } = cause.facts;
-    return new UpstreamFailure(cause.message, {
-      mayHaveRun: true,
-      ...(status === undefined ? {} : { status }),
-      ...(wwwAuthenticate === undefined ? {} : { wwwAuthenticate }),
-      cause,
-    });
+    return new UpstreamFailure(cause.message, { mayHaveRun: true, status, wwwAuthenticate, cause });
   }
 }
 
