@@ -207,8 +207,11 @@ export class CellStore implements TaskStore {
     const standing = await this.#claimTurn(task, turn, mine);
     // The standing takeover may be our own: an earlier attempt whose reply was lost.
     if (!isSameTurn(standing, mine)) return undefined;
+    const taken = inTurn(task, turn, standing);
+    // Nobody but its creator writes the first record: until the next change, it says the same.
+    if (task.owner === this.me && task.turn === undefined) return taken;
     const updatedAt = Math.max(this.#clock(), task.updatedAt);
-    const record: TaskRecord = { ...inTurn(task, turn, standing), updatedAt };
+    const record: TaskRecord = { ...taken, updatedAt };
     await this.#backend.set(taskKey(record), record, keyTtlMs(lifetime));
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;

@@ -48,7 +48,8 @@ export function asNewTask(
   }: Omit<TaskDraft, "id"> & Pick<TaskStore, "isSealed"> & { readonly now: number },
 ): NewTask {
   const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
-  const statusMessage = call.state === "queued" ? "queued" : begun;
+  // A call that need not wait is sent as soon as the record is written.
+  const statusMessage = call.isWaiting ? "queued" : begun;
   const { checkpoint, inputRequests, trace } = call;
   return {
     statusMessage,

@@ -46,6 +46,8 @@ export interface RunningTaskOptions {
 
 /** Clients hear progress as it comes, but the task does not write it more often than this. */
 const PROGRESS_WRITE_MS = 500;
+/** A record that says what clients need to know lacks at most so long a line of the story. */
+const STORY_WRITE_MS = 5_000;
 /** Turns that are left for takeovers of a call whose server asks again and again. */
 const SPARE_TURNS = 8;
 /** The server's state is in the record, which every poll reads. */
@@ -75,6 +77,10 @@ export class RunningTask {
   /** The pause before the next try to write a state that the store did not accept; 0: it accepted the last one. */
   #retryDelayMs = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When `#timer` is due, by `performance.now()`. */
+  #dueAt = 0;
+  /** Ends when the call has been waiting for so long that others must know. */
+  #waiting: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #looking: Promise<void> = Promise.resolve();
   #story: readonly StoryLine[];
@@ -105,9 +111,11 @@ export class RunningTask {
       if (call.end !== undefined) return void end(call.end);
       call.listen({
         onSent: () => {
+          clearTimeout(this.#waiting);
           this.#note("sent");
           this.#reportSent();
-          this.#say("running", 0);
+          this.#statusMessage = "running";
+          this.#writeSoon(this.#record.statusMessage === "running" ? STORY_WRITE_MS : 0);
         },
         onAccepted: () => {
           // While the call waited for a slot its record aged, and it must last for as long as the call may run from now on.
@@ -135,10 +143,11 @@ export class RunningTask {
       if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
       else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
+      const isNews = storedCall !== undefined || record.statusMessage !== "queued";
+      if (call.state === "queued" && isNews) this.#sayWhenWaiting();
       if (storedCall === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
       if (call.pause !== undefined && record.pause === undefined) this.#writeSoon(0);
-      if (call.state === "queued" && !record.isUnsent) this.#writeSoon(WAITS_AFTER_MS);
     });
   }
 
@@ -184,9 +193,10 @@ export class RunningTask {
     return this.#inTurn(async () => {
       const { call, store } = this.#options;
       if (call.end !== undefined) return;
+      const statusMessage = call.isWaiting ? "queued" : this.#statusMessage;
       const change: Change = {
         inputRequests: call.inputRequests,
-        ...(this.#statusMessage === undefined ? {} : { statusMessage: this.#statusMessage }),
+        ...(statusMessage === undefined ? {} : { statusMessage }),
         ...this.#unsent(),
         ...this.#paused(),
         ...this.#resumption(),
@@ -393,8 +403,10 @@ export class RunningTask {
   }
 
   #writeSoon(withinMs: number): void {
-    if (this.call.end !== undefined || (withinMs > 0 && this.#timer !== undefined)) return;
+    const dueAt = performance.now() + withinMs;
+    if (this.call.end !== undefined || (this.#timer !== undefined && this.#dueAt <= dueAt)) return;
     clearTimeout(this.#timer);
+    this.#dueAt = dueAt;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#writtenAt = performance.now();
@@ -407,6 +419,13 @@ export class RunningTask {
     }, withinMs);
   }
 
+  /** Writes that the call waits, unless it is sent soon or the record says so already. */
+  #sayWhenWaiting(): void {
+    this.#waiting = setTimeout(() => {
+      if (this.call.state === "queued" && !this.#record.isUnsent) this.#writeSoon(0);
+    }, WAITS_AFTER_MS);
+  }
+
   #inTurn(work: () => Promise<void>): Promise<void> {
     const turn = this.#writing.then(work);
     this.#writing = turn.catch(() => {});
@@ -415,6 +434,7 @@ export class RunningTask {
 
   async #end(end: CallEnd): Promise<void> {
     clearTimeout(this.#timer);
+    clearTimeout(this.#waiting);
     await this.#writing;
     // Another replica continues the call and writes its end, or the task has an outcome already.
     if (end.kind === "handedOff" || this.#isLost) return;

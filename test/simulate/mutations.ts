@@ -152,16 +152,6 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
-    name: "the record of a task with an idempotency key goes with its end",
-    backend: (backend) => ({
-      ...bound(backend),
-      claim: (key, value, ttlMs, entries, spent) => {
-        const keys = [...(spent?.keys ?? []), key.replace("end:", "task:")];
-        return backend.claim(key, value, ttlMs, entries, spent && { ...spent, keys });
-      },
-    }),
-  },
-  {
     name: "nobody looks for what a lost nudge was about",
     backend: (backend) => ({
       ...bound(backend),

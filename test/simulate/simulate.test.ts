@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { MUTATIONS } from "./mutations.ts";
 
 const SEEDS = 2_000;
-const MUTATION_SEEDS = 2_000;
+const MUTATION_SEEDS = 1_000;
 /** Ten times what it takes on two cores that have nothing else to do. */
 const TIMEOUT_MS = 900_000;
 

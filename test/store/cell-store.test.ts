@@ -75,8 +75,8 @@ test.each([
     what: "end and first record of one with an idempotency key",
     isLasting: true,
     more: { idempotency: { fingerprint: "f", creation: "c" } },
-    turns: 1,
-    left: ["end:ID", "own:ID:1", "task:ID"],
+    turns: 2,
+    left: ["end:ID", "own:ID:1", "own:ID:2", "task:ID"],
   },
 ])("of a finished task stays: $what", async ({ isLasting, more, turns = 0, left }) => {
   const { store, storage } = await recorded({}, isLasting);
@@ -87,7 +87,8 @@ test.each([
   const before = storage.keysOf(task.id);
   await store.end(task, completed("done"));
 
-  expect(before.filter((key) => key.startsWith("task:"))).toHaveLength(turns + 1);
+  // Its creator need not write a record for the first turn.
+  expect(before.filter((key) => key.startsWith("task:"))).toHaveLength(Math.max(1, turns));
   expect(before.includes(`recipe:${task.id}`)).toBe(isLasting);
   expect(storage.keysOf(task.id)).toEqual(left.map((key) => key.replace("ID", task.id)));
   await store.close();

@@ -99,7 +99,7 @@ test("a store that has lost a running task has it again", async () => {
 test("a question that could not be written is tried again", async () => {
   const { log, said } = listened();
   const asks = gate();
-  const { begin, access } = await running(
+  const { begin, access, server } = await running(
     async (call) => {
       await asks.opened;
       await call.sse().ask("elicitation/create", form("Who?", "name"));
@@ -108,6 +108,7 @@ test("a question that could not be written is tried again", async () => {
     { log },
   );
   await begin();
+  await server.arrival("tools/call");
   access.isFull = true;
   asks.open();
   expect(await said("could not write a task's state; trying again")).toBe(40);
