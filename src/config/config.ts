@@ -35,7 +35,34 @@ export interface Config {
   /** `propagate`: passes on the traces of clients and keeps them with tasks. `otlp`: adds spans to them and exports those. */
   readonly tracing: "off" | "propagate" | "otlp";
   readonly servers: readonly ServerConfig[];
+  readonly webhooks: readonly WebhookConfig[];
 }
+
+/** Somebody whom the gateway tells what happens to tasks. */
+export interface WebhookConfig {
+  readonly name: string;
+  readonly url: URL;
+  /** As Standard Webhooks writes them (`whsec_…`); each signs. Never log them. */
+  readonly secrets: readonly string[];
+  readonly events: readonly WebhookEvent[];
+  /** Names of servers; empty: all. */
+  readonly servers: readonly string[];
+  /** Globs over names of tools; empty: all. */
+  readonly tools: readonly string[];
+  /** Whether events have results and errors, or only say how it stands. */
+  readonly include: "status" | "result";
+  readonly attempts: number;
+  readonly timeoutMs: number;
+}
+
+export type WebhookEvent =
+  | "created"
+  | "input_required"
+  | "progress"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "lost";
 
 export interface AdminConfig {
   readonly host: string;

@@ -5,6 +5,7 @@ import { defaults } from "./schema.ts";
 import { storeConflicts } from "./store-settings.ts";
 import { parseDuration } from "./units.ts";
 import { upstreamConflicts } from "./upstream-conflicts.ts";
+import { webhookConflicts } from "./webhook-settings.ts";
 
 /** Paths that belong to the gateway, with everything below them. */
 const RESERVED = ["/.well-known", "/health", "/metrics"];
@@ -19,6 +20,7 @@ export function conflicts(document: unknown): readonly Problem[] {
     ...callerConflicts(document),
     ...storeConflicts(document),
     ...limitConflicts(document),
+    ...webhookConflicts(document),
     ...serverNames(document).flatMap((name) => [
       ...upstreamConflicts(document, ["servers", name, "upstream"]),
       ...repeatedHeaders(document, ["servers", name, "upstream", "headers"]),

@@ -165,6 +165,7 @@ function isSecret(path: Path): boolean {
   const [root, first, section, setting] = path;
   if (root === "store") return first === "encryptionKeys";
   if (root === "admin") return first === "token" || first === "readToken";
+  if (root === "webhooks") return section === "secret" || section === "previousSecret";
   return section === "upstream" && (setting === "headers" || setting === "env");
 }
 

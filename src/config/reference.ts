@@ -14,6 +14,7 @@ export const SECTIONS = [
   "servers.<name>.upstream",
   "servers.<name>.tasks",
   "servers.<name>.tools",
+  "webhooks",
 ] as const;
 
 /** A Markdown table of one section's settings for the manual: path, values, default and meaning. */
@@ -34,7 +35,7 @@ function settingRows(path: string, schema: SettingSchema): readonly string[] {
   const { properties, additionalProperties, items } = schema;
   if (properties !== undefined) {
     return Object.entries(properties).flatMap(([key, inner]) =>
-      key === "tools"
+      key === "tools" && inner.items?.properties !== undefined
         ? ruleRows(`${path}.${key}`, inner, properties.tasks)
         : settingRows(path === "" ? key : `${path}.${key}`, inner),
     );

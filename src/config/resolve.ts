@@ -17,6 +17,7 @@ import {
   parsedDefaults,
 } from "./schema.ts";
 import { COMMAND_TRANSPORT, type SessionPreset, upstreamPresets } from "./upstream-settings.ts";
+import { resolveWebhooks } from "./webhook-settings.ts";
 
 type StoreFile = NonNullable<ConfigFile["store"]>;
 type ServerFile = ConfigFile["servers"][string];
@@ -44,6 +45,7 @@ export function resolve(file: ConfigFile): Config {
     reload: file.reload ?? defaults.reload,
     tracing: file.tracing ?? defaults.tracing,
     servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
+    webhooks: resolveWebhooks(file.webhooks),
   };
 }
 

@@ -1,11 +1,12 @@
 import { z } from "zod";
-import { globFault } from "../glob.ts";
 import { hostName, hostOrAddress, mountPath, origin, serverName } from "./addresses.ts";
 import { callerDefaults, callersSection } from "./caller-settings.ts";
 import { choice, duration, durationOr, flag, integer, list, section, setting, size, text } from "./fields.ts";
 import { limitDefaults, limitsSection } from "./limit-settings.ts";
 import { storeDefaults, storeSection } from "./store-settings.ts";
+import { toolGlob } from "./tool-glob.ts";
 import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
+import { webhooksSection } from "./webhook-settings.ts";
 
 /** The defaults as a file would write them; their texts are parsed like a file's. */
 export const defaults = {
@@ -195,15 +196,6 @@ const taskSettings = section({
   ),
 });
 
-/** Only checks the glob: the task policy compiles it. */
-function toolGlob() {
-  const expected = "a glob over tool names, of 1000 characters at most";
-  return text(expected, (glob) => glob !== "" && glob.length <= 1_000).superRefine((glob, context) => {
-    const fault = globFault(glob);
-    if (fault !== undefined) context.addIssue({ code: "custom", message: `must be ${expected}: ${fault}` });
-  });
-}
-
 const rule = section({
   match: toolGlob().describe(
     "Glob over tool names, such as `render_*`: `*` is any text, `?` one character, `[a-z]` and `[!a-z]` one of a class, `{a,b}` either.",
@@ -249,6 +241,7 @@ export const fileSchema = section({
   servers: z
     .record(serverName(), server, { error: "must be a mapping from names to servers" })
     .refine((servers) => Object.keys(servers).length > 0, { error: "must name at least one server" }),
+  webhooks: webhooksSection.exactOptional(),
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { steadyNow } from "../lib/clock.ts";
 import type { Backend, ListEntry, Spent } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
+import { type News, Outbox } from "./outbox.ts";
 import { Replicas } from "./replicas.ts";
 import { storedCallCell, storedCallOf } from "./stored-call-cell.ts";
 import { indexEntry, listEntry, readIndex, readPage } from "./task-list.ts";
@@ -68,6 +69,7 @@ export class CellStore implements TaskStore {
   readonly #backend: Backend;
   readonly #replicas: Replicas;
   readonly #isIndexed: boolean;
+  readonly outbox: Outbox;
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
   readonly #heldBytes: () => number;
@@ -92,6 +94,7 @@ export class CellStore implements TaskStore {
     this.#backend = backend;
     this.#replicas = new Replicas({ backend, me: this.me, leaseMs, facts: options.facts });
     this.#isIndexed = options.isIndexed ?? false;
+    this.outbox = new Outbox(backend, options.subscribers);
     this.#clock = clock;
     this.#newId = newId;
     this.#heldBytes = options.heldBytes ?? (() => 0);
@@ -169,6 +172,10 @@ export class CellStore implements TaskStore {
     return readIndex(this.#backend, limit, after);
   }
 
+  aliveReplicas(): Promise<readonly ReplicaId[]> {
+    return this.#replicas.alive();
+  }
+
   replicas(): Promise<readonly ReplicaInfo[]> {
     return this.#replicas.all();
   }
@@ -179,7 +186,10 @@ export class CellStore implements TaskStore {
     const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
     const record: TaskRecord = { ...task, ...changes, updatedAt };
     const lifetime = lifetimeMs(task.terms);
-    const entries = updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : [];
+    const entries = [
+      ...(updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : []),
+      ...this.outbox.entriesOf(record, updatedAt, () => changedIn(task, record)),
+    ];
     await this.#put(record, storedCall, entries);
     this.#backend.publish({ kind: "changed", id: task.id });
     return record;
@@ -229,7 +239,10 @@ export class CellStore implements TaskStore {
     const mine: EndCell = { task: { ...asEnded(task), inputRequests: {} }, outcome };
     // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
-    const entries = this.#listed(task, keyTtlMs(stay));
+    const entries = [
+      ...this.#listed(task, keyTtlMs(stay)),
+      ...this.outbox.entriesOf(task, outcome.endedAt, () => [{ kind: "ended", outcome }]),
+    ];
     const ttl = keyTtlMs(lifetimeMs(task.terms));
     const spent = this.#spent(task);
     const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries, spent)) as EndCell;
@@ -268,7 +281,9 @@ export class CellStore implements TaskStore {
   }
 
   async tell(task: TaskRecord): Promise<void> {
-    await this.#backend.claim(toldKey(task.id), {}, keyTtlMs(lifetimeMs(task.terms)));
+    // Its client learns only now that there is a task.
+    const entries = this.outbox.entriesOf(task, this.#clock(), () => begunIn(task));
+    await this.#backend.claim(toldKey(task.id), {}, keyTtlMs(lifetimeMs(task.terms)), entries);
   }
 
   async isTold(id: TaskId): Promise<boolean> {
@@ -318,7 +333,12 @@ export class CellStore implements TaskStore {
       inputRequests: task.inputRequests ?? {},
     };
     // The entries last for all changes within one lifetime, so that `update` need not write them again.
-    return { record, entries: this.#entries(record, keyTtlMs(2 * lifetimeMs(task.terms))) };
+    const entries = this.#entries(record, keyTtlMs(2 * lifetimeMs(task.terms)));
+    // Its client may never learn of a task that it awaits in rounds.
+    const told = this.outbox.entriesOf(record, now, () =>
+      record.rounds === undefined ? begunIn(record) : [],
+    );
+    return { record, entries: [...entries, ...told] };
   }
 
   /** Writes both cells. The stored call may become durable first. */
@@ -460,6 +480,24 @@ function inTurn(task: TaskRecord, turn: number, standing: TurnCell): TaskRecord 
     ...(isPaused && pause !== undefined ? { pause } : {}),
     ...(isGivenUp ? { isGivenUp } : {}),
   };
+}
+
+function askedIn({ inputRequests }: TaskRecord, before: readonly string[] = []): readonly News[] {
+  const keys = Object.keys(inputRequests).filter((key) => !before.includes(key));
+  return keys.length === 0 ? [] : [{ kind: "asked", keys }];
+}
+
+function begunIn(task: TaskRecord): readonly News[] {
+  return [{ kind: "created" }, ...askedIn(task)];
+}
+
+/** What a change of the record says has happened. */
+function changedIn(before: TaskRecord, after: TaskRecord): readonly News[] {
+  const hasMoved = after.statusMessage !== before.statusMessage && after.statusMessage !== undefined;
+  return [
+    ...askedIn(after, Object.keys(before.inputRequests)),
+    ...(hasMoved ? ([{ kind: "progress" }] as const) : []),
+  ];
 }
 
 /** Without what only matters to a call that has not ended. */

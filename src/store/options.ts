@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import type { Subscribers } from "./outbox.ts";
 import type { ReplicaFacts, TaskId } from "./task-store.ts";
 
 /** The default `leaseMs`. */
@@ -14,6 +15,8 @@ export interface StoreOptions {
   readonly leaseMs?: number | undefined;
   /** Whether to keep an index of all tasks, for operators: one more key for each task. Absent: no. */
   readonly isIndexed?: boolean | undefined;
+  /** Who is told of what happens to tasks: the store keeps the deliveries with the tasks (`outbox.ts`). Absent: nobody. */
+  readonly subscribers?: Subscribers | undefined;
   /** What other gateways on the store are told of this one. Absent: nothing. */
   readonly facts?: ReplicaFacts | undefined;
   /** How often the store looks for expired keys. Milliseconds. */

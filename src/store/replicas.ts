@@ -89,6 +89,15 @@ export class Replicas {
     return true;
   }
 
+  /** The replicas that may be alive. @throws StoreUnavailable */
+  async alive(): Promise<readonly ReplicaId[]> {
+    if (!this.#backend.isShared) return [this.#me];
+    const found = await this.#backend.list(REPLICAS, "", MAX_SHOWN);
+    const others = found.filter((id) => id !== this.#me);
+    const alive = await Promise.all(others.map((id) => this.isAlive(id)));
+    return [this.#me, ...others.filter((_, at) => alive[at])];
+  }
+
   /** Every replica that the list still has. On a store of one process that is this one. @throws StoreUnavailable */
   async all(): Promise<readonly ReplicaInfo[]> {
     const found = await this.#backend.list(REPLICAS, "", MAX_SHOWN);

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/jsonrpc.ts";
 import type { ProgramInfo } from "../protocol/modern.ts";
 import type { TraceContext } from "../protocol/trace-context.ts";
+import type { Outbox } from "./outbox.ts";
 
 /** 128 or more random bits in plain ASCII: the id is all that protects an anonymous caller's task. */
 export type TaskId = string;
@@ -286,6 +287,8 @@ export interface TaskStore {
   readonly heldBytes?: number;
   /** Whether the store accepts writes, as far as known without trying; only a store on this machine knows. */
   readonly isWritable: boolean;
+  /** What others are to be told of tasks. */
+  readonly outbox: Outbox;
   /**
    * Whether no other replica can have taken over this replica's tasks: its last heartbeat is younger than its lease, or the store has no
    * other replicas. A client may still have cancelled a task at another replica without this one knowing yet.
@@ -324,6 +327,8 @@ export interface TaskStore {
    * have gone. None unless the store keeps an index (`isIndexed`).
    */
   newest(limit: number, after?: TaskPlace): Promise<readonly TaskPlace[]>;
+  /** The replicas that may be alive, this one among them; on a store of one process that is this one. */
+  aliveReplicas(): Promise<readonly ReplicaId[]>;
   /** The gateways that use the store, in no order, and those that did a short time ago. */
   replicas(): Promise<readonly ReplicaInfo[]>;
   /**

@@ -65,6 +65,12 @@ const blocks = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/$
     ),
   );
 
+/** What variables hold, by a part of their names. */
+const VALUES = [
+  ["KEY", "0".repeat(64)],
+  ["WEBHOOK_SECRET", `whsec_${Buffer.alloc(32).toString("base64")}`],
+] as const;
+
 test("the manual shows files", () => {
   expect(blocks.length).toBeGreaterThan(0);
 });
@@ -72,7 +78,7 @@ test("the manual shows files", () => {
 test.each(blocks)("%s is accepted by an editor and by the gateway", (_, text) => {
   const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => [
     name,
-    name.includes("KEY") ? "0".repeat(64) : "x",
+    VALUES.find(([part]) => name.includes(part))?.[1] ?? "x",
   ]);
   // What shows a few settings shows them of a whole file.
   const whole = /^servers:/m.test(text)

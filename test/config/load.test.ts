@@ -59,6 +59,7 @@ test("a file that names one server and nothing else gets every default", () => {
           maxQueued: 1000,
         },
       ],
+      webhooks: [],
     },
     warnings: [],
   });
@@ -134,6 +135,7 @@ servers:
     log: { level: "silent", format: "auto", isAudited: true, hashesCallers: true },
     reload: "watch",
     tracing: "otlp",
+    webhooks: [],
     servers: [
       {
         name: "reports",

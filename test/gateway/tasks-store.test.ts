@@ -297,6 +297,8 @@ function replaceable(store: TaskStore): Replaceable {
     list: (owner, page) => store.list(owner, page),
     newest: (limit, after) => store.newest(limit, after),
     replicas: () => store.replicas(),
+    outbox: store.outbox,
+    aliveReplicas: () => store.aliveReplicas(),
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),
     takeOver: (task, isUnsent) => store.takeOver(task, isUnsent),

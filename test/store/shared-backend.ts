@@ -2,6 +2,7 @@ import type { Backend } from "../../src/store/backend.ts";
 import { CellStore } from "../../src/store/cell-store.ts";
 import { KeyvBackend } from "../../src/store/keyv-backend.ts";
 import { MemoryStorage } from "../../src/store/memory.ts";
+import type { StoreOptions } from "../../src/store/options.ts";
 import { type Nudge, StoreUnavailable } from "../../src/store/task-store.ts";
 
 /** How one replica finds its store, and the other replicas theirs as ever. */
@@ -27,9 +28,12 @@ export class SharedMemory {
   readonly #stores: CellStore[] = [];
 
   /** Another replica. */
-  async replica({ leaseMs = 60_000 } = {}): Promise<{ store: CellStore; access: Access }> {
+  async replica({
+    leaseMs = 60_000,
+    ...more
+  }: StoreOptions = {}): Promise<{ store: CellStore; access: Access }> {
     const access: Access = { isCut: false, isFull: false, isDeaf: false, writesLeft: Infinity, refused: 0 };
-    const store = await CellStore.open({ url: "shared:", backend: this.#seenBy(access), leaseMs });
+    const store = await CellStore.open({ url: "shared:", backend: this.#seenBy(access), leaseMs, ...more });
     this.#stores.push(store);
     return { store, access };
   }

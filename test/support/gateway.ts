@@ -44,6 +44,7 @@ export interface GatewaySettings {
   readonly tracing?: Config["tracing"];
   /** Whether there is an admin listener, and what is special about it. */
   readonly admin?: boolean | Partial<Config["admin"]>;
+  readonly webhooks?: Config["webhooks"];
 }
 
 const POLICY: ToolPolicy = {
@@ -97,6 +98,7 @@ export function configFor(settings: GatewaySettings): Config {
       drainTimeoutMs: 200,
       ...settings.limits,
     },
+    webhooks: settings.webhooks ?? [],
     callers: settings.callers ?? { identify: "anonymous" },
     log: { level: "silent", format: "json", isAudited: false, hashesCallers: false, ...settings.log },
     reload: "off",
