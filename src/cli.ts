@@ -15,7 +15,7 @@ import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
 import { readable } from "./log/one-line.ts";
-import { apiFlags, suggestFlags, tasksFlags } from "./operator/flags.ts";
+import { apiFlags, suggestFlags, tasksFlags, webhooksFlags } from "./operator/flags.ts";
 import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
 import type { Machine } from "./retrofit/machine.ts";
 import { VERSION } from "./version.ts";
@@ -108,7 +108,18 @@ async function main(args: readonly string[]): Promise<number> {
       suggestFlags,
       run(withoutCommand(suggest)),
     )
-    .command("schema", "Print the JSON Schema of the file, for editors", {}, run(withoutCommand(schema)))
+    .command(
+      "webhooks <action> [name]",
+      "See whether those who are told of tasks take it, and tell them again",
+      webhooksFlags,
+      run(withoutCommand(webhooks)),
+    )
+    .command(
+      "schema [of]",
+      "Print the JSON Schema of the file, for editors, or of what webhooks are told",
+      schemaFlags,
+      run(withoutCommand(schema)),
+    )
     .example("$0 http://localhost:3001/mcp --tool 'render_*=required'", "")
     .example("$0 taskgate.yaml", "")
     .example("$0 inspect http://localhost:3001/mcp > taskgate.yaml", "")
@@ -450,12 +461,24 @@ async function suggest(flags: Flags): Promise<number> {
   return runSuggest(flags, process.env, terminal());
 }
 
+async function webhooks(flags: Flags): Promise<number> {
+  const { runWebhooks } = await import("./operator/webhooks.ts");
+  bearClosing();
+  return runWebhooks(flags, process.env, terminal());
+}
+
 function terminal() {
   return { print: (line: string) => console.log(line), say: (line: string) => console.error(line) };
 }
 
-function schema(): number {
-  console.log(JSON.stringify(jsonSchema(), null, 2));
+function schemaFlags(parser: Argv): Argv {
+  return parser.positional("of", { type: "string", default: "config", describe: "config · webhooks" });
+}
+
+async function schema({ of }: Flags): Promise<number> {
+  if (of !== "config" && of !== "webhooks") return refuse("give what the schema is of: config or webhooks");
+  const { bodySchema } = await import("./webhooks/body-schema.ts");
+  console.log(JSON.stringify(of === "config" ? jsonSchema() : bodySchema(), null, 2));
   return 0;
 }
 

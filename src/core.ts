@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { Admin } from "./admin/admin.ts";
 import { AdminEvents } from "./admin/events.ts";
@@ -36,6 +37,7 @@ import { type Observer, observers, type TaskEvent } from "./tasks/task-event.ts"
 import { upstreamAgents } from "./upstream/transports/agents.ts";
 import { Upstream } from "./upstream/upstream.ts";
 import { VERSION } from "./version.ts";
+import { subscribersOf, Webhooks } from "./webhooks/webhooks.ts";
 
 /** The transport-independent gateway: store, upstreams, task engine, and their shutdown order. */
 export interface Core {
@@ -109,6 +111,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     warn: (message) => log.warn(message),
     // Other gateways on a shared store may have an operator.
     isIndexed: config.admin !== undefined || isShared(config.store.url),
+    subscribers: subscribersOf(config.webhooks),
     facts: { host: hostname(), pid: process.pid, version: VERSION, startedAt: steadyNow() },
     ...(config.admin === undefined ? {} : { onOperation: (...what) => metrics?.stored(...what) }),
   });
@@ -118,7 +121,17 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   });
   const { hashesCallers } = config.log;
   const nameOf = (caller: string) => callerName(caller, hashesCallers ? secret : undefined);
-  const events = new AdminEvents({ nameOf, clock: () => store.now?.() ?? steadyNow() });
+  const clock = () => store.now?.() ?? steadyNow();
+  const events = new AdminEvents({ nameOf, clock });
+  const webhooks = new Webhooks({
+    webhooks: config.webhooks,
+    store,
+    log,
+    clock,
+    nameOf,
+    version: VERSION,
+    onTried: (webhook, outcome) => metrics?.told(webhook, outcome),
+  });
   const agents = upstreamAgents();
   const { newCall } = traces ?? { newCall: plainCall };
   const { maxWaitMs, restartGapMs, maxDepth } = config.limits;
@@ -156,12 +169,13 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     report: observers([
       ...logging(config, log, nameOf),
       ...(traces === undefined ? [] : [traces.observe]),
+      ...(config.webhooks.length === 0 ? [] : [webhooks.observe]),
       ...(config.admin === undefined ? [] : [(event: TaskEvent) => metrics?.observe(event), events.observe]),
       ...(callCounts === undefined ? [] : [callCounts.observe]),
     ]),
   });
   const reloads = new Reloads();
-  metrics = config.admin && metricsOf({ routes, engine, quotas, reloads });
+  metrics = config.admin && metricsOf({ config, routes, engine, quotas, reloads });
   const admin =
     callCounts &&
     new Admin({
@@ -171,6 +185,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
       routes: () => routes.served,
       reloads,
       events,
+      webhooks,
       callCounts,
       nameOf,
       withPayloads: config.admin?.payloads ?? false,
@@ -189,6 +204,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
+  if (config.webhooks.length > 0) webhooks.begin();
 
   let closing: Promise<void> | undefined;
   const shutDown = async (listeners: Listeners, enough: Promise<unknown>) => {
@@ -218,6 +234,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     // process writes nothing as an owner.
     await engine.close();
     events.close();
+    await webhooks.close(sleep(GOODBYE_MS));
     awaitingInput.close();
     clientStreams.close();
     await leave(store, log);
@@ -307,11 +324,13 @@ function logging(
 }
 
 function metricsOf({
+  config: { webhooks },
   routes,
   engine,
   quotas,
   reloads,
 }: {
+  readonly config: Config;
   readonly routes: Routes;
   readonly engine: TaskEngine;
   readonly quotas: Quotas;
@@ -328,6 +347,7 @@ function metricsOf({
         isThere: () => upstream.presence.isThere,
         returns: () => upstream.presence.returns,
       })),
+    webhooks: webhooks.map(({ name }) => name),
     reloads,
     tasks: () => engine.states(),
     storedBytes: () => quotas.storedBytes,

@@ -18,7 +18,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["modern", "legacy"],
   ["proxy"],
   ["requests"],
-  ["observers"],
+  ["observers", "webhooks"],
   ["tasks"],
   ["calls"],
   ["upstream", "store"],
@@ -41,6 +41,7 @@ const KEEPERS: Readonly<Record<string, (file: string) => boolean>> = {
   "@opentelemetry/sdk-trace-base": (file) => file === "observers/traces/sdk.ts",
   "@opentelemetry/exporter-trace-otlp-http": (file) => file === "observers/traces/sdk.ts",
   "@opentelemetry/exporter-trace-otlp-proto": (file) => file === "observers/traces/sdk.ts",
+  standardwebhooks: (file) => file.startsWith("webhooks/"),
   "http-proxy": (file) => file === "proxy/reverse-proxy.ts",
 };
 
@@ -135,6 +136,8 @@ test("only what the wall clock is about reads it: a clock that somebody sets end
     "store/embedded/clock.ts",
     // The name of a directory.
     "store/embedded/rescue.ts",
+    // The receiver's clock judges how old a signature is.
+    "webhooks/post.ts",
   ]);
 });
 

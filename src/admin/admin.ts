@@ -4,6 +4,7 @@ import { MODERN_VERSION } from "../protocol/modern.ts";
 import type { Route } from "../requests/request.ts";
 import type { ReplicaInfo, TaskStore } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
 import type { AdminEvents } from "./events.ts";
 import type { Reloads } from "./reloads.ts";
 import { type ServerStatus, serverStatus, shownConfig } from "./status.ts";
@@ -19,6 +20,7 @@ export interface AdminOptions {
   readonly reloads: Reloads;
   readonly events: AdminEvents;
   readonly callCounts: CallCounts;
+  readonly webhooks: Webhooks;
   readonly nameOf: (caller: string) => string;
   /** As `admin.payloads`. */
   readonly withPayloads: boolean;
@@ -28,12 +30,14 @@ export interface AdminOptions {
 export class Admin {
   readonly tasks: AdminTasks;
   readonly events: AdminEvents;
+  readonly webhooks: Webhooks;
   readonly #options: AdminOptions;
 
   constructor(options: AdminOptions) {
-    const { store, engine, events, nameOf, withPayloads } = options;
+    const { store, engine, events, webhooks, nameOf, withPayloads } = options;
     this.#options = options;
     this.events = events;
+    this.webhooks = webhooks;
     this.tasks = new AdminTasks({ store, engine, nameOf, withPayloads });
     events.watch(store, engine);
   }

@@ -59,7 +59,7 @@ const MASKED = "***";
 
 /** The configuration that is in force, without anything that may be a secret: of headers and variables only the names are told. */
 export function shownConfig(config: Config): object {
-  const { listen, admin, store, callers, limits, log, servers } = config;
+  const { listen, admin, store, callers, limits, log, servers, webhooks } = config;
   return {
     listen,
     admin: admin && {
@@ -80,6 +80,11 @@ export function shownConfig(config: Config): object {
     callers,
     limits,
     log,
+    webhooks: webhooks.map(({ url, secrets, ...webhook }) => ({
+      ...webhook,
+      url: `${url.origin}${url.pathname}`,
+      secrets: secrets.map(() => MASKED),
+    })),
     servers: servers.map(({ upstream, ...server }) => ({ ...server, upstream: shownUpstream(upstream) })),
   };
 }

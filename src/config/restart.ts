@@ -53,7 +53,7 @@ export interface Renewed {
 
 /** What a gateway that runs makes of another configuration. */
 export function renewed(older: Config, newer: Config): Renewed {
-  const { listen, admin, store, callers, log, reload, tracing } = older;
+  const { listen, admin, store, callers, log, reload, tracing, webhooks } = older;
   const kept = Object.fromEntries(
     Object.keys(FIXED.limits).map((name) => [name, older.limits[name as keyof typeof FIXED.limits]]),
   );
@@ -68,6 +68,7 @@ export function renewed(older: Config, newer: Config): Renewed {
       log,
       reload,
       tracing,
+      webhooks,
       limits: { ...newer.limits, ...kept },
     },
     restart: [
@@ -82,6 +83,7 @@ export function renewed(older: Config, newer: Config): Renewed {
       ...(isSame(callers, newer.callers) ? [] : ["callers"]),
       ...(reload === newer.reload ? [] : ["reload"]),
       ...(tracing === newer.tracing ? [] : ["tracing"]),
+      ...(isSame(webhooks, newer.webhooks) ? [] : ["webhooks"]),
     ],
   };
 }

@@ -84,7 +84,7 @@ export async function runSuggest(flags: Flags, env: Environment, terminal: Termi
   });
 }
 
-async function withApi(
+export async function withApi(
   flags: Flags,
   env: Environment,
   terminal: Terminal,
@@ -234,13 +234,18 @@ function replicaLines(replicas: readonly ReplicaInfo[]): readonly string[] {
   return table(["GATEWAY", "STATE", "HOST", "PID", "VERSION", "STARTED (UTC)", "UNFINISHED TASKS"], rows);
 }
 
-function print({ json }: Flags, terminal: Terminal, answer: unknown, lines: () => readonly string[]): number {
+export function print(
+  { json }: Flags,
+  terminal: Terminal,
+  answer: unknown,
+  lines: () => readonly string[],
+): number {
   if (json === true) terminal.print(JSON.stringify(answer, null, 2));
   else for (const line of lines()) terminal.print(line);
   return 0;
 }
 
-function misuse(terminal: Terminal, reason: string): number {
+export function misuse(terminal: Terminal, reason: string): number {
   terminal.say(`error: ${reason}`);
   return UNUSABLE;
 }

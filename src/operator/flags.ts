@@ -27,6 +27,17 @@ export function suggestFlags(parser: Argv): Argv {
   });
 }
 
+export function webhooksFlags(parser: Argv): Argv {
+  return apiFlags(parser)
+    .positional("action", {
+      type: "string",
+      describe:
+        "list · undelivered NAME: what was given up · redeliver NAME: try that again · test NAME: send an event that tells nothing",
+    })
+    .positional("name", { type: "string", describe: "of a webhook, as in the configuration" })
+    .option("event", { ...text, describe: "redeliver: this event only, by its webhook-id" });
+}
+
 export function tasksFlags(parser: Argv): Argv {
   return apiFlags(parser)
     .positional("action", {

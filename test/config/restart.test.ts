@@ -30,6 +30,10 @@ const changes: readonly (readonly [string, string])[] = [
   ["log: { callers: hashed }", "log.callers"],
   ["reload: watch", "reload"],
   ["tracing: otlp", "tracing"],
+  [
+    `webhooks: { a: { url: 'http://localhost/', secret: whsec_${Buffer.alloc(24).toString("base64")} } }`,
+    "webhooks",
+  ],
 ];
 
 test.each(changes)("%s waits for a restart", (text, setting) => {

@@ -8,6 +8,7 @@ const SECRET = "an-id-or-a-caller";
 function metricsOf() {
   return new Metrics({
     version: "1.2.3",
+    webhooks: [],
     servers: () => [
       {
         name: "reports",

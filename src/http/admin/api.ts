@@ -92,6 +92,27 @@ export function api({ admin, version, stopping, reload, ...access }: ApiOptions)
       admin.suggestions(hours === undefined ? undefined : whole(hours, "hours", "hours", MAX_HOURS)),
     );
   });
+  router.get("/webhooks", read, async (_, response) => {
+    response.json({ webhooks: await admin.webhooks.statuses().catch(ifAway) });
+  });
+  router.get("/webhooks/:name/undelivered", read, async (request, response) => {
+    const name = String(request.params.name);
+    const events = await admin.webhooks.undelivered(name, DEFAULT_LIMIT).catch(ifAway);
+    if (events === undefined) throw noWebhook(name);
+    response.json({ events });
+  });
+  router.post("/webhooks/:name/redeliver", may("cancel"), async (request, response) => {
+    const name = String(request.params.name);
+    const events = await admin.webhooks.redeliver(name, text(request.query, "event")).catch(ifAway);
+    if (events === undefined) throw noWebhook(name);
+    response.json({ events });
+  });
+  router.post("/webhooks/:name/test", may("cancel"), async (request, response) => {
+    const name = String(request.params.name);
+    const reply = await admin.webhooks.test(name);
+    if (reply === undefined) throw noWebhook(name);
+    response.json(reply);
+  });
   router.get("/config", read, (_, response) => void response.json(admin.config()));
   router.post("/reload", may("cancel"), async (_, response) => {
     if (reload === undefined)
@@ -193,6 +214,10 @@ function noTask(name: string): Problem {
     "No such task",
     `There is no task ${name} among the last ${MAX_NAMES}: it has gone, or never was`,
   );
+}
+
+function noWebhook(name: string): Problem {
+  return new Problem(404, "No such webhook", `The configuration has no webhook ${name.slice(0, 64)}`);
 }
 
 function ifAway(error: unknown): never {

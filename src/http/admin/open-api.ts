@@ -157,6 +157,60 @@ const SCHEMAS = {
     },
     ["replica", "since", "servers", "yaml"],
   ),
+  Webhooks: object(
+    {
+      webhooks: {
+        type: "array",
+        items: object(
+          {
+            name: text,
+            url: text,
+            events: { type: "array", items: text },
+            waiting: { ...whole, description: "Counted up to 1000." },
+            undelivered: { ...whole, description: "Given up in the last week; counted up to 1000." },
+            failures: {
+              ...whole,
+              description: "How often in a row it has not taken an event of this gateway.",
+            },
+            deliveredAt: time,
+            failure: text,
+          },
+          ["name", "url", "events", "waiting", "undelivered", "failures"],
+        ),
+      },
+    },
+    ["webhooks"],
+  ),
+  Undelivered: object(
+    {
+      events: {
+        type: "array",
+        items: object(
+          {
+            event: text,
+            webhook: text,
+            kind: { enum: ["created", "asked", "progress", "ended"] },
+            at: time,
+            givenUpAt: time,
+            attempts: whole,
+            failure: text,
+          },
+          ["event", "webhook", "kind", "at", "givenUpAt", "attempts"],
+        ),
+      },
+    },
+    ["events"],
+  ),
+  Redelivered: object({ events: { ...whole, description: "How many are delivered again." } }, ["events"]),
+  Tested: {
+    type: "object",
+    required: ["kind"],
+    properties: {
+      kind: { enum: ["accepted", "refused", "unreachable"] },
+      status: whole,
+      reason: text,
+    },
+  },
   Config: { type: "object" },
   Reload: object(
     {
@@ -187,6 +241,7 @@ const FILTERS = [
   query("cursor", { ...text, description: "The nextCursor of a page with the same filters." }),
 ];
 const NAME = [{ name: "name", in: "path", required: true, schema: name }];
+const WEBHOOK = [{ name: "name", in: "path", required: true, schema: text }];
 
 /** The API as OpenAPI 3.1. */
 export function openApi(version: string): object {
@@ -212,6 +267,19 @@ export function openApi(version: string): object {
             description: "Of the last so many hours only. Absent: since the gateway started.",
           }),
         ]),
+      },
+      "/api/webhooks": { get: operation("Who is told of tasks, and how that goes", "Webhooks") },
+      "/api/webhooks/{name}/undelivered": {
+        get: operation("The last 100 events that were given up", "Undelivered", WEBHOOK),
+      },
+      "/api/webhooks/{name}/redeliver": {
+        post: operation("Delivers again what was given up", "Redelivered", [
+          ...WEBHOOK,
+          query("event", text),
+        ]),
+      },
+      "/api/webhooks/{name}/test": {
+        post: operation("Sends an event that tells nothing", "Tested", WEBHOOK),
       },
       "/api/config": { get: operation("The configuration in force, secrets masked", "Config") },
       "/api/reload": {

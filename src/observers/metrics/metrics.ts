@@ -14,6 +14,8 @@ export interface MetricsSources {
   readonly version: string;
   /** The servers, in the order of the configuration, which may change. */
   readonly servers: () => readonly ServerSource[];
+  /** The names of the webhooks. */
+  readonly webhooks: readonly string[];
   /** What has become of attempts to take over another configuration. */
   readonly reloads: ReloadCounts;
   /** How many unfinished tasks of each server have their calls here, by state. */
@@ -39,6 +41,8 @@ export interface ServerSource extends ListingServer {
   readonly returns: () => number;
 }
 
+type DeliveryLabel = "delivered" | "failed" | "given up";
+
 /** The metrics of a gateway (`/metrics`). */
 export class Metrics {
   readonly #families: readonly Family[];
@@ -49,6 +53,7 @@ export class Metrics {
   readonly #servers = new Map<string, ServerMetrics>();
   readonly #store: Readonly<Record<StoreOperation, Distribution>>;
   readonly #storeFailures: Tally;
+  readonly #webhooks: ReadonlyMap<string, Readonly<Record<DeliveryLabel, Tally>>>;
   #isStoreThere = true;
 
   constructor(sources: MetricsSources) {
@@ -62,6 +67,15 @@ export class Metrics {
       list: operation("list"),
     };
     this.#storeFailures = own.storeFailures.series({});
+    this.#webhooks = new Map(
+      sources.webhooks.map((webhook) => {
+        const tries = (outcome: string) => own.webhooks.series({ webhook, outcome });
+        return [
+          webhook,
+          { delivered: tries("delivered"), failed: tries("failed"), "given up": tries("given_up") },
+        ];
+      }),
+    );
     this.#families = [...own.families, ...lookedUp(sources, () => this.#isStoreThere)];
   }
 
@@ -102,6 +116,12 @@ export class Metrics {
     this.#store[operation].observe(ms / 1_000);
     this.#isStoreThere = !isAway;
     if (isAway) this.#storeFailures.value += 1;
+  }
+
+  /** A receiver was told of an event, or the gateway gave that up. */
+  told(webhook: string, outcome: DeliveryLabel): void {
+    const tally = this.#webhooks.get(webhook)?.[outcome];
+    if (tally !== undefined) tally.value += 1;
   }
 
   /** @param accept the header of the request */

@@ -94,6 +94,10 @@ export class Instruments {
     "How long operations of the task store took.",
     STORE_S,
   );
+  readonly webhooks = new Counter(
+    "taskgate_webhook_deliveries_total",
+    "Tries to tell a receiver of an event, by how it took it.",
+  );
   readonly storeFailures = new Counter(
     "taskgate_store_failures_total",
     "Operations that the task store did not answer.",
@@ -113,6 +117,7 @@ export class Instruments {
     this.takeovers,
     this.store,
     this.storeFailures,
+    this.webhooks,
   ];
 
   /** Drops the series of a server. */

@@ -1,0 +1,82 @@
+import type { Flags } from "../config/flags.ts";
+import type { Undelivered, WebhookStatus } from "../webhooks/webhooks.ts";
+import { misuse, print, type Terminal, withApi } from "./command.ts";
+import { table } from "./table.ts";
+
+const ACTIONS = ["list", "undelivered", "redeliver", "test"] as const;
+const NOT_TAKEN = 1;
+
+/** `mcp-taskgate webhooks`. Returns the exit code. */
+export async function runWebhooks(
+  flags: Flags,
+  env: Readonly<Record<string, string | undefined>>,
+  terminal: Terminal,
+): Promise<number> {
+  const { action, name, event } = flags;
+  const wanted = ACTIONS.find((each) => each === action);
+  if (wanted === undefined) return misuse(terminal, `give an action: ${ACTIONS.join(", ")}`);
+  if (wanted !== "list" && typeof name !== "string")
+    return misuse(terminal, `give the name of a webhook: webhooks ${wanted} NAME`);
+  if (wanted === "list" && name !== undefined) return misuse(terminal, "webhooks list takes no name");
+  if (wanted !== "redeliver" && event !== undefined)
+    return misuse(terminal, "only webhooks redeliver takes an event");
+  const path = `webhooks/${encodeURIComponent(String(name))}`;
+  return withApi(flags, env, terminal, async (client) => {
+    switch (wanted) {
+      case "list": {
+        const answer = (await client.get("webhooks")) as { readonly webhooks: readonly WebhookStatus[] };
+        return print(flags, terminal, answer, () => statusLines(answer.webhooks));
+      }
+      case "undelivered": {
+        const answer = (await client.get(`${path}/undelivered`)) as {
+          readonly events: readonly Undelivered[];
+        };
+        return print(flags, terminal, answer, () => undeliveredLines(answer.events));
+      }
+      case "redeliver": {
+        const which = typeof event === "string" ? `?event=${encodeURIComponent(event)}` : "";
+        const answer = (await client.post(`${path}/redeliver${which}`)) as { readonly events: number };
+        return print(flags, terminal, answer, () => [`${answer.events} events are delivered again`]);
+      }
+      case "test": {
+        const answer = (await client.post(`${path}/test`)) as Tested;
+        print(flags, terminal, answer, () => [testLine(answer)]);
+        return answer.kind === "accepted" ? 0 : NOT_TAKEN;
+      }
+    }
+  });
+}
+
+interface Tested {
+  readonly kind: "accepted" | "refused" | "unreachable";
+  readonly status?: number;
+  readonly reason?: string;
+}
+
+function testLine({ kind, status, reason }: Tested): string {
+  if (kind === "unreachable") return `the receiver cannot be reached: ${reason}`;
+  return `the receiver ${kind === "accepted" ? "takes" : "refuses"} events: it answered ${status}`;
+}
+
+function statusLines(webhooks: readonly WebhookStatus[]): readonly string[] {
+  const rows = webhooks.map(({ name, url, waiting, undelivered, failures, failure, deliveredAt = "" }) => [
+    name,
+    failures === 0 ? "" : `${failures} in a row failed: ${failure}`,
+    String(waiting),
+    String(undelivered),
+    deliveredAt,
+    url,
+  ]);
+  return table(["WEBHOOK", "FAILURES", "WAITING", "GIVEN UP", "LAST DELIVERED", "URL"], rows);
+}
+
+function undeliveredLines(events: readonly Undelivered[]): readonly string[] {
+  const rows = events.map(({ event, kind, at, attempts, failure = "" }) => [
+    event,
+    kind,
+    at,
+    String(attempts),
+    failure,
+  ]);
+  return table(["EVENT", "WHAT", "HAPPENED", "TRIES", "WHY"], rows);
+}

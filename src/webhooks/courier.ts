@@ -1,0 +1,363 @@
+import type { Logger } from "pino";
+import type { WebhookConfig } from "../config/config.ts";
+import { durationText } from "../lib/duration-text.ts";
+import { Recent } from "../lib/recent.ts";
+import { taskName } from "../log/task-name.ts";
+import { throttled } from "../log/throttled.ts";
+import { type Delivery, eventId, type Hold } from "../store/outbox.ts";
+import { isAway, StoreUnavailable, type TaskStore } from "../store/task-store.ts";
+import { bodyOf, type Interest } from "./events.ts";
+import type { Message, Reply } from "./post.ts";
+import type { Responsibility } from "./responsible.ts";
+import { pauseMs, restMs } from "./schedule.ts";
+
+export interface CourierOptions {
+  readonly webhook: WebhookConfig;
+  readonly interest: Interest;
+  readonly store: Pick<TaskStore, "outbox" | "read" | "isTold">;
+  readonly responsibility: Responsibility;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly nameOf: (caller: string) => string;
+  /** Posts to the receiver. Never rejects. */
+  readonly send: (message: Message, signal: AbortSignal) => Promise<Reply>;
+  readonly onTried: (outcome: TriedOutcome) => void;
+}
+
+export type TriedOutcome = "delivered" | "failed" | "given up";
+
+/** How it stands with a receiver, as this gateway knows it. */
+export interface CourierState {
+  /** How often in a row it has not taken an event. */
+  readonly failures: number;
+  /** Milliseconds since the epoch. Absent: not yet. */
+  readonly deliveredAt?: number;
+  readonly failedAt?: number;
+  /** Why it last did not take one. */
+  readonly failure?: string;
+}
+
+const PAGE = 200;
+/** Deliveries to one receiver at the same time, as long as it takes them. */
+const WIDTH = 8;
+/** Other gateways write deliveries as well, and not every nudge arrives. */
+const POLL_MS = 5_000;
+/** Several things that happen at once are one reason to look. */
+const SOON_MS = 50;
+/** What its own gateway has not tried by then, any may: that one may be of an older version, or have another configuration. */
+const OVERDUE_MS = 600_000;
+/** How long a record that is to follow its entry may take. */
+const RECORD_MS = 60_000;
+/** A hold whose delivery was made or given up, though nobody could say so any more. */
+const HOLD_SLACK_MS = 60_000;
+/** What a receiver has not taken by then, though it takes others, may outlive its task. */
+const BUSY_MS = 30_000;
+const REMEMBERED = 20_000;
+const LATER_MS = { least: 250, most: 30_000 } as const;
+/** How many deliveries a receiver that takes none may have waiting, and how many that were given up are kept. */
+const MAX_WAITING = 100_000;
+const MAX_UNDELIVERED = 10_000;
+const COUNT_EVERY_MS = 600_000;
+
+/** Delivers what one receiver is to be told: each event until it takes it, those of one task in order. */
+export class Courier {
+  readonly #options: CourierOptions;
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** Events that the receiver has taken, should their entries come again. */
+  readonly #delivered = new Recent<string, true>(REMEMBERED);
+  /** Until when a delivery is left alone whose task is not yet as it says. */
+  readonly #later = new Recent<string, number>(REMEMBERED);
+  readonly #stopped = new AbortController();
+  #state: CourierState = { failures: 0 };
+  #restUntil = 0;
+  /** The last delivery whose body is kept, of those in the order in which they were due. */
+  #keptUpTo: Delivery | undefined;
+  #countAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #looking: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(options: CourierOptions) {
+    this.#options = options;
+  }
+
+  get state(): CourierState {
+    return this.#state;
+  }
+
+  /** Looks soon whether there is something to deliver. */
+  wake(): void {
+    this.#lookIn(SOON_MS);
+  }
+
+  /** Begins no more deliveries, and settles when those under way are over; `abort` ends these: other gateways make them again. */
+  async stop(abort: Promise<unknown>): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    void abort.then(() => this.#stopped.abort());
+    await this.#looking;
+    await Promise.all(this.#underWay.values());
+    this.#stopped.abort();
+  }
+
+  #lookIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.#isStopped || this.#timerAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      // One look at a time.
+      this.#looking = this.#looking.then(() => this.#look());
+    }, ms);
+    this.#timer.unref();
+  }
+
+  async #look(): Promise<void> {
+    let nextMs = POLL_MS;
+    try {
+      nextMs = Math.min(nextMs, await this.#begin());
+    } catch (err) {
+      this.#warn({ err }, "could not read what is to be delivered; trying again");
+    }
+    this.#lookIn(Math.max(nextMs, SOON_MS));
+  }
+
+  /** Begins what is due and has room. Returns in how many milliseconds there will be more. @throws StoreUnavailable */
+  async #begin(): Promise<number> {
+    const { webhook, store, responsibility, clock } = this.#options;
+    if (this.#isStopped) return POLL_MS;
+    await responsibility.refresh();
+    await this.#keepBodies();
+    const leftMs = this.#restUntil - clock();
+    if (leftMs > 0) return leftMs;
+    if (this.#state.failures > 0) await this.#keepBounds();
+    let after: Delivery | undefined;
+    for (;;) {
+      const page = await store.outbox.waiting(webhook.name, PAGE, after);
+      for (const delivery of page) {
+        const dueInMs = delivery.dueAt - clock();
+        if (dueInMs > 0) return dueInMs;
+        // Whichever ends looks again.
+        if (this.#underWay.size >= this.#width) return POLL_MS;
+        if (this.#isToMake(delivery, -dueInMs)) this.#start(delivery);
+      }
+      after = page.at(-1);
+      if (page.length < PAGE) return POLL_MS;
+    }
+  }
+
+  /** Keeps what is to be told of tasks that may expire before the receiver takes events again. @throws StoreUnavailable */
+  async #keepBodies(): Promise<void> {
+    const { webhook, store, clock } = this.#options;
+    const before = clock() - (this.#state.failures > 0 ? 0 : BUSY_MS);
+    for (;;) {
+      const page = await store.outbox.waiting(webhook.name, PAGE, this.#keptUpTo);
+      for (const delivery of page) {
+        if (delivery.dueAt > before) return;
+        if (!this.#underWay.has(delivery.task)) await this.#keepBody(delivery);
+        this.#keptUpTo = delivery;
+      }
+      if (page.length < PAGE) return;
+    }
+  }
+
+  async #keepBody(delivery: Delivery): Promise<void> {
+    const { webhook, store } = this.#options;
+    const { kept } = await store.outbox.keptOf(webhook.name, delivery);
+    if (kept !== undefined) return;
+    const body = await this.#bodyOf(delivery);
+    if (body !== undefined && body !== "not yet") await store.outbox.keep(webhook.name, delivery, body);
+  }
+
+  /** One that has just failed is asked with one event at a time. */
+  get #width(): number {
+    return restMs(this.#state.failures) > 0 ? 1 : WIDTH;
+  }
+
+  #isToMake(delivery: Delivery, overdueMs: number): boolean {
+    const { task } = delivery;
+    if (this.#underWay.has(task)) return false;
+    if ((this.#later.get(keyOf(delivery)) ?? 0) > this.#options.clock()) return false;
+    return this.#options.responsibility.isMine(task) || overdueMs > OVERDUE_MS;
+  }
+
+  #start(delivery: Delivery): void {
+    const made = this.#make(delivery)
+      .catch((err: unknown) => {
+        // The entry stays where it is.
+        const isStore = err instanceof StoreUnavailable;
+        this.#warn(
+          { err },
+          isStore ? "could not note a delivery; it is made again" : "could not make a delivery",
+        );
+        this.#leave(delivery, LATER_MS.most);
+      })
+      .finally(() => {
+        this.#underWay.delete(delivery.task);
+        this.wake();
+      });
+    this.#underWay.set(delivery.task, made);
+  }
+
+  async #make(delivery: Delivery): Promise<void> {
+    const { webhook, store, clock, send } = this.#options;
+    const { outbox } = store;
+    const { name } = webhook;
+    const id = eventId(delivery);
+    if (this.#delivered.get(id)) return outbox.done(name, delivery);
+    const { kept, hold } = await outbox.keptOf(name, delivery);
+    // Another gateway has put it off: this entry is an older one.
+    if (kept !== undefined && kept.dueAt !== delivery.dueAt) return outbox.done(name, delivery);
+    const body = kept?.body ?? (await this.#bodyOf(delivery));
+    if (body === "not yet") return this.#leave(delivery, (clock() - delivery.at) / 2);
+    if (body === undefined) return outbox.done(name, delivery);
+    if (hold !== undefined && this.#isHeld(delivery, hold)) {
+      const to = { ...delivery, dueAt: Math.max(hold.until, clock()) + 1 };
+      return outbox.postpone(name, delivery, to, body, kept?.failure);
+    }
+    const reply = await send({ id, body }, this.#stopped.signal);
+    // A delivery that this gateway broke off says nothing about the receiver.
+    if (this.#stopped.signal.aborted && reply.kind === "unreachable") return;
+    const isHolding = hold?.event === id;
+    if (reply.kind === "accepted") {
+      this.#delivered.set(id, true);
+      this.#succeeded();
+      if (isHolding) await outbox.release(name, delivery);
+      if (kept !== undefined) await outbox.drop(name, delivery);
+      return outbox.done(name, delivery);
+    }
+    const failure = failureOf(reply);
+    const attempts = delivery.attempts + 1;
+    this.#failed(failure, reply);
+    if (attempts >= webhook.attempts || (reply.kind === "refused" && reply.isFinal)) {
+      await this.#giveUp(delivery, body, failure);
+      if (isHolding) await outbox.release(name, delivery);
+      return;
+    }
+    const retryAfterMs = reply.kind === "refused" ? reply.retryAfterMs : undefined;
+    const pause = pauseMs(attempts, retryAfterMs);
+    const to = { ...delivery, attempts, dueAt: Math.ceil(clock() + pause) };
+    await outbox.hold(name, delivery, to.dueAt);
+    await outbox.postpone(name, delivery, to, body, failure);
+  }
+
+  /** `undefined`: there is nothing to tell. */
+  async #bodyOf(delivery: Delivery): Promise<string | "not yet" | undefined> {
+    const { store, interest, webhook, nameOf, clock } = this.#options;
+    const { kind, task: id } = delivery;
+    let view: Awaited<ReturnType<typeof store.read>>;
+    try {
+      view = await store.read(id);
+    } catch (err) {
+      if (isAway(err)) throw err;
+      this.#warn({ err, task: taskName(id) }, "cannot tell of a task whose record cannot be read");
+      return undefined;
+    }
+    if (view === undefined) {
+      // The entry is durable before the record.
+      if (kind === "created" && clock() - delivery.at < RECORD_MS) return "not yet";
+      this.#warn({ task: taskName(id) }, "cannot tell of a task that has expired");
+      return undefined;
+    }
+    if (kind === "ended" && view.outcome === undefined) return "not yet";
+    if (view.task.rounds !== undefined && !(await store.isTold(id))) return undefined;
+    return bodyOf(view, delivery, interest, { include: webhook.include, nameOf });
+  }
+
+  #isHeld(delivery: Delivery, hold: Hold): boolean {
+    const isEarlier = hold.at < delivery.at || (hold.at === delivery.at && delivery.kind === "ended");
+    const isOpen = hold.until + HOLD_SLACK_MS > this.#options.clock();
+    return hold.event !== eventId(delivery) && isEarlier && isOpen;
+  }
+
+  #leave(delivery: Delivery, ms: number): void {
+    const pause = Math.min(Math.max(ms, LATER_MS.least), LATER_MS.most);
+    this.#later.set(keyOf(delivery), this.#options.clock() + pause);
+    this.#lookIn(pause);
+  }
+
+  #succeeded(): void {
+    const { log, clock, onTried } = this.#options;
+    const { failures, failedAt } = this.#state;
+    if (failures > 0) log.info(`takes events again after ${durationText(clock() - (failedAt ?? clock()))}`);
+    this.#state = { failures: 0, deliveredAt: clock() };
+    this.#restUntil = 0;
+    onTried("delivered");
+  }
+
+  #failed(failure: string, reply: Exclude<Reply, { readonly kind: "accepted" }>): void {
+    const { clock, onTried } = this.#options;
+    const { failures, failedAt = clock() } = this.#state;
+    const first = failures === 0 ? clock() : failedAt;
+    this.#state = { ...this.#state, failures: failures + 1, failedAt: first, failure };
+    const asked = reply.kind === "refused" && reply.isFinal === false ? (reply.retryAfterMs ?? 0) : 0;
+    this.#restUntil = clock() + Math.max(restMs(failures + 1), Math.min(asked, COUNT_EVERY_MS));
+    this.#warn({ failure }, "the receiver did not take an event; its events wait and are tried again");
+    onTried("failed");
+  }
+
+  async #giveUp(delivery: Delivery, body: string, failure: string): Promise<void> {
+    const { webhook, store, clock, onTried } = this.#options;
+    await store.outbox.giveUp(webhook.name, delivery, clock(), body, failure);
+    onTried("given up");
+    const details = { failure, task: taskName(delivery.task) };
+    this.#warn(details, "gave an event up; mcp-taskgate webhooks redeliver tries it again");
+  }
+
+  /** Drops what is too much for the store: the newest of what waits, and the oldest of what was given up. @throws StoreUnavailable */
+  async #keepBounds(): Promise<void> {
+    const { webhook, store, clock } = this.#options;
+    if (clock() < this.#countAt) return;
+    this.#countAt = clock() + COUNT_EVERY_MS;
+    const { outbox } = store;
+    const { name } = webhook;
+    const dropped =
+      (await dropBeyond(
+        MAX_WAITING,
+        (after) => outbox.waiting(name, PAGE, after),
+        (one) => outbox.done(name, one),
+      )) +
+      (await dropBeyond(
+        MAX_UNDELIVERED,
+        (before) => outbox.undelivered(name, PAGE, before),
+        (one) => outbox.forget(name, one),
+      ));
+    if (dropped > 0)
+      this.#warn({ dropped }, "dropped events: too many wait for the receiver, or were given up");
+  }
+
+  #warn(details: object, message: string): void {
+    throttled(this.#options.log).say("warn", details, message);
+  }
+}
+
+async function dropBeyond(
+  max: number,
+  read: (after: Delivery | undefined) => Promise<readonly Delivery[]>,
+  drop: (one: Delivery) => Promise<void>,
+): Promise<number> {
+  let [seen, dropped] = [0, 0];
+  let after: Delivery | undefined;
+  for (;;) {
+    const page = await read(after);
+    for (const one of page) {
+      seen += 1;
+      if (seen <= max) continue;
+      await drop(one);
+      dropped += 1;
+    }
+    after = page.at(-1);
+    if (page.length < PAGE) return dropped;
+  }
+}
+
+function keyOf(delivery: Delivery): string {
+  return `${eventId(delivery)} ${delivery.dueAt}`;
+}
+
+function failureOf(reply: Exclude<Reply, { readonly kind: "accepted" }>): string {
+  return reply.kind === "refused" ? `it answered ${reply.status}` : reply.reason;
+}

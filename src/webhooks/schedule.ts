@@ -1,0 +1,38 @@
+const [SECOND, MINUTE, HOUR] = [1_000, 60_000, 3_600_000];
+
+/** The pauses between tries, as Standard Webhooks advises: ten tries in three days. */
+const PAUSES_MS = [
+  5 * SECOND,
+  5 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  14 * HOUR,
+  20 * HOUR,
+  24 * HOUR,
+] as const;
+/** So that the events of an outage do not all come back at the same moment. */
+const JITTER = 0.2;
+/** A receiver that asks for more is tried again all the same. */
+export const MAX_RETRY_AFTER_MS = 24 * HOUR;
+
+/**
+ * How long to wait after a try that failed, in milliseconds.
+ * @param attempts how often it has been tried, from 1
+ * @param retryAfterMs what the receiver asks for
+ * @param random from 0 to 1
+ */
+export function pauseMs(attempts: number, retryAfterMs = 0, random = Math.random()): number {
+  const pause = PAUSES_MS[Math.min(attempts, PAUSES_MS.length) - 1] ?? PAUSES_MS[0];
+  return Math.max(pause * (1 + JITTER * random), Math.min(retryAfterMs, MAX_RETRY_AFTER_MS));
+}
+
+const FAILURES_ALLOWED = 5;
+const MAX_REST_MS = 5 * MINUTE;
+
+/** How long a receiver is left alone that has failed so often in a row, whatever it was told; 0: not at all. */
+export function restMs(failures: number): number {
+  if (failures < FAILURES_ALLOWED) return 0;
+  return Math.min(5 * SECOND * 2 ** Math.min(failures - FAILURES_ALLOWED, 10), MAX_REST_MS);
+}
