@@ -7,6 +7,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import { expect, onTestFinished, test } from "vitest";
+import type { Config } from "../../src/config/config.ts";
 import { startGateway } from "../../src/gateway.ts";
 import { createLog } from "../../src/log/log.ts";
 import { exportingTo, startCollector, withVariables } from "../support/collector.ts";
@@ -61,28 +62,34 @@ test.each([
   expect(all[1]).toEqual(all[0]);
 });
 
-test("nothing is exported, and log lines about a task name the client's trace", async () => {
-  const server = await scripted();
-  const collector = await startCollector();
-  withVariables(exportingTo(collector.url));
-  const said: string[] = [];
-  const config = configFor({ upstream: server.url, tracing: "propagate", policy: { mode: "always" } });
-  const gateway = await startGateway(config, {
-    log: createLog("info", { write: (line) => void said.push(line) }),
-  });
-  onTestFinished(() => gateway.close());
-  const user = new ModernClient(new URL(gateway.routes[0]?.url ?? ""));
-  const { taskId } = await user.callTool("report", {}, { headers: PLACE });
-  await user.settled(taskId);
-  const { taskId: other } = await user.callTool("untraced");
-  await user.settled(other);
-  await gateway.close();
-  const of = (tool: string) => said.map((line) => JSON.parse(line)).filter((line) => line.tool === tool);
-  expect(of("report").map(({ event }) => event)).toEqual(["created", "ended"]);
-  for (const line of of("report")) expect(line).toMatchObject({ trace_id: TRACE, span_id: SPAN });
-  for (const line of of("untraced")) expect(line).not.toHaveProperty("trace_id");
-  expect(collector.exports).toEqual([]);
-});
+test.each<[Config["tracing"], Readonly<Record<string, string>>]>([
+  ["propagate", {}],
+  ["otlp", { OTEL_SDK_DISABLED: "true" }],
+])(
+  "%s %j exports nothing, and log lines about a task name the client's trace",
+  async (tracing, variables) => {
+    const server = await scripted();
+    const collector = await startCollector();
+    withVariables({ ...exportingTo(collector.url), ...variables });
+    const said: string[] = [];
+    const config = configFor({ upstream: server.url, tracing, policy: { mode: "always" } });
+    const gateway = await startGateway(config, {
+      log: createLog("info", { write: (line) => void said.push(line) }),
+    });
+    onTestFinished(() => gateway.close());
+    const user = new ModernClient(new URL(gateway.routes[0]?.url ?? ""));
+    const { taskId } = await user.callTool("report", {}, { headers: PLACE });
+    await user.settled(taskId);
+    const { taskId: other } = await user.callTool("untraced");
+    await user.settled(other);
+    await gateway.close();
+    const of = (tool: string) => said.map((line) => JSON.parse(line)).filter((line) => line.tool === tool);
+    expect(of("report").map(({ event }) => event)).toEqual(["created", "ended"]);
+    for (const line of of("report")) expect(line).toMatchObject({ trace_id: TRACE, span_id: SPAN });
+    for (const line of of("untraced")) expect(line).not.toHaveProperty("trace_id");
+    expect(collector.exports).toEqual([]);
+  },
+);
 
 test("a program around the gateway that has an SDK gets its spans", async () => {
   const exporter = new InMemorySpanExporter();

@@ -306,6 +306,17 @@ test("an answer with an error is the error of its request", async () => {
   expect(poll).toMatchObject({ isError: true, links: [], attributes: { "error.type": "-32602" } });
 });
 
+test("a status of HTTP is the error of a request whose answer is forwarded", async () => {
+  const { user, collector } = await traced({});
+  const call = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "plain" } };
+  const { statusCode, body } = await user.post(JSON.stringify(call));
+  await body.text();
+  // The server knows no call outside a session.
+  expect(statusCode).toBe(404);
+  const [request] = await collector.named("tools/call plain");
+  expect(request).toMatchObject({ isError: true, attributes: { "error.type": "404" } });
+});
+
 test("log lines about a task name its trace", async () => {
   const server = await startScriptedServer({ "tools/call": (call) => call.text("done") });
   onTestFinished(server.close);

@@ -39,7 +39,8 @@ export function openSdk(log: Logger): {
 } {
   checkSampler();
   checkEndpoint();
-  const protocol = oneOf(otlpSetting("PROTOCOL"), Object.keys(PROTOCOLS)) as keyof typeof PROTOCOLS;
+  const Exporter =
+    PROTOCOLS[oneOf(otlpSetting("PROTOCOL"), ["http/protobuf", "http/json"]) ?? "http/protobuf"];
   const tls = { ca: fileOf("CERTIFICATE"), cert: fileOf("CLIENT_CERTIFICATE"), key: fileOf("CLIENT_KEY") };
   const agents: Agent[] = [];
   const httpAgentOptions = (scheme: string) => {
@@ -48,7 +49,7 @@ export function openSdk(log: Logger): {
     agents.push(agent);
     return agent;
   };
-  const exporter = new PROTOCOLS[protocol ?? "http/protobuf"]({ httpAgentOptions });
+  const exporter = new Exporter({ httpAgentOptions });
   const provider = new BasicTracerProvider({
     resource: defaultResource()
       .merge(resourceFromAttributes({ "service.name": "mcp-taskgate", "service.version": VERSION }))
@@ -99,8 +100,9 @@ function otlpSetting(name: string): Variable | undefined {
   return variable(`OTEL_EXPORTER_OTLP_TRACES_${name}`) ?? variable(`OTEL_EXPORTER_OTLP_${name}`);
 }
 
-function oneOf(given: Variable | undefined, words: readonly string[]): string | undefined {
-  if (given === undefined || words.includes(given.value)) return given?.value;
+function oneOf<Word extends string>(given: Variable | undefined, words: readonly Word[]): Word | undefined {
+  const word = words.find((each) => each === given?.value);
+  if (given === undefined || word !== undefined) return word;
   throw new Error(`${given.name}: must be one of ${words.join(", ")}, got ${JSON.stringify(given.value)}`);
 }
 
