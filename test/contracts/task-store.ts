@@ -10,6 +10,7 @@ import {
   type TaskStore,
 } from "../../src/store/task-store.ts";
 import { completed, everyRequest, newTask } from "../store/samples.ts";
+import { outboxContract } from "./outbox.ts";
 import { taskListContract } from "./task-list.ts";
 
 /**
@@ -33,6 +34,7 @@ export function taskStoreContract(
   };
 
   taskListContract(name, open);
+  outboxContract(name, open);
 
   test(`${name}: its secret is drawn once`, async () => {
     const store = await opened();
