@@ -60,6 +60,9 @@ export type FirstAnswer =
 
 export type CallAsked = Call["inputRequests"];
 
+/** Wants to be told of everything. */
+const SUBSCRIBER = "subscriber";
+
 /** One gateway: the real engine over the real store, and as much of what stands before them as a call takes. */
 export class Gateway {
   readonly program: Program;
@@ -80,6 +83,7 @@ export class Gateway {
       clock: () => timeline.wallClock(),
       newId,
       leaseMs: terms.leaseMs,
+      subscribers: () => [SUBSCRIBER],
     });
     options.onEntered(store.me);
     const gateway = new Gateway(options, mutation?.store?.(store) ?? store);

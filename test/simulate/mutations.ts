@@ -110,6 +110,18 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    name: "who is told of an ending is written after it",
+    backend: (backend) => ({
+      ...bound(backend),
+      claim: async (key, value, ttlMs, entries = [], spent = undefined) => {
+        if (!key.startsWith("end:")) return backend.claim(key, value, ttlMs, entries, spent);
+        const standing = await backend.claim(key, value, ttlMs, [], spent);
+        await backend.claim(key, value, ttlMs, entries);
+        return standing;
+      },
+    }),
+  },
+  {
     name: "a takeover takes every call to be unsent",
     revive: (revive) => (task, recipe) => revive({ ...task, isUnsent: true }, recipe),
   },

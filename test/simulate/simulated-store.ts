@@ -102,6 +102,14 @@ export class SimulatedStore {
     return text === undefined ? undefined : (JSON.parse(text) as T);
   }
 
+  /** Whether a list whose name begins so has a member that ends so. */
+  isListed(list: string, end: string): boolean {
+    return [...this.#lists].some(
+      ([name, members]) =>
+        name.startsWith(list) && [...members.keys()].some((member) => member.endsWith(end)),
+    );
+  }
+
   keys(prefix: string): string[] {
     return [...this.#cells.keys()].filter((key) => key.startsWith(prefix) && this.text(key) !== undefined);
   }
