@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { printConnections } from "./connections.ts";
 import { heading, say } from "./page.ts";
 import { freePort, GATEWAY_COMMAND, type Program, Programs } from "./programs.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
 import { Story } from "./story.ts";
 import { connect } from "./task-session.ts";
 
@@ -35,9 +36,10 @@ const deadline = setTimeout(
 );
 try {
   const upstream = await startServer();
-  const gateway = await configured(upstream);
+  const receiver = await startReceiver();
+  const gateway = await configured(upstream, receiver);
   await gateway.start();
-  await tell(upstream, gateway);
+  await tell(upstream, gateway, receiver);
   clearTimeout(deadline);
   conclude();
   if (keep) printConnections(gateway.url, folder);
@@ -67,7 +69,7 @@ interface DemoGateway {
 }
 
 /** The gateway with a file of its own in front of the server. */
-async function configured(upstream: string): Promise<DemoGateway> {
+async function configured(upstream: string, receiver: Receiver): Promise<DemoGateway> {
   const port = await freePort();
   const file = join(folder, "taskgate.yaml");
   // The elicitation comes at once: by default a client gets such a question with the answer to its call, and not in a task.
@@ -78,10 +80,13 @@ servers:
     upstream: { url: "${upstream}" }
     tasks: { fallback: tools, fallbackAfter: 1s }
     tools: [{ match: startElicitation, mode: always }]
+webhooks:
+  agent: { url: "${receiver.url}", secret: "${receiver.secret}" }
 `;
   await writeFile(file, text);
   say("The gateway  mcp-taskgate taskgate.yaml, which says:", 13);
-  for (const line of text.trimEnd().split("\n")) say(`             ${line.replace(`${folder}/`, "")}`, 13);
+  for (const line of text.trimEnd().split("\n"))
+    say(`             ${line.replace(`${folder}/`, "").replace(receiver.secret, "whsec_…")}`, 13);
   let running: Program | undefined;
   const start = async () => {
     running = await programs.start("the gateway", [GATEWAY_COMMAND, file], { ready: /(http:\S+) → .*\n/ });
@@ -96,7 +101,7 @@ servers:
   };
 }
 
-async function tell(upstream: string, gateway: DemoGateway): Promise<void> {
+async function tell(upstream: string, gateway: DemoGateway, receiver: Receiver): Promise<void> {
   const story = new Story();
   const { url } = gateway;
   const timeout = `a time-out of ${TIMEOUT_MS / 1_000} s`;
@@ -120,6 +125,18 @@ async function tell(upstream: string, gateway: DemoGateway): Promise<void> {
 
   heading(`A client that knows no tasks, with ${timeout}, and the model behind it`);
   await story.plainCall(url, SECONDS, TIMEOUT_MS);
+
+  heading("Meanwhile a webhook was told, signed, of each of these tasks");
+  for (const event of [
+    "task.completed: longRunningOperation is completed",
+    "task.completed: longRunningOperation is completed",
+    "task.input_required: startElicitation is input_required",
+    "task.completed: startElicitation is completed",
+    "task.completed: longRunningOperation is completed",
+  ]) {
+    assert.equal(await receiver.told(), event);
+    say(`  ${event}`, 2);
+  }
 }
 
 function conclude(): void {
@@ -128,6 +145,7 @@ function conclude(): void {
   say("  a task that outlived a kill -9 of its gateway", 2);
   say("  a question of the server, answered in the middle of a task", 2);
   say("  a long result for a client that knows no tasks", 2);
+  say("  a receiver that need not poll, because it is told", 2);
   heading("What to do next");
   say("  node dist/cli.js http://localhost:3001/mcp            before a server of yours");
   say("  node dist/cli.js inspect http://localhost:3001/mcp    what that server is");
