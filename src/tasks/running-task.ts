@@ -422,7 +422,8 @@ export class RunningTask {
   /** Writes that the call waits, unless it is sent soon or the record says so already. */
   #sayWhenWaiting(): void {
     this.#waiting = setTimeout(() => {
-      if (this.call.state === "queued" && !this.#record.isUnsent) this.#writeSoon(0);
+      const isKnown = this.#record.isUnsent || this.#isClaimed;
+      if (this.call.state === "queued" && !isKnown) this.#writeSoon(0);
     }, WAITS_AFTER_MS);
   }
 
