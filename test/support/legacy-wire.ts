@@ -9,7 +9,7 @@ import { expect, onTestFinished } from "vitest";
 import type { Identify } from "../../src/http/callers/identify.ts";
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import { Conditions } from "./conditions.ts";
-import type { Json } from "./modern-client.ts";
+import type { Answer, Json } from "./modern-client.ts";
 
 export interface LegacyWireOptions {
   /** The revision that is asked for, and has to be what was negotiated; 2025-11-25 unless given. */
@@ -21,17 +21,6 @@ export interface LegacyWireOptions {
 }
 
 type Headers = Readonly<Record<string, string | undefined>>;
-
-export interface WireAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The body as it came. */
-  readonly text: string;
-  /** The last message: the answer itself. `undefined` when there is none. */
-  readonly message: Json;
-  /** What came before it, on a stream. */
-  readonly before: readonly Json[];
-}
 
 export interface AskOptions {
   /** Added to, or instead of, the headers that the request should have; `undefined` leaves one out. */
@@ -93,7 +82,7 @@ export class LegacyWire {
   }
 
   /** Sends a request and waits for the answer. */
-  send(method: string, params: JsonObject = {}, options: AskOptions = {}): Promise<WireAnswer> {
+  send(method: string, params: JsonObject = {}, options: AskOptions = {}): Promise<Answer> {
     return this.open(method, params, options).answer;
   }
 
@@ -111,12 +100,12 @@ export class LegacyWire {
     return message.error;
   }
 
-  notify(method: string, params?: JsonObject): Promise<WireAnswer> {
+  notify(method: string, params?: JsonObject): Promise<Answer> {
     return this.post({ jsonrpc: "2.0", method, ...(params && { params }) }).answer;
   }
 
   /** Answers a question: `{ result }` or `{ error }`. */
-  respond(id: unknown, answer: JsonObject): Promise<WireAnswer> {
+  respond(id: unknown, answer: JsonObject): Promise<Answer> {
     return this.post({ jsonrpc: "2.0", id, ...answer }).answer;
   }
 
@@ -128,7 +117,7 @@ export class LegacyWire {
   }
 
   /** Ends the session. */
-  end(): Promise<WireAnswer> {
+  end(): Promise<Answer> {
     return new WireStream(this.#url, "DELETE", this.#headers).answer;
   }
 
@@ -169,7 +158,7 @@ export class WireStream {
   /** The head of the answer. */
   readonly head: Promise<Head>;
   /** Everything, once it is there. Rejects when the connection broke. */
-  readonly answer: Promise<WireAnswer>;
+  readonly answer: Promise<Answer>;
   readonly #leaving = new AbortController();
   readonly #conditions = new Conditions(() => `heard so far: ${JSON.stringify(this.messages)}`);
   #text = "";
@@ -227,7 +216,7 @@ export class WireStream {
     this.#leaving.abort();
   }
 
-  async #read({ statusCode: status, headers, body }: Dispatcher.ResponseData): Promise<WireAnswer> {
+  async #read({ statusCode: status, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
     const isStream = String(headers["content-type"]).startsWith("text/event-stream");
     const decoder = new TextDecoder();
     const parser = createParser({ onEvent: ({ data }) => this.#take(data) });

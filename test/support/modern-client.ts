@@ -8,12 +8,13 @@ import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects by looking it up
 export type Json = any;
 
+/** The answer to a request over HTTP, in either era. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The body as it came. */
   readonly text: string;
-  /** The last message: the answer itself. `undefined` when there is no body. */
+  /** The last message: the answer itself. `undefined` when there is none. */
   readonly message: Json;
   /** What came before it, on a stream. */
   readonly before: readonly Json[];
