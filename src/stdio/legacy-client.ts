@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { ClientEnd } from "../legacy/paired/client-end.ts";
 import type { NewPair } from "../legacy/paired/http-session.ts";
-import { countMessage } from "../legacy/paired/message-bytes.ts";
+import { countMessage } from "../legacy/paired/message-context.ts";
 import type { PairedSession } from "../legacy/paired/session.ts";
 import type { SharedBytes } from "../limits/bytes.ts";
 import { isRequest, type JsonRpcMessage, type JsonText, type RequestId } from "../protocol/jsonrpc.ts";

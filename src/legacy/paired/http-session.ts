@@ -16,7 +16,7 @@ import type { Identified, Route } from "../../requests/request.ts";
 import type { TaskOwner } from "../../store/task-store.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { EventRoom } from "./kept-events.ts";
-import { countMessage } from "./message-bytes.ts";
+import { countMessage } from "./message-context.ts";
 import type { PairedSession, PairedSessionOptions } from "./session.ts";
 import { SessionStreams } from "./session-streams.ts";
 

@@ -27,7 +27,7 @@ import {
 } from "../../requests/request.ts";
 import { HttpSession, type NewPair } from "./http-session.ts";
 import { EventRoom } from "./kept-events.ts";
-import { withHeaders } from "./message-headers.ts";
+import { withHeaders } from "./message-context.ts";
 import { SseSession, sseSessionOf } from "./sse-session.ts";
 
 /** A request of a legacy client whose session is paired. */

@@ -9,7 +9,7 @@ import {
 } from "../../protocol/jsonrpc.ts";
 import { errorMessage } from "../../protocol/modern.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { keep } from "./message-bytes.ts";
+import { keep } from "./message-context.ts";
 
 interface Pending {
   readonly progressToken: unknown;

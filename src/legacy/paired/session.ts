@@ -31,10 +31,9 @@ import type { PlainCalls } from "../plain-calls.ts";
 import { readQuestionId } from "../question-id.ts";
 import { type SessionRequest, type Tasks2025, tasksCapability } from "../tasks.ts";
 import type { ClientEnd } from "./client-end.ts";
-import { bytesOf, EarlyMessages, keep, MAX_EARLY } from "./message-bytes.ts";
-import { headersOf } from "./message-headers.ts";
+import { bytesOf, headersOf, keep } from "./message-context.ts";
 import { PendingRequests } from "./pending-requests.ts";
-import { type Said, Undelivered } from "./undelivered.ts";
+import { EarlyMessages, MAX_EARLY, type Said, Undelivered } from "./waiting-messages.ts";
 
 export interface PairedSessionOptions {
   readonly who: Identified;

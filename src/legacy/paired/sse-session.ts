@@ -10,7 +10,7 @@ import type { Identified, Route } from "../../requests/request.ts";
 import type { TaskOwner } from "../../store/task-store.ts";
 import type { ClientEnd } from "./client-end.ts";
 import type { NewPair } from "./http-session.ts";
-import { countMessage } from "./message-bytes.ts";
+import { countMessage } from "./message-context.ts";
 import type { PairedSession } from "./session.ts";
 
 export interface SseSessionOptions {

@@ -1,3 +1,6 @@
+/** What goes with a client's message that its text does not have: the headers that it came with, and the memory that it takes. */
+
+import type { SharedBytes } from "../../limits/bytes.ts";
 import { isObject, isRequest, type JsonRpcMessage, type JsonRpcRequest } from "../../protocol/jsonrpc.ts";
 import { withTraceContext } from "../../protocol/request-headers.ts";
 
@@ -22,4 +25,23 @@ export function withHeaders(message: JsonRpcMessage, headers: Headers): JsonRpcM
 /** The headers with which the server is to get a request; undefined: none of its own. */
 export function headersOf(request: JsonRpcRequest): Headers | undefined {
   return brought.get(request);
+}
+
+/** Of messages that may outlive the request that brought them. */
+const counted = new WeakMap<JsonRpcMessage, SharedBytes>();
+const nothing = () => {};
+
+/** Notes where the memory of a message is counted. */
+export function countMessage(message: JsonRpcMessage, held: SharedBytes | undefined): void {
+  if (held !== undefined) counted.set(message, held);
+}
+
+/** Where the memory of a message is counted. */
+export function bytesOf(message: JsonRpcMessage): SharedBytes | undefined {
+  return counted.get(message);
+}
+
+/** Keeps a message, and its memory counted. Returns the function that releases it. */
+export function keep(message: JsonRpcMessage): () => void {
+  return counted.get(message)?.share() ?? nothing;
 }
