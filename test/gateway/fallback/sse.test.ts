@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { type GatewaySettings, gatewayFor } from "../../support/gateway.ts";
 import { answering, type SseScript, startSseServer } from "../../support/sse-server.ts";
 import { accept, form, gate, textOf, textResult } from "../../support/story.ts";
-import { follow, type Plain, SOON } from "./model.ts";
+import { follow, PATIENT, type Plain, SOON } from "./model.ts";
 
 const initialize: SseScript = (exchange, stream) => {
   const protocolVersion = exchange.message.params?.protocolVersion;
@@ -56,7 +56,7 @@ test("a question is asked while the client waits", async () => {
 });
 
 test("the session at the server ends with the client's stream", async () => {
-  const { server, client } = await before(answering(textResult("done")));
+  const { server, client } = await before(answering(textResult("done")), { policy: PATIENT });
   expect(await client.callTool({ name: "t" })).toMatchObject(textResult("done"));
   const { session } = await server.arrival("tools/call");
   expect(server.sessions.has(session.id ?? "")).toBe(true);
