@@ -14,10 +14,12 @@ import { ConfigError, UnreadableFile } from "./config/problems.ts";
 import { count, failureLines, reportLines } from "./config/report.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
+import { guess, nearest } from "./lib/guess.ts";
 import { readable } from "./log/one-line.ts";
 import { apiFlags, suggestFlags, tasksFlags, webhooksFlags } from "./operator/flags.ts";
 import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
 import type { Machine } from "./retrofit/machine.ts";
+import { VERBS } from "./verbs.ts";
 import { VERSION } from "./version.ts";
 
 const SERVER_GONE = 1;
@@ -35,10 +37,24 @@ process.exitCode = await main(process.argv.slice(2));
 /** Runs the command and returns its exit code: 0, 1 for a file that `check` finds wrong, 2 for what it cannot read or use. */
 async function main(args: readonly string[]): Promise<number> {
   let code = 0;
-  const run = (command: (flags: Flags) => Promise<number> | number) => async (flags: Flags) => {
-    code = await command(flags);
-  };
-  const parser = yargs(args)
+  const parser = (words: readonly string[]) =>
+    commands(yargs(words), (command) => async (flags) => {
+      code = await command(flags);
+    });
+  try {
+    await parser(args).parseAsync();
+    return code;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return refuse(`${await withoutUnknown(reason, args, parser)} (see mcp-taskgate --help)`);
+  }
+}
+
+type Command = (flags: Flags) => Promise<number> | number;
+
+/** Each command with its flags; `run` wraps what it does. */
+function commands(parser: Argv, run: (command: Command) => (flags: Flags) => Promise<void>): Argv {
+  const all = parser
     .scriptName("mcp-taskgate")
     .command(["serve [target..]", "$0"], "Run the gateway", (y) => targets(y).options(serveFlags), run(serve))
     .command(
@@ -124,13 +140,7 @@ async function main(args: readonly string[]): Promise<number> {
     .example("$0 taskgate.yaml", "")
     .example("$0 inspect http://localhost:3001/mcp > taskgate.yaml", "")
     .example("$0 --wait-for 1s -- node ./server.js --its-flag", "");
-  try {
-    await strict(parser).parseAsync();
-    return code;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return refuse(`${withoutUnknown(reason, args)} (see mcp-taskgate --help)`);
-  }
+  return strict(all);
 }
 
 /** Guesses nothing: no abbreviations, no `--no-port`, no numbers where a text was given, no list that swallows what follows. */
@@ -157,16 +167,23 @@ function strict(parser: Argv): Argv {
  * What yargs says, without the arguments it does not know unless each has the form of a flag's name. Others may be secrets:
  * what stands after `Authorization:` without quotes, or after a flag that does not exist, and `-Hname` is spelled out letter by letter.
  */
-function withoutUnknown(reason: string, args: readonly string[]): string {
+async function withoutUnknown(
+  reason: string,
+  args: readonly string[],
+  parser: (words: readonly string[]) => Argv,
+): Promise<string> {
   const unknown = /^Unknown arguments?: (.*)$/s.exec(reason)?.[1];
   if (unknown === undefined) return reason;
   const isFlag = (name: string) =>
     /^[a-z]+(-[a-z]+)*$/.test(name) &&
     args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
   const flags = unknown.split(", ").filter(isFlag);
-  return flags.length > 0
-    ? `Unknown argument${flags.length > 1 ? "s" : ""}: ${flags.join(", ")}`
-    : "Unknown argument, not shown because it may be a secret";
+  if (flags.length === 0) return "Unknown argument, not shown because it may be a secret";
+  const help = await parser(args.slice(0, 1).filter((word) => !word.startsWith("-"))).getHelp();
+  const known = [...help.matchAll(/^ +--([a-z-]+)/gm)].map(([, name = ""]) => name);
+  const near = flags.map((name) => nearest(name, known)).filter((name) => name !== undefined);
+  const meant = near.length === 0 ? "" : `; did you mean ${near.map((name) => `--${name}`).join(", ")}?`;
+  return `Unknown argument${flags.length > 1 ? "s" : ""}: ${flags.join(", ")}${meant}`;
 }
 
 function targets(parser: Argv): Argv {
@@ -193,7 +210,7 @@ function withTarget({ target, ...flags }: Flags): Flags {
   if (flag === undefined)
     throw misplaced(
       first,
-      "is no URL and no file; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes",
+      `is no URL and no file${guess(word, VERBS)}; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes`,
     );
   if (more.length > 0)
     throw misplaced(
@@ -273,7 +290,7 @@ async function load({ config, warnings }: Loaded, unread?: Writable) {
 }
 
 /** Only `serve`, `stdio` and `inspect` start a command; the others refuse one instead of ignoring it. */
-function withoutCommand(command: (flags: Flags) => Promise<number> | number) {
+function withoutCommand(command: Command): Command {
   return (flags: Flags) =>
     flags["--"] === undefined ? command(flags) : refuse("nothing may stand behind -- here");
 }

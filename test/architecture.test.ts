@@ -26,7 +26,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["config", "log"],
   ["lib"],
   ["protocol"],
-  ["version", "store-url", "glob"],
+  ["version", "store-url", "glob", "verbs"],
 ];
 
 /** Who may import a package. Whatever is not listed is anybody's. */

@@ -32,7 +32,7 @@ export class ConfigFile {
   }
 
   /** Calls `changed` when the file is no longer the one that was read last. Returns the function that stops it. */
-  watch(changed: () => void): () => void {
+  watch(changed: () => void, { lookMs = LOOK_MS }: { readonly lookMs?: number } = {}): () => void {
     let watchers: readonly FSWatcher[] = [];
     let watched: readonly string[] = [];
     let timer: NodeJS.Timeout | undefined;
@@ -59,7 +59,7 @@ export class ConfigFile {
         lookIn(QUIET_MS);
       }
       if (mark !== this.#read) changed();
-      if (timer === undefined) lookIn(LOOK_MS);
+      if (timer === undefined) lookIn(lookMs);
     };
     void look();
     return () => {

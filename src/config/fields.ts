@@ -6,13 +6,11 @@ import { durationPattern, orReference, parseDuration, parseSize, sizePattern } f
  * text came from the environment or is a secret.
  */
 
-/** A mapping with exactly these keys. */
+/** A mapping with exactly these keys. Of an unknown key the message is what there is: one message is for all of them. */
 export function section<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) =>
-      issue.code === "unrecognized_keys"
-        ? `is not a setting; the settings here are ${Object.keys(shape).join(", ")}`
-        : "must be a mapping",
+      issue.code === "unrecognized_keys" ? Object.keys(shape).join(", ") : "must be a mapping",
   });
 }
 

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { guess } from "../lib/guess.ts";
 
 /** An error or a warning about one place of the configuration. */
 export interface Problem {
@@ -73,7 +74,11 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => {
         const path = formatPath([...issue.path, key]);
-        return { path, message: GONE[path] ?? issue.message };
+        const near = guess(key, issue.message.split(", "));
+        return {
+          path,
+          message: GONE[path] ?? `is not a setting${near}; the settings here are ${issue.message}`,
+        };
       });
     }
     if (issue.code === "invalid_key") {
@@ -83,8 +88,15 @@ export function schemaProblems(error: z.ZodError, source: unknown): readonly Pro
       const path = formatPath(issue.path.map(cut));
       return [{ path, message: issue.issues[0]?.message ?? issue.message }];
     }
-    return [{ path: formatPath(issue.path), message: `${issue.message}${given(issue, source)}` }];
+    const near = guessed(issue, valueAt(source, issue.path));
+    return [{ path: formatPath(issue.path), message: `${issue.message}${given(issue, source)}${near}` }];
   });
+}
+
+/** The word that was probably meant, of a few. */
+function guessed(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.code !== "invalid_value" || typeof value !== "string") return "";
+  return guess(value, issue.values.map(String));
 }
 
 /** Removed settings of 0.1.0, with what to use instead. */

@@ -39,6 +39,12 @@ export const defaults = {
   },
 } as const;
 
+/** The words that a shell completes. */
+export const CHOICES = {
+  mode: ["never", "observe", "auto", "always", "required"],
+  log: ["auto", "pretty", "json"],
+} as const;
+
 const listen = section({
   host: setting(
     hostOrAddress(),
@@ -94,7 +100,7 @@ const log = section({
     defaults.log.level,
   ),
   format: setting(
-    choice(["auto", "pretty", "json"]),
+    choice(CHOICES.log),
     "Form of log lines: `pretty` for people, `json` for programs; `auto` is `pretty` on a terminal and `json` elsewhere.",
     defaults.log.format,
   ),
@@ -112,7 +118,7 @@ const log = section({
 
 const policy = {
   mode: setting(
-    choice(["never", "observe", "auto", "always", "required"]),
+    choice(CHOICES.mode),
     "`never`: no tasks. `observe`: the same, to see first what `mcp-taskgate suggest` makes of the calls. `auto`: a direct answer when the call is quick, else a task. `always`: a task at once for clients that know tasks. `required`: as `auto`, and clients that do not know tasks are refused.",
     defaults.tasks.mode,
   ),

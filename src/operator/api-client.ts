@@ -13,6 +13,12 @@ export class ApiError extends Error {
   }
 }
 
+/** The address of an admin listener, with or without its scheme. `undefined`: it is none. */
+export function addressIn(address: string): URL | undefined {
+  const text = /^https?:\/\//i.test(address) ? address : `http://${address}`;
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
 /** Speaks to the API of a gateway for operators. */
 export class ApiClient {
   readonly #base: URL;

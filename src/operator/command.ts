@@ -8,7 +8,7 @@ import { durationText } from "../lib/duration-text.ts";
 import { readable } from "../log/one-line.ts";
 import { HOUR_MS, MAX_HOURS } from "../observers/calls/call-counts.ts";
 import type { ReplicaInfo } from "../store/task-store.ts";
-import { ApiClient, ApiError } from "./api-client.ts";
+import { ApiClient, ApiError, addressIn } from "./api-client.ts";
 import { ADMIN_TOKEN, ADMIN_URL } from "./flags.ts";
 import { table } from "./table.ts";
 
@@ -110,11 +110,6 @@ export async function withApi(
     terminal.say(`error: ${readable(error.message)}`);
     return error.status === undefined ? UNREACHABLE : REFUSED;
   }
-}
-
-function addressIn(address: string): URL | undefined {
-  const text = /^https?:\/\//i.test(address) ? address : `http://${address}`;
-  return URL.canParse(text) ? new URL(text) : undefined;
 }
 
 async function list(client: ApiClient, flags: Flags, terminal: Terminal): Promise<number> {

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Flags, textsOf } from "../config/flags.ts";
 import type { Path } from "../config/problems.ts";
 import { count } from "../config/report.ts";
+import { guess } from "../lib/guess.ts";
 import { readable } from "../log/one-line.ts";
 import { ANY_CLIENT, CLIENTS } from "./clients.ts";
 import { type Entry, entriesOf, serverOf } from "./entries.ts";
@@ -16,7 +17,7 @@ import { Ledger } from "./ledger.ts";
 import { filesOf, type Machine, stateDirectory } from "./machine.ts";
 import { type Change, type Plan, planUnwrap, planWrap, type Source } from "./plan.ts";
 import { diffLines } from "./show.ts";
-import { guess, namedBy, refusal, type Target, targetsOf } from "./target.ts";
+import { namedBy, refusal, type Target, targetsOf } from "./target.ts";
 import { isWrapped } from "./wrapped.ts";
 
 /** Where the user reads and answers. */

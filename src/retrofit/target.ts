@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { ConfigError } from "../config/problems.ts";
+import { guess } from "../lib/guess.ts";
 import { ANY_CLIENT, CLIENTS, type Client } from "./clients.ts";
 import { realFile } from "./files.ts";
 import { filesOf, type KnownFile, type Machine, ownerOf, pathOf, placesOf } from "./machine.ts";
@@ -61,18 +62,6 @@ export function clientNamed(name: string): Client {
   return client;
 }
 
-/** `; did you mean …?`, if one of the names is near. */
-export function guess(given: string, names: readonly string[]): string {
-  const [best] = names
-    .map((name) => ({
-      name,
-      far: name.startsWith(given) ? 0 : distance(given.toLowerCase(), name.toLowerCase()),
-    }))
-    .filter(({ name, far }) => far <= Math.max(2, name.length / 3))
-    .sort((one, other) => one.far - other.far);
-  return best === undefined ? "" : `; did you mean ${best.name}?`;
-}
-
 export function refusal(path: string, message: string): ConfigError {
   return new ConfigError([{ path, message }]);
 }
@@ -105,24 +94,4 @@ function nothingOf(client: Client, machine: Machine): string {
 
 function filesIn(files: readonly KnownFile[]): string {
   return files.map(({ file }) => file).join(", ");
-}
-
-const MAX_NAME_CHARS = 64;
-
-/** How many letters have to be added, left out or changed to make one text of the other. */
-function distance(one: string, other: string): number {
-  if (one.length > MAX_NAME_CHARS || other.length > MAX_NAME_CHARS) return Number.POSITIVE_INFINITY;
-  let row = [...other, ""].map((_, index) => index);
-  for (const [index, letter] of [...one].entries()) {
-    let [left, diagonal] = [index + 1, index];
-    row = row.map((above, column) => {
-      const here =
-        column === 0
-          ? index + 1
-          : Math.min(above + 1, left + 1, diagonal + (other[column - 1] === letter ? 0 : 1));
-      [left, diagonal] = [here, above];
-      return here;
-    });
-  }
-  return row.at(-1) ?? 0;
 }

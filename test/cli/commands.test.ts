@@ -97,7 +97,7 @@ servers: { a: { upstream: { url: "ftp://x" }, tasks: { mode: "$\{MODE}" } } }
   expect(await run(["check", "--config", file])).toEqual({
     code: 1,
     stdout: [
-      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers (line 3)",
+      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, reload, servers (line 3)",
       "error: servers.a.tasks.mode: the environment variable MODE is not set (line 4)",
       'error: servers.a.upstream.url: must be http or https, got "ftp://x" (line 4)',
       "warning: store.url: memory: loses every task when the gateway stops (line 2)",
@@ -129,10 +129,25 @@ test.each([
   ["no flags", [], ["--upstream: is needed, or -- COMMAND, or --config FILE"]],
   ["an unknown flag", ["--bogus"], ["Unknown argument: bogus (see mcp-taskgate --help)"]],
   [
+    "a misspelt flag",
+    ["--prot", "1"],
+    ["Unknown argument: prot; did you mean --port? (see mcp-taskgate --help)"],
+  ],
+  [
+    "a misspelt flag of a command",
+    ["tasks", "list", "--sever", "a"],
+    ["Unknown argument: sever; did you mean --server? (see mcp-taskgate --help)"],
+  ],
+  [
+    "a misspelt mode",
+    ["--upstream", "http://a/", "--mode", "alway"],
+    ['--mode: must be one of never, observe, auto, always, required, got "alway"; did you mean always?'],
+  ],
+  [
     "an unknown command",
     ["sevre"],
     [
-      "first argument that belongs to no flag: is no URL and no file; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes",
+      "first argument that belongs to no flag: is no URL and no file; did you mean serve?; a command goes after two dashes, mcp-taskgate -- COMMAND, and a value with blanks in quotes",
     ],
   ],
   [
@@ -212,7 +227,7 @@ test("serve does not start with a bad file", async () => {
     code: 2,
     stdout: "",
     stderr: [
-      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, servers (line 1)",
+      "error: bogus: is not a setting; the settings here are listen, admin, store, callers, limits, log, reload, servers (line 1)",
       "error: servers: must name at least one server, got a mapping (line 2)\n",
     ].join("\n"),
   });

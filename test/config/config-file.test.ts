@@ -18,11 +18,12 @@ async function watched() {
   await file.read();
   let changes = 0;
   const told = new Conditions(() => `it changed ${changes} times`);
-  const stop = file.watch(() => {
+  const changed = () => {
     void file.read().catch(() => {});
     changes += 1;
     told.check();
-  });
+  };
+  const stop = file.watch(changed, { lookMs: 300 });
   onTestFinished(stop);
   return {
     folder,

@@ -107,7 +107,7 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
   [
     "store: { uri: 'memory:' }",
     "store.uri",
-    "is not a setting; the settings here are url, lease, timeout, prefix, tls, encryptionKeys, acceptPlaintext",
+    "is not a setting; did you mean url?; the settings here are url, lease, timeout, prefix, tls, encryptionKeys, acceptPlaintext",
   ],
 ];
 
