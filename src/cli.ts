@@ -5,6 +5,7 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
 import { callFlags } from "./client/flags.ts";
+import type { Values } from "./completion.ts";
 import { ConfigFile } from "./config/config-file.ts";
 import { configOfFlags, configOfStdioFlags } from "./config/flag-config.ts";
 import { type Flags, serveFlags, stdioFlags, textsOf } from "./config/flags.ts";
@@ -31,20 +32,28 @@ const INSPECTING_MS = { terminal: 2_000, log: 15_000 } as const;
 const STUCK_MS = 5_000;
 /** Hosts send several signals in a row to end a server, whatever it does, and mean one: only later ones end the gateway at once. */
 const HOST_HABIT_MS = 1_000;
+const PROGRAM = "mcp-taskgate";
+/** With this a shell asks what can stand where the cursor is; its words follow. */
+const COMPLETING = "--get-yargs-completions";
 
 process.exitCode = await main(process.argv.slice(2));
 
 /** Runs the command and returns its exit code: 0, 1 for a file that `check` finds wrong, 2 for what it cannot read or use. */
 async function main(args: readonly string[]): Promise<number> {
   let code = 0;
+  const isCompletion = args.includes(COMPLETING);
+  const completed = isCompletion ? await valuesFor(args) : undefined;
   const parser = (words: readonly string[]) =>
     commands(yargs(words), (command) => async (flags) => {
       code = await command(flags);
-    });
+      // Not under the name of our command: that of yargs goes on to run the gateway.
+    }).completion("completion-of-yargs", false, completer(completed));
   try {
     await parser(args).parseAsync();
     return code;
   } catch (error) {
+    // A shell that wants to complete a command shows what it gets.
+    if (isCompletion) return 0;
     const reason = error instanceof Error ? error.message : String(error);
     return refuse(`${await withoutUnknown(reason, args, parser)} (see mcp-taskgate --help)`);
   }
@@ -55,7 +64,7 @@ type Command = (flags: Flags) => Promise<number> | number;
 /** Each command with its flags; `run` wraps what it does. */
 function commands(parser: Argv, run: (command: Command) => (flags: Flags) => Promise<void>): Argv {
   const all = parser
-    .scriptName("mcp-taskgate")
+    .scriptName(PROGRAM)
     .command(["serve [target..]", "$0"], "Run the gateway", (y) => targets(y).options(serveFlags), run(serve))
     .command(
       "stdio [target..]",
@@ -136,11 +145,51 @@ function commands(parser: Argv, run: (command: Command) => (flags: Flags) => Pro
       schemaFlags,
       run(withoutCommand(schema)),
     )
+    .command(
+      "completion [shell]",
+      "Print what a shell needs to complete commands: bash or zsh",
+      (y) => y.positional("shell", { type: "string", describe: "bash or zsh [default: that of $SHELL]" }),
+      run(withoutCommand(completion)),
+    )
     .example("$0 http://localhost:3001/mcp --tool 'render_*=required'", "")
     .example("$0 taskgate.yaml", "")
     .example("$0 inspect http://localhost:3001/mcp > taskgate.yaml", "")
     .example("$0 --wait-for 1s -- node ./server.js --its-flag", "");
   return strict(all);
+}
+
+function completion({ shell }: Flags): number {
+  if (shell !== undefined && shell !== "bash" && shell !== "zsh") return refuse("give a shell: bash, zsh");
+  // Where yargs looks for it.
+  if (shell !== undefined) process.env.SHELL = shell;
+  yargs([]).scriptName(PROGRAM).completion("completion").showCompletionScript();
+  return 0;
+}
+
+async function valuesFor(args: readonly string[]): Promise<Values | undefined> {
+  const { valuesAt } = await import("./completion.ts");
+  // The first of the shell's words is this program.
+  return valuesAt(args.slice(args.indexOf(COMPLETING) + 2), process.env);
+}
+
+/** Answers the shell; with nothing where nothing is to be found, such as the tasks of a gateway that does not answer. */
+function completer(values: Values | undefined) {
+  return (
+    _current: string,
+    _flags: unknown,
+    commandsAndFlags: () => unknown,
+    done: (completions: string[]) => void,
+  ): void => {
+    if (values === undefined) return void commandsAndFlags();
+    void Promise.resolve()
+      .then(values)
+      .catch(() => [])
+      .then((found) => {
+        done([...found]);
+        // Nobody waits for a gateway that has not answered in time.
+        process.exit();
+      });
+  };
 }
 
 /** Guesses nothing: no abbreviations, no `--no-port`, no numbers where a text was given, no list that swallows what follows. */

@@ -9,6 +9,7 @@ const SRC = join(import.meta.dirname, "../src");
 /** From the top to the bottom: a part may import what stands below it, and parts on one line know nothing of each other. */
 const ORDER: readonly (readonly string[])[] = [
   ["cli", "index"],
+  ["completion"],
   ["gateway"],
   ["reload"],
   ["core", "announcement", "client", "inspect", "operator", "retrofit"],
@@ -82,6 +83,7 @@ test("only the gateway and what is on the command line have seen the configurati
   const wrong = IMPORTS.filter(({ file, from, isTypeOnly }) => {
     const isOutside = ![
       "cli",
+      "completion",
       "gateway",
       "reload",
       "client",
