@@ -63,10 +63,12 @@ const COUNT_EVERY_MS = 600_000;
 /** Delivers what one receiver is to be told: each event until it takes it, those of one task in order. */
 export class Courier {
   readonly #options: CourierOptions;
+  /** Found due and not begun yet. */
+  readonly #due: Delivery[] = [];
   readonly #underWay = new Map<string, Promise<void>>();
   /** Events that the receiver has taken, should their entries come again. */
   readonly #delivered = new Recent<string, true>(REMEMBERED);
-  /** Until when a delivery is left alone whose task is not yet as it says. */
+  /** Until when nothing is told of a task that is not yet as its entry says, or cannot be read. */
   readonly #later = new Recent<string, number>(REMEMBERED);
   readonly #stopped = new AbortController();
   #state: CourierState = { failures: 0 };
@@ -125,27 +127,46 @@ export class Courier {
     this.#lookIn(Math.max(nextMs, SOON_MS));
   }
 
-  /** Begins what is due and has room. Returns in how many milliseconds there will be more. @throws StoreUnavailable */
+  /** Begins what is due. Returns in how many milliseconds there will be more, unless somebody says so earlier. @throws StoreUnavailable */
   async #begin(): Promise<number> {
-    const { webhook, store, responsibility, clock } = this.#options;
+    const { responsibility, clock } = this.#options;
     if (this.#isStopped) return POLL_MS;
     await responsibility.refresh();
     await this.#keepBodies();
-    const leftMs = this.#restUntil - clock();
-    if (leftMs > 0) return leftMs;
+    const restMs = this.#restUntil - clock();
+    if (restMs > 0) return restMs;
     if (this.#state.failures > 0) await this.#keepBounds();
+    const nextMs = this.#due.length === 0 ? await this.#find() : POLL_MS;
+    this.#fill();
+    return nextMs;
+  }
+
+  /** Finds the first deliveries that are due. Returns in how many milliseconds the next one is. @throws StoreUnavailable */
+  async #find(): Promise<number> {
+    const { webhook, store, clock } = this.#options;
     let after: Delivery | undefined;
     for (;;) {
       const page = await store.outbox.waiting(webhook.name, PAGE, after);
       for (const delivery of page) {
         const dueInMs = delivery.dueAt - clock();
         if (dueInMs > 0) return dueInMs;
-        // Whichever ends looks again.
-        if (this.#underWay.size >= this.#width) return POLL_MS;
-        if (this.#isToMake(delivery, -dueInMs)) this.#start(delivery);
+        if (this.#isToMake(delivery, -dueInMs)) this.#due.push(delivery);
       }
       after = page.at(-1);
-      if (page.length < PAGE) return POLL_MS;
+      if (page.length < PAGE || this.#due.length > 0) return POLL_MS;
+    }
+  }
+
+  /** Begins as many deliveries as there is room for, of those that were found. */
+  #fill(): void {
+    // What was found before a rest is looked for again after it.
+    if (this.#isStopped || this.#restUntil > this.#options.clock()) this.#due.length = 0;
+    while (this.#underWay.size < this.#width) {
+      // One after the other about a task.
+      const at = this.#due.findIndex(({ task }) => !this.#underWay.has(task));
+      const [next] = at === -1 ? [] : this.#due.splice(at, 1);
+      if (next === undefined) return;
+      this.#start(next);
     }
   }
 
@@ -180,7 +201,7 @@ export class Courier {
   #isToMake(delivery: Delivery, overdueMs: number): boolean {
     const { task } = delivery;
     if (this.#underWay.has(task)) return false;
-    if ((this.#later.get(keyOf(delivery)) ?? 0) > this.#options.clock()) return false;
+    if ((this.#later.get(task) ?? 0) > this.#options.clock()) return false;
     return this.#options.responsibility.isMine(task) || overdueMs > OVERDUE_MS;
   }
 
@@ -197,7 +218,8 @@ export class Courier {
       })
       .finally(() => {
         this.#underWay.delete(delivery.task);
-        this.wake();
+        this.#fill();
+        if (this.#due.length === 0) this.#lookIn(this.#underWay.size === 0 ? 0 : SOON_MS);
       });
     this.#underWay.set(delivery.task, made);
   }
@@ -273,9 +295,9 @@ export class Courier {
     return hold.event !== eventId(delivery) && isEarlier && isOpen;
   }
 
-  #leave(delivery: Delivery, ms: number): void {
+  #leave({ task }: Delivery, ms: number): void {
     const pause = Math.min(Math.max(ms, LATER_MS.least), LATER_MS.most);
-    this.#later.set(keyOf(delivery), this.#options.clock() + pause);
+    this.#later.set(task, this.#options.clock() + pause);
     this.#lookIn(pause);
   }
 
@@ -352,10 +374,6 @@ async function dropBeyond(
     after = page.at(-1);
     if (page.length < PAGE) return dropped;
   }
-}
-
-function keyOf(delivery: Delivery): string {
-  return `${eventId(delivery)} ${delivery.dueAt}`;
 }
 
 function failureOf(reply: Exclude<Reply, { readonly kind: "accepted" }>): string {

@@ -3,7 +3,7 @@
  * contestants take turns, so that a noisy machine disturbs all of them; CPU time is what such a machine disturbs least. Nothing here fails
  * for being slow. Ratios are compared with the recorded run, and `--record` makes this run the recorded one.
  *
- *   npm run bench -- [--quick] [--only calls|stdio|tasks|promotion|redis|memory|transparent|streams|fairness] [--record] [--profile FOLDER]
+ *   npm run bench -- [--quick] [--only calls|stdio|tasks|promotion|redis|webhooks|memory|transparent|streams|fairness] [--record] [--profile FOLDER]
  *
  * `--quick` takes two minutes: it leaves out what takes long and what nobody works on.
  */
@@ -22,6 +22,7 @@ import { machine, printTable } from "./report.ts";
 import { measureStdio } from "./stdio.ts";
 import { measureTasks } from "./tasks.ts";
 import { measureTransparent } from "./transparent.ts";
+import { measureWebhooks } from "./webhooks.ts";
 
 const { values } = parseArgs({
   options: {
@@ -47,6 +48,7 @@ const sections = [
     title: "Tasks in Redis, 16 requests in flight at each of so many replicas",
     measure: measureRedis,
   },
+  { name: "webhooks", title: "Tasks whose ends a receiver is told", measure: measureWebhooks },
   { name: "memory", title: `Memory for each of ${effort.heldTasks} tasks in flight`, measure: measureMemory },
   { name: "transparent", title: "Legacy clients, transparent", measure: measureTransparent, isQuick: true },
   {

@@ -7,6 +7,8 @@ export interface Effort {
   readonly callMs: number;
   readonly createMs: number;
   readonly getMs: number;
+  /** Tasks that end in each round, and are told of. */
+  readonly toldTasks: number;
   /** Tasks in flight for the measurement of memory. */
   readonly heldTasks: number;
   /** Streams that are open for the measurement of theirs. */
@@ -21,6 +23,7 @@ export const USUAL: Effort = {
   callMs: 1_200,
   createMs: 600,
   getMs: 1_000,
+  toldTasks: 500,
   heldTasks: 10_000,
   heldStreams: 2_000,
   hasBystanders: true,
@@ -33,6 +36,7 @@ export const QUICK: Effort = {
   callMs: 200,
   createMs: 150,
   getMs: 200,
+  toldTasks: 200,
   heldTasks: 2_000,
   heldStreams: 500,
   hasBystanders: false,

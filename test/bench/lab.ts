@@ -26,9 +26,10 @@ export interface GatewaySettings {
   readonly upstream: string | { readonly stdio: string };
   /** `level`: a new directory, or one that is there. */
   readonly store: "memory" | "level" | { readonly level: string } | { readonly redis: string };
-  /** As in the configuration file; so are the two below. */
+  /** As in the configuration file; so are those below. */
   readonly tasks?: Readonly<Record<string, unknown>>;
   readonly callers?: Readonly<Record<string, unknown>>;
+  readonly webhooks?: Readonly<Record<string, unknown>>;
   /** Out of the way unless given. */
   readonly limits?: Readonly<Record<string, unknown>>;
 }
@@ -131,6 +132,7 @@ export class Lab {
   /** Starts the gateway as it is built. It answers questions with its memory. */
   async gateway(settings: GatewaySettings): Promise<Target> {
     const { upstream, store, tasks = {}, callers = { identify: "anonymous" }, limits = NO_LIMITS } = settings;
+    const { webhooks = {} } = settings;
     this.#configured += 1;
     const base = join(this.#folder, `gateway-${this.#configured}`);
     const config = {
@@ -140,6 +142,7 @@ export class Lab {
       limits: { drainTimeout: "0ms", ...limits },
       log: { level: "warn" },
       servers: { bench: { upstream: upstreamOf(upstream), tasks: { ...POLLED_FAST, ...tasks } } },
+      webhooks,
     };
     await writeFile(`${base}.json`, JSON.stringify(config));
     const profile = this.#profileFolder;
