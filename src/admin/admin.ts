@@ -1,9 +1,11 @@
 import type { Config } from "../config/config.ts";
 import type { CallCounts } from "../observers/calls/call-counts.ts";
+import { STEP_MS, type StepSample } from "../observers/calls/recent-calls.ts";
 import { MODERN_VERSION } from "../protocol/modern.ts";
 import type { Route } from "../requests/request.ts";
 import type { ReplicaInfo, TaskStore } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
+import { isoTime } from "../tasks/state.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import type { AdminEvents } from "./events.ts";
 import type { Reloads } from "./reloads.ts";
@@ -24,6 +26,14 @@ export interface AdminOptions {
   readonly nameOf: (caller: string) => string;
   /** As `admin.payloads`. */
   readonly withPayloads: boolean;
+}
+
+/** `samples`: by steps of `stepMs`, the oldest first; the last has only begun. */
+export interface Stats {
+  readonly replica: string;
+  readonly until: string;
+  readonly stepMs: number;
+  readonly samples: readonly StepSample[];
 }
 
 /** What an operator sees of a gateway and can do with it, by whichever means. */
@@ -61,6 +71,13 @@ export class Admin {
       now: engine.now(),
       replica: store.me,
     });
+  }
+
+  /** What became of the calls of the last minutes at this gateway. */
+  stats(): Stats {
+    const { engine, store, callCounts } = this.#options;
+    const samples = callCounts.recent();
+    return { replica: store.me, until: isoTime(engine.now()), stepMs: STEP_MS, samples };
   }
 
   config(): object {

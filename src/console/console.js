@@ -1,7 +1,10 @@
 // The console of mcp-taskgate: what the API tells, kept up to date. Whatever servers and clients call themselves is text, never markup.
 
 import { cancel, get, listen, NoToken, NotThere, useToken } from "/api.js";
+import { Charts } from "/charts.js";
 import { html, render, useEffect, useRef, useState } from "/htm.js";
+import { Suggestions } from "/suggestions.js";
+import { durationText, timeText } from "/words.js";
 
 const FILTERS = ["server", "tool", "status", "caller"];
 /** How many tasks it shows, and at the most. */
@@ -67,7 +70,9 @@ function Console() {
       ${seen.nextCursor === undefined || limit === MANY ? null : html`<p><button onClick=${() => setLimit(MANY)}>Show up to ${MANY}</button></p>`}
       ${chosen === "" ? null : html`<${Story} name=${chosen} version=${seen} onClose=${() => setChosen("")} onFault=${report} />`}
       ${seen.lastReload === undefined ? null : html`<${Reload} reload=${seen.lastReload} />`}
+      <${Charts} onFault=${report} />
       <${Servers} servers=${seen.servers} />
+      <${Suggestions} onFault=${report} />
       <${Replicas} replicas=${seen.replicas} />
     </main>
   `;
@@ -345,18 +350,6 @@ function writeAddress(filter, chosen) {
   const query = queryOf(filter);
   if (chosen !== "") query.set("task", chosen);
   history.replaceState(null, "", query.size === 0 ? "/" : `/?${query}`);
-}
-
-function timeText(time) {
-  return new Date(time).toLocaleString();
-}
-
-function durationText(ms) {
-  if (ms < 1_000) return `${ms} ms`;
-  const seconds = Math.floor(ms / 1_000);
-  if (seconds < 60) return `${Math.floor(ms / 100) / 10} s`;
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
 }
 
 render(html`<${Console} />`, document.getElementById("console"));

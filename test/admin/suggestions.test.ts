@@ -81,6 +81,14 @@ describe("of a client of 2026-07-28", () => {
     await counts(tested, "slow", 1, 0);
   });
 
+  test("a call that it may send again counts once", async () => {
+    const tested = await slowStory({ admin: true, policy: { mode: "auto" } });
+    const keyed = { headers: { "idempotency-key": "a-key-that-is-long-enough" } };
+    for (const options of [keyed, keyed, {}])
+      expect((await tested.user.callTool("quick", {}, options)).content).toBeDefined();
+    await counts(tested, "quick", 2, 0);
+  });
+
   test("the calls that pass to a server of that revision are counted", async () => {
     const { opened, open } = gate();
     onTestFinished(() => open());

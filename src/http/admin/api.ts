@@ -85,6 +85,7 @@ export function api({ admin, version, stopping, reload, ...access }: ApiOptions)
   router.get("/replicas", read, async (_, response) => {
     response.json({ replicas: await admin.replicas().catch(ifAway) });
   });
+  router.get("/stats", read, (_, response) => void response.json(admin.stats()));
   router.get("/suggestions", read, ({ query }, response) => {
     onlyOf(query, ["hours"]);
     const hours = text(query, "hours");

@@ -8,12 +8,14 @@ const FOLDER = join(import.meta.dirname, "../../../src/console");
 /** Preact and htm in one file, as they are on npm: a file that the package has and does not export to `require`. */
 const LIBRARY = join(createRequire(import.meta.url).resolve("htm"), "../../preact/standalone.module.js");
 
+const SCRIPTS = ["api", "charts", "console", "seen", "suggestions", "words"];
+const SCRIPT = "text/javascript; charset=utf-8";
+
 const FILES = [
   ["/", "text/html; charset=utf-8", join(FOLDER, "index.html")],
   ["/console.css", "text/css; charset=utf-8", join(FOLDER, "console.css")],
-  ["/console.js", "text/javascript; charset=utf-8", join(FOLDER, "console.js")],
-  ["/api.js", "text/javascript; charset=utf-8", join(FOLDER, "api.js")],
-  ["/htm.js", "text/javascript; charset=utf-8", LIBRARY],
+  ...SCRIPTS.map((name) => [`/${name}.js`, SCRIPT, join(FOLDER, `${name}.js`)] as const),
+  ["/htm.js", SCRIPT, LIBRARY],
 ] as const;
 
 /**

@@ -211,6 +211,27 @@ const SCHEMAS = {
       reason: text,
     },
   },
+  Stats: object(
+    {
+      replica: text,
+      until: time,
+      stepMs: whole,
+      samples: {
+        type: "array",
+        description: "By steps of stepMs, the oldest first; the last has only begun.",
+        items: object(
+          {
+            calls: counts("answered", "abandoned", "refused", "interim"),
+            p50Ms: whole,
+            p95Ms: whole,
+            tasks: counts("completed", "tool_error", "failed", "cancelled", "lost"),
+          },
+          ["calls", "p50Ms", "p95Ms", "tasks"],
+        ),
+      },
+    },
+    ["replica", "until", "stepMs", "samples"],
+  ),
   Config: { type: "object" },
   Reload: object(
     {
@@ -268,6 +289,9 @@ export function openApi(version: string): object {
           }),
         ]),
       },
+      "/api/stats": {
+        get: operation("What became of the calls of the last quarter of an hour here", "Stats"),
+      },
       "/api/webhooks": { get: operation("Who is told of tasks, and how that goes", "Webhooks") },
       "/api/webhooks/{name}/undelivered": {
         get: operation("The last 100 events that were given up", "Undelivered", WEBHOOK),
@@ -316,6 +340,10 @@ function operation(
     ...(parameters.length === 0 ? {} : { parameters }),
     responses: { 200: { description: "OK", content }, default: FAILED },
   };
+}
+
+function counts(...names: readonly string[]): object {
+  return object(Object.fromEntries(names.map((name) => [name, whole])), names);
 }
 
 function object(properties: object, required: readonly string[]): object {

@@ -1,7 +1,9 @@
 import type { Outcome, TaskRecord } from "../../store/task-store.ts";
 import type { Observer } from "../../tasks/task-event.ts";
+import { outcomeOf } from "../outcome-label.ts";
 import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
 import { Durations } from "./durations.ts";
+import { RecentCalls, type StepSample } from "./recent-calls.ts";
 
 /**
  * What became of a client's request for a call. `refused`: the answer is an error of the gateway, or one that it passed on knowing it.
@@ -54,6 +56,7 @@ export class CallCounts {
   readonly #sources: CallCountsOptions["servers"];
   /** Also those that were removed and still drain. */
   readonly #servers = new Map<string, ServerCalls>();
+  readonly #recent = new RecentCalls();
 
   constructor({ servers, now }: CallCountsOptions) {
     this.#now = now;
@@ -78,10 +81,17 @@ export class CallCounts {
   readonly observe: Observer = (event) => {
     if (event.kind !== "ended") return;
     const { task, outcome } = event;
+    const now = this.#now();
+    this.#recent.taskEnded(outcomeOf(outcome), now);
     if (!hasResult(task, outcome)) return;
     const ms = Math.max(0, outcome.endedAt - begunAt(task));
-    this.#callsOf(task.route)?.note(task.tool, "answered", ms, this.#now());
+    this.#callsOf(task.route)?.note(task.tool, "answered", ms, now);
   };
+
+  /** What became of the calls of the last minutes, for charts. */
+  recent(): readonly StepSample[] {
+    return this.#recent.samples(this.#now());
+  }
 
   /** @param hours 1 to `MAX_HOURS`, of which the last has only begun; absent: all since the start */
   count(hours?: number): CallCount {
@@ -103,7 +113,7 @@ export class CallCounts {
     const known = this.#servers.get(server);
     if (known !== undefined) return known;
     const source = this.#sources().find(({ name }) => name === server);
-    const made = source && new ServerCalls(source, this.#startedAt);
+    const made = source && new ServerCalls(source, this.#startedAt, this.#recent);
     if (made !== undefined) this.#servers.set(server, made);
     return made;
   }
@@ -128,9 +138,8 @@ export class CountedCall {
   end(ending: Ending, at?: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (ending === "refused" || ending === "interim") return;
     const endedAt = at ?? this.#now();
-    this.#calls.note(this.#tool, ending, endedAt - this.#begunAt, endedAt);
+    this.#calls.over(this.#tool, ending, endedAt - this.#begunAt, endedAt);
   }
 }
 
@@ -138,14 +147,22 @@ class ServerCalls {
   readonly #tools: PerTool<ToolCalls>;
   readonly #isOwn: CountedServer["isOwn"];
   readonly #startedAt: number;
+  readonly #recent: RecentCalls;
 
-  constructor({ lists, isOwn }: CountedServer, startedAt: number) {
+  constructor({ lists, isOwn }: CountedServer, startedAt: number, recent: RecentCalls) {
     this.#tools = new PerTool(lists, () => new ToolCalls());
     this.#isOwn = isOwn;
     this.#startedAt = startedAt;
+    this.#recent = recent;
+  }
+
+  over(tool: string, ending: Ending, ms: number, at: number): void {
+    this.#recent.over(ending, at);
+    if (ending === "answered" || ending === "abandoned") this.note(tool, ending, ms, at);
   }
 
   note(name: string, ending: Counted, ms: number, at: number): void {
+    if (ending === "answered") this.#recent.took(ms, at);
     const tool = this.#tools.find(name) ?? (this.#isOwn(name) ? undefined : this.#tools.others);
     tool?.note(ending, ms, Math.floor((at - this.#startedAt) / HOUR_MS));
   }

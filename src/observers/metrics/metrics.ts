@@ -1,13 +1,13 @@
 import type { StoreOperation } from "../../store/options.ts";
-import type { Outcome } from "../../store/task-store.ts";
 import type { RunningState } from "../../tasks/running-tasks.ts";
 import type { Observer, TaskEvent } from "../../tasks/task-event.ts";
+import { outcomeOf } from "../outcome-label.ts";
 import type { ListingServer } from "../per-tool.ts";
 import { type Scrape, scrapeOf } from "./exposition.ts";
 import { counter, type Family, gauge, type Sample } from "./families.ts";
 import type { Distribution, Tally } from "./numbers.ts";
 import { ProcessMetrics } from "./process.ts";
-import { Instruments, type OutcomeLabel, ServerMetrics } from "./server-metrics.ts";
+import { Instruments, ServerMetrics } from "./server-metrics.ts";
 
 /** What the metrics look up for each scrape. */
 export interface MetricsSources {
@@ -179,10 +179,6 @@ function count(event: TaskEvent, server: ServerMetrics): void {
     case "left":
       return;
   }
-}
-
-function outcomeOf(outcome: Outcome): OutcomeLabel {
-  return outcome.kind === "completed" && outcome.failure !== undefined ? "tool_error" : outcome.kind;
 }
 
 function lookedUp(sources: MetricsSources, isStoreThere: () => boolean): readonly Family[] {

@@ -1,4 +1,5 @@
 import type { Generation } from "../../store/task-store.ts";
+import { OUTCOMES, type OutcomeLabel } from "../outcome-label.ts";
 import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
 import { Counter, Histogram, type Labels } from "./families.ts";
 import type { Distribution, Tally } from "./numbers.ts";
@@ -13,9 +14,6 @@ const TASK_S = [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3_600, 14_400];
 const STORE_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2];
 const MAX_REFUSALS = 50;
 const GENERATIONS: readonly Generation[] = ["2026-07-28", "2025-11-25", "none"];
-/** A tool's result with `isError` is an outcome of its own here: the call worked and the tool did not. */
-const OUTCOMES = ["completed", "tool_error", "failed", "cancelled", "lost"] as const;
-export type OutcomeLabel = (typeof OUTCOMES)[number];
 const METHODS = [
   "initialize",
   "ping",
