@@ -67,7 +67,7 @@ export class Rates {
    * Lets `count` requests pass together. `undefined`: at once; otherwise resolves when they may pass.
    * @throws RpcError, HTTP 429, at once or after a wait
    */
-  pass({ caller, isIdentified }: QuotaKey, waiter: Waiter, count = 1): Promise<void> | undefined {
+  pass({ caller, isIdentified }: QuotaKey, waiter: Waiter, count: number): Promise<void> | undefined {
     const { clock, patienceMs, isLenient = false } = this.#options;
     const rate = this.#options.rate();
     if (rate === undefined || !isIdentified) return undefined;

@@ -68,7 +68,7 @@ export const rpc = {
       409,
     ),
   invalidRequestState: () => error(-32602, "Invalid params: requestState is not valid for this request"),
-  internal: (detail: string, data?: unknown) => error(-32603, detail, 200, data),
+  internal: (detail: string) => error(-32603, detail),
   resultTooLarge: (bytes: number, maxBytes: number) =>
     error(-32603, `The result has ${bytes} bytes, more than the ${maxBytes} of maxResultBytes`),
   tooManyCalls: (running: number, waiting: number) =>
@@ -285,16 +285,16 @@ function error(code: number, message: string, httpStatus = 200, data?: unknown):
   return new RpcError(data === undefined ? { code, message } : { code, message, data }, httpStatus);
 }
 
-/** An error that is not the request's fault. Has `Retry-After` with every status but 200 (RFC 9110 §10.2.3). */
+/** An error that is not the request's fault, with `Retry-After` (RFC 9110 §10.2.3). */
 function tryAgain(
   message: string,
-  httpStatus = 200,
+  httpStatus: number,
   {
     retryAfterMs = RETRY_AFTER_MS,
     data = {},
   }: { readonly retryAfterMs?: number; readonly data?: object } = {},
 ): RpcError {
-  const headers = httpStatus === 200 ? {} : { "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
+  const headers = { "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
   return new RpcError(
     { code: -32603, message, data: { ...data, retryable: true, retryAfterMs } },
     httpStatus,

@@ -17,7 +17,7 @@ export class Presence {
   #goneAt = 0;
   #returns = 0;
 
-  constructor(options: PresenceOptions = {}) {
+  constructor(options: PresenceOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
   }

@@ -405,7 +405,13 @@ export class Upstream {
   #newControl({ client: _, ...owner }: SessionOwner): ControlSession {
     const { startTimeoutMs } = this.#options.config;
     const onListed = (name: string) => this.listed.note(name);
-    return new ControlSession(this.#sourceFor(owner), this.#onIdle, startTimeoutMs, owner.headers, onListed);
+    return new ControlSession({
+      source: this.#sourceFor(owner),
+      onIdle: this.#onIdle,
+      answerTimeoutMs: startTimeoutMs,
+      headers: owner.headers,
+      onListed,
+    });
   }
 
   /** Passes a signal on to the server's processes, if it is one that the gateway has started. */

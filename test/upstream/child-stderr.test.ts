@@ -69,7 +69,7 @@ function listened() {
   let now = 5_000;
   const { log, lines } = listeningLog();
   return {
-    stderr: new StderrLog(log, () => now),
+    stderr: new StderrLog(log, [], () => now),
     /** Moves the clock. */
     pass: (ms: number) => {
       now += ms;

@@ -35,7 +35,7 @@ export class Admission {
    * @param onLeft called when the session has left its places
    * @throws UpstreamFailure, and whatever `use` throws
    */
-  async open<T>(headers: Headers, use: Use<T>, wait: PlaceWait<T> = {}, onLeft = () => {}): Promise<T> {
+  async open<T>(headers: Headers, use: Use<T>, wait: PlaceWait<T>, onLeft = () => {}): Promise<T> {
     // Before taking a place: no session is ended to make room for a process that will not be started.
     this.#restarts?.check();
     const start = (withPlace: Use<T>) => this.#transports.open(headers, withPlace);
@@ -49,7 +49,7 @@ export class Admission {
   }
 
   /** Like `open`, in a session that another replica opened: the server has room for it already, but it occupies a place here. */
-  rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: PlaceWait<T> = {}): Promise<T> {
+  rejoin<T>(headers: Headers, joined: JoinedSession, use: Use<T>, wait: PlaceWait<T>): Promise<T> {
     return this.#begin((withPlace) => this.#transports.rejoin(headers, joined, withPlace), use, wait);
   }
 

@@ -10,8 +10,19 @@ import type { SessionSource } from "./source.ts";
 
 export type ChangeListener = (notification: JsonRpcNotification) => void;
 
-/** How long the server may take for a list, a completion or a subscription, unless configured. Most clients wait for 60 s. */
-const ANSWER_TIMEOUT_MS = 50_000;
+export interface ControlSessionOptions {
+  /** Makes the source of the session, from its holder and a function to call when the server has forgotten the session. */
+  readonly source: (holder: SessionHolder, onLost: () => void) => SessionSource;
+  /** Called when the last request that used the session ends. */
+  readonly onIdle: () => void;
+  /** How long the server may take for a list, a completion or a subscription. */
+  readonly answerTimeoutMs: number;
+  /** The caller's, for requests in a session that was opened without them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Called with the name of each tool that the server lists. */
+  readonly onListed: (name: string) => void;
+}
+
 /** How long such a request may wait until the server has room for the session. */
 const PATIENCE_MS = 60_000;
 const MAX_REOPEN_DELAY_MS = 30_000;
@@ -31,10 +42,8 @@ interface Subscription {
 export class ControlSession implements SessionHolder {
   /** The server's tools, as this caller sees them. */
   readonly tools: ToolCatalogue;
+  readonly #options: ControlSessionOptions;
   readonly #source: SessionSource;
-  readonly #headers: RequestListener["headers"];
-  readonly #onIdle: () => void;
-  readonly #answerTimeoutMs: number;
   readonly #listeners = new Set<ChangeListener>();
   readonly #subscriptions = new Map<string, Subscription>();
   #reopening: NodeJS.Timeout | undefined;
@@ -49,24 +58,10 @@ export class ControlSession implements SessionHolder {
   /** When it was last used, in milliseconds since the epoch. */
   lastUsed = steadyNow();
 
-  /**
-   * @param source makes the source of the session, from its holder and a function to call when the server has forgotten the session
-   * @param onIdle called when the last request that used the session ends
-   * @param headers the caller's, for requests in a session that was opened without them
-   * @param onListed called with the name of each tool that the server lists
-   */
-  constructor(
-    source: (holder: SessionHolder, onLost: () => void) => SessionSource,
-    onIdle: () => void = () => {},
-    answerTimeoutMs = ANSWER_TIMEOUT_MS,
-    headers: RequestListener["headers"] = {},
-    onListed: (name: string) => void = () => {},
-  ) {
-    this.tools = new ToolCatalogue((method, params) => this.ask(method, params), onListed);
-    this.#headers = headers;
-    this.#answerTimeoutMs = answerTimeoutMs;
-    this.#source = source(this, () => this.#reopen(0));
-    this.#onIdle = onIdle;
+  constructor(options: ControlSessionOptions) {
+    this.#options = options;
+    this.tools = new ToolCatalogue((method, params) => this.ask(method, params), options.onListed);
+    this.#source = options.source(this, () => this.#reopen(0));
   }
 
   get isListenedTo(): boolean {
@@ -102,16 +97,18 @@ export class ControlSession implements SessionHolder {
     params?: JsonObject,
     { headers }: Pick<RequestListener, "headers"> = {},
   ): Promise<JsonRpcResponse> {
-    const how = { headers: { ...this.#headers, ...headers } };
+    const how = { headers: { ...this.#options.headers, ...headers } };
     let isGone = false;
     const attempt = () =>
       this.#use((session) =>
-        answerInTime(session, { method, params, how, ms: this.#answerTimeoutMs }).catch((error: unknown) => {
-          // Another request may have found out first that the session is gone, and ended it under this one.
-          isGone = !session.isUsable || isForgotten(toFailure(error));
-          if (isGone) void session.close();
-          throw error;
-        }),
+        answerInTime(session, { method, params, how, ms: this.#options.answerTimeoutMs }).catch(
+          (error: unknown) => {
+            // Another request may have found out first that the session is gone, and ended it under this one.
+            isGone = !session.isUsable || isForgotten(toFailure(error));
+            if (isGone) void session.close();
+            throw error;
+          },
+        ),
       );
     return attempt().catch((error: unknown) => {
       if (!isGone) throw error;
@@ -184,7 +181,7 @@ export class ControlSession implements SessionHolder {
     } finally {
       this.#users -= 1;
       this.lastUsed = steadyNow();
-      if (this.#users === 0) this.#onIdle();
+      if (this.#users === 0) this.#options.onIdle();
     }
   }
 

@@ -51,7 +51,7 @@ export class FairShares {
    * Grants one more session, as soon as it is the caller's turn. Returns a function that gives it back.
    * @throws UpstreamFailure when the caller loses patience, or has too many calls waiting
    */
-  async take({ caller, isIdentified = false }: Sharer, patience: Patience = {}): Promise<() => void> {
+  async take({ caller, isIdentified = false }: Sharer, patience: Patience): Promise<() => void> {
     if (this.#isClosed) throw stopping();
     if (patience.signal?.aborted) throw patience.signal.reason;
     const own = this.#callers.get(caller) ?? { used: 0, waiting: new WaitingLine<void, () => void>() };

@@ -43,7 +43,7 @@ export class SessionLimit {
    * Takes a place as soon as one is free. With a patience of 0, only a place that is free now: no session is ended for it.
    * @throws UpstreamFailure when it takes too long, or too many wait
    */
-  async take<Other>(wait: PlaceWait<Other> = {}): Promise<Place<Other>> {
+  async take<Other>(wait: PlaceWait<Other>): Promise<Place<Other>> {
     const { max, setting } = this.#options;
     if (this.#isClosed) throw stopping();
     if (wait.signal?.aborted) throw wait.signal.reason;

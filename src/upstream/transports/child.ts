@@ -84,7 +84,7 @@ export class Child {
     this.#killGraceMs = killGraceMs ?? KILL_GRACE_MS;
     this.pid = child.pid as number;
     this.#group = new ProcessGroup(this.pid);
-    this.#stderr = new StderrLog(this.#log, undefined, secretsInEnvironment(options.env));
+    this.#stderr = new StderrLog(this.#log, secretsInEnvironment(options.env));
     this.input = new ChildInput(child.stdin, readPatienceMs ?? READ_PATIENCE_MS);
     this.output = child.stdout;
     // The writer gets its own error from `write`, and the other streams close after one.

@@ -24,10 +24,10 @@ export class StderrLog {
   #lastLines: string[] = [];
 
   /**
-   * @param now in milliseconds; only differences count
    * @param secrets values to mask, which the server was given in confidence
+   * @param now in milliseconds; only differences count
    */
-  constructor(log: Logger, now: () => number = () => performance.now(), secrets: readonly string[] = []) {
+  constructor(log: Logger, secrets: readonly string[], now: () => number = () => performance.now()) {
     this.#log = log;
     this.#now = now;
     this.#secrets = secrets;
