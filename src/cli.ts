@@ -13,6 +13,7 @@ import { jsonSchema } from "./config/json-schema.ts";
 import { type Loaded, loadConfig } from "./config/load.ts";
 import { ConfigError, UnreadableFile } from "./config/problems.ts";
 import { count, failureLines, reportLines } from "./config/report.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
 import { guess, nearest } from "./lib/guess.ts";
@@ -23,9 +24,6 @@ import type { Machine } from "./retrofit/machine.ts";
 import { VERBS } from "./verbs.ts";
 import { VERSION } from "./version.ts";
 
-const SERVER_GONE = 1;
-const UNUSABLE = 2;
-const INTERRUPTED = 130;
 /** How often `inspect` says that it still waits: on a terminal, and in a log. */
 const INSPECTING_MS = { terminal: 2_000, log: 15_000 } as const;
 /** How long a gateway may take to begin its shutdown when a signal comes during its start. */
@@ -38,7 +36,7 @@ const COMPLETING = "--get-yargs-completions";
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** Runs the command and returns its exit code: 0, 1 for a file that `check` finds wrong, 2 for what it cannot read or use. */
+/** Runs the command and returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   let code = 0;
   const isCompletion = args.includes(COMPLETING);
@@ -292,7 +290,7 @@ async function serve(flags: Flags): Promise<never> {
     const isStuck = stopped.then(() => sleep(STUCK_MS));
     // A store on a file system that does not answer would keep the process from ending.
     const gateway = await Promise.race([start, isStuck]);
-    if (gateway === undefined) process.exit(INTERRUPTED);
+    if (gateway === undefined) process.exit(EXIT.interrupted);
     if (config.reload === "watch") reload = gateway.reload;
     console.log(readyLines(gateway).join("\n"));
     await stopped;
@@ -314,7 +312,7 @@ async function stdio(flags: Flags): Promise<never> {
     const { clientLeft, serverLeft } = gateway;
     void stopped.then((signal) => gateway.signal(signal));
     // To the client this program is the server, and the client knows what to do when that exits.
-    const isLost = serverLeft.then(() => SERVER_GONE);
+    const isLost = serverLeft.then(() => EXIT.failed);
     code = await Promise.race([Promise.race([clientLeft, stopped]).then(() => 0), isLost]);
     await gateway.close(Promise.all([clientLeft, stopped]));
   } catch (error) {
@@ -357,7 +355,7 @@ function signalled(
   return new Promise((resolve) => {
     let firstAt: number | undefined;
     const stop = (signal: NodeJS.Signals) => {
-      if (firstAt !== undefined && performance.now() - firstAt >= habitMs) process.exit(INTERRUPTED);
+      if (firstAt !== undefined && performance.now() - firstAt >= habitMs) process.exit(EXIT.interrupted);
       firstAt ??= performance.now();
       resolve(signal);
     };
@@ -398,7 +396,7 @@ async function inspect(flags: Flags): Promise<number> {
   for (const line of complaints) console.error(line);
   process.stdout.write(text);
   // Do not wait for what is still open.
-  if (code === INTERRUPTED) process.exit(code);
+  if (code === EXIT.interrupted) process.exit(code);
   return code;
 }
 
@@ -465,7 +463,7 @@ async function check({ file: given, config }: Flags): Promise<number> {
   for (const line of reportLines(problems, warnings)) console.log(line);
   const summary = problems.length > 0 ? count(problems.length, "error") : `ok: ${count(servers, "server")}`;
   console.log(warnings.length > 0 ? `${summary}, ${count(warnings.length, "warning")}` : summary);
-  return problems.length > 0 ? 1 : 0;
+  return problems.length > 0 ? EXIT.failed : EXIT.done;
 }
 
 async function judge(file: string) {
@@ -551,5 +549,5 @@ async function schema({ of }: Flags): Promise<number> {
 function refuse(reason: unknown): number {
   for (const lines of failureLines(reason))
     for (const line of lines.split("\n")) console.error(readable(line));
-  return UNUSABLE;
+  return EXIT.unusable;
 }

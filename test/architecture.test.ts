@@ -27,7 +27,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["config", "log"],
   ["lib"],
   ["protocol"],
-  ["version", "store-url", "glob", "verbs"],
+  ["version", "store-url", "glob", "verbs", "exit-codes"],
 ];
 
 /** Who may import a package. Whatever is not listed is anybody's. */

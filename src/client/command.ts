@@ -4,6 +4,7 @@ import { configOfFlags } from "../config/flag-config.ts";
 import type { Flags } from "../config/flags.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
 import { failureLines } from "../config/report.ts";
+import { EXIT } from "../exit-codes.ts";
 import { oneLine } from "../log/one-line.ts";
 import { isObject, type JsonObject, parseJson } from "../protocol/jsonrpc.ts";
 import { ProgressLine } from "./progress-line.ts";
@@ -17,9 +18,6 @@ export interface Terminal {
   /** Gets questions, progress and complaints. */
   readonly messages: Writable & { readonly isTTY?: boolean; readonly columns?: number };
 }
-
-/** The exit codes: the tool or the server says that the call failed; the flags are wrong; there is no server of 2026-07-28. */
-const CODES = { done: 0, failed: 1, unusable: 2, unreachable: 3, interrupted: 130 } as const;
 
 /** Runs `call` with these flags until there is a result or `stopped` settles, and returns the exit code. Never rejects. */
 export async function runCall(
@@ -50,7 +48,7 @@ export async function runCall(
       });
       progress.clear();
       output.write(isJson ? `${JSON.stringify(result, null, 2)}\n` : textOf(result));
-      return result.isError === true ? CODES.failed : CODES.done;
+      return result.isError === true ? EXIT.failed : EXIT.done;
     } finally {
       await session.close();
     }
@@ -58,11 +56,11 @@ export async function runCall(
     progress.clear();
     if (stop.signal.aborted) {
       messages.write(`interrupted: ${isCalled ? "the call is cancelled" : "nothing was called"}\n`);
-      return CODES.interrupted;
+      return EXIT.interrupted;
     }
     for (const line of failureLines(error)) messages.write(`${oneLine(line)}\n`);
-    if (error instanceof ConfigError) return CODES.unusable;
-    return error instanceof CallFailed && error.kind === "unreachable" ? CODES.unreachable : CODES.failed;
+    if (error instanceof ConfigError) return EXIT.unusable;
+    return error instanceof CallFailed && error.kind === "unreachable" ? EXIT.unreachable : EXIT.failed;
   } finally {
     prompt.close();
   }

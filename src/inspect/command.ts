@@ -2,6 +2,7 @@ import type { Environment } from "../config/environment.ts";
 import type { Flags } from "../config/flags.ts";
 import { ConfigError } from "../config/problems.ts";
 import { failureLines } from "../config/report.ts";
+import { EXIT } from "../exit-codes.ts";
 import { within } from "../lib/within.ts";
 import { createLog } from "../log/log.ts";
 import { oneLine } from "../log/one-line.ts";
@@ -20,9 +21,6 @@ export interface Outcome {
   readonly code: number;
 }
 
-const INTERRUPTED = 130;
-const UNFIT = 1;
-const UNUSABLE = 2;
 /** How long ending the sessions may take; processes that are left end with this process. */
 const GOODBYE_MS = 1_000;
 
@@ -44,7 +42,7 @@ export async function runInspect(
   const interrupted = stopped.then(async (): Promise<Outcome> => {
     stop.abort(new Error("interrupted"));
     await within(GOODBYE_MS, work);
-    return { text: "", complaints: ["error: interrupted"], code: INTERRUPTED };
+    return { text: "", complaints: ["error: interrupted"], code: EXIT.interrupted };
   });
   // An interrupted inspection fails, which says nothing about the server.
   const done = work.then((outcome) => (stop.signal.aborted ? interrupted : outcome));
@@ -71,12 +69,12 @@ async function inspected(
     const { config, upstream, isJson, timeoutMs, call } = await readInspection(flags, env);
     const facts = await inspect(config, { timeoutMs, signal, log: createLog("silent"), onAsk, call });
     const text = isJson ? `${JSON.stringify(facts, null, 2)}\n` : suggest(facts, upstream, report(facts));
-    return { text, complaints: [], code: 0 };
+    return { text, complaints: [], code: EXIT.done };
   } catch (error) {
     const hints = error instanceof Unfit ? error.hints.map((hint) => `       ${hint}`) : [];
     const isMisuse = error instanceof ConfigError || error instanceof Misuse;
     const complaints = [...failureLines(error), ...hints].map(oneLine);
-    return { text: "", complaints, code: isMisuse ? UNUSABLE : UNFIT };
+    return { text: "", complaints, code: isMisuse ? EXIT.unusable : EXIT.failed };
   } finally {
     clearInterval(ticker);
   }

@@ -4,6 +4,7 @@ import type { TaskStory, TaskSummary } from "../admin/task-summary.ts";
 import type { TaskListing } from "../admin/tasks.ts";
 import type { Flags } from "../config/flags.ts";
 import { parseDuration } from "../config/units.ts";
+import { EXIT } from "../exit-codes.ts";
 import { durationText } from "../lib/duration-text.ts";
 import { readable } from "../log/one-line.ts";
 import { HOUR_MS, MAX_HOURS } from "../observers/calls/call-counts.ts";
@@ -19,9 +20,6 @@ export interface Terminal {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const REFUSED = 1;
-const UNUSABLE = 2;
-const UNREACHABLE = 3;
 const ACTIONS = ["list", "show", "watch", "cancel"] as const;
 const FILTERS = ["server", "tool", "status", "caller"] as const;
 const PAGE = 500;
@@ -108,7 +106,7 @@ export async function withApi(
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     terminal.say(`error: ${readable(error.message)}`);
-    return error.status === undefined ? UNREACHABLE : REFUSED;
+    return error.status === undefined ? EXIT.unreachable : EXIT.failed;
   }
 }
 
@@ -242,5 +240,5 @@ export function print(
 
 export function misuse(terminal: Terminal, reason: string): number {
   terminal.say(`error: ${reason}`);
-  return UNUSABLE;
+  return EXIT.unusable;
 }

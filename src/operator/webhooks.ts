@@ -1,10 +1,10 @@
 import type { Flags } from "../config/flags.ts";
+import { EXIT } from "../exit-codes.ts";
 import type { Undelivered, WebhookStatus } from "../webhooks/webhooks.ts";
 import { misuse, print, type Terminal, withApi } from "./command.ts";
 import { table } from "./table.ts";
 
 const ACTIONS = ["list", "undelivered", "redeliver", "test"] as const;
-const NOT_TAKEN = 1;
 
 /** `mcp-taskgate webhooks`. Returns the exit code. */
 export async function runWebhooks(
@@ -41,7 +41,7 @@ export async function runWebhooks(
       case "test": {
         const answer = (await client.post(`${path}/test`)) as Tested;
         print(flags, terminal, answer, () => [testLine(answer)]);
-        return answer.kind === "accepted" ? 0 : NOT_TAKEN;
+        return answer.kind === "accepted" ? EXIT.done : EXIT.failed;
       }
     }
   });

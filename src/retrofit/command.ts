@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Flags, textsOf } from "../config/flags.ts";
 import type { Path } from "../config/problems.ts";
 import { count } from "../config/report.ts";
+import { EXIT } from "../exit-codes.ts";
 import { guess } from "../lib/guess.ts";
 import { readable } from "../log/one-line.ts";
 import { ANY_CLIENT, CLIENTS } from "./clients.ts";
@@ -217,7 +218,7 @@ async function carryOut(
       for (const line of diffLines(target.file, change)) terminal.print(line);
     }
   }
-  if (isNamed && jobs.some(({ plan }) => plan.skipped.length > 0)) return 2;
+  if (isNamed && jobs.some(({ plan }) => plan.skipped.length > 0)) return EXIT.unusable;
   const total = jobs.reduce((sum, { plan }) => sum + plan.changes.length, 0);
   if (total === 0) terminal.say("nothing to do");
   if (total === 0 || flags["dry-run"] === true) return 0;

@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { ClassicLevel } from "classic-level";
+import { EXIT } from "../../exit-codes.ts";
 import { isObject, parseJson } from "../../protocol/jsonrpc.ts";
 import { cellsOf, type LevelReport, repairStore, withRescued } from "./rescue.ts";
 import { dueKey, storedValue, valueKey } from "./storage.ts";
@@ -19,8 +20,7 @@ export interface StoreStreams {
 }
 
 /**
- * Runs an action on the directory of a `level:` store that no gateway uses. Resolves with the exit code: 0, or 1 when `check` finds damage
- * or `export` leaves damaged values out.
+ * Runs an action on the directory of a `level:` store that no gateway uses. Resolves with the exit code: `failed` when `check` finds damage or `export` leaves damaged values out.
  * @throws an `Error` that says why it did nothing
  */
 export async function runStore(action: StoreAction, path: string, streams: StoreStreams): Promise<number> {
@@ -42,7 +42,7 @@ async function check(path: string, { output }: StoreStreams): Promise<number> {
       ? [`ok: ${contents(report)}`]
       : [...damageLines(report), `repair would keep ${kept(report)}; ${leftOut(report)}`];
     output.write(`${lines.join("\n")}\n`);
-    return isSound(report) ? 0 : 1;
+    return isSound(report) ? EXIT.done : EXIT.failed;
   });
 }
 
@@ -75,10 +75,10 @@ async function exportStore(path: string, { output, say }: StoreStreams): Promise
       cells += 1;
     }
     await write({ cells });
-    if (isSound(report)) return 0;
+    if (isSound(report)) return EXIT.done;
     for (const line of damageLines(report)) say(line);
     say(`exported ${kept(report)}; ${leftOut(report)}`);
-    return 1;
+    return EXIT.failed;
   });
 }
 
