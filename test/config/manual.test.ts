@@ -1,7 +1,12 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { manual } from "../support/settings-block.ts";
+import { manual, schemaFile, schemaText } from "../support/settings-block.ts";
 
 test("the manual has the settings that the schema has (else run test/support/write-settings.ts)", () => {
   const { written, expected } = manual();
   expect(written).toBe(expected);
+});
+
+test("the schema beside the examples is the one that there is (else run test/support/write-settings.ts)", () => {
+  expect(readFileSync(schemaFile, "utf8")).toBe(schemaText());
 });

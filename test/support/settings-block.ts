@@ -1,5 +1,14 @@
 import { readFileSync } from "node:fs";
+import { jsonSchema } from "../../src/config/json-schema.ts";
 import { SECTIONS, settingsMarkdown } from "../../src/config/reference.ts";
+
+/** For editors, beside the examples. */
+export const schemaFile = new URL("../../config/taskgate.schema.json", import.meta.url);
+
+/** What `mcp-taskgate schema` prints. */
+export function schemaText(): string {
+  return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
+}
 
 export const configurationManual = new URL("../../docs/configuration.md", import.meta.url);
 
