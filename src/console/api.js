@@ -30,6 +30,10 @@ export async function cancel(name) {
   return (await send(`tasks/${encodeURIComponent(name)}/cancel`, { method: "POST" })).json();
 }
 
+export async function redeliver(webhook) {
+  return (await send(`webhooks/${encodeURIComponent(webhook)}/redeliver`, { method: "POST" })).json();
+}
+
 /** Calls `onEvent` for each event; settles when the stream is over. What an event says is asked for, so none is read. */
 export async function listen(onEvent, signal) {
   const { body } = await send("events", { signal });

@@ -4,6 +4,7 @@ import { cancel, get, listen, NoToken, NotThere, useToken } from "/api.js";
 import { Charts } from "/charts.js";
 import { html, render, useEffect, useRef, useState } from "/htm.js";
 import { Suggestions } from "/suggestions.js";
+import { Webhooks } from "/webhooks.js";
 import { durationText, timeText } from "/words.js";
 
 const FILTERS = ["server", "tool", "status", "caller"];
@@ -73,6 +74,7 @@ function Console() {
       <${Charts} onFault=${report} />
       <${Servers} servers=${seen.servers} />
       <${Suggestions} onFault=${report} />
+      <${Webhooks} onFault=${report} />
       <${Replicas} replicas=${seen.replicas} />
     </main>
   `;

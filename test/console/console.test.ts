@@ -9,6 +9,7 @@ import { taskName } from "../../src/log/task-name.ts";
 import { named, reloading } from "../reload/reloading.ts";
 import { withoutPrograms } from "../support/required-programs.ts";
 import { asksOnce, count, gate, INPUT, type StorySettings, story, textResult } from "../support/story.ts";
+import { answering, startReceiver } from "../webhooks/receiver.ts";
 
 const HOSTILE = "<img src=x onerror=\"document.title='hit'\">";
 const TOKEN = "an-admin-token-of-the-tests";
@@ -196,6 +197,20 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     await gateway.close();
     await page.getByText("This is how it was").waitFor();
     expect(await page.getByRole("button", { name: taskName(taskId) }).count()).toBe(1);
+  });
+
+  test("shows which webhooks take no events, and has them told again", async () => {
+    const receiver = await startReceiver();
+    receiver.take = answering(500);
+    const { page, user, complaints } = await opened({ webhooks: [receiver.webhook({ attempts: 1 })] });
+    await user.callTool("quick");
+    await page.getByRole("cell", { name: "1 in a row failed: it answered 500" }).waitFor();
+    receiver.take = answering(204);
+    await page.getByRole("button", { name: "Deliver to receiver again" }).click();
+    await receiver.until(() => receiver.received.length === 2);
+    await page.getByRole("button", { name: "Deliver to receiver again" }).waitFor({ state: "detached" });
+    expect(await violations(page)).toEqual([]);
+    expect(complaints).toEqual([]);
   });
 
   test("says what became of the configuration file", async () => {
