@@ -86,7 +86,7 @@ export interface CallOptions {
   /** What another replica needs to make or resume the call. Absent: no other replica can. */
   readonly storedCall?: StoredCall;
   /** The trace context of the request that made the call. Absent: none. */
-  readonly trace?: TraceContext;
+  readonly trace?: TraceContext | undefined;
 }
 
 /** After this many rounds of pages to visit, the server is not going to begin. */

@@ -54,10 +54,10 @@ export function fieldsOf(context: Context): TraceContext | undefined {
   return tracestate === "" ? { traceparent } : { traceparent, tracestate };
 }
 
-/** Whether a span is one of its own. Where nobody keeps spans, it is its parent again. */
-export function isOwn(span: Span, parent: Context): boolean {
-  const { spanId } = span.spanContext();
-  return trace.isSpanContextValid(span.spanContext()) && spanId !== trace.getSpanContext(parent)?.spanId;
+/** The trace context of a span as the next ones see it; `undefined` where nobody keeps spans, and it is its parent again. */
+export function ownFieldsOf(span: Span, parent: Context): TraceContext | undefined {
+  const isParent = span.spanContext().spanId === trace.getSpanContext(parent)?.spanId;
+  return isParent ? undefined : fieldsOf(trace.setSpan(parent, span));
 }
 
 type Sent = Pick<CallOptions, "params" | "headers">;

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type Context, type Span, SpanKind, type Tracer, trace } from "@opentelemetry/api";
-import { Call } from "../../calls/call.ts";
+import { Call, type CallOptions } from "../../calls/call.ts";
 import type { NewCall } from "../../calls/new-call.ts";
 import { taskName } from "../../log/task-name.ts";
 import { toRpcError } from "../../protocol/errors.ts";
@@ -10,7 +10,7 @@ import type { TraceContext } from "../../protocol/trace-context.ts";
 import type { Outcome, TaskRecord } from "../../store/task-store.ts";
 import type { Observer } from "../../tasks/task-event.ts";
 import { CallSpans } from "./call-spans.ts";
-import { contextIn, contextOf, fieldsOf, isOwn, sentIn, sentInUnlessGiven } from "./propagation.ts";
+import { contextIn, contextOf, fieldsOf, ownFieldsOf, sentIn, sentInUnlessGiven } from "./propagation.ts";
 import { fail, TOOL_ERROR, toldOf, toldOfTask } from "./words.ts";
 
 export interface TracesOptions {
@@ -68,7 +68,7 @@ export class Traces {
     const { name, attributes } = toldOf(server, message.method, message.params);
     const span = this.#tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
     const context = trace.setSpan(parent, span);
-    const own = isOwn(span, parent) ? fieldsOf(context) : undefined;
+    const own = ownFieldsOf(span, parent);
     try {
       const status = await this.#answering.run({ span, context }, answer, own);
       if (typeof status === "number" && status >= 400) fail(span, String(status));
@@ -91,15 +91,11 @@ export class Traces {
     const { name, attributes } = toldOf(server, method, params);
     const span = this.#tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
     const context = trace.setSpan(parent, span);
-    const isTraced = isOwn(span, parent);
-    const own = fieldsOf(context);
-    const made = fieldsOf(parent) ?? own;
+    const own = ownFieldsOf(span, parent);
     const call = new Call({
       ...options,
-      ...(isTraced && own !== undefined ? sentIn(own, options) : {}),
-      // What the client sent in its headers has gone with its gateway.
-      ...(!isTraced && kept !== undefined ? sentInUnlessGiven(kept, options) : {}),
-      ...(made === undefined ? {} : { trace: made }),
+      ...(own === undefined ? passedOn(options, kept) : sentIn(own, options)),
+      trace: fieldsOf(parent) ?? own,
     });
     call.listen(new CallSpans({ tracer: this.#tracer, server, call, span, context, request: request?.span }));
     return call;
@@ -152,6 +148,11 @@ export class Traces {
     if (failure !== undefined) fail(span, failure);
     span.end(new Date(Math.max(createdAt, outcome.endedAt)));
   }
+}
+
+/** What goes to the server where the gateway adds no spans: what the client sent, of which the headers have gone with its gateway. */
+function passedOn(options: CallOptions, kept: TraceContext | undefined): Partial<CallOptions> {
+  return kept === undefined ? {} : sentInUnlessGiven(kept, options);
 }
 
 /** The type of the error with which a task ended; `undefined`: with none. */
