@@ -18,7 +18,7 @@ export interface Facts {
   readonly remarks: readonly string[];
 }
 
-export type FoundTransport = "streamable-http" | "sse" | "stdio";
+type FoundTransport = "streamable-http" | "sse" | "stdio";
 
 /** A server's description of itself, in either era. */
 export interface Description {

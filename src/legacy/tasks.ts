@@ -50,7 +50,7 @@ const TASKS_IN_A_PAGE = 50;
 const MIN_TTL_MS = 1_000;
 
 /** How to join a client's session at the server. */
-export interface Joiner {
+interface Joiner {
   join(holder: SessionHolder): Lease;
   /** The session itself, if any gateway can join it. */
   readonly session?: ClientSession;

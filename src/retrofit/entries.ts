@@ -24,7 +24,7 @@ export type Server =
     }
   | { readonly kind: "other"; readonly reason: string };
 
-export interface HeaderFromEnv {
+interface HeaderFromEnv {
   readonly name: string;
   readonly prefix: string;
   readonly variable: string;

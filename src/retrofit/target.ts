@@ -48,7 +48,7 @@ export async function targetsOf({ client: name, file }: Named, machine: Machine)
 }
 
 /** @throws ConfigError when there is no such client, or nothing that could be wrapped */
-export function clientNamed(name: string): Client {
+function clientNamed(name: string): Client {
   const wanted = name.toLowerCase();
   const client = CLIENTS.find((each) => each.name === wanted || each.aliases?.includes(wanted));
   if (client === undefined) {

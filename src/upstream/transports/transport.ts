@@ -102,7 +102,7 @@ export interface Transport {
  */
 export type Stream = RequestStream | "aside" | "shared";
 
-export interface RequestStream {
+interface RequestStream {
   readonly answerTo: RequestId;
   /** Whether the stream was resumed: on such a stream some servers repeat messages for other requests. */
   readonly isResumed?: boolean;
