@@ -4,7 +4,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { type Random, randomFrom } from "../survival/support/seeded.ts";
 import { mutatedBytes, mutatedJson } from "./mutations.ts";
-import { type Asked, legacyReply, modernReply, type Said, uncalledFor, uncalledForCount } from "./replies.ts";
+import {
+  type Asked,
+  isSlow,
+  legacyReply,
+  modernReply,
+  type Said,
+  uncalledFor,
+  uncalledForCount,
+} from "./replies.ts";
 
 export interface AnsweringServerOptions {
   readonly seed: number;
@@ -215,10 +223,6 @@ function isHandshake({ method }: Asked): boolean {
   return (
     typeof method === "string" && /^(?:initialize|notifications\/initialized|server\/discover)$/.test(method)
   );
-}
-
-function isSlow({ method, params }: Asked): boolean {
-  return method === "tools/call" && params?.name === "slow";
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {

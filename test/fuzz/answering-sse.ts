@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { randomFrom } from "../survival/support/seeded.ts";
 import type { AnsweringServer, AnsweringServerOptions } from "./answering-server.ts";
-import { mutatedBytes, mutatedJson } from "./mutations.ts";
-import { type Asked, legacyReply, uncalledFor, uncalledForCount } from "./replies.ts";
+import { mutatedBytes } from "./mutations.ts";
+import { type Asked, isSlow, legacyReply, mistaken } from "./replies.ts";
 
 /** The same over HTTP+SSE (2024-11-05, Transports): what is wrong comes on the one stream that there is for everything. */
 export async function startAnsweringSse({
@@ -36,8 +36,7 @@ export async function startAnsweringSse({
     const take = async (text: string, url: string, accepted: ServerResponse) => {
       const stream = streams.get(new URL(url, "http://x").searchParams.get("s") ?? "");
       const asked: Asked = text.startsWith("{") ? JSON.parse(text) : {};
-      if (asked.method === "tools/call" && asked.params?.name === "slow")
-        await sleep(random.between(60, 160));
+      if (isSlow(asked)) await sleep(random.between(60, 160));
       const reply = legacyReply(asked);
       const share = asked.method === "initialize" ? percent / 5 : percent;
       const isWrong = random.between(1, 100) <= share;
@@ -48,10 +47,7 @@ export async function startAnsweringSse({
       }
       if (asked.method !== undefined) mutated += 1;
       accepted.writeHead(random.one([202, 202, 202, 200, 400, 404, 500])).end();
-      const said = [
-        ...Array.from({ length: uncalledForCount(random) }, () => uncalledFor(asked.id, random)),
-        ...reply.map((message) => mutatedJson(message, random)),
-      ];
+      const said = mistaken(asked, reply, random);
       const events = Buffer.from(
         said.map((message) => `event: message\ndata: ${JSON.stringify(message)}\n\n`).join(""),
       );

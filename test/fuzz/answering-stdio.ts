@@ -4,8 +4,8 @@ import { appendFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { randomFrom } from "../survival/support/seeded.ts";
-import { mutatedBytes, mutatedJson } from "./mutations.ts";
-import { type Asked, legacyReply, uncalledFor, uncalledForCount } from "./replies.ts";
+import { mutatedBytes } from "./mutations.ts";
+import { type Asked, isSlow, legacyReply, mistaken } from "./replies.ts";
 
 const [seed = "1", percent = "0", counter = ""] = process.argv.slice(2);
 // Every process says something else, or one that dies of its first answer would die of it again and again.
@@ -17,7 +17,7 @@ async function answer(line: string): Promise<void> {
   counted += 1;
   const random = randomFrom(Number(seed) + counted);
   const asked: Asked = JSON.parse(line);
-  if (asked.method === "tools/call" && asked.params?.name === "slow") await sleep(random.between(60, 160));
+  if (isSlow(asked)) await sleep(random.between(60, 160));
   const reply = legacyReply(asked);
   const share = asked.method === "initialize" ? Number(percent) / 5 : Number(percent);
   if (random.between(1, 100) > share) {
@@ -25,10 +25,7 @@ async function answer(line: string): Promise<void> {
     return;
   }
   if (asked.method !== undefined) appendFileSync(counter, ".");
-  const said = [
-    ...Array.from({ length: uncalledForCount(random) }, () => uncalledFor(asked.id, random)),
-    ...reply.map((message) => mutatedJson(message, random)),
-  ];
+  const said = mistaken(asked, reply, random);
   const lines = Buffer.from(said.map((message) => `${JSON.stringify(message)}\n`).join(""));
   process.stdout.write(random.between(0, 2) === 0 ? mutatedBytes(lines, random) : lines);
   if (random.between(0, 9) === 0) process.stderr.write(mutatedBytes(lines, random));

@@ -1,5 +1,6 @@
 import type { JsonObject } from "../../src/protocol/jsonrpc.ts";
 import type { Random } from "../survival/support/seeded.ts";
+import { mutatedJson } from "./mutations.ts";
 
 /** What a server has to say to one message, in its order: the last one is the answer. Empty: nothing but "accepted". */
 export type Said = readonly JsonObject[];
@@ -124,4 +125,15 @@ export function uncalledFor(id: unknown, random: Random): JsonObject {
     note("notifications/tasks/status", { taskId: odd, status: "completed" }),
     note("notifications/elicitation/complete", { elicitationId: odd }),
   ]);
+}
+
+/** What a server with one stream for everything says when it is to be wrong: what nobody asked for, and its answer with something changed. */
+export function mistaken({ id }: Asked, reply: Said, random: Random): Said {
+  const before = Array.from({ length: uncalledForCount(random) }, () => uncalledFor(id, random));
+  return [...before, ...reply.map((message) => mutatedJson(message, random) as JsonObject)];
+}
+
+/** Whether the call is one of those that take their time. */
+export function isSlow({ method, params }: Asked): boolean {
+  return method === "tools/call" && params?.name === "slow";
 }
