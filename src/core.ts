@@ -200,7 +200,17 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const pollThrottle = new PollThrottle({ watch: (id, changed) => engine.watch(id, changed), maxWaitMs });
   const drain = new Drain({ restartGapMs, maxWaitMs });
   const fallback = new Fallback(secret);
-  const tasks = { engine, awaitingInput, clientStreams, pollThrottle, drain, fallback, callCounts, newCall };
+  const tasks = {
+    engine,
+    awaitingInput,
+    clientStreams,
+    pollThrottle,
+    drain,
+    fallback,
+    callCounts,
+    newCall,
+    traces,
+  };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();

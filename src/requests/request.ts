@@ -9,6 +9,7 @@ import type { SharedBytes } from "../limits/bytes.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 import type { Quotas } from "../limits/quotas.ts";
 import type { CallCounts, CountedCall } from "../observers/calls/call-counts.ts";
+import type { Traces } from "../observers/traces/traces.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import type { Headers } from "../protocol/headers.ts";
 import {
@@ -85,6 +86,8 @@ export interface Services {
   /** Absent where nobody could look. */
   readonly callCounts?: CallCounts | undefined;
   readonly newCall: NewCall;
+  /** Absent: requests leave no traces. */
+  readonly traces?: Traces | undefined;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */
   readonly stopping: AbortSignal;
 }

@@ -44,7 +44,7 @@ export interface PairedSessionOptions {
   readonly mustListen?: boolean;
 }
 
-type PairServices = Pick<LegacyServices, "clientStreams" | "stopping" | "callCounts">;
+type PairServices = Pick<LegacyServices, "clientStreams" | "stopping" | "callCounts" | "traces">;
 
 /** How many requests a client may have under way. */
 const MAX_PENDING = 1_000;
@@ -319,7 +319,7 @@ export class PairedSession {
     const isPlainCall =
       method === "tools/call" && params.task === undefined && offeredBy(route) !== undefined;
     if (!isPlainCall) return this.#ask(message, amend);
-    this.#plain.call(this.#inSession(message)).catch((error: unknown) => {
+    this.#traced(message, () => this.#plain.call(this.#inSession(message))).catch((error: unknown) => {
       this.#pending.refuse(message.id, toAnswer(error, route.log, message));
     });
   }
@@ -332,10 +332,17 @@ export class PairedSession {
     try {
       if (this.#areTasksServers && (await this.#tasks.isLeftToServer(who, taskId, waiterOf(request))))
         this.#askPlainly(message);
-      else await handleBy(this.#tasks.handlers[method], request);
+      else await this.#traced(message, () => handleBy(this.#tasks.handlers[method], request));
     } catch (error) {
       this.#pending.refuse(message.id, toAnswer(error, who.route.log, message));
     }
+  }
+
+  /** Has a request answered in a span, unless the HTTP request that brought it has one. */
+  #traced(message: JsonRpcRequest, answer: () => Promise<void>): Promise<void> {
+    const { traces } = this.#services;
+    const { name } = this.#options.who.route.config;
+    return traces === undefined ? answer() : traces.serve({ server: name, message, headers: {} }, answer);
   }
 
   #inSession(message: JsonRpcRequest): SessionRequest {

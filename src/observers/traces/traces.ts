@@ -54,7 +54,7 @@ export class Traces {
   }
 
   /**
-   * Has a message answered; if it is a request, within a span.
+   * Has a message answered: within a span if it is a request, and none is being answered with it.
    * @param answer gets the trace context with which to pass the message on; `undefined`: with its own. What it throws is the error of the span,
    * and so is a status of HTTP from 400 on, if it resolves with one
    */
@@ -62,7 +62,7 @@ export class Traces {
     { server, message, headers }: Arrived,
     answer: (given: TraceContext | undefined) => Promise<unknown>,
   ): Promise<void> {
-    if (!isObject(message) || typeof message.method !== "string" || !isRequestId(message.id))
+    if (!isRequest(message) || this.#answering.getStore() !== undefined)
       return void (await answer(undefined));
     const parent = contextOf(message.params, headers);
     const { name, attributes } = toldOf(server, message.method, message.params);
@@ -148,6 +148,10 @@ export class Traces {
     if (failure !== undefined) fail(span, failure);
     span.end(new Date(Math.max(createdAt, outcome.endedAt)));
   }
+}
+
+function isRequest(message: unknown): message is { readonly method: string; readonly params?: unknown } {
+  return isObject(message) && typeof message.method === "string" && isRequestId(message.id);
 }
 
 /** What goes to the server where the gateway adds no spans: what the client sent, of which the headers have gone with its gateway. */
