@@ -68,6 +68,7 @@ export interface ListEntry {
 
 /** Cells and members of lists that nobody needs any more. */
 export interface Spent {
+  /** All of one task. */
   readonly keys: readonly string[];
   readonly members: readonly Pick<ListEntry, "list" | "member">[];
 }

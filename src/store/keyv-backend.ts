@@ -140,15 +140,17 @@ export class KeyvBackend implements Backend {
     entries: readonly ListEntry[] = [],
     { keys, members }: Spent = NOTHING,
   ): Promise<void> {
-    const isAlone = entries.length + keys.length + members.length === 0;
     const gone = [...keys, ...members.map(({ list, member }) => listedKey(list, member))];
-    const isTaken = isAlone
-      ? await this.#keyv.set(key, value, ttlMs)
-      : // Not through Keyv, which knows no batch that also removes.
-        (await this.#storage.setMany([...entries.map(asListed), entryOf(key, value, ttlMs)], gone)).every(
-          Boolean,
-        );
+    const isTaken =
+      entries.length + gone.length === 0
+        ? await this.#keyv.set(key, value, ttlMs)
+        : await this.#putTogether([...entries.map(asListed), entryOf(key, value, ttlMs)], gone);
     if (!isTaken) throw new Error("the storage refused the value");
+  }
+
+  /** Not through Keyv, which knows no batch that also removes. */
+  async #putTogether(entries: readonly KeyvEntry[], gone: readonly string[]): Promise<boolean> {
+    return (await this.#storage.setMany(entries, gone)).every(Boolean);
   }
 
   /** Runs claims of one key one after another: Keyv has no compare-and-set. */

@@ -141,10 +141,10 @@ export class RedisBackend implements Backend {
   }
 
   #remove({ keys, members }: Spent): Promise<void> {
+    const [first, ...others] = keys.map((key) => this.#key(key));
     return this.#run("write", async (connection) => {
-      const names = keys.map((key) => this.#key(key));
       await Promise.all([
-        ...names.map((name) => connection.send(name, ["DEL", name])),
+        ...(first === undefined ? [] : [connection.send(first, ["DEL", first, ...others])]),
         ...members.map(({ list, member }) => this.#lists.remove(connection, list, [member])),
       ]);
     });
