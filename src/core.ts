@@ -137,13 +137,15 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const { maxWaitMs, restartGapMs, maxDepth } = config.limits;
   const routes = new Routes(config.servers, {
     log,
-    open: (server, serverLog) =>
+    open: (server, serverLog, before) =>
       new Upstream({
         config: server.upstream,
         agents,
         clientInfo: { name: "mcp-taskgate", version: VERSION },
         maxMessageBytes: maxMessageBytes(server),
         maxDepth,
+        // Clients of HTTP+SSE keep their streams, and post for them.
+        messagePaths: before?.messagePaths,
         log: serverLog,
         onGone: (failure) => serverLog.warn(`gone: ${ownPart(failure.name, failure.message)}`),
         onBack: (afterMs) => serverLog.info(`back after ${durationText(afterMs)}`),

@@ -9,8 +9,8 @@ import type { Route } from "./requests/request.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 export interface RoutesOptions {
-  /** Makes what speaks to a server; opens nothing yet. */
-  readonly open: (config: ServerConfig, log: Logger) => Upstream;
+  /** Makes what speaks to a server; opens nothing yet. `before`: what speaks to the server in whose place it comes. */
+  readonly open: (config: ServerConfig, log: Logger, before?: Upstream) => Upstream;
   readonly log: Logger;
   /** Whether a client has a session of its own with the server, which the gateway keeps until the client leaves. */
   readonly isHeld: (route: Route) => boolean;
@@ -80,7 +80,7 @@ export class Routes {
         return { route: present, config };
       }
       (present === undefined ? added : replaced).push(config.name);
-      return { route: this.#newRoute(config), config };
+      return { route: this.#newRoute(config, present), config };
     });
     // From here on nothing can fail.
     for (const { route, config } of next) route.configure(config);
@@ -102,9 +102,9 @@ export class Routes {
     await Promise.all(this.#closing);
   }
 
-  #newRoute(config: ServerConfig): ServedRoute {
+  #newRoute(config: ServerConfig, before: Route | undefined): ServedRoute {
     const log = this.#options.log.child({ server: config.name });
-    return new ServedRoute(config, this.#options.open(config, log), log);
+    return new ServedRoute(config, this.#options.open(config, log, before?.upstream), log);
   }
 
   #leave(route: ServedRoute, isRemoved: boolean): void {

@@ -41,6 +41,20 @@ test("without a queue there is only what runs", () => {
   slots.enter("a", () => {});
 });
 
+test("calls that wait begin when more may run, and nothing is left when all have left", async () => {
+  const limits = { maxConcurrent: 1, maxQueued: 10 };
+  const slots = new Slots(limits);
+  const begun: string[] = [];
+  const leave = ["1", "2", "3"].map((name) => slots.enter("a", () => void begun.push(name)));
+  await settle();
+  limits.maxConcurrent = 2;
+  slots.review();
+  await settle();
+  expect(begun).toEqual(["1", "2"]);
+  for (const each of leave) each();
+  expect(slots.isIdle).toBe(true);
+});
+
 test("to leave twice gives one place back", async () => {
   const slots = new Slots({ maxConcurrent: 1, maxQueued: 2 });
   const begun: string[] = [];

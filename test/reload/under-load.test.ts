@@ -1,11 +1,14 @@
 /** What clients see of reloads while they work, and what is left of the servers that went. */
 
 import { randomUUID } from "node:crypto";
-import { expect, test } from "vitest";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
+import { expect, onTestFinished, test } from "vitest";
 import { fileWith } from "../cli/process.ts";
 import { LegacyWire } from "../support/legacy-wire.ts";
+import { answering, startSseServer } from "../support/sse-server.ts";
 import { processesWith, remaining } from "../support/stdio-servers/processes.ts";
-import { textOf } from "../support/story.ts";
+import { textOf, textResult } from "../support/story.ts";
 import { named, reloading, until } from "./reloading.ts";
 
 const STDIO_SERVER = new URL("../support/stdio-servers/server.mjs", import.meta.url).href;
@@ -117,13 +120,40 @@ test("a client's own session stays with the server as it was, until the client e
   await write(started("after"));
   expect((await reload()).body).toMatchObject({ outcome: "applied", replaced: ["it"] });
   expect(await said()).toBe(one);
-  expect(String(textOf(await user("it").callTool("any")))).toContain("after");
+  const two = String(textOf(await user("it").callTool("any")));
+  expect(two).toContain("after");
 
+  await write(started("last"));
+  expect((await reload()).body).toMatchObject({ outcome: "applied", replaced: ["it"] });
+  const ended = async (saying: string) => {
+    const pid = Number(saying.split(" ")[2]);
+    return (await remaining([pid])).length === 0 || undefined;
+  };
+  await until(() => ended(two), "the process of a server that nobody uses to end");
+  expect(await said()).toBe(one);
   await wire.end();
-  const pid = Number(one.split(" ")[2]);
-  await until(async () => (await remaining([pid])).length === 0 || undefined, "its process to end");
+  await until(() => ended(one), "its process to end");
   const again = await LegacyWire.connect(urlOf("it"), OLDER);
-  expect(textOf(await again.result("tools/call", { name: "any" }))).toContain("after");
+  expect(textOf(await again.result("tools/call", { name: "any" }))).toContain("last");
+});
+
+test("a client of HTTP+SSE goes on posting for its stream, with the headers that there are now", async () => {
+  const server = await startSseServer({ "tools/call": answering(textResult("done")) });
+  onTestFinished(server.close);
+  const secret = (text: string) => ({
+    reload: "off",
+    servers: { it: { upstream: { url: server.url.href, transport: "sse", headers: { "X-Secret": text } } } },
+  });
+  const { urlOf, write, reload } = await reloading(secret("old"));
+  const transport = new SSEClientTransport(urlOf("it"));
+  const client = new Client({ name: "old", version: "0" });
+  onTestFinished(() => client.close());
+  await client.connect(transport);
+  await write(secret("new"));
+  expect((await reload()).body).toMatchObject({ outcome: "applied", replaced: ["it"] });
+  expect(await client.callTool({ name: "any" })).toEqual(textResult("done"));
+  const call = server.received.find(({ method }) => method === "tools/call");
+  expect(call?.headers["x-secret"]).toBe("new");
 });
 
 test("a client of 2025-11-25 reads its tasks on a removed server, in its session", async () => {

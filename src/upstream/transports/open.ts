@@ -24,6 +24,8 @@ export interface TransportsOptions {
   /** The gateway's own program. */
   readonly clientInfo: ProgramInfo;
   readonly log: Logger;
+  /** Known already, because clients have streams that are open. Absent: none. */
+  readonly messagePaths?: MessagePaths | undefined;
 }
 
 type Headers = Readonly<Record<string, string>>;
@@ -39,13 +41,14 @@ const GUESS_MS = 2_000;
 export class Transports {
   readonly #options: TransportsOptions;
   /** The paths to which an HTTP+SSE server wants messages posted. */
-  readonly messagePaths = new MessagePaths();
+  readonly messagePaths: MessagePaths;
   /** Set when the server was found to speak HTTP+SSE: Streamable HTTP is not tried again until that fails. */
   #isSse = false;
   #isModern = false;
 
   constructor(options: TransportsOptions) {
     this.#options = options;
+    this.messagePaths = options.messagePaths ?? new MessagePaths();
   }
 
   /**
