@@ -137,6 +137,29 @@ test("a client's own session stays with the server as it was, until the client e
   expect(textOf(await again.result("tools/call", { name: "any" }))).toContain("last");
 });
 
+test("a client of an older revision hears in its session that the rules have changed", async () => {
+  const capabilities = { tools: { listChanged: true } };
+  const serverInfo = { name: "old", version: "1" };
+  const server = await startSseServer({
+    initialize: answering({ protocolVersion: "2025-11-25", capabilities, serverInfo }),
+    "tools/list": answering({ tools: [{ name: "any", inputSchema: { type: "object" } }] }),
+  });
+  onTestFinished(server.close);
+  const ruled = (mode: string) => ({
+    reload: "off",
+    servers: { it: { upstream: { url: server.url.href, transport: "sse" }, tasks: { mode } } },
+  });
+  const { urlOf, write, reload } = await reloading(ruled("auto"));
+  const wire = await LegacyWire.connect(urlOf("it"));
+  const support = async () => (await wire.result("tools/list")).tools[0].execution.taskSupport;
+  expect(await support()).toBe("optional");
+  const stream = await wire.listen();
+  await write(ruled("required"));
+  expect((await reload()).body).toMatchObject({ outcome: "applied", ruled: ["it"] });
+  await stream.heard("notifications/tools/list_changed");
+  expect(await support()).toBe("required");
+});
+
 test("a client of HTTP+SSE goes on posting for its stream, with the headers that there are now", async () => {
   const server = await startSseServer({ "tools/call": answering(textResult("done")) });
   onTestFinished(server.close);
