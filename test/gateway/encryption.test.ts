@@ -53,7 +53,7 @@ test("a gateway with another key does not start, and says what is wrong", async 
   expect(await user.task(task.taskId)).toEqual(task);
 });
 
-/** Two calls of which the second has to wait for its turn; the first is asked something. */
+/** Two calls, each asked something, of which the second has to wait for its turn; and two more that the gateway leaves behind. */
 async function run(keys: readonly KeyObject[] | undefined, forwardHeaders: readonly string[]) {
   const server = await startScriptedServer({ "tools/call": asksOnce });
   onTestFinished(server.close);
@@ -70,11 +70,13 @@ async function run(keys: readonly KeyObject[] | undefined, forwardHeaders: reado
   const task = await answered(first.taskId);
   expect(await answered(second.taskId)).toMatchObject({ status: "completed" });
   expect(JSON.stringify(task.result)).toContain(ANSWER);
+  await user.callTool("t", { say: ARGUMENT });
+  const left = await user.callTool("t", { say: ARGUMENT });
   await gateway.close();
   const names = await readdir(path);
   const files = await Promise.all(names.map((name) => readFile(join(path, name), { encoding: "latin1" })));
   expect(files.some((text) => text.includes(task.taskId))).toBe(true);
-  return { path, task, queued: second.taskId, files, upstream: server.url };
+  return { path, task, queued: left.taskId, files, upstream: server.url };
 }
 
 async function started(
