@@ -1,4 +1,5 @@
 import { taskName } from "../log/task-name.ts";
+import { reasonOf } from "../observers/lines.ts";
 import type { Outcome, StoryLine, TaskRecord, TaskView } from "../store/task-store.ts";
 import { isoTime, messageOf, ttlMs } from "../tasks/state.ts";
 
@@ -35,6 +36,8 @@ export interface TaskSummary {
   readonly questions: number;
   /** The code of the JSON-RPC error that it failed with. */
   readonly errorCode?: number;
+  /** Why it ended without a good result, as the log says it: in the gateway's words, not those of servers and clients. */
+  readonly reason?: string;
 }
 
 /** The same with what happened when, and with its contents where `admin.payloads` says so. */
@@ -66,6 +69,7 @@ export interface SummaryOptions {
 }
 
 export function summaryOf({ task, outcome }: TaskView, { now, nameOf }: SummaryOptions): TaskSummary {
+  const reason = outcome && reasonOf(outcome);
   const endedAt = outcome && Math.max(outcome.endedAt, task.createdAt);
   return {
     name: taskName(task.id),
@@ -81,6 +85,7 @@ export function summaryOf({ task, outcome }: TaskView, { now, nameOf }: SummaryO
     replica: task.owner,
     questions: outcome === undefined ? Object.keys(task.inputRequests).length : 0,
     ...(outcome?.kind === "failed" ? { errorCode: outcome.error.code } : {}),
+    ...(reason === undefined ? {} : { reason }),
   };
 }
 

@@ -234,12 +234,17 @@ function Story({ name, version, onClose, onFault }) {
     ["Tool", `${task.tool} (${task.server})`],
     ["Caller", task.caller],
     ["Status", task.errorCode === undefined ? task.status : `${task.status}, error ${task.errorCode}`],
+    ...(task.reason === undefined ? [] : [["Why", task.reason]]),
+    ["Gateway", task.replica],
     ["Took", durationText(task.durationMs)],
     [
       "Kept until",
       task.expiresAt === undefined ? "it has ended, and then for a while" : timeText(task.expiresAt),
     ],
   ];
+  const isSilent =
+    task.payloads === undefined &&
+    (task.status === "failed" || task.status === "tool_error" || task.questions > 0);
   return html`
     <section class="panel" aria-labelledby="story">
       <h2 id="story">Task ${name}</h2>
@@ -254,6 +259,7 @@ function Story({ name, version, onClose, onFault }) {
           `,
         )}
       </ol>
+      ${isSilent ? html`<p class="quiet">What server and client said is shown with admin.payloads: true.</p>` : null}
       ${task.payloads === undefined ? null : html`<pre>${JSON.stringify(task.payloads, null, 2)}</pre>`}
       ${task.endedAt !== undefined ? null : html`<button onClick=${() => question.current.showModal()}>Cancel this task…</button>`}
       <button onClick=${onClose}>Close</button>

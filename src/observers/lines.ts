@@ -87,14 +87,29 @@ function endText(outcome: Outcome, after: string): string {
   switch (outcome.kind) {
     case "completed":
       return `completed ${after}${outcome.failure === undefined ? "" : ", with an error of the tool"}`;
-    case "failed": {
-      const { code, message } = outcome.error;
-      return `failed ${after}: ${outcome.isOurs ? ownPart("RpcError", message) : `error ${code} of the server`}`;
+    case "failed":
+    case "cancelled": {
+      const reason = reasonOf(outcome);
+      return `${outcome.kind} ${after}${reason === undefined ? "" : `: ${reason}`}`;
     }
-    case "cancelled":
-      return `cancelled ${after}${outcome.reason === undefined ? "" : `: ${ownPart("RpcError", outcome.reason)}`}`;
     case "lost":
       return `lost ${after}. ${outcome.reason}`;
+  }
+}
+
+/** Why a task ended without a result, without words of servers and clients. `undefined`: nobody said why, or it has one that is no error. */
+export function reasonOf(outcome: Outcome): string | undefined {
+  switch (outcome.kind) {
+    case "completed":
+      return outcome.failure === undefined ? undefined : "an error of the tool";
+    case "failed": {
+      const { code, message } = outcome.error;
+      return outcome.isOurs ? ownPart("RpcError", message) : `error ${code} of the server`;
+    }
+    case "cancelled":
+      return outcome.reason === undefined ? undefined : ownPart("RpcError", outcome.reason);
+    case "lost":
+      return outcome.reason;
   }
 }
 

@@ -23,6 +23,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const ACTIONS = ["list", "show", "watch", "cancel"] as const;
 const FILTERS = ["server", "tool", "status", "caller"] as const;
 const PAGE = 500;
+const HIDDEN = "what server and client said is shown with admin.payloads: true";
 
 /** `mcp-taskgate tasks`. Returns the exit code. */
 export async function runTasks(
@@ -183,18 +184,35 @@ function taskLines(tasks: readonly TaskSummary[]): readonly string[] {
 }
 
 function storyLines(story: TaskStory): readonly string[] {
-  const { name, tool, server, caller, status, durationMs, errorCode, questions, expiresAt, payloads } = story;
+  const {
+    name,
+    tool,
+    server,
+    caller,
+    status,
+    durationMs,
+    errorCode,
+    reason,
+    questions,
+    expiresAt,
+    payloads,
+  } = story;
   const waits = questions === 0 ? [] : [`${questions} open ${questions === 1 ? "question" : "questions"}`];
   const error = errorCode === undefined ? [] : [`error ${errorCode}`];
+  const why = reason === undefined ? [] : [`why: ${reason}`];
+  const isSilent =
+    payloads === undefined && (status === "failed" || status === "tool_error" || questions > 0);
   const beganAt = Date.parse(story.createdAt);
   return [
-    `${name}  ${tool} (${server}), of ${caller}`,
+    `${name}  ${tool} (${server}), of ${caller}, at gateway ${story.replica}`,
     `${[status, ...error, ...waits].join(", ")}; ${durationText(durationMs)}${expiresAt === undefined ? "" : `; kept until ${expiresAt}`}`,
+    ...why,
     ...story.story.map(({ at, what, count, replica }) => {
       const after = durationText(Date.parse(at) - beganAt);
       return `  ${at}  +${after}  ${what}${count === undefined ? "" : ` ${count}`}${replica === undefined ? "" : `  at ${replica}`}`;
     }),
     ...(payloads === undefined ? [] : [JSON.stringify(payloads, null, 2)]),
+    ...(isSilent ? [HIDDEN] : []),
   ].map(readable);
 }
 

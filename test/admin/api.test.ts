@@ -66,6 +66,7 @@ test("a list has the tasks of all callers, the last first, with their states and
         server: "tested",
         status: "failed",
         errorCode: -32_000,
+        reason: "error -32000 of the server",
         caller: "anonymous",
         generation: "2026-07-28",
       },

@@ -43,12 +43,15 @@ test("an operator lists, shows, watches and cancels tasks, and sees the servers"
   expect(json.tasks).toMatchObject([{ name, status: "working" }]);
 
   expect((await command("tasks", "show", name)).stdout).toMatch(
-    new RegExp(`^${name}  slow \\(tested\\), of anonymous\nworking; .*\n  2.*created\n  2.*sent`),
+    new RegExp(
+      `^${name}  slow \\(tested\\), of anonymous, at gateway \\S+\nworking; .*\n  2.*created\n  2.*sent`,
+    ),
   );
   expect(await command("tasks", "cancel", name)).toMatchObject({
     code: 0,
     stdout: `${name} (slow) is cancelled\n`,
   });
+  expect((await command("tasks", "show", name)).stdout).toMatch(/^why: Cancelled by the operator$/m);
   const again = await command("tasks", "cancel", name);
   expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("has ended already") });
   const servers = await command("servers");

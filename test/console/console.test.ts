@@ -75,6 +75,7 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     await page.getByRole("button", { name: "Cancel the task" }).click();
     await page.getByRole("cell", { name: "cancelled", exact: true }).waitFor();
     await server.arrival("notifications/cancelled");
+    await page.getByRole("definition").getByText("Cancelled by the operator").waitFor();
     expect(complaints).toEqual([]);
   });
 
@@ -197,6 +198,19 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     await gateway.close();
     await page.getByText("This is how it was").waitFor();
     expect(await page.getByRole("button", { name: taskName(taskId) }).count()).toBe(1);
+  });
+
+  test("says why a task failed, and where to see what the server said", async () => {
+    const { user, gateway } = await story(
+      { "tools/call": (call) => call.error(-32_000, "said by the server") },
+      { admin: true, policy: { mode: "always" } },
+    );
+    const { taskId } = await user.callTool("fails");
+    await user.settled(taskId);
+    const { page } = await shown(`${gateway.adminUrl}?task=${taskName(taskId)}`);
+    await page.getByText("error -32000 of the server", { exact: true }).waitFor();
+    await page.getByText("What server and client said is shown with admin.payloads: true.").waitFor();
+    expect(await page.getByText("said by the server").count()).toBe(0);
   });
 
   test("shows which webhooks take no events, and has them told again", async () => {

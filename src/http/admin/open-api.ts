@@ -20,6 +20,7 @@ const summary = {
   replica: text,
   questions: whole,
   errorCode: { type: "integer" },
+  reason: { ...text, description: "Why it ended without a good result, in the gateway's own words." },
 };
 const servers = { type: "array", items: text };
 const REQUIRED = [
