@@ -200,11 +200,12 @@ interface ReleasedHold {
 
 /** Comes after every member of a list. */
 const LIST_END = "~";
-const LETTERS: Readonly<Record<NewsKind, string>> = { created: "c", asked: "q", progress: "p", ended: "e" };
+/** In this order things of the same millisecond have happened to a task. */
+const LETTERS: Readonly<Record<NewsKind, string>> = { created: "c", asked: "p", progress: "q", ended: "z" };
 const KINDS = new Map(Object.entries(LETTERS).map(([kind, letter]) => [letter, kind as NewsKind]));
 const TIME_DIGITS = 16;
 const MARK_CHARS = 8;
-const MEMBER = /^(\d{16})(\d\d)(\d{16})([cqpe])([\w-]{8})([\w-]{1,128})$/;
+const MEMBER = /^(\d{16})(\d\d)(\d{16})([cpqz])([\w-]{8})([\w-]{1,128})$/;
 
 function memberOf({ dueAt, attempts, kind, at, mark, task }: Delivery): string {
   return `${timeOf(dueAt)}${String(attempts).padStart(2, "0")}${timeOf(at)}${LETTERS[kind]}${mark}${task}`;

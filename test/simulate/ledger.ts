@@ -352,7 +352,7 @@ export class Ledger {
     if (followed === undefined || outcome === undefined) return;
     const { script } = followed;
     followed.endedAt ??= this.#options.now();
-    if (!this.#options.store().isListed("outbox-", `e--------${id}`))
+    if (!this.#options.store().isListed("outbox-", `z--------${id}`))
       this.broken(`${script.name} has ended, and nobody is to be told`);
     // Counted from the ending, which may have waited for the store.
     const endedAt = outcome.endedAt - EPOCH_MS;
