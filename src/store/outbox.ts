@@ -39,9 +39,8 @@ export interface KeptDelivery {
 }
 
 /** The delivery that later ones about the same task wait for, so that they come in order. */
-export interface Hold {
+export interface Hold extends Pick<Delivery, "kind" | "at"> {
   readonly event: string;
-  readonly at: number;
   readonly until: number;
 }
 
@@ -103,21 +102,25 @@ export class Outbox {
     return members.flatMap(deliveryOf);
   }
 
-  /** What is kept of a delivery, and what it has to wait for. @throws StoreUnavailable */
+  /** What is kept of a delivery, and the one about its task that failed last, if that still waits. @throws StoreUnavailable */
   async keptOf(
     name: string,
     delivery: Delivery,
   ): Promise<{ readonly kept?: KeptDelivery | undefined; readonly hold?: Hold | undefined }> {
     const [kept, hold] = (await this.#backend.getMany([
-      keptKey(name, delivery),
+      keptKey(name, eventId(delivery)),
       holdKey(name, delivery),
     ])) as [KeptDelivery?, (Hold | ReleasedHold)?];
-    return { kept, hold: hold === undefined || "isReleased" in hold ? undefined : hold };
+    if (hold === undefined || "isReleased" in hold) return { kept };
+    if (hold.event === eventId(delivery)) return { kept, hold };
+    // Whoever made that one, or gave it up, may not have been able to release the hold.
+    const [first] = (await this.#backend.getMany([keptKey(name, hold.event)])) as [KeptDelivery?];
+    return isWaiting(first) ? { kept, hold } : { kept };
   }
 
   /** Makes later deliveries about the same task wait. @throws StoreUnavailable */
   hold(name: string, delivery: Delivery, until: number): Promise<void> {
-    const hold: Hold = { event: eventId(delivery), at: delivery.at, until };
+    const hold: Hold = { event: eventId(delivery), kind: delivery.kind, at: delivery.at, until };
     return this.#backend.set(holdKey(name, delivery), hold, KEEP_MS);
   }
 
@@ -142,12 +145,12 @@ export class Outbox {
   /** Keeps what is to be told, unless something is kept of the delivery already. @throws StoreUnavailable */
   async keep(name: string, delivery: Delivery, body: string): Promise<void> {
     const kept: KeptDelivery = { body, dueAt: delivery.dueAt };
-    await this.#backend.claim(keptKey(name, delivery), kept, KEEP_MS);
+    await this.#backend.claim(keptKey(name, eventId(delivery)), kept, KEEP_MS);
   }
 
   /** Keeps nothing of it any more. @throws StoreUnavailable */
   drop(name: string, delivery: Delivery): Promise<void> {
-    return this.#backend.set(keptKey(name, delivery), DROPPED, RELEASED_MS);
+    return this.#backend.set(keptKey(name, eventId(delivery)), DROPPED, RELEASED_MS);
   }
 
   /** The delivery was made, or there is nothing to tell. @throws StoreUnavailable */
@@ -160,7 +163,7 @@ export class Outbox {
     const buried = { ...delivery, dueAt: at };
     const kept: KeptDelivery = { body, failure };
     const entry = { list: undeliveredOf(name), member: memberOf(buried), ttlMs: KEEP_UNDELIVERED_MS };
-    await this.#backend.set(keptKey(name, delivery), kept, KEEP_UNDELIVERED_MS, [entry]);
+    await this.#backend.set(keptKey(name, eventId(delivery)), kept, KEEP_UNDELIVERED_MS, [entry]);
     await this.done(name, delivery);
   }
 
@@ -179,7 +182,7 @@ export class Outbox {
 
   #keep(name: string, delivery: Delivery, kept: KeptDelivery): Promise<void> {
     const entry = { list: listOf(name), member: memberOf(delivery), ttlMs: KEEP_MS };
-    return this.#backend.set(keptKey(name, delivery), kept, KEEP_MS, [entry]);
+    return this.#backend.set(keptKey(name, eventId(delivery)), kept, KEEP_MS, [entry]);
   }
 }
 
@@ -191,8 +194,18 @@ export function eventId({ task, kind, mark }: Pick<Delivery, "task" | "kind" | "
   return `msg_${digest(JSON.stringify([task, kind, mark])).slice(0, 27)}`;
 }
 
+/** Whether what happened first to a task is before what happened next. */
+export function isBefore(first: Pick<Delivery, "kind" | "at">, next: Pick<Delivery, "kind" | "at">): boolean {
+  return first.at < next.at || (first.at === next.at && LETTERS[first.kind] < LETTERS[next.kind]);
+}
+
 /** No entry is of this time. */
 const DROPPED: KeptDelivery = { body: "", dueAt: 0 };
+
+/** Neither made nor given up. */
+function isWaiting(kept: KeptDelivery | undefined): boolean {
+  return kept?.dueAt !== undefined && kept.dueAt !== DROPPED.dueAt;
+}
 
 interface ReleasedHold {
   readonly isReleased: true;
@@ -244,8 +257,8 @@ function undeliveredOf(name: string): string {
   return `undelivered-${digest(name).slice(0, 16)}`;
 }
 
-function keptKey(name: string, delivery: Delivery): string {
-  return `post:${digest(name).slice(0, 16)}:${eventId(delivery)}`;
+function keptKey(name: string, event: string): string {
+  return `post:${digest(name).slice(0, 16)}:${event}`;
 }
 
 function holdKey(name: string, { task }: Delivery): string {

@@ -4,7 +4,7 @@ import { durationText } from "../lib/duration-text.ts";
 import { Recent } from "../lib/recent.ts";
 import { taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
-import { type Delivery, eventId, type Hold } from "../store/outbox.ts";
+import { type Delivery, eventId, isBefore } from "../store/outbox.ts";
 import { isAway, StoreUnavailable, type TaskStore } from "../store/task-store.ts";
 import { bodyOf, type Interest } from "./events.ts";
 import type { Message, Reply } from "./post.ts";
@@ -49,8 +49,8 @@ const SOON_MS = 50;
 const OVERDUE_MS = 600_000;
 /** How long a record that is to follow its entry may take. */
 const RECORD_MS = 60_000;
-/** A hold whose delivery was made or given up, though nobody could say so any more. */
-const HOLD_SLACK_MS = 60_000;
+/** How long a delivery waits at least for an earlier one about its task. */
+const HELD_MS = 1_000;
 /** What a receiver has not taken by then, though it takes others, may outlive its task. */
 const BUSY_MS = 30_000;
 const REMEMBERED = 20_000;
@@ -236,14 +236,14 @@ export class Courier {
     const body = kept?.body ?? (await this.#bodyOf(delivery));
     if (body === "not yet") return this.#leave(delivery, (clock() - delivery.at) / 2);
     if (body === undefined) return outbox.done(name, delivery);
-    if (hold !== undefined && this.#isHeld(delivery, hold)) {
-      const to = { ...delivery, dueAt: Math.max(hold.until, clock()) + 1 };
+    const isHolding = hold?.event === id;
+    if (hold !== undefined && !isHolding && isBefore(hold, delivery)) {
+      const to = { ...delivery, dueAt: Math.max(hold.until + 1, clock() + HELD_MS) };
       return outbox.postpone(name, delivery, to, body, kept?.failure);
     }
     const reply = await send({ id, body }, this.#stopped.signal);
     // A delivery that this gateway broke off says nothing about the receiver.
     if (this.#stopped.signal.aborted && reply.kind === "unreachable") return;
-    const isHolding = hold?.event === id;
     if (reply.kind === "accepted") {
       this.#delivered.set(id, true);
       this.#succeeded();
@@ -287,12 +287,6 @@ export class Courier {
     if (kind === "ended" && view.outcome === undefined) return "not yet";
     if (view.task.rounds !== undefined && !(await store.isTold(id))) return undefined;
     return bodyOf(view, delivery, interest, { include: webhook.include, nameOf });
-  }
-
-  #isHeld(delivery: Delivery, hold: Hold): boolean {
-    const isEarlier = hold.at < delivery.at || (hold.at === delivery.at && delivery.kind === "ended");
-    const isOpen = hold.until + HOLD_SLACK_MS > this.#options.clock();
-    return hold.event !== eventId(delivery) && isEarlier && isOpen;
   }
 
   #leave({ task }: Delivery, ms: number): void {
@@ -340,15 +334,22 @@ export class Courier {
       (await dropBeyond(
         MAX_WAITING,
         (after) => outbox.waiting(name, PAGE, after),
-        (one) => outbox.done(name, one),
+        (one) => this.#drop(one),
       )) +
       (await dropBeyond(
         MAX_UNDELIVERED,
         (before) => outbox.undelivered(name, PAGE, before),
-        (one) => outbox.forget(name, one),
+        (one) => outbox.drop(name, one).then(() => outbox.forget(name, one)),
       ));
     if (dropped > 0)
       this.#warn({ dropped }, "dropped events: too many wait for the receiver, or were given up");
+  }
+
+  /** Later ones about the same task wait for it no more. */
+  async #drop(delivery: Delivery): Promise<void> {
+    const { webhook, store } = this.#options;
+    await store.outbox.drop(webhook.name, delivery);
+    await store.outbox.done(webhook.name, delivery);
   }
 
   #warn(details: object, message: string): void {

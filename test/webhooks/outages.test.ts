@@ -1,10 +1,39 @@
 /** What becomes of order, and of what is kept, while receivers do not take events. */
 
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Outcome } from "../../src/store/task-store.ts";
 import { newTask } from "../store/samples.ts";
-import { startReceiver } from "./receiver.ts";
+import { answering, type Received, startReceiver } from "./receiver.ts";
 import { told } from "./replicas.ts";
+
+const WAIT = { timeout: 60_000, interval: 60 } as const;
+
+const typesOf = (received: readonly Received[], id: string) =>
+  received.filter(({ body }) => body.data.task.taskId === id).map(({ body }) => body.type);
+
+test("after an outage of ten minutes each task is told in order", async () => {
+  const receiver = await startReceiver();
+  receiver.take = answering(503);
+  const { replica, pass, clock, untilTried } = await told([
+    receiver.webhook({ events: ["created", "completed"] }),
+  ]);
+  const { telling, store } = await replica();
+  telling.begin();
+  const tasks = [];
+  for (let n = 0; n < 6; n += 1) tasks.push(await store.create(newTask()));
+  await untilTried(5);
+  pass(1_000);
+  for (const task of tasks)
+    await store.end(task, { kind: "completed", endedAt: clock(), result: "{}" } as Outcome);
+  receiver.take = answering(204);
+  const before = receiver.received.length;
+  await vi.waitUntil(() => {
+    pass(600_000);
+    return receiver.received.length - before >= 12;
+  }, WAIT);
+  for (const { id } of tasks)
+    expect(typesOf(receiver.received.slice(before), id)).toEqual(["task.created", "task.completed"]);
+});
 
 test("what happens to a task within a millisecond is told in order", async () => {
   const receiver = await startReceiver();
