@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Backend, ListEntry } from "./backend.ts";
-import type { Outcome, TaskId, TaskRecord } from "./task-store.ts";
+import { isAway, type Outcome, type TaskId, type TaskRecord } from "./task-store.ts";
 
 /** What happened to a task, as far as somebody outside the gateway is told. */
 export type News =
@@ -107,14 +107,14 @@ export class Outbox {
     name: string,
     delivery: Delivery,
   ): Promise<{ readonly kept?: KeptDelivery | undefined; readonly hold?: Hold | undefined }> {
-    const [kept, hold] = (await this.#backend.getMany([
+    const [kept, hold] = (await this.#intact([
       keptKey(name, eventId(delivery)),
       holdKey(name, delivery),
     ])) as [KeptDelivery?, (Hold | ReleasedHold)?];
     if (hold === undefined || "isReleased" in hold) return { kept };
     if (hold.event === eventId(delivery)) return { kept, hold };
     // Whoever made that one, or gave it up, may not have been able to release the hold.
-    const [first] = (await this.#backend.getMany([keptKey(name, hold.event)])) as [KeptDelivery?];
+    const [first] = (await this.#intact([keptKey(name, hold.event)])) as [KeptDelivery?];
     return isWaiting(first) ? { kept, hold } : { kept };
   }
 
@@ -178,6 +178,19 @@ export class Outbox {
   /** Drops a delivery that was given up. @throws StoreUnavailable */
   forget(name: string, delivery: Delivery): Promise<void> {
     return this.#backend.unlist(undeliveredOf(name), memberOf(delivery));
+  }
+
+  /** Without what cannot be read any more: then the event is told as the task's record has it. @throws StoreUnavailable */
+  async #intact(keys: readonly string[]): Promise<readonly unknown[]> {
+    const values = keys.map(async (key) => {
+      try {
+        return (await this.#backend.getMany([key]))[0];
+      } catch (error) {
+        if (isAway(error)) throw error;
+        return undefined;
+      }
+    });
+    return Promise.all(values);
   }
 
   #keep(name: string, delivery: Delivery, kept: KeptDelivery): Promise<void> {

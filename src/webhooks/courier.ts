@@ -178,12 +178,18 @@ export class Courier {
       const page = await store.outbox.waiting(webhook.name, PAGE, this.#keptUpTo);
       for (const delivery of page) {
         if (delivery.dueAt > before) return;
-        if (!this.#underWay.has(delivery.task)) await this.#keepBody(delivery);
+        if (!this.#underWay.has(delivery.task)) await this.#keepBody(delivery).catch(this.#passOver);
         this.#keptUpTo = delivery;
       }
       if (page.length < PAGE) return;
     }
   }
+
+  /** What cannot be read keeps nothing else from being kept. @throws StoreUnavailable */
+  readonly #passOver = (err: unknown): void => {
+    if (isAway(err)) throw err;
+    this.#warn({ err }, "cannot keep an event that waits");
+  };
 
   async #keepBody(delivery: Delivery): Promise<void> {
     const { webhook, store } = this.#options;

@@ -1,6 +1,8 @@
 /** What becomes of order, and of what is kept, while receivers do not take events. */
 
+import { createHash } from "node:crypto";
 import { expect, test, vi } from "vitest";
+import { eventId } from "../../src/store/outbox.ts";
 import type { Outcome } from "../../src/store/task-store.ts";
 import { newTask } from "../store/samples.ts";
 import { answering, type Received, startReceiver } from "./receiver.ts";
@@ -45,4 +47,29 @@ test("what happens to a task within a millisecond is told in order", async () =>
   telling.begin();
   await receiver.until(() => receiver.received.length === 3);
   expect(receiver.types()).toEqual(["task.created", "task.progress", "task.completed"]);
+});
+
+test("an event that cannot be read any more keeps no other waiting", async () => {
+  const receiver = await startReceiver();
+  receiver.take = answering(503);
+  const { memory, replica, pass, untilTried } = await told([receiver.webhook({ events: ["completed"] })]);
+  const { telling, endTask, store } = await replica();
+  telling.begin();
+  const ids = new Set([await endTask()]);
+  await untilTried(1);
+  await telling.close(Promise.resolve());
+  const [delivery] = await store.outbox.waiting("receiver", 1);
+  if (delivery === undefined) throw new Error("nothing waits");
+  memory.damage(
+    `post:${createHash("sha256").update("receiver").digest("base64url").slice(0, 16)}:${eventId(delivery)}`,
+  );
+  receiver.take = answering(204);
+  const next = await replica();
+  pass(60_000);
+  ids.add(await endTask());
+  next.telling.begin();
+  await vi.waitUntil(() => {
+    pass(60_000);
+    return new Set(receiver.received.slice(1).map(({ body }) => body.data.task.taskId)).size === 2;
+  }, WAIT);
 });
