@@ -54,6 +54,8 @@ const HELD_MS = 1_000;
 /** What a receiver has not taken by then, though it takes others, may outlive its task. */
 const BUSY_MS = 30_000;
 const REMEMBERED = 20_000;
+/** How late an entry may come before those that are due after it: a write takes its time, and the clocks of gateways differ. */
+const LATE_MS = 120_000;
 const LATER_MS = { least: 250, most: 30_000 } as const;
 /** How many deliveries a receiver that takes none may have waiting, and how many that were given up are kept. */
 const MAX_WAITING = 100_000;
@@ -73,8 +75,10 @@ export class Courier {
   readonly #stopped = new AbortController();
   #state: CourierState = { failures: 0 };
   #restUntil = 0;
-  /** The last delivery whose body is kept, of those in the order in which they were due. */
+  /** The last delivery whose body is kept, of those in the order in which they were due, and before which none comes any more. */
   #keptUpTo: Delivery | undefined;
+  /** Events after that one whose bodies are kept. */
+  readonly #kept = new Recent<string, true>(REMEMBERED);
   #countAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -174,13 +178,15 @@ export class Courier {
   async #keepBodies(): Promise<void> {
     const { webhook, store, clock } = this.#options;
     const before = clock() - (this.#state.failures > 0 ? 0 : BUSY_MS);
+    let after = this.#keptUpTo;
     for (;;) {
-      const page = await store.outbox.waiting(webhook.name, PAGE, this.#keptUpTo);
+      const page = await store.outbox.waiting(webhook.name, PAGE, after);
       for (const delivery of page) {
-        if (delivery.dueAt > before) return;
+        if (this.#isStopped || delivery.dueAt > before) return;
         if (!this.#underWay.has(delivery.task)) await this.#keepBody(delivery).catch(this.#passOver);
-        this.#keptUpTo = delivery;
+        if (delivery.dueAt < clock() - LATE_MS) this.#keptUpTo = delivery;
       }
+      after = page.at(-1);
       if (page.length < PAGE) return;
     }
   }
@@ -193,10 +199,13 @@ export class Courier {
 
   async #keepBody(delivery: Delivery): Promise<void> {
     const { webhook, store } = this.#options;
+    const id = eventId(delivery);
+    if (this.#kept.get(id)) return;
     const { kept } = await store.outbox.keptOf(webhook.name, delivery);
-    if (kept !== undefined) return;
-    const body = await this.#bodyOf(delivery);
-    if (body !== undefined && body !== "not yet") await store.outbox.keep(webhook.name, delivery, body);
+    const body = kept === undefined ? await this.#bodyOf(delivery) : undefined;
+    if (body === "not yet") return;
+    if (body !== undefined) await store.outbox.keep(webhook.name, delivery, body);
+    this.#kept.set(id, true);
   }
 
   /** One that has just failed is asked with one event at a time. */

@@ -9,6 +9,7 @@ import { answering, type Received, startReceiver } from "./receiver.ts";
 import { told } from "./replicas.ts";
 
 const WAIT = { timeout: 60_000, interval: 60 } as const;
+const SHORT = { ttlMs: 60_000, pollIntervalMs: 500, maxPollIntervalMs: 500, maxRuntimeMs: 60_000 };
 
 const typesOf = (received: readonly Received[], id: string) =>
   received.filter(({ body }) => body.data.task.taskId === id).map(({ body }) => body.type);
@@ -47,6 +48,31 @@ test("what happens to a task within a millisecond is told in order", async () =>
   telling.begin();
   await receiver.until(() => receiver.received.length === 3);
   expect(receiver.types()).toEqual(["task.created", "task.progress", "task.completed"]);
+});
+
+test("what another gateway writes late, or by a slow clock, outlives its task as well", async () => {
+  const receiver = await startReceiver();
+  receiver.take = answering(503);
+  const { replica, pass, untilTried } = await told([receiver.webhook({ events: ["completed"] })]);
+  const { telling, endTask, store } = await replica();
+  const behind = await replica({ aheadMs: -50_000 });
+  telling.begin();
+  for (let n = 0; n < 40; n += 1) await endTask();
+  await untilTried(5);
+  const isKept = async () => {
+    telling.wake();
+    const all = await store.outbox.waiting("receiver", 100);
+    const kept = await Promise.all(all.map((one) => store.outbox.keptOf("receiver", one)));
+    return kept.every(({ kept }) => kept !== undefined);
+  };
+  await vi.waitUntil(isKept, WAIT);
+  const id = await behind.endTask({ terms: SHORT });
+  await vi.waitUntil(isKept, WAIT);
+  receiver.take = answering(204);
+  await vi.waitUntil(() => {
+    pass(600_000);
+    return typesOf(receiver.received, id).length > 0;
+  }, WAIT);
 });
 
 test("an event that cannot be read any more keeps no other waiting", async () => {
