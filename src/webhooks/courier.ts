@@ -45,7 +45,10 @@ const WIDTH = 8;
 const POLL_MS = 5_000;
 /** Several things that happen at once are one reason to look. */
 const SOON_MS = 50;
-/** What its own gateway has not tried by then, any may: that one may be of an older version, or have another configuration. */
+/**
+ * What its own gateway has not tried by then, any may: that one may be of an older version, or have another configuration. Not counted is the
+ * time in which the receiver took nothing, from anybody.
+ */
 const OVERDUE_MS = 600_000;
 /** How long a record that is to follow its entry may take. */
 const RECORD_MS = 60_000;
@@ -74,6 +77,8 @@ export class Courier {
   readonly #later = new Recent<string, number>(REMEMBERED);
   readonly #stopped = new AbortController();
   #state: CourierState = { failures: 0 };
+  /** Since when the receiver takes events, as far as this gateway knows. */
+  #takesSince: number;
   #restUntil = 0;
   /** The last delivery whose body is kept, of those in the order in which they were due, and before which none comes any more. */
   #keptUpTo: Delivery | undefined;
@@ -87,6 +92,7 @@ export class Courier {
 
   constructor(options: CourierOptions) {
     this.#options = options;
+    this.#takesSince = options.clock();
   }
 
   get state(): CourierState {
@@ -215,9 +221,11 @@ export class Courier {
 
   #isToMake(delivery: Delivery, overdueMs: number): boolean {
     const { task } = delivery;
+    const { clock, responsibility } = this.#options;
     if (this.#underWay.has(task)) return false;
-    if ((this.#later.get(task) ?? 0) > this.#options.clock()) return false;
-    return this.#options.responsibility.isMine(task) || overdueMs > OVERDUE_MS;
+    if ((this.#later.get(task) ?? 0) > clock()) return false;
+    const isOverdue = Math.min(overdueMs, clock() - this.#takesSince) > OVERDUE_MS;
+    return responsibility.isMine(task) || (isOverdue && this.#width === WIDTH);
   }
 
   #start(delivery: Delivery): void {
@@ -313,6 +321,7 @@ export class Courier {
   #succeeded(): void {
     const { log, clock, onTried } = this.#options;
     const { failures, failedAt } = this.#state;
+    if (restMs(failures) > 0) this.#takesSince = clock();
     if (failures > 0) log.info(`takes events again after ${durationText(clock() - (failedAt ?? clock()))}`);
     this.#state = { failures: 0, deliveredAt: clock() };
     this.#restUntil = 0;

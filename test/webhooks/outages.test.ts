@@ -99,3 +99,32 @@ test("an event that cannot be read any more keeps no other waiting", async () =>
     return new Set(receiver.received.slice(1).map(({ body }) => body.data.task.taskId)).size === 2;
   }, WAIT);
 });
+
+test("after an hour's outage several gateways tell each event about once", async () => {
+  const receiver = await startReceiver();
+  receiver.take = answering(503);
+  const { replica, pass, tried } = await told([receiver.webhook({ events: ["completed"] })]);
+  const all = [await replica(), await replica(), await replica()] as const;
+  for (const { telling } of all) telling.begin();
+  const count = 300;
+  for (let n = 0; n < count; n += 3) for (const { endTask } of all) await endTask();
+  // Each of them has found that it takes nothing.
+  const failed = async () => {
+    pass(1_000);
+    const statuses = await Promise.all(all.map(({ telling }) => telling.statuses()));
+    return statuses.every(([status]) => (status?.failures ?? 0) >= 5);
+  };
+  await vi.waitUntil(failed, WAIT);
+  // None is under way, to be put off for longer than this test passes.
+  await vi.waitUntil(() => tried.length === receiver.received.length, WAIT);
+  receiver.take = answering(204);
+  const before = receiver.received.length;
+  pass(3_600_000);
+  const isEach = () => new Set(receiver.received.slice(before).map(({ id }) => id)).size === count;
+  await vi.waitUntil(() => {
+    pass(200);
+    return isEach();
+  }, WAIT);
+  await vi.waitUntil(async () => (await all[0].telling.statuses())[0]?.waiting === 0, WAIT);
+  expect(receiver.received.length - before).toBeLessThan(count * 1.1);
+});
