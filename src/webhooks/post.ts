@@ -31,8 +31,9 @@ export type Reply =
     }
   | { readonly kind: "unreachable"; readonly reason: string };
 
-/** Of the receiver's answer only the status counts. */
+/** Of the receiver's answer only the status counts; the rest is read so that the connection can be used again. */
 const MAX_READ_BYTES = 65_536;
+const READ_MS = 250;
 const FINAL = [410, 413];
 
 /** Posts an event, signed as Standard Webhooks 1.0.0 says, now. Never rejects. */
@@ -55,8 +56,8 @@ export async function post({ id, body }: Message, options: PostOptions): Promise
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
     const { statusCode: status, headers } = response;
-    // A receiver that does not end its answer has accepted the event all the same.
-    void response.body.dump({ limit: MAX_READ_BYTES }).catch(() => {});
+    // A receiver that does not end its answer has accepted the event all the same, and has its connection no longer.
+    await response.body.dump({ limit: MAX_READ_BYTES, signal: AbortSignal.timeout(READ_MS) }).catch(() => {});
     if (status >= 200 && status < 300) return { kind: "accepted", status };
     const retryAfterMs = retryAfter(headers["retry-after"], now);
     return {

@@ -51,19 +51,22 @@ export interface Undelivered {
 }
 
 export const MAX_COUNTED = 1_000;
+/** For each receiver: its deliveries, and tests of it. */
 const MAX_AT_ONCE = 16;
 
 /** Tells receivers what happens to tasks (Standard Webhooks). */
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #couriers: ReadonlyMap<string, Courier>;
-  readonly #agent = new Agent({ connections: MAX_AT_ONCE });
+  readonly #agent: Agent;
   readonly #stopped = new AbortController();
   #stopWatching = () => {};
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
     const { webhooks, store, log, clock, nameOf, onTried } = options;
+    // To an origin, at which may be all of them.
+    this.#agent = new Agent({ connections: MAX_AT_ONCE * Math.max(1, webhooks.length) });
     const responsibility = new Responsibility(store);
     this.#couriers = new Map(
       webhooks.map((webhook) => [

@@ -1,6 +1,7 @@
 /** What becomes of order, and of what is kept, while receivers do not take events. */
 
 import { createHash } from "node:crypto";
+import type { ServerResponse } from "node:http";
 import { expect, test, vi } from "vitest";
 import { eventId } from "../../src/store/outbox.ts";
 import type { Outcome } from "../../src/store/task-store.ts";
@@ -98,6 +99,42 @@ test("an event that cannot be read any more keeps no other waiting", async () =>
     pass(60_000);
     return new Set(receiver.received.slice(1).map(({ body }) => body.data.task.taskId)).size === 2;
   }, WAIT);
+});
+
+test("a receiver that does not end its answers has taken the events, and takes more", async () => {
+  const receiver = await startReceiver();
+  receiver.take = (_, response) => void response.writeHead(200).write("{");
+  const { replica, tried, untilTried } = await told([
+    receiver.webhook({ events: ["completed"], timeoutMs: 120_000 }),
+  ]);
+  const { telling, endTask } = await replica();
+  telling.begin();
+  for (let n = 0; n < 24; n += 1) await endTask();
+  await untilTried(24);
+  expect(new Set(tried)).toEqual(new Set(["delivered"]));
+});
+
+test("receivers of one origin do not wait for one another", async () => {
+  const receiver = await startReceiver();
+  const silent: ServerResponse[] = [];
+  receiver.take = ({ path }, response) => {
+    if (path === "/hook") return answering(204)({} as Received, response);
+    silent.push(response);
+    return new Promise<void>(() => {});
+  };
+  const events = ["completed"] as const;
+  const { replica, tried, untilTried } = await told([
+    receiver.webhook({ name: "one", url: new URL("/one", receiver.url), events }),
+    receiver.webhook({ name: "other", url: new URL("/other", receiver.url), events }),
+    receiver.webhook({ name: "third", events, timeoutMs: 1_000 }),
+  ]);
+  const { telling, endTask } = await replica();
+  telling.begin();
+  for (let n = 0; n < 20; n += 1) await endTask();
+  await receiver.until(() => silent.length === 16);
+  for (let n = 0; n < 20; n += 1) await endTask();
+  await untilTried(40);
+  expect(tried.slice(0, 40)).toEqual(Array.from({ length: 40 }, () => "delivered"));
 });
 
 test("after an hour's outage several gateways tell each event about once", async () => {
