@@ -32,7 +32,7 @@ export interface Delivery {
 export interface KeptDelivery {
   /** What the receiver is told, which the task may not outlive. */
   readonly body: string;
-  /** When it is to be tried: an entry with another time is an older one. Absent: it was given up. */
+  /** When it is to be tried: an entry with an earlier time is an older one. Absent: it was given up. */
   readonly dueAt?: number;
   /** Why the last try failed. */
   readonly failure?: string | undefined;
@@ -170,8 +170,12 @@ export class Outbox {
   /** Takes a delivery up again that was given up, from its first try. @throws StoreUnavailable */
   async takeUp(name: string, delivery: Delivery, at: number): Promise<void> {
     const { kept } = await this.keptOf(name, delivery);
-    if (kept !== undefined)
-      await this.#keep(name, { ...delivery, dueAt: at, attempts: 0 }, { ...kept, dueAt: at });
+    if (kept !== undefined && kept.dueAt !== DROPPED.dueAt) {
+      const again = { ...kept, dueAt: at };
+      // Before the entry: a gateway that finds that would take the delivery to be given up.
+      await this.#backend.set(keptKey(name, eventId(delivery)), again, KEEP_MS);
+      await this.#keep(name, { ...delivery, dueAt: at, attempts: 0 }, again);
+    }
     await this.forget(name, delivery);
   }
 
@@ -212,8 +216,13 @@ export function isBefore(first: Pick<Delivery, "kind" | "at">, next: Pick<Delive
   return first.at < next.at || (first.at === next.at && LETTERS[first.kind] < LETTERS[next.kind]);
 }
 
-/** No entry is of this time. */
-const DROPPED: KeptDelivery = { body: "", dueAt: 0 };
+/** Every entry is older. */
+const DROPPED: KeptDelivery = { body: "", dueAt: Number.MAX_SAFE_INTEGER };
+
+/** Whether somebody has put the delivery off since, made it or given it up. A later entry is of a gateway that is about to put it off. */
+export function isOlder(entry: Delivery, { dueAt = Number.POSITIVE_INFINITY }: KeptDelivery): boolean {
+  return entry.dueAt < dueAt;
+}
 
 /** Neither made nor given up. */
 function isWaiting(kept: KeptDelivery | undefined): boolean {

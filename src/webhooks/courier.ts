@@ -4,7 +4,7 @@ import { durationText } from "../lib/duration-text.ts";
 import { Recent } from "../lib/recent.ts";
 import { taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
-import { type Delivery, eventId, isBefore } from "../store/outbox.ts";
+import { type Delivery, eventId, isBefore, isOlder } from "../store/outbox.ts";
 import { isAway, StoreUnavailable, type TaskStore } from "../store/task-store.ts";
 import { bodyOf, type Interest } from "./events.ts";
 import type { Message, Reply } from "./post.ts";
@@ -156,6 +156,7 @@ export class Courier {
     const { webhook, store, clock } = this.#options;
     let after: Delivery | undefined;
     for (;;) {
+      if (this.#isStopped) return POLL_MS;
       const page = await store.outbox.waiting(webhook.name, PAGE, after);
       for (const delivery of page) {
         const dueInMs = delivery.dueAt - clock();
@@ -255,7 +256,7 @@ export class Courier {
     if (this.#delivered.get(id)) return outbox.done(name, delivery);
     const { kept, hold } = await outbox.keptOf(name, delivery);
     // Another gateway has put it off: this entry is an older one.
-    if (kept !== undefined && kept.dueAt !== delivery.dueAt) return outbox.done(name, delivery);
+    if (kept !== undefined && isOlder(delivery, kept)) return outbox.done(name, delivery);
     const body = kept?.body ?? (await this.#bodyOf(delivery));
     if (body === "not yet") return this.#leave(delivery, (clock() - delivery.at) / 2);
     if (body === undefined) return outbox.done(name, delivery);
@@ -357,12 +358,12 @@ export class Courier {
     const dropped =
       (await dropBeyond(
         MAX_WAITING,
-        (after) => outbox.waiting(name, PAGE, after),
+        async (after) => (this.#isStopped ? [] : outbox.waiting(name, PAGE, after)),
         (one) => this.#drop(one),
       )) +
       (await dropBeyond(
         MAX_UNDELIVERED,
-        (before) => outbox.undelivered(name, PAGE, before),
+        async (before) => (this.#isStopped ? [] : outbox.undelivered(name, PAGE, before)),
         (one) => outbox.drop(name, one).then(() => outbox.forget(name, one)),
       ));
     if (dropped > 0)

@@ -165,3 +165,17 @@ test("after an hour's outage several gateways tell each event about once", async
   await vi.waitUntil(async () => (await all[0].telling.statuses())[0]?.waiting === 0, WAIT);
   expect(receiver.received.length - before).toBeLessThan(count * 1.1);
 });
+
+test("an event that another gateway is just putting off is not lost", async () => {
+  const receiver = await startReceiver();
+  const { replica } = await told([receiver.webhook({ events: ["completed"] })]);
+  const { telling, endTask, store } = await replica();
+  await endTask();
+  const [entry] = await store.outbox.waiting("receiver", 1);
+  if (entry === undefined) throw new Error("nothing waits");
+  // The later entry is there already, and what is kept is still of the earlier one.
+  await store.outbox.keep("receiver", { ...entry, dueAt: entry.dueAt - 1 }, '{"type":"task.completed"}');
+  telling.begin();
+  await receiver.until(() => receiver.received.length === 1);
+  expect(receiver.received[0]?.id).toBe(eventId(entry));
+});
