@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { taskName } from "../../src/log/task-name.ts";
 import { launch, run } from "../cli/process.ts";
 import { gate, story, textResult } from "../support/story.ts";
@@ -42,6 +42,11 @@ test("an operator lists, shows, watches and cancels tasks, and sees the servers"
   );
   expect(json.tasks).toMatchObject([{ name, status: "working" }]);
 
+  // The line that a call is sent is written along with the next thing that is, and within five seconds.
+  await vi.waitUntil(async () => / sent\b/.test((await command("tasks", "show", name)).stdout), {
+    timeout: 60_000,
+    interval: 500,
+  });
   expect((await command("tasks", "show", name)).stdout).toMatch(
     new RegExp(
       `^${name}  slow \\(tested\\), of anonymous, at gateway \\S+\nworking; .*\n  2.*created\n  2.*sent`,
