@@ -53,8 +53,13 @@ async function main(args: readonly string[]): Promise<number> {
     // A shell that wants to complete a command shows what it gets.
     if (isCompletion) return 0;
     const reason = error instanceof Error ? error.message : String(error);
-    return refuse(`${await withoutUnknown(reason, args, parser)} (see mcp-taskgate --help)`);
+    return refuse(`${await withoutUnknown(reason, args, parser)} (see ${helpFor(args)})`);
   }
+}
+
+/** How to ask for help about the command that was meant. */
+function helpFor([word = ""]: readonly string[]): string {
+  return `${PROGRAM} ${VERBS.includes(word) ? `${word} ` : ""}--help`;
 }
 
 type Command = (flags: Flags) => Promise<number> | number;
@@ -219,6 +224,9 @@ async function withoutUnknown(
   args: readonly string[],
   parser: (words: readonly string[]) => Argv,
 ): Promise<string> {
+  const help = () => parser(args.slice(0, 1).filter((word) => !word.startsWith("-"))).getHelp();
+  if (reason.startsWith("Not enough non-option arguments"))
+    return `an argument is missing: ${(await help()).split("\n", 1)[0]}`;
   const unknown = /^Unknown arguments?: (.*)$/s.exec(reason)?.[1];
   if (unknown === undefined) return reason;
   const isFlag = (name: string) =>
@@ -226,8 +234,7 @@ async function withoutUnknown(
     args.some((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
   const flags = unknown.split(", ").filter(isFlag);
   if (flags.length === 0) return "Unknown argument, not shown because it may be a secret";
-  const help = await parser(args.slice(0, 1).filter((word) => !word.startsWith("-"))).getHelp();
-  const known = [...help.matchAll(/^ +--([a-z-]+)/gm)].map(([, name = ""]) => name);
+  const known = [...(await help()).matchAll(/^ +--([a-z-]+)/gm)].map(([, name = ""]) => name);
   const near = flags.map((name) => nearest(name, known)).filter((name) => name !== undefined);
   const meant = near.length === 0 ? "" : `; did you mean ${near.map((name) => `--${name}`).join(", ")}?`;
   return `Unknown argument${flags.length > 1 ? "s" : ""}: ${flags.join(", ")}${meant}`;

@@ -102,7 +102,11 @@ test("a server that is not there is exit code 3, and so is one of an older revis
 });
 
 test.each([
-  ["no tool", ["http://127.0.0.1:9/mcp"], "Not enough non-option arguments"],
+  [
+    "no tool",
+    ["http://127.0.0.1:9/mcp"],
+    "an argument is missing: mcp-taskgate call <url> <tool> (see mcp-taskgate call --help)",
+  ],
   [
     "arguments that are no object",
     ["http://127.0.0.1:9/mcp", "t", "--args", "[1]"],

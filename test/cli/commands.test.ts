@@ -138,7 +138,7 @@ test.each([
   [
     "a misspelt flag of a command",
     ["tasks", "list", "--sever", "a"],
-    ["Unknown argument: sever; did you mean --server? (see mcp-taskgate --help)"],
+    ["Unknown argument: sever; did you mean --server? (see mcp-taskgate tasks --help)"],
   ],
   [
     "a misspelt mode",
