@@ -96,7 +96,9 @@ test("a directory that another process holds is refused, and free again once tha
   await firstLine(holder);
 
   await expect(openStore(`level:${path}`)).rejects.toThrow(
-    new Error(`store level:${path}: in use by another mcp-taskgate process`),
+    new Error(
+      `store level:${path}: in use by another mcp-taskgate process; give this one another directory, or both a Redis`,
+    ),
   );
 
   const died = once(holder, "exit");
@@ -112,7 +114,9 @@ test("a second process is refused with a message, not a crash", async () => {
   const second = startWriter(`level:${path}`);
   const [exited, line] = await Promise.all([once(second, "exit"), firstLine(second)]);
 
-  expect(line).toBe(`store level:${path}: in use by another mcp-taskgate process`);
+  expect(line).toBe(
+    `store level:${path}: in use by another mcp-taskgate process; give this one another directory, or both a Redis`,
+  );
   expect(exited).toEqual([1, null]);
 });
 

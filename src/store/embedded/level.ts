@@ -88,7 +88,7 @@ function explain(error: unknown, path: string): string {
   const { code, message } = innermost(error);
   switch (code) {
     case "LEVEL_LOCKED":
-      return "in use by another mcp-taskgate process";
+      return "in use by another mcp-taskgate process; give this one another directory, or both a Redis";
     case "LEVEL_CORRUPTION":
       return `damaged (${message}); see what is left with mcp-taskgate store check ${path}, rescue it with mcp-taskgate store repair ${path}, or move the directory away to start anew`;
     case "EEXIST":
