@@ -36,7 +36,8 @@ export async function runWebhooks(
       case "redeliver": {
         const which = typeof event === "string" ? `?event=${encodeURIComponent(event)}` : "";
         const answer = (await client.post(`${path}/redeliver${which}`)) as { readonly events: number };
-        return print(flags, terminal, answer, () => [`${answer.events} events are delivered again`]);
+        print(flags, terminal, answer, () => [takenUpLine(answer.events)]);
+        return answer.events === 0 && event !== undefined ? EXIT.failed : EXIT.done;
       }
       case "test": {
         const answer = (await client.post(`${path}/test`)) as Tested;
@@ -58,6 +59,11 @@ function testLine({ kind, status, reason }: Tested): string {
   return `the receiver ${kind === "accepted" ? "takes" : "refuses"} events: it answered ${status}`;
 }
 
+function takenUpLine(events: number): string {
+  if (events === 0) return "nothing of that was given up: see webhooks undelivered NAME";
+  return `${events} ${events === 1 ? "event is" : "events are"} tried again: webhooks list says with what success`;
+}
+
 function statusLines(webhooks: readonly WebhookStatus[]): readonly string[] {
   const rows = webhooks.map(({ name, url, waiting, undelivered, failures, failure, deliveredAt = "" }) => [
     name,
@@ -71,12 +77,13 @@ function statusLines(webhooks: readonly WebhookStatus[]): readonly string[] {
 }
 
 function undeliveredLines(events: readonly Undelivered[]): readonly string[] {
-  const rows = events.map(({ event, kind, at, attempts, failure = "" }) => [
+  const rows = events.map(({ event, task, kind, at, attempts, failure = "" }) => [
     event,
+    task,
     kind,
     at,
     String(attempts),
     failure,
   ]);
-  return table(["EVENT", "WHAT", "HAPPENED", "TRIES", "WHY"], rows);
+  return table(["EVENT", "TASK", "WHAT", "HAPPENED", "TRIES", "WHY"], rows);
 }

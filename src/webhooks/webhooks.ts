@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { Agent } from "undici";
 import type { Config, WebhookConfig } from "../config/config.ts";
 import { compileGlob } from "../glob.ts";
+import { taskName } from "../log/task-name.ts";
 import type { Delivery, Subscribers } from "../store/outbox.ts";
 import { eventId } from "../store/outbox.ts";
 import type { TaskStore } from "../store/task-store.ts";
@@ -43,6 +44,8 @@ export interface WebhookStatus {
 export interface Undelivered {
   readonly event: string;
   readonly webhook: string;
+  /** The name of the task that it is about. */
+  readonly task: string;
   readonly kind: string;
   readonly at: string;
   readonly givenUpAt: string;
@@ -138,6 +141,7 @@ export class Webhooks {
         return {
           event: eventId(delivery),
           webhook: name,
+          task: taskName(delivery.task),
           kind: delivery.kind,
           at: isoTime(delivery.at),
           givenUpAt: isoTime(delivery.dueAt),

@@ -1,6 +1,7 @@
 /** What operators see of webhooks, and do about them. */
 
 import { expect, test, vi } from "vitest";
+import { taskName } from "../../src/log/task-name.ts";
 import { run } from "../cli/process.ts";
 import { story, textResult } from "../support/story.ts";
 import { answering, SECRET, startReceiver } from "./receiver.ts";
@@ -28,7 +29,7 @@ test("an operator sees what a receiver did not take, and has it told again", asy
     code: 1,
     stdout: "the receiver refuses events: it answered 500\n",
   });
-  await user.callTool("quick");
+  const { taskId } = await user.callTool("quick");
   const listed = await vi.waitUntil(
     async () => {
       const { stdout } = await command(["list"], READ_TOKEN);
@@ -38,7 +39,12 @@ test("an operator sees what a receiver did not take, and has it told again", asy
   );
   expect(listed).toContain(`${receiver.url.origin}/hook`);
   const { stdout } = await command(["undelivered", "receiver"]);
-  const [, event = ""] = /^(msg_[\w-]+) +ended +\S+ +1 +it answered 500$/m.exec(stdout) ?? [];
+  expect(stdout).toContain(` ${taskName(taskId)} `);
+  expect(await command(["redeliver", "receiver", "--event", "msg_none"])).toMatchObject({
+    code: 1,
+    stdout: "nothing of that was given up: see webhooks undelivered NAME\n",
+  });
+  const [, event = ""] = /^(msg_[\w-]+) +[0-9a-f]{12} +ended +\S+ +1 +it answered 500$/m.exec(stdout) ?? [];
   expect(await command(["redeliver", "receiver"], READ_TOKEN)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("may read only"),
@@ -46,7 +52,7 @@ test("an operator sees what a receiver did not take, and has it told again", asy
   receiver.take = answering(204);
   expect(await command(["redeliver", "receiver", "--event", event])).toMatchObject({
     code: 0,
-    stdout: "1 events are delivered again\n",
+    stdout: "1 event is tried again: webhooks list says with what success\n",
   });
   await receiver.until(() => receiver.received.at(-1)?.id === event && receiver.received.length >= 3);
   const text = await vi.waitUntil(
