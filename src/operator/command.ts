@@ -7,6 +7,7 @@ import { parseDuration } from "../config/units.ts";
 import { EXIT } from "../exit-codes.ts";
 import { durationText } from "../lib/duration-text.ts";
 import { readable } from "../log/one-line.ts";
+import { taskName } from "../log/task-name.ts";
 import { HOUR_MS, MAX_HOURS } from "../observers/calls/call-counts.ts";
 import type { ReplicaInfo } from "../store/task-store.ts";
 import { ApiClient, ApiError, addressIn } from "./api-client.ts";
@@ -23,6 +24,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const ACTIONS = ["list", "show", "watch", "cancel"] as const;
 const FILTERS = ["server", "tool", "status", "caller"] as const;
 const PAGE = 500;
+/** As the gateway makes them. */
+const TASK_ID = /^[\w-]{24}$/;
 const HIDDEN = "what server and client said is shown with admin.payloads: true";
 
 /** `mcp-taskgate tasks`. Returns the exit code. */
@@ -44,17 +47,24 @@ export async function runTasks(
       case "list":
         return list(client, flags, terminal);
       case "show": {
-        const story = (await client.get(`tasks/${encodeURIComponent(String(name))}`)) as TaskStory;
+        const story = (await client.get(`tasks/${encodeURIComponent(nameOf(String(name)))}`)) as TaskStory;
         return print(flags, terminal, story, () => storyLines(story));
       }
       case "cancel": {
-        const story = (await client.post(`tasks/${encodeURIComponent(String(name))}/cancel`)) as TaskStory;
+        const story = (await client.post(
+          `tasks/${encodeURIComponent(nameOf(String(name)))}/cancel`,
+        )) as TaskStory;
         return print(flags, terminal, story, () => [`${story.name} (${story.tool}) is cancelled`]);
       }
       case "watch":
         return watch(client, flags, stopped, terminal);
     }
   });
+}
+
+/** The name of a task that is named by its name or by its id, as clients know it. The id is a key to the task: it goes nowhere. */
+function nameOf(given: string): string {
+  return TASK_ID.test(given) ? taskName(given) : given;
 }
 
 /** `mcp-taskgate servers`. Returns the exit code. */

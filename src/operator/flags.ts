@@ -44,7 +44,11 @@ export function tasksFlags(parser: Argv): Argv {
       type: "string",
       describe: "list · show NAME: what happened to a task · watch: what happens from now on · cancel NAME",
     })
-    .positional("name", { type: "string", describe: "of a task, as lists and log lines show it" })
+    .positional("name", {
+      type: "string",
+      describe:
+        "of a task, as lists and log lines show it; show and cancel take its id as well, as its client knows it",
+    })
     .option("server", { ...text, describe: "list: of this server only" })
     .option("tool", { ...text, describe: "list: calls of this tool only" })
     .option("status", {

@@ -57,6 +57,7 @@ test("an operator lists, shows, watches and cancels tasks, and sees the servers"
     stdout: `${name} (slow) is cancelled\n`,
   });
   expect((await command("tasks", "show", name)).stdout).toMatch(/^why: Cancelled by the operator$/m);
+  expect((await command("tasks", "show", slow.taskId)).stdout).toContain(`${name}  slow`);
   const again = await command("tasks", "cancel", name);
   expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("has ended already") });
   const servers = await command("servers");
