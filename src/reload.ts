@@ -51,8 +51,9 @@ export class Reloader {
     const { file, core } = this.#options;
     const read = await file.read().catch((error: unknown) => error);
     const reload = core.stopping.aborted ? STOPPING : isLoaded(read) ? this.#take(read) : refusalOf(read);
+    const wasGood = core.reloads.isGood;
     core.reloads.note(reload);
-    this.#tell(reload);
+    this.#tell(reload, wasGood);
     return reload;
   }
 
@@ -67,7 +68,7 @@ export class Reloader {
     return { outcome: "applied", ...change, restart };
   }
 
-  #tell(reload: Reload): void {
+  #tell(reload: Reload, wasGood: boolean): void {
     const { log } = this.#options;
     if (reload.outcome === "refused") {
       for (const problem of reload.problems)
@@ -78,7 +79,8 @@ export class Reloader {
       const { outcome: _, restart: __, ...servers } = reload;
       const told = Object.entries(servers).filter(([, names]) => names.length > 0);
       log.info(Object.fromEntries(told), "the configuration file has been applied");
-    } else log.debug("the configuration file has nothing new");
+    } else if (wasGood) log.debug("the configuration file has nothing new");
+    else log.info("the configuration file has no error any more, and nothing new");
     for (const setting of reload.restart) log.warn({ setting }, `${setting} changed: restart to use it`);
   }
 }

@@ -272,14 +272,25 @@ function Story({ name, version, onClose, onFault }) {
   `;
 }
 
+/** What a configuration file can change about servers. */
+const CHANGES = {
+  added: "Servers added",
+  removed: "Servers removed",
+  replaced: "Servers replaced",
+  ruled: "Servers with other rules",
+};
+
 /** What became of the configuration file when it was read last. */
 function Reload({ reload }) {
   const { at, outcome, problems = [], restart = [] } = reload;
+  const changes = Object.entries(CHANGES)
+    .filter(([change]) => reload[change]?.length > 0)
+    .map(([change, words]) => ` ${words}: ${reload[change].join(", ")}.`);
   const read = `The configuration file was read ${timeText(at)}`;
   if (outcome === "refused")
     return html`<p class="note" role="alert">${read}, has an error, and nothing of it is applied: ${problems.join("; ")}</p>`;
   const waits = restart.length === 0 ? "" : ` A restart is needed for ${restart.join(", ")}.`;
-  return html`<p class="quiet">${read}, and is in force.${waits}</p>`;
+  return html`<p class="quiet">${read}, and is in force.${changes}${waits}</p>`;
 }
 
 function Servers({ servers }) {

@@ -1,3 +1,4 @@
+import type { Reload } from "../admin/reloads.ts";
 import type { ServerStatus } from "../admin/status.ts";
 import type { Suggestions } from "../admin/suggestions.ts";
 import type { TaskStory, TaskSummary } from "../admin/task-summary.ts";
@@ -72,10 +73,12 @@ export function runServers(flags: Flags, env: Environment, terminal: Terminal): 
   return withApi(flags, env, terminal, async (client) => {
     const { servers } = (await client.get("servers")) as { readonly servers: readonly ServerStatus[] };
     const { replicas } = (await client.get("replicas")) as { readonly replicas: readonly ReplicaInfo[] };
-    return print(flags, terminal, { servers, replicas }, () => [
+    const { lastReload } = (await client.get("config")) as { readonly lastReload?: LastReload };
+    return print(flags, terminal, { servers, replicas, lastReload }, () => [
       ...serverLines(servers),
       "",
       ...replicaLines(replicas),
+      ...(lastReload === undefined ? [] : ["", reloadLine(lastReload)]),
     ]);
   });
 }
@@ -254,6 +257,26 @@ function replicaLines(replicas: readonly ReplicaInfo[]): readonly string[] {
   ]);
   return table(["GATEWAY", "STATE", "HOST", "PID", "VERSION", "STARTED (UTC)", "UNFINISHED TASKS"], rows);
 }
+
+type LastReload = Reload & { readonly at: string };
+
+/** What became of the configuration file when it was read last. */
+function reloadLine({ at, ...reload }: LastReload): string {
+  const lists = Object.entries(reload).flatMap(([what, names]) =>
+    typeof names === "string" || names.length === 0
+      ? []
+      : [`${what === "restart" ? "a restart is needed for" : what}: ${names.join(", ")}`],
+  );
+  return readable(
+    `the configuration file was read at ${at}: ${[OUTCOMES[reload.outcome], ...lists].join("; ")}`,
+  );
+}
+
+const OUTCOMES = {
+  applied: "it is in force",
+  unchanged: "it has no error, and nothing new that can be applied",
+  refused: "it has errors, and nothing of it is applied",
+} as const satisfies Record<Reload["outcome"], string>;
 
 export function print(
   { json }: Flags,

@@ -244,7 +244,7 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
       .waitFor();
     await write({ reload: "off", limits: { maxWait: "1s" }, servers: { one: settings, two: settings } });
     await reload();
-    await page.getByText(/, and is in force\. A restart is needed for limits\.maxWait\.$/).waitFor();
+    await page.getByText(/, and is in force\. Servers added: two\. A restart is needed for limits\.maxWait\.$/).waitFor();
     expect(await page.getByRole("alert").count()).toBe(0);
     expect(await violations(page)).toEqual([]);
   });

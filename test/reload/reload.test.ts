@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import { expect, onTestFinished, test } from "vitest";
 import { openApi } from "../../src/http/admin/open-api.ts";
+import { run } from "../cli/process.ts";
 import type { Json } from "../support/modern-client.ts";
 import { textOf } from "../support/story.ts";
 import { fileText, named, reloading, type Settings } from "./reloading.ts";
@@ -162,7 +163,7 @@ test("a limit holds from the next request on", async () => {
 
 test("a file with an error changes nothing, and everybody can see that", async () => {
   const one = await named("one");
-  const { user, file, gateway, reload, reloaded, scraped } = await reloading({
+  const { user, file, gateway, admin, reload, reloaded, scraped } = await reloading({
     servers: { one: one.settings },
   });
   expect(await scraped("taskgate_config_last_reload_successful")).toEqual([
@@ -196,6 +197,11 @@ test("a file with an error changes nothing, and everybody can see that", async (
   });
   await writeFile(file, good);
   await reloaded(({ outcome }) => outcome === "unchanged");
+  await gateway.said("the configuration file has no error any more, and nothing new");
+  const { stdout } = await run(["servers", "--admin", admin], {});
+  expect(stdout).toMatch(
+    /^the configuration file was read at \S+: it has no error, and nothing new that can be applied$/m,
+  );
   expect(await scraped("taskgate_config_last_reload_successful")).toEqual([
     "taskgate_config_last_reload_successful 1",
   ]);
