@@ -202,6 +202,7 @@ function Story({ name, version, onClose, onFault }) {
   const [task, setTask] = useState();
   const [gone, setGone] = useState("");
   const question = useRef();
+  const panel = useRef();
   /** The name that no task has: whatever happens, none will have it again. */
   const missing = useRef("");
   useEffect(() => {
@@ -224,11 +225,14 @@ function Story({ name, version, onClose, onFault }) {
       isCurrent = false;
     };
   }, [name, version]);
+  const isShown = task?.name === name;
+  // Below a list of a hundred tasks nobody sees that it has opened.
+  useEffect(() => panel.current?.scrollIntoView({ block: "nearest" }), [name, isShown]);
   const onCancel = async () => {
     question.current.close();
     await cancel(name).then(setTask, onFault);
   };
-  if (task === undefined || task.name !== name)
+  if (!isShown)
     return html`<section class="panel" aria-live="polite"><p>${gone === "" ? "…" : gone}</p><button onClick=${onClose}>Close</button></section>`;
   const lines = [
     ["Tool", `${task.tool} (${task.server})`],
@@ -246,7 +250,7 @@ function Story({ name, version, onClose, onFault }) {
     task.payloads === undefined &&
     (task.status === "failed" || task.status === "tool_error" || task.questions > 0);
   return html`
-    <section class="panel" aria-labelledby="story">
+    <section class="panel" aria-labelledby="story" ref=${panel}>
       <h2 id="story">Task ${name}</h2>
       <dl>${lines.map(([term, text]) => html`<dt class="quiet">${term}</dt><dd>${text}</dd>`)}</dl>
       <ol class="story">

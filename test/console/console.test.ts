@@ -207,10 +207,14 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     );
     const { taskId } = await user.callTool("fails");
     await user.settled(taskId);
-    const { page } = await shown(`${gateway.adminUrl}?task=${taskName(taskId)}`);
+    const { page } = await shown(gateway.adminUrl ?? "");
+    await page.setViewportSize({ width: 1_280, height: 400 });
+    await page.getByRole("button", { name: taskName(taskId) }).click();
     await page.getByText("error -32000 of the server", { exact: true }).waitFor();
     await page.getByText("What server and client said is shown with admin.payloads: true.").waitFor();
     expect(await page.getByText("said by the server").count()).toBe(0);
+    const isSeen = 'document.querySelector(".panel").getBoundingClientRect().bottom <= innerHeight';
+    await expect.poll(() => page.evaluate(isSeen)).toBe(true);
   });
 
   test("shows which webhooks take no events, and has them told again", async () => {
@@ -244,7 +248,9 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
       .waitFor();
     await write({ reload: "off", limits: { maxWait: "1s" }, servers: { one: settings, two: settings } });
     await reload();
-    await page.getByText(/, and is in force\. Servers added: two\. A restart is needed for limits\.maxWait\.$/).waitFor();
+    await page
+      .getByText(/, and is in force\. Servers added: two\. A restart is needed for limits\.maxWait\.$/)
+      .waitFor();
     expect(await page.getByRole("alert").count()).toBe(0);
     expect(await violations(page)).toEqual([]);
   });
