@@ -98,12 +98,18 @@ const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
     const { file, size } = await largest(path, ".log");
     await flip(file, size >> 1);
   },
-  "a table gone": async (path) => rm((await largest(path, ".ldb")).file),
+  "a table gone": async (path) => rm((await largestTable(path)).file),
   "a table cut short": async (path) => {
-    const { file, size } = await largest(path, ".ldb");
+    const { file, size } = await largestTable(path);
     await truncate(file, size >> 1);
   },
 };
+
+/** Of those that are in use: LevelDB deletes others when it opens. */
+async function largestTable(path: string) {
+  await (await openStore(`level:${path}`)).close();
+  return largest(path, ".ldb");
+}
 
 async function manifest(path: string) {
   const [name = ""] = (await readdir(path)).filter((each) => each.startsWith("MANIFEST"));

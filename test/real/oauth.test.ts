@@ -195,7 +195,7 @@ async function startServer({ authorization, resource }: Protection) {
       }),
     );
   }
-  app.all("/mcp", sessions.handle);
+  app.all("/mcp", (request, response) => sessions.handle(request, response));
   return { url, seen, release: () => release() };
 }
 
