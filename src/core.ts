@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { Admin } from "./admin/admin.ts";
 import { AdminEvents } from "./admin/events.ts";
+import { Refusals } from "./admin/refusals.ts";
 import { Reloads } from "./admin/reloads.ts";
 import { plainCall } from "./calls/new-call.ts";
 import type { Config, LimitsConfig } from "./config/config.ts";
@@ -123,6 +124,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const nameOf = (caller: string) => callerName(caller, hashesCallers ? secret : undefined);
   const clock = () => store.now?.() ?? steadyNow();
   const events = new AdminEvents({ nameOf, clock });
+  const refusals = new Refusals({ nameOf, clock });
   const webhooks = new Webhooks({
     webhooks: config.webhooks,
     store,
@@ -173,7 +175,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
       ...(traces === undefined ? [] : [traces.observe]),
       ...(config.webhooks.length === 0 ? [] : [webhooks.observe]),
       ...(config.admin === undefined ? [] : [(event: TaskEvent) => metrics?.observe(event), events.observe]),
-      ...(callCounts === undefined ? [] : [callCounts.observe]),
+      ...(callCounts === undefined ? [] : [callCounts.observe, refusals.observe]),
     ]),
   });
   const reloads = new Reloads();
@@ -188,6 +190,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
       reloads,
       events,
       webhooks,
+      refusals,
       callCounts,
       nameOf,
       withPayloads: config.admin?.payloads ?? false,

@@ -8,6 +8,7 @@ import type { TaskEngine } from "../tasks/engine.ts";
 import { isoTime } from "../tasks/state.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import type { AdminEvents } from "./events.ts";
+import type { Refusals, RefusedCaller } from "./refusals.ts";
 import type { Reloads } from "./reloads.ts";
 import { type ServerStatus, serverStatus, shownConfig } from "./status.ts";
 import { type Suggestions, suggestionsOf } from "./suggestions.ts";
@@ -22,6 +23,7 @@ export interface AdminOptions {
   readonly reloads: Reloads;
   readonly events: AdminEvents;
   readonly callCounts: CallCounts;
+  readonly refusals: Refusals;
   readonly webhooks: Webhooks;
   readonly nameOf: (caller: string) => string;
   /** As `admin.payloads`. */
@@ -78,6 +80,11 @@ export class Admin {
     const { engine, store, callCounts } = this.#options;
     const samples = callCounts.recent();
     return { replica: store.me, until: isoTime(engine.now()), stepMs: STEP_MS, samples };
+  }
+
+  /** Who was refused in the last hour at this gateway. */
+  refusals(): readonly RefusedCaller[] {
+    return this.#options.refusals.recent();
   }
 
   config(): object {

@@ -3,6 +3,7 @@
 import { cancel, get, listen, NoToken, NotThere, useToken } from "/api.js";
 import { Charts } from "/charts.js";
 import { html, render, useEffect, useRef, useState } from "/htm.js";
+import { Refusals } from "/refusals.js";
 import { Suggestions } from "/suggestions.js";
 import { Webhooks } from "/webhooks.js";
 import { durationText, timeText } from "/words.js";
@@ -73,6 +74,7 @@ function Console() {
       ${seen.lastReload === undefined ? null : html`<${Reload} reload=${seen.lastReload} />`}
       <${Charts} onFault=${report} />
       <${Servers} servers=${seen.servers} />
+      <${Refusals} onFault=${report} />
       <${Suggestions} onFault=${report} />
       <${Webhooks} onFault=${report} />
       <${Replicas} replicas=${seen.replicas} />

@@ -1,3 +1,4 @@
+import type { RefusedCaller } from "../admin/refusals.ts";
 import type { Reload } from "../admin/reloads.ts";
 import type { ServerStatus } from "../admin/status.ts";
 import type { Suggestions } from "../admin/suggestions.ts";
@@ -73,11 +74,13 @@ export function runServers(flags: Flags, env: Environment, terminal: Terminal): 
   return withApi(flags, env, terminal, async (client) => {
     const { servers } = (await client.get("servers")) as { readonly servers: readonly ServerStatus[] };
     const { replicas } = (await client.get("replicas")) as { readonly replicas: readonly ReplicaInfo[] };
+    const { refusals } = (await client.get("refusals")) as { readonly refusals: readonly RefusedCaller[] };
     const { lastReload } = (await client.get("config")) as { readonly lastReload?: LastReload };
-    return print(flags, terminal, { servers, replicas, lastReload }, () => [
+    return print(flags, terminal, { servers, replicas, refusals, lastReload }, () => [
       ...serverLines(servers),
       "",
       ...replicaLines(replicas),
+      ...(refusals.length === 0 ? [] : ["", ...refusalLines(refusals)]),
       ...(lastReload === undefined ? [] : ["", reloadLine(lastReload)]),
     ]);
   });
@@ -277,6 +280,17 @@ const OUTCOMES = {
   unchanged: "it has no error, and nothing new that can be applied",
   refused: "it has errors, and nothing of it is applied",
 } as const satisfies Record<Reload["outcome"], string>;
+
+function refusalLines(refusals: readonly RefusedCaller[]): readonly string[] {
+  const rows = refusals.map(({ caller = "", server, reason, limit = reason, count, lastAt }) => [
+    caller,
+    server,
+    limit,
+    String(count),
+    lastAt.slice(0, 19).replace("T", " "),
+  ]);
+  return table(["REFUSED IN THE LAST HOUR", "SERVER", "WHY", "TIMES", "LAST (UTC)"], rows);
+}
 
 export function print(
   { json }: Flags,

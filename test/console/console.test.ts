@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { resolveLimits } from "../../src/config/limit-settings.ts";
 import { taskName } from "../../src/log/task-name.ts";
 import { named, reloading } from "../reload/reloading.ts";
 import { withoutPrograms } from "../support/required-programs.ts";
@@ -216,6 +217,19 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     // The panel is higher than the window: its top is there, where it was below the middle.
     const top = 'document.querySelector(".panel").getBoundingClientRect().top';
     await expect.poll(() => page.evaluate(top)).toBeLessThan(100);
+  });
+
+  test("shows who was refused, and by which limit", async () => {
+    const { page, user, complaints } = await opened({
+      limits: { ...resolveLimits(), total: { ...resolveLimits().total, tasks: 1 } },
+    });
+    await user.callTool("slow");
+    const { message } = await user.send("tools/call", { name: "slow", arguments: {} });
+    expect(message.error.data.limit).toBe("limits.total.tasks");
+    await page.getByRole("cell", { name: "limits.total.tasks" }).waitFor();
+    await page.getByRole("heading", { name: "Refused in the last hour" }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    expect(complaints).toEqual([]);
   });
 
   test("shows which webhooks take no events, and has them told again", async () => {

@@ -93,6 +93,7 @@ export function api({ admin, version, stopping, reload, ...access }: ApiOptions)
       admin.suggestions(hours === undefined ? undefined : whole(hours, "hours", "hours", MAX_HOURS)),
     );
   });
+  router.get("/refusals", read, (_, response) => void response.json({ refusals: admin.refusals() }));
   router.get("/webhooks", read, async (_, response) => {
     response.json({ webhooks: await admin.webhooks.statuses().catch(ifAway) });
   });

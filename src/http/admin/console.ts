@@ -8,7 +8,7 @@ const FOLDER = join(import.meta.dirname, "../../../src/console");
 /** Preact and htm in one file, as they are on npm: a file that the package has and does not export to `require`. */
 const LIBRARY = join(createRequire(import.meta.url).resolve("htm"), "../../preact/standalone.module.js");
 
-const SCRIPTS = ["api", "charts", "console", "seen", "suggestions", "webhooks", "words"];
+const SCRIPTS = ["api", "charts", "console", "refusals", "seen", "suggestions", "webhooks", "words"];
 const SCRIPT = "text/javascript; charset=utf-8";
 
 const FILES = [

@@ -158,6 +158,26 @@ const SCHEMAS = {
     },
     ["replica", "since", "servers", "yaml"],
   ),
+  Refusals: object(
+    {
+      refusals: {
+        type: "array",
+        items: object(
+          {
+            server: text,
+            caller: text,
+            reason: { ...text, description: "As the log says it." },
+            limit: { ...text, description: "The limit that was reached, as the configuration names it." },
+            count: whole,
+            firstAt: time,
+            lastAt: time,
+          },
+          ["server", "reason", "count", "firstAt", "lastAt"],
+        ),
+      },
+    },
+    ["refusals"],
+  ),
   Webhooks: object(
     {
       webhooks: {
@@ -294,6 +314,7 @@ export function openApi(version: string): object {
       "/api/stats": {
         get: operation("What became of the calls of the last quarter of an hour here", "Stats"),
       },
+      "/api/refusals": { get: operation("Who was refused here in the last hour, and why", "Refusals") },
       "/api/webhooks": { get: operation("Who is told of tasks, and how that goes", "Webhooks") },
       "/api/webhooks/{name}/undelivered": {
         get: operation("The last 100 events that were given up", "Undelivered", WEBHOOK),
