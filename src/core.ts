@@ -22,7 +22,7 @@ import { lines } from "./observers/lines.ts";
 import { Metrics } from "./observers/metrics/metrics.ts";
 import type { Traces } from "./observers/traces/traces.ts";
 import { ReverseProxy } from "./proxy/reverse-proxy.ts";
-import { Fallback, ownTool } from "./requests/fallback.ts";
+import { Fallback } from "./requests/fallback.ts";
 import { OpenStreams } from "./requests/open-streams.ts";
 import { maxMessageBytes, Routes, type RoutesChange } from "./routes.ts";
 import { openStore } from "./store/open.ts";
@@ -377,10 +377,6 @@ function callCountsOf(routes: Routes): CallCounts {
         name,
         // Of the server that has the name when it is asked.
         lists: (tool) => routes.find(name)?.upstream.listed.has(tool) ?? false,
-        isOwn: (tool) => {
-          const route = routes.find(name);
-          return route !== undefined && ownTool(route, tool) !== undefined;
-        },
       })),
     now: () => performance.now(),
   });

@@ -108,7 +108,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       await arrival.read();
       if (route.isRemoved && route.isClosed) checkAboutTasks(route, arrival.body?.json);
       const what = classify(head, arrival.body, arrival);
-      if (callCounts !== undefined && COUNTED.has(what.is)) arrival.count(callCounts, startedAt);
+      if (callCounts !== undefined && COUNTED.has(what.is)) arrival.count(callCounts);
       await (traces === undefined
         ? answer(what, arrival, handlers)
         : traced(traces, what, arrival, handlers));
@@ -309,8 +309,8 @@ class Arrival implements Known {
     this.held.assign(this.who.quotaKey);
   }
 
-  count(counts: CallCounts, startedAt: number): void {
-    const call = counts.begin(this.who.route.config.name, this.body?.json, startedAt);
+  count(counts: CallCounts): void {
+    const call = counts.begin(this.who.route.config.name, this.body?.json);
     if (call !== undefined) this.reply.counted = call;
   }
 

@@ -290,6 +290,7 @@ function telling({ params, reply, route }: SessionRequest) {
   const { heartbeatMs } = route.policy(String(params.name));
   const heartbeat = heartbeatFor(progressTokenIn(params), heartbeatMs, (said) => reply.notify(said));
   const listener: CallListener = {
+    onSent: () => reply.counted?.sent(),
     onProgress: (progress) => heartbeat?.pass(progress),
     onNotification: (said) => void reply.notify(said),
   };

@@ -66,7 +66,7 @@ export interface SessionRequest extends Identified {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The memory that the request takes. Absent: it is not counted. */
   readonly held?: SharedBytes | undefined;
-  readonly reply: Pick<Reply, "gone" | "room" | "result" | "notify" | "keepAlive" | "drop"> & {
+  readonly reply: Pick<Reply, "gone" | "room" | "result" | "notify" | "keepAlive" | "drop" | "counted"> & {
     /** Whether the client is connected now, if it may leave and come back. Absent: it is connected until `gone`. */
     readonly isConnected?: boolean;
   };

@@ -179,8 +179,11 @@ export function callMethods(
     const answers = readInputResponses(params);
     const salient = legacyParams(params);
     const conducted = conductOf(exchange, how, salient, heartbeat);
-    if (isRound(exchange))
+    if (isRound(exchange)) {
+      // The server has the call, and goes on with it as soon as it has the answers.
+      exchange.reply.counted?.sent();
       return render(exchange, how, await conductor.resume(params.requestState, answers, conducted));
+    }
     const call = newCall(exchange, how, { salient, answers, mayRepeat: await mayRepeat(exchange, how) });
     if (how.maxSilenceMs !== undefined) {
       const unheard = `the server did not answer ${method} within ${how.maxSilenceMs} ms (startTimeout)`;
@@ -218,7 +221,12 @@ export function callMethods(
       takePlace: () => quotas.take("held", quotaKey),
       waiter: waiterOf(exchange),
       beginner: beginnerOf(exchange, stopping),
-      client: { gone: reply.gone, keepAlive: () => reply.keepAlive(), ...tellProgress(exchange, heartbeat) },
+      client: {
+        gone: reply.gone,
+        keepAlive: () => reply.keepAlive(),
+        onSent: () => reply.counted?.sent(),
+        ...tellProgress(exchange, heartbeat),
+      },
       log: route.log,
     };
   }

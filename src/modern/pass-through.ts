@@ -110,6 +110,7 @@ async function passMessage(
   };
   const offGone = onAbort(reply.gone, leave);
   const offStopping = onAbort([stopping, route.leaving], stop);
+  reply.counted?.sent();
   try {
     const response = await server
       .ask(owner, {

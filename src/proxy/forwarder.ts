@@ -202,7 +202,7 @@ export class Forwarder {
   }
 
   async #send(exchange: HttpExchange, forwarding: Forwarding) {
-    const { route, caller, server, mount, request, response, body, trace } = exchange;
+    const { route, caller, server, mount, request, response, body, trace, reply } = exchange;
     const headers = trace === undefined ? server.headers : { ...trace, ...server.headers };
     const withheld = trace === undefined ? caller.withheld : [...TRACE_HEADERS, ...(caller.withheld ?? [])];
     // A route at the root, or an only route, has the whole address: its clients may use the server's own paths as well.
@@ -210,6 +210,7 @@ export class Forwarder {
     const relocate = (location: string, from: URL) =>
       relocated(location, { from, server, mount, route: route.config, isOwnPath });
     const over = route.upstream.use();
+    reply.counted?.sent();
     try {
       await this.#proxy.forward(request, response, {
         headers,

@@ -164,6 +164,57 @@ test("the tools of the gateway's own count nowhere, and what they wait for count
   expect(Object.keys(await figuresOf(tested))).toEqual(["slow"]);
 });
 
+describe("a tool is not slower", () => {
+  const waitForMs = 500;
+
+  test("for a rate that holds its calls back", async () => {
+    const limits = { perRoute: { calls: { count: 10, perMs: 1_000 } } };
+    const tested = await slowStory({ admin: true, policy: { waitForMs }, limits });
+    const client = tested.client({ capabilities: INPUT });
+    await client.callTool("quick");
+    await counts(tested, "quick", 1, 0);
+    const older = await LegacyWire.connect(tested.url, { version: "2025-11-25" });
+    const begunAt = performance.now();
+    // The rate lets two pass at once, and the others one after another, the last 0.8 s later at least.
+    await Promise.all(
+      Array.from({ length: 5 }, () => [
+        client.callTool("quick"),
+        older.result("tools/call", { name: "quick", arguments: {} }),
+      ]).flat(),
+    );
+    expect(performance.now() - begunAt).toBeGreaterThan(waitForMs);
+    await counts(tested, "quick", 11, 0);
+    expect((await figuresOf(tested)).quick).toMatchObject({ verdict: "fits" });
+  });
+
+  test("for a slot that its calls wait for, nor given up by a client that leaves meanwhile", async () => {
+    const { opened, open } = gate();
+    onTestFinished(() => open());
+    const script = async (call: Json) => {
+      if (call.message.params?.name === "slow") await opened;
+      call.json(textResult("done"));
+    };
+    const settings = { admin: true, policy: { waitForMs }, server: { maxConcurrent: 1 } } as const;
+    const tested = await story({ "tools/call": script }, settings, { tools: TOOLS });
+    const client = tested.client({ capabilities: INPUT });
+    const slow = client.callTool("slow");
+    await tested.server.arrival("tools/call");
+    const begunAt = performance.now();
+    const quick = Array.from({ length: 12 }, () => client.callTool("quick"));
+    const leaving = new AbortController();
+    const left = client.callTool("quick", {}, { signal: leaving.signal }).catch(() => "left");
+    await expect.poll(() => performance.now() - begunAt).toBeGreaterThan(waitForMs);
+    leaving.abort();
+    expect(await left).toBe("left");
+    open();
+    await Promise.all([slow, ...quick]);
+    await counts(tested, "quick", 12, 0);
+    const { quick: figures } = await figuresOf(tested);
+    expect(figures).toMatchObject({ verdict: "fits" });
+    expect(figures.p50Ms).toBeLessThan(waitForMs);
+  });
+});
+
 test("an operator gets rules to paste, with the reasons, from what clients have given up", async () => {
   const tested = await slowStory();
   const client = tested.client({ capabilities: INPUT });
@@ -347,12 +398,13 @@ function suggested(
   listed: readonly string[] = Object.keys(tools),
 ) {
   let now = 0;
-  const servers = [{ name: "reports", lists: (tool: string) => listed.includes(tool), isOwn: () => false }];
+  const servers = [{ name: "reports", lists: (tool: string) => listed.includes(tool) }];
   const counted = new CallCounts({ servers: () => servers, now: () => now });
   for (const [name, all] of Object.entries(tools)) {
     for (const { ms, isAbandoned } of all) {
       const params: JsonObject = { name };
       const call = counted.begin("reports", { method: "tools/call", params });
+      call?.sent();
       now += ms;
       call?.end(isAbandoned ? "abandoned" : "answered");
     }

@@ -52,7 +52,6 @@ function counting(listed: readonly string[] = ["render"]) {
     {
       name: "reports",
       lists: (tool: string) => listed.includes(tool),
-      isOwn: (tool: string) => tool === "own",
     },
   ];
   const counts = new CallCounts({ servers: () => servers, now: () => now });
@@ -66,13 +65,19 @@ function counting(listed: readonly string[] = ["render"]) {
         [answered.count, abandoned.count],
       ]),
     );
-  return { counts, pass, counted };
+  /** A call that is sent at once. */
+  const begin = (name: unknown) => {
+    const begun = counts.begin("reports", call(name));
+    begun?.sent();
+    return begun;
+  };
+  return { counts, begin, pass, counted };
 }
 
 test("a call counts once, by how it ended first", () => {
-  const { counts, pass, counted } = counting();
+  const { counts, begin, pass, counted } = counting();
   const begun = (["answered", "abandoned", "refused", "interim"] as const).map(
-    (ending) => [counts.begin("reports", call("render")), ending] as const,
+    (ending) => [begin("render"), ending] as const,
   );
   pass(41_000);
   for (const [one, ending] of begun) {
@@ -85,6 +90,18 @@ test("a call counts once, by how it ended first", () => {
   expect([answered.maxMs, abandoned.maxMs]).toEqual([41_000, 41_000]);
 });
 
+test("a call counts from when it is sent, and not if it never was", () => {
+  const { counts, pass, counted } = counting();
+  const begun = Array.from({ length: 4 }, () => counts.begin("reports", call("render")));
+  pass(30_000);
+  for (const one of begun.slice(0, 2)) one?.sent();
+  pass(40);
+  for (const [n, one] of begun.entries()) one?.end(n % 2 === 0 ? "answered" : "abandoned");
+  expect(counted()).toEqual({ render: [1, 1] });
+  const [render] = counts.count().servers.get("reports") ?? [];
+  expect([render?.answered.maxMs, render?.abandoned.maxMs]).toEqual([40, 40]);
+});
+
 test("only calls count, of servers that there are", () => {
   const { counts } = counting();
   for (const message of [{ method: "tools/list" }, [call("render")], null, undefined, "tools/call"])
@@ -92,20 +109,19 @@ test("only calls count, of servers that there are", () => {
   expect(counts.begin("nobody", call("render"))).toBeUndefined();
 });
 
-test("a tool has a name of its own if the server lists it, 200 at most; the gateway's own do not count", () => {
+test("a tool has a name of its own if the server lists it, 200 at most", () => {
   const listed = Array.from({ length: 300 }, (_, n) => `tool-${n}`);
-  const { counts, counted } = counting(listed);
-  for (const name of [...listed, "made up", 7, undefined, "own"])
-    counts.begin("reports", call(name))?.end("answered");
+  const { begin, counted } = counting(listed);
+  for (const name of [...listed, "made up", 7, undefined]) begin(name)?.end("answered");
   const all = counted();
   expect(Object.keys(all)).toHaveLength(201);
   expect(all._other).toEqual([103, 0]);
 });
 
 test("what was counted is told by the hour for a day, and all of it since the start", () => {
-  const { counts, pass, counted } = counting();
+  const { counts, begin, pass, counted } = counting();
   const end = (count: number) => {
-    for (let n = 0; n < count; n += 1) counts.begin("reports", call("render"))?.end("answered");
+    for (let n = 0; n < count; n += 1) begin("render")?.end("answered");
   };
   end(1);
   pass(2.5 * HOUR_MS);
@@ -140,8 +156,18 @@ test("a call that became a task counts when that has its result, from when it wa
   const [render] = counts.count().servers.get("reports") ?? [];
   expect([render?.answered.quantile(0.1), render?.answered.maxMs]).toEqual([15_000, 60_000]);
 
+  const again = [
+    { at: 52_000, what: "sent" },
+    { at: 64_000, what: "sent" },
+  ] as const;
+  ended({ ...task, tool: "queued", story: [again[0]] }, completed);
+  ended({ ...task, tool: "made again", story: again }, completed);
+  const others = counts.count().servers.get("reports")?.[1];
+  expect([others?.answered.quantile(0.1), others?.answered.maxMs]).toEqual([1_000, 13_000]);
+  expect(counted()).toEqual({ render: [2, 0], _other: [2, 0] });
+
   ended({ ...task, story: [...sent, { at: 6_000, what: "asked", count: 1 }] }, completed);
   ended(task, { kind: "cancelled", endedAt: 65_000 });
   ended(task, { kind: "lost", endedAt: 65_000, reason: "" });
-  expect(counted()).toEqual({ render: [2, 0] });
+  expect(counted()).toEqual({ render: [2, 0], _other: [2, 0] });
 });

@@ -9,7 +9,7 @@ const NONE = { answered: 0, abandoned: 0, refused: 0, interim: 0 };
 function counting() {
   let now = 0;
   const counts = new CallCounts({
-    servers: () => [{ name: "reports", lists: () => true, isOwn: () => false }],
+    servers: () => [{ name: "reports", lists: () => true }],
     now: () => now,
   });
   const pass = (ms: number) => {
@@ -24,6 +24,7 @@ test("what became of calls is told by steps, and the last has only begun", () =>
   const begun = (["answered", "abandoned", "refused", "interim", "answered"] as const).map(
     (ending) => [counts.begin("reports", CALL), ending] as const,
   );
+  for (const [call] of begun) call?.sent();
   pass(700);
   for (const [call, ending] of begun) call?.end(ending);
   expect(counts.recent().at(-1)).toEqual({

@@ -45,8 +45,14 @@ export class PendingRequests {
   /** Notes that the server has the request now, until `stop` is called. */
   passed(id: RequestId, stop: () => void): void {
     const pending = this.#pending.get(id);
-    if (pending === undefined) stop();
-    else pending.stop = stop;
+    if (pending === undefined) return stop();
+    pending.stop = stop;
+    pending.counted?.sent();
+  }
+
+  /** The call that a request makes. `undefined`: it makes none, or nobody counts. */
+  counted(id: RequestId): CountedCall | undefined {
+    return this.#pending.get(id)?.counted;
   }
 
   /** Answers a request, unless it has been answered. Without a message nobody waits for it any more. */

@@ -357,6 +357,7 @@ export class PairedSession {
       session: this.#key,
       reply: {
         gone: this.#over.signal,
+        counted: this.#pending.counted(id),
         get isConnected() {
           return client.isReached(id);
         },

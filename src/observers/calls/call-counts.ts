@@ -13,14 +13,9 @@ export type Ending = "answered" | "abandoned" | "refused" | "interim";
 
 type Counted = Extract<Ending, "answered" | "abandoned">;
 
-export interface CountedServer extends ListingServer {
-  /** Whether a tool is one of the gateway's own, which nobody has to be told about. */
-  readonly isOwn: (tool: string) => boolean;
-}
-
 export interface CallCountsOptions {
   /** The servers as they are now. */
-  readonly servers: () => readonly CountedServer[];
+  readonly servers: () => readonly ListingServer[];
   /** Milliseconds, by a clock that does not jump. */
   readonly now: () => number;
 }
@@ -31,7 +26,7 @@ export interface ToolCount {
   readonly tool: string;
   /** Calls whose result was there, for the client that waited or as a task's. */
   readonly answered: Durations;
-  /** Calls whose client left before, after how long. */
+  /** Calls whose client left before, after how long at the server. */
   readonly abandoned: Durations;
 }
 
@@ -47,8 +42,8 @@ export const HOUR_MS = 3_600_000;
 export const MAX_HOURS = 24;
 
 /**
- * Counts how long calls of tools take, and how often and when clients give them up: of each tool since the start of this process, and by
- * the hour for a day. A tool takes 2 KB, and 1 KB for each hour with calls, or 2 if some were abandoned: 50 KB at most.
+ * Counts how long calls of tools take at the server, and how often and when clients give them up there: of each tool since the start of
+ * this process, and by the hour for a day. A tool takes 2 KB, and 1 KB for each hour with calls, or 2 if some were abandoned: 50 KB at most.
  */
 export class CallCounts {
   readonly #now: () => number;
@@ -64,17 +59,14 @@ export class CallCounts {
     this.#sources = servers;
   }
 
-  /**
-   * A client's request begins. `undefined`: it is no call.
-   * @param at when it did, by the clock of the counts, for whoever has looked at it already: a look costs as much as all the rest
-   */
-  begin(server: string, message: unknown, at?: number): CountedCall | undefined {
+  /** A client's request has come. `undefined`: it is no call. */
+  begin(server: string, message: unknown): CountedCall | undefined {
     const { method, params } = (message ?? {}) as { readonly method?: unknown; readonly params?: unknown };
     if (method !== "tools/call") return undefined;
     const { name } = (params ?? {}) as { readonly name?: unknown };
     const calls = this.#callsOf(server);
     const tool = typeof name === "string" ? name : OTHER;
-    return calls && new CountedCall(calls, tool, this.#now, at ?? this.#now());
+    return calls && new CountedCall(calls, tool, this.#now);
   }
 
   /** Counts the calls that became tasks, when these have ended. */
@@ -84,7 +76,7 @@ export class CallCounts {
     const now = this.#now();
     this.#recent.taskEnded(outcomeOf(outcome), now);
     if (!hasResult(task, outcome)) return;
-    const ms = Math.max(0, outcome.endedAt - begunAt(task));
+    const ms = Math.max(0, outcome.endedAt - sentAt(task));
     this.#callsOf(task.route)?.note(task.tool, "answered", ms, now);
   };
 
@@ -124,47 +116,53 @@ export class CountedCall {
   readonly #calls: ServerCalls;
   readonly #tool: string;
   readonly #now: () => number;
-  readonly #begunAt: number;
+  /** Absent: the server has not got it. */
+  #sentAt: number | undefined;
   #isOver = false;
 
-  constructor(calls: ServerCalls, tool: string, now: () => number, begunAt: number) {
+  constructor(calls: ServerCalls, tool: string, now: () => number) {
     this.#calls = calls;
     this.#tool = tool;
     this.#now = now;
-    this.#begunAt = begunAt;
   }
 
-  /** Only the first ending counts. @param at when it was, as for `begin` */
+  /** The server gets the call now. However long it waited here, for a rate, a slot, a session or the store, the tool is no slower for it. */
+  sent(): void {
+    this.#sentAt = this.#now();
+  }
+
+  /**
+   * Only the first ending counts, and as one of the tool's calls only if the call was sent.
+   * @param at when it was, by the clock of the counts, for whoever has looked at it already: a look costs as much as all the rest
+   */
   end(ending: Ending, at?: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const endedAt = at ?? this.#now();
-    this.#calls.over(this.#tool, ending, endedAt - this.#begunAt, endedAt);
+    this.#calls.over(this.#tool, ending, at ?? this.#now(), this.#sentAt);
   }
 }
 
 class ServerCalls {
   readonly #tools: PerTool<ToolCalls>;
-  readonly #isOwn: CountedServer["isOwn"];
   readonly #startedAt: number;
   readonly #recent: RecentCalls;
 
-  constructor({ lists, isOwn }: CountedServer, startedAt: number, recent: RecentCalls) {
+  constructor({ lists }: ListingServer, startedAt: number, recent: RecentCalls) {
     this.#tools = new PerTool(lists, () => new ToolCalls());
-    this.#isOwn = isOwn;
     this.#startedAt = startedAt;
     this.#recent = recent;
   }
 
-  over(tool: string, ending: Ending, ms: number, at: number): void {
+  over(tool: string, ending: Ending, at: number, sentAt: number | undefined): void {
     this.#recent.over(ending, at);
-    if (ending === "answered" || ending === "abandoned") this.note(tool, ending, ms, at);
+    if (sentAt !== undefined && (ending === "answered" || ending === "abandoned"))
+      this.note(tool, ending, at - sentAt, at);
   }
 
   note(name: string, ending: Counted, ms: number, at: number): void {
     if (ending === "answered") this.#recent.took(ms, at);
-    const tool = this.#tools.find(name) ?? (this.#isOwn(name) ? undefined : this.#tools.others);
-    tool?.note(ending, ms, Math.floor((at - this.#startedAt) / HOUR_MS));
+    const tool = this.#tools.find(name) ?? this.#tools.others;
+    tool.note(ending, ms, Math.floor((at - this.#startedAt) / HOUR_MS));
   }
 
   since(hour: number | undefined): readonly ToolCount[] {
@@ -221,7 +219,7 @@ function hasResult({ story = [] }: TaskRecord, outcome: Outcome): boolean {
   return outcome.kind === "completed" && !story.some(({ what }) => what === "asked");
 }
 
-/** A call that is sent may become a task some time later. */
-function begunAt({ createdAt, story = [] }: TaskRecord): number {
-  return Math.min(createdAt, story.find(({ what }) => what === "sent")?.at ?? createdAt);
+/** Before the task was made, or after, when its turn had come; of a call that was made again, the last time. */
+function sentAt({ createdAt, story = [] }: TaskRecord): number {
+  return story.findLast(({ what }) => what === "sent")?.at ?? createdAt;
 }
