@@ -55,8 +55,14 @@ export class Admin {
   }
 
   servers(): readonly ServerStatus[] {
-    const { routes, engine } = this.#options;
-    return routes().map((route) => serverStatus(route, engine.states(), MODERN_VERSION));
+    const { routes, engine, callCounts } = this.#options;
+    const activity = {
+      states: () => engine.states(),
+      calls: callCounts,
+      lastHour: callCounts.count(1),
+      now: engine.now(),
+    };
+    return routes().map((route) => serverStatus(route, activity, MODERN_VERSION));
   }
 
   /** @throws StoreUnavailable */

@@ -1,4 +1,6 @@
 import type { Config, UpstreamConfig } from "../config/config.ts";
+import type { CallCount, CallCounts } from "../observers/calls/call-counts.ts";
+import { Durations } from "../observers/calls/durations.ts";
 import type { Route } from "../requests/request.ts";
 import { storeName } from "../store-url.ts";
 import type { RunningState } from "../tasks/running-tasks.ts";
@@ -21,15 +23,36 @@ export interface ServerStatus {
   readonly tools: number;
   /** Its unfinished tasks whose calls are in this gateway. */
   readonly tasks: Readonly<Record<RunningState["state"], number>>;
+  /** How long 95 % of the calls of its tools took at most that were over in the last hour, at this gateway. Absent: none was. */
+  readonly p95Ms?: number;
+  /** For how long the oldest of its calls here has run that does not wait for answers: a task's, or one whose client waits. Absent: none runs. */
+  readonly oldestCallMs?: number;
+}
+
+/** What goes on at this gateway, at all servers. */
+export interface Activity {
+  readonly states: () => Iterable<RunningState>;
+  readonly calls: Pick<CallCounts, "oldestMs">;
+  readonly lastHour: CallCount;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
 }
 
 export function serverStatus(
   { config, upstream }: Route,
-  states: Iterable<RunningState>,
+  { states, calls, lastHour, now }: Activity,
   modernVersion: string,
 ): ServerStatus {
   const tasks = { queued: 0, working: 0, input_required: 0 };
-  for (const { server, state } of states) if (server === config.name) tasks[state] += 1;
+  let oldestCallMs = calls.oldestMs(config.name);
+  for (const { server, state, sentAt } of states()) {
+    if (server !== config.name) continue;
+    tasks[state] += 1;
+    if (state === "working") oldestCallMs = Math.max(oldestCallMs ?? 0, now - sentAt);
+  }
+  const took = new Durations();
+  for (const { answered, abandoned } of lastHour.servers.get(config.name) ?? [])
+    took.add(answered).add(abandoned);
   const { isThere, returns } = upstream.presence;
   const { name, version } = upstream.serverInfo ?? {};
   const protocolVersion = upstream.description?.protocolVersion ?? (upstream.serverInfo && modernVersion);
@@ -52,6 +75,8 @@ export function serverStatus(
     ...(protocolVersion === undefined ? {} : { protocolVersion }),
     tools: upstream.listed.size,
     tasks,
+    ...(took.count === 0 ? {} : { p95Ms: Math.round(took.quantile(0.95)) }),
+    ...(oldestCallMs === undefined ? {} : { oldestCallMs: Math.round(oldestCallMs) }),
   };
 }
 

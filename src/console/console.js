@@ -301,6 +301,7 @@ function Reload({ reload }) {
 
 function Servers({ servers }) {
   const state = ({ isThere }) => (isThere === undefined ? "unknown" : isThere ? "up" : "gone");
+  const took = (ms) => (ms === undefined ? "" : durationText(ms));
   return html`
     <section>
       <h2 id="servers">Servers</h2>
@@ -309,7 +310,8 @@ function Servers({ servers }) {
           <thead>
             <tr>
               <th scope="col">Server</th><th scope="col">State</th><th scope="col">Says it is</th><th scope="col">Tools</th>
-              <th scope="col">Sessions</th><th scope="col">Tasks here</th><th scope="col" class="wide">At</th>
+              <th scope="col">Sessions</th><th scope="col">Tasks here</th>
+              <th scope="col">p95, last hour</th><th scope="col">Oldest call</th><th scope="col" class="wide">At</th>
             </tr>
           </thead>
           <tbody>
@@ -320,6 +322,7 @@ function Servers({ servers }) {
                   <td>${[server.info?.name, server.info?.version, server.protocolVersion].filter(Boolean).join(" ")}</td>
                   <td>${server.tools}</td><td>${server.sessions}</td>
                   <td>${server.tasks.working} working, ${server.tasks.queued} queued, ${server.tasks.input_required} asking</td>
+                  <td>${took(server.p95Ms)}</td><td>${took(server.oldestCallMs)}</td>
                   <td class="wide">${server.upstream}</td>
                 </tr>
               `,

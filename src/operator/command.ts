@@ -233,8 +233,20 @@ function storyLines(story: TaskStory): readonly string[] {
 }
 
 function serverLines(servers: readonly ServerStatus[]): readonly string[] {
+  const took = (ms: number | undefined) => (ms === undefined ? "" : durationText(ms));
   const rows = servers.map(
-    ({ name, isThere, info, protocolVersion = "", sessions, tools, tasks, upstream }) => [
+    ({
+      name,
+      isThere,
+      info,
+      protocolVersion = "",
+      sessions,
+      tools,
+      tasks,
+      p95Ms,
+      oldestCallMs,
+      upstream,
+    }) => [
       name,
       isThere === undefined ? "unknown" : isThere ? "up" : "gone",
       [info?.name, info?.version].filter((word) => word !== undefined).join(" "),
@@ -242,10 +254,13 @@ function serverLines(servers: readonly ServerStatus[]): readonly string[] {
       String(tools),
       String(sessions),
       `${tasks.working} working, ${tasks.queued} queued, ${tasks.input_required} asking`,
+      took(p95Ms),
+      took(oldestCallMs),
       upstream,
     ],
   );
-  return table(["SERVER", "STATE", "NAME", "REVISION", "TOOLS", "SESSIONS", "TASKS HERE", "AT"], rows);
+  const head = ["SERVER", "STATE", "NAME", "REVISION", "TOOLS", "SESSIONS", "TASKS HERE"];
+  return table([...head, "P95 LAST HOUR", "OLDEST CALL", "AT"], rows);
 }
 
 function replicaLines(replicas: readonly ReplicaInfo[]): readonly string[] {

@@ -4,6 +4,7 @@ import { storedCallBytes } from "../store/stored-call-cell.ts";
 import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
 import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
 import { keptBeside } from "./storable.ts";
+import { sentAt } from "./story.ts";
 import type { Observer } from "./task-event.ts";
 import type { Unwritten } from "./unwritten.ts";
 
@@ -21,6 +22,8 @@ export interface RunningTasksOptions {
 export interface RunningState {
   readonly server: string;
   readonly state: "queued" | "working" | "input_required";
+  /** When its call was sent; of one that is queued, when the task was made. Milliseconds since the epoch. */
+  readonly sentAt: number;
 }
 
 const STOPPED =
@@ -43,9 +46,10 @@ export class RunningTasks {
 
   /** Each task's server and state, as they are now. */
   *states(): Iterable<RunningState> {
-    for (const { record, call } of this.#byId.values()) {
+    for (const { record, story, call } of this.#byId.values()) {
       const waits = call.state === "queued" ? "queued" : "working";
-      yield { server: record.route, state: call.isAsking ? "input_required" : waits };
+      const state = call.isAsking ? "input_required" : waits;
+      yield { server: record.route, state, sentAt: sentAt({ createdAt: record.createdAt, story }) };
     }
   }
 

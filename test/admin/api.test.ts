@@ -14,7 +14,7 @@ import { createLog } from "../../src/log/log.ts";
 import { taskName } from "../../src/log/task-name.ts";
 import type { TaskRecord } from "../../src/store/task-store.ts";
 import type { Json } from "../support/modern-client.ts";
-import { accept, asksOnce, gate, type StorySettings, story, textResult } from "../support/story.ts";
+import { accept, asksOnce, gate, INPUT, type StorySettings, story, textResult } from "../support/story.ts";
 
 const SECRET = "what-a-server-or-a-client-says";
 const TOKEN = "an-admin-token-of-the-tests";
@@ -79,6 +79,39 @@ test("a list has the tasks of all callers, the last first, with their states and
   const whole = JSON.stringify([listing, await get(`/api/tasks/${taskName(second.taskId)}`)]);
   for (const secret of [SECRET, first.taskId, second.taskId]) expect(whole).not.toContain(secret);
   finish();
+});
+
+describe("which server is slow is in its status, from", () => {
+  test("its tasks: not those that wait for answers", async () => {
+    const { user, get, finish } = await operated();
+    const server = async () => (await get("/api/servers")).servers[0];
+    await user.callTool("asks");
+    await expect.poll(server).toMatchObject({ tasks: { working: 0, input_required: 1 } });
+    for (const field of ["p95Ms", "oldestCallMs"]) expect(await server()).not.toHaveProperty(field);
+    const { taskId } = await user.callTool("slow");
+    await expect.poll(async () => (await server()).oldestCallMs).toBeGreaterThan(50);
+    finish();
+    await user.settled(taskId);
+    await expect.poll(server).not.toHaveProperty("oldestCallMs");
+    expect((await server()).p95Ms).toBeGreaterThan(50);
+  });
+
+  test("the calls that clients wait for: not those that wait for their turn", async () => {
+    const { client, get, finish, server } = await operated({
+      policy: { mode: "never" },
+      server: { maxConcurrent: 1 },
+    });
+    const status = async () => (await get("/api/servers")).servers[0];
+    const waiting = client({ capabilities: INPUT });
+    const slow = waiting.callTool("slow");
+    await server.arrival("tools/call");
+    const quick = waiting.callTool("quick");
+    await expect.poll(async () => (await status()).oldestCallMs).toBeGreaterThan(50);
+    finish();
+    await Promise.all([slow, quick]);
+    await expect.poll(status).not.toHaveProperty("oldestCallMs");
+    expect((await status()).p95Ms).toBeGreaterThan(0);
+  });
 });
 
 test("filters, pages and cursors", async () => {

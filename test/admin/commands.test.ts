@@ -52,6 +52,10 @@ test("an operator lists, shows, watches and cancels tasks, and sees the servers"
       `^${name}  slow \\(tested\\), of anonymous, at gateway \\S+\nworking; .*\n  2.*created\n  2.*sent`,
     ),
   );
+  const servers = await command("servers");
+  expect(servers.stdout).toMatch(/^SERVER +STATE .* P95 LAST HOUR +OLDEST CALL +AT\n/);
+  expect(servers.stdout).toMatch(/^tested +up .* asking .* (?:ms|s|min) +http/m);
+  expect(servers.stdout).toMatch(/^\S+ +answers /m);
   expect(await command("tasks", "cancel", name)).toMatchObject({
     code: 0,
     stdout: `${name} (slow) is cancelled\n`,
@@ -60,10 +64,6 @@ test("an operator lists, shows, watches and cancels tasks, and sees the servers"
   expect((await command("tasks", "show", slow.taskId)).stdout).toContain(`${name}  slow`);
   const again = await command("tasks", "cancel", name);
   expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("has ended already") });
-  const servers = await command("servers");
-  expect(servers.stdout).toMatch(/^SERVER +STATE /);
-  expect(servers.stdout).toMatch(/^tested +up /m);
-  expect(servers.stdout).toMatch(/^\S+ +answers /m);
   watching.signal("SIGINT");
   expect((await watching.finished).code).toBe(0);
 });

@@ -232,6 +232,16 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     expect(complaints).toEqual([]);
   });
 
+  test("shows which server is slow", async () => {
+    const { page, user, complaints } = await opened();
+    const { taskId } = await user.callTool("quick");
+    await user.settled(taskId);
+    await user.callTool("slow");
+    await page.getByRole("columnheader", { name: "p95, last hour" }).waitFor();
+    await page.getByRole("row", { name: /^tested up .* asking \d\S* m?s \d\S* m?s http/ }).waitFor();
+    expect(complaints).toEqual([]);
+  });
+
   test("shows which webhooks take no events, and has them told again", async () => {
     const receiver = await startReceiver();
     receiver.take = answering(500);

@@ -102,6 +102,22 @@ test("a call counts from when it is sent, and not if it never was", () => {
   expect([render?.answered.maxMs, render?.abandoned.maxMs]).toEqual([40, 40]);
 });
 
+test("the oldest call at a server is the one that was sent first of those that are not over", () => {
+  const { counts, begin, pass } = counting();
+  const queued = counts.begin("reports", call("render"));
+  expect(counts.oldestMs("reports")).toBeUndefined();
+  const first = begin("render");
+  pass(1_000);
+  const second = begin("render");
+  pass(100);
+  expect([counts.oldestMs("reports"), counts.oldestMs("nobody")]).toEqual([1_100, undefined]);
+  first?.sent();
+  expect(counts.oldestMs("reports")).toBe(100);
+  for (const one of [first, second, queued]) one?.end("interim");
+  queued?.sent();
+  expect(counts.oldestMs("reports")).toBeUndefined();
+});
+
 test("only calls count, of servers that there are", () => {
   const { counts } = counting();
   for (const message of [{ method: "tools/list" }, [call("render")], null, undefined, "tools/call"])

@@ -105,6 +105,14 @@ const SCHEMAS = {
             protocolVersion: text,
             tools: whole,
             tasks: { type: "object", additionalProperties: whole },
+            p95Ms: {
+              ...whole,
+              description: "How long 95 % of its tools' calls took at most that were over in the last hour.",
+            },
+            oldestCallMs: {
+              ...whole,
+              description: "For how long its oldest call here has run that does not wait for answers.",
+            },
           },
         },
       },

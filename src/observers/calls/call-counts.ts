@@ -1,4 +1,5 @@
 import type { Outcome, TaskRecord } from "../../store/task-store.ts";
+import { sentAt } from "../../tasks/story.ts";
 import type { Observer } from "../../tasks/task-event.ts";
 import { outcomeOf } from "../outcome-label.ts";
 import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
@@ -96,6 +97,12 @@ export class CallCounts {
     return { sinceMs: elapsedMs - first * HOUR_MS, servers: new Map(servers) };
   }
 
+  /** For how long the oldest call has been at a server whose client still waits. Milliseconds; `undefined`: there is none. */
+  oldestMs(server: string): number | undefined {
+    const sentAt = this.#servers.get(server)?.oldestSentAt;
+    return sentAt === undefined ? undefined : this.#now() - sentAt;
+  }
+
   /** Drops the counts of a server that was removed. */
   forget(server: string): void {
     this.#servers.delete(server);
@@ -114,7 +121,7 @@ export class CallCounts {
 /** A client's request for a call that is under way. */
 export class CountedCall {
   readonly #calls: ServerCalls;
-  readonly #tool: string;
+  readonly tool: string;
   readonly #now: () => number;
   /** Absent: the server has not got it. */
   #sentAt: number | undefined;
@@ -122,13 +129,20 @@ export class CountedCall {
 
   constructor(calls: ServerCalls, tool: string, now: () => number) {
     this.#calls = calls;
-    this.#tool = tool;
+    this.tool = tool;
     this.#now = now;
   }
 
   /** The server gets the call now. However long it waited here, for a rate, a slot, a session or the store, the tool is no slower for it. */
   sent(): void {
+    if (this.#isOver) return;
     this.#sentAt = this.#now();
+    this.#calls.sent(this);
+  }
+
+  /** When it was. `undefined`: it was not. */
+  get sentAt(): number | undefined {
+    return this.#sentAt;
   }
 
   /**
@@ -138,7 +152,7 @@ export class CountedCall {
   end(ending: Ending, at?: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#calls.over(this.#tool, ending, at ?? this.#now(), this.#sentAt);
+    this.#calls.over(this, ending, at ?? this.#now());
   }
 }
 
@@ -146,6 +160,8 @@ class ServerCalls {
   readonly #tools: PerTool<ToolCalls>;
   readonly #startedAt: number;
   readonly #recent: RecentCalls;
+  /** In the order in which they were sent. */
+  readonly #atServer = new Set<CountedCall>();
 
   constructor({ lists }: ListingServer, startedAt: number, recent: RecentCalls) {
     this.#tools = new PerTool(lists, () => new ToolCalls());
@@ -153,7 +169,20 @@ class ServerCalls {
     this.#recent = recent;
   }
 
-  over(tool: string, ending: Ending, at: number, sentAt: number | undefined): void {
+  /** When the oldest call was sent that is at the server now, and whose client waits. */
+  get oldestSentAt(): number | undefined {
+    const [oldest] = this.#atServer;
+    return oldest?.sentAt;
+  }
+
+  sent(call: CountedCall): void {
+    this.#atServer.delete(call);
+    this.#atServer.add(call);
+  }
+
+  over(call: CountedCall, ending: Ending, at: number): void {
+    const { tool, sentAt } = call;
+    this.#atServer.delete(call);
     this.#recent.over(ending, at);
     if (sentAt !== undefined && (ending === "answered" || ending === "abandoned"))
       this.note(tool, ending, at - sentAt, at);
@@ -217,9 +246,4 @@ class Span {
 /** Whether a task shows how long its call takes: one that failed does not, nor one whose server waited for answers. */
 function hasResult({ story = [] }: TaskRecord, outcome: Outcome): boolean {
   return outcome.kind === "completed" && !story.some(({ what }) => what === "asked");
-}
-
-/** Before the task was made, or after, when its turn had come; of a call that was made again, the last time. */
-function sentAt({ createdAt, story = [] }: TaskRecord): number {
-  return story.findLast(({ what }) => what === "sent")?.at ?? createdAt;
 }

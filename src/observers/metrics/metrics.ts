@@ -19,7 +19,7 @@ export interface MetricsSources {
   /** What has become of attempts to take over another configuration. */
   readonly reloads: ReloadCounts;
   /** How many unfinished tasks of each server have their calls here, by state. */
-  readonly tasks: () => Iterable<RunningState>;
+  readonly tasks: () => Iterable<Pick<RunningState, "server" | "state">>;
   /** Finished results that the store has not accepted yet. */
   readonly unwrittenBytes: () => number;
   /** What this process has stored and has not expired. */
