@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import { createParser } from "eventsource-parser";
@@ -295,6 +295,8 @@ describe("events", () => {
   test("as many may listen as there is room for, and one that does not read is cut off", async () => {
     const events = new AdminEvents({ nameOf: (caller) => caller, clock: () => 0 });
     const stopping = new AbortController().signal;
+    // As the gateway does: every listener listens to it.
+    setMaxListeners(0, stopping);
     const routes = api({ admin: { events } as Admin, version: "1", stopping, isLocal: true });
     const guard = () => undefined;
     const app = adminApp({ log: createLog("silent"), status: () => "ready", guard, api: routes });
