@@ -147,6 +147,21 @@ describe.each(["2025-06-18", "2025-11-25"])("of a client of %s", (version) => {
   });
 });
 
+test("the calls of an older client whose long results come by tools are counted", async () => {
+  const tested = await slowStory({ admin: true, policy: SOON });
+  const older = await LegacyWire.connect(tested.url, { version: "2025-11-25" });
+  await older.result("tools/list");
+  await older.result("tools/call", { name: "quick", arguments: {} });
+  const paired = await talks({ admin: true, policy: SOON });
+  const client = await LegacyWire.connect(paired.url, { version: "2025-11-25" });
+  await client.result("tools/list");
+  await client.result("tools/call", { name: "echo", arguments: { said: "é" } });
+  await counts(paired, "echo", 1, 0);
+  await expect
+    .poll(async () => Object.values(await figuresOf(tested)).map(({ calls }) => calls))
+    .toEqual([1]);
+});
+
 test("the tools of the gateway's own count nowhere, and what they wait for counts once", async () => {
   const { opened, open } = gate();
   const script = async (call: Json) => {
