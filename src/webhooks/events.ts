@@ -42,7 +42,7 @@ export interface BodyOptions {
 }
 
 /** With the result, if there is room for it. Standard Webhooks advises less than 20 KB; some receivers take no more than this. */
-export const MAX_BODY_BYTES = 262_144;
+const MAX_BODY_BYTES = 262_144;
 
 /** Whether a receiver wants to hear of this. */
 export function isWanted({ events, servers, tools }: Interest, task: TaskRecord, news: News): boolean {

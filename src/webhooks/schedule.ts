@@ -15,7 +15,7 @@ const PAUSES_MS = [
 /** So that the events of an outage do not all come back at the same moment. */
 const JITTER = 0.2;
 /** A receiver that asks for more is tried again all the same. */
-export const MAX_RETRY_AFTER_MS = 24 * HOUR;
+const MAX_RETRY_AFTER_MS = 24 * HOUR;
 
 /**
  * How long to wait after a try that failed, in milliseconds.

@@ -53,7 +53,7 @@ export interface Undelivered {
   readonly failure?: string;
 }
 
-export const MAX_COUNTED = 1_000;
+const MAX_COUNTED = 1_000;
 /** For each receiver: its deliveries, and tests of it. */
 const MAX_AT_ONCE = 16;
 
