@@ -1,6 +1,6 @@
 import { taskName } from "../log/task-name.ts";
 import { reasonOf } from "../observers/lines.ts";
-import type { Outcome, StoryLine, TaskRecord, TaskView } from "../store/task-store.ts";
+import { type Outcome, type StoryLine, type TaskRecord, type TaskView, WAITS } from "../store/task-store.ts";
 import { isoTime, messageOf, ttlMs } from "../tasks/state.ts";
 
 /** How it stands with a task. `queued`: its call waits for its turn; `tool_error`: the result has `isError`. */
@@ -126,6 +126,6 @@ export function statusOf(task: TaskRecord, outcome: Outcome | undefined): Status
       return outcome.kind;
     case undefined:
       if (Object.keys(task.inputRequests).length > 0) return "input_required";
-      return task.statusMessage === "queued" ? "queued" : "working";
+      return task.statusMessage === WAITS ? "queued" : "working";
   }
 }

@@ -18,6 +18,7 @@ import {
   type PageRequest,
   type ReplicaId,
   type ReplicaInfo,
+  RUNS,
   type StoredCall,
   type TaskId,
   type TaskOwner,
@@ -27,6 +28,7 @@ import {
   type TaskStore,
   type TaskTerms,
   type TaskView,
+  WAITS,
 } from "./task-store.ts";
 import { TimedBackend } from "./timed-backend.ts";
 
@@ -281,7 +283,9 @@ export class CellStore implements TaskStore {
   }
 
   async tell(task: TaskRecord): Promise<void> {
-    // Its client learns only now that there is a task.
+    // Its client may be told again of the same task.
+    if (this.outbox.isUsed && (await this.isTold(task.id))) return;
+    // It learns only now that there is one.
     const entries = this.outbox.entriesOf(task, this.#clock(), () => begunIn(task));
     await this.#backend.claim(toldKey(task.id), {}, keyTtlMs(lifetimeMs(task.terms)), entries);
   }
@@ -493,7 +497,8 @@ function begunIn(task: TaskRecord): readonly News[] {
 
 /** What a change of the record says has happened. */
 function changedIn(before: TaskRecord, after: TaskRecord): readonly News[] {
-  const hasMoved = after.statusMessage !== before.statusMessage && after.statusMessage !== undefined;
+  const { statusMessage: said } = after;
+  const hasMoved = said !== undefined && said !== before.statusMessage && said !== WAITS && said !== RUNS;
   return [
     ...askedIn(after, Object.keys(before.inputRequests)),
     ...(hasMoved ? ([{ kind: "progress" }] as const) : []),

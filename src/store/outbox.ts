@@ -66,6 +66,11 @@ export class Outbox {
     this.#subscribers = subscribers;
   }
 
+  /** Whether anybody wants to be told of anything. */
+  get isUsed(): boolean {
+    return this.#subscribers !== undefined;
+  }
+
   /** The entries that a write of the task is to make durable. */
   entriesOf(task: TaskRecord, at: number, newsOf: () => readonly News[]): readonly ListEntry[] {
     const subscribers = this.#subscribers;

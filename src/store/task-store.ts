@@ -171,6 +171,9 @@ export interface StoryLine {
 /** After so many takeovers a task is not going to succeed, and each makes it slower to read. */
 export const MAX_TURNS = 32;
 
+/** What the record says of a call before its server has said anything. */
+export const [WAITS, RUNS] = ["queued", "running"] as const;
+
 /** What the owner may change in its record or beside it. An absent or `undefined` member stays as it was. */
 export type Change = Partial<
   Pick<

@@ -264,9 +264,9 @@ export class Conductor {
   async #handOver(call: Call, how: Conduct, leave: () => boolean, waiter?: WaiterOf): Promise<CallAnswer> {
     const { engine, awaitingInput } = this.#options;
     const task = await engine.createTask(call, how.task(), how.maxResultBytes, waiter);
-    // A client that repeats a round must get the same handle; one that sends its call again has no round yet.
-    const hasRounds = how.isRepeatable ? awaitingInput.isAwaited(task.id) : task.rounds !== undefined;
-    if (hasRounds) await engine.tell(task);
+    // A client that repeats a round must get the same handle; one that sends its call again has no round yet, and has the key.
+    const needsNote = !how.isRepeatable || awaitingInput.isAwaited(task.id) || engine.tellsOthers;
+    if (task.rounds !== undefined && needsNote) await engine.tell(task);
     if (how.client.gone.aborted) {
       // Nobody knows the task, so nobody can ever ask for it, unless another round gets the same handle.
       if (leave() && !how.isRepeatable) await engine.cancel(task.id, how.identity);

@@ -132,6 +132,11 @@ export class TaskEngine {
     return this.#clock();
   }
 
+  /** Whether others are told of tasks that their clients know. */
+  get tellsOthers(): boolean {
+    return this.#store.outbox.isUsed;
+  }
+
   /** Whether tasks outlive this process. */
   get isLasting(): boolean {
     return this.#store.isLasting;

@@ -1,5 +1,13 @@
 import type { Call } from "../calls/call.ts";
-import type { Idempotency, NewTask, StoredCall, TaskId, TaskStore } from "../store/task-store.ts";
+import {
+  type Idempotency,
+  type NewTask,
+  RUNS,
+  type StoredCall,
+  type TaskId,
+  type TaskStore,
+  WAITS,
+} from "../store/task-store.ts";
 import { progressMessage } from "./state.ts";
 import { asSent, storable } from "./storable.ts";
 
@@ -47,9 +55,9 @@ export function asNewTask(
     now,
   }: Omit<TaskDraft, "id"> & Pick<TaskStore, "isSealed"> & { readonly now: number },
 ): NewTask {
-  const begun = call.progress === undefined ? "running" : progressMessage(call.progress);
+  const begun = call.progress === undefined ? RUNS : progressMessage(call.progress);
   // A call that need not wait is sent as soon as the record is written.
-  const statusMessage = call.isWaiting ? "queued" : begun;
+  const statusMessage = call.isWaiting ? WAITS : begun;
   const { checkpoint, inputRequests, trace } = call;
   return {
     statusMessage,

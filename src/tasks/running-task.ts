@@ -11,12 +11,14 @@ import {
   MAX_TURNS,
   type Outcome,
   type Pause,
+  RUNS,
   type StoredCall,
   StoreUnavailable,
   type StoryLine,
   type TaskRecord,
   type TaskStore,
   UnreadableValue,
+  WAITS,
 } from "../store/task-store.ts";
 import { isSame, isTooLong, noRoom, sizeOf, toOutcome, tooLong } from "./outcome.ts";
 import { progressMessage } from "./state.ts";
@@ -114,8 +116,8 @@ export class RunningTask {
           clearTimeout(this.#waiting);
           this.#note("sent");
           this.#reportSent();
-          this.#statusMessage = "running";
-          this.#writeSoon(this.#record.statusMessage === "running" ? STORY_WRITE_MS : 0);
+          this.#statusMessage = RUNS;
+          this.#writeSoon(this.#record.statusMessage === RUNS ? STORY_WRITE_MS : 0);
         },
         onAccepted: () => {
           // While the call waited for a slot its record aged, and it must last for as long as the call may run from now on.
@@ -141,9 +143,9 @@ export class RunningTask {
       // The call went on while the store was writing the record.
       const said = call.progress && progressMessage(call.progress);
       if (said !== undefined && said !== this.#statusMessage) this.#say(said, 0);
-      else if (call.state === "sent" && this.#statusMessage === "queued") this.#say("running", 0);
+      else if (call.state === "sent" && this.#statusMessage === WAITS) this.#say(RUNS, 0);
       if (toJson(call.inputRequests) !== toJson(record.inputRequests)) this.#writeSoon(0);
-      const isNews = storedCall !== undefined || record.statusMessage !== "queued";
+      const isNews = storedCall !== undefined || record.statusMessage !== WAITS;
       if (call.state === "queued" && isNews) this.#sayWhenWaiting();
       if (storedCall === undefined) return;
       if (call.checkpoint !== undefined && record.checkpoint === undefined) this.#writeSoon(0);
@@ -193,7 +195,7 @@ export class RunningTask {
     return this.#inTurn(async () => {
       const { call, store } = this.#options;
       if (call.end !== undefined) return;
-      const statusMessage = call.isWaiting ? "queued" : this.#statusMessage;
+      const statusMessage = call.isWaiting ? WAITS : this.#statusMessage;
       const change: Change = {
         inputRequests: call.inputRequests,
         ...(statusMessage === undefined ? {} : { statusMessage }),

@@ -33,7 +33,8 @@ export interface CourierState {
   readonly failures: number;
   /** Milliseconds since the epoch. Absent: not yet. */
   readonly deliveredAt?: number;
-  readonly failedAt?: number;
+  /** Since when it has taken none. */
+  readonly failingSince?: number;
   /** Why it last did not take one. */
   readonly failure?: string;
 }
@@ -52,6 +53,8 @@ const SOON_MS = 50;
 const OVERDUE_MS = 600_000;
 /** How long a record that is to follow its entry may take. */
 const RECORD_MS = 60_000;
+/** How long a client may take to be told of its task, whose call may end meanwhile. */
+const TELLING_MS = 10_000;
 /** How long a delivery waits at least for an earlier one about its task. */
 const HELD_MS = 1_000;
 /** What a receiver has not taken by then, though it takes others, may outlive its task. */
@@ -309,7 +312,8 @@ export class Courier {
       return undefined;
     }
     if (kind === "ended" && view.outcome === undefined) return "not yet";
-    if (view.task.rounds !== undefined && !(await store.isTold(id))) return undefined;
+    if (view.task.rounds !== undefined && !(await store.isTold(id)))
+      return kind === "ended" && clock() - delivery.at < TELLING_MS ? "not yet" : undefined;
     return bodyOf(view, delivery, interest, { include: webhook.include, nameOf });
   }
 
@@ -321,9 +325,9 @@ export class Courier {
 
   #succeeded(): void {
     const { log, clock, onTried } = this.#options;
-    const { failures, failedAt } = this.#state;
+    const { failures, failingSince = clock() } = this.#state;
     if (restMs(failures) > 0) this.#takesSince = clock();
-    if (failures > 0) log.info(`takes events again after ${durationText(clock() - (failedAt ?? clock()))}`);
+    if (failures > 0) log.info(`takes events again after ${durationText(clock() - failingSince)}`);
     this.#state = { failures: 0, deliveredAt: clock() };
     this.#restUntil = 0;
     onTried("delivered");
@@ -331,11 +335,10 @@ export class Courier {
 
   #failed(failure: string, reply: Exclude<Reply, { readonly kind: "accepted" }>): void {
     const { clock, onTried } = this.#options;
-    const { failures, failedAt = clock() } = this.#state;
-    const first = failures === 0 ? clock() : failedAt;
-    this.#state = { ...this.#state, failures: failures + 1, failedAt: first, failure };
-    const asked = reply.kind === "refused" && reply.isFinal === false ? (reply.retryAfterMs ?? 0) : 0;
-    this.#restUntil = clock() + Math.max(restMs(failures + 1), Math.min(asked, COUNT_EVERY_MS));
+    const { failures, failingSince = clock() } = this.#state;
+    this.#state = { ...this.#state, failures: failures + 1, failingSince, failure };
+    const askedMs = reply.kind === "refused" && !reply.isFinal ? reply.retryAfterMs : undefined;
+    this.#restUntil = clock() + restMs(failures + 1, askedMs);
     this.#warn({ failure }, "the receiver did not take an event; its events wait and are tried again");
     onTried("failed");
   }

@@ -15,7 +15,7 @@ export interface Interest {
   readonly tools?: readonly Glob[] | undefined;
 }
 
-/** What is told of a task, as JSON. `docs/webhooks.schema.json` describes it. */
+/** What is told of a task, as JSON. `bodySchema` describes it. */
 export interface WebhookBody {
   readonly type: `task.${WebhookEvent}`;
   /** When it happened. */

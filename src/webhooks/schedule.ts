@@ -31,8 +31,14 @@ export function pauseMs(attempts: number, retryAfterMs = 0, random = Math.random
 const FAILURES_ALLOWED = 5;
 const MAX_REST_MS = 5 * MINUTE;
 
-/** How long a receiver is left alone that has failed so often in a row, whatever it was told; 0: not at all. */
-export function restMs(failures: number): number {
-  if (failures < FAILURES_ALLOWED) return 0;
-  return Math.min(5 * SECOND * 2 ** Math.min(failures - FAILURES_ALLOWED, 10), MAX_REST_MS);
+/** So long a receiver is left alone that asks for it, with everything that it is to be told. */
+const MAX_ASKED_REST_MS = 10 * MINUTE;
+
+/**
+ * How long a receiver is left alone that has failed so often in a row, whatever it was told; 0: not at all.
+ * @param retryAfterMs what the receiver asks for
+ */
+export function restMs(failures: number, retryAfterMs = 0): number {
+  const own = failures < FAILURES_ALLOWED ? 0 : 5 * SECOND * 2 ** Math.min(failures - FAILURES_ALLOWED, 10);
+  return Math.max(Math.min(own, MAX_REST_MS), Math.min(retryAfterMs, MAX_ASKED_REST_MS));
 }

@@ -1,5 +1,6 @@
 /** What receivers are told of tasks, by a gateway before a real server. */
 
+import { randomUUID } from "node:crypto";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import { Webhook } from "standardwebhooks";
 import { expect, onTestFinished, test } from "vitest";
@@ -128,6 +129,49 @@ test("a call that is asked in rounds is nobody's task, and is not told", async (
   const { taskId } = await user.callTool("slow");
   await receiver.until(() => receiver.types().includes("task.created"));
   expect(new Set(receiver.received.map(({ body }) => body.data.task.taskId))).toEqual(new Set([taskId]));
+});
+
+test.each([
+  ["is a task at once", "always", "slow"],
+  ["becomes one", "auto", "slow"],
+] as const)(
+  "a call with an idempotency key that %s is told once, however often it is sent",
+  async (_, mode, tool) => {
+    const { receiver, user, finish } = await told(
+      { events: ["created", "completed"] },
+      { policy: { mode, waitForMs: 50 } },
+    );
+    const once = { headers: { "idempotency-key": randomUUID() } };
+    const { taskId } = await user.callTool(tool, {}, once);
+    expect(await user.callTool(tool, {}, once)).toMatchObject({ taskId });
+    finish();
+    await receiver.until(() => receiver.types().includes("task.completed"));
+    expect((await user.callTool(tool, {}, once)).taskId ?? taskId).toBe(taskId);
+    expect(receiver.types()).toEqual(["task.created", "task.completed"]);
+  },
+);
+
+test("a call with an idempotency key that is answered directly is not told", async () => {
+  const { receiver, user } = await told({ events: ALL }, { policy: {} });
+  const answer = await user.callTool("quick", {}, { headers: { "idempotency-key": randomUUID() } });
+  expect(answer.content).toEqual(textResult(RESULT).content);
+  const { taskId } = await user.callTool("slow");
+  await receiver.until(() => receiver.types().includes("task.created"));
+  expect(new Set(receiver.received.map(({ body }) => body.data.task.taskId))).toEqual(new Set([taskId]));
+});
+
+test("that a call waits, or runs, is no progress", async () => {
+  const { receiver, user, finish } = await told(
+    { events: ["progress", "input_required", "completed"] },
+    { policy: { mode: "always" }, server: { maxConcurrent: 1 } },
+  );
+  const first = await user.callTool("slow");
+  const second = await user.callTool("asks");
+  await user.taskWhen(second.taskId, ({ statusMessage }) => statusMessage === "queued");
+  finish();
+  await user.settled(first.taskId);
+  await receiver.until(() => receiver.types().includes("task.input_required"));
+  expect(receiver.types()).toEqual(["task.completed", "task.input_required"]);
 });
 
 test("while a secret changes, both sign", async () => {
