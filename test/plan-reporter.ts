@@ -47,6 +47,13 @@ export class PlanReporter implements Reporter {
       const shown = this.#reasons.size > 0 ? [...this.#reasons] : skipped.slice(0, 20);
       for (const line of shown) this.#say(`  ${line}`);
     }
+    const flaky = modules.flatMap((module) =>
+      [...module.children.allTests("passed")]
+        .filter((test) => test.diagnostic()?.flaky)
+        .map(({ fullName }) => `${module.relativeModuleId}: ${fullName}`),
+    );
+    if (flaky.length > 0) this.#say(`\n${flaky.length} tests failed first and passed when tried again:`);
+    for (const line of flaky) this.#say(`  ${line}`);
     const counts = `${count("passed")} passed, ${count("failed")} failed, ${skipped.length} skipped`;
     this.#say(`\n${modules.length} test files in ${this.#seconds()} s: ${counts}`);
   }

@@ -6,6 +6,9 @@ import { PlanReporter } from "./plan-reporter.ts";
 
 const NEVER = ["**/node_modules/**", ...SLOW];
 
+/** Programs, sockets and processes of others: in CI, a test of them that fails is tried once more. The plan's last lines name it all the same. */
+const TRIES_MORE = process.env.CI === undefined ? 0 : 1;
+
 export default defineConfig({
   root: resolve(import.meta.dirname, ".."),
   test: {
@@ -20,10 +23,15 @@ export default defineConfig({
     projects: [
       // Nothing of them is left behind in a process, so that what they import is loaded once for all.
       { extends: true, test: { name: "units", include: UNITS, exclude: NEVER, isolate: false } },
-      { extends: true, test: { name: "stories", include: STORIES, exclude: NEVER } },
+      { extends: true, test: { name: "stories", include: STORIES, exclude: NEVER, retry: TRIES_MORE } },
       {
         extends: true,
-        test: { name: "long", include: ["test/**/*.test.ts"], exclude: [...NEVER, ...UNITS, ...STORIES] },
+        test: {
+          name: "long",
+          include: ["test/**/*.test.ts"],
+          exclude: [...NEVER, ...UNITS, ...STORIES],
+          retry: TRIES_MORE,
+        },
       },
     ],
   },
