@@ -9,7 +9,7 @@ import { describeRoute, type RouteLine } from "./announcement.ts";
 import type { AdminConfig, Config } from "./config/config.ts";
 import type { ConfigFile } from "./config/config-file.ts";
 import { type Core, type Listeners, openCore } from "./core.ts";
-import { type AdminOptions, adminApp, type Status } from "./http/admin/admin.ts";
+import { type AdminOptions, adminApp } from "./http/admin/admin.ts";
 import { api } from "./http/admin/api.ts";
 import { adminGuard } from "./http/admin/guard.ts";
 import type { Answered } from "./http/answered.ts";
@@ -20,6 +20,7 @@ import { mcpEndpoint } from "./http/endpoint.ts";
 import { hostGuard, isLoopbackName } from "./http/guards.ts";
 import { headerScreen, screened, screenedAfter } from "./http/header-screen.ts";
 import { OpenRequests } from "./http/open-requests.ts";
+import type { Status } from "./http/status.ts";
 import { Unsent } from "./http/unsent.ts";
 import { descriptorWarning, maxDescriptors } from "./lib/descriptors.ts";
 import { createLog } from "./log/log.ts";
@@ -86,7 +87,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const admin =
       config.admin &&
       (await listenOn(
-        httpServer(adminApp(adminOf(core, config.admin, { log, reload }))),
+        httpServer(
+          adminApp(adminOf(core, config.admin, { log, reload, readyPath: config.listen.readyPath })),
+        ),
         config.admin,
         servers,
         "--admin-port (admin.port)",
@@ -246,20 +249,30 @@ async function openHttp(
   const routes = () => core.routes.byPath;
   // A program that identifies callers itself has its own documents.
   const documents = given === undefined ? documentsFor(config, routes) : undefined;
-  const isReady = () => !core.isStopping;
-  return { core, app: { routes, endpoint, documents, guard, isReady }, openRequests, log };
+  const { readyPath } = config.listen;
+  const ready = readyPath === undefined ? undefined : { path: readyPath, status: () => statusOf(core) };
+  return { core, app: { routes, endpoint, documents, guard, ready, log }, openRequests, log };
 }
 
 function adminOf(
   core: Core,
   { host, token, readToken }: AdminConfig,
-  { log, reload }: { readonly log: Logger; readonly reload: (() => Promise<Reload>) | undefined },
+  {
+    log,
+    reload,
+    readyPath,
+  }: {
+    readonly log: Logger;
+    readonly reload: (() => Promise<Reload>) | undefined;
+    readonly readyPath: string | undefined;
+  },
 ): AdminOptions {
   const { metrics, admin, stopping } = core;
   const access = { token, readToken, isLocal: isLoopbackName(host) };
   return {
     log,
     status: () => statusOf(core),
+    isOfTheMainPort: (path) => path === readyPath || core.routes.byPath.has(path),
     guard: adminGuard(host),
     ...(metrics === undefined ? {} : { scrape: (accept) => metrics.scrape(accept) }),
     ...(admin === undefined ? {} : { api: api({ admin, version: VERSION, stopping, reload, ...access }) }),

@@ -19,6 +19,14 @@ export function mountPath() {
   return text(expected, isMountPath).meta({ values: "path" });
 }
 
+/** A path of the gateway's own, or a word for none. */
+export function pathOr<const Word extends string>(word: Word) {
+  const expected = `a path such as /-/health: segments of unreserved characters, no slash at the end; or "${word}"`;
+  return text(expected, (given) => given === word || (given !== "/" && isMountPath(given))).meta({
+    values: `path, \`${word}\``,
+  });
+}
+
 /** The endpoint of a server: an http or https URL without credentials and fragment. */
 export function httpUrl() {
   return z

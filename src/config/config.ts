@@ -85,6 +85,8 @@ export interface ListenConfig {
   readonly allowedOrigins: readonly string[];
   /** The origin at which clients find the gateway. Absent: the one that their requests are addressed to. */
   readonly publicUrl?: string;
+  /** Where the gateway says whether it wants requests. Absent: nowhere on this listener. */
+  readonly readyPath?: string | undefined;
 }
 
 /** How the gateway tells callers apart. */

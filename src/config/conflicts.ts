@@ -17,6 +17,7 @@ export function conflicts(document: unknown): readonly Problem[] {
   return [
     ...sharedListener(document),
     ...takenPaths(document),
+    ...readyPath(document),
     ...callerConflicts(document),
     ...storeConflicts(document),
     ...limitConflicts(document),
@@ -51,6 +52,30 @@ function takenPaths(document: unknown): readonly Problem[] {
       ...(isReserved ? [`${path} belongs to the gateway, like everything below ${RESERVED.join(", ")}`] : []),
     ].map((message) => conflict(["servers", name, "path"], message));
   });
+}
+
+/** The gateway's own path must keep clients from no path of a server's. */
+function readyPath(document: unknown): readonly Problem[] {
+  const setting = ["listen", "readyPath"];
+  const path = textAt(document, setting) ?? defaults.listen.readyPath;
+  const names = serverNames(document);
+  const isBelow = (above: string) => path === above || path.startsWith(`${above}/`);
+  return [
+    ...(isBelow("/.well-known") ? [conflict(setting, "/.well-known has the documents of the servers")] : []),
+    ...names.flatMap((name) => {
+      const given = textAt(document, ["servers", name, "path"]);
+      const paths = [given ?? `/${name}/mcp`, ...(names.length === 1 ? ["/mcp"] : [])];
+      const taken = paths.find((each) => each !== "/" && isBelow(each));
+      return taken === undefined
+        ? []
+        : [
+            conflict(
+              setting,
+              `${path} would hide what servers.${name} has at ${taken} and below; choose another, or none`,
+            ),
+          ];
+    }),
+  ];
 }
 
 function repeatedHeaders(document: unknown, path: Path): readonly Problem[] {

@@ -28,7 +28,7 @@ export function resolve(file: ConfigFile): Config {
   const servers = Object.entries(file.servers);
   const isOnly = servers.length === 1;
   const { host = defaults.listen.host, port = defaults.listen.port } = file.listen ?? {};
-  const { allowedHosts, publicUrl } = file.listen ?? {};
+  const { allowedHosts, publicUrl, readyPath = defaults.listen.readyPath } = file.listen ?? {};
   return {
     listen: {
       host,
@@ -36,6 +36,7 @@ export function resolve(file: ConfigFile): Config {
       ...(allowedHosts === undefined ? {} : { allowedHosts }),
       allowedOrigins: file.listen?.allowedOrigins ?? defaults.listen.allowedOrigins,
       ...(publicUrl === undefined ? {} : { publicUrl }),
+      ...(readyPath === "none" ? {} : { readyPath }),
     },
     ...(file.admin === undefined ? {} : { admin: { ...defaults.admin, ...file.admin } }),
     store: resolveStore(file.store),

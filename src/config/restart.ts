@@ -9,6 +9,7 @@ const FIXED = {
     allowedHosts: "allowedHosts",
     allowedOrigins: "allowedOrigins",
     publicUrl: "publicUrl",
+    readyPath: "readyPath",
   } satisfies Names<ListenConfig>,
   admin: {
     host: "host",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hostName, hostOrAddress, mountPath, origin, serverName } from "./addresses.ts";
+import { hostName, hostOrAddress, mountPath, origin, pathOr, serverName } from "./addresses.ts";
 import { callerDefaults, callersSection } from "./caller-settings.ts";
 import { choice, duration, durationOr, flag, integer, list, section, setting, size, text } from "./fields.ts";
 import { limitDefaults, limitsSection } from "./limit-settings.ts";
@@ -10,7 +10,7 @@ import { webhooksSection } from "./webhook-settings.ts";
 
 /** The defaults as a file would write them; their texts are parsed like a file's. */
 export const defaults = {
-  listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
+  listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [], readyPath: "/-/health" },
   admin: { host: "127.0.0.1", payloads: false },
   store: storeDefaults,
   limits: limitDefaults,
@@ -64,6 +64,11 @@ const listen = section({
   publicUrl: setting(
     origin(),
     "Where clients find the gateway, such as `https://tools.example`, if that is not where it listens. The gateway's OAuth documents name it.",
+  ),
+  readyPath: setting(
+    pathOr("none"),
+    "Path at which the gateway itself tells proxies whether it is ready (200) or not (503), whatever `Host` they name. A server's own document at this path is still there below the server's path.",
+    defaults.listen.readyPath,
   ),
 });
 

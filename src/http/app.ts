@@ -6,14 +6,17 @@ import {
   type ServerResponse,
 } from "node:http";
 import express, { type Express } from "express";
+import type { Logger } from "pino";
 import type { Route } from "../requests/request.ts";
 import { withoutSlash } from "../upstream/transports/redirect.ts";
+import { type AstrayHint, astrayHint, astrayProbes } from "./astray.ts";
 import type { Documents } from "./callers/protected-resource.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Guard } from "./guards.ts";
 import { answerHalfClosed } from "./half-closed.ts";
 import { endpointAt, otherPathFinder } from "./other-paths.ts";
 import { pipelines } from "./pipelines.ts";
+import type { Status } from "./status.ts";
 
 export interface AppOptions {
   /** By path, exactly as requests name it; the same map until the servers change. Removed ones have no other paths. */
@@ -23,8 +26,10 @@ export interface AppOptions {
   readonly documents?: Documents | undefined;
   /** Throws for hosts and origins that may learn nothing of the gateway. Absent: none. */
   readonly guard?: Guard;
-  /** Whether the gateway wants requests. Absent: always. */
-  readonly isReady?: () => boolean;
+  /** Where the gateway itself says whether it wants requests. Absent: nowhere. */
+  readonly ready?: { readonly path: string; readonly status: () => Status } | undefined;
+  /** Hears of probes that came to the wrong port. Absent: nobody does. */
+  readonly log?: Logger | undefined;
 }
 
 /** How long a client may take to send a request; a slow one must not hold a connection for ever. */
@@ -40,30 +45,32 @@ export const STALLED_MS = 60_000;
  * answer four fifths of its throughput, so polls must not pass through it.
  */
 export function gatewayListener(options: AppOptions): RequestListener {
-  const rest = notFoundApp(options);
+  const hint = astrayHint(options.ready?.path);
+  const watch = options.log === undefined ? () => undefined : astrayProbes(hint, options.log);
+  const rest = notFoundApp(options, hint);
   const serve = router(options, { hasAddress: true });
   return (request, response) => {
-    if (answerHealth(request, response, options.isReady ?? (() => true))) return;
+    if (answerReady(request, response, options.ready)) return;
+    watch(request, response);
     if (!serve(request, response)) rest(request, response);
   };
 }
 
-/**
- * A path of the gateway's own on its main port, for balancers. They name the host by its address, or not at all (HTTP/1.0), so hosts and
- * origins are not checked; the answer tells no more than whether the gateway wants requests.
- */
-const HEALTH_PATH = "/-/health";
-const HEALTH_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+const READY_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
-function answerHealth(
+/**
+ * A path of the gateway's own on its main port, for proxies that can check no other. They name the host by its address, or not at all
+ * (HTTP/1.0), so hosts and origins are not checked; the answer tells no more than whether the gateway wants requests.
+ */
+function answerReady(
   { method = "", url = "" }: IncomingMessage,
   response: ServerResponse,
-  isReady: () => boolean,
+  ready: AppOptions["ready"],
 ): boolean {
-  if (url !== HEALTH_PATH || !HEALTH_METHODS.has(method)) return false;
-  const isUp = isReady();
-  const text = JSON.stringify({ status: isUp ? "ready" : "stopping" });
-  response.writeHead(isUp ? 200 : 503, {
+  if (url !== ready?.path || !READY_METHODS.has(method)) return false;
+  const status = ready.status();
+  const text = JSON.stringify({ status });
+  response.writeHead(status === "ready" ? 200 : 503, {
     "Content-Type": "application/json",
     "Content-Length": Buffer.byteLength(text),
     "Cache-Control": "no-store",
@@ -157,12 +164,13 @@ function tables(routes: AppOptions["routes"], hasAddress: boolean) {
 }
 
 /** Lists the endpoints, but not for pages and hosts that the gateway does not serve. */
-function notFoundApp({ routes, guard = () => {} }: AppOptions): Express {
+function notFoundApp({ routes, guard = () => {} }: AppOptions, hintAt: AstrayHint): Express {
   const app = express().disable("x-powered-by");
   app.use((request, response) => {
-    const error = "not found";
+    const hint = hintAt(request.path);
+    const answer = { error: "not found", ...(hint === undefined ? {} : { hint }) };
     const endpoints = [...routes()].flatMap(([path, { isRemoved }]) => (isRemoved ? [] : [path]));
-    response.status(404).json(isServed(guard, request, response) ? { error, endpoints } : { error });
+    response.status(404).json(isServed(guard, request, response) ? { ...answer, endpoints } : answer);
   });
   return app;
 }

@@ -26,7 +26,7 @@ const DEFAULT_POLICY = {
 test("a file that names one server and nothing else gets every default", () => {
   expect(parseConfig(MINIMAL, {})).toEqual({
     config: {
-      listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [] },
+      listen: { host: "127.0.0.1", port: 8080, allowedOrigins: [], readyPath: "/-/health" },
       store: {
         url: "level:./taskgate-data",
         leaseMs: 15_000,
@@ -73,6 +73,7 @@ listen:
   allowedHosts: [Reports.Example, "[::1]"]
   allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"]
   publicUrl: https://tools.example
+  readyPath: /-/ready
 admin: { port: 9090 }
 store: { url: "memory:" }
 callers: { identify: header, header: X-User, trustedProxies: [10.0.0.0/8, "::1"] }
@@ -113,6 +114,7 @@ servers:
       allowedHosts: ["reports.example", "[::1]"],
       allowedOrigins: ["https://app.example", "http://localhost:5173", "vscode-webview://panel"],
       publicUrl: "https://tools.example",
+      readyPath: "/-/ready",
     },
     callers: { identify: "header", header: "x-user", trustedProxies: ["10.0.0.0/8", "::1"] },
     admin: { host: "127.0.0.1", port: 9090, payloads: false },

@@ -5,6 +5,8 @@ import { ConfigError } from "../../src/config/problems.ts";
 const DURATION = 'must be a duration with a unit such as "250ms", "1h" or "2d"';
 const SIZE = 'must be a size with a unit such as "64kb" or "32mb"';
 const PATH = "must be a path such as /reports/mcp: segments of unreserved characters, no slash at the end";
+const READY_PATH =
+  'must be a path such as /-/health: segments of unreserved characters, no slash at the end; or "none"';
 const ORIGIN = "must be an origin such as https://app.example, without a path";
 const CLUSTER = 'must end with its hosts: a cluster has no databases, got "redis+cluster:…"';
 const PREFIX = 'must be up to 64 letters, digits, and the characters : . _ / -, got "a{b}"';
@@ -99,6 +101,20 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
     "listen.publicUrl",
     'must be an origin such as https://app.example, without a path, got "https://a.example/x"',
   ],
+  ["listen: { readyPath: up }", "listen.readyPath", `${READY_PATH}, got "up"`],
+  ["listen: { readyPath: / }", "listen.readyPath", `${READY_PATH}, got "/"`],
+  ["listen: { readyPath: '/up?x' }", "listen.readyPath", `${READY_PATH}, got "/up?x"`],
+  ["listen: { readyPath: }", "listen.readyPath", `${READY_PATH}, got nothing`],
+  [
+    "listen: { readyPath: /.well-known/up }",
+    "listen.readyPath",
+    "/.well-known has the documents of the servers",
+  ],
+  ...["/mcp", "/mcp/up", "/a/mcp", "/a/mcp/up"].map((path): [string, string, string] => [
+    `listen: { readyPath: ${path} }`,
+    "listen.readyPath",
+    `${path} would hide what servers.a has at ${path.replace("/up", "")} and below; choose another, or none`,
+  ]),
   [
     "port: 8080",
     "port",
@@ -134,6 +150,11 @@ const server: readonly (readonly [string, string, string])[] = [
     "path: /health",
     "servers.a.path",
     "/health belongs to the gateway, like everything below /.well-known, /health, /metrics",
+  ],
+  [
+    "path: /-",
+    "listen.readyPath",
+    "/-/health would hide what servers.a has at /- and below; choose another, or none",
   ],
   ["tasks: { mode: sometimes }", "servers.a.tasks.mode", modeMessage("sometimes")],
   ["tasks: { waitFor: 250 }", "servers.a.tasks.waitFor", `${DURATION}, got 250`],

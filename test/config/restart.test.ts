@@ -12,6 +12,8 @@ const changes: readonly (readonly [string, string])[] = [
   ["listen: { allowedHosts: [a] }", "listen.allowedHosts"],
   ["listen: { allowedOrigins: ['https://a.example'] }", "listen.allowedOrigins"],
   ["listen: { publicUrl: 'https://a.example' }", "listen.publicUrl"],
+  ["listen: { readyPath: /up }", "listen.readyPath"],
+  ["listen: { readyPath: none }", "listen.readyPath"],
   ["admin: { port: 1 }", "admin"],
   ["store: { url: 'memory:' }", "store.url"],
   ["store: { lease: 20s }", "store.lease"],

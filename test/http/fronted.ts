@@ -1,6 +1,7 @@
 /** Servers of any kind behind one gateway, and what reached each of them. All are closed when the test ends. */
 
 import type { ServerResponse } from "node:http";
+import type { Logger } from "pino";
 import { onTestFinished } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { startGateway } from "../../src/gateway.ts";
@@ -29,12 +30,15 @@ export interface FrontedOptions extends Omit<GatewaySettings, "upstream"> {
   readonly routes?: Readonly<Record<string, string>>;
   /** What every server answers; unless given, the body it got. */
   readonly answer?: (request: ReceivedRequest, response: ServerResponse) => void;
+  /** What the gateway writes to its log; unless given, nothing. */
+  readonly logger?: Logger;
 }
 
 /** One server at `/tested/mcp` and `/mcp`, whose own endpoint is at `/base/mcp`, unless told otherwise. */
 export async function fronted(options: FrontedOptions = {}): Promise<Fronted> {
-  const { config, origins } = await frontedConfig(options);
-  const gateway = await startGateway(config, { log: createLog("silent") });
+  const { logger = createLog("silent"), ...settings } = options;
+  const { config, origins } = await frontedConfig(settings);
+  const gateway = await startGateway(config, { log: logger });
   onTestFinished(() => gateway.close());
   return {
     url: new URL(gateway.url),

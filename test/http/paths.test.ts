@@ -121,8 +121,17 @@ describe("the admin listener", () => {
     expect(await get(adminUrl, "/health/ready")).toEqual({ status: 200, message: { status: "ready" } });
     expect(await get(adminUrl, "/mcp")).toEqual({
       status: 404,
-      message: { type: "about:blank", title: "Not found", status: 404, detail: "There is nothing at /mcp" },
+      message: {
+        type: "about:blank",
+        title: "Not found",
+        status: 404,
+        detail: expect.stringMatching(
+          /^There is nothing at \/mcp: that path is on the main port .*\/health\/ready/,
+        ),
+      },
     });
+    expect((await get(adminUrl, "/-/health")).message.detail).toContain("main port (listen.port)");
+    expect((await get(adminUrl, "/nowhere")).message.detail).toBe("There is nothing at /nowhere");
   });
 
   test("is not ready any more when the gateway is about to stop", async () => {

@@ -93,16 +93,17 @@ test("a second signal ends a gateway that is waiting for a call", async () => {
 test("whoever polls is answered until the end when the gateway is told to stop, and what is new is refused", async () => {
   const { server, start, release, calls } = await durable();
   const { gateway, user } = await start();
-  const ready = new URL("/health/ready", adminOf(gateway));
+  const ready = [new URL("/health/ready", adminOf(gateway)), new URL("/-/health", gateway.url)];
+  const statuses = () => Promise.all(ready.map(async (url) => (await request(url)).statusCode));
   const { taskId } = await user.callTool("held", { label: "held" });
   await server.arrival("tools/call");
-  expect((await request(ready)).statusCode).toBe(200);
+  expect(await statuses()).toEqual([200, 200]);
   const poller = new Poller(user, taskId);
   await poller.more(3);
 
   const exited = gateway.kill("SIGTERM");
   await draining(user);
-  expect((await request(ready)).statusCode).toBe(503);
+  expect(await statuses()).toEqual([503, 503]);
   expect(await user.send("tools/call", { name: "done" })).toMatchObject(STOPPING);
   // From here on a poll is answered when its task has ended: no stock client survives one that is refused.
   release();

@@ -139,7 +139,14 @@ test.skipIf(withoutSmallDisk("results while the disk is full"))(
     const ids: string[] = [];
     for (let n = 0; n < 30; n += 1) ids.push((await user.callTool("t")).taskId);
     await server.until(() => count(server, "tools/call") === 30, "all calls");
-    const ready = async () => (await fetch(`${gateway.adminUrl}/health/ready`)).status;
+    const ready = async () => {
+      const [main, admin] = await Promise.all([
+        fetch(`${gateway.url}/-/health`),
+        fetch(`${gateway.adminUrl}/health/ready`),
+      ]);
+      expect(await main.text()).toBe(await admin.text());
+      return main.status;
+    };
     expect(await ready()).toBe(200);
     await disk.fill();
     done.open();

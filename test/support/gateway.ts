@@ -76,7 +76,13 @@ export async function gatewayFor(settings: GatewaySettings): Promise<GatewayUnde
 export function configFor(settings: GatewaySettings): Config {
   const policy = { ...POLICY, ...settings.policy };
   return {
-    listen: { host: "127.0.0.1", port: 0, allowedOrigins: [], ...settings.listen },
+    listen: {
+      host: "127.0.0.1",
+      port: 0,
+      allowedOrigins: [],
+      readyPath: "/-/health",
+      ...settings.listen,
+    },
     ...(settings.admin
       ? {
           admin: {

@@ -1,15 +1,15 @@
 import express, { type Express, type Router } from "express";
 import type { Logger } from "pino";
 import type { Guard } from "../guards.ts";
+import type { Status } from "../status.ts";
 import { consolePages } from "./console.ts";
 import { answerProblems, Problem } from "./problem.ts";
-
-/** Whether the gateway wants requests, and why not. */
-export type Status = "ready" | "stopping" | "store takes no writes";
 
 export interface AdminOptions {
   readonly log: Logger;
   readonly status: () => Status;
+  /** Whether the main port has a path that this listener has not. Absent: not known. */
+  readonly isOfTheMainPort?: (path: string) => boolean;
   /** Throws for hosts and origins that may learn nothing of the gateway. */
   readonly guard: Guard;
   /** Writes the metrics in the format that the `Accept` header asks for. Absent: there are none. */
@@ -20,8 +20,18 @@ export interface AdminOptions {
   readonly api?: Router | undefined;
 }
 
+const ON_THE_MAIN_PORT =
+  "that path is on the main port (listen.port); this is the admin listener, which says at /health/ready whether the gateway is ready";
+
 /** The admin listener: for orchestrators, Prometheus and operators. */
-export function adminApp({ log, status, guard, scrape, api }: AdminOptions): Express {
+export function adminApp({
+  log,
+  status,
+  isOfTheMainPort = () => false,
+  guard,
+  scrape,
+  api,
+}: AdminOptions): Express {
   const app = express().disable("x-powered-by");
   // Orchestrators name the host by its address, or as they like; the answers tell hardly anything.
   app.get("/health/live", (_, response) => void response.json({ status: "live" }));
@@ -42,7 +52,8 @@ export function adminApp({ log, status, guard, scrape, api }: AdminOptions): Exp
   });
   if (api !== undefined) app.use("/api", api).use(consolePages());
   app.use(({ path }) => {
-    throw new Problem(404, "Not found", `There is nothing at ${path.slice(0, 200)}`);
+    const nothing = `There is nothing at ${path.slice(0, 200)}`;
+    throw new Problem(404, "Not found", isOfTheMainPort(path) ? `${nothing}: ${ON_THE_MAIN_PORT}` : nothing);
   });
   app.use(answerProblems(log));
   return app;
