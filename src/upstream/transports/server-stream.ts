@@ -33,6 +33,8 @@ export class ServerStream {
       this.#onBegun = resolve;
     });
     void this.#listen().finally(() => {
+      // A refusal keeps the whole exchange, and its stack, alive; the session may last for hours.
+      this.#exchange = undefined;
       this.#isOpen = false;
       this.#onBegun();
     });
