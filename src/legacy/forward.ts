@@ -34,6 +34,8 @@ export class LegacyForwarder {
   ): Promise<boolean> {
     const { caller } = exchange;
     const { upstream } = exchange.route;
+    // Another client's session may show it while this one is under way.
+    const wasOnlyModern = upstream.isOnlyModern;
     const amend = (answer: string) => {
       const said = readInitializeResult(answer);
       if (said !== undefined) upstream.learn(said.result);
@@ -42,8 +44,7 @@ export class LegacyForwarder {
     try {
       await this.#forwarder.forwardAmended(exchange, id, amend, {
         onHead: (head) => {
-          const isOnlyModern =
-            !upstream.isOnlyModern && upstream.refusesSessions(caller.headers, head.status);
+          const isOnlyModern = !wasOnlyModern && upstream.refusesSessions(caller.headers, head.status);
           if (isOnlyModern !== false) throw new Refused(isOnlyModern);
           onHead(head);
         },

@@ -89,9 +89,13 @@ export class LegacyHandler {
 
   /** Notes a session whose client declares tasks, of either generation. */
   async #initialize(exchange: HttpExchange): Promise<boolean> {
+    const { upstream } = exchange.route;
+    const wasOnlyModern = upstream.isOnlyModern;
     await this.#admit(exchange);
     const { id, params } = requestIn(isObject(exchange.message) ? exchange.message : {});
-    await exchange.route.upstream.starting(exchange.caller.headers);
+    await upstream.starting(exchange.caller.headers);
+    // Another client's session has shown it meanwhile.
+    if (upstream.isOnlyModern && !wasOnlyModern) return false;
     if (!declaresAnyTasks(params.capabilities)) return this.#amended.initialize(exchange, id);
     return this.#amended.initialize(exchange, id, ({ headers }) => {
       this.#plain.note(sessionKey(exchange.owner, sessionIdOf({ headers })));

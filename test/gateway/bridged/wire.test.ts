@@ -61,6 +61,12 @@ describe.each(["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"])("a clien
   });
 });
 
+test("clients that come all at once, before the gateway knows the server, are all served", async () => {
+  const { url } = await before();
+  const clients = await Promise.all(Array.from({ length: 24 }, () => LegacyWire.connect(url)));
+  for (const client of clients) expect(await client.result("ping")).toEqual({});
+});
+
 test("a page to visit has the id that clients of 2025-11-25 need", async () => {
   const { url } = await before();
   const client = await LegacyWire.connect(url);
