@@ -198,7 +198,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
   const awaitingInput = new CallsAwaitingInput(engine);
   const proxy = new ReverseProxy();
   const clientStreams = new ClientStreams(engine);
-  const streams = new OpenStreams(config.limits.keepAliveMs);
+  const streams = new OpenStreams(config.limits.keepAliveMs, config.limits.keepsJsonAlive);
   const stopping = new AbortController();
   // Each request that waits for a call of another gateway listens.
   setMaxListeners(0, stopping.signal);

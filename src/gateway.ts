@@ -217,7 +217,7 @@ async function openHttp(
       ? screened(identifierFor(config, { secret: core.secret, log }), screen)
       : screenedAfter(given, screen);
   const { limits } = core;
-  const { maxDepth, keepAliveMs } = limits;
+  const { maxDepth, keepAliveMs, keepsJsonAlive } = limits;
   const guard = hostGuard(config.listen);
   const { handlers, report, quotas, metrics, callCounts } = core;
   const onAnswered =
@@ -237,6 +237,7 @@ async function openHttp(
       },
       maxDepth,
       keepAliveMs,
+      keepsJsonAlive,
       handlers,
       bytes,
       report,

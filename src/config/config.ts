@@ -159,6 +159,8 @@ export interface LimitsConfig {
   /** Of all finished results together that the store has not accepted yet. */
   readonly maxUnwrittenBytes: number;
   readonly keepAliveMs: number;
+  /** Whether an answer in JSON, too, may begin before the gateway has it. */
+  readonly keepsJsonAlive: boolean;
   readonly drainTimeoutMs: number;
   /** How long a request about a task may wait for its answer. */
   readonly maxWaitMs: number;

@@ -1,7 +1,7 @@
 import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
 import type { LimitsConfig, RateLimit, TotalLimits } from "./config.ts";
-import { duration, integer, section, setting, size } from "./fields.ts";
+import { duration, flag, integer, section, setting, size } from "./fields.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
 import { orReference, parseRate, parseSize } from "./units.ts";
 
@@ -16,6 +16,7 @@ export const limitDefaults = {
   maxConnections: 20_000,
   maxUnwritten: "256mb",
   keepAlive: "15s",
+  keepAliveJson: true,
   drainTimeout: "10s",
   maxWait: "45s",
   restartGap: "5s",
@@ -53,6 +54,11 @@ export const limitsSection = section({
     duration(),
     "How often the gateway sends a comment on a quiet stream, so that no proxy closes it.",
     limitDefaults.keepAlive,
+  ),
+  keepAliveJson: setting(
+    flag(),
+    "Whether a client that reads no streams gets white space before its JSON, as often, while the gateway has no answer for it. The status of an answer that begins so is 200, also with an error.",
+    limitDefaults.keepAliveJson,
   ),
   drainTimeout: setting(
     duration({ min: "0ms" }),
@@ -146,6 +152,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
     maxConnections: limits.maxConnections,
     maxUnwrittenBytes: limits.maxUnwritten,
     keepAliveMs: limits.keepAlive,
+    keepsJsonAlive: limits.keepAliveJson,
     drainTimeoutMs: limits.drainTimeout,
     maxWaitMs: limits.maxWait,
     restartGapMs: limits.restartGap,

@@ -32,6 +32,7 @@ const FIXED = {
     maxHeaderBytes: "maxHeaders",
     maxUnwrittenBytes: "maxUnwritten",
     keepAliveMs: "keepAlive",
+    keepsJsonAlive: "keepAliveJson",
     maxWaitMs: "maxWait",
     restartGapMs: "restartGap",
   } satisfies Partial<Names<LimitsConfig>>,

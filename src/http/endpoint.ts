@@ -50,6 +50,7 @@ export interface EndpointOptions {
   readonly maxBodyBytes: number;
   readonly maxDepth: number;
   readonly keepAliveMs: number;
+  readonly keepsJsonAlive: boolean;
   readonly handlers: Handlers;
   readonly bytes: Bytes;
   /** Hears of refusals. */
@@ -358,13 +359,13 @@ function headersIn(trace: TraceContext | undefined, { headers }: IncomingMessage
 
 function newReply(
   response: ServerResponse,
-  { keepAliveMs, unsent }: EndpointOptions,
+  { keepAliveMs, keepsJsonAlive, unsent }: EndpointOptions,
   how: Pick<ReplyOptions, "id" | "accepts" | "quotaKey"> = {
     id: null,
     accepts: { json: true, stream: false },
   },
 ): HttpReply {
-  return new HttpReply(response, { keepAliveMs, unsent, ...how });
+  return new HttpReply(response, { keepAliveMs, keepsJsonAlive, unsent, ...how });
 }
 
 /**

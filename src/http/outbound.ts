@@ -3,7 +3,13 @@ import { OwnSignal, type Signal } from "../lib/signal.ts";
 import type { QuotaKey } from "../limits/counter.ts";
 import type { CountedCall } from "../observers/calls/call-counts.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
-import { type Accepts, EVENT_STREAM_HEADERS, KEEP_ALIVE } from "../protocol/headers.ts";
+import {
+  type Accepts,
+  BEGUN_JSON_HEADERS,
+  EVENT_STREAM_HEADERS,
+  KEEP_ALIVE,
+  KEEP_ALIVE_JSON,
+} from "../protocol/headers.ts";
 import { type JsonRpcNotification, type JsonText, type RequestId, toJson } from "../protocol/jsonrpc.ts";
 import { errorMessage, resultMessage } from "../protocol/modern.ts";
 import { beatsBy } from "../requests/keep-alive.ts";
@@ -16,8 +22,10 @@ export interface ReplyOptions {
   readonly id: RequestId | null;
   /** The content types that the client reads. */
   readonly accepts: Accepts;
-  /** How long the stream may be quiet. */
+  /** How long the connection may be quiet. */
   readonly keepAliveMs: number;
+  /** Whether white space may come before the JSON for a client that reads no streams. Absent: no. */
+  readonly keepsJsonAlive?: boolean;
   /** Room for large messages, shared by all replies. Absent: unlimited. */
   readonly unsent?: Unsent | undefined;
   /** The quota key of the client. */
@@ -32,7 +40,10 @@ const NEEDS_NONE = () => {};
 /** Made once: an error with its stack would be most of the cost of a signal. */
 const HUNG_UP = new Error("the client hung up");
 
-/** The answer to one POST: plain JSON, or server-sent events once there is a message before the answer. */
+/**
+ * The answer to one POST: plain JSON, or server-sent events once there is a message before the answer. Before JSON that takes long there may
+ * be white space, and then the answer's status is 200, whatever it turns out to be.
+ */
 export class HttpReply implements Reply {
   counted: CountedCall | undefined;
   readonly #response: ServerResponse;
@@ -42,6 +53,8 @@ export class HttpReply implements Reply {
   /** Gives back the room that the answer has already. */
   #reserved: (() => void) | undefined;
   #isStream = false;
+  /** Whether the head and white space of an answer in JSON have been sent. */
+  #isBegunJson = false;
   #isDone = false;
 
   constructor(response: ServerResponse, options: ReplyOptions) {
@@ -112,20 +125,24 @@ export class HttpReply implements Reply {
   open(): void {
     if (!this.#options.accepts.stream) throw rpc.notAcceptable("text/event-stream");
     this.#stream();
+    this.beat();
   }
 
   keepAlive(): void {
-    if (this.#keepAlive !== undefined || this.#isDone || !this.#options.accepts.stream || this.gone.aborted)
-      return;
+    const mayBeat = this.#options.accepts.stream || this.#mayBeginJson;
+    if (this.#keepAlive !== undefined || this.#isDone || !mayBeat || this.gone.aborted) return;
     this.#keepAlive = setInterval(() => this.beat(), this.#options.keepAliveMs);
     beatsBy(this.#response, this);
   }
 
-  /** Writes a comment, if the client reads streams and is not behind; a JSON answer becomes a stream for it. */
+  /** Writes a comment, if the client reads streams and is not behind; a JSON answer becomes a stream for it. Otherwise white space. */
   beat(): void {
-    if (this.#isDone) return;
+    if (this.#isDone || this.#response.destroyed) return;
     this.#stream();
-    if (this.#isStream && this.#response.writableLength === 0) this.#response.write(KEEP_ALIVE);
+    this.#beginJson();
+    if (this.#response.writableLength > 0) return;
+    if (this.#isStream) this.#response.write(KEEP_ALIVE);
+    if (this.#isBegunJson) this.#response.write(KEEP_ALIVE_JSON);
   }
 
   drained(): Promise<void> | undefined {
@@ -142,13 +159,27 @@ export class HttpReply implements Reply {
     });
   }
 
-  /** Makes the answer a stream from here on, if the client reads one. */
+  /**
+   * Makes the answer a stream from here on, if the client reads one. The first event or comment that has to follow takes the head along: a
+   * proxy may wait for it.
+   */
   #stream(): void {
     if (this.#isStream || this.#isDone || !this.#options.accepts.stream || this.#response.headersSent) return;
     this.#isStream = true;
     this.#response.writeHead(200, EVENT_STREAM_HEADERS);
-    this.#response.flushHeaders();
     beatsBy(this.#response, this);
+  }
+
+  get #mayBeginJson(): boolean {
+    const { accepts, keepsJsonAlive = false } = this.#options;
+    return keepsJsonAlive && accepts.json && !accepts.stream;
+  }
+
+  /** Sends the head of the answer before there is one, if it is going to be JSON. The white space that has to follow goes with it. */
+  #beginJson(): void {
+    if (this.#response.headersSent || !this.#mayBeginJson) return;
+    this.#isBegunJson = true;
+    this.#response.writeHead(200, BEGUN_JSON_HEADERS);
   }
 
   #end(status: number, message: JsonText, headers: Readonly<Record<string, string>> = {}): void {
@@ -161,6 +192,8 @@ export class HttpReply implements Reply {
     if (this.#isStream) {
       this.#event(message);
       this.#response.end();
+    } else if (this.#isBegunJson) {
+      this.#response.end(message);
     } else if (this.#response.headersSent) {
       // Another answer has begun: all that can be done is that it does not look complete.
       this.#response.destroy();

@@ -7,6 +7,13 @@ export const EVENT_STREAM_HEADERS = {
   "Cache-Control": "no-cache, no-transform",
   "X-Accel-Buffering": "no",
 };
+/** The headers of a JSON text that begins with white space; nginx would hold the white space back. */
+export const BEGUN_JSON_HEADERS = {
+  ...EVENT_STREAM_HEADERS,
+  "Content-Type": "application/json",
+};
+/** White space, which may stand before a JSON text (RFC 8259 §2): for clients that read no streams, what `KEEP_ALIVE` is for others. */
+export const KEEP_ALIVE_JSON = " ";
 /** A comment, which clients ignore; it keeps intermediaries from taking the connection for dead. */
 export const KEEP_ALIVE = ":\n\n";
 

@@ -15,14 +15,19 @@ export interface OpenStream {
  * connection. One timer for all of them.
  */
 export class OpenStreams {
+  readonly keepsJsonAlive: boolean;
   readonly #keepAliveMs: number;
   readonly #streams = new Listing<OpenStream>();
   #timer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  /** @param keepAliveMs how long a stream may be quiet */
-  constructor(keepAliveMs: number) {
+  /**
+   * @param keepAliveMs how long a stream may be quiet
+   * @param keepsJsonAlive whether answers in JSON may be among them, which begin with white space
+   */
+  constructor(keepAliveMs: number, keepsJsonAlive = false) {
     this.#keepAliveMs = keepAliveMs;
+    this.keepsJsonAlive = keepsJsonAlive;
   }
 
   get size(): number {

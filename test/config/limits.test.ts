@@ -17,6 +17,7 @@ test("what holds where nothing is said", () => {
     maxConnections: 20_000,
     maxUnwrittenBytes: 268_435_456,
     keepAliveMs: 15_000,
+    keepsJsonAlive: true,
     drainTimeoutMs: 10_000,
     maxWaitMs: 45_000,
     restartGapMs: 5_000,

@@ -25,6 +25,7 @@ const changes: readonly (readonly [string, string])[] = [
   ["limits: { maxDepth: 9 }", "limits.maxDepth"],
   ["limits: { maxUnwritten: 9mb }", "limits.maxUnwritten"],
   ["limits: { keepAlive: 9s }", "limits.keepAlive"],
+  ["limits: { keepAliveJson: false }", "limits.keepAliveJson"],
   ["limits: { maxWait: 9s }", "limits.maxWait"],
   ["limits: { restartGap: 9s }", "limits.restartGap"],
   ["log: { level: warn }", "log.level"],

@@ -59,7 +59,7 @@ export class ResumableStream implements ClientStream, OpenStream {
 
   /** Continues on a new connection, after event number `after`, and ends the one before. Settles when the new connection is over. */
   open(response: ServerResponse, after?: number): Promise<void> {
-    const { name, headers, kept, streams, isPrimed } = this.#options;
+    const { name, headers, kept, streams, isPrimed, isEndless } = this.#options;
     this.#response?.end();
     this.#response = response;
     response.writeHead(200, { ...EVENT_STREAM_HEADERS, ...headers });
@@ -75,9 +75,11 @@ export class ResumableStream implements ClientStream, OpenStream {
       if (response.destroyed) onClose();
       else response.once("close", onClose);
     });
+    const missed = after === undefined ? [] : [...kept.after(name, after)];
     if (after === undefined && isPrimed) this.#put(`id: ${name}-0\nretry: ${RETRY_MS}\ndata: \n\n`);
-    for (const { number, message } of after === undefined ? [] : kept.after(name, after))
-      this.#put(this.#event(number, message));
+    // A proxy may pass the head on only with something behind it, and the first message of an endless stream may be hours away.
+    else if (missed.length === 0 && isEndless) this.#put(KEEP_ALIVE);
+    for (const { number, message } of missed) this.#put(this.#event(number, message));
     if (this.#isComplete) response.end();
     return over;
   }

@@ -65,10 +65,10 @@ export class SessionStreams {
     requests: readonly RequestId[],
     { readsStreams, isBatch }: { readonly readsStreams: boolean; readonly isBatch: boolean },
   ): Promise<void> {
-    const { headers } = this.#options;
+    const { headers, streams } = this.#options;
     const stream = readsStreams
       ? this.#newStream(ANSWERING)
-      : new JsonAnswers({ response, headers, isBatch });
+      : new JsonAnswers({ response, headers, isBatch, streams });
     const unanswered = new Set(requests);
     for (const id of requests) this.#answering.set(id, { stream, unanswered });
     return this.#connected(stream.open(response));
