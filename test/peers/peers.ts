@@ -2,11 +2,14 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { PROGRAMS } from "./kubernetes/unpack.ts";
 
 /** Where the programs are installed, by the name that `install.ts` knows them by. */
 export const FOLDERS = {
   /** The official conformance suite. */
   conformance: `${import.meta.dirname}/conformance`,
+  /** helm, kubectl, and models of what they write. */
+  kubernetes: `${import.meta.dirname}/kubernetes`,
   node24: `${import.meta.dirname}/node24`,
   /** Servers, clients and other gateways. */
   peers: import.meta.dirname,
@@ -20,6 +23,17 @@ export const node24 = (): string => present(`${FOLDERS.node24}/node_modules/node
 
 /** An executable of a Node that runs the suite and the inspector. */
 export const newerNode = (): string => (needsNode24() ? node24() : process.execPath);
+
+/** npm has helm and kubectl for Linux on x64 only. */
+export const hasKubernetesPrograms = (): boolean => process.platform === "linux" && process.arch === "x64";
+
+export const helm = (): string => present(`${PROGRAMS}/helm`);
+
+export const kubectl = (): string => present(`${PROGRAMS}/kubectl`);
+
+/** A module of the models of Kubernetes' documents, such as `kubernetes-models/apps/v1/Deployment.js`. */
+export const kubernetesModel = (module: string): string =>
+  present(`${FOLDERS.kubernetes}/node_modules/${module}`);
 
 /** The script of the official conformance suite; run it with `newerNode()`. */
 export const conformance = (): string =>
