@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { manual, schemaFile, schemaText } from "../support/settings-block.ts";
+import { manual, schemaFile, schemaText, valuesSchema } from "../support/settings-block.ts";
 
 test("the manual has the settings that the schema has (else run test/support/write-settings.ts)", () => {
   const { written, expected } = manual();
@@ -9,4 +9,9 @@ test("the manual has the settings that the schema has (else run test/support/wri
 
 test("the schema beside the examples is the one that there is (else run test/support/write-settings.ts)", () => {
   expect(readFileSync(schemaFile, "utf8")).toBe(schemaText());
+});
+
+test("the chart accepts the settings that the schema has (else run test/support/write-settings.ts)", () => {
+  const { written, expected } = valuesSchema();
+  expect(written).toBe(expected);
 });

@@ -10,6 +10,20 @@ export function schemaText(): string {
   return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
 }
 
+/** What the chart takes for values. */
+export const valuesSchemaFile = new URL("../../config/helm/mcp-taskgate/values.schema.json", import.meta.url);
+
+/**
+ * The schema of the chart's values as it is, and as it would be with the settings that there are now. The chart says by itself when there
+ * are no servers.
+ */
+export function valuesSchema(): { readonly written: string; readonly expected: string } {
+  const written = readFileSync(valuesSchemaFile, "utf8");
+  const schema = JSON.parse(written);
+  schema.properties.config = { ...jsonSchema(), $schema: undefined, required: undefined };
+  return { written, expected: `${JSON.stringify(schema, null, 2)}\n` };
+}
+
 export const configurationManual = new URL("../../docs/configuration.md", import.meta.url);
 
 /** The manual of the settings as it is, and as it would be with the tables that the schema gives now. */

@@ -1,7 +1,18 @@
-/** Puts the tables of settings into docs/configuration.md, and writes config/taskgate.schema.json: `npx tsx test/support/write-settings.ts`. */
+/**
+ * Puts the tables of settings into docs/configuration.md and the settings into the schema of the chart's values, and writes
+ * config/taskgate.schema.json: `npx tsx test/support/write-settings.ts`.
+ */
 
 import { writeFileSync } from "node:fs";
-import { configurationManual, manual, schemaFile, schemaText } from "./settings-block.ts";
+import {
+  configurationManual,
+  manual,
+  schemaFile,
+  schemaText,
+  valuesSchema,
+  valuesSchemaFile,
+} from "./settings-block.ts";
 
 writeFileSync(configurationManual, manual().expected);
 writeFileSync(schemaFile, schemaText());
+writeFileSync(valuesSchemaFile, valuesSchema().expected);

@@ -1,0 +1,258 @@
+/** The chart, by helm itself: what it makes of values, and what it refuses. */
+
+import { readFileSync } from "node:fs";
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { parseConfig } from "../../src/config/load.ts";
+import { renewed } from "../../src/config/restart.ts";
+import type { Json } from "../support/modern-client.ts";
+import { dangling } from "./dangling.ts";
+import { ofKind, only, podOf } from "./documents.ts";
+import { wrongFields, wrongValues } from "./faults.ts";
+import { expectSafePod, mounted } from "./pod.ts";
+import {
+  CHART,
+  documentsOf,
+  rendered,
+  runHelm,
+  template,
+  temporaryFolder,
+  type Values,
+  withoutKubernetes,
+} from "./programs.ts";
+import { CONTRADICTIONS, UNKNOWN } from "./refused-values.ts";
+import { GOOD } from "./values.ts";
+
+const servers = { reports: { upstream: { url: "http://reports:3001/mcp" } } };
+const chart = parse(readFileSync(join(CHART, "Chart.yaml"), "utf8"));
+
+describe.skipIf(withoutKubernetes())("the chart", () => {
+  test("helm finds nothing wrong with it, and packs it", async () => {
+    const { status, stdout } = runHelm("lint", "--strict", CHART);
+    expect(stdout).toContain("1 chart(s) linted, 0 chart(s) failed");
+    expect(status).toBe(0);
+    const packed = runHelm("package", CHART, "--destination", await temporaryFolder({}));
+    expect(packed.stdout).toContain(`mcp-taskgate-${chart.version}.tgz`);
+  });
+
+  test("it installs the gateway that it lies beside", () => {
+    const { version } = JSON.parse(readFileSync(join(CHART, "../../../package.json"), "utf8"));
+    expect(chart.appVersion).toBe(version);
+  });
+
+  test.each(Object.entries(GOOD))("what it makes of %s is good", async (_, [values, release]) => {
+    const documents = await rendered(values, release);
+    expect(await wrongValues(documents)).toEqual([]);
+    expect(dangling(documents)).toEqual([]);
+    expectSafePod(documents);
+  });
+
+  test("no document has a field that does not exist", async () => {
+    const all = await Promise.all(Object.values(GOOD).map((each) => rendered(...each)));
+    expect(await wrongFields(all.flat())).toBe("");
+  });
+
+  test("a wrong value, a field that does not exist and a name that leads nowhere are noticed", async () => {
+    const documents = structuredClone(await rendered({ config: { servers } })) as readonly Json[];
+    const pod = only(documents, "Deployment").spec.template.spec;
+    pod.terminationGracePeriodSeconds = "35";
+    expect(await wrongValues(documents)).toEqual([
+      expect.stringContaining("terminationGracePeriodSeconds must be integer"),
+    ]);
+    pod.terminationGracePeriodSeconds = 35;
+    pod.containers[0].readinesProbe = {};
+    expect(await wrongFields(documents)).toContain(`'"readinesProbe"' does not exist in type 'IContainer'`);
+    pod.containers[0].readinessProbe.httpGet.port = 9091;
+    only(documents, "Service").spec.ports[0].targetPort = "http";
+    expect(dangling(documents)).toEqual([
+      "taskgate: readinessProbe: it has no port 9091",
+      "Service mcp-taskgate: the pods have no port http",
+    ]);
+  });
+
+  test("a store that belongs to one gateway has one pod at a time, and a volume", async () => {
+    const documents = await rendered({ config: { servers } });
+    expect(only(documents, "Deployment").spec).toMatchObject({ replicas: 1, strategy: { type: "Recreate" } });
+    const { gateway, pod } = podOf(documents);
+    expect(gateway.volumeMounts).toContainEqual({ name: "taskgate-data", mountPath: "/data" });
+    expect(pod.volumes).toContainEqual({
+      name: "taskgate-data",
+      persistentVolumeClaim: { claimName: only(documents, "PersistentVolumeClaim").metadata.name },
+    });
+  });
+
+  test("a store in memory has one pod at a time, and none", async () => {
+    const documents = await rendered({ config: { servers, store: { url: "memory:" } } });
+    expect(only(documents, "Deployment").spec).toMatchObject({ replicas: 1, strategy: { type: "Recreate" } });
+    expect(podOf(documents).pod.volumes).toHaveLength(1);
+    expect(ofKind(documents, "PersistentVolumeClaim")).toEqual([]);
+  });
+
+  test("a Redis has several pods, none of which is missed in a rollout", async () => {
+    const documents = await rendered({}, { examples: ["replicas"] });
+    const { spec } = only(documents, "Deployment");
+    expect(spec).not.toHaveProperty("replicas");
+    expect(spec.strategy).toEqual({
+      type: "RollingUpdate",
+      rollingUpdate: { maxSurge: 1, maxUnavailable: 0 },
+    });
+    expect(only(documents, "HorizontalPodAutoscaler").spec).toMatchObject({ minReplicas: 2, maxReplicas: 5 });
+    expect(only(documents, "PodDisruptionBudget").spec.maxUnavailable).toBe(1);
+    expect(ofKind(documents, "PersistentVolumeClaim")).toEqual([]);
+  });
+
+  test("a route waits as long as a call lasts", async () => {
+    const documents = await rendered({}, { examples: ["replicas"] });
+    expect(only(documents, "HTTPRoute").spec.rules[0].timeouts).toEqual({ request: "0s" });
+  });
+
+  test("the admin port is open for those who scrape, and in no Service for clients", async () => {
+    const documents = await rendered({ config: { servers }, monitor: { kind: "ServiceMonitor" } });
+    const [clients, monitoring] = only(documents, "NetworkPolicy").spec.ingress;
+    expect(clients).toEqual({ ports: [{ port: "taskgate", protocol: "TCP" }] });
+    expect(monitoring).toEqual({
+      ports: [{ port: "taskgate-admin", protocol: "TCP" }],
+      from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }],
+    });
+    expect(only(documents, "Service", "mcp-taskgate").spec.ports.map(({ name }: Json) => name)).toEqual([
+      "http",
+    ]);
+  });
+
+  test("a server in the pod stops after the gateway", async () => {
+    const { pod } = podOf(await rendered({}, { examples: ["sidecar"] }));
+    expect(pod.initContainers).toEqual([
+      {
+        name: "reports",
+        image: "registry.example.com/reports:1.4.0",
+        ports: [{ containerPort: 3001 }],
+        restartPolicy: "Always",
+      },
+    ]);
+  });
+
+  test.each([
+    ["20s", 5, 35],
+    ["1500ms", 0, 12],
+    ["2m", 5, 135],
+    ["1h", 5, 3615],
+  ])(
+    "with a drain of %s and %i s before it a pod has %i s to stop",
+    async (drainTimeout, preStopSeconds, s) => {
+      const { pod } = podOf(
+        await rendered({ config: { servers, limits: { drainTimeout } }, preStopSeconds }),
+      );
+      expect(pod.terminationGracePeriodSeconds).toBe(s);
+    },
+  );
+
+  test("numbers stay numbers, and what looks like a variable is left to the gateway", async () => {
+    const [values] = GOOD["large numbers, and a text that looks like a variable"] as [Values];
+    const { config } = mounted(await rendered(values));
+    expect(config.limits.total.tasks).toBe(10_000_000);
+    expect(config.servers.reports.upstream.headers).toEqual({ "X-A": "$${B}" });
+  });
+
+  test("the gateway knows the names of its Service, and the hosts of its routes", async () => {
+    const [values] = GOOD["everything else"] as [Values];
+    expect(mounted(await rendered(values)).config.listen.allowedHosts).toEqual([
+      "tools",
+      "tools.tools",
+      "tools.tools.svc",
+      "tools.tools.svc.example.internal",
+      "a.example.com",
+      "b.example.com",
+      "c.example.com",
+    ]);
+  });
+
+  test("the manual shows the examples", () => {
+    const manual = readFileSync(join(CHART, "../../../docs/kubernetes.md"), "utf8");
+    const shown = [...manual.matchAll(/^```yaml values\n([\s\S]*?)^```/gm)].map(([, text]) => text);
+    const names = ["sidecar", "companion", "replicas"];
+    expect(shown).toEqual(names.map((name) => readFileSync(join(CHART, `examples/${name}.yaml`), "utf8")));
+  });
+
+  test("as a part of another chart it takes what all parts get", async () => {
+    const folder = await temporaryFolder({
+      "Chart.yaml": "apiVersion: v2\nname: tools\nversion: 1.0.0\n",
+      "values.yaml": JSON.stringify({
+        global: { region: "here" },
+        "mcp-taskgate": { enabled: true, config: { servers } },
+      }),
+    });
+    await cp(CHART, join(folder, "charts/mcp-taskgate"), { recursive: true });
+    const documents = documentsOf(runHelm("template", "all", folder));
+    expect(only(documents, "Deployment").metadata.name).toBe("all-mcp-taskgate");
+  });
+
+  test("a Kubernetes that cannot sleep before it stops a pod is refused", async () => {
+    const at = (version: string) => template({ config: { servers } }, { args: ["--kube-version", version] });
+    expect((await at("1.29.9")).stderr).toContain("chart requires kubeVersion: >=1.30.0-0");
+    expect((await at("1.30.0")).status).toBe(0);
+  });
+
+  test.each(CONTRADICTIONS)("%s: refused in a sentence", async (_, values, line) => {
+    const { status, stdout, stderr } = await template(values);
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr.split("\n")).toContain(line);
+    // The sentence alone: a value is wrong for one reason.
+    expect(
+      stderr.split("\n").filter((said) => /^[\w.[\]-]+: /.test(said) && !said.startsWith("Error")),
+    ).toEqual([line]);
+  });
+
+  test("all that is wrong is said at once", async () => {
+    const { stderr } = await template({ replicas: 2, ingress: { enabled: true } });
+    expect(stderr.match(/^(replicas|ingress\.hosts|config\.servers): /gm)).toHaveLength(3);
+  });
+
+  test.each(UNKNOWN)("%s: refused by the schema", async (_, values, said) => {
+    const { status, stderr } = await template({ config: { servers }, ...values });
+    expect(status).toBe(1);
+    for (const part of said) expect(stderr).toContain(part);
+  });
+
+  describe("pods are made anew after a change that a running gateway cannot take over, and only then", () => {
+    const webhook = { url: "https://agent.example.com/hook", secret: "$" + "{HOOK}" };
+    const env = { HOOK: `whsec_${Buffer.alloc(32).toString("base64")}` };
+    let before: ReturnType<typeof mounted> | undefined;
+    test.each([
+      ["nothing", {}],
+      ["servers", { servers: { search: { upstream: { url: "http://search/mcp" } } } }],
+      ["limits.maxBody", { limits: { maxBody: "9mb" } }],
+      ["limits.maxConnections", { limits: { maxConnections: 9 } }],
+      ["limits.total", { limits: { total: { tasks: 9 } } }],
+      ["limits.perCaller", { limits: { perCaller: { tasks: 9 } } }],
+      ["limits.perRoute", { limits: { perRoute: { calls: "9/s" } } }],
+      ["limits.drainTimeout", { limits: { drainTimeout: "9s" } }],
+      ["limits.maxDepth", { limits: { maxDepth: 9 } }],
+      ["limits.maxHeaders", { limits: { maxHeaders: "9kb" } }],
+      ["limits.maxUnwritten", { limits: { maxUnwritten: "9mb" } }],
+      ["limits.keepAlive", { limits: { keepAlive: "9s" } }],
+      ["limits.maxWait", { limits: { maxWait: "9s" } }],
+      ["limits.restartGap", { limits: { restartGap: "9s" } }],
+      ["listen", { listen: { allowedOrigins: ["https://app.example.com"] } }],
+      ["admin", { admin: { payloads: true } }],
+      ["store", { store: { url: "level:/data/other" } }],
+      ["callers", { callers: { identify: "anonymous" } }],
+      ["log", { log: { level: "debug" } }],
+      ["tracing", { tracing: "propagate" }],
+      ["webhooks", { webhooks: { agent: webhook } }],
+      ["reload", { reload: "off" }],
+    ])("%s", async (_, change) => {
+      before ??= mounted(await rendered({ config: { servers }, env }));
+      const after = mounted(await rendered({ config: { servers, ...change }, env }));
+      const { restart } = renewed(parseConfig(before.text, env).config, parseConfig(after.text, env).config);
+      expect(after.hash !== before.hash).toBe(restart.length > 0);
+    });
+
+    test("and after any, where the gateway does not watch", async () => {
+      const hash = async (upstream: Json) =>
+        mounted(await rendered({ config: { reload: "off", servers: { reports: { upstream } } } })).hash;
+      expect(await hash({ url: "http://one/mcp" })).not.toBe(await hash({ url: "http://two/mcp" }));
+    });
+  });
+});
