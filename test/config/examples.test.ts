@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import { expect, test } from "vitest";
@@ -12,7 +13,7 @@ const directory = fileURLToPath(new URL("../../config/", import.meta.url));
 const examples: Readonly<Record<string, readonly [Record<string, string>, Record<string, string>]>> = {
   "development.yaml": [{}, { local: "/local/mcp" }],
   "identified.yaml": [{ TASKGATE_KEY: "0".repeat(64), REPORTS_TOKEN: "secret" }, { reports: "/reports/mcp" }],
-  "kubernetes.yaml": [
+  "kubernetes/base/taskgate.yaml": [
     {
       PUBLIC_HOST: "tools.example.com",
       ADMIN_TOKEN: "t".repeat(16),
@@ -21,6 +22,17 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
     },
     { reports: "/reports/mcp", "legacy-search": "/search/mcp" },
   ],
+  "kubernetes/overlays/replicas/taskgate.yaml": [
+    {
+      PUBLIC_HOST: "tools.example.com",
+      ADMIN_TOKEN: "t".repeat(16),
+      LOG_LEVEL: "info",
+      REDIS_PASSWORD: "p%40ss",
+      TASKGATE_KEY: "0".repeat(64),
+    },
+    { reports: "/reports/mcp" },
+  ],
+  "kubernetes/overlays/sidecar/taskgate.yaml": [{}, { reports: "/reports/mcp" }],
   "local-servers.yaml": [
     { NOTES_KEY: "secret" },
     { notes: "/notes/mcp", files: "/files/mcp", search: "/search/mcp" },
@@ -38,8 +50,10 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
 };
 
 test("every example is tried here", () => {
-  const files = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isFile());
-  const names = files.map(({ name }) => name).filter((name) => name !== "taskgate.schema.json");
+  const files = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  const names = files.filter((name) =>
+    /^[\w-]+\.yaml$|(^|\/)taskgate\.yaml$/.test(name.replaceAll("\\", "/")),
+  );
   expect(names.sort()).toEqual(Object.keys(examples));
 });
 
@@ -54,7 +68,8 @@ test.each(Object.keys(examples))("an editor finds the schema of %s, and accepts 
   const { document } = await loadSource(`${directory}${file}`);
   const [, schema = ""] =
     /^# yaml-language-server: \$schema=(\S+)\n/.exec(readFileSync(`${directory}${file}`, "utf8")) ?? [];
-  expect(JSON.parse(readFileSync(`${directory}${schema}`, "utf8"))).toEqual(jsonSchema());
+  const folder = dirname(`${directory}${file}`);
+  expect(JSON.parse(readFileSync(`${folder}/${schema}`, "utf8"))).toEqual(jsonSchema());
   expect(validate(document)).toMatchObject({ valid: true });
 });
 
