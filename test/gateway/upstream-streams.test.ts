@@ -118,6 +118,69 @@ test.each([400, 404, 405])("a server that refuses to resume with %i has lost the
   expect(count(server, "tools/call")).toBe(1);
 });
 
+test("a server that stays away is given up after ten tries, and the task says why", async () => {
+  const { user, server } = await story(
+    {
+      "tools/call": (call) => {
+        const stream = call.sse().event("", { id: "a", retry: 1 });
+        void stream.ask("elicitation/create", form("Still there?", "there"));
+        stream.cut();
+      },
+      GET: resumable((get) => get.reply(503, "no")),
+    },
+    ALWAYS,
+  );
+  const { taskId } = await user.callTool("t");
+  const { status, error } = await user.settled(taskId);
+  expect(status).toBe("failed");
+  expect(error.message).toMatch(/^The stream with the answer was cut and could not be resumed: .*HTTP 503/);
+  expect(lastEventIds(server.received)).toHaveLength(10);
+  expect(count(server, "tools/call")).toBe(1);
+});
+
+test.each<[string, Script]>([
+  ["the connection breaks", (answer) => answer.cut()],
+  ["a proxy says that the server is not there", (answer) => answer.reply(503, "no")],
+])("an answer that does not reach the server because %s is sent again", async (_, lose) => {
+  const { user, server } = await story(
+    {
+      "tools/call": async (call) => {
+        const stream = call.sse();
+        void stream.ask("elicitation/create", form("Who are you?", "name"));
+        const { message } = await server.arrival("answer", 2);
+        stream.event(call.answer(textResult(JSON.stringify(message.result)))).end();
+      },
+      answer: (answer) => (count(server, "answer") === 1 ? lose(answer) : answer.accept()),
+    },
+    ALWAYS,
+  );
+  const { taskId } = await user.callTool("t");
+  await user.taskWhen(taskId, ({ status }) => status === "input_required");
+  await user.result("tasks/update", { taskId, inputResponses: { name: accept({ name: "Ada" }) } });
+  expect(JSON.parse(textOf((await user.settled(taskId)).result) ?? "")).toEqual(accept({ name: "Ada" }));
+  expect(count(server, "answer")).toBe(2);
+});
+
+test("an answer that the server refuses is sent once", async () => {
+  const { user, server } = await story(
+    {
+      "tools/call": async (call) => {
+        const stream = call.sse();
+        void stream.ask("elicitation/create", form("Who are you?", "name"));
+        await (await server.arrival("answer")).closed;
+        stream.event(call.answer(textResult("never mind"))).end();
+      },
+      answer: (answer) => answer.reply(400, "no"),
+    },
+    ALWAYS,
+  );
+  const { taskId } = await user.callTool("t");
+  await user.taskWhen(taskId, ({ status }) => status === "input_required");
+  await user.result("tasks/update", { taskId, inputResponses: { name: accept({ name: "Ada" }) } });
+  expect(textOf((await user.settled(taskId)).result)).toBe("never mind");
+  expect(count(server, "answer")).toBe(1);
+});
+
 test("a result that comes on the GET stream, after a mere 202, is a result", async () => {
   const { user, server } = await story({
     "tools/call": async (call) => {

@@ -14,9 +14,18 @@ import {
 } from "../../protocol/jsonrpc.ts";
 import { LATEST_LEGACY_VERSION } from "../../protocol/legacy.ts";
 import type { ProgramInfo } from "../../protocol/modern.ts";
-import { beforeTheCall, slowToStart, toFailure, UpstreamFailure, unanswered } from "../failure.ts";
+import {
+  beforeTheCall,
+  isOfAbsent,
+  isUnusable,
+  slowToStart,
+  toFailure,
+  UpstreamFailure,
+  unanswered,
+} from "../failure.ts";
 import { inTime } from "../in-time.ts";
 import { nextRequestId } from "../request-ids.ts";
+import { MAX_UNREACHED, reconnectDelay } from "../transports/reconnecting.ts";
 import {
   type Asking,
   type AskListener,
@@ -294,8 +303,9 @@ export class Session implements ResumingSession, AskedSession {
     void this.#tell(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
   }
 
+  /** Tries again while the server cannot be reached: it waits for the answer, and whoever gave it has been told that it was taken. */
   respond(id: RequestId, answer: RequestAnswer): Promise<void> {
-    return this.#tell({ jsonrpc: "2.0", id, ...answer });
+    return this.#tell({ jsonrpc: "2.0", id, ...answer }, MAX_UNREACHED);
   }
 
   /** 2025-11-25, Logging. */
@@ -417,17 +427,34 @@ export class Session implements ResumingSession, AskedSession {
     setTimeout(() => pending.reject(unanswered()), CANCEL_PATIENCE_MS).unref();
   }
 
-  /** Sends a message that nobody waits for: if it is lost, the request that it belongs to fails by itself. */
-  async #tell(message: JsonRpcMessage): Promise<void> {
+  /** Sends a message that nobody waits for. @param maxRetries how often to try again while the server cannot be reached */
+  async #tell(message: JsonRpcMessage, maxRetries = 0): Promise<void> {
     if (this.#isClosed) return;
     if (this.#telling >= MAX_TELLING)
       return this.#transport.onGarbage(new Error("the server asks faster than it listens"));
     this.#telling += 1;
-    await this.#transport
-      .tell(message)
-      .catch((error: unknown) => this.#transport.onGarbage(toFailure(error)));
+    // Only a session that outlives its connections can be reached again.
+    let retries = this.#transport.pickUp === undefined ? 0 : maxRetries;
+    for (let attempts = 0; attempts === 0 || this.isUsable; attempts += 1) {
+      try {
+        await this.#transport.tell(message);
+        break;
+      } catch (error) {
+        const failure = toFailure(error);
+        if (attempts === 0 || retries === 0) this.#transport.onGarbage(failure);
+        if (retries === 0 || !isPassing(failure)) break;
+      }
+      retries -= 1;
+      await within(reconnectDelay(attempts), this.closed);
+    }
     this.#telling -= 1;
   }
+}
+
+/** Whether the server was not there, or the connection broke: the server may be back in a moment. */
+function isPassing(failure: UpstreamFailure): boolean {
+  const { status } = failure.facts;
+  return isOfAbsent(status) || (status === undefined && !isUnusable(failure));
 }
 
 export function hasProgress(params: JsonObject): params is Progress {

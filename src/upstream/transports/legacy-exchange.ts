@@ -16,7 +16,15 @@ import {
   JSON_TYPE,
   type UpstreamExchange,
 } from "./exchange.ts";
-import { isBusy, isRefusal, MAX_RETRIES, noStream, Pause, reconnectDelay } from "./reconnecting.ts";
+import {
+  isBusy,
+  isRefusal,
+  MAX_RETRIES,
+  MAX_UNREACHED,
+  noStream,
+  Pause,
+  reconnectDelay,
+} from "./reconnecting.ts";
 import type { AskListener, EventPlace, Stream } from "./transport.ts";
 import { readIncoming, readWhole, shown, UnusableAnswer } from "./unusable-answer.ts";
 
@@ -37,7 +45,7 @@ export interface LegacyContext {
 
 /** A picked up stream that stays silent from its beginning for this long is opened again: some servers lose one that is opened too early. */
 const SILENCE_MS = 5_000;
-/** How often in a row to try to pick up an answer at a server that cannot be reached, or is out of order. */
+/** How often in a row to try to pick up another process's answer at a server that cannot be reached, or is out of order. */
 const MAX_FAILURES = 3;
 /** Every checkpoint stores the id, and no server accepts a longer one in a header. */
 const MAX_EVENT_ID_LENGTH = 2_048;
@@ -129,7 +137,8 @@ export class LegacyExchange {
     const answer = await unlessCut(exchange);
     if (this.#isAnswered || this.#isOver) return;
     if (answer === undefined || answer.type === EVENT_STREAM) {
-      if (this.#lastEventId !== undefined) await this.#listen(MAX_RETRIES, reconnectDelay(0, this.#retryMs));
+      if (this.#lastEventId !== undefined)
+        await this.#listen(MAX_UNREACHED, reconnectDelay(0, this.#retryMs));
     } else if (answer.status === 202) {
       await this.#elsewhere();
     } else {
@@ -159,10 +168,7 @@ export class LegacyExchange {
         if (this.#exchange?.isUnusable) throw error;
         if (isRefusal(error)) throw this.#lost(error);
         failures += 1;
-        if (failures > (isBusy(error) ? MAX_RETRIES : maxFailures)) {
-          if (this.#isOwn) return;
-          throw this.#lost(toFailure(error));
-        }
+        if (failures > (isBusy(error) ? MAX_RETRIES : maxFailures)) throw this.#lost(toFailure(error));
       }
       if (this.#isAnswered || this.#isOver) return;
       await this.#pause.for(reconnectDelay(attempts, this.#retryMs));

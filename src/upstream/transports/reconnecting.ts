@@ -8,6 +8,8 @@ const MAX_DELAY_MS = 10_000;
 const MAX_WANTED_MS = 300_000;
 /** How often in a row to try a server that is too busy, or may still consider an old stream open. */
 export const MAX_RETRIES = 20;
+/** How often in a row to try a server that cannot be reached: for about a minute. One that keeps its sessions elsewhere may be back by then. */
+export const MAX_UNREACHED = 9;
 
 /**
  * How long to wait before opening a stream again, in milliseconds.
