@@ -143,6 +143,12 @@ function commands(parser: Argv, run: (command: Command) => (flags: Flags) => Pro
       run(withoutCommand(webhooks)),
     )
     .command(
+      "reload",
+      "Have a gateway that runs take over its file as it is now",
+      apiFlags,
+      run(withoutCommand(reload)),
+    )
+    .command(
       "schema [of]",
       "Print the JSON Schema of the file, for editors, or of what webhooks are told",
       schemaFlags,
@@ -536,6 +542,12 @@ async function webhooks(flags: Flags): Promise<number> {
   const { runWebhooks } = await import("./operator/webhooks.ts");
   bearClosing();
   return runWebhooks(flags, process.env, terminal());
+}
+
+async function reload(flags: Flags): Promise<number> {
+  const { runReload } = await import("./operator/command.ts");
+  bearClosing();
+  return runReload(flags, process.env, terminal());
 }
 
 function terminal() {

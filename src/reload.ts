@@ -4,7 +4,7 @@ import type { Config } from "./config/config.ts";
 import type { ConfigFile } from "./config/config-file.ts";
 import type { Loaded } from "./config/load.ts";
 import { ConfigError, problemLine } from "./config/problems.ts";
-import { isSameConfig, renewed } from "./config/restart.ts";
+import { changedLimits, isSameConfig, renewed } from "./config/restart.ts";
 import type { Core } from "./core.ts";
 
 export interface ReloaderOptions {
@@ -62,10 +62,11 @@ export class Reloader {
     const { config: next, restart } = renewed(this.#config, config);
     if (isSameConfig(this.#config, next)) return { outcome: "unchanged", restart };
     for (const { path, message } of warnings) log.warn({ setting: path }, message);
+    const limits = changedLimits(this.#config.limits, next.limits);
     const change = core.apply(next);
     this.#config = next;
     onApplied(next);
-    return { outcome: "applied", ...change, restart };
+    return { outcome: "applied", ...change, limits, restart };
   }
 
   #tell(reload: Reload, wasGood: boolean): void {
@@ -76,12 +77,13 @@ export class Reloader {
       return;
     }
     if (reload.outcome === "applied") {
-      const { outcome: _, restart: __, ...servers } = reload;
-      const told = Object.entries(servers).filter(([, names]) => names.length > 0);
+      const { outcome: _, restart: __, ...changes } = reload;
+      const told = Object.entries(changes).filter(([, names]) => names.length > 0);
       log.info(Object.fromEntries(told), "the configuration file has been applied");
     } else if (wasGood) log.debug("the configuration file has nothing new");
     else log.info("the configuration file has no error any more, and nothing new");
-    for (const setting of reload.restart) log.warn({ setting }, `${setting} changed: restart to use it`);
+    for (const setting of reload.restart)
+      log.warn({ setting }, "is different now; restart the gateway to use it");
   }
 }
 

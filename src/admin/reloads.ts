@@ -14,6 +14,8 @@ export interface Applied {
   readonly replaced: readonly string[];
   /** The rules for their tools are different. */
   readonly ruled: readonly string[];
+  /** The limits that are different, as the file names them. */
+  readonly limits: readonly string[];
   /** Settings that are different and that only a restart applies. */
   readonly restart: readonly string[];
 }

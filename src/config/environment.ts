@@ -14,7 +14,8 @@ export interface Substituted {
 export function substituteEnvironment(document: unknown, env: Environment): Substituted {
   const problems: Problem[] = [];
   const visit = (node: unknown, path: Path, above: readonly object[]): unknown => {
-    const problem = (message: string) => problems.push({ path: formatPath(path), message });
+    const problem = (message: string, unset?: string) =>
+      problems.push({ path: formatPath(path), message, ...(unset === undefined ? {} : { unset }) });
     if (typeof node === "string") return fill(node, env, problem);
     if (typeof node !== "object" || node === null) return node;
     if (above.includes(node)) {
@@ -35,21 +36,23 @@ export function substituteEnvironment(document: unknown, env: Environment): Subs
   return { value: visit(document, [], []), problems };
 }
 
-function fill(text: string, env: Environment, problem: (message: string) => void): string {
+function fill(text: string, env: Environment, problem: (message: string, unset?: string) => void): string {
   let isComplete = true;
   const filled = text.replace(/\$\$\{|\$\{([^}]*)\}?/g, (reference: string, name: string | undefined) => {
     if (name === undefined) return "${";
     const value = Object.hasOwn(env, name) ? env[name] : undefined;
     if (value !== undefined && reference.endsWith("}")) return value;
     isComplete = false;
-    problem(fault(reference, name));
+    if (isReference(reference, name)) problem(`the environment variable ${name} is not set`, name);
+    else
+      problem(
+        `${JSON.stringify(reference)} does not name an environment variable; a plain "\${" is written "$\${"`,
+      );
     return reference;
   });
   return isComplete ? filled : text;
 }
 
-function fault(reference: string, name: string): string {
-  return reference.endsWith("}") && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
-    ? `the environment variable ${name} is not set`
-    : `${JSON.stringify(reference)} does not name an environment variable; a plain "\${" is written "$\${"`;
+function isReference(reference: string, name: string): boolean {
+  return reference.endsWith("}") && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);
 }

@@ -8,6 +8,8 @@ export interface Problem {
   readonly message: string;
   /** The line in the file, if known. */
   readonly line?: number;
+  /** The environment variable that is not set, if that is the problem. */
+  readonly unset?: string;
 }
 
 export type Path = readonly PropertyKey[];

@@ -1,10 +1,12 @@
 import { ConfigError, type Problem, problemLine } from "./problems.ts";
 
-/** One line each, the errors first. */
+/** One line each, the errors first, and one with all environment variables that are missing, where there are several. */
 export function reportLines(problems: readonly Problem[], warnings: readonly Problem[]): readonly string[] {
+  const unset = new Set(problems.flatMap((problem) => problem.unset ?? []));
   return [
     ...problems.map((problem) => `error: ${problemLine(problem)}`),
     ...warnings.map((warning) => `warning: ${problemLine(warning)}`),
+    ...(unset.size < 2 ? [] : [`hint: export these variables first: ${[...unset].join(", ")}`]),
   ];
 }
 

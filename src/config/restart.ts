@@ -1,5 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import type { AdminConfig, Config, LimitsConfig, ListenConfig, LogConfig } from "./config.ts";
+import type {
+  AdminConfig,
+  CallerLimits,
+  Config,
+  LimitsConfig,
+  ListenConfig,
+  LogConfig,
+  TotalLimits,
+} from "./config.ts";
 
 /** What holds for as long as the gateway runs, by its names here and in the file. What is in none of these, a gateway that runs can change. */
 const FIXED = {
@@ -42,6 +50,25 @@ const FIXED = {
     isAudited: "audit",
     hashesCallers: "callers",
   } satisfies Names<LogConfig>,
+};
+
+/** The limits that a gateway that runs can change, in the same way. Those that only follow from others have no names. */
+const CHANGEABLE = {
+  limits: {
+    maxBodyBytes: "maxBody",
+    maxConnections: "maxConnections",
+    drainTimeoutMs: "drainTimeout",
+  } satisfies Omit<Names<LimitsConfig>, keyof typeof FIXED.limits | "total" | "perCaller" | "perRoute">,
+  total: {
+    tasks: "tasks",
+    streams: "streams",
+    sessions: "sessions",
+    storedBytes: "storedBytes",
+    bytes: "bytes",
+  } satisfies Names<TotalLimits>,
+  perCaller: { tasks: "tasks", calls: "calls", polls: "polls", bytes: "bytes" } satisfies Partial<
+    Names<CallerLimits>
+  >,
 };
 
 type Names<Section> = Record<keyof Required<Section>, string>;
@@ -88,6 +115,16 @@ export function renewed(older: Config, newer: Config): Renewed {
       ...(isSame(webhooks, newer.webhooks) ? [] : ["webhooks"]),
     ],
   };
+}
+
+/** The limits that differ and that a gateway that runs can change, as the file names them. */
+export function changedLimits(older: LimitsConfig, newer: LimitsConfig): readonly string[] {
+  return [
+    ...differences("limits", CHANGEABLE.limits, older, newer),
+    ...differences("limits.total", CHANGEABLE.total, older.total, newer.total),
+    ...differences("limits.perCaller", CHANGEABLE.perCaller, older.perCaller, newer.perCaller),
+    ...(isSame(older.perRoute, newer.perRoute) ? [] : ["limits.perRoute.calls"]),
+  ];
 }
 
 function differences(

@@ -8,11 +8,12 @@ import { durationText } from "/words.js";
 /** As often as there is a new step. */
 const EVERY_MS = 10_000;
 const HEIGHT = 40;
-/** Ended well, badly, and because somebody gave up. */
+/** Ended well, badly, because somebody gave up, and with a refusal of the gateway. */
 const ENDINGS = [
   ["well", ({ calls, tasks }) => calls.answered + tasks.completed],
-  ["badly", ({ calls, tasks }) => calls.refused + tasks.tool_error + tasks.failed + tasks.lost],
+  ["badly", ({ calls, tasks }) => calls.failed + tasks.tool_error + tasks.failed + tasks.lost],
   ["given up", ({ calls, tasks }) => calls.abandoned + tasks.cancelled],
+  ["refused", ({ calls }) => calls.refused],
 ];
 
 export function Charts({ onFault }) {

@@ -278,12 +278,13 @@ function Story({ name, version, onClose, onFault }) {
   `;
 }
 
-/** What a configuration file can change about servers. */
+/** What a configuration file can change. */
 const CHANGES = {
   added: "Servers added",
   removed: "Servers removed",
   replaced: "Servers replaced",
   ruled: "Servers with other rules",
+  limits: "Other limits",
 };
 
 /** What became of the configuration file when it was read last. */

@@ -1,8 +1,9 @@
 import type { ServerResponse } from "node:http";
+import { refusalIn } from "../observers/refusal.ts";
 import type { RpcError } from "../protocol/errors.ts";
 import { isObject } from "../protocol/jsonrpc.ts";
 import type { Route } from "../requests/request.ts";
-import type { Observer, RefusalReason } from "../tasks/task-event.ts";
+import type { Observer } from "../tasks/task-event.ts";
 
 /** A request that the gateway is done with. */
 export interface Answered {
@@ -14,12 +15,6 @@ export interface Answered {
   readonly error: RpcError | undefined;
 }
 
-/** Statuses of a refusal, by the gateway, or by the server on a forwarded request. */
-const REFUSALS: Readonly<Record<number, RefusalReason>> = {
-  401: "no valid credential",
-  403: "forbidden",
-  429: "limit",
-};
 /** Clients may send any text as a method; only one that could be a method goes into a log. */
 const METHOD = /^[\w/.$-]{1,100}$/;
 
@@ -33,9 +28,8 @@ function reportNow(report: Observer, response: ServerResponse, answered: Answere
   const { route, caller, message, error } = answered;
   // On a stream that was open already, the response has another status.
   const status = error?.httpStatus ?? response.statusCode;
-  const limit = error !== undefined && isObject(error.data) ? error.data.limit : undefined;
-  const reason = typeof limit === "string" ? "limit" : REFUSALS[status];
-  if (reason === undefined) return;
+  const refusal = refusalIn(status, error);
+  if (refusal === undefined) return;
   const method = isObject(message) ? message.method : undefined;
   report({
     kind: "refused",
@@ -44,7 +38,6 @@ function reportNow(report: Observer, response: ServerResponse, answered: Answere
     ...(typeof method === "string" && METHOD.test(method) ? { method } : {}),
     status,
     ...(error === undefined ? {} : { code: error.code }),
-    reason,
-    ...(typeof limit === "string" ? { limit } : {}),
+    ...refusal,
   });
 }

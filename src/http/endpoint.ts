@@ -3,7 +3,7 @@ import type { Policy } from "../calls/policy.ts";
 import type { Handlers } from "../handlers.ts";
 import { opensStreams } from "../legacy/paired/http.ts";
 import { type Bytes, type HeldBytes, SMALL_BYTES } from "../limits/bytes.ts";
-import type { CallCounts } from "../observers/calls/call-counts.ts";
+import { type CallCounts, endingOf } from "../observers/calls/call-counts.ts";
 import type { Traces } from "../observers/traces/traces.ts";
 import { type RpcError, rpc } from "../protocol/errors.ts";
 import { type Headers, readAccept } from "../protocol/headers.ts";
@@ -124,7 +124,7 @@ export function mcpEndpoint(options: EndpointOptions): Endpoint {
       const answered = { route, caller, message: arrival?.body?.json, error: refusal };
       reportRefusal(report, response, answered);
       const endedAt = isTimed ? performance.now() : 0;
-      arrival?.over(refusal !== undefined, endedAt);
+      arrival?.over(refusal, endedAt);
       onAnswered?.(answered, endedAt - startedAt);
     }
   };
@@ -316,10 +316,10 @@ class Arrival implements Known {
   }
 
   /** The exchange is over. A client that has left before the end of its answer has given its call up. */
-  over(isRefused: boolean, at: number): void {
+  over(refusal: RpcError | undefined, at: number): void {
     const { response } = this;
     const hasLeft = response.closed && !response.writableEnded;
-    this.#reply?.counted?.end(hasLeft ? "abandoned" : isRefused ? "refused" : "answered", at);
+    this.#reply?.counted?.end(hasLeft ? "abandoned" : endingOf(refusal), at);
   }
 
   async #findModern(): Promise<void> {

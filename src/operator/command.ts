@@ -99,6 +99,14 @@ export async function runSuggest(flags: Flags, env: Environment, terminal: Termi
   });
 }
 
+/** `mcp-taskgate reload`. Returns the exit code. */
+export function runReload(flags: Flags, env: Environment, terminal: Terminal): Promise<number> {
+  return withApi(flags, env, terminal, async (client) => {
+    const reload = (await client.post("reload")) as Reload;
+    return print(flags, terminal, reload, () => [`the configuration file: ${reloadText(reload)}`]);
+  });
+}
+
 export async function withApi(
   flags: Flags,
   env: Environment,
@@ -280,14 +288,16 @@ type LastReload = Reload & { readonly at: string };
 
 /** What became of the configuration file when it was read last. */
 function reloadLine({ at, ...reload }: LastReload): string {
+  return `the configuration file was read at ${at}: ${reloadText(reload)}`;
+}
+
+function reloadText(reload: Reload): string {
   const lists = Object.entries(reload).flatMap(([what, names]) =>
     typeof names === "string" || names.length === 0
       ? []
       : [`${what === "restart" ? "a restart is needed for" : what}: ${names.join(", ")}`],
   );
-  return readable(
-    `the configuration file was read at ${at}: ${[OUTCOMES[reload.outcome], ...lists].join("; ")}`,
-  );
+  return readable([OUTCOMES[reload.outcome], ...lists].join("; "));
 }
 
 const OUTCOMES = {

@@ -109,6 +109,18 @@ servers: { a: { upstream: { url: "ftp://x" }, tasks: { mode: "$\{MODE}" } } }
   });
 });
 
+test("check names all variables that are missing in one line", async () => {
+  const text = `
+store: { url: "level:./data" }
+servers: { a: { upstream: { url: "https://a.example/mcp", headers: { X-Key: "$\{KEY}", X-Other: "$\{KEY}$\{OTHER}" } } } }
+`;
+  const { code, stdout } = await run(["check", await fileWith("a.yaml", text)]);
+  expect([code, stdout.split("\n").slice(-3)]).toEqual([
+    1,
+    ["hint: export these variables first: KEY, OTHER", "3 errors", ""],
+  ]);
+});
+
 test.each([
   ["check, with a flag", ["check", "--config", "/no/such.yaml"]],
   ["check", ["check", "/no/such.yaml"]],

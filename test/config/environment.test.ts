@@ -25,9 +25,14 @@ test("texts are filled in at every depth, and everything else stays", () => {
   });
 });
 
-test.each([
-  ["an unset variable", ref("NOPE"), "the environment variable NOPE is not set"],
-  ["a property that every object has", ref("toString"), "the environment variable toString is not set"],
+test.each<[string, string, string, object?]>([
+  ["an unset variable", ref("NOPE"), "the environment variable NOPE is not set", { unset: "NOPE" }],
+  [
+    "a property that every object has",
+    ref("toString"),
+    "the environment variable toString is not set",
+    { unset: "toString" },
+  ],
   [
     "a default, as a shell knows it",
     ref("KEY:-x"),
@@ -43,10 +48,10 @@ test.each([
     "$" + "{KEY",
     `"$\{KEY" does not name an environment variable; a plain "$\{" is written "$$\{"`,
   ],
-])("%s is a problem at its path, and the text stays", (_, text, message) => {
+])("%s is a problem at its path, and the text stays", (_, text, message, more) => {
   expect(substituteEnvironment({ a: [{ "b c": text }] }, env)).toEqual({
     value: { a: [{ "b c": text }] },
-    problems: [{ path: 'a[0]["b c"]', message }],
+    problems: [{ path: 'a[0]["b c"]', message, ...more }],
   });
 });
 

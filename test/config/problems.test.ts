@@ -415,7 +415,7 @@ test("the message of the error lists every problem with its path", () => {
 });
 
 function problemsOf(text: string, env: Record<string, string> = {}) {
-  return errorOf(text, env).problems;
+  return errorOf(text, env).problems.map(({ unset: _, ...problem }) => problem);
 }
 
 function errorOf(text: string, env: Record<string, string> = {}): ConfigError {

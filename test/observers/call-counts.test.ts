@@ -76,7 +76,7 @@ function counting(listed: readonly string[] = ["render"]) {
 
 test("a call counts once, by how it ended first", () => {
   const { counts, begin, pass, counted } = counting();
-  const begun = (["answered", "abandoned", "refused", "interim"] as const).map(
+  const begun = (["answered", "abandoned", "failed", "refused", "interim"] as const).map(
     (ending) => [begin("render"), ending] as const,
   );
   pass(41_000);

@@ -4,7 +4,7 @@ import { STEP_MS, STEPS } from "../../src/observers/calls/recent-calls.ts";
 import type { TaskRecord } from "../../src/store/task-store.ts";
 
 const CALL = { method: "tools/call", params: { name: "render" } };
-const NONE = { answered: 0, abandoned: 0, refused: 0, interim: 0 };
+const NONE = { answered: 0, abandoned: 0, failed: 0, refused: 0, interim: 0 };
 
 function counting() {
   let now = 0;
@@ -21,14 +21,14 @@ function counting() {
 test("what became of calls is told by steps, and the last has only begun", () => {
   const { counts, pass } = counting();
   expect(counts.recent()).toHaveLength(STEPS);
-  const begun = (["answered", "abandoned", "refused", "interim", "answered"] as const).map(
+  const begun = (["answered", "abandoned", "failed", "refused", "interim", "answered"] as const).map(
     (ending) => [counts.begin("reports", CALL), ending] as const,
   );
   for (const [call] of begun) call?.sent();
   pass(700);
   for (const [call, ending] of begun) call?.end(ending);
   expect(counts.recent().at(-1)).toEqual({
-    calls: { answered: 2, abandoned: 1, refused: 1, interim: 1 },
+    calls: { answered: 2, abandoned: 1, failed: 1, refused: 1, interim: 1 },
     p50Ms: 700,
     p95Ms: 700,
     tasks: { completed: 0, tool_error: 0, failed: 0, cancelled: 0, lost: 0 },

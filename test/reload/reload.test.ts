@@ -58,6 +58,7 @@ test.each(Object.entries(WAYS))("a server is added when the file %s", async (_, 
     removed: [],
     replaced: [],
     ruled: [],
+    limits: [],
     restart: [],
   });
   expect(textOf(await user("second").callTool("any"))).toBe("second");
@@ -153,11 +154,13 @@ test("a rule for a tool holds from the next call on, in the same sessions, and l
 test("a limit holds from the next request on", async () => {
   const one = await named("one");
   const limited = (limits: object) => ({ limits, servers: { one: one.settings } });
-  const { user, write, reload } = await reloading(limited({}));
+  const { user, write, reload, gateway } = await reloading(limited({}));
   const long = { long: "x".repeat(100_000) };
   expect(textOf(await user("one").callTool("any", long))).toBe("one");
-  await write(limited({ maxBody: "64kb" }));
-  expect((await reload()).body).toMatchObject({ outcome: "applied" });
+  await write(limited({ maxBody: "64kb", perCaller: { calls: "7/s" }, perRoute: { calls: "50/s" } }));
+  const limits = ["limits.maxBody", "limits.perCaller.calls", "limits.perRoute.calls"];
+  expect((await reload()).body).toMatchObject({ outcome: "applied", limits });
+  await gateway.said(`"limits":${JSON.stringify(limits)}`);
   expect((await user("one").send("tools/call", { name: "any", arguments: long })).status).toBe(413);
 });
 
@@ -224,8 +227,42 @@ test("what needs a restart is named, and the rest is applied", async () => {
   const documented = new AjvJsonSchemaValidator().getValidator(components.schemas.Reload);
   expect(documented(applied)).toMatchObject({ valid: true });
   expect(textOf(await user("two").callTool("any"))).toBe("two");
-  for (const setting of restart) await gateway.said(`${setting} changed: restart to use it`);
+  for (const setting of restart)
+    await gateway.said(`"setting":"${setting}","msg":"is different now; restart the gateway to use it"`);
   expect((await reload()).body).toEqual({ outcome: "unchanged", restart });
+});
+
+test("an operator has the file taken over, and is told what changed or is wrong", async () => {
+  const [one, two] = await Promise.all([named("one"), named("two")]);
+  const settings = { reload: "off", servers: { one: one.settings } };
+  const { user, write, file, admin } = await reloading(settings);
+  const command = (...args: string[]) => run(["reload", "--admin", admin, ...args]);
+  expect(await command()).toEqual({
+    code: 0,
+    stdout: "the configuration file: it has no error, and nothing new that can be applied\n",
+    stderr: "",
+  });
+
+  await write({
+    ...settings,
+    limits: { maxBody: "1mb", maxDepth: 50 },
+    servers: { ...settings.servers, two: two.settings },
+  });
+  expect((await command()).stdout).toBe(
+    "the configuration file: it is in force; added: two; limits: limits.maxBody; a restart is needed for: limits.maxDepth\n",
+  );
+  expect(textOf(await user("two").callTool("any"))).toBe("two");
+  expect(JSON.parse((await command("--json")).stdout)).toEqual({
+    outcome: "unchanged",
+    restart: ["limits.maxDepth"],
+  });
+
+  await writeFile(file, "servers: {}\n");
+  expect(await command()).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringMatching(/^error: servers: /),
+  });
 });
 
 test("SIGHUP reads a file that is watched, and SIGTERM still ends the gateway", async () => {

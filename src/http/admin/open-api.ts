@@ -251,7 +251,7 @@ const SCHEMAS = {
         description: "By steps of stepMs, the oldest first; the last has only begun.",
         items: object(
           {
-            calls: counts("answered", "abandoned", "refused", "interim"),
+            calls: counts("answered", "abandoned", "failed", "refused", "interim"),
             p50Ms: whole,
             p95Ms: whole,
             tasks: counts("completed", "tool_error", "failed", "cancelled", "lost"),
@@ -270,6 +270,7 @@ const SCHEMAS = {
       removed: { ...servers, description: "Their calls end; their tasks stay." },
       replaced: { ...servers, description: "New calls go to another one of the same name." },
       ruled: { ...servers, description: "The rules for their tools are different." },
+      limits: { type: "array", items: text, description: "Limits that are different." },
       restart: { type: "array", items: text, description: "Settings that only a restart applies." },
     },
     ["outcome", "restart"],

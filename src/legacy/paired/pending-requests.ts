@@ -1,4 +1,4 @@
-import type { CountedCall } from "../../observers/calls/call-counts.ts";
+import { type CountedCall, endingOf } from "../../observers/calls/call-counts.ts";
 import type { RpcError } from "../../protocol/errors.ts";
 import {
   isSameId,
@@ -60,8 +60,7 @@ export class PendingRequests {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
-    const ending = refusal === undefined ? "answered" : "refused";
-    pending.counted?.end(message === undefined ? "abandoned" : ending);
+    pending.counted?.end(message === undefined ? "abandoned" : endingOf(refusal));
     this.#answer(id, message, refusal);
     pending.letGo();
   }

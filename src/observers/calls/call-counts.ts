@@ -1,16 +1,25 @@
+import type { RpcError } from "../../protocol/errors.ts";
 import type { Outcome, TaskRecord } from "../../store/task-store.ts";
 import { sentAt } from "../../tasks/story.ts";
 import type { Observer } from "../../tasks/task-event.ts";
 import { outcomeOf } from "../outcome-label.ts";
 import { type ListingServer, OTHER, PerTool } from "../per-tool.ts";
+import { refusalIn } from "../refusal.ts";
 import { Durations } from "./durations.ts";
 import { RecentCalls, type StepSample } from "./recent-calls.ts";
 
 /**
- * What became of a client's request for a call. `refused`: the answer is an error of the gateway, or one that it passed on knowing it.
+ * What became of a client's request for a call. `refused`: the gateway did not let it through, for a limit or because of who sent it.
+ * `failed`: the answer is any other error of the gateway, or one that it passed on knowing it.
  * `interim`: the answer is not the result yet, but a task or questions, or is counted elsewhere.
  */
-export type Ending = "answered" | "abandoned" | "refused" | "interim";
+export type Ending = "answered" | "abandoned" | "failed" | "refused" | "interim";
+
+/** How a call ends that gets an answer. @param error the gateway's own, if it is one */
+export function endingOf(error: RpcError | undefined): Ending {
+  if (error === undefined) return "answered";
+  return refusalIn(error.httpStatus, error) === undefined ? "failed" : "refused";
+}
 
 type Counted = Extract<Ending, "answered" | "abandoned">;
 

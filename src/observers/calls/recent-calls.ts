@@ -16,7 +16,7 @@ export interface StepSample {
 export const STEP_MS = 10_000;
 /** A quarter of an hour. */
 export const STEPS = 90;
-const ENDINGS: readonly Ending[] = ["answered", "abandoned", "refused", "interim"];
+const ENDINGS: readonly Ending[] = ["answered", "abandoned", "failed", "refused", "interim"];
 
 /** What became of the calls of the last minutes, of all servers, for charts. 80 KB at most. */
 export class RecentCalls {
