@@ -155,6 +155,17 @@ describe.skipIf(withoutKubernetes())("the chart", () => {
     expect(config.servers.reports.upstream.headers).toEqual({ "X-A": "$${B}" });
   });
 
+  test("variables are texts, whatever they look like", async () => {
+    const [values] = GOOD["everything else"] as [Values];
+    const { gateway } = podOf(await rendered(values));
+    expect(gateway.env).toEqual([
+      { name: "COUNT", value: "10000000" },
+      { name: "EMPTY", value: "" },
+      { name: "FLAG", value: "true" },
+      { name: "OTEL_SERVICE_NAME", value: "tools" },
+    ]);
+  });
+
   test("the gateway knows the names of its Service, and the hosts of its routes", async () => {
     const [values] = GOOD["everything else"] as [Values];
     expect(mounted(await rendered(values)).config.listen.allowedHosts).toEqual([
@@ -173,6 +184,29 @@ describe.skipIf(withoutKubernetes())("the chart", () => {
     const shown = [...manual.matchAll(/^```yaml values\n([\s\S]*?)^```/gm)].map(([, text]) => text);
     const names = ["sidecar", "companion", "replicas"];
     expect(shown).toEqual(names.map((name) => readFileSync(join(CHART, `examples/${name}.yaml`), "utf8")));
+  });
+
+  test("the notes say where the gateway is, and what sessions need", async () => {
+    const notes = { upstream: { command: "node", args: ["notes.js"] } };
+    const values = {
+      replicas: 2,
+      config: { store: { url: "redis://redis" }, servers: { ...servers, notes } },
+    };
+    const folder = await temporaryFolder({ "values.json": JSON.stringify(values) });
+    const args = [
+      "gate",
+      CHART,
+      "--namespace",
+      "tools",
+      "--dry-run=client",
+      "--values",
+      `${folder}/values.json`,
+    ];
+    const [, said = ""] = runHelm("install", ...args).stdout.split("\nNOTES:\n");
+    expect(said).toContain("http://gate-mcp-taskgate.tools:8080:\n  /notes/mcp\n  /reports/mcp\n");
+    expect(said).toContain("without config.admin.token the API refuses every request");
+    expect(said).toMatch(/^notes: the sessions of older clients live in one replica/m);
+    expect(said).not.toMatch(/^reports: the sessions/m);
   });
 
   test("as a part of another chart it takes what all parts get", async () => {

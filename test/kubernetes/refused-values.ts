@@ -284,5 +284,7 @@ export const UNKNOWN: readonly (readonly [what: string, values: Values, said: re
   ["a text for a number", { replicas: "2" }, ["at '/replicas'", "want integer"]],
   ["a name that is no variable", { env: { "a-b": "c" } }, ["invalid propertyName 'a-b'"]],
   ["another word", { monitor: { kind: "podmonitor" } }, ["at '/monitor/kind'", "must be one of"]],
+  ["a value that is taken away", { service: null }, ["at ''", "missing property 'service'"]],
+  ["a part that is taken away", { service: { port: null } }, ["at '/service'", "missing property 'port'"]],
   ["half a digest", { image: { digest: "sha256:abc" } }, ["at '/image/digest'", "does not match pattern"]],
 ];

@@ -34,7 +34,7 @@ export const GOOD: Readonly<Record<string, readonly [Values, Release?]>> = {
       nameOverride: "gate",
       clusterDomain: "example.internal",
       config: { ...redis, listen: { port: 18080 }, admin: { port: 19090 }, "x-notes": { any: "thing" } },
-      env: { OTEL_SERVICE_NAME: "tools", COUNT: 3, FLAG: true },
+      env: { OTEL_SERVICE_NAME: "tools", COUNT: 10_000_000, FLAG: true, EMPTY: "" },
       autoscaling: {
         enabled: true,
         minReplicas: 1,
@@ -132,6 +132,17 @@ export const GOOD: Readonly<Record<string, readonly [Values, Release?]>> = {
         servers: { reports: { upstream: { url: "http://reports/mcp", headers: { "X-A": "$${B}" } } } },
       },
     },
+  ],
+  "names that are numbers": [
+    {
+      fullnameOverride: "123",
+      config: { servers },
+      ingress: { enabled: true, className: "1", hosts: ["a.example.com"] },
+      priorityClassName: "2",
+      serviceAccount: { name: "3" },
+      persistence: { existingClaim: "4" },
+    },
+    { name: "5" },
   ],
   "a release with a long name": [{ config: { servers } }, { name: "a".repeat(53) }],
 };

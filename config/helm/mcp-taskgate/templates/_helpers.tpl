@@ -12,8 +12,8 @@
 {{- end -}}
 
 {{- define "mcp-taskgate.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "mcp-taskgate.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "mcp-taskgate.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "mcp-taskgate.labels" -}}
@@ -24,8 +24,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "mcp-taskgate.metadata" -}}
-name: {{ include "mcp-taskgate.fullname" . }}
-namespace: {{ .Release.Namespace }}
+name: {{ include "mcp-taskgate.fullname" . | quote }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   {{- include "mcp-taskgate.labels" . | nindent 2 }}
 {{- end -}}
