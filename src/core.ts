@@ -38,6 +38,7 @@ import { type Observer, observers, type TaskEvent } from "./tasks/task-event.ts"
 import { upstreamAgents } from "./upstream/transports/agents.ts";
 import { Upstream } from "./upstream/upstream.ts";
 import { VERSION } from "./version.ts";
+import { ClientSubscriptions } from "./webhooks/subscriptions/client-subscriptions.ts";
 import { subscribersOf, Webhooks } from "./webhooks/webhooks.ts";
 
 /** The transport-independent gateway: store, upstreams, task engine, and their shutdown order. */
@@ -113,6 +114,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     // Other gateways on a shared store may have an operator.
     isIndexed: config.admin !== undefined || isShared(config.store.url),
     subscribers: subscribersOf(config.webhooks),
+    hasSubscriptions: config.events !== undefined,
     facts: { host: hostname(), pid: process.pid, version: VERSION, startedAt: steadyNow() },
     ...(config.admin === undefined ? {} : { onOperation: (...what) => metrics?.stored(...what) }),
   });
@@ -134,6 +136,17 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     version: VERSION,
     onTried: (webhook, outcome) => metrics?.told(webhook, outcome),
   });
+  const clientEvents =
+    config.events &&
+    new ClientSubscriptions({
+      config: config.events,
+      store,
+      secret,
+      log,
+      clock,
+      version: VERSION,
+      onTried: (outcome) => metrics?.toldClient(outcome),
+    });
   const agents = upstreamAgents();
   const { newCall } = traces ?? { newCall: plainCall };
   const { maxWaitMs, restartGapMs, maxDepth } = config.limits;
@@ -179,7 +192,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     ]),
   });
   const reloads = new Reloads();
-  metrics = config.admin && metricsOf({ config, routes, engine, quotas, reloads });
+  metrics = config.admin && metricsOf({ config, routes, engine, quotas, reloads, clientEvents });
   const admin =
     callCounts &&
     new Admin({
@@ -190,6 +203,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
       reloads,
       events,
       webhooks,
+      clientEvents,
       refusals,
       callCounts,
       nameOf,
@@ -215,11 +229,13 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     callCounts,
     newCall,
     traces,
+    events: clientEvents,
   };
   const handlers = handlersFor({ ...tasks, quotas, proxy, streams, stopping: stopping.signal });
   // Not awaited: a request for a task takes over that task at once.
   void engine.begin();
   if (config.webhooks.length > 0) webhooks.begin();
+  clientEvents?.begin();
 
   let closing: Promise<void> | undefined;
   const shutDown = async (listeners: Listeners, enough: Promise<unknown>) => {
@@ -249,7 +265,8 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     // process writes nothing as an owner.
     await engine.close();
     events.close();
-    await webhooks.close(sleep(GOODBYE_MS));
+    const goodbye = sleep(GOODBYE_MS);
+    await Promise.all([webhooks.close(goodbye), clientEvents?.close(goodbye)]);
     awaitingInput.close();
     clientStreams.close();
     await leave(store, log);
@@ -344,12 +361,14 @@ function metricsOf({
   engine,
   quotas,
   reloads,
+  clientEvents,
 }: {
   readonly config: Config;
   readonly routes: Routes;
   readonly engine: TaskEngine;
   readonly quotas: Quotas;
   readonly reloads: Reloads;
+  readonly clientEvents: ClientSubscriptions | undefined;
 }): Metrics {
   return new Metrics({
     version: VERSION,
@@ -363,6 +382,7 @@ function metricsOf({
         returns: () => upstream.presence.returns,
       })),
     webhooks: webhooks.map(({ name }) => name),
+    ...(clientEvents === undefined ? {} : { subscriptions: () => clientEvents.size }),
     reloads,
     tasks: () => engine.states(),
     storedBytes: () => quotas.storedBytes,

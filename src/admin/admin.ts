@@ -6,6 +6,7 @@ import type { Route } from "../requests/request.ts";
 import type { ReplicaInfo, TaskStore } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
 import { isoTime } from "../tasks/state.ts";
+import type { ClientSubscriptions } from "../webhooks/subscriptions/client-subscriptions.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import type { AdminEvents } from "./events.ts";
 import type { Refusals, RefusedCaller } from "./refusals.ts";
@@ -25,6 +26,8 @@ export interface AdminOptions {
   readonly callCounts: CallCounts;
   readonly refusals: Refusals;
   readonly webhooks: Webhooks;
+  /** Absent: clients have no subscriptions. */
+  readonly clientEvents: ClientSubscriptions | undefined;
   readonly nameOf: (caller: string) => string;
   /** As `admin.payloads`. */
   readonly withPayloads: boolean;
@@ -36,6 +39,12 @@ export interface Stats {
   readonly until: string;
   readonly stepMs: number;
   readonly samples: readonly StepSample[];
+}
+
+export interface SubscriptionCounts {
+  readonly total: number;
+  /** How many of them this gateway delivers to. */
+  readonly here: number;
 }
 
 /** What an operator sees of a gateway and can do with it, by whichever means. */
@@ -68,6 +77,12 @@ export class Admin {
   /** @throws StoreUnavailable */
   replicas(): Promise<readonly ReplicaInfo[]> {
     return this.#options.store.replicas();
+  }
+
+  /** Of clients, to what happens to their tasks. `undefined`: they have none. @throws StoreUnavailable */
+  async subscriptions(): Promise<SubscriptionCounts | undefined> {
+    const { clientEvents } = this.#options;
+    return clientEvents && { total: await clientEvents.count(), here: clientEvents.size };
   }
 
   /** @param hours of the calls that are looked at, counted back from now; absent: all since the start */

@@ -43,7 +43,8 @@ export class AdminEvents {
   /** Also tells of tasks whose calls are in other gateways: only that they have changed. */
   watch(store: Pick<TaskStore, "watch">, engine: Pick<TaskEngine, "callOf">): void {
     this.#stopWatching = store.watch((nudge) => {
-      if (this.#listeners.size === 0 || !("id" in nudge) || engine.callOf(nudge.id) !== undefined) return;
+      if (nudge.kind === "granted" || nudge.kind === "told" || !("id" in nudge)) return;
+      if (this.#listeners.size === 0 || engine.callOf(nudge.id) !== undefined) return;
       this.#tell({ kind: "changed", at: this.#now(), task: { name: taskName(nudge.id) } });
     });
   }

@@ -84,7 +84,7 @@ const MASKED = "***";
 
 /** The configuration that is in force, without anything that may be a secret: of headers and variables only the names are told. */
 export function shownConfig(config: Config): object {
-  const { listen, admin, store, callers, limits, log, servers, webhooks } = config;
+  const { listen, admin, store, callers, limits, log, servers, webhooks, events } = config;
   return {
     listen,
     admin: admin && {
@@ -110,6 +110,7 @@ export function shownConfig(config: Config): object {
       url: `${url.origin}${url.pathname}`,
       secrets: secrets.map(() => MASKED),
     })),
+    ...(events === undefined ? {} : { events }),
     servers: servers.map(({ upstream, ...server }) => ({ ...server, upstream: shownUpstream(upstream) })),
   };
 }

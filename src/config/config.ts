@@ -36,6 +36,23 @@ export interface Config {
   readonly tracing: "off" | "propagate" | "otlp";
   readonly servers: readonly ServerConfig[];
   readonly webhooks: readonly WebhookConfig[];
+  /** Clients' own subscriptions to what happens to their tasks. Absent: they have none. */
+  readonly events?: EventsConfig;
+}
+
+/** What clients may subscribe to, and how many of them (the Events extension). */
+export interface EventsConfig {
+  /** Whose numbers the extension's errors have: those of its design sketch, or of its proposal. */
+  readonly errorNumbers: "sketch" | "sep";
+  /** Of all callers together. */
+  readonly maxSubscriptions: number;
+  /** For each caller at each server. */
+  readonly maxPerCaller: number;
+  readonly maxTtlMs: number;
+  /** How long a receiver may take to answer. */
+  readonly timeoutMs: number;
+  /** Hosts that clients may name although they have no public address. In lower case. */
+  readonly allowedHosts: readonly string[];
 }
 
 /** Somebody whom the gateway tells what happens to tasks. */

@@ -1,4 +1,5 @@
 import { callerConflicts } from "./caller-settings.ts";
+import { eventConflicts } from "./event-settings.ts";
 import { limitConflicts } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
@@ -22,6 +23,7 @@ export function conflicts(document: unknown): readonly Problem[] {
     ...storeConflicts(document),
     ...limitConflicts(document),
     ...webhookConflicts(document),
+    ...eventConflicts(document),
     ...serverNames(document).flatMap((name) => [
       ...upstreamConflicts(document, ["servers", name, "upstream"]),
       ...repeatedHeaders(document, ["servers", name, "upstream", "headers"]),

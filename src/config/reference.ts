@@ -15,6 +15,7 @@ export const SECTIONS = [
   "servers.<name>.tasks",
   "servers.<name>.tools",
   "webhooks",
+  "events",
 ] as const;
 
 /** A Markdown table of one section's settings for the manual: path, values, default and meaning. */

@@ -8,6 +8,7 @@ import type {
   ToolPolicy,
   UpstreamConfig,
 } from "./config.ts";
+import { resolveEvents } from "./event-settings.ts";
 import { resolveLimits } from "./limit-settings.ts";
 import {
   type ConfigFile,
@@ -29,6 +30,7 @@ export function resolve(file: ConfigFile): Config {
   const isOnly = servers.length === 1;
   const { host = defaults.listen.host, port = defaults.listen.port } = file.listen ?? {};
   const { allowedHosts, publicUrl, readyPath = defaults.listen.readyPath } = file.listen ?? {};
+  const events = resolveEvents(file.events);
   return {
     listen: {
       host,
@@ -47,6 +49,7 @@ export function resolve(file: ConfigFile): Config {
     tracing: file.tracing ?? defaults.tracing,
     servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
     webhooks: resolveWebhooks(file.webhooks),
+    ...(events === undefined ? {} : { events }),
   };
 }
 

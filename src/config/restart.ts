@@ -82,11 +82,11 @@ export interface Renewed {
 
 /** What a gateway that runs makes of another configuration. */
 export function renewed(older: Config, newer: Config): Renewed {
-  const { listen, admin, store, callers, log, reload, tracing, webhooks } = older;
+  const { listen, admin, store, callers, log, reload, tracing, webhooks, events } = older;
   const kept = Object.fromEntries(
     Object.keys(FIXED.limits).map((name) => [name, older.limits[name as keyof typeof FIXED.limits]]),
   );
-  const { admin: _, ...rest } = newer;
+  const { admin: _, events: __, ...rest } = newer;
   return {
     config: {
       ...rest,
@@ -98,6 +98,7 @@ export function renewed(older: Config, newer: Config): Renewed {
       reload,
       tracing,
       webhooks,
+      ...(events === undefined ? {} : { events }),
       limits: { ...newer.limits, ...kept },
     },
     restart: [
@@ -113,6 +114,7 @@ export function renewed(older: Config, newer: Config): Renewed {
       ...(reload === newer.reload ? [] : ["reload"]),
       ...(tracing === newer.tracing ? [] : ["tracing"]),
       ...(isSame(webhooks, newer.webhooks) ? [] : ["webhooks"]),
+      ...(isSame(events, newer.events) ? [] : ["events"]),
     ],
   };
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { hostName, hostOrAddress, mountPath, origin, pathOr, serverName } from "./addresses.ts";
 import { callerDefaults, callersSection } from "./caller-settings.ts";
+import { eventsSection } from "./event-settings.ts";
 import { choice, duration, durationOr, flag, integer, list, section, setting, size, text } from "./fields.ts";
 import { limitDefaults, limitsSection } from "./limit-settings.ts";
 import { storeDefaults, storeSection } from "./store-settings.ts";
@@ -253,6 +254,7 @@ export const fileSchema = section({
     .record(serverName(), server, { error: "must be a mapping from names to servers" })
     .refine((servers) => Object.keys(servers).length > 0, { error: "must name at least one server" }),
   webhooks: webhooksSection.exactOptional(),
+  events: eventsSection.exactOptional(),
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;

@@ -1,4 +1,5 @@
 import { fromServer, rpc } from "../protocol/errors.ts";
+import { declaresEvents, withEvents } from "../protocol/events.ts";
 import { isObject, type JsonObject, toJson } from "../protocol/jsonrpc.ts";
 import { ofNoType, withoutEnvelope } from "../protocol/legacy.ts";
 import {
@@ -12,22 +13,28 @@ import { withTraceContext } from "../protocol/request-headers.ts";
 import { amendedResult } from "../requests/amended.ts";
 import { type Exchange, type Handle, ownHeaders, type Services, serverInfo } from "../requests/request.ts";
 import { UpstreamFailure } from "../upstream/failure.ts";
+import { tellsEvents } from "./told-events.ts";
 
-/** `server/discover`: what the legacy server declared in its handshake, with tasks (2026-07-28, Discovery). */
-export const discover: Handle = async (exchange) => {
+/** `server/discover`: what the legacy server declared in its handshake, with tasks (2026-07-28, Discovery), and with the gateway's events. */
+export function discoverer(services: Pick<Services, "events">): Handle {
+  return (exchange) => discover(exchange, tellsEvents(services, exchange));
+}
+
+async function discover(exchange: Exchange, isTold: boolean): Promise<void> {
   const { capabilities, instructions } = await exchange.route.upstream
     .control(exchange.sessionOwner)
     .describe()
     .catch(rejectAsRpcError);
   // A legacy server's `tasks` are the experimental ones of 2025-11-25, which a modern client does not know.
   const { tasks: _, ...others } = capabilities;
+  const all = withTasks(others);
   answer(exchange, {
     supportedVersions: MODERN_VERSIONS,
-    capabilities: withTasks(others),
+    capabilities: isTold && !declaresEvents(others) ? withEvents(all) : all,
     ...(instructions === undefined ? {} : { instructions }),
     ...withCacheHints({}),
   });
-};
+}
 
 /** Passes a request to the legacy server, and its result to the client, both unchanged. */
 export const relay: Handle = async (exchange) => {

@@ -16,11 +16,13 @@ import {
   needsTime,
   type Services,
 } from "../requests/request.ts";
-import { discover, list, relay, toolLister } from "./bridge.ts";
+import { discoverer, list, relay, toolLister } from "./bridge.ts";
 import { callMethods, isRound } from "./calls.ts";
+import { eventMethods } from "./events.ts";
 import { listener } from "./listen.ts";
 import { isOurs, passer } from "./pass-through.ts";
 import { taskMethods } from "./tasks.ts";
+import { isAboutOurEvents } from "./told-events.ts";
 
 /** Answers a modern request, once it is decided who answers it. */
 export type ModernHandler = (asked: Asked, what: ModernClass) => Promise<void>;
@@ -37,7 +39,7 @@ export function modernHandler(services: Services, forwarder: Forwarder): ModernH
     const turn = admission.admitted(asked, asked);
     if (turn !== undefined) await turn;
     const { server } = asked;
-    const isPassed = server !== undefined && what.is === "passThrough";
+    const isPassed = server !== undefined && what.is === "passThrough" && !isAboutOurEvents(services, asked);
     if (isPassed && !(what.unlessOurs && (await isOurs(services, asked, what.unlessOurs))))
       return pass(server, asked);
     const exchange = checked(asked);
@@ -55,7 +57,7 @@ function handlersOf(services: Services, admission: Admission): Handlers {
   // The gateway takes another round of a call that has begun, or the question for its result, for as long as there is an answer.
   const timeToCall: Need<Exchange> = (exchange) => isRound(exchange) || isOwn(exchange) || time(exchange);
   return {
-    "server/discover": { handle: discover },
+    "server/discover": { handle: discoverer(services) },
     "tools/list": { handle: toolLister(services) },
     "tools/call": { handle: callTool, needs: [needsOwner, timeToCall] },
     "prompts/list": { handle: list },
@@ -68,6 +70,7 @@ function handlersOf(services: Services, admission: Admission): Handlers {
     "tasks/get": { handle: getTask, needs: [needsTasks, needsOwner] },
     "tasks/update": { handle: updateTask, needs: [needsTasks, needsOwner] },
     "tasks/cancel": { handle: cancelTask, needs: [needsTasks, needsOwner] },
+    ...eventMethods(services),
   };
 }
 

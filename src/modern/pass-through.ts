@@ -9,15 +9,16 @@ import {
   progressTokenIn,
   toJson,
 } from "../protocol/jsonrpc.ts";
-import { declaresTasks, META, resultMessage, withTasks } from "../protocol/modern.ts";
+import { declaresTasks, META, resultMessage } from "../protocol/modern.ts";
 import type { Forwarder } from "../proxy/forwarder.ts";
-import { amendedResult, withTasksExtension } from "../requests/amended.ts";
+import { amendedResult, withEventsExtension, withTasksExtension } from "../requests/amended.ts";
 import type { Subject } from "../requests/classify.ts";
 import { heartbeatFor } from "../requests/heartbeat.ts";
 import { type Asked, needsTime, type Services, waiterOf } from "../requests/request.ts";
 import type { ModernServer } from "../upstream/modern/server.ts";
 import { hasProgress } from "../upstream/sessions/session.ts";
 import { rejectAsRpcError } from "./bridge.ts";
+import { tellsEvents } from "./told-events.ts";
 
 /** Whether the subject of a request for a modern server is the gateway's. @throws StoreUnavailable */
 export async function isOurs(
@@ -35,7 +36,7 @@ export async function isOurs(
 
 /** Passes requests on to a modern server, and its answers to the client, unchanged except for the mention of tasks. */
 export function passer(
-  { quotas, stopping, fallback }: Pick<Services, "quotas" | "stopping" | "fallback">,
+  { quotas, stopping, fallback, events }: Pick<Services, "quotas" | "stopping" | "fallback" | "events">,
   forwarder: Forwarder,
 ) {
   const checkTime = needsTime({ stopping });
@@ -44,17 +45,22 @@ export function passer(
     method === "tools/list" && !declaresTasks(declaredIn(params))
       ? fallback.listing(route, params.cursor)
       : undefined;
+  /** How to change what a server says of itself. */
+  const description = (asked: Asked) => {
+    if (asked.method !== "server/discover" || asked.server?.hasTasks) return undefined;
+    return tellsEvents({ events }, asked)
+      ? (answer: string) => withEventsExtension(withTasksExtension(answer))
+      : withTasksExtension;
+  };
   const pass = async (server: ModernServer, asked: Asked): Promise<void> => {
-    const { toHttp, method, id } = asked;
-    const amend = listing(asked);
+    const { toHttp, id } = asked;
+    const amend = listing(asked) ?? description(asked);
     if (toHttp === undefined) return passMessage(server, asked, { stopping, amend });
     const http = toHttp();
     // A server of an older revision refuses requests that it does not know with one of these.
     const onStatus = (status: number) => {
       if (REFUSALS.has(status)) server.recheck(asked.caller.headers);
     };
-    if (method === "server/discover" && !server.hasTasks)
-      return forwarder.forwardAmended(http, id, withTasksExtension, { onStatus });
     if (amend !== undefined) return forwarder.forwardAmended(http, id, amend, { onStatus });
     const acceptsStream = asked.reply.readsStreams;
     if (wantsHeartbeat(asked)) return forwarder.forwardCall(http, id, { acceptsStream, onStatus });
@@ -126,9 +132,7 @@ async function passMessage(
     if (response === undefined) return;
     if ("error" in response) throw fromModernServer(response.error);
     const result = amend === undefined ? response.result : amendedResult(response.result, amend);
-    const { capabilities } = result;
-    const isAmended = method === "server/discover" && !server.hasTasks && isObject(capabilities);
-    reply.result(toJson(isAmended ? { ...result, capabilities: withTasks(capabilities) } : result));
+    reply.result(toJson(result));
   } finally {
     heartbeat?.stop();
     offGone();

@@ -1,3 +1,4 @@
+import type { SubscriptionCounts } from "../admin/admin.ts";
 import type { Flags } from "../config/flags.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Undelivered, WebhookStatus } from "../webhooks/webhooks.ts";
@@ -24,8 +25,14 @@ export async function runWebhooks(
   return withApi(flags, env, terminal, async (client) => {
     switch (wanted) {
       case "list": {
-        const answer = (await client.get("webhooks")) as { readonly webhooks: readonly WebhookStatus[] };
-        return print(flags, terminal, answer, () => statusLines(answer.webhooks));
+        const answer = (await client.get("webhooks")) as {
+          readonly webhooks: readonly WebhookStatus[];
+          readonly subscriptions?: SubscriptionCounts;
+        };
+        return print(flags, terminal, answer, () => [
+          ...statusLines(answer.webhooks),
+          ...subscriptionLines(answer.subscriptions),
+        ]);
       }
       case "undelivered": {
         const answer = (await client.get(`${path}/undelivered`)) as {
@@ -74,6 +81,14 @@ function statusLines(webhooks: readonly WebhookStatus[]): readonly string[] {
     url,
   ]);
   return table(["WEBHOOK", "FAILURES", "WAITING", "GIVEN UP", "LAST DELIVERED", "URL"], rows);
+}
+
+function subscriptionLines(counts: SubscriptionCounts | undefined): readonly string[] {
+  if (counts === undefined) return [];
+  const { total, here } = counts;
+  return [
+    `${total} ${total === 1 ? "subscription" : "subscriptions"} of clients, ${here} of them delivered here`,
+  ];
 }
 
 function undeliveredLines(events: readonly Undelivered[]): readonly string[] {

@@ -5,6 +5,7 @@
  */
 
 import { type Node, parseTree } from "jsonc-parser";
+import { EVENTS_EXTENSION } from "../protocol/events.ts";
 import { isObject, type JsonObject, parseJson, toJson } from "../protocol/jsonrpc.ts";
 import { TASKS_2025 } from "../protocol/legacy.ts";
 import { TASKS_EXTENSION } from "../protocol/modern.ts";
@@ -27,13 +28,29 @@ export function withTasksCapability(message: string, tasks: JsonObject): string 
  */
 export function withTasksExtension(message: string): string {
   const capabilities = member(member(treeOf(message), "result"), "capabilities");
+  if (capabilities?.type !== "object") return message;
+  return spliced(message, extensionEdits(capabilities, TASKS_EXTENSION));
+}
+
+/** The same with the Events extension, and with `events`, which some clients look for instead. */
+export function withEventsExtension(message: string): string {
+  const capabilities = member(member(treeOf(message), "result"), "capabilities");
+  if (capabilities?.type !== "object" || member(capabilities, "events") !== undefined) return message;
+  const edits = extensionEdits(capabilities, EVENTS_EXTENSION);
+  return edits.length === 0 ? message : withEventsMember(spliced(message, edits));
+}
+
+function withEventsMember(message: string): string {
+  const capabilities = member(member(treeOf(message), "result"), "capabilities");
+  return capabilities === undefined ? message : spliced(message, [added(capabilities, "events", {})]);
+}
+
+/** None if the extension is named already. */
+function extensionEdits(capabilities: Node, name: string): readonly Edit[] {
   const extensions = member(capabilities, "extensions");
-  if (capabilities?.type !== "object" || member(extensions, TASKS_EXTENSION) !== undefined) return message;
-  const tasks = { [TASKS_EXTENSION]: {} };
-  if (extensions === undefined) return spliced(message, [added(capabilities, "extensions", tasks)]);
-  return spliced(message, [
-    extensions.type === "object" ? added(extensions, TASKS_EXTENSION, {}) : replaced(extensions, tasks),
-  ]);
+  if (extensions === undefined) return [added(capabilities, "extensions", { [name]: {} })];
+  if (extensions.type !== "object") return [replaced(extensions, { [name]: {} })];
+  return member(extensions, name) === undefined ? [added(extensions, name, {})] : [];
 }
 
 /** How a tool supports tasks (2025-11-25, Tasks §Tool-Level Negotiation). */

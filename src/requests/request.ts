@@ -32,6 +32,7 @@ import type { ModernServer } from "../upstream/modern/server.ts";
 import type { SessionOwner } from "../upstream/sessions/session.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { VERSION } from "../version.ts";
+import type { ClientSubscriptions } from "../webhooks/subscriptions/client-subscriptions.ts";
 import type { Fallback } from "./fallback.ts";
 import type { OpenStreams } from "./open-streams.ts";
 
@@ -86,6 +87,8 @@ export interface Services {
   /** Absent where nobody could look. */
   readonly callCounts?: CallCounts | undefined;
   readonly newCall: NewCall;
+  /** Clients' own subscriptions to their tasks. Absent: they have none. */
+  readonly events?: ClientSubscriptions | undefined;
   /** Absent: requests leave no traces. */
   readonly traces?: Traces | undefined;
   /** Aborted when the gateway is about to stop: streams that never end by themselves end now. */

@@ -5,6 +5,7 @@ import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { type News, Outbox } from "./outbox.ts";
 import { Replicas } from "./replicas.ts";
 import { storedCallCell, storedCallOf } from "./stored-call-cell.ts";
+import { NONE, Subscriptions, type Waiting } from "./subscriptions.ts";
 import { indexEntry, listEntry, readIndex, readPage } from "./task-list.ts";
 import {
   type Change,
@@ -72,6 +73,7 @@ export class CellStore implements TaskStore {
   readonly #replicas: Replicas;
   readonly #isIndexed: boolean;
   readonly outbox: Outbox;
+  readonly subscriptions: Subscriptions;
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
   readonly #heldBytes: () => number;
@@ -97,6 +99,8 @@ export class CellStore implements TaskStore {
     this.#replicas = new Replicas({ backend, me: this.me, leaseMs, facts: options.facts });
     this.#isIndexed = options.isIndexed ?? false;
     this.outbox = new Outbox(backend, options.subscribers);
+    const isUsed = options.hasSubscriptions ?? false;
+    this.subscriptions = new Subscriptions({ backend, outbox: this.outbox, clock, isUsed });
     this.#clock = clock;
     this.#newId = newId;
     this.#heldBytes = options.heldBytes ?? (() => 0);
@@ -125,13 +129,17 @@ export class CellStore implements TaskStore {
   }
 
   async create({ storedCall, ...task }: NewTask, id: TaskId = this.#newId()): Promise<TaskRecord> {
-    const { record, entries } = this.#begun(task, id);
-    await this.#put(record, storedCall, entries);
+    const { record, entries, begun } = this.#begun(task, id);
+    const waiting = await this.#waitingFor(record, record.createdAt, begun);
+    await this.#put(record, storedCall, [...entries, ...waiting.entries]);
+    this.subscriptions.nudge(waiting.ids);
     return record;
   }
 
   async createOnce({ storedCall, ...task }: NewTask, id: TaskId): Promise<TaskView | undefined> {
-    const { record, entries } = this.#begun(task, id);
+    const { record, entries: own, begun } = this.#begun(task, id);
+    const waiting = await this.#waitingFor(record, record.createdAt, begun);
+    const entries = [...own, ...waiting.entries];
     // What is left of an expired task would be taken for a part of the new one.
     const cells = await this.#backend.getMany([taskKey({ id }), endKey(id), toldKey(id), turnKey(id, 1)]);
     const isFree = cells.every((cell) => cell === undefined);
@@ -188,12 +196,16 @@ export class CellStore implements TaskStore {
     const changes = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
     const record: TaskRecord = { ...task, ...changes, updatedAt };
     const lifetime = lifetimeMs(task.terms);
+    const changed = () => changedIn(task, record);
+    const waiting = await this.#waitingFor(record, updatedAt, changed);
     const entries = [
       ...(updatedAt > task.createdAt + lifetime ? this.#entries(task, keyTtlMs(lifetime)) : []),
-      ...this.outbox.entriesOf(record, updatedAt, () => changedIn(task, record)),
+      ...this.outbox.entriesOf(record, updatedAt, changed),
+      ...waiting.entries,
     ];
     await this.#put(record, storedCall, entries);
     this.#backend.publish({ kind: "changed", id: task.id });
+    this.subscriptions.nudge(waiting.ids);
     return record;
   }
 
@@ -241,15 +253,19 @@ export class CellStore implements TaskStore {
     const mine: EndCell = { task: { ...asEnded(task), inputRequests: {} }, outcome };
     // The list entry now expires with the task, so that lists do not fill with tasks that have gone.
     const stay = Math.max(0, outcome.endedAt - this.#clock()) + task.terms.ttlMs;
+    const ended = (): readonly News[] => [{ kind: "ended", outcome }];
+    const waiting = await this.#waitingFor(task, outcome.endedAt, ended);
     const entries = [
       ...this.#listed(task, keyTtlMs(stay)),
-      ...this.outbox.entriesOf(task, outcome.endedAt, () => [{ kind: "ended", outcome }]),
+      ...this.outbox.entriesOf(task, outcome.endedAt, ended),
+      ...waiting.entries,
     ];
     const ttl = keyTtlMs(lifetimeMs(task.terms));
     const spent = this.#spent(task);
     const standing = (await this.#backend.claim(endKey(task.id), mine, ttl, entries, spent)) as EndCell;
     // Latecomers publish it too: the first may have died between its write and its nudge.
     this.#backend.publish({ kind: "ended", id: task.id });
+    this.subscriptions.nudge(waiting.ids);
     return standing.outcome;
   }
 
@@ -284,10 +300,15 @@ export class CellStore implements TaskStore {
 
   async tell(task: TaskRecord): Promise<void> {
     // Its client may be told again of the same task.
-    if (this.outbox.isUsed && (await this.isTold(task.id))) return;
+    const tellsOthers = this.outbox.isUsed || this.subscriptions.isUsed;
+    if (tellsOthers && (await this.isTold(task.id))) return;
     // It learns only now that there is one.
-    const entries = this.outbox.entriesOf(task, this.#clock(), () => begunIn(task));
+    const at = this.#clock();
+    const begun = () => begunIn(task);
+    const waiting = await this.#waitingFor(task, at, begun);
+    const entries = [...this.outbox.entriesOf(task, at, begun), ...waiting.entries];
     await this.#backend.claim(toldKey(task.id), {}, keyTtlMs(lifetimeMs(task.terms)), entries);
+    this.subscriptions.nudge(waiting.ids);
   }
 
   async isTold(id: TaskId): Promise<boolean> {
@@ -339,10 +360,15 @@ export class CellStore implements TaskStore {
     // The entries last for all changes within one lifetime, so that `update` need not write them again.
     const entries = this.#entries(record, keyTtlMs(2 * lifetimeMs(task.terms)));
     // Its client may never learn of a task that it awaits in rounds.
-    const told = this.outbox.entriesOf(record, now, () =>
-      record.rounds === undefined ? begunIn(record) : [],
-    );
-    return { record, entries: [...entries, ...told] };
+    const begun = (): readonly News[] => (record.rounds === undefined ? begunIn(record) : []);
+    return { record, entries: [...entries, ...this.outbox.entriesOf(record, now, begun)], begun };
+  }
+
+  /** What this write is to make wait for the subscriptions of the task's owner. */
+  async #waitingFor(task: TaskRecord, at: number, newsOf: () => readonly News[]): Promise<Waiting> {
+    return this.subscriptions.isUsed && task.isListed
+      ? await this.subscriptions.entriesOf(task, at, newsOf())
+      : NONE;
   }
 
   /** Writes both cells. The stored call may become durable first. */

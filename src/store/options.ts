@@ -17,6 +17,8 @@ export interface StoreOptions {
   readonly isIndexed?: boolean | undefined;
   /** Who is told of what happens to tasks: the store keeps the deliveries with the tasks (`outbox.ts`). Absent: nobody. */
   readonly subscribers?: Subscribers | undefined;
+  /** Whether clients may have subscriptions to their tasks (`subscriptions.ts`). Absent: no. */
+  readonly hasSubscriptions?: boolean | undefined;
   /** What other gateways on the store are told of this one. Absent: nothing. */
   readonly facts?: ReplicaFacts | undefined;
   /** How often the store looks for expired keys. Milliseconds. */

@@ -76,19 +76,18 @@ export class Outbox {
     const subscribers = this.#subscribers;
     if (subscribers === undefined) return [];
     return newsOf().flatMap((news) =>
-      subscribers(task, news).map((name) => ({
-        list: listOf(name),
-        member: memberOf({
-          kind: news.kind,
-          at,
-          task: task.id,
-          mark: markOf(news, at),
-          dueAt: at,
-          attempts: 0,
-        }),
-        ttlMs: KEEP_MS,
-      })),
+      subscribers(task, news).map((name) => this.entryFor(name, task, { news, at, ttlMs: KEEP_MS })),
     );
+  }
+
+  /** The entry that makes one piece of news wait for one receiver. */
+  entryFor(
+    name: string,
+    task: Pick<TaskRecord, "id">,
+    { news, at, ttlMs }: { readonly news: News; readonly at: number; readonly ttlMs: number },
+  ): ListEntry {
+    const delivery = { kind: news.kind, at, task: task.id, mark: markOf(news, at), dueAt: at, attempts: 0 };
+    return { list: listOf(name), member: memberOf(delivery), ttlMs };
   }
 
   /** Deliveries in the order in which they are due, after one of them. @throws StoreUnavailable */

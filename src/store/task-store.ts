@@ -2,6 +2,7 @@ import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/
 import type { ProgramInfo } from "../protocol/modern.ts";
 import type { TraceContext } from "../protocol/trace-context.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 
 /** 128 or more random bits in plain ASCII: the id is all that protects an anonymous caller's task. */
 export type TaskId = string;
@@ -270,6 +271,8 @@ export interface TaskPage {
 export type Nudge =
   | { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId }
   | { readonly kind: "left"; readonly replica: ReplicaId }
+  /** A client's subscription was granted, refreshed or ended; or something waits for it. */
+  | { readonly kind: "granted" | "told"; readonly id: string }
   | { readonly kind: "missed" };
 
 /**
@@ -292,6 +295,8 @@ export interface TaskStore {
   readonly isWritable: boolean;
   /** What others are to be told of tasks. */
   readonly outbox: Outbox;
+  /** Of clients, to what happens to their tasks. */
+  readonly subscriptions: Subscriptions;
   /**
    * Whether no other replica can have taken over this replica's tasks: its last heartbeat is younger than its lease, or the store has no
    * other replicas. A client may still have cancelled a task at another replica without this one knowing yet.

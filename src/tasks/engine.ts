@@ -134,7 +134,7 @@ export class TaskEngine {
 
   /** Whether others are told of tasks that their clients know. */
   get tellsOthers(): boolean {
-    return this.#store.outbox.isUsed;
+    return this.#store.outbox.isUsed || this.#store.subscriptions.isUsed;
   }
 
   /** Whether tasks outlive this process. */

@@ -98,6 +98,8 @@ export class RunningTasks {
         break;
       case "changed":
       case "left":
+      case "granted":
+      case "told":
         break;
     }
   }

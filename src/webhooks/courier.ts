@@ -1,28 +1,49 @@
 import type { Logger } from "pino";
-import type { WebhookConfig } from "../config/config.ts";
 import { durationText } from "../lib/duration-text.ts";
 import { Recent } from "../lib/recent.ts";
 import { taskName } from "../log/task-name.ts";
 import { throttled } from "../log/throttled.ts";
 import { type Delivery, eventId, isBefore, isOlder } from "../store/outbox.ts";
-import { isAway, StoreUnavailable, type TaskStore } from "../store/task-store.ts";
-import { bodyOf, type Interest } from "./events.ts";
-import type { Message, Reply } from "./post.ts";
+import { isAway, StoreUnavailable, type TaskStore, type TaskView } from "../store/task-store.ts";
+import type { Failure, Message, Reply } from "./post.ts";
 import type { Responsibility } from "./responsible.ts";
-import { pauseMs, restMs } from "./schedule.ts";
 
 export interface CourierOptions {
-  readonly webhook: WebhookConfig;
-  readonly interest: Interest;
+  /** By which the outbox knows the receiver. */
+  readonly name: string;
+  readonly manners: Manners;
   readonly store: Pick<TaskStore, "outbox" | "read" | "isTold">;
-  readonly responsibility: Responsibility;
+  readonly responsibility: Pick<Responsibility, "refresh" | "isMine">;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
-  readonly nameOf: (caller: string) => string;
-  /** Posts to the receiver. Never rejects. */
-  readonly send: (message: Message, signal: AbortSignal) => Promise<Reply>;
+  /** What the receiver is told; `undefined`: nothing of this. The view of an ended task has the outcome. */
+  readonly bodyOf: (view: TaskView, delivery: Delivery) => string | undefined;
+  /** Posts to the receiver; `undefined`: it is to be told no more. @throws StoreUnavailable */
+  readonly send: (message: Message, signal: AbortSignal) => Promise<Reply | undefined>;
   readonly onTried: (outcome: TriedOutcome) => void;
+  /** Hears how it stands with the receiver, after each try. Absent: nobody does. */
+  readonly onState?: ((state: CourierState, failure: Failure | undefined) => void) | undefined;
+}
+
+/** How a kind of receivers is treated. All times in milliseconds. */
+export interface Manners {
+  /** How often an event is tried. */
+  readonly attempts: number;
+  /** How long to wait after so many tries that failed, where the receiver may ask for more. */
+  readonly pauseMs: (attempts: number, retryAfterMs: number | undefined) => number;
+  /** How long a receiver is left alone that has failed so often in a row; 0: not at all. */
+  readonly restMs: (failures: number, retryAfterMs?: number) => number;
+  /** How old an event may get that the receiver does not take. Absent: as old as its tries make it. */
+  readonly maxAgeMs?: number;
+  /** Whether an event that it does not want again counts as a failure of the receiver, and is kept for an operator like others that were given up. */
+  readonly isStrict: boolean;
+  /** How many events wait at most. */
+  readonly maxWaiting: number;
+  /** Deliveries at the same time, as long as it takes them. */
+  readonly width: number;
+  /** How often to look whether other gateways have written deliveries: not every nudge arrives. */
+  readonly pollMs: number;
 }
 
 export type TriedOutcome = "delivered" | "failed" | "given up";
@@ -40,10 +61,6 @@ export interface CourierState {
 }
 
 const PAGE = 200;
-/** Deliveries to one receiver at the same time, as long as it takes them. */
-const WIDTH = 8;
-/** Other gateways write deliveries as well, and not every nudge arrives. */
-const POLL_MS = 5_000;
 /** Several things that happen at once are one reason to look. */
 const SOON_MS = 50;
 /**
@@ -63,8 +80,7 @@ const REMEMBERED = 20_000;
 /** How late an entry may come before those that are due after it: a write takes its time, and the clocks of gateways differ. */
 const LATE_MS = 120_000;
 const LATER_MS = { least: 250, most: 30_000 } as const;
-/** How many deliveries a receiver that takes none may have waiting, and how many that were given up are kept. */
-const MAX_WAITING = 100_000;
+/** How many deliveries that were given up are kept. */
 const MAX_UNDELIVERED = 10_000;
 const COUNT_EVERY_MS = 600_000;
 
@@ -131,7 +147,7 @@ export class Courier {
   }
 
   async #look(): Promise<void> {
-    let nextMs = POLL_MS;
+    let nextMs = this.#options.manners.pollMs;
     try {
       nextMs = Math.min(nextMs, await this.#begin());
     } catch (err) {
@@ -142,32 +158,33 @@ export class Courier {
 
   /** Begins what is due. Returns in how many milliseconds there will be more, unless somebody says so earlier. @throws StoreUnavailable */
   async #begin(): Promise<number> {
-    const { responsibility, clock } = this.#options;
-    if (this.#isStopped) return POLL_MS;
+    const { responsibility, clock, manners } = this.#options;
+    const { pollMs } = manners;
+    if (this.#isStopped) return pollMs;
     await responsibility.refresh();
     await this.#keepBodies();
     const restMs = this.#restUntil - clock();
     if (restMs > 0) return restMs;
     if (this.#state.failures > 0) await this.#keepBounds();
-    const nextMs = this.#due.length === 0 ? await this.#find() : POLL_MS;
+    const nextMs = this.#due.length === 0 ? await this.#find() : pollMs;
     this.#fill();
     return nextMs;
   }
 
   /** Finds the first deliveries that are due. Returns in how many milliseconds the next one is. @throws StoreUnavailable */
   async #find(): Promise<number> {
-    const { webhook, store, clock } = this.#options;
+    const { name, store, clock, manners } = this.#options;
     let after: Delivery | undefined;
     for (;;) {
-      if (this.#isStopped) return POLL_MS;
-      const page = await store.outbox.waiting(webhook.name, PAGE, after);
+      if (this.#isStopped) return manners.pollMs;
+      const page = await store.outbox.waiting(name, PAGE, after);
       for (const delivery of page) {
         const dueInMs = delivery.dueAt - clock();
         if (dueInMs > 0) return dueInMs;
         if (this.#isToMake(delivery, -dueInMs)) this.#due.push(delivery);
       }
       after = page.at(-1);
-      if (page.length < PAGE || this.#due.length > 0) return POLL_MS;
+      if (page.length < PAGE || this.#due.length > 0) return manners.pollMs;
     }
   }
 
@@ -186,11 +203,11 @@ export class Courier {
 
   /** Keeps what is to be told of tasks that may expire before the receiver takes events again. @throws StoreUnavailable */
   async #keepBodies(): Promise<void> {
-    const { webhook, store, clock } = this.#options;
+    const { name, store, clock } = this.#options;
     const before = clock() - (this.#state.failures > 0 ? 0 : BUSY_MS);
     let after = this.#keptUpTo;
     for (;;) {
-      const page = await store.outbox.waiting(webhook.name, PAGE, after);
+      const page = await store.outbox.waiting(name, PAGE, after);
       for (const delivery of page) {
         if (this.#isStopped || delivery.dueAt > before) return;
         if (!this.#underWay.has(delivery.task)) await this.#keepBody(delivery).catch(this.#passOver);
@@ -208,19 +225,20 @@ export class Courier {
   };
 
   async #keepBody(delivery: Delivery): Promise<void> {
-    const { webhook, store } = this.#options;
+    const { name, store } = this.#options;
     const id = eventId(delivery);
     if (this.#kept.get(id)) return;
-    const { kept } = await store.outbox.keptOf(webhook.name, delivery);
+    const { kept } = await store.outbox.keptOf(name, delivery);
     const body = kept === undefined ? await this.#bodyOf(delivery) : undefined;
     if (body === "not yet") return;
-    if (body !== undefined) await store.outbox.keep(webhook.name, delivery, body);
+    if (body !== undefined) await store.outbox.keep(name, delivery, body);
     this.#kept.set(id, true);
   }
 
   /** One that has just failed is asked with one event at a time. */
   get #width(): number {
-    return restMs(this.#state.failures) > 0 ? 1 : WIDTH;
+    const { restMs, width } = this.#options.manners;
+    return restMs(this.#state.failures) > 0 ? 1 : width;
   }
 
   #isToMake(delivery: Delivery, overdueMs: number): boolean {
@@ -229,7 +247,7 @@ export class Courier {
     if (this.#underWay.has(task)) return false;
     if ((this.#later.get(task) ?? 0) > clock()) return false;
     const isOverdue = Math.min(overdueMs, clock() - this.#takesSince) > OVERDUE_MS;
-    return responsibility.isMine(task) || (isOverdue && this.#width === WIDTH);
+    return responsibility.isMine(task) || (isOverdue && this.#width === this.#options.manners.width);
   }
 
   #start(delivery: Delivery): void {
@@ -252,11 +270,11 @@ export class Courier {
   }
 
   async #make(delivery: Delivery): Promise<void> {
-    const { webhook, store, clock, send } = this.#options;
+    const { name, manners, store, clock, send } = this.#options;
     const { outbox } = store;
-    const { name } = webhook;
     const id = eventId(delivery);
     if (this.#delivered.get(id)) return outbox.done(name, delivery);
+    if (this.#isTooOld(delivery)) return this.#giveUpOld(delivery);
     const { kept, hold } = await outbox.keptOf(name, delivery);
     // Another gateway has put it off: this entry is an older one.
     if (kept !== undefined && isOlder(delivery, kept)) return outbox.done(name, delivery);
@@ -269,6 +287,7 @@ export class Courier {
       return outbox.postpone(name, delivery, to, body, kept?.failure);
     }
     const reply = await send({ id, body }, this.#stopped.signal);
+    if (reply === undefined) return this.#drop(delivery);
     // A delivery that this gateway broke off says nothing about the receiver.
     if (this.#stopped.signal.aborted && reply.kind === "unreachable") return;
     if (reply.kind === "accepted") {
@@ -281,13 +300,13 @@ export class Courier {
     const failure = failureOf(reply);
     const attempts = delivery.attempts + 1;
     this.#failed(failure, reply);
-    if (attempts >= webhook.attempts || (reply.kind === "refused" && reply.isFinal)) {
+    if (attempts >= manners.attempts || (reply.kind === "refused" && reply.isFinal)) {
       await this.#giveUp(delivery, body, failure);
       if (isHolding) await outbox.release(name, delivery);
       return;
     }
     const retryAfterMs = reply.kind === "refused" ? reply.retryAfterMs : undefined;
-    const pause = pauseMs(attempts, retryAfterMs);
+    const pause = manners.pauseMs(attempts, retryAfterMs);
     const to = { ...delivery, attempts, dueAt: Math.ceil(clock() + pause) };
     await outbox.hold(name, delivery, to.dueAt);
     await outbox.postpone(name, delivery, to, body, failure);
@@ -295,7 +314,7 @@ export class Courier {
 
   /** `undefined`: there is nothing to tell. */
   async #bodyOf(delivery: Delivery): Promise<string | "not yet" | undefined> {
-    const { store, interest, webhook, nameOf, clock } = this.#options;
+    const { store, clock, bodyOf } = this.#options;
     const { kind, task: id } = delivery;
     let view: Awaited<ReturnType<typeof store.read>>;
     try {
@@ -314,7 +333,7 @@ export class Courier {
     if (kind === "ended" && view.outcome === undefined) return "not yet";
     if (view.task.rounds !== undefined && !(await store.isTold(id)))
       return kind === "ended" && clock() - delivery.at < TELLING_MS ? "not yet" : undefined;
-    return bodyOf(view, delivery, interest, { include: webhook.include, nameOf });
+    return bodyOf(view, delivery);
   }
 
   #leave({ task }: Delivery, ms: number): void {
@@ -324,28 +343,57 @@ export class Courier {
   }
 
   #succeeded(): void {
-    const { log, clock, onTried } = this.#options;
+    const { log, clock, manners, onTried, onState } = this.#options;
     const { failures, failingSince = clock() } = this.#state;
-    if (restMs(failures) > 0) this.#takesSince = clock();
+    if (manners.restMs(failures) > 0) this.#takesSince = clock();
     if (failures > 0) log.info(`takes events again after ${durationText(clock() - failingSince)}`);
     this.#state = { failures: 0, deliveredAt: clock() };
     this.#restUntil = 0;
     onTried("delivered");
+    onState?.(this.#state, undefined);
+  }
+
+  /** Begins anew with a receiver that was left alone: somebody says that it takes events again. */
+  trust(): void {
+    this.#state = { ...this.#state, failures: 0 };
+    this.#restUntil = 0;
+    this.wake();
   }
 
   #failed(failure: string, reply: Exclude<Reply, { readonly kind: "accepted" }>): void {
-    const { clock, onTried } = this.#options;
+    const { clock, manners, onTried, onState } = this.#options;
     const { failures, failingSince = clock() } = this.#state;
+    if (!manners.isStrict && reply.kind === "refused" && reply.isFinal) return onTried("failed");
     this.#state = { ...this.#state, failures: failures + 1, failingSince, failure };
     const askedMs = reply.kind === "refused" && !reply.isFinal ? reply.retryAfterMs : undefined;
-    this.#restUntil = clock() + restMs(failures + 1, askedMs);
+    this.#restUntil = clock() + manners.restMs(failures + 1, askedMs);
     this.#warn({ failure }, "the receiver did not take an event; its events wait and are tried again");
     onTried("failed");
+    onState?.(this.#state, failureKind(reply));
+  }
+
+  /** Only if the receiver is known not to take events: what waited for a gateway is tried. */
+  #isTooOld({ at, attempts }: Delivery): boolean {
+    const { clock, manners } = this.#options;
+    const hasFailed = attempts > 0 || this.#state.failures > 0;
+    return manners.maxAgeMs !== undefined && hasFailed && clock() - at > manners.maxAgeMs;
+  }
+
+  async #giveUpOld(delivery: Delivery): Promise<void> {
+    const { name, store, onTried } = this.#options;
+    const { hold } = await store.outbox.keptOf(name, delivery);
+    await this.#drop(delivery);
+    if (hold?.event === eventId(delivery)) await store.outbox.release(name, delivery);
+    onTried("given up");
   }
 
   async #giveUp(delivery: Delivery, body: string, failure: string): Promise<void> {
-    const { webhook, store, clock, onTried } = this.#options;
-    await store.outbox.giveUp(webhook.name, delivery, clock(), body, failure);
+    const { name, manners, store, clock, onTried } = this.#options;
+    if (!manners.isStrict) {
+      await this.#drop(delivery);
+      return onTried("given up");
+    }
+    await store.outbox.giveUp(name, delivery, clock(), body, failure);
     onTried("given up");
     const details = { failure, task: taskName(delivery.task) };
     this.#warn(details, "gave an event up; mcp-taskgate webhooks redeliver tries it again");
@@ -353,14 +401,13 @@ export class Courier {
 
   /** Drops what is too much for the store: the newest of what waits, and the oldest of what was given up. @throws StoreUnavailable */
   async #keepBounds(): Promise<void> {
-    const { webhook, store, clock } = this.#options;
+    const { name, manners, store, clock } = this.#options;
     if (clock() < this.#countAt) return;
     this.#countAt = clock() + COUNT_EVERY_MS;
     const { outbox } = store;
-    const { name } = webhook;
     const dropped =
       (await dropBeyond(
-        MAX_WAITING,
+        manners.maxWaiting,
         async (after) => (this.#isStopped ? [] : outbox.waiting(name, PAGE, after)),
         (one) => this.#drop(one),
       )) +
@@ -375,9 +422,9 @@ export class Courier {
 
   /** Later ones about the same task wait for it no more. */
   async #drop(delivery: Delivery): Promise<void> {
-    const { webhook, store } = this.#options;
-    await store.outbox.drop(webhook.name, delivery);
-    await store.outbox.done(webhook.name, delivery);
+    const { name, store } = this.#options;
+    await store.outbox.drop(name, delivery);
+    await store.outbox.done(name, delivery);
   }
 
   #warn(details: object, message: string): void {
@@ -403,6 +450,11 @@ async function dropBeyond(
     after = page.at(-1);
     if (page.length < PAGE) return dropped;
   }
+}
+
+function failureKind(reply: Exclude<Reply, { readonly kind: "accepted" }>): Failure {
+  if (reply.kind === "unreachable") return reply.failure;
+  return reply.status >= 500 ? "http_5xx" : "http_4xx";
 }
 
 function failureOf(reply: Exclude<Reply, { readonly kind: "accepted" }>): string {

@@ -42,3 +42,20 @@ export function restMs(failures: number, retryAfterMs = 0): number {
   const own = failures < FAILURES_ALLOWED ? 0 : 5 * SECOND * 2 ** Math.min(failures - FAILURES_ALLOWED, 10);
   return Math.max(Math.min(own, MAX_REST_MS), Math.min(retryAfterMs, MAX_ASKED_REST_MS));
 }
+
+/** As the Events extension advises: five tries in ten minutes, none later than a quarter of an hour. */
+const EVENT_PAUSES_MS = [5 * SECOND, 30 * SECOND, 2 * MINUTE, 5 * MINUTE] as const;
+export const EVENT_ATTEMPTS = EVENT_PAUSES_MS.length + 1;
+export const EVENT_AGE_MS = 15 * MINUTE;
+const MAX_EVENT_REST_MS = MINUTE;
+
+/** As `pauseMs`, for a client's subscription. A receiver that asks for more than the tries take is tried all the same. */
+export function eventPauseMs(attempts: number, retryAfterMs = 0, random = Math.random()): number {
+  const pause = EVENT_PAUSES_MS[Math.min(attempts, EVENT_PAUSES_MS.length) - 1] ?? EVENT_PAUSES_MS[0];
+  return Math.max(pause * (1 + JITTER * random), Math.min(retryAfterMs, 5 * MINUTE));
+}
+
+/** As `restMs`, for a client's subscription. */
+export function eventRestMs(failures: number, retryAfterMs = 0): number {
+  return Math.min(restMs(failures, retryAfterMs), MAX_EVENT_REST_MS);
+}

@@ -8,10 +8,11 @@ import { eventId } from "../store/outbox.ts";
 import type { TaskStore } from "../store/task-store.ts";
 import { isoTime } from "../tasks/state.ts";
 import type { Observer } from "../tasks/task-event.ts";
-import { Courier, type TriedOutcome } from "./courier.ts";
-import { type Interest, isWanted } from "./events.ts";
+import { Courier, type Manners, type TriedOutcome } from "./courier.ts";
+import { bodyOf, type Interest, isWanted } from "./events.ts";
 import { type Message, post, type Reply } from "./post.ts";
 import { Responsibility } from "./responsible.ts";
+import { pauseMs, restMs } from "./schedule.ts";
 
 export interface WebhooksOptions {
   readonly webhooks: readonly WebhookConfig[];
@@ -53,6 +54,14 @@ export interface Undelivered {
   readonly failure?: string;
 }
 
+const MANNERS: Omit<Manners, "attempts"> = {
+  pauseMs,
+  restMs,
+  isStrict: true,
+  maxWaiting: 100_000,
+  width: 8,
+  pollMs: 5_000,
+};
 const MAX_COUNTED = 1_000;
 /** For each receiver: its deliveries, and tests of it. */
 const MAX_AT_ONCE = 16;
@@ -72,20 +81,24 @@ export class Webhooks {
     this.#agent = new Agent({ connections: MAX_AT_ONCE * Math.max(1, webhooks.length) });
     const responsibility = new Responsibility(store);
     this.#couriers = new Map(
-      webhooks.map((webhook) => [
-        webhook.name,
-        new Courier({
-          webhook,
-          interest: interestOf(webhook),
-          store,
-          responsibility,
-          clock,
-          nameOf,
-          log: log.child({ webhook: webhook.name }),
-          send: (message, signal) => this.#post(webhook, message, signal),
-          onTried: (outcome) => onTried?.(webhook.name, outcome),
-        }),
-      ]),
+      webhooks.map((webhook) => {
+        const { name, include, attempts } = webhook;
+        const interest = interestOf(webhook);
+        return [
+          name,
+          new Courier({
+            name,
+            manners: { ...MANNERS, attempts },
+            store,
+            responsibility,
+            clock,
+            log: log.child({ webhook: name }),
+            bodyOf: (view, delivery) => bodyOf(view, delivery, interest, { include, nameOf }),
+            send: (message, signal) => this.#post(webhook, message, signal),
+            onTried: (outcome) => onTried?.(name, outcome),
+          }),
+        ];
+      }),
     );
   }
 

@@ -119,7 +119,7 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
   [
     "port: 8080",
     "port",
-    "is not a setting; the settings here are listen, admin, store, callers, limits, log, reload, tracing, servers, webhooks",
+    "is not a setting; the settings here are listen, admin, store, callers, limits, log, reload, tracing, servers, webhooks, events",
   ],
   [
     "store: { uri: 'memory:' }",

@@ -39,6 +39,13 @@ const changes: readonly (readonly [string, string])[] = [
   ],
 ];
 
+test("subscriptions of clients wait for a restart", () => {
+  const store = `store: { encryptionKeys: ["${KEY}"] }`;
+  const [older, newer] = [of(store), of(`${store}\nevents: { subscriptions: on }`)];
+  expect(renewed(older, newer)).toEqual({ config: older, restart: ["events"] });
+  expect(renewed(newer, older)).toEqual({ config: newer, restart: ["events"] });
+});
+
 test.each(changes)("%s waits for a restart", (text, setting) => {
   const [older, newer] = [of(""), of(text)];
   const { config, restart } = renewed(older, newer);

@@ -298,6 +298,7 @@ function replaceable(store: TaskStore): Replaceable {
     newest: (limit, after) => store.newest(limit, after),
     replicas: () => store.replicas(),
     outbox: store.outbox,
+    subscriptions: store.subscriptions,
     aliveReplicas: () => store.aliveReplicas(),
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),

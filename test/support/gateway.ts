@@ -45,6 +45,8 @@ export interface GatewaySettings {
   /** Whether there is an admin listener, and what is special about it. */
   readonly admin?: boolean | Partial<Config["admin"]>;
   readonly webhooks?: Config["webhooks"];
+  readonly events?: Config["events"];
+  readonly encryptionKeys?: Config["store"]["encryptionKeys"];
 }
 
 const POLICY: ToolPolicy = {
@@ -98,6 +100,7 @@ export function configFor(settings: GatewaySettings): Config {
       leaseMs: 15_000,
       timeoutMs: 2_000,
       prefix: "taskgate:",
+      ...(settings.encryptionKeys === undefined ? {} : { encryptionKeys: settings.encryptionKeys }),
     },
     limits: {
       ...resolveLimits(),
@@ -105,6 +108,7 @@ export function configFor(settings: GatewaySettings): Config {
       ...settings.limits,
     },
     webhooks: settings.webhooks ?? [],
+    ...(settings.events === undefined ? {} : { events: settings.events }),
     callers: settings.callers ?? { identify: "anonymous" },
     log: { level: "silent", format: "json", isAudited: false, hashesCallers: false, ...settings.log },
     reload: "off",

@@ -95,7 +95,11 @@ export function api({ admin, version, stopping, reload, ...access }: ApiOptions)
   });
   router.get("/refusals", read, (_, response) => void response.json({ refusals: admin.refusals() }));
   router.get("/webhooks", read, async (_, response) => {
-    response.json({ webhooks: await admin.webhooks.statuses().catch(ifAway) });
+    const subscriptions = await admin.subscriptions().catch(ifAway);
+    response.json({
+      webhooks: await admin.webhooks.statuses().catch(ifAway),
+      ...(subscriptions === undefined ? {} : { subscriptions }),
+    });
   });
   router.get("/webhooks/:name/undelivered", read, async (request, response) => {
     const name = String(request.params.name);

@@ -207,6 +207,13 @@ const SCHEMAS = {
           ["name", "url", "events", "waiting", "undelivered", "failures"],
         ),
       },
+      subscriptions: {
+        ...object(
+          { total: whole, here: { ...whole, description: "How many of them this gateway delivers to." } },
+          ["total", "here"],
+        ),
+        description: "Of clients, to what happens to their tasks. Absent: clients have none.",
+      },
     },
     ["webhooks"],
   ),

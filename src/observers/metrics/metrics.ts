@@ -16,6 +16,8 @@ export interface MetricsSources {
   readonly servers: () => readonly ServerSource[];
   /** The names of the webhooks. */
   readonly webhooks: readonly string[];
+  /** How many subscriptions of clients this gateway delivers to. Absent: clients have none. */
+  readonly subscriptions?: () => number;
   /** What has become of attempts to take over another configuration. */
   readonly reloads: ReloadCounts;
   /** How many unfinished tasks of each server have their calls here, by state. */
@@ -54,6 +56,7 @@ export class Metrics {
   readonly #store: Readonly<Record<StoreOperation, Distribution>>;
   readonly #storeFailures: Tally;
   readonly #webhooks: ReadonlyMap<string, Readonly<Record<DeliveryLabel, Tally>>>;
+  readonly #clients: Readonly<Record<DeliveryLabel, Tally>> | undefined;
   #isStoreThere = true;
 
   constructor(sources: MetricsSources) {
@@ -67,15 +70,18 @@ export class Metrics {
       list: operation("list"),
     };
     this.#storeFailures = own.storeFailures.series({});
+    const triesOf = (series: (labels: { readonly outcome: string }) => Tally) => ({
+      delivered: series({ outcome: "delivered" }),
+      failed: series({ outcome: "failed" }),
+      "given up": series({ outcome: "given_up" }),
+    });
     this.#webhooks = new Map(
-      sources.webhooks.map((webhook) => {
-        const tries = (outcome: string) => own.webhooks.series({ webhook, outcome });
-        return [
-          webhook,
-          { delivered: tries("delivered"), failed: tries("failed"), "given up": tries("given_up") },
-        ];
-      }),
+      sources.webhooks.map((webhook) => [
+        webhook,
+        triesOf(({ outcome }) => own.webhooks.series({ webhook, outcome })),
+      ]),
     );
+    this.#clients = sources.subscriptions && triesOf((labels) => own.clientEvents.series(labels));
     this.#families = [...own.families, ...lookedUp(sources, () => this.#isStoreThere)];
   }
 
@@ -121,6 +127,12 @@ export class Metrics {
   /** A receiver was told of an event, or the gateway gave that up. */
   told(webhook: string, outcome: DeliveryLabel): void {
     const tally = this.#webhooks.get(webhook)?.[outcome];
+    if (tally !== undefined) tally.value += 1;
+  }
+
+  /** As `told`, of a client's subscription. */
+  toldClient(outcome: DeliveryLabel): void {
+    const tally = this.#clients?.[outcome];
     if (tally !== undefined) tally.value += 1;
   }
 
@@ -182,7 +194,7 @@ function count(event: TaskEvent, server: ServerMetrics): void {
 }
 
 function lookedUp(sources: MetricsSources, isStoreThere: () => boolean): readonly Family[] {
-  const { version, servers, tasks, storedBytes, unwrittenBytes, reloads } = sources;
+  const { version, servers, tasks, storedBytes, unwrittenBytes, reloads, subscriptions } = sources;
   const ofEach = (value: (server: ServerSource) => number | undefined) => (): readonly Sample[] =>
     servers().flatMap((server) => {
       const now = value(server);
@@ -222,6 +234,15 @@ function lookedUp(sources: MetricsSources, isStoreThere: () => boolean): readonl
       "Finished results that the task store has not accepted yet.",
       one(unwrittenBytes),
     ),
+    ...(subscriptions === undefined
+      ? []
+      : [
+          gauge(
+            "taskgate_event_subscriptions",
+            "Subscriptions of clients that this gateway delivers to.",
+            one(subscriptions),
+          ),
+        ]),
     counter("taskgate_config_reloads_total", "Attempts to take over another configuration, by outcome.", () =>
       Object.entries(reloads.counts).map(([outcome, value]) => ({ labels: { outcome }, value })),
     ),

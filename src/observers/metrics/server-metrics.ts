@@ -96,6 +96,10 @@ export class Instruments {
     "taskgate_webhook_deliveries_total",
     "Tries to tell a receiver of an event, by how it took it.",
   );
+  readonly clientEvents = new Counter(
+    "taskgate_event_deliveries_total",
+    "Tries to tell a client's receiver of an event, by how it took it.",
+  );
   readonly storeFailures = new Counter(
     "taskgate_store_failures_total",
     "Operations that the task store did not answer.",
@@ -116,6 +120,7 @@ export class Instruments {
     this.store,
     this.storeFailures,
     this.webhooks,
+    this.clientEvents,
   ];
 
   /** Drops the series of a server. */

@@ -128,6 +128,8 @@ export class RedisNudges {
       case "changed":
       case "answered":
       case "ended":
+      case "granted":
+      case "told":
         if (typeof id === "string") this.#watchers.tell({ kind, id });
         return;
       case "left":

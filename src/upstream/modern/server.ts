@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { Recent } from "../../lib/recent.ts";
 import { onAbort } from "../../lib/signal.ts";
+import { declaresEvents } from "../../protocol/events.ts";
 import { paramHeaders } from "../../protocol/headers.ts";
 import { isObject, type JsonObject, type JsonRpcResponse } from "../../protocol/jsonrpc.ts";
 import { declaresTasks, envelopeOf, onBehalfOf, type ProgramInfo } from "../../protocol/modern.ts";
@@ -61,6 +62,11 @@ export class ModernServer {
   /** Whether the server creates tasks itself. */
   get hasTasks(): boolean {
     return hasTasks(this.#options.description());
+  }
+
+  /** Whether the server has events of its own to subscribe to. */
+  get hasEvents(): boolean {
+    return declaresEvents(this.#options.description().capabilities);
   }
 
   /** Returns what a call uses in place of a session. @param headers those of the client's request that are passed on */
