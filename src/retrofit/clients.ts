@@ -51,6 +51,8 @@ export interface Client {
   readonly isStrict?: true;
   /** Whether the client logs in to servers at a URL by itself. */
   readonly logsIn?: true;
+  /** Whether the client writes its file only while it holds a lock: the directory `FILE.lock`. */
+  readonly locksFile?: true;
   /** What changes for its user, in full sentences. */
   readonly notices?: readonly string[];
   /** Why there is nothing to wrap, and what to do instead. */
@@ -226,6 +228,7 @@ export const CLIENTS: readonly Client[] = [
     callTimeout: { ...SECONDS, defaultMs: 60_000 },
     isStrict: true,
     logsIn: true,
+    locksFile: true,
   },
   {
     name: "roo",

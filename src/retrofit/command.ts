@@ -15,6 +15,7 @@ import { Unreadable } from "./formats/mapping.ts";
 import { gatewayFile } from "./import.ts";
 import { keptFinder } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
+import { underLock } from "./lock.ts";
 import { filesOf, type Machine, stateDirectory } from "./machine.ts";
 import { type Change, type Plan, planUnwrap, planWrap, type Source } from "./plan.ts";
 import { diffLines } from "./show.ts";
@@ -251,10 +252,13 @@ async function write({ target, plan }: Job, planner: Planner, bookkeeping: Bookk
         `${file}: its servers have changed meanwhile; nothing was written there, run the command again`,
       );
     await bookkeeping.before(real, source.text, now.changes, now.client.name);
-    const isWritten = await replaceText(real, source.text, now.text).catch(async (error: unknown) => {
-      await bookkeeping.failed(real, now.changes);
-      throw error;
-    });
+    const replace = () => replaceText(real, source.text, now.text);
+    const isWritten = await (now.client.locksFile ? underLock(real, replace) : replace()).catch(
+      async (error: unknown) => {
+        await bookkeeping.failed(real, now.changes);
+        throw error;
+      },
+    );
     if (isWritten) return bookkeeping.after(real, now, source.format);
   }
   await bookkeeping.failed(real, plan.changes);

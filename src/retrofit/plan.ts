@@ -90,11 +90,11 @@ export function planUnwrap(
     if (own === undefined)
       return {
         refusal:
-          "was not wrapped on this machine, and what its entry held is known there only: change it by hand",
+          "was not wrapped on this machine, or under another name, so that what its entry held is not known here: give it that name again, or change it by hand",
       };
     const why = isChanged
       ? "Its command was changed since it was wrapped"
-      : "It was not wrapped on this machine";
+      : "It was not wrapped on this machine, or under another name";
     const text = edited(place.text, format, place.mapping, own);
     return { text, notices: [`${why}: what stands behind the dashes is its command again.`] };
   });

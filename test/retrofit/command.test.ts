@@ -1,6 +1,15 @@
-import { lstatSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { chmod, chown, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { fixture, SCRIPT } from "./fixtures.ts";
 import { home } from "./home.ts";
@@ -54,6 +63,36 @@ test("only the owner may read what is kept, and the file keeps its mode", async 
   ]);
   const [backup] = kept.filter(([file]) => file.startsWith("backups/"));
   expect(read(join(STATE, backup?.[0] ?? ""))).toBe(TEXT);
+});
+
+test("a client that locks its file is not written past, and a lock that nobody holds any more is taken away", async () => {
+  const file = ".cline/data/settings/cline_mcp_settings.json";
+  const { path, run, read } = home({ [file]: fixture("cline").text });
+  const lock = join(path, `${file}.lock`);
+  const wrap = () => run("wrap", { client: "cline", all: true, yes: true });
+  mkdirSync(lock);
+  writeFileSync(join(lock, "owner.1"), "");
+  const waiting = wrap();
+  let isOver = false;
+  void waiting.then(() => {
+    isOver = true;
+  });
+  // It has prepared a lock of its own, and cannot put it there.
+  await expect
+    .poll(() => readdirSync(dirname(lock)).some((name) => name.includes(".lock.owner.")))
+    .toBe(true);
+  expect([isOver, read(file)]).toEqual([false, fixture("cline").text]);
+  rmSync(lock, { recursive: true });
+  expect((await waiting).code).toBe(0);
+  expect(read(file)).toContain(SCRIPT);
+  expect(readdirSync(dirname(lock))).toEqual(["cline_mcp_settings.json"]);
+
+  mkdirSync(lock);
+  writeFileSync(join(lock, "owner.1"), "");
+  utimesSync(lock, 1_000, 1_000);
+  expect((await run("unwrap", { client: "cline", all: true, yes: true })).code).toBe(0);
+  expect(read(file)).toBe(fixture("cline").text);
+  expect(readdirSync(dirname(lock))).toEqual(["cline_mcp_settings.json"]);
 });
 
 test("what a symbolic link leads to is written, and the link stays", async () => {
