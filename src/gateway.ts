@@ -133,7 +133,10 @@ export async function taskgate(
 
 /** A gateway that serves one client over two streams. */
 export interface StdioGateway {
-  /** Settles when the client has closed its end of one of the streams. */
+  /**
+   * Settles when the client no longer reads, or has closed the input and has its answers: those of requests that were open then have
+   * `limits.drainTimeout`, unless there is a signal.
+   */
   readonly clientLeft: Promise<void>;
   /** Settles when a legacy client's session is over, because the server has gone or no longer accepts it. */
   readonly serverLeft: Promise<void>;
@@ -171,6 +174,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     output,
     maxLineBytes: config.limits.maxBodyBytes,
     maxDepth: config.limits.maxDepth,
+    drainTimeoutMs: config.limits.drainTimeoutMs,
     isAlone: isForgetful,
     traces: core.traces,
   });
@@ -193,6 +197,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     clientLeft: front.clientLeft,
     serverLeft: front.serverLeft,
     signal: (signal) => {
+      front.hurry();
       if (isForgetful || core.running === 0) route.upstream.signal(signal);
     },
     close: (hurry) => {

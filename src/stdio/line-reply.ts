@@ -27,6 +27,10 @@ export class LineReply implements Reply {
     this.#teller = new Teller(options.output);
   }
 
+  get isSubscription(): boolean {
+    return this.#options.isSubscription;
+  }
+
   get gone(): Signal {
     return this.#gone;
   }

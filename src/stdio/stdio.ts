@@ -35,6 +35,8 @@ export interface StdioFrontOptions {
   readonly maxLineBytes: number;
   /** How deep the message's objects and arrays may be nested. */
   readonly maxDepth: number;
+  /** How long requests that are open when the client closes its output may take to be answered. */
+  readonly drainTimeoutMs: number;
   /** Absent: requests leave no traces. */
   readonly traces?: Traces | undefined;
 }
@@ -50,7 +52,10 @@ const MAX_OPEN = 1_000;
  * Versioning §Backward Compatibility).
  */
 export class StdioFront {
-  /** Settles when the client has closed its end of one of the streams. */
+  /**
+   * Settles when the client no longer reads, or has nothing more to say and its answers: programs such as a shell's pipe write their requests,
+   * close the input, and read on.
+   */
   readonly clientLeft: Promise<void>;
   /** Settles when the client's session is over because the server has gone or does not accept it. */
   readonly serverLeft: Promise<void>;
@@ -63,9 +68,10 @@ export class StdioFront {
   #running = 0;
   readonly #waiting = new Set<() => void>();
   #onServerLeft = () => {};
+  #onHurry = () => {};
 
   constructor(options: StdioFrontOptions) {
-    const { input, output, maxLineBytes, isAlone } = options;
+    const { input, output, maxLineBytes, isAlone, drainTimeoutMs } = options;
     this.#options = options;
     // The same key as anonymous callers over HTTP, so that a task is reachable either way.
     this.#who = identified(options.route, { key: "anonymous", headers: {}, isIdentified: isAlone });
@@ -75,11 +81,23 @@ export class StdioFront {
       // An incomplete last line is no message.
       for (const event of ["end", "close", "error"]) input.on(event, resolve);
     });
-    this.clientLeft = Promise.race([ended, this.#output.broken]).then(() => this.#hangUp());
+    const hurried = new Promise<void>((resolve) => {
+      this.#onHurry = resolve;
+    });
+    const answered = ended.then(() => {
+      this.#endSubscriptions();
+      return Promise.race([within(drainTimeoutMs, this.idle()), hurried]);
+    });
+    this.clientLeft = Promise.race([answered, this.#output.broken]).then(() => this.#hangUp());
     this.serverLeft = new Promise((resolve) => {
       this.#onServerLeft = resolve;
     });
     input.on("data", this.#read);
+  }
+
+  /** A client that has closed the input, or does so later, is not there any longer to read answers. */
+  hurry(): void {
+    this.#onHurry();
   }
 
   /** Settles when the client waits for no answer any more. */
@@ -257,6 +275,12 @@ export class StdioFront {
 
   #refuse(id: RequestId | null, error: unknown, message?: unknown): void {
     this.#output.write(errorMessage(id, toAnswer(error, this.#options.route.log, message)));
+  }
+
+  /** Whoever has closed the input cannot end a subscription any more. */
+  #endSubscriptions(): void {
+    for (const reply of [...this.#open.values()])
+      if (reply.isSubscription) reply.cancel(new Error("the client has closed the input"));
   }
 
   /** The client has gone and waits for no answer. */

@@ -1,6 +1,6 @@
 /** How it comes to an end: the client's, the server's, and the operator's; and that nobody is left behind. */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -10,8 +10,28 @@ import { children, processesOf, remaining } from "../support/stdio-servers/proce
 import { script } from "../support/stdio-servers/scripts.ts";
 import { type RawClient, startStdio } from "./raw-client.ts";
 
-test("a client that closes the input in the middle of a call is left with 0, and no process stays", async () => {
-  const client = startStdio(commandOf("odd-tools"));
+test("requests that a pipe writes before it closes the input have their answers, and no process stays", async () => {
+  const { port, held } = await lifeline();
+  const client = startStdio(await settings("1h"));
+  const group = await pidOf(client);
+  const clientInfo = { name: "pipe", version: "0" };
+  const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo };
+  client.send({ id: "older", method: "initialize", params });
+  client.send({ method: "notifications/initialized" });
+  client.send({ id: "call", method: "tools/call", params: { name: "released", arguments: { port } } });
+  const modern = client.open("tools/call", { name: "echo", arguments: { text: "heard" } });
+  client.open("subscriptions/listen", { notifications: { toolsListChanged: true } });
+  client.end();
+  (await held).release();
+  expect(await client.exited).toBe(0);
+  expect((await client.answer("older")).result.protocolVersion).toBe("2025-06-18");
+  expect((await client.answer("call")).result.content[0].text).toBe("released");
+  expect((await client.answer(modern)).result.content[0].text).toBe("heard");
+  expect(await processesOf(group)).toEqual([]);
+});
+
+test("a client that closes the input in the middle of a call without end is left with 0, and no process stays", async () => {
+  const client = startStdio(await settings("100ms"));
   const group = await pidOf(client);
   client.open("tools/call", { name: "stop-answering", arguments: {} });
   client.end();
@@ -45,7 +65,7 @@ test("a task in a store that lasts is waited for, and is there for the next gate
 
 test("a client that is impatient, as SDKs are, waits neither for tasks nor for a server that does not want to end", async () => {
   const { port, held } = await lifeline();
-  const client = startStdio(commandOf("holds-on", String(port)));
+  const client = startStdio(await settings("1h", script("holds-on", String(port))));
   client.open("server/discover");
   const { cut } = await held;
   client.end();
@@ -136,6 +156,19 @@ test("a command that is not there is an error for each request, and the connecti
 async function pidOf(client: RawClient): Promise<number> {
   const { result } = await client.ask("tools/call", { name: "pid", arguments: {} });
   return Number(result.content[0].text);
+}
+
+/** The arguments for a file that gives open requests so long to be answered. */
+async function settings(drainTimeout: string, upstream = script("odd-tools")): Promise<readonly string[]> {
+  const directory = await mkdtemp(join(tmpdir(), "taskgate-front-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, "taskgate.json");
+  const { command, args } = upstream;
+  await writeFile(
+    file,
+    JSON.stringify({ servers: { odd: { upstream: { command, args } } }, limits: { drainTimeout } }),
+  );
+  return ["--config", file];
 }
 
 function commandOf(name: Parameters<typeof script>[0], ...more: readonly string[]): readonly string[] {
