@@ -19,10 +19,12 @@ export async function underLock<T>(file: string, work: () => Promise<T>): Promis
   const lock = `${file}.lock`;
   const holder = `owner.${process.pid}.${randomUUID()}`;
   const deadline = performance.now() + PATIENCE_MS;
-  while (!(await taken(lock, holder))) {
+  for (;;) {
+    const triedAt = await take(lock, holder);
+    if (triedAt === undefined) break;
     if (performance.now() > deadline)
       throw new UnusableFile(`${file}: its client writes it all the time, or has left ${lock} behind`);
-    await dropStale(lock, holder);
+    await dropStale(lock, holder, triedAt);
     await sleep(LOOK_MS);
   }
   try {
@@ -34,21 +36,24 @@ export async function underLock<T>(file: string, work: () => Promise<T>): Promis
   }
 }
 
-/** Whether the lock is ours now. */
-async function taken(lock: string, holder: string): Promise<boolean> {
+/** Takes the lock. If others have it, gives the time of the try by the clock of the file system, which dates locks as well. */
+async function take(lock: string, holder: string): Promise<number | undefined> {
   const prepared = `${lock}.${holder}`;
   await mkdir(prepared, { mode: 0o700 });
+  let triedAt = 0;
   try {
     await writeFile(join(prepared, holder), "");
+    const { mtimeMs } = await stat(prepared);
+    triedAt = mtimeMs;
     await rename(prepared, lock);
-    return true;
+    return undefined;
   } catch (error) {
     await rm(prepared, { recursive: true, force: true });
     const isThere = await stat(lock).then(
       () => true,
       () => false,
     );
-    if (isThere || isContended(error)) return false;
+    if (isThere || isContended(error)) return triedAt;
     throw error;
   }
 }
@@ -59,9 +64,9 @@ function isContended(error: unknown): boolean {
   return code === "ENOTEMPTY" || code === "EEXIST";
 }
 
-async function dropStale(lock: string, holder: string): Promise<void> {
+async function dropStale(lock: string, holder: string, at: number): Promise<void> {
   const found = await stat(lock).catch(() => undefined);
-  if (found === undefined || Date.now() - found.mtimeMs < STALE_MS) return;
+  if (found === undefined || at - found.mtimeMs < STALE_MS) return;
   const aside = `${lock}.stale.${holder}`;
   // Another program may have done so.
   await rename(lock, aside).catch(() => {});
