@@ -259,6 +259,11 @@ export const CONTRADICTIONS: readonly (readonly [what: string, values: Values, l
     "networkPolicy.monitoring: must name the pods that scrape, because monitor.kind is PodMonitor and nobody else reaches the admin port",
   ],
   [
+    "a name that helm reads as true",
+    { config: { servers: { true: servers.reports } } },
+    "config.servers.true: must be in quotes: helm reads y, yes and on as true, and n, no and off as false",
+  ],
+  [
     "no image",
     { config, image: { repository: "" } },
     "image.repository: missing: must be where you have pushed the image",
@@ -286,5 +291,6 @@ export const UNKNOWN: readonly (readonly [what: string, values: Values, said: re
   ["another word", { monitor: { kind: "podmonitor" } }, ["at '/monitor/kind'", "must be one of"]],
   ["a value that is taken away", { service: null }, ["at ''", "missing property 'service'"]],
   ["a part that is taken away", { service: { port: null } }, ["at '/service'", "missing property 'port'"]],
+  ["off without quotes", { config: { reload: false } }, ["at '/config/reload'", "got boolean, want string"]],
   ["half a digest", { image: { digest: "sha256:abc" } }, ["at '/image/digest'", "does not match pattern"]],
 ];

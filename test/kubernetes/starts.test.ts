@@ -1,9 +1,9 @@
 /** The built gateway with the configuration, the variables and the ports that each rendering gives its pods. */
 
 import { once } from "node:events";
-import { request } from "node:http";
+import { createServer, request } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../demo/programs.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import type { Json } from "../support/modern-client.ts";
@@ -21,14 +21,22 @@ const SECRETS = [
   ["TOKEN", "t".repeat(32)],
 ] as const;
 
-const RENDERINGS: Readonly<Record<string, () => Promise<readonly Document[]>>> = {
-  "the chart as a sidecar": () => rendered({}, { examples: ["sidecar"] }),
-  "the chart as a companion": () => rendered({}, { examples: ["companion"] }),
-  "the chart with replicas": () => rendered({}, { examples: ["replicas"] }),
-  "the sidecar": async () => built(join(KUSTOMIZE, "overlays/sidecar")),
-  "the companion": async () => built(join(KUSTOMIZE, "overlays/companion")),
-  "the replicas": async () => built(join(KUSTOMIZE, "overlays/replicas")),
-};
+/**
+ * What each makes, and how the gateway answers another path than those of MCP: only a server in the pod is there, and only before one server
+ * such paths are its own.
+ */
+const RENDERINGS: readonly (readonly [
+  what: string,
+  status: number,
+  render: () => Promise<readonly Document[]>,
+])[] = [
+  ["the chart as a sidecar", 200, () => rendered({}, { examples: ["sidecar"] })],
+  ["the chart as a companion", 502, () => rendered({}, { examples: ["companion"] })],
+  ["the chart with replicas", 502, () => rendered({}, { examples: ["replicas"] })],
+  ["the sidecar", 200, async () => built(join(KUSTOMIZE, "overlays/sidecar"))],
+  ["the companion", 404, async () => built(join(KUSTOMIZE, "overlays/companion"))],
+  ["the replicas", 502, async () => built(join(KUSTOMIZE, "overlays/replicas"))],
+];
 
 describe.skipIf(withoutKubernetes() || withoutPrograms("kubernetes", "redis-server"))(
   "a gateway starts with",
@@ -39,13 +47,18 @@ describe.skipIf(withoutKubernetes() || withoutPrograms("kubernetes", "redis-serv
     });
     afterAll(() => redis.stop());
 
-    test.each(Object.entries(RENDERINGS))("what %s mounts, and answers as it is asked", async (_, render) => {
+    test.each(RENDERINGS)("what %s mounts, and answers as it is asked", async (_, status, render) => {
       const data = await temporaryFolder({});
       const documents = await here(await render(), { data, redis });
       const { gateway } = podOf(documents);
       const { text } = mounted(documents);
       const folder = await temporaryFolder({ "etc/mcp-taskgate/taskgate.yaml": text });
       const args = gateway.args.map((arg: string) => (arg.startsWith("/") ? join(folder, arg) : arg));
+      const { servers } = mounted(documents).config;
+      const inPod = Object.values<Json>(servers).find(({ upstream }) =>
+        upstream.url.includes("//127.0.0.1:"),
+      );
+      if (inPod !== undefined) await serverAt(inPod.upstream.url);
       const running = await startGatewayProcess(args, { env: variables(gateway) });
 
       for (const name of ["startupProbe", "readinessProbe", "livenessProbe"]) {
@@ -66,6 +79,8 @@ describe.skipIf(withoutKubernetes() || withoutPrograms("kubernetes", "redis-serv
         403,
       );
 
+      expect(await ask(main, "/hello", { host: hosts[0] })).toBe(status);
+
       expect(await running.kill("SIGTERM")).toEqual({ code: 0, signal: null });
       expect(running.stderr).not.toMatch(/open to other users/);
     });
@@ -73,20 +88,30 @@ describe.skipIf(withoutKubernetes() || withoutPrograms("kubernetes", "redis-serv
 );
 
 /**
- * The documents as if this machine were the pod's: the ports 8080 and 9090 of all of them are free ones here, the volume is a folder, and
- * the Redis is ours.
+ * The documents as if this machine were the pod's: the ports 8080, 9090 and 3001 of all of them are free ones here, the volume is a
+ * folder, and the Redis is ours.
  */
 async function here(
   documents: readonly Document[],
   { data, redis }: { readonly data: string; readonly redis: RedisServer },
 ): Promise<readonly Document[]> {
-  const [main, admin] = [await freePort(), await freePort()];
+  const [main, admin, server] = [await freePort(), await freePort(), await freePort()];
   const text = JSON.stringify(documents)
     .replaceAll(/\b8080\b/g, String(main))
     .replaceAll(/\b9090\b/g, String(admin))
+    .replaceAll(/\b3001\b/g, String(server))
     .replaceAll("level:/data/", `level:${data}/`)
     .replaceAll("redis.tools.svc.cluster.local:6379", `127.0.0.1:${redis.port}`);
   return JSON.parse(text);
+}
+
+/** What listens where the pod's server would, and says hello. */
+async function serverAt(url: string): Promise<void> {
+  const server = createServer(({ url: path }, response) => {
+    response.writeHead(path === "/hello" ? 200 : 404).end();
+  });
+  onTestFinished(() => void server.close().closeAllConnections());
+  await once(server.listen(Number(new URL(url).port), "127.0.0.1"), "listening");
 }
 
 /** The variables of a container. Those from Secrets have what a Secret of this kind has. */

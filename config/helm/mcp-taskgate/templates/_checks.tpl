@@ -231,6 +231,13 @@ server.ports: must not have {{ .port }}, a port of the gateway in the same pod
 {{- if and (ne .Values.monitor.kind "none") .Values.networkPolicy.enabled (not .Values.networkPolicy.monitoring) }}
 networkPolicy.monitoring: must name the pods that scrape, because monitor.kind is {{ .Values.monitor.kind }} and nobody else reaches the admin port
 {{- end }}
+{{- range $section, $names := dict "config.servers" .Values.config.servers "config.webhooks" .Values.config.webhooks "env" .Values.env "secretEnv" .Values.secretEnv }}
+{{- range $name, $_ := $names }}
+{{- if has $name (list "true" "false") }}
+{{ $section }}.{{ $name }}: must be in quotes: helm reads y, yes and on as true, and n, no and off as false
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if not .Values.image.repository }}
 image.repository: missing: must be where you have pushed the image
 {{- end }}
