@@ -223,6 +223,8 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     engine,
     awaitingInput,
     clientStreams,
+    // Of a gateway whose store ends with it, no client can have a session.
+    sessionNotes: store.isLasting ? store.sessionNotes : undefined,
     pollThrottle,
     drain,
     fallback,

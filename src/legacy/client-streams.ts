@@ -3,6 +3,7 @@ import type { JsonRpcMessage, JsonRpcNotification, RequestId } from "../protocol
 import type { ClientStream } from "../requests/client-stream.ts";
 import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { Services } from "../requests/request.ts";
+import type { SessionNotes } from "../store/session-notes.ts";
 import type { TaskId, TaskOwner } from "../store/task-store.ts";
 import type { TaskEngine } from "../tasks/engine.ts";
 import type { Progress } from "../upstream/sessions/session.ts";
@@ -11,6 +12,8 @@ import { TaskNotifier } from "./task-notifier.ts";
 /** The parts that all routes share, and what only sessions of older revisions need. */
 export interface LegacyServices extends Services {
   readonly clientStreams: ClientStreams;
+  /** Which sessions belong to clients that know tasks, as every gateway on the store has noted. Absent: nobody notes that. */
+  readonly sessionNotes?: SessionNotes | undefined;
 }
 
 /** A client's session, among all sessions of all routes and callers. */

@@ -73,6 +73,14 @@ export class LegacyHandler {
     const admission = this.#admit(exchange);
     if (admission !== undefined) await admission;
     const message = isObject(exchange.message) ? exchange.message : {};
+    const { method } = message;
+    if (method === "tools/call" || method === "tools/list") {
+      const looking = this.#plain.look(
+        exchange.route,
+        sessionKey(exchange.owner, sessionIdOf(exchange.request)),
+      );
+      if (looking !== undefined) await looking;
+    }
     switch (form) {
       case "answer":
         return this.#takeAnswer(exchange, message);
@@ -98,7 +106,7 @@ export class LegacyHandler {
     if (upstream.isOnlyModern && !wasOnlyModern) return false;
     if (!declaresAnyTasks(params.capabilities)) return this.#amended.initialize(exchange, id);
     return this.#amended.initialize(exchange, id, ({ headers }) => {
-      this.#plain.note(sessionKey(exchange.owner, sessionIdOf({ headers })));
+      this.#plain.noteForAll(exchange.route, sessionKey(exchange.owner, sessionIdOf({ headers })));
     });
   }
 

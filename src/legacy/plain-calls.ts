@@ -3,14 +3,16 @@ import type { Call } from "../calls/call.ts";
 import type { CallEnd, CallListener } from "../calls/call-end.ts";
 import { nextMoment } from "../calls/wait.ts";
 import type { FallbackPolicy } from "../config/config.ts";
+import { steadyNow } from "../lib/clock.ts";
 import { Recent } from "../lib/recent.ts";
 import { onAbort } from "../lib/signal.ts";
+import { within } from "../lib/within.ts";
 import { throttled } from "../log/throttled.ts";
 import { RpcError, rpc } from "../protocol/errors.ts";
 import { type JsonObject, progressTokenIn, saysObject, toJson } from "../protocol/jsonrpc.ts";
 import type { Admission } from "../requests/admission.ts";
 import { streamOf } from "../requests/client-stream.ts";
-import { type FallbackTool, ownTool } from "../requests/fallback.ts";
+import { type FallbackTool, offeredBy, ownTool } from "../requests/fallback.ts";
 import { FallbackTools } from "../requests/fallback-tools.ts";
 import { heartbeatFor } from "../requests/heartbeat.ts";
 import type { Route } from "../requests/request.ts";
@@ -21,6 +23,10 @@ import type { SessionRequest } from "./tasks.ts";
 
 /** How many sessions the gateway remembers whose clients know tasks. */
 const MAX_KNOWING = 20_000;
+/** For how long a session is taken for that of a client that knows none, since it was looked for among those of other gateways. */
+const LOOK_AGAIN_MS = 10_000;
+/** How long a request waits for that: a store that is away must not keep it. */
+const LOOK_MS = 1_000;
 /** The pause between tries to make a call a task while the store takes none, or a limit is reached. */
 const RETRY_MS = 250;
 /** For streams of clients that know no tasks. */
@@ -36,6 +42,8 @@ export class PlainCalls {
   readonly #tools: FallbackTools;
   /** Sessions of clients that declare tasks, or have asked for one. */
   readonly #knowing = new Recent<SessionKey, true>(MAX_KNOWING);
+  /** When sessions were last looked for that other gateways may know, by `steadyNow`. */
+  readonly #lookedAt = new Recent<SessionKey, number>(MAX_KNOWING);
 
   constructor(services: LegacyServices, admission: Admission) {
     this.#services = services;
@@ -43,9 +51,36 @@ export class PlainCalls {
     this.#tools = new FallbackTools(services, admission);
   }
 
-  /** Notes that a session's client knows tasks: it never sees anything of the fallback. */
+  /** Notes that a session's client knows tasks: it never sees anything of the fallback here. */
   note(session: SessionKey | undefined): void {
     if (session !== undefined) this.#knowing.set(session, true);
+  }
+
+  /** The same for all gateways on the store, if clients that know no tasks see something of the fallback on this route. */
+  noteForAll(route: Route, session: SessionKey | undefined): void {
+    const { sessionNotes } = this.#services;
+    if (session === undefined || this.#knows(session)) return;
+    this.note(session);
+    if (sessionNotes === undefined || offeredBy(route) === undefined) return;
+    sessionNotes.note(session).catch((err: unknown) => {
+      const what = "could not note for other gateways that a client knows tasks";
+      throttled(route.log).say("warn", { err }, what);
+    });
+  }
+
+  /** Finds out whether another gateway knows the session, where that matters; `undefined`: there is nothing to find out. Never rejects. */
+  look(route: Route, session: SessionKey | undefined): Promise<void> | undefined {
+    const { sessionNotes } = this.#services;
+    if (sessionNotes === undefined || session === undefined || offeredBy(route) === undefined)
+      return undefined;
+    const now = steadyNow();
+    if (this.#knows(session) || now - (this.#lookedAt.get(session) ?? -Infinity) < LOOK_AGAIN_MS)
+      return undefined;
+    const looking = sessionNotes.has(session).then((isNoted) => {
+      if (isNoted) this.note(session);
+      else this.#lookedAt.set(session, now);
+    });
+    return within(LOOK_MS, looking).catch(() => {});
   }
 
   /** How to change the answer to `tools/list` for a session; `undefined`: not at all. */

@@ -179,7 +179,7 @@ export class Tasks2025 {
   async #callTool(request: SessionRequest): Promise<void> {
     const { name, task } = request.params;
     if (task !== undefined) {
-      this.#plain.note(request.session);
+      this.#plain.noteForAll(request.route, request.session);
       return handleBy(this.#asTask, request);
     }
     const isRequired = typeof name === "string" && taskSupport(request.route, name) === "required";

@@ -4,6 +4,7 @@ import type { Backend, ListEntry, Spent } from "./backend.ts";
 import { DEFAULT_LEASE_MS, type StoreOptions } from "./options.ts";
 import { type News, Outbox } from "./outbox.ts";
 import { Replicas } from "./replicas.ts";
+import { SessionNotes } from "./session-notes.ts";
 import { storedCallCell, storedCallOf } from "./stored-call-cell.ts";
 import { NONE, Subscriptions, type Waiting } from "./subscriptions.ts";
 import { indexEntry, listEntry, readIndex, readPage } from "./task-list.ts";
@@ -59,6 +60,8 @@ export interface CellStoreOptions extends StoreOptions {
  *
  * `recipe:<id>` holds what a replica needs to make the call again; `told:<id>` exists once the client knows the task.
  *
+ * `knows:<hash>` exists for a day for a session whose client knows tasks (`session-notes.ts`).
+ *
  * `secret` is write-once: the key that names callers who have only a credential.
  *
  * A listed task has an entry in its caller's list, an unfinished one also in its owner's list (`replicas.ts`), written along with the
@@ -74,6 +77,7 @@ export class CellStore implements TaskStore {
   readonly #isIndexed: boolean;
   readonly outbox: Outbox;
   readonly subscriptions: Subscriptions;
+  readonly sessionNotes: SessionNotes;
   readonly #clock: () => number;
   readonly #newId: () => TaskId;
   readonly #heldBytes: () => number;
@@ -101,6 +105,7 @@ export class CellStore implements TaskStore {
     this.outbox = new Outbox(backend, options.subscribers);
     const isUsed = options.hasSubscriptions ?? false;
     this.subscriptions = new Subscriptions({ backend, outbox: this.outbox, clock, isUsed });
+    this.sessionNotes = new SessionNotes(backend);
     this.#clock = clock;
     this.#newId = newId;
     this.#heldBytes = options.heldBytes ?? (() => 0);

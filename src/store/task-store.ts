@@ -2,6 +2,7 @@ import type { JsonObject, JsonRpcError, JsonText, RequestId } from "../protocol/
 import type { ProgramInfo } from "../protocol/modern.ts";
 import type { TraceContext } from "../protocol/trace-context.ts";
 import type { Outbox } from "./outbox.ts";
+import type { SessionNotes } from "./session-notes.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
 /** 128 or more random bits in plain ASCII: the id is all that protects an anonymous caller's task. */
@@ -297,6 +298,7 @@ export interface TaskStore {
   readonly outbox: Outbox;
   /** Of clients, to what happens to their tasks. */
   readonly subscriptions: Subscriptions;
+  readonly sessionNotes: SessionNotes;
   /**
    * Whether no other replica can have taken over this replica's tasks: its last heartbeat is younger than its lease, or the store has no
    * other replicas. A client may still have cancelled a task at another replica without this one knowing yet.

@@ -299,6 +299,7 @@ function replaceable(store: TaskStore): Replaceable {
     replicas: () => store.replicas(),
     outbox: store.outbox,
     subscriptions: store.subscriptions,
+    sessionNotes: store.sessionNotes,
     aliveReplicas: () => store.aliveReplicas(),
     restore: (task, recipe) => store.restore(task, recipe),
     update: (task, change) => store.update(task, change),

@@ -2,9 +2,11 @@
 
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../../src/protocol/jsonrpc.ts";
+import { gatewayFor } from "../../support/gateway.ts";
 import { byName, LegacyWire } from "../../support/legacy-wire.ts";
 import type { ModernClient } from "../../support/modern-client.ts";
 import { complete, modernStory } from "../../support/modern-server.ts";
+import { redisForTest, withoutRedis } from "../../support/redis-tests.ts";
 import type { Script } from "../../support/scripted-server.ts";
 import { count, expectCancelled, gate, story, textOf, textResult } from "../../support/story.ts";
 import { follow, GENERATIONS, nextOf, PATIENT, plainly, SOON } from "./model.ts";
@@ -34,6 +36,30 @@ test("a client that declares tasks sees nothing of it", async () => {
   open();
   expect(textOf((await plain.answer).message.result)).toBe("done");
 });
+
+test.skipIf(withoutRedis("sessions that several gateways serve"))(
+  "what a client has declared at one gateway holds at all others on the store, and after a restart",
+  async () => {
+    const { url: store } = await redisForTest();
+    const settings = { policy: SOON, store };
+    const { url, server, gateway } = await story({}, settings);
+    const other = await gatewayFor({ upstream: server.url, ...settings });
+    const knowing = [{ tasks: {} }, { extensions: { "io.modelcontextprotocol/tasks": {} } }].map(
+      (capabilities) => LegacyWire.connect(url, { capabilities }),
+    );
+    const plain = await LegacyWire.connect(url);
+    for (const client of await Promise.all(knowing)) {
+      expect(namesOf(await client.result("tools/list"))).toEqual(["anything"]);
+      expect(namesOf(await client.at(other.url).result("tools/list"))).toEqual(["anything"]);
+    }
+    expect(namesOf(await plain.at(other.url).result("tools/list"))).toHaveLength(3);
+    await gateway.close();
+    const next = await gatewayFor({ upstream: server.url, ...settings });
+    const [first] = await Promise.all(knowing);
+    expect(namesOf(await first?.at(next.url).result("tools/list"))).toEqual(["anything"]);
+    expect(namesOf(await plain.at(next.url).result("tools/list"))).toHaveLength(3);
+  },
+);
 
 test("without the setting there is nothing of it", async () => {
   const { url, server } = await story({ "tools/call": (call) => call.json(textResult("the server's")) });
