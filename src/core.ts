@@ -62,6 +62,7 @@ export interface Core {
   readonly reloads: Reloads;
   /** Absent where requests leave none. */
   readonly traces?: Traces;
+  /** Whether it was told to stop, though it may go on as before for a while (`limits.shutdownDelay`). */
   readonly isStopping: boolean;
   /** Aborted when the gateway begins to stop. */
   readonly stopping: AbortSignal;
@@ -83,6 +84,8 @@ export interface Core {
 
 /** Where requests come in, and the steps that end that, in this order. */
 export interface Listeners {
+  /** Whether somebody asks whether the gateway is ready, to send it no more connections if not. */
+  readonly areWatched: boolean;
   /** Begins the end: settles when the requests that are here now have their answers. Later requests are served as well. */
   drain(): Promise<void>;
   /** Accepts no new connections, except those that clients have made already. Keeps serving connected clients. */
@@ -241,6 +244,13 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
 
   let closing: Promise<void> | undefined;
   const shutDown = async (listeners: Listeners, enough: Promise<unknown>) => {
+    const { shutdownDelayMs } = limits;
+    if (listeners.areWatched && shutdownDelayMs > 0) {
+      log.info(
+        `stopping in ${shutdownDelayMs / 1_000} s (limits.shutdownDelay): not ready any more, so that load balancers go elsewhere; a second signal ends the gateway at once`,
+      );
+      await sleep(shutdownDelayMs);
+    }
     // Not ready any more: the gateway refuses calls, ends the streams that only listen, and answers everything else until the listeners
     // close.
     const { drainTimeoutMs } = limits;
@@ -297,7 +307,7 @@ export async function openCore(initial: Config, given: Logger): Promise<Core> {
     ...(traces === undefined ? {} : { traces }),
     stopping: stopping.signal,
     get isStopping() {
-      return stopping.signal.aborted;
+      return closing !== undefined;
     },
     get running() {
       return engine.running;

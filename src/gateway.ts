@@ -102,7 +102,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         core.routes.served.map((route) => describeRoute(route, config, { base: url, enough, listsTools })),
       ),
       ...(reload === undefined ? {} : { reload }),
-      close: () => core.close(listeners),
+      close: () => core.close({ ...listeners, areWatched: true }),
     };
   } catch (error) {
     await core.close(listeners);
@@ -179,6 +179,7 @@ export async function serveStdio(config: Config, options: StdioOptions): Promise
     traces: core.traces,
   });
   const listeners = {
+    areWatched: false,
     drain: () => front.idle(),
     refuse: async () => {},
     admit: async () => {},
@@ -293,6 +294,7 @@ function statusOf({ isStopping, isStoreWritable }: Core): Status {
 function listenersOf(servers: readonly Server[], openRequests: OpenRequests, { handlers }: Core): Listeners {
   let closed: Promise<unknown> = Promise.resolve();
   return {
+    areWatched: false,
     drain: () => openRequests.drain(),
     refuse: async () => {
       // The admin listener stays open: until the end it answers whether the process lives and why it is not ready.

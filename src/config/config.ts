@@ -178,6 +178,8 @@ export interface LimitsConfig {
   readonly keepAliveMs: number;
   /** Whether an answer in JSON, too, may begin before the gateway has it. */
   readonly keepsJsonAlive: boolean;
+  /** How long a gateway that was told to stop only says so. */
+  readonly shutdownDelayMs: number;
   readonly drainTimeoutMs: number;
   /** How long a request about a task may wait for its answer. */
   readonly maxWaitMs: number;

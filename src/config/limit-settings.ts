@@ -17,6 +17,7 @@ export const limitDefaults = {
   maxUnwritten: "256mb",
   keepAlive: "15s",
   keepAliveJson: true,
+  shutdownDelay: "0ms",
   drainTimeout: "10s",
   maxWait: "45s",
   restartGap: "5s",
@@ -59,6 +60,11 @@ export const limitsSection = section({
     flag(),
     "Whether a client that reads no streams gets white space before its JSON, as often, while the gateway has no answer for it. The status of an answer that begins so is 200, also with an error.",
     limitDefaults.keepAliveJson,
+  ),
+  shutdownDelay: setting(
+    duration({ min: "0ms", max: "5m" }),
+    "How long the gateway goes on as before after it was told to stop, while its ready paths already answer 503: for load balancers that learn nowhere else that it goes.",
+    limitDefaults.shutdownDelay,
   ),
   drainTimeout: setting(
     duration({ min: "0ms" }),
@@ -153,6 +159,7 @@ export function resolveLimits(given: LimitsFile = {}): LimitsConfig {
     maxUnwrittenBytes: limits.maxUnwritten,
     keepAliveMs: limits.keepAlive,
     keepsJsonAlive: limits.keepAliveJson,
+    shutdownDelayMs: limits.shutdownDelay,
     drainTimeoutMs: limits.drainTimeout,
     maxWaitMs: limits.maxWait,
     restartGapMs: limits.restartGap,

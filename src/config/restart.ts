@@ -57,6 +57,7 @@ const CHANGEABLE = {
   limits: {
     maxBodyBytes: "maxBody",
     maxConnections: "maxConnections",
+    shutdownDelayMs: "shutdownDelay",
     drainTimeoutMs: "drainTimeout",
   } satisfies Omit<Names<LimitsConfig>, keyof typeof FIXED.limits | "total" | "perCaller" | "perRoute">,
   total: {

@@ -18,6 +18,7 @@ test("what holds where nothing is said", () => {
     maxUnwrittenBytes: 268_435_456,
     keepAliveMs: 15_000,
     keepsJsonAlive: true,
+    shutdownDelayMs: 0,
     drainTimeoutMs: 10_000,
     maxWaitMs: 45_000,
     restartGapMs: 5_000,

@@ -77,7 +77,7 @@ listen:
 admin: { port: 9090 }
 store: { url: "memory:" }
 callers: { identify: header, header: X-User, trustedProxies: [10.0.0.0/8, "::1"] }
-limits: { maxBody: 64kb, maxUnwritten: 2gb, keepAlive: 5s, keepAliveJson: "false", drainTimeout: 0ms }
+limits: { maxBody: 64kb, maxUnwritten: 2gb, keepAlive: 5s, keepAliveJson: "false", shutdownDelay: 3s, drainTimeout: 0ms }
 log: { level: silent, audit: "true", callers: hashed }
 reload: watch
 tracing: otlp
@@ -131,6 +131,7 @@ servers:
       maxUnwrittenBytes: 2_147_483_648,
       keepAliveMs: 5000,
       keepsJsonAlive: false,
+      shutdownDelayMs: 3_000,
       drainTimeoutMs: 0,
       maxWaitMs: 45_000,
       restartGapMs: 5_000,

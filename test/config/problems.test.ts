@@ -90,6 +90,7 @@ const wholeFile: readonly (readonly [string, string, string])[] = [
   ["limits: { maxUnwritten: 65gb }", "limits.maxUnwritten", 'must be from 1b to 64gb, got "65gb"'],
   ["limits: { keepAlive: 0s }", "limits.keepAlive", 'must be from 1ms to 24d, got "0s"'],
   ["limits: { keepAliveJson: 5s }", "limits.keepAliveJson", 'must be true or false, got "5s"'],
+  ["limits: { shutdownDelay: 6m }", "limits.shutdownDelay", 'must be from 0ms to 5m, got "6m"'],
   ["limits: { drainTimeout: 25d }", "limits.drainTimeout", 'must be from 0ms to 24d, got "25d"'],
   [
     "log: { level: loud }",

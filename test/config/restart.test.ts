@@ -58,6 +58,7 @@ test.each(changes)("%s waits for a restart", (text, setting) => {
 test.each([
   "limits: { maxBody: 9kb }",
   "limits: { maxConnections: 9 }",
+  "limits: { shutdownDelay: 9s }",
   "limits: { drainTimeout: 9s }",
   "limits: { total: { tasks: 9 } }",
   "limits: { perCaller: { calls: 9/s } }",

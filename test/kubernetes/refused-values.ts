@@ -176,8 +176,11 @@ export const CONTRADICTIONS: readonly (readonly [what: string, values: Values, l
   ],
   [
     "a pod that is killed before its calls have ended",
-    { config: { servers, limits: { drainTimeout: "2m" } }, terminationGracePeriodSeconds: 120 },
-    "terminationGracePeriodSeconds: must be 135 or more (preStopSeconds, config.limits.drainTimeout and ten seconds), got 120",
+    {
+      config: { servers, limits: { shutdownDelay: "3s", drainTimeout: "2m" } },
+      terminationGracePeriodSeconds: 120,
+    },
+    "terminationGracePeriodSeconds: must be 138 or more (preStopSeconds, config.limits.shutdownDelay, config.limits.drainTimeout and ten seconds), got 120",
   ],
   [
     "an ingress without a host",

@@ -39,7 +39,8 @@ async function limitedTo(maxSessions: number) {
       http.closeAllConnections();
     };
     const drain = async () => undefined;
-    await core.close({ drain, refuse: drain, admit: drain, stop: async () => void http.close(), cut });
+    const stop = async () => void http.close();
+    await core.close({ areWatched: false, drain, refuse: drain, admit: drain, stop, cut });
   });
   const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/tested/mcp`);
   return { server, url };

@@ -41,7 +41,7 @@ config.limits.drainTimeout: must be a duration such as 20s, because the pod gets
 {{- else if .Values.terminationGracePeriodSeconds }}
 {{- $least := include "mcp-taskgate.stopSeconds" . | int -}}
 {{- if lt (int .Values.terminationGracePeriodSeconds) $least }}
-terminationGracePeriodSeconds: must be {{ $least }} or more (preStopSeconds, config.limits.drainTimeout and ten seconds), got {{ .Values.terminationGracePeriodSeconds }}
+terminationGracePeriodSeconds: must be {{ $least }} or more (preStopSeconds, config.limits.shutdownDelay, config.limits.drainTimeout and ten seconds), got {{ .Values.terminationGracePeriodSeconds }}
 {{- end }}
 {{- end }}
 {{- end -}}

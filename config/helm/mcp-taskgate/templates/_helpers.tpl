@@ -78,7 +78,8 @@ labels:
 {{/* How long a pod takes to stop: the sleep of preStop counts towards the grace period, and what comes after the calls takes some seconds. */}}
 {{- define "mcp-taskgate.stopSeconds" -}}
 {{- $drain := include "mcp-taskgate.seconds" .Values.config.limits.drainTimeout | int64 -}}
-{{- add .Values.preStopSeconds $drain 10 -}}
+{{- $delay := include "mcp-taskgate.seconds" (default "0ms" .Values.config.limits.shutdownDelay) | int64 -}}
+{{- add .Values.preStopSeconds $delay $drain 10 -}}
 {{- end -}}
 
 {{/* Hosts from outside the cluster, as JSON. */}}
@@ -107,7 +108,7 @@ takes over servers and these limits.
 {{- define "mcp-taskgate.restartHash" -}}
 {{- $config := include "mcp-taskgate.config" . | fromYaml -}}
 {{- if eq (toString $config.reload) "watch" -}}
-{{- $limits := omit $config.limits "maxBody" "maxConnections" "drainTimeout" "total" "perCaller" "perRoute" -}}
+{{- $limits := omit $config.limits "maxBody" "maxConnections" "shutdownDelay" "drainTimeout" "total" "perCaller" "perRoute" -}}
 {{- $config = merge (dict "limits" $limits) (omit $config "servers" "limits") -}}
 {{- end -}}
 {{- toJson $config | sha256sum -}}
