@@ -51,6 +51,70 @@ describe.skipIf(withoutKubernetes())("the chart", () => {
     expect(await wrongValues(documents)).toEqual([]);
     expect(dangling(documents)).toEqual([]);
     expectSafePod(documents);
+    expect(podOf(documents).pod.automountServiceAccountToken).toBe(false);
+  });
+
+  test("every value has its place", async () => {
+    const [values, release] = GOOD["everything else"] as [Json, Json];
+    const documents = await rendered(values, release);
+    const { spec } = only(documents, "Deployment");
+    expect(spec.template.metadata).toMatchObject({
+      labels: { team: "tools" },
+      annotations: values.podAnnotations,
+    });
+    const { nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName } = values;
+    expect(spec.template.spec).toMatchObject({
+      imagePullSecrets: values.imagePullSecrets,
+      serviceAccountName: "tools",
+      terminationGracePeriodSeconds: 120,
+      nodeSelector,
+      tolerations,
+      affinity,
+      topologySpreadConstraints,
+      priorityClassName,
+    });
+    const { gateway } = podOf(documents);
+    expect(gateway.image).toBe(`registry.example.com/taskgate@sha256:${"0".repeat(64)}`);
+    expect(gateway).not.toHaveProperty("lifecycle");
+    const { metadata: service, spec: ports } = only(documents, "Service");
+    expect(service.annotations).toEqual(values.service.annotations);
+    expect(ports).toMatchObject({ type: "LoadBalancer", sessionAffinity: "ClientIP", ports: [{ port: 80 }] });
+    const { metadata: ingress, spec: rules } = only(documents, "Ingress");
+    expect(ingress.annotations).toEqual(values.ingress.annotations);
+    expect(rules).toMatchObject({ ingressClassName: "internal", tls: values.ingress.tls });
+    expect(rules.rules.map(({ host }: Json) => host)).toEqual(values.ingress.hosts);
+    const { spec: route } = only(documents, "HTTPRoute");
+    expect(route).toMatchObject({
+      parentRefs: values.httpRoute.parentRefs,
+      hostnames: values.httpRoute.hostnames,
+      rules: [{ backendRefs: [{ name: "tools", port: 80 }] }],
+    });
+    const [clients, monitoring] = only(documents, "NetworkPolicy").spec.ingress;
+    expect([clients.from, monitoring.from]).toEqual([
+      values.networkPolicy.clients,
+      values.networkPolicy.monitoring,
+    ]);
+    expect(only(documents, "HorizontalPodAutoscaler").spec.metrics).toEqual(values.autoscaling.metrics);
+    expect(only(documents, "PodDisruptionBudget").spec.maxUnavailable).toBe("25%");
+    expect(only(documents, "PodMonitor").spec.podMetricsEndpoints[0].interval).toBe("1m");
+    expect(only(documents, "ServiceAccount").metadata.annotations).toEqual(values.serviceAccount.annotations);
+  });
+
+  test("a volume is as large and as fast as its values say, or one that there is", async () => {
+    const [own] = GOOD["a volume of its own"] as [Values];
+    expect(only(await rendered(own), "PersistentVolumeClaim").spec).toEqual({
+      accessModes: ["ReadWriteOncePod"],
+      storageClassName: "fast",
+      resources: { requests: { storage: "10Gi" } },
+    });
+    const [there] = GOOD["what there is already"] as [Values];
+    const documents = await rendered(there);
+    expect(podOf(documents).pod).toMatchObject({
+      serviceAccountName: "gate",
+      volumes: [{ name: "taskgate-config" }, { persistentVolumeClaim: { claimName: "tasks" } }],
+    });
+    for (const kind of ["PersistentVolumeClaim", "ServiceAccount", "NetworkPolicy"])
+      expect(ofKind(documents, kind)).toEqual([]);
   });
 
   test("no document has a field that does not exist", async () => {
