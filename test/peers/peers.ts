@@ -43,6 +43,9 @@ export const conformance = (): string =>
 export const inspector = (): string =>
   installed("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
 
+/** The module of the AI SDK's MCP client, and of its receiver of events; it needs `newerNode()`. */
+export const aiSdkMcp = (): string => installed("@ai-sdk/mcp/dist/index.js");
+
 /** The script of the npm package mcp-proxy. */
 export const mcpProxy = (): string => installed("mcp-proxy/dist/bin/mcp-proxy.mjs");
 
