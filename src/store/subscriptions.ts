@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { JsonObject } from "../protocol/jsonrpc.ts";
 import type { Backend, ListEntry } from "./backend.ts";
 import type { News, Outbox } from "./outbox.ts";
-import type { TaskOwner, TaskRecord } from "./task-store.ts";
+import { isAway, type TaskOwner, type TaskRecord } from "./task-store.ts";
 
 /** What a client wants to be told of its tasks, and where. */
 export interface Subscription {
@@ -90,9 +90,9 @@ export class Subscriptions {
 
   /** As `find`, in the order of the ids. @throws StoreUnavailable */
   async findAll(ids: readonly string[]): Promise<readonly (Found | undefined)[]> {
-    if (ids.length === 0) return [];
-    const cells = (await this.#backend.getMany(ids.map(cellKey))) as (Subscription | OverCell | undefined)[];
-    return cells.map((cell) => {
+    const cells = await Promise.all(ids.map((id) => this.#intact(cellKey(id))));
+    return cells.map((found) => {
+      const cell = found as Subscription | OverCell | undefined;
       if (cell === undefined) return undefined;
       if ("isOver" in cell || cell.expiresAt <= this.#clock()) return { is: "over", owner: cell.owner };
       return { is: "subscription", subscription: cell };
@@ -143,8 +143,7 @@ export class Subscriptions {
 
   /** @throws StoreUnavailable */
   async health(id: string): Promise<DeliveryHealth | undefined> {
-    const [health] = await this.#backend.getMany([healthKey(id)]);
-    return health as DeliveryHealth | undefined;
+    return (await this.#intact(healthKey(id))) as DeliveryHealth | undefined;
   }
 
   /** @throws StoreUnavailable */
@@ -176,6 +175,16 @@ export class Subscriptions {
   /** Says that something waits for them. */
   nudge(ids: readonly string[]): void {
     for (const id of ids) this.#backend.publish({ kind: "told", id });
+  }
+
+  /** One key at a time: they are in different slots of a cluster. What cannot be read any more is not there. @throws StoreUnavailable */
+  async #intact(key: string): Promise<unknown> {
+    try {
+      return (await this.#backend.getMany([key]))[0];
+    } catch (error) {
+      if (isAway(error)) throw error;
+      return undefined;
+    }
   }
 
   async #unlist(id: string, owner: TaskOwner): Promise<void> {

@@ -9,6 +9,7 @@ function limits() {
     pass: (ms: number) => {
       now += ms;
     },
+    begin: (caller: string) => tested.takeNew(caller),
     ask: (host: string, caller: string) => tested.within(host, caller, async () => "asked"),
     hold: (host: string, caller: string, until: Promise<void>) => tested.within(host, caller, () => until),
   };
@@ -42,4 +43,13 @@ test("at one time there are so many, and those that are over make room", async (
   open();
   await Promise.all(held);
   expect(await ask("another.example", "ada")).toBe("asked");
+});
+
+test("a caller begins sixty subscriptions a minute", () => {
+  const { begin, pass } = limits();
+  for (let n = 0; n < 60; n += 1) begin("ada");
+  expect(() => begin("ada")).toThrow("new subscriptions of a caller in a minute is 60");
+  begin("eve");
+  pass(1_000);
+  begin("ada");
 });

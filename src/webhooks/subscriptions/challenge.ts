@@ -11,9 +11,10 @@ const PER_CALLER = { count: 60, perMs: 60_000 } as const;
 const MAX_AT_ONCE = 32;
 const REMEMBERED = 4_096;
 
-/** How many challenges are sent: to one host, for one caller, and at one time. */
+/** How many challenges are sent, to one host, for one caller, and at one time; and how many subscriptions a caller begins. */
 export class ChallengeLimits {
   readonly #hosts = new Recent<string, Bucket>(REMEMBERED);
+  readonly #beginners = new Recent<string, Bucket>(REMEMBERED);
   readonly #callers = new Recent<string, Bucket>(REMEMBERED);
   readonly #errors: EventsErrors;
   readonly #now: () => number;
@@ -23,6 +24,11 @@ export class ChallengeLimits {
   constructor(errors: EventsErrors, now: () => number = () => Math.floor(performance.now())) {
     this.#errors = errors;
     this.#now = now;
+  }
+
+  /** Each leaves something in the store for a while, also when its client ends it at once. @throws RpcError when there are too many */
+  takeNew(caller: string): void {
+    this.#take(this.#beginners, caller, PER_CALLER, "new subscriptions of a caller in a minute");
   }
 
   /** @throws RpcError when there are too many */

@@ -166,6 +166,7 @@ export class ClientSubscriptions {
     const id = this.#idOf(owner, request);
     const before = await store.subscriptions.ofOwner(owner);
     await this.#checkRoom(before, id);
+    if (!before.some((each) => each.id === id)) this.#limits.takeNew(keyOf(owner));
     const verifiedAt = this.#verifiedAt(before, request) ?? (await this.#verify(id, owner, request));
     // One after the other, so that no two take the last place.
     return this.#inTurn(async () => {
@@ -194,6 +195,7 @@ export class ClientSubscriptions {
     const found = await subscriptions.find(id);
     if (found === undefined) throw this.errors.notFound("subscription");
     if (found.is === "subscription") await subscriptions.end({ id, owner });
+    await this.#empty(id);
   }
 
   /** How many there are, of all gateways. @throws StoreUnavailable */
@@ -233,8 +235,7 @@ export class ClientSubscriptions {
   async #verify(id: string, owner: TaskOwner, { url, secret }: SubscribeRequest): Promise<number> {
     const signal = this.#stopped.signal;
     const options = this.#posting({ id, url: url.href, secrets: [{ secret }] }, signal);
-    const caller = JSON.stringify([owner.route, owner.caller]);
-    const fault = await this.#limits.within(url.host, caller, () => challenge(options));
+    const fault = await this.#limits.within(url.host, keyOf(owner), () => challenge(options));
     if (fault !== undefined) throw this.errors.callback(fault);
     return this.#options.clock();
   }
@@ -448,6 +449,10 @@ interface Granting {
   readonly request: SubscribeRequest;
   readonly verifiedAt: number;
   readonly earlier: Subscription | undefined;
+}
+
+function keyOf({ route, caller }: TaskOwner): string {
+  return JSON.stringify([route, caller]);
 }
 
 /** Whoever has a subscription's courier delivers all of it. */
