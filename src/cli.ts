@@ -18,7 +18,7 @@ import type { Gateway } from "./gateway.ts";
 import { inspectFlags } from "./inspect/flags.ts";
 import { guess, nearest } from "./lib/guess.ts";
 import { readable } from "./log/one-line.ts";
-import { apiFlags, suggestFlags, tasksFlags, webhooksFlags } from "./operator/flags.ts";
+import { apiFlags, healthFlags, suggestFlags, tasksFlags, webhooksFlags } from "./operator/flags.ts";
 import { changeFlags, clientsFlags, importFlags, wrapFlags } from "./retrofit/flags.ts";
 import type { Machine } from "./retrofit/machine.ts";
 import { VERBS } from "./verbs.ts";
@@ -130,6 +130,7 @@ function commands(parser: Argv, run: (command: Command) => (flags: Flags) => Pro
       apiFlags,
       run(withoutCommand(servers)),
     )
+    .command("health [url]", "Ask a gateway whether it serves", healthFlags, run(withoutCommand(health)))
     .command(
       "suggest",
       "Suggest rules from the calls that a gateway has seen",
@@ -530,6 +531,12 @@ async function servers(flags: Flags): Promise<number> {
   const { runServers } = await import("./operator/command.ts");
   bearClosing();
   return runServers(flags, process.env, terminal());
+}
+
+async function health(flags: Flags): Promise<number> {
+  const { runHealth } = await import("./operator/health.ts");
+  bearClosing();
+  return runHealth(flags, terminal());
 }
 
 async function suggest(flags: Flags): Promise<number> {

@@ -13,10 +13,13 @@ export class ApiError extends Error {
   }
 }
 
-/** The address of an admin listener, with or without its scheme. `undefined`: it is none. */
+/** The address of a listener of a gateway, with or without its scheme. `undefined`: it is none, or has credentials, which no listener takes. */
 export function addressIn(address: string): URL | undefined {
-  const text = /^https?:\/\//i.test(address) ? address : `http://${address}`;
-  return URL.canParse(text) ? new URL(text) : undefined;
+  const text = address.includes("://") ? address : `http://${address}`;
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  const isHttp = url.protocol === "http:" || url.protocol === "https:";
+  return isHttp && url.username === "" && url.password === "" ? url : undefined;
 }
 
 /** Speaks to the API of a gateway for operators. */

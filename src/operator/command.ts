@@ -121,7 +121,10 @@ export async function withApi(
     );
   const base = addressIn(address);
   if (base === undefined)
-    return misuse(terminal, "--admin: must be http or https, such as http://127.0.0.1:9090");
+    return misuse(
+      terminal,
+      "--admin: must be http or https without a user or password, such as http://127.0.0.1:9090",
+    );
   const variable = flags["token-from"] ?? ADMIN_TOKEN;
   const token = typeof variable === "string" ? env[variable] : undefined;
   if (flags["token-from"] !== undefined && token === undefined)

@@ -1,10 +1,14 @@
 import type { Argv } from "yargs";
+import { defaults } from "../config/schema.ts";
 
 const text = { type: "string", requiresArg: true } as const;
 
 /** Where the admin listener is, when no flag says it, and its token. */
 export const ADMIN_URL = "MCP_TASKGATE_ADMIN";
 export const ADMIN_TOKEN = "MCP_TASKGATE_ADMIN_TOKEN";
+
+/** Where a gateway listens that was told nothing else. */
+export const DEFAULT_GATEWAY = `http://${defaults.listen.host}:${defaults.listen.port}`;
 
 /** What every command needs that asks the API of a gateway. */
 export function apiFlags(parser: Argv): Argv {
@@ -18,6 +22,13 @@ export function apiFlags(parser: Argv): Argv {
       describe: `environment variable that has the token [default: ${ADMIN_TOKEN}]`,
     })
     .option("json", { type: "boolean", describe: "print what the API answers" });
+}
+
+export function healthFlags(parser: Argv): Argv {
+  return parser.positional("url", {
+    type: "string",
+    describe: `its address, or that of its admin listener with /health/ready [default: ${DEFAULT_GATEWAY}]`,
+  });
 }
 
 export function suggestFlags(parser: Argv): Argv {
