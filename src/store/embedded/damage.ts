@@ -12,10 +12,7 @@ export interface LevelFindings {
 
 /** Reads only the manifest and the logs, some megabytes. A missing or empty directory has no damage. */
 export async function findDamage(path: string): Promise<LevelFindings> {
-  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+  const names = (await ifThere(readdir(path))) ?? [];
   const current = await textOf(join(path, "CURRENT"));
   if (current === undefined) {
     const files = names.filter((name) => TABLE.test(name) || LOG.test(name));
@@ -57,7 +54,7 @@ const MANIFEST = /^MANIFEST-\d+$/;
 async function tableDamage(path: string, number: number, bytes: number): Promise<string | undefined> {
   for (const ending of ["ldb", "sst"]) {
     const name = `${fileName(number)}.${ending}`;
-    const found = await stat(join(path, name)).catch(() => undefined);
+    const found = await ifThere(stat(join(path, name)));
     if (found !== undefined)
       return found.size === bytes
         ? undefined
@@ -152,11 +149,19 @@ class Fields {
 }
 
 async function logOf(file: string): Promise<LevelLog | undefined> {
-  const bytes = await readFile(file).catch(() => undefined);
+  const bytes = await ifThere(readFile(file));
   return bytes && readLevelLog(bytes);
 }
 
-const textOf = (file: string) => readFile(file, "utf8").catch(() => undefined);
+/** What is missing is damage. What cannot be read for another reason, such as a file of another user's, is none: nobody is to repair that. */
+async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+}
+
+const textOf = (file: string) => ifThere(readFile(file, "utf8"));
 const numberOf = (name: string) => Number.parseInt(name, 10);
 const fileName = (number: number) => String(number).padStart(6, "0");
 

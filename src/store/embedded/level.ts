@@ -6,7 +6,7 @@ import { sealedOrPlain } from "../sealed.ts";
 import type { TaskStore } from "../task-store.ts";
 import { LevelClock, thisMachine } from "./clock.ts";
 import { findDamage } from "./damage.ts";
-import { makeFilesPrivate, makePrivate } from "./private-directory.ts";
+import { checkAccess, makeFilesPrivate, makePrivate, NoAccess } from "./private-directory.ts";
 import { LevelStorage } from "./storage.ts";
 
 /**
@@ -21,8 +21,8 @@ export async function openLevelStore(
   options: StoreOptions = {},
 ): Promise<TaskStore> {
   const warn = (message: string) => options.warn?.(`store ${url}: ${message}`);
-  const db = await openDirectory(path, warn).catch((cause: unknown) => {
-    throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
+  const db = await openDirectory(path, warn).catch((error: unknown) => {
+    throw explained(error, { url, path });
   });
   // A caller that brings its own clock answers for it.
   const time = options.clock === undefined ? await openClock(db, warn, { url, path }) : undefined;
@@ -60,15 +60,16 @@ async function openClock(
 ): Promise<LevelClock> {
   try {
     return new LevelClock({ written: await db.get(CLOCK), warn, machine: await thisMachine() });
-  } catch (cause) {
+  } catch (error) {
     await db.close();
-    throw new Error(`store ${url}: ${explain(cause, path)}`, { cause });
+    throw explained(error, { url, path });
   }
 }
 
 async function openDirectory(path: string, warn: (message: string) => void): Promise<ClassicLevel> {
   const fault = await makePrivate(path);
   if (fault !== undefined) warn(fault);
+  await checkAccess(path);
   // Before LevelDB opens the directory: it silently drops what it cannot read, and creates a new database where it finds no CURRENT.
   const { damage, warnings } = await findDamage(path);
   if (damage.length > 0) throw new Damaged(damage.join("; "));
@@ -84,8 +85,15 @@ class Damaged extends Error {
   readonly code = "LEVEL_CORRUPTION";
 }
 
-function explain(error: unknown, path: string): string {
-  const { code, message } = innermost(error);
+/** The error with the name of the store, what is wrong, and what to do about it. */
+function explained(error: unknown, { url, path }: { readonly url: string; readonly path: string }): Error {
+  const cause = innermost(error);
+  return new Error(`store ${url}: ${explain(cause, path)}`, { cause });
+}
+
+function explain(error: Error & { readonly code?: unknown }, path: string): string {
+  const { code, message } = error;
+  if (error instanceof NoAccess) return message;
   switch (code) {
     case "LEVEL_LOCKED":
       return "in use by another mcp-taskgate process; give this one another directory, or both a Redis";
@@ -94,16 +102,12 @@ function explain(error: unknown, path: string): string {
     case "EEXIST":
     case "ENOTDIR":
       return `not a directory (${message})`;
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return `not writable (${message})`;
   }
   return `could not be opened (${message})`;
 }
 
 /** LevelDB's own error is the cause of a general "Database failed to open". */
-function innermost(error: unknown): { readonly code?: unknown; readonly message: string } {
-  if (!(error instanceof Error)) return { message: String(error) };
-  return error.cause instanceof Error ? innermost(error.cause) : error;
+function innermost(error: unknown): Error & { readonly code?: unknown } {
+  if (!(error instanceof Error)) return new Error(String(error));
+  return error.cause instanceof Error && !(error instanceof NoAccess) ? innermost(error.cause) : error;
 }

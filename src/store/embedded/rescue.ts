@@ -5,6 +5,7 @@ import { ClassicLevel } from "classic-level";
 import { storedOf } from "../cell-text.ts";
 import { findDamage } from "./damage.ts";
 import { levelLogOf, readLevelLog } from "./log.ts";
+import { checkAccess } from "./private-directory.ts";
 import { dueKey, keyOfValue, textOfValue, timesOf, valueKey } from "./storage.ts";
 import type { Operation } from "./writes.ts";
 
@@ -23,13 +24,14 @@ export interface LevelReport {
 /**
  * Calls `use` with a copy of a store that no gateway uses; of a damaged store the copy contains what can be rescued. The copy is in a folder
  * inside the store's directory, and its tables take no extra room. The store's own files stay as they are.
- * @throws an `Error` that says why when there is no store, a gateway uses it, or nothing in it is readable
+ * @throws an `Error` that says why when there is no store, a gateway uses it, this user may not use it, or nothing in it is readable
  */
 export async function withRescued<T>(
   path: string,
   use: (db: ClassicLevel, report: LevelReport, folder: string) => Promise<T>,
 ): Promise<T> {
   await checkIsStore(path);
+  await checkAccess(path);
   const folder = join(path, `copy-${randomBytes(6).toString("hex")}`);
   await mkdir(folder, { mode: 0o700 });
   try {
