@@ -116,6 +116,34 @@ test("what a process leaves behind is ended without being asked for", async () =
   expect(await processesOf(child.pid)).toEqual([]);
 });
 
+test("what a process leaves behind, and nobody reaps once it has ended, is told of once", async () => {
+  const { log, lines } = listeningLog();
+  for (let times = 0; times < 2; times++) {
+    const { port, held } = await lifeline();
+    const args = ["-c", `perl -e '${neglectful(port)}' & exec sleep 1000`];
+    const child = await started({ command: "sh", args, env: {}, log, goodbyeMs: 10, killGraceMs: 1_000 });
+    const { cut, release } = await held;
+    cut.catch(() => {});
+    onTestFinished(release);
+    await child.end();
+    expect(await child.exited).toEqual({ code: null, signal: "SIGTERM" });
+    expect((await processesOf(child.pid)).map(([, state = ""]) => state[0])).toEqual(["Z"]);
+  }
+  expect(lines.filter(({ level }) => level === WARN).map(({ msg }) => msg)).toEqual([
+    expect.stringMatching(/^the server left processes behind .* docker run --init does$/),
+  ]);
+});
+
+/** For perl: a parent that never asks how its child ended, as a container's first process may not, and that is out of its child's group. */
+function neglectful(port: number): string {
+  return [
+    "use POSIX; use IO::Socket::INET;",
+    "exit 0 unless fork; POSIX::setsid();",
+    'open STDOUT, ">/dev/null"; open STDERR, ">/dev/null";',
+    `my $life = IO::Socket::INET->new("127.0.0.1:${port}"); $life->sysread(my $x, 6);`,
+  ].join(" ");
+}
+
 describe("a gateway takes its servers with it when it dies", () => {
   test("by an exception", async () => {
     const { exited, stdin, cut } = await gatewayWithChild();

@@ -38,6 +38,11 @@ const GOODBYE_MS = 500;
 /** How long to read its output after it has exited: another process may hold the other end open. */
 const DRAIN_MS = 500;
 
+const UNREAPED =
+  "the server left processes behind that have ended and that nobody reaps, each of which takes a process id: in a container, start an init as its first process, as docker run --init does";
+/** Those of servers that were told: once is enough, because it is about the container, or the machine. */
+const toldOfUnreaped = new WeakSet<Logger>();
+
 /** A server's process, which leads a process group of its own. */
 export class Child {
   readonly pid: number;
@@ -130,10 +135,20 @@ export class Child {
   async #end(): Promise<void> {
     this.#process.stdin.end();
     await within(this.#goodbyeMs, this.#left);
-    const isGone = await this.#group.end(this.#killGraceMs);
+    const end = await this.#group.end(this.#killGraceMs);
     this.#isOver = true;
-    if (!isGone) this.#log.warn({ pid: this.pid }, "could not end all processes of the server");
-    else await this.exited;
+    switch (end) {
+      case "left":
+        this.#log.warn({ pid: this.pid }, "could not end all processes of the server");
+        break;
+      case "unreaped":
+        if (!toldOfUnreaped.has(this.#log)) this.#log.warn({ pid: this.pid }, UNREAPED);
+        toldOfUnreaped.add(this.#log);
+        await this.exited;
+        break;
+      case "gone":
+        await this.exited;
+    }
     for (const stream of this.#process.stdio) stream?.destroy();
   }
 }

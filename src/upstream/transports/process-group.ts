@@ -1,3 +1,4 @@
+import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Watchdog } from "./watchdog.ts";
 
@@ -5,6 +6,9 @@ import { Watchdog } from "./watchdog.ts";
 const LOOK_AGAIN_MS = 20;
 /** How long a killed process may take to be gone: its parent has to reap it, and for a grandchild that is the system's first process. */
 const REAP_MS = 3_000;
+
+/** How a group ended: no process is left of it, none that runs, or some that could not be ended. */
+export type GroupEnd = "gone" | "unreaped" | "left";
 
 const HAS_GROUPS = process.platform !== "win32";
 
@@ -34,19 +38,18 @@ export class ProcessGroup {
   /**
    * Ends the group: SIGTERM, and after `graceMs` SIGKILL for the processes that are still there. Call it once: when the group is gone, its
    * number may belong to other processes.
-   * @returns whether no process is left, not even an unreaped one
    */
-  async end(graceMs: number): Promise<boolean> {
+  async end(graceMs: number): Promise<GroupEnd> {
     this.signal("SIGTERM");
-    let isGone = await this.#gone(graceMs);
-    if (!isGone) {
+    let end = await this.#over(graceMs);
+    if (end === "left") {
       this.signal("SIGKILL");
-      isGone = await this.#gone(REAP_MS);
+      end = await this.#over(REAP_MS);
     }
     running.delete(this);
     if (running.size === 0) process.off("exit", killAll);
     await letGo(this);
-    return isGone;
+    return end;
   }
 
   /** Signals every process of the group; 0 only checks. Returns whether there is any. */
@@ -59,14 +62,33 @@ export class ProcessGroup {
     }
   }
 
-  async #gone(patienceMs: number): Promise<boolean> {
+  async #over(patienceMs: number): Promise<GroupEnd> {
     const deadline = performance.now() + patienceMs;
     while (this.signal(0)) {
-      if (performance.now() >= deadline) return false;
+      if (performance.now() >= deadline) return (await isUnreaped(this.leader)) ? "unreaped" : "left";
       await sleep(LOOK_AGAIN_MS);
     }
-    return true;
+    return "gone";
   }
+}
+
+/**
+ * Whether what is left of a group has ended and is kept for a parent that does not ask how. Processes whose parent has ended get the system's
+ * first process for one, and in a container that may be a program that never asks, as Node does not. Linux tells; elsewhere the answer is no.
+ */
+async function isUnreaped(group: number): Promise<boolean> {
+  let isLeft = false;
+  const names = process.platform === "linux" ? await readdir("/proc").catch(() => []) : [];
+  for (const pid of names.filter((name) => /^\d+$/.test(name))) {
+    const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    // Behind the name of the program, which may hold anything: its state, parent and group.
+    const [state = "", , of] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    if (Number(of) !== group) continue;
+    // The leader is our own child, and is reaped.
+    if (!"ZX".includes(state) || Number(pid) === group) return false;
+    isLeft = true;
+  }
+  return isLeft;
 }
 
 function guard(group: ProcessGroup): void {
