@@ -3,7 +3,7 @@
 /** Pure parts: quick, and alone in no process. */
 export const UNITS = [
   "test/{architecture,glob,store-url}.test.ts",
-  "test/{calls,config,docs,legacy,lib,limits,log,modern,observers,protocol,proxy,requests,retrofit,tasks}/**/*.test.ts",
+  "test/{calls,config,docs,image,legacy,lib,limits,log,modern,observers,protocol,proxy,requests,retrofit,tasks}/**/*.test.ts",
 ];
 
 /** What `npm test` runs beside them: one story of each kind, with real sockets, servers, stores and the conformance suite's tasks. */
@@ -37,6 +37,9 @@ export const SLOW = [
   "test/real/legacy-clients-programs.test.ts",
   "test/slow/*.test.ts",
 ];
+
+/** What builds the image and runs it: in no run but `npm run image`. */
+export const IMAGE = ["test/image/run/*.test.ts"];
 
 /** What depends most on Node itself: connections, streams, processes and files. Another Node runs these as well. */
 export const OF_NODE = [

@@ -1,10 +1,10 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
-import { SLOW, STORIES, UNITS } from "./plan.ts";
+import { IMAGE, SLOW, STORIES, UNITS } from "./plan.ts";
 import { PlanReporter } from "./plan-reporter.ts";
 
-const NEVER = ["**/node_modules/**", ...SLOW];
+const NEVER = ["**/node_modules/**", ...SLOW, ...IMAGE];
 
 /** Programs, sockets and processes of others: in CI, a test of them that fails is tried once more. The plan's last lines name it all the same. */
 const TRIES_MORE = process.env.CI === undefined ? 0 : 1;
