@@ -11,6 +11,7 @@ const directory = fileURLToPath(new URL("../../config/", import.meta.url));
 
 /** What each example needs from the environment, and the servers it names with their paths. */
 const examples: Readonly<Record<string, readonly [Record<string, string>, Record<string, string>]>> = {
+  "container/taskgate.yaml": [{ REDIS_PASSWORD: "p%40ss" }, { everything: "/everything/mcp" }],
   "development.yaml": [{}, { local: "/local/mcp" }],
   "identified.yaml": [{ TASKGATE_KEY: "0".repeat(64), REPORTS_TOKEN: "secret" }, { reports: "/reports/mcp" }],
   "kubernetes/base/taskgate.yaml": [

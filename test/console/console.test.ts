@@ -141,7 +141,9 @@ describe.skipIf(withoutPrograms("the console", "chromium"))("the console", () =>
     await page
       .getByRole("img", { name: /^How long they took: last p50 .* ms, p95 .*; p95 at most / })
       .waitFor();
-    await page.getByRole("img", { name: "How they ended: 10 well, 0 badly, 0 given up, 0 refused" }).waitFor();
+    await page
+      .getByRole("img", { name: "How they ended: 10 well, 0 badly, 0 given up, 0 refused" })
+      .waitFor();
     const points = await page.locator("polyline.well").getAttribute("points");
     expect(points?.split(" ")).toHaveLength(90);
     const suggested = page.getByRole("region", { name: "Suggested rules" });
