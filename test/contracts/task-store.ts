@@ -11,6 +11,7 @@ import {
 } from "../../src/store/task-store.ts";
 import { completed, everyRequest, newTask } from "../store/samples.ts";
 import { outboxContract } from "./outbox.ts";
+import { subscriptionsContract } from "./subscriptions.ts";
 import { taskListContract } from "./task-list.ts";
 
 /**
@@ -35,6 +36,7 @@ export function taskStoreContract(
 
   taskListContract(name, open);
   outboxContract(name, open);
+  subscriptionsContract(name, open);
 
   test(`${name}: its secret is drawn once`, async () => {
     const store = await opened();
