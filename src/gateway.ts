@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { Server as SecureServer } from "node:https";
 import { type AddressInfo, Server as Listener } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
@@ -16,6 +17,7 @@ import type { Answered } from "./http/answered.ts";
 import { gatewayListener, gatewayMiddleware, httpServer } from "./http/app.ts";
 import type { Identify } from "./http/callers/identify.ts";
 import { documentsFor, identifierFor } from "./http/callers/open.ts";
+import { ListenerCertificate } from "./http/certificate.ts";
 import { mcpEndpoint } from "./http/endpoint.ts";
 import { hostGuard, isLoopbackName } from "./http/guards.ts";
 import { headerScreen, screened, screenedAfter } from "./http/header-screen.ts";
@@ -35,7 +37,7 @@ export type { RouteLine };
 
 /** A gateway that is listening. */
 export interface Gateway {
-  /** Where it listens, e.g. `http://127.0.0.1:8080`. */
+  /** Where it listens, e.g. `http://127.0.0.1:8080`, or with https. */
   readonly url: string;
   readonly adminUrl?: string;
   readonly routes: readonly RouteLine[];
@@ -73,8 +75,10 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
   const servers: Server[] = [];
   const listeners = listenersOf(servers, openRequests, core);
   try {
+    const { tls } = config.listen;
+    const certificate = tls && (await ListenerCertificate.open({ files: tls, log }));
     const server = await listenOn(
-      httpServer(gatewayListener(app), config.limits),
+      httpServer(gatewayListener(app), { ...config.limits, certificate, log }),
       config.listen,
       servers,
       "--port (listen.port)",
@@ -89,6 +93,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       (await listenOn(
         httpServer(
           adminApp(adminOf(core, config.admin, { log, reload, readyPath: config.listen.readyPath })),
+          { log },
         ),
         config.admin,
         servers,
@@ -367,5 +372,6 @@ async function untilTaken(servers: readonly Server[]): Promise<void> {
 
 function urlOf(server: Server): string {
   const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  const scheme = server instanceof SecureServer ? "https" : "http";
+  return `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }

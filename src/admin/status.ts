@@ -86,7 +86,7 @@ const MASKED = "***";
 export function shownConfig(config: Config): object {
   const { listen, admin, store, callers, limits, log, servers, webhooks, events } = config;
   return {
-    listen,
+    listen: shownListen(listen),
     admin: admin && {
       host: admin.host,
       port: admin.port,
@@ -113,6 +113,12 @@ export function shownConfig(config: Config): object {
     ...(events === undefined ? {} : { events }),
     servers: servers.map(({ upstream, ...server }) => ({ ...server, upstream: shownUpstream(upstream) })),
   };
+}
+
+function shownListen({ tls, ...listen }: Config["listen"]): object {
+  if (tls === undefined) return listen;
+  const { cert, key, passphrase } = tls;
+  return { ...listen, tls: { cert, key, ...(passphrase === undefined ? {} : { passphrase: MASKED }) } };
 }
 
 function shownUpstream(upstream: UpstreamConfig): object {

@@ -104,6 +104,16 @@ export interface ListenConfig {
   readonly publicUrl?: string;
   /** Where the gateway says whether it wants requests. Absent: nowhere on this listener. */
   readonly readyPath?: string | undefined;
+  /** Absent: the listener speaks HTTP without TLS. */
+  readonly tls?: TlsConfig;
+}
+
+/** Where a listener's certificate and key are. */
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: string;
+  /** Of the key. Never log it. */
+  readonly passphrase?: string;
 }
 
 /** How the gateway tells callers apart. */

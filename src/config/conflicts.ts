@@ -4,6 +4,7 @@ import { limitConflicts } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeConflicts } from "./store-settings.ts";
+import { tlsConflicts } from "./tls-settings.ts";
 import { parseDuration } from "./units.ts";
 import { upstreamConflicts } from "./upstream-conflicts.ts";
 import { webhookConflicts } from "./webhook-settings.ts";
@@ -19,6 +20,7 @@ export function conflicts(document: unknown): readonly Problem[] {
     ...sharedListener(document),
     ...takenPaths(document),
     ...readyPath(document),
+    ...tlsConflicts(document),
     ...callerConflicts(document),
     ...storeConflicts(document),
     ...limitConflicts(document),

@@ -177,6 +177,7 @@ function schemeOf(url: string): string {
 /** Whether a path leads to keys, or to values of headers and variables; also when one text is in place of the list or mapping. */
 function isSecret(path: Path): boolean {
   const [root, first, section, setting] = path;
+  if (root === "listen") return first === "tls" && section === "passphrase";
   if (root === "store") return first === "encryptionKeys";
   if (root === "admin") return first === "token" || first === "readToken";
   if (root === "webhooks") return section === "secret" || section === "previousSecret";

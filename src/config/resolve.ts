@@ -29,7 +29,7 @@ export function resolve(file: ConfigFile): Config {
   const servers = Object.entries(file.servers);
   const isOnly = servers.length === 1;
   const { host = defaults.listen.host, port = defaults.listen.port } = file.listen ?? {};
-  const { allowedHosts, publicUrl, readyPath = defaults.listen.readyPath } = file.listen ?? {};
+  const { allowedHosts, publicUrl, tls, readyPath = defaults.listen.readyPath } = file.listen ?? {};
   const events = resolveEvents(file.events);
   return {
     listen: {
@@ -39,6 +39,7 @@ export function resolve(file: ConfigFile): Config {
       allowedOrigins: file.listen?.allowedOrigins ?? defaults.listen.allowedOrigins,
       ...(publicUrl === undefined ? {} : { publicUrl }),
       ...(readyPath === "none" ? {} : { readyPath }),
+      ...(tls === undefined ? {} : { tls }),
     },
     ...(file.admin === undefined ? {} : { admin: { ...defaults.admin, ...file.admin } }),
     store: resolveStore(file.store),

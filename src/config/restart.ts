@@ -18,6 +18,7 @@ const FIXED = {
     allowedOrigins: "allowedOrigins",
     publicUrl: "publicUrl",
     readyPath: "readyPath",
+    tls: "tls",
   } satisfies Names<ListenConfig>,
   admin: {
     host: "host",

@@ -5,6 +5,7 @@ import { eventsSection } from "./event-settings.ts";
 import { choice, duration, durationOr, flag, integer, list, section, setting, size, text } from "./fields.ts";
 import { limitDefaults, limitsSection } from "./limit-settings.ts";
 import { storeDefaults, storeSection } from "./store-settings.ts";
+import { tlsSection } from "./tls-settings.ts";
 import { toolGlob } from "./tool-glob.ts";
 import { upstreamDefaults, upstreamSection } from "./upstream-settings.ts";
 import { webhooksSection } from "./webhook-settings.ts";
@@ -71,6 +72,7 @@ const listen = section({
     "Path at which the gateway itself tells proxies whether it is ready (200) or not (503), whatever `Host` they name. A server's own document at this path is still there below the server's path.",
     defaults.listen.readyPath,
   ),
+  tls: tlsSection.exactOptional(),
 });
 
 const MIN_TOKEN_CHARS = 16;

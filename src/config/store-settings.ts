@@ -1,8 +1,8 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { storeUrl } from "./addresses.ts";
 import { duration, flag, section, setting, text } from "./fields.ts";
+import { pem } from "./pem.ts";
 import { type Problem, textAt, valueAt } from "./problems.ts";
 import { parseDuration } from "./units.ts";
 
@@ -65,28 +65,6 @@ export const storeSection = section({
     storeDefaults.acceptPlaintext,
   ),
 });
-
-/** The path of a PEM file, replaced by its contents. */
-function pem() {
-  const expected = "must be the path of a file in PEM";
-  return z
-    .string({ error: expected })
-    .transform((path, context) => {
-      const message = fileFault(path);
-      if (message === undefined) return readFileSync(path, "utf8");
-      context.addIssue({ code: "custom", message });
-      return z.NEVER;
-    })
-    .meta({ values: "path" });
-
-  function fileFault(path: string): string | undefined {
-    try {
-      return readFileSync(path, "utf8").includes("-----BEGIN ") ? undefined : expected;
-    } catch (error) {
-      return `cannot be read: ${(error as NodeJS.ErrnoException).code ?? "not a path"}`;
-    }
-  }
-}
 
 /** Settings of the section that contradict each other. Checks the document even if the schema rejects some of it. */
 export function storeConflicts(document: unknown): readonly Problem[] {

@@ -6,12 +6,14 @@ import { limitWarnings } from "./limit-settings.ts";
 import { formatPath, type Path, type Problem, serverNames, textAt, valueAt } from "./problems.ts";
 import { defaults } from "./schema.ts";
 import { storeWarnings } from "./store-settings.ts";
+import { tlsWarnings } from "./tls-settings.ts";
 import { transportWarnings } from "./transport-warnings.ts";
 
 /** Settings that work but may be a mistake. Checks the document even if the schema rejects some of it. */
 export function warnings(document: unknown): readonly Problem[] {
   return [
     ...exposure(document),
+    ...tlsWarnings(document),
     ...closedApi(document),
     ...callerWarnings(document),
     ...limitWarnings(document),

@@ -3,17 +3,22 @@ import {
   type IncomingMessage,
   type RequestListener,
   type Server,
+  type ServerOptions as ServerOptionsOfNode,
   type ServerResponse,
 } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { Socket } from "node:net";
 import express, { type Express } from "express";
 import type { Logger } from "pino";
 import type { Route } from "../requests/request.ts";
 import { withoutSlash } from "../upstream/transports/redirect.ts";
 import { type AstrayHint, astrayHint, astrayProbes } from "./astray.ts";
 import type { Documents } from "./callers/protected-resource.ts";
+import { type ListenerCertificate, TLS } from "./certificate.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Guard } from "./guards.ts";
 import { answerHalfClosed } from "./half-closed.ts";
+import { tellMisspoken } from "./misspoken.ts";
 import { endpointAt, otherPathFinder } from "./other-paths.ts";
 import { pipelines } from "./pipelines.ts";
 import type { Status } from "./status.ts";
@@ -94,6 +99,10 @@ export interface ServerOptions {
   readonly maxHeaderBytes?: number;
   /** Further connections are closed as soon as they open. */
   readonly maxConnections?: number;
+  /** Absent: the server speaks HTTP without TLS. */
+  readonly certificate?: ListenerCertificate | undefined;
+  /** Hears of clients that do not speak what the server speaks. Absent: nobody does. */
+  readonly log?: Logger;
 }
 
 const NO_TUNNEL =
@@ -101,21 +110,22 @@ const NO_TUNNEL =
 
 /** A server that gives no client more time or room than these, and cuts off clients that do not read. */
 export function httpServer(listener: RequestListener, options: ServerOptions = {}): Server {
-  const { stalledMs = STALLED_MS, maxHeaderBytes, maxConnections } = options;
-  const server = createServer(
-    {
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      maxHeaderSize: maxHeaderBytes,
-    },
-    listener,
-  );
+  const { stalledMs = STALLED_MS, maxHeaderBytes, maxConnections, certificate, log } = options;
+  const times = {
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: maxHeaderBytes,
+  };
+  const server =
+    certificate === undefined ? createServer(times, listener) : secureServer(certificate, times, listener);
+  if (log !== undefined) tellMisspoken(server, { isSecure: certificate !== undefined, log });
   // Without a listener Node closes the connection without an answer.
   server.on("connect", (_request, socket) => {
     socket.on("error", () => socket.destroy()).end(NO_TUNNEL, () => socket.destroy());
   });
-  answerHalfClosed(server);
+  // Over TLS a client that ends its half has left: libraries end both together.
+  if (certificate === undefined) answerHalfClosed(server);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
   // Node silently drops every header after the thousandth, an Origin too; headers that fit into `maxHeaders` are not too many to read.
   server.maxHeadersCount = 0;
@@ -124,6 +134,31 @@ export function httpServer(listener: RequestListener, options: ServerOptions = {
   return server.setTimeout(stalledMs, (socket) => {
     if (socket.writableLength > 0 || socket.timeout !== stalledMs) socket.destroy();
   });
+}
+
+function secureServer(
+  certificate: ListenerCertificate,
+  times: ServerOptionsOfNode,
+  listener: RequestListener,
+): Server {
+  const { cert, key, passphrase } = certificate.text;
+  const server = createSecureServer(
+    { ...times, ...TLS, cert, key, passphrase, handshakeTimeout: HEADERS_TIMEOUT_MS },
+    listener,
+  );
+  certificate.follow(server);
+  // node:https knows only of connections that have finished their handshake, and `close` waits for the others as well.
+  const connections = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+  });
+  const closeAll = server.closeAllConnections.bind(server);
+  server.closeAllConnections = () => {
+    closeAll();
+    for (const socket of connections) socket.destroy();
+  };
+  return server;
 }
 
 /** Serves a request if it is for a route, and returns whether it is. */

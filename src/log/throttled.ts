@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 const EVERY_MS = 1_000;
 
 /**
- * A logger for messages that a thousand requests a second may cause: writes each message at most once a second, and its next line says how
+ * A logger for messages that a thousand requests a second may cause: writes each message at most once a second, or as seldom as its caller wants, and its next line says how
  * many it left out since (`leftOut`).
  */
 export class ThrottledLog {
@@ -19,10 +19,10 @@ export class ThrottledLog {
   }
 
   /** @param message a constant: what varies belongs in the details */
-  say(level: "warn" | "error", details: object, message: string): void {
+  say(level: "warn" | "error", details: object, message: string, everyMs = EVERY_MS): void {
     const now = this.#now();
     const last = this.#said.get(message);
-    if (last !== undefined && now - last.at < EVERY_MS) {
+    if (last !== undefined && now - last.at < everyMs) {
       last.leftOut += 1;
       return;
     }
