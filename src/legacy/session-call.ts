@@ -10,8 +10,12 @@ import type { ClientSession } from "../upstream/upstream.ts";
 import type { SessionRequest } from "./tasks.ts";
 
 /** Headers of a client, or of a proxy before the gateway, that are no credentials, and that no server needs to see again. */
-const SAYS_NOTHING_SECRET =
-  /^(?:accept-language|cache-control|dnt|forwarded|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent|via|x-forwarded-.*|x-real-ip)$/;
+const SAYS_NOTHING_SECRET: readonly RegExp[] = [
+  /^(?:accept-language|cache-control|dnt|origin|pragma|priority|referer|sec-(?:ch|fetch|gpc)\b.*|user-agent)$/,
+  /^(?:forwarded|via|x-forwarded-.*|x-original-forwarded-for|x-real-ip|x-client-ip|true-client-ip|x-scheme)$/,
+  // Of lighttpd, Varnish, Squid, Envoy and delivery networks.
+  /^(?:x-host|x-varnish|surrogate-capability|x-envoy-.*|cdn-loop|cf-(?:connecting-ip|ipcountry|visitor))$/,
+];
 
 /** A `tools/call` in a legacy client's own session, under an id of ours, that is yet to be started. @param params for the server */
 export async function callInSession(
@@ -47,7 +51,7 @@ function storedCallIn(
   mayRepeat: boolean,
 ): StoredCall {
   const own = Object.entries(headers).filter(
-    ([name]) => !SAYS_NOTHING_SECRET.test(name) && !namesOneRequest(name),
+    ([name]) => !SAYS_NOTHING_SECRET.some((pattern) => pattern.test(name)) && !namesOneRequest(name),
   );
   return {
     method: "tools/call",
