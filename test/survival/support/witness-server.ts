@@ -155,7 +155,8 @@ const modern = createServer(
 const kept = await serveEverything(newServer, { isResumable: true });
 const unkept = await serveEverything(newServer);
 
-const counts = createServer((request, response) => {
+// Whoever looks all the time on a busy machine must not find a connection closed.
+const counts = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
   const id = new URL(request.url ?? "/", "http://witness").searchParams.get("id");
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify(id === null ? Object.fromEntries(seen) : (seen.get(id) ?? null)));
