@@ -1,12 +1,13 @@
 /** To which addresses a client may have the gateway post. Nothing here leaves the machine. */
 
+import { createSocket } from "node:dgram";
 import type { LookupAddress } from "node:dns";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { request } from "undici";
-import { expect, onTestFinished, test } from "vitest";
-import { guardedAgent, type Resolve } from "../../src/webhooks/subscriptions/guarded-agent.ts";
+import { type Agent, request } from "undici";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { guardedAgent, type Resolve, resolveByDns } from "../../src/webhooks/subscriptions/guarded-agent.ts";
 import { isPublicAddress } from "../../src/webhooks/subscriptions/public-address.ts";
 
 test.for([
@@ -68,8 +69,8 @@ test.for(["2001:200::1", "2606:4700::1111", "2a00:1450::1", "2003::1"])("%s is p
   expect(isPublicAddress(address)).toBe(true);
 });
 
-/** A server on loopback, and an agent for which a name stands for these addresses. */
-async function world(addresses: readonly string[], allowed: readonly string[] = []) {
+/** A server on loopback, and an agent for which a name stands for these addresses, unless it asks somebody else. */
+async function world(addresses: readonly string[], allowed: readonly string[] = [], other?: Resolve) {
   let requests = 0;
   const server = createServer((_, response) => {
     requests += 1;
@@ -85,7 +86,7 @@ async function world(addresses: readonly string[], allowed: readonly string[] = 
       addresses.map((address): LookupAddress => ({ address, family: address.includes(":") ? 6 : 4 })),
     );
   };
-  const agent = guardedAgent(new Set(allowed), resolve);
+  const agent = guardedAgent(new Set(allowed), other ?? resolve);
   onTestFinished(async () => {
     await agent.destroy();
     server.closeAllConnections();
@@ -96,7 +97,26 @@ async function world(addresses: readonly string[], allowed: readonly string[] = 
     const { body } = await request(`http://${host}:${port}/`, { dispatcher: agent });
     return body.text();
   };
-  return { get, asked, requests: () => requests };
+  return { agent, get, asked, requests: () => requests };
+}
+
+/** A name server for which every name is 127.0.0.1 (RFC 1035 §4.1). */
+async function startNameServer(): Promise<string> {
+  const server = createSocket("udp4");
+  server.on("message", (query, { port, address }) => {
+    const end = query.indexOf(0, 12) + 5;
+    const isA = query.readUInt16BE(end - 4) === 1;
+    const head = Buffer.from(query.subarray(0, 12));
+    head.writeUInt16BE(0x8180, 2);
+    head.writeUInt16BE(isA ? 1 : 0, 6);
+    head.writeUInt32BE(0, 8);
+    const record = Buffer.from([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+    server.send(Buffer.concat([head, query.subarray(12, end), ...(isA ? [record] : [])]), port, address);
+  });
+  server.bind(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  return `127.0.0.1:${server.address().port}`;
 }
 
 test.for([[["127.0.0.1"]], [["1.1.1.1", "127.0.0.1"]], [["127.0.0.1", "1.1.1.1"]], [["::1"]], [[]]])(
@@ -129,4 +149,20 @@ test("an address that the operator names is connected to", async () => {
   const { get, asked } = await world([], ["127.0.0.1"]);
   expect(await get("127.0.0.1")).toBe("there");
   expect(asked).toEqual([]);
+});
+
+test("what a name server says is checked as well", async () => {
+  const byServer = resolveByDns([await startNameServer()]);
+  const refused = await world([], [], byServer);
+  await expect(refused.get("receiver.example")).rejects.toMatchObject({ code: "ADDRESS_REFUSED" });
+  expect(refused.requests()).toBe(0);
+  const allowed = await world([], ["receiver.example"], byServer);
+  expect(await allowed.get("receiver.example")).toBe("there");
+});
+
+test("nothing is kept of a host that was connected to, or was not", async () => {
+  const { agent, get } = await world(["127.0.0.1"], ["receiver.example"]);
+  await get("receiver.example");
+  await expect(get("other.example")).rejects.toThrow();
+  await vi.waitUntil(() => Object.keys((agent as Agent).stats).length === 0, { timeout: 60_000 });
 });

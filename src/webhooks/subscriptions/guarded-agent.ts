@@ -1,4 +1,5 @@
 import { type LookupAddress, lookup } from "node:dns";
+import { Resolver } from "node:dns/promises";
 import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector, type Dispatcher } from "undici";
 import { isPublicAddress } from "./public-address.ts";
@@ -9,18 +10,46 @@ export type Resolve = (
   done: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
 ) => void;
 
+const DNS_TIMEOUT_MS = 2_000;
+
+/** As the system finds them: names of the operator's own may be in a file, or below a search domain. */
 const resolveBySystem: Resolve = (host, done) => lookup(host, { all: true, verbatim: true }, done);
+
+/**
+ * Asks the name servers itself. The system's way takes one of the few threads that all look-ups of the process share: names whose servers
+ * do not answer would keep the gateway from its own servers.
+ * @param servers absent: those of the system
+ */
+export function resolveByDns(servers?: readonly string[]): Resolve {
+  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: 2 });
+  if (servers !== undefined) resolver.setServers(servers);
+  return (host, done) => {
+    void Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]).then(([four, six]) => {
+      const found: LookupAddress[] = [
+        ...addressesIn(four).map((address) => ({ address, family: 4 })),
+        ...addressesIn(six).map((address) => ({ address, family: 6 })),
+      ];
+      const failure = four.status === "rejected" && six.status === "rejected" ? four.reason : null;
+      done(failure, found);
+    });
+  };
+}
+
+function addressesIn(result: PromiseSettledResult<string[]>): readonly string[] {
+  return result.status === "fulfilled" ? result.value : [];
+}
 
 /**
  * Connects to public addresses only: the addresses that were checked are those that it connects to, whatever the name stands for a moment
  * later. A host with one address that is not public is refused altogether.
+ * @param resolve for all hosts, in place of the system and its name servers
  * @param allowedHosts hosts that the operator lets clients name wherever they are, as `bareHost` writes them
  */
-export function guardedAgent(
-  allowedHosts: ReadonlySet<string>,
-  resolve: Resolve = resolveBySystem,
-): Dispatcher {
-  const connect = buildConnector({ lookup: guardedLookup(allowedHosts, resolve) });
+export function guardedAgent(allowedHosts: ReadonlySet<string>, resolve?: Resolve): Dispatcher {
+  const byDns = resolveByDns();
+  const find: Resolve =
+    resolve ?? ((host, done) => (allowedHosts.has(bareHost(host)) ? resolveBySystem : byDns)(host, done));
+  const connect = buildConnector({ lookup: guardedLookup(allowedHosts, find) });
   return new Agent({
     // What was checked for one delivery is not used for another.
     pipelining: 0,
