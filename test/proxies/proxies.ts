@@ -152,8 +152,13 @@ async function runPair(ready: readonly Struck[], place: Place): Promise<void> {
   if (isQuick) return;
   for (let at = 0; at < ready.length; at += STRUCK_AT_ONCE) {
     for (const strike of STRIKES) {
-      const damages = await through(strike, place, ready.slice(at, at + STRUCK_AT_ONCE));
-      for (const [name, damage] of damages) note(strike.name, name, damage);
+      const struck = ready.slice(at, at + STRUCK_AT_ONCE);
+      try {
+        for (const [name, damage] of await through(strike, place, struck)) note(strike.name, name, damage);
+      } catch (error) {
+        const names = struck.map(({ name }) => name).join(", ");
+        fault(`${strike.name}, behind ${names}: ${reasonOf(error)}`);
+      }
     }
   }
 }

@@ -170,7 +170,9 @@ class Crowd {
       )
       .finally(() => late.abort());
     this.#followed.push(followed);
-    await Promise.race([this.#witness.until(id, ({ calls }) => calls > 0), followed]);
+    const isThere = this.#witness.until(id, ({ calls }) => calls > 0);
+    // What became of one that does not come in time is told with the others.
+    await Promise.race([isThere.catch(() => undefined), followed]);
   }
 
   /** Sends calls and waits for each, as clients do that know no tasks. */
