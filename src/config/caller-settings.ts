@@ -28,7 +28,7 @@ export const callersSection = section({
   ),
   trustedProxies: setting(
     list(text("an address or a network such as 10.0.0.0/8", isNetwork).meta({ values: "network" })),
-    "Addresses and networks of proxies. The gateway passes `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and the like on from these only, and drops them from elsewhere. With `identify: header` it believes the header from these only, and refuses requests from elsewhere.",
+    "Addresses and networks of proxies. The gateway passes `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and the like on from these only, and drops them from elsewhere; its OAuth documents name the host and scheme that they say, unless `listen.publicUrl` does. With `identify: header` it believes the header from these only, and refuses requests from elsewhere.",
     callerDefaults.trustedProxies,
   ),
   jwt: section({

@@ -10,6 +10,7 @@ import { subjectKey } from "./bearer-token.ts";
 import { bearerChallenge, type Challenge } from "./challenge.ts";
 import { forwardedHeaders, type Identify } from "./identify.ts";
 import { resourceAddress } from "./protected-resource.ts";
+import { trustedProxies } from "./trusted-proxies.ts";
 
 export interface ByTokenOptions extends Omit<JwtCallersConfig, "identify"> {
   /** The origin by which clients know the gateway, if it is not the one to which they send requests. */
@@ -36,6 +37,7 @@ interface Known {
 export function byToken({
   clock = () => Date.now(),
   publicUrl,
+  trustedProxies: trusted = [],
   log,
   scopes,
   ...options
@@ -49,6 +51,8 @@ export function byToken({
   }));
   // By digest, so that memory holds no token that is still good.
   const known = new Recent<string, Known>(MAX_KNOWN);
+
+  const own = { publicUrl, isTrusted: trustedProxies(trusted) };
 
   const check = async (token: string, digest: string, refuse: Refuse): Promise<string> => {
     const { verify, InvalidToken, KeysUnavailable } = await verifying;
@@ -72,7 +76,7 @@ export function byToken({
 
   return (request, route) => {
     const refuse: Refuse = (status, challenge) => {
-      const { metadata } = resourceAddress(request, pathOf(request, route), publicUrl) ?? {};
+      const { metadata } = resourceAddress(request, pathOf(request, route), own) ?? {};
       const value = bearerChallenge({ ...challenge, resourceMetadata: metadata, scopes });
       return rpc.challenged(status, challenge.description ?? "a token is required", value);
     };

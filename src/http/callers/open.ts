@@ -6,6 +6,7 @@ import { byHeader } from "./header.ts";
 import { anonymous, type Identify } from "./identify.ts";
 import { byToken } from "./jwt.ts";
 import { type Documents, resourceDocuments } from "./protected-resource.ts";
+import { trustedProxies } from "./trusted-proxies.ts";
 
 export interface IdentifierOptions {
   /** The key of the hash of credentials. */
@@ -44,5 +45,6 @@ export function documentsFor(
 ): Documents | undefined {
   if (callers.identify !== "jwt") return undefined;
   const { publicUrl } = listen;
-  return resourceDocuments({ ...callers, routes, publicUrl, checkHost: hostCheck(listen) });
+  const isTrusted = trustedProxies(callers.trustedProxies ?? []);
+  return resourceDocuments({ ...callers, routes, publicUrl, isTrusted, checkHost: hostCheck(listen) });
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { JwtCallersConfig } from "../../config/config.ts";
 import { rpc, toRpcError } from "../../protocol/errors.ts";
 import type { Guard } from "../guards.ts";
@@ -14,18 +14,25 @@ export interface ResourceAddress {
   readonly metadata: string;
 }
 
+/** How the gateway knows by which address clients know it. */
+export interface OwnAddress {
+  readonly publicUrl: string | undefined;
+  readonly isTrusted: (address: string | undefined) => boolean;
+}
+
 /**
  * The address of a route for the client that asks.
  * @param path one of the route's paths
  * @param publicUrl the origin by which clients know the gateway; unless given, the one that the request was sent to
+ * @param isTrusted whether an address is that of a proxy that says where requests were sent to
  * @returns undefined when the request does not name the origin that it was sent to
  */
 export function resourceAddress(
   request: IncomingMessage & { readonly baseUrl?: string },
   path: string,
-  publicUrl: string | undefined,
+  { publicUrl, isTrusted }: OwnAddress,
 ): ResourceAddress | undefined {
-  const origin = publicUrl ?? originOf(request);
+  const origin = publicUrl ?? originOf(request, isTrusted);
   if (origin === undefined) return undefined;
   // The app around the gateway expects the prefix that it cut off this path in front of every other path as well.
   const { baseUrl = "" } = request;
@@ -39,10 +46,9 @@ export function resourceAddress(
 /** Answers a request for a document about the gateway itself. Returns whether it was one. */
 export type Documents = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer" | "scopes"> {
+export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer" | "scopes">, OwnAddress {
   /** All routes by path, which may change. */
   readonly routes: () => ReadonlyMap<string, unknown>;
-  readonly publicUrl: string | undefined;
   /** Refuses hosts that the gateway does not serve. */
   readonly checkHost: Guard;
 }
@@ -53,7 +59,7 @@ export interface ResourceDocumentsOptions extends Pick<JwtCallersConfig, "issuer
  * knows neither `bearer_methods_supported` nor a lifetime, and checks no host.
  */
 export function resourceDocuments(options: ResourceDocumentsOptions): Documents {
-  const { issuer, scopes, publicUrl, checkHost, routes } = options;
+  const { issuer, scopes, checkHost, routes } = options;
   return (request, response) => {
     const [url = ""] = (request.url ?? "").split("?", 1);
     const path = url === WELL_KNOWN ? "/" : url.slice(WELL_KNOWN.length);
@@ -64,7 +70,7 @@ export function resourceDocuments(options: ResourceDocumentsOptions): Documents 
       checkMethod(request);
       if (request.method === "OPTIONS") answerPreflight(response);
       else {
-        const { resource } = resourceAddress(request, path, publicUrl) ?? {};
+        const { resource } = resourceAddress(request, path, options) ?? {};
         if (resource === undefined) throw rpc.invalidRequest("Host does not say where it was sent to");
         answer(response, {
           resource,
@@ -116,7 +122,36 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
 /** A name or an address, and nothing that would make it another url. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 
-function originOf({ headers: { host = "" }, socket }: IncomingMessage): string | undefined {
-  if (!HOST.test(host)) return undefined;
-  return `${"encrypted" in socket ? "https" : "http"}://${host}`;
+function originOf(
+  { headers, socket }: IncomingMessage,
+  isTrusted: OwnAddress["isTrusted"],
+): string | undefined {
+  const said = isTrusted(socket.remoteAddress) ? saidByProxy(headers) : {};
+  const { host = headers.host ?? "", proto = "encrypted" in socket ? "https" : "http" } = said;
+  return HOST.test(host) ? `${proto}://${host}` : undefined;
+}
+
+/**
+ * Where the client sent a request, as the proxy says that passed it on (RFC 7239 §5.3, §5.4, and what it replaces). Of several values the
+ * last is that proxy's; what is none is as good as missing.
+ */
+function saidByProxy(headers: IncomingHttpHeaders): { readonly host?: string; readonly proto?: string } {
+  const { forwarded } = headers;
+  const last = (name: string) =>
+    String(headers[name] ?? "")
+      .split(",")
+      .at(-1)
+      ?.trim() ?? "";
+  const parameter = (name: string) => {
+    const element = forwarded?.split(",").at(-1) ?? "";
+    const [, quoted, token] =
+      new RegExp(`(?:^|;)\\s*${name}=(?:"([^"]*)"|([^;\\s]*))`, "i").exec(element) ?? [];
+    return quoted ?? token ?? "";
+  };
+  const host = forwarded === undefined ? last("x-forwarded-host") : parameter("host");
+  const proto = (forwarded === undefined ? last("x-forwarded-proto") : parameter("proto")).toLowerCase();
+  return {
+    ...(HOST.test(host) ? { host } : {}),
+    ...(proto === "http" || proto === "https" ? { proto } : {}),
+  };
 }
