@@ -61,7 +61,7 @@ test("a line of a megabyte is served, one beyond the limit refused without being
     "taskgate.yaml",
     `
 limits: { maxBody: 2mb }
-servers: { tested: { upstream: ${JSON.stringify(commandLine("odd-tools"))} } }
+servers: { tested: { upstream: ${JSON.stringify(commandLine("odd-tools"))}, tasks: { waitFor: 3m } } }
 `,
   );
   const client = startStdio(["--config", file]);
