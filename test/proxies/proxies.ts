@@ -37,6 +37,7 @@ for (const program of programs) {
 }
 
 const ends: (() => Promise<unknown>)[] = [];
+let ending: Promise<unknown> | undefined;
 for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
@@ -215,6 +216,8 @@ function fault(text: string): void {
   console.error(text);
 }
 
-async function endAll(): Promise<void> {
-  await Promise.all(ends.splice(0).map((end) => end().catch(() => undefined)));
+/** Whoever comes second, after a signal, waits as well: else the process would exit before all has ended. */
+function endAll(): Promise<unknown> {
+  ending ??= Promise.all(ends.map((end) => end().catch(() => undefined)));
+  return ending;
 }
