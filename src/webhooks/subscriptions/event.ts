@@ -1,3 +1,4 @@
+import { isModernInput } from "../../calls/input.ts";
 import type { EventsErrors } from "../../protocol/events.ts";
 import { isObject, type JsonObject } from "../../protocol/jsonrpc.ts";
 import { type Delivery, eventId } from "../../store/outbox.ts";
@@ -105,8 +106,12 @@ export function eventOf(
   });
 }
 
-function statusOf({ outcome }: TaskView, { kind }: Pick<Delivery, "kind">): ToldStatus | undefined {
-  if (kind === "asked") return "input_required";
+function statusOf({ task, outcome }: TaskView, { kind }: Pick<Delivery, "kind">): ToldStatus | undefined {
+  if (kind === "asked") {
+    // A server may ask a legacy client more than tasks/get shows this one.
+    const open = Object.values(task.inputRequests);
+    return open.length === 0 || open.some(isModernInput) ? "input_required" : undefined;
+  }
   if (kind !== "ended" || outcome === undefined) return undefined;
   return outcome.kind === "lost" ? "failed" : outcome.kind;
 }
