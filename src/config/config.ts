@@ -247,6 +247,8 @@ interface SessionsConfig {
   readonly maxSessions?: number;
   readonly idleTimeoutMs: number;
   readonly startTimeoutMs: number;
+  /** What files have put into its URL or its command. Never log them. Absent: nothing. */
+  readonly secrets?: readonly string[];
 }
 
 /** A server at a URL. */

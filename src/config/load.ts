@@ -57,17 +57,17 @@ export function parseConfig(text: string, env: Environment): Loaded {
   return readConfig(parseText(text).document, env);
 }
 
-/** The configuration in a parsed document that still contains `${ENV}` references. */
+/** The configuration in a parsed document that still contains references to the environment and to files. */
 export function readConfig(written: unknown, env: Environment): Loaded {
   const document = withoutAnnotations(written);
-  const { value, problems: unset } = substituteEnvironment(document, env);
+  const { value, problems: unset, fromFiles } = substituteEnvironment(document, env);
   const parsed = fileSchema.safeParse(value);
   const invalid = parsed.success ? [] : schemaProblems(parsed.error, document);
   // A text with an unset variable gets only that problem, whatever the schema thinks of its placeholder.
   const known = new Set(unset.map(({ path }) => path));
   const problems = [...unset, ...[...invalid, ...conflicts(value)].filter(({ path }) => !known.has(path))];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems, warnings(value));
-  return { config: resolve(parsed.data), warnings: warnings(value) };
+  return { config: resolve(parsed.data, fromFiles), warnings: warnings(value) };
 }
 
 async function read(file: string): Promise<string> {

@@ -8,6 +8,7 @@ import type {
   ToolPolicy,
   UpstreamConfig,
 } from "./config.ts";
+import type { FromFile } from "./environment.ts";
 import { resolveEvents } from "./event-settings.ts";
 import { resolveLimits } from "./limit-settings.ts";
 import {
@@ -24,8 +25,11 @@ type StoreFile = NonNullable<ConfigFile["store"]>;
 type ServerFile = ConfigFile["servers"][string];
 type UpstreamFile = ServerFile["upstream"];
 
-/** Turns a valid file into the configuration: fills in every default and gives every number its unit. */
-export function resolve(file: ConfigFile): Config {
+/**
+ * Turns a valid file into the configuration: fills in every default and gives every number its unit.
+ * @param fromFiles what files have put into settings
+ */
+export function resolve(file: ConfigFile, fromFiles: readonly FromFile[] = []): Config {
   const servers = Object.entries(file.servers);
   const isOnly = servers.length === 1;
   const { host = defaults.listen.host, port = defaults.listen.port } = file.listen ?? {};
@@ -48,7 +52,9 @@ export function resolve(file: ConfigFile): Config {
     log: resolveLog(file.log),
     reload: file.reload ?? defaults.reload,
     tracing: file.tracing ?? defaults.tracing,
-    servers: servers.map(([name, server]) => resolveServer(name, server, isOnly)),
+    servers: servers.map(([name, server]) =>
+      resolveServer(name, server, { isOnly, secrets: secretsAt(name, fromFiles) }),
+    ),
     webhooks: resolveWebhooks(file.webhooks),
     ...(events === undefined ? {} : { events }),
   };
@@ -64,7 +70,21 @@ function resolveLog(given: ConfigFile["log"]): LogConfig {
   return { level, format, isAudited: audit, hashesCallers: callers === "hashed" };
 }
 
-function resolveServer(name: string, server: ServerFile, isOnly: boolean): ServerConfig {
+/** What files have put into a server's URL or arguments, which people see. Header values and variables are secrets anyway. */
+function secretsAt(name: string, fromFiles: readonly FromFile[]): readonly string[] {
+  const isShown = ({ path: [section, server, part, setting] }: FromFile) =>
+    section === "servers" &&
+    server === name &&
+    part === "upstream" &&
+    /^(?:url|command|args)$/.test(String(setting));
+  return fromFiles.filter(isShown).map(({ text }) => text);
+}
+
+function resolveServer(
+  name: string,
+  server: ServerFile,
+  { isOnly, secrets }: { readonly isOnly: boolean; readonly secrets: readonly string[] },
+): ServerConfig {
   const path = server.path ?? `/${name}/mcp`;
   const preset = parsedDefaults().tasks;
   const { maxConcurrent, maxQueued, fallbackPrefix, ...given } = { ...server.tasks };
@@ -74,7 +94,10 @@ function resolveServer(name: string, server: ServerFile, isOnly: boolean): Serve
     name,
     path,
     aliases: isOnly && path !== "/mcp" ? ["/mcp"] : [],
-    upstream: resolveUpstream(server.upstream),
+    upstream: {
+      ...resolveUpstream(server.upstream),
+      ...(secrets.length === 0 ? {} : { secrets }),
+    },
     tasks: toPolicy(base, prefix),
     tools: (server.tools ?? []).map(({ match, ...rule }) => ({
       match,

@@ -91,7 +91,7 @@ const admin = section({
   ),
   token: setting(
     adminToken(),
-    "Secret for the API: who sends it (`Authorization: Bearer …`) sees all and may cancel tasks. Without tokens the API is there on loopback only, for everybody on the machine. Take it from the environment.",
+    "Secret for the API: who sends it (`Authorization: Bearer …`) sees all and may cancel tasks. Without tokens the API is there on loopback only, for everybody on the machine. Take it from the environment or from a file.",
   ),
   readToken: setting(adminToken(), "Secret for the API: who sends it sees all and may change nothing."),
   payloads: setting(

@@ -57,7 +57,7 @@ export const storeSection = section({
   }).exactOptional(),
   encryptionKeys: setting(
     encryptionKeys(),
-    "Keys of 32 bytes, in base64 or hexadecimal: the first encrypts, all of them decrypt. Take them from the environment.",
+    "Keys of 32 bytes, in base64 or hexadecimal: the first encrypts, all of them decrypt. Take them from the environment or from files.",
   ),
   acceptPlaintext: setting(
     flag(),

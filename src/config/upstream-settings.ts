@@ -53,7 +53,7 @@ export const upstreamSection = section({
   ),
   env: setting(
     variables(),
-    "Environment of `command`, added to the few variables that any program gets, such as `PATH` and `HOME`. Take secrets from the gateway's environment.",
+    "Environment of `command`, added to the few variables that any program gets, such as `PATH` and `HOME`. Take secrets from the gateway's environment or from files.",
     upstreamDefaults.env,
   ),
   cwd: setting(
@@ -67,7 +67,7 @@ export const upstreamSection = section({
   ),
   headers: setting(
     staticHeaders(),
-    "Headers that the gateway sends with every request to `url`, in place of forwarded ones. Take secrets from the environment.",
+    "Headers that the gateway sends with every request to `url`, in place of forwarded ones. Take secrets from the environment or from files.",
     upstreamDefaults.headers,
   ),
   headersEverywhere: setting(

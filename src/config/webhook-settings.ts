@@ -32,7 +32,7 @@ const SECRET = "a secret of 24 to 64 bytes as Standard Webhooks has them: whsec_
 const webhook = section({
   url: httpUrl().meta({ description: "Where the gateway posts events to: https, or http on loopback." }),
   secret: secret().meta({
-    description: `Signs each event: ${SECRET}. Take it from the environment.`,
+    description: `Signs each event: ${SECRET}. Take it from the environment or from a file.`,
   }),
   previousSecret: setting(
     secret(),

@@ -14,7 +14,7 @@ test.each([
   ["an escaped reference beside a real one", `$${ref("KEY")} ${ref("KEY")}`, `${ref("KEY")} k1`],
   ["a variable that holds a reference", ref("NESTED"), ref("KEY")],
 ])("%s", (_, text, expected) => {
-  expect(substituteEnvironment(text, env)).toEqual({ value: expected, problems: [] });
+  expect(substituteEnvironment(text, env)).toEqual({ value: expected, problems: [], fromFiles: [] });
 });
 
 test("texts are filled in at every depth, and everything else stays", () => {
@@ -22,6 +22,7 @@ test("texts are filled in at every depth, and everything else stays", () => {
   expect(substituteEnvironment(document, env)).toEqual({
     value: { a: [{ b: "k1" }, 1, true, null], [ref("KEY")]: 2 },
     problems: [],
+    fromFiles: [],
   });
 });
 
@@ -52,6 +53,7 @@ test.each<[string, string, string, object?]>([
   expect(substituteEnvironment({ a: [{ "b c": text }] }, env)).toEqual({
     value: { a: [{ "b c": text }] },
     problems: [{ path: 'a[0]["b c"]', message, ...more }],
+    fromFiles: [],
   });
 });
 
@@ -76,5 +78,6 @@ test("the key that objects inherit is a problem", () => {
   expect(substituteEnvironment(document, env)).toEqual({
     value: { servers: {} },
     problems: [{ path: "servers.__proto__", message: "is not a setting" }],
+    fromFiles: [],
   });
 });
