@@ -267,14 +267,14 @@ export interface TaskPage {
 
 /**
  * A hint to look at the store. Losing one costs time, never correctness. `left`: a stopping replica has given up its tasks.
- * `missed`: any nudges may have been lost.
+ * `missed`: any nudges may have been lost; `isRoutine`: nothing says that they were, it is only time to look.
  */
 export type Nudge =
   | { readonly kind: "changed" | "answered" | "ended"; readonly id: TaskId }
   | { readonly kind: "left"; readonly replica: ReplicaId }
   /** A client's subscription was granted, refreshed or ended; or something waits for it. */
   | { readonly kind: "granted" | "told"; readonly id: string }
-  | { readonly kind: "missed" };
+  | { readonly kind: "missed"; readonly isRoutine?: true };
 
 /**
  * Where tasks live. Two rules make it safe without transactions: a key either has one writer or is written once, and a writer of a

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { taskFields } from "../log/task-name.ts";
 import { storedCallBytes } from "../store/stored-call-cell.ts";
 import type { Nudge, StoredCall, TaskId, TaskRecord, TaskStore } from "../store/task-store.ts";
+import { Rounds } from "./rounds.ts";
 import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
 import { keptBeside } from "./storable.ts";
 import { sentAt } from "./story.ts";
@@ -33,7 +34,10 @@ const STOPPED =
 export class RunningTasks {
   readonly #options: RunningTasksOptions;
   readonly #byId = new Map<TaskId, RunningTask>();
-  #round: Promise<void> | undefined;
+  readonly #rounds = new Rounds({
+    all: () => this.#byId.values(),
+    visit: (runningTask) => this.#look(runningTask),
+  });
 
   constructor(options: RunningTasksOptions) {
     this.#options = options;
@@ -91,10 +95,8 @@ export class RunningTasks {
         void this.#look(this.#byId.get(nudge.id));
         break;
       case "missed":
-        // One pass at a time, so that a slow store does not get more and more reads.
-        this.#round ??= this.#lookAtAll().finally(() => {
-          this.#round = undefined;
-        });
+        if (nudge.isRoutine) this.#rounds.begin();
+        else this.#rounds.hurry();
         break;
       case "changed":
       case "left":
@@ -111,10 +113,11 @@ export class RunningTasks {
 
   /** Hands off every task that another replica can continue; the others end as lost. */
   async close(): Promise<void> {
+    const rested = this.#rounds.close();
     const all = [...this.#byId.values()];
     await Promise.all(all.map((each) => this.#letGo(each)));
     await Promise.all(all.map(({ ended }) => ended));
-    await this.#round;
+    await rested;
   }
 
   async #letGo(runningTask: RunningTask): Promise<void> {
@@ -129,10 +132,6 @@ export class RunningTasks {
       runningTask.call.cancel("the gateway is stopping");
       runningTask.abandon();
     }
-  }
-
-  async #lookAtAll(): Promise<void> {
-    for (const runningTask of [...this.#byId.values()]) await this.#look(runningTask);
   }
 
   async #look(runningTask: RunningTask | undefined): Promise<void> {

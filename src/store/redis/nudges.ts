@@ -46,7 +46,7 @@ export class RedisNudges {
     this.#link = new RedisLink({
       connect: (signal, before) => this.#subscribed(signal, before),
       timeoutMs: 0,
-      onRenewed: () => this.#missed(),
+      onRenewed: () => this.#watchers.tell({ kind: "missed" }),
     });
   }
 
@@ -93,11 +93,7 @@ export class RedisNudges {
     if (this.#isEchoDue) this.#link.renew(this.#link.current);
     this.#isEchoDue = true;
     this.#send({ from: this.#me });
-    this.#missed();
-  }
-
-  #missed(): void {
-    this.#watchers.tell({ kind: "missed" });
+    this.#watchers.tell({ kind: "missed", isRoutine: true });
   }
 
   #send(message: Partial<Nudge> & { readonly from: string }): void {
