@@ -54,7 +54,9 @@ function fill(
   let isComplete = true;
   const filled = text.replace(/\$\$\{|\$\{([^}]*)\}?/g, (reference: string, name: string | undefined) => {
     if (name === undefined) return "${";
-    const found: Found = reference.endsWith("}") ? textOf(reference, name, env) : { fault: noName(reference) };
+    const found: Found = reference.endsWith("}")
+      ? textOf(reference, name, env)
+      : { fault: noName(reference) };
     if ("fault" in found) {
       isComplete = false;
       problem(found.fault, "unset" in found ? found.unset : undefined);
@@ -76,7 +78,8 @@ function textOf(reference: string, name: string, env: Environment): Found {
   if (name.startsWith(FILE)) return readSecretFile(name.slice(FILE.length), env);
   const value = Object.hasOwn(env, name) ? env[name] : undefined;
   if (value !== undefined) return { text: value };
-  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return { fault: `the environment variable ${name} is not set`, unset: name };
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    return { fault: `the environment variable ${name} is not set`, unset: name };
   return { fault: noName(reference) };
 }
 

@@ -52,9 +52,10 @@ const examples: Readonly<Record<string, readonly [Record<string, string>, Record
 
 test("every example is tried here", () => {
   const files = readdirSync(directory, { recursive: true, encoding: "utf8" });
-  const names = files.filter((name) =>
-    /^[\w-]+\.yaml$|(^|\/)taskgate\.yaml$/.test(name.replaceAll("\\", "/")),
-  );
+  const names = files
+    .filter((name) => /^[\w-]+\.yaml$|(^|\/)taskgate\.yaml$/.test(name.replaceAll("\\", "/")))
+    // With the credentials of its unit, systemd.test.ts tries it.
+    .filter((name) => !name.startsWith("systemd"));
   expect(names.sort()).toEqual(Object.keys(examples));
 });
 
