@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Call } from "../calls/call.ts";
 import type { CallEnd } from "../calls/call-end.ts";
@@ -25,6 +24,7 @@ import { progressMessage } from "./state.ts";
 import { asSent, keptBeside, storable } from "./storable.ts";
 import { withLine } from "./story.ts";
 import type { Observer } from "./task-event.ts";
+import type { Tries } from "./tries.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface RunningTaskOptions {
@@ -37,6 +37,8 @@ export interface RunningTaskOptions {
   readonly store: TaskStore;
   /** Room for outcomes that the store has not accepted yet. */
   readonly unwritten: Unwritten;
+  /** What all tasks of this process try to write. */
+  readonly tries: Tries;
   readonly maxResultBytes: number;
   readonly log: Logger;
   readonly clock: () => number;
@@ -78,6 +80,7 @@ export class RunningTask {
   #writtenAt = 0;
   /** The pause before the next try to write a state that the store did not accept; 0: it accepted the last one. */
   #retryDelayMs = 0;
+  #retriesNoMore = () => {};
   #timer: NodeJS.Timeout | undefined;
   /** When `#timer` is due, by `performance.now()`. */
   #dueAt = 0;
@@ -184,9 +187,15 @@ export class RunningTask {
     try {
       await this.#write();
       this.#retryDelayMs = 0;
+      this.#retriesNoMore();
     } catch (error) {
       this.#retryDelayMs = nextDelayMs(this.#retryDelayMs);
-      if (isAway(error)) this.#writeSoon(this.#retryDelayMs);
+      if (isAway(error)) {
+        const { tries } = this.#options;
+        this.#retriesNoMore();
+        this.#retriesNoMore = tries.retrying();
+        this.#writeSoon(tries.spread(this.#retryDelayMs));
+      }
       throw error;
     }
   }
@@ -437,6 +446,7 @@ export class RunningTask {
 
   async #end(end: CallEnd): Promise<void> {
     clearTimeout(this.#timer);
+    this.#retriesNoMore();
     clearTimeout(this.#waiting);
     await this.#writing;
     // Another replica continues the call and writes its end, or the task has an outcome already.
@@ -484,15 +494,15 @@ export class RunningTask {
 
   /** Tries again for as long as the store is away, until `abandon`. */
   async #untilWritten(what: string, write: () => Promise<void>): Promise<void> {
-    const { log } = this.#options;
+    const { log, tries } = this.#options;
     const { signal } = this.#abandoned;
     for (let delay = nextDelayMs(0); !signal.aborted; delay = nextDelayMs(delay)) {
       try {
-        return await write();
+        return await tries.run(write, signal);
       } catch (error) {
         if (!isAway(error)) throw error;
         throttled(log).say("error", { err: error, ...taskFields(this.#record) }, what);
-        await sleep(delay, undefined, { signal }).catch(() => {});
+        await tries.pause(delay, signal);
       }
     }
     throw new StoreUnavailable("the gateway is stopping");

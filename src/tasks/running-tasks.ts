@@ -7,6 +7,7 @@ import { RunningTask, type RunningTaskOptions } from "./running-task.ts";
 import { keptBeside } from "./storable.ts";
 import { sentAt } from "./story.ts";
 import type { Observer } from "./task-event.ts";
+import { Tries } from "./tries.ts";
 import type { Unwritten } from "./unwritten.ts";
 
 export interface RunningTasksOptions {
@@ -34,6 +35,7 @@ const STOPPED =
 export class RunningTasks {
   readonly #options: RunningTasksOptions;
   readonly #byId = new Map<TaskId, RunningTask>();
+  readonly #tries = new Tries();
   readonly #rounds = new Rounds({
     all: () => this.#byId.values(),
     visit: (runningTask) => this.#look(runningTask),
@@ -72,7 +74,12 @@ export class RunningTasks {
     // The store keeps a stored call for that long.
     const onCallStored = (record: TaskRecord, storedCall: StoredCall) =>
       onStored?.(record, storedCallBytes(storedCall), 2 * (record.terms.maxRuntimeMs + record.terms.ttlMs));
-    const runningTask = new RunningTask({ onCallStored, ...this.#options, ...task });
+    const runningTask = new RunningTask({
+      onCallStored,
+      tries: this.#tries,
+      ...this.#options,
+      ...task,
+    });
     const { record, storedCall } = task;
     if (task.isCallKept && storedCall !== undefined) onCallStored(record, keptBeside(record, storedCall));
     const { id } = runningTask.record;
