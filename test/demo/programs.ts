@@ -22,6 +22,8 @@ export interface Program {
   readonly ready: RegExpExecArray;
   /** Resolves when it has ended by itself or was stopped. */
   readonly ended: Promise<void>;
+  /** What it has printed last, on either output. */
+  readonly said: string;
   /** Sends the program a message, and gives its answer: `{ answer }`, or `{ fault }`, which is thrown. One at a time. */
   ask<A>(question: unknown): Promise<A>;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -54,6 +56,11 @@ export class Programs {
     });
     this.#running.add(child);
     const ended = once(child, "close").then(() => void this.#running.delete(child));
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (chunk: Buffer) => {
+        said = (said + chunk).slice(-MAX_OUTPUT_CHARACTERS);
+      });
     const ready = await readiness(name, child, options.ready).catch(async (error: unknown) => {
       child.kill("SIGKILL");
       await ended;
@@ -63,6 +70,9 @@ export class Programs {
       pid: child.pid ?? 0,
       ready,
       ended,
+      get said() {
+        return said;
+      },
       ask: (question) => ask(name, child, question),
       stop: (signal) => stop(child, ended, signal),
     };
@@ -99,8 +109,7 @@ function readiness(name: string, child: ChildProcess, expected: RegExp): Promise
       if (match === null) return;
       clearTimeout(timer);
       settle(match);
-      // Read on, or the program would wait for us once its pipe is full.
-      for (const stream of [child.stdout, child.stderr]) stream?.off("data", listen).resume();
+      for (const stream of [child.stdout, child.stderr]) stream?.off("data", listen);
     };
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", listen);
     child.once("close", (code, signal) => {
