@@ -38,6 +38,9 @@ process.exitCode = await main(process.argv.slice(2));
 
 /** Runs the command and returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
+  // Bun has an undici of its own in place of the package, whose agents have no `dispatch`: every call would fail.
+  if (process.versions.bun !== undefined)
+    return refuse(`Bun cannot run ${PROGRAM}: use Node.js 20.19 or later, or Deno`);
   let code = 0;
   const isCompletion = args.includes(COMPLETING);
   const completed = isCompletion ? await valuesFor(args) : undefined;

@@ -302,3 +302,12 @@ test("a flag of one letter with its value is not spelled out", async () => {
     stderr: "error: Unknown argument, not shown because it may be a secret (see mcp-taskgate --help)\n",
   });
 });
+
+test("under Bun it refuses to start, and says what to use", async () => {
+  const preload = "data:text/javascript,Object.defineProperty(process.versions,'bun',{value:'1.4.5'})";
+  const { code, stdout, stderr } = await run(["http://127.0.0.1:9/mcp"], {
+    NODE_OPTIONS: `--import=${preload}`,
+  });
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toBe("error: Bun cannot run mcp-taskgate: use Node.js 20.19 or later, or Deno\n");
+});
