@@ -70,7 +70,7 @@ describe("with two servers", () => {
     "/a/x/../mcp/y",
     "/?/a/mcp/x",
     "/mcp",
-    "/health/live",
+    "/healthz",
     "/%E0%A4%A",
     "/__proto__",
     "/.well-known/oauth-protected-resource",
