@@ -120,6 +120,9 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
 }
 
 /** A name or an address, and nothing that would make it another url. */
+const FORWARDED_HOST = /(?:^|;)\s*host=(?:"([^"]*)"|([^;\s]*))/i;
+const FORWARDED_PROTO = /(?:^|;)\s*proto=(?:"([^"]*)"|([^;\s]*))/i;
+const PROTO = /^https?$/i;
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 
 function originOf(
@@ -142,16 +145,14 @@ function saidByProxy(headers: IncomingHttpHeaders): { readonly host?: string; re
       .split(",")
       .at(-1)
       ?.trim() ?? "";
-  const parameter = (name: string) => {
-    const element = forwarded?.split(",").at(-1) ?? "";
-    const [, quoted, token] =
-      new RegExp(`(?:^|;)\\s*${name}=(?:"([^"]*)"|([^;\\s]*))`, "i").exec(element) ?? [];
+  const parameter = (pattern: RegExp) => {
+    const [, quoted, token] = pattern.exec(last("forwarded")) ?? [];
     return quoted ?? token ?? "";
   };
-  const host = forwarded === undefined ? last("x-forwarded-host") : parameter("host");
-  const proto = (forwarded === undefined ? last("x-forwarded-proto") : parameter("proto")).toLowerCase();
+  const host = forwarded === undefined ? last("x-forwarded-host") : parameter(FORWARDED_HOST);
+  const proto = forwarded === undefined ? last("x-forwarded-proto") : parameter(FORWARDED_PROTO);
   return {
     ...(HOST.test(host) ? { host } : {}),
-    ...(proto === "http" || proto === "https" ? { proto } : {}),
+    ...(PROTO.test(proto) ? { proto: proto.toLowerCase() } : {}),
   };
 }
