@@ -7,7 +7,6 @@
  * Exits with 1 when something went wrong behind a proxy or one is not installed, and with 2 when it cannot do what it was asked.
  */
 
-import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { redisMissing } from "../support/redis.ts";
 import { openPlace, type Place } from "./place.ts";
@@ -70,7 +69,7 @@ if (isWhole && columns.size === programs.length) {
       ? ""
       : ` What a cell with "no" says:\n\n${faults.map((each) => `- ${each}`).join("\n")}`;
   await keep(
-    `Written by \`npm run proxies\` on ${date}, Node ${process.version}, Linux ${release()}, Debian's packages.${faulty}`,
+    `Written by \`npm run proxies\` on ${date}, Node ${process.version}, Linux, Debian's packages.${faulty}`,
     rows,
   );
 }
