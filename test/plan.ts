@@ -26,8 +26,9 @@ export const STORIES = [
 /** What takes a minute a file, such as the programs of others and the longest crash loops: in no run but `npm run test:slow`. */
 export const SLOW = [
   "test/blips/blips.test.ts",
-  "test/survival/{crash-loop-kinds,fallback,rolling-restart}.test.ts",
-  "test/upstream/upstream-{json-only,stateless}.test.ts",
+  "test/survival/{crash-loop-kinds,fallback,large-answers,memory-store,rolling-restart}.test.ts",
+  "test/gateway/draining-store.test.ts",
+  "test/upstream/upstream-{json-only,sse,stateless,stdio-single}.test.ts",
   "test/inspect/servers.test.ts",
   "test/conformance/fallback.test.ts",
   "test/real/legacy-clients-{examples,session,streams}.test.ts",

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./longest-first.ts";
 import { IMAGE, SLOW, STORIES, UNITS } from "./plan.ts";
 import { PlanReporter } from "./plan-reporter.ts";
 
@@ -18,6 +19,7 @@ export default defineConfig({
     reporters: ["default", new PlanReporter()],
     expect: { poll: { timeout: 60_000 } },
     pool: "forks",
+    sequence: { sequencer: LongestFirst },
     // Tests wait more than they work, so that four do well on two cores: three kept them busy for 60 % of the time.
     maxWorkers: Math.max(4, availableParallelism() - 1),
     projects: [

@@ -62,7 +62,7 @@ async function create(gateway: Target, silent: Target, tasks: number, held: numb
 }
 
 /** What is in use once it falls no more: pages that a collection empties are given back only by one of the next. */
-async function memoryOf({ program }: Target): Promise<NodeJS.MemoryUsage> {
+export async function memoryOf({ program }: Target): Promise<NodeJS.MemoryUsage> {
   let usage = await program.ask<NodeJS.MemoryUsage>("memory");
   for (let quiet = 0, look = 0; quiet < 3 && look < MAX_LOOKS; look += 1) {
     await sleep(LOOK_EVERY_MS);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Effort } from "./effort.ts";
 import type { Lab, Target } from "./lab.ts";
-import { type Line, median, medianRatio, microseconds, perSecond, ratioLine } from "./report.ts";
+import { memoryOf } from "./memory.ts";
+import { kilobytes, type Line, median, medianRatio, microseconds, perSecond, ratioLine } from "./report.ts";
 import { modern } from "./requests.ts";
 
 const IN_FLIGHT = 16;
@@ -9,6 +10,10 @@ const CREATE = modern(1, "tools/call", { name: "echo", arguments: { text: "x" } 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString("base64")}`;
 const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 5;
+/** Nobody listens there (discard, RFC 863). */
+const AWAY = "http://127.0.0.1:9/";
+const WARM_UP_TASKS = 200;
+const WAITING_TASKS = 2_000;
 
 interface Round {
   readonly cpuMs: number;
@@ -40,7 +45,9 @@ export async function measureWebhooks(lab: Lab, { rounds, toldTasks }: Effort): 
       if (count > 0) seen.push({ cpuMs, perSecond: (1_000 * toldTasks) / ms });
     }
   }
-  for (const { program } of [told, untold, echo, receiver]) await program.stop();
+  for (const { program } of [told, untold, receiver]) await program.stop();
+  const waiting = await bytesOfWaiting(lab, echo);
+  await echo.program.stop();
   const of = (one: Target) => contestants.find(({ gateway }) => gateway === one)?.rounds ?? [];
   const cpu = (one: Target) => of(one).map(({ cpuMs }) => cpuMs);
   return [
@@ -48,7 +55,24 @@ export async function measureWebhooks(lab: Lab, { rounds, toldTasks }: Effort): 
     { what: "made and ended", value: perSecond(median(of(untold).map((round) => round.perSecond))) },
     { what: "told, CPU", value: microseconds(median(cpu(told)) - median(cpu(untold))) },
     ratioLine("a task that is told / one that is not, CPU", medianRatio(cpu(told), cpu(untold)), false),
+    { what: "an event that waits for its receiver, on memory:, heap", value: kilobytes(waiting) },
   ];
+}
+
+/** How much more a finished task takes while nobody is there to be told of it. */
+async function bytesOfWaiting(lab: Lab, echo: Target): Promise<number> {
+  const of = async (webhooks: Readonly<Record<string, unknown>>) => {
+    const settings = { upstream: echo.url, store: "memory", tasks: { mode: "always" } } as const;
+    const gateway = await lab.gateway({ ...settings, webhooks });
+    await endTasks(gateway, WARM_UP_TASKS);
+    const before = await memoryOf(gateway);
+    await endTasks(gateway, WAITING_TASKS);
+    const after = await memoryOf(gateway);
+    await gateway.program.stop();
+    return (after.heapUsed + after.external - before.heapUsed - before.external) / WAITING_TASKS;
+  };
+  const told = { bench: { url: AWAY, secret: SECRET, events: ["completed"] } };
+  return (await of(told)) - (await of({}));
 }
 
 async function endTasks(gateway: Target, count: number): Promise<void> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, type Serializable, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { resolve } from "node:path";
 
 /** The gateway as people run it; built by every npm script that comes here. */
@@ -87,12 +87,17 @@ export class Programs {
 
 /** A port of loopback that nobody listens on at the moment, for programs that cannot choose one and say which. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
+  const [port = 0] = await freePorts(1);
+  return port;
+}
+
+/** As many of them, each another one. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
 }
 
 function readiness(name: string, child: ChildProcess, expected: RegExp): Promise<RegExpExecArray> {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { freePort } from "../demo/programs.ts";
+import { freePorts } from "../demo/programs.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import type { Json } from "../support/modern-client.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
@@ -95,7 +95,7 @@ async function here(
   documents: readonly Document[],
   { data, redis }: { readonly data: string; readonly redis: RedisServer },
 ): Promise<readonly Document[]> {
-  const [main, admin, server] = [await freePort(), await freePort(), await freePort()];
+  const [main, admin, server] = await freePorts(3);
   const text = JSON.stringify(documents)
     .replaceAll(/\b8080\b/g, String(main))
     .replaceAll(/\b9090\b/g, String(admin))
