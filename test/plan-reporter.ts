@@ -50,7 +50,10 @@ export class PlanReporter implements Reporter {
     const flaky = modules.flatMap((module) =>
       [...module.children.allTests("passed")]
         .filter((test) => test.diagnostic()?.flaky)
-        .map(({ fullName }) => `${module.relativeModuleId}: ${fullName}`),
+        .map((test) => {
+          const [error] = test.result().errors ?? [];
+          return `${module.relativeModuleId}: ${test.fullName}: ${error?.message.split("\n", 1)[0] ?? "no reason"}`;
+        }),
     );
     if (flaky.length > 0) this.#say(`\n${flaky.length} tests failed first and passed when tried again:`);
     for (const line of flaky) this.#say(`  ${line}`);

@@ -33,6 +33,8 @@ export class Rounds<T> {
   begin(): void {
     this.#round ??= this.#goRound().finally(() => {
       this.#round = undefined;
+      // Somebody hurried after the round had looked whether another has to follow.
+      if (this.#isDue && !this.#isClosed) this.begin();
     });
   }
 
