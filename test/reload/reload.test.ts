@@ -27,6 +27,9 @@ const WAYS: Readonly<Record<string, (file: string, text: string) => Promise<void
   },
 };
 
+/** For tests that ask for the reload: a gateway that watches its file may have taken it over before. */
+const UNWATCHED = { reload: "off" };
+
 /** As the kubelet does it: a folder with the files, a link to it that is replaced at once, and links to the files through that. */
 async function mount(folder: string, version: string, text: string): Promise<void> {
   await mkdir(join(folder, `..${version}`), { recursive: true });
@@ -70,13 +73,13 @@ test.each(Object.entries(WAYS))("a server is added when the file %s", async (_, 
 test("a removed server ends its calls, answers for its tasks, and begins nothing", async () => {
   const [stays, goes] = await Promise.all([named("stays"), named("goes")]);
   const settings = { stays: stays.settings, goes: { ...goes.settings, tasks: ALWAYS } };
-  const { user, write, reload, scraped } = await reloading({ reload: "off", servers: settings });
+  const { user, write, reload, scraped } = await reloading({ ...UNWATCHED, servers: settings });
   const client = user("goes");
   const [kept, ended] = [await client.callTool("slow"), await client.callTool("slow")];
   await client.taskWhen(kept.taskId, ({ status }) => status === "working");
   await goes.server.arrival("tools/call", 2);
 
-  await write({ reload: "off", servers: { stays: stays.settings } });
+  await write({ ...UNWATCHED, servers: { stays: stays.settings } });
   expect((await reload()).body).toMatchObject({ outcome: "applied", removed: ["goes"] });
   const refused = await client.send("tools/call", { name: "any", arguments: {} });
   expect([refused.status, refused.message.error.message]).toEqual([
@@ -99,7 +102,7 @@ test("a removed server ends its calls, answers for its tasks, and begins nothing
   expect(textOf(await user("stays").callTool("any"))).toBe("stays");
   expect((await scraped("taskgate_")).filter((line) => line.includes('server="goes"'))).toEqual([]);
 
-  await write({ reload: "off", servers: settings });
+  await write({ ...UNWATCHED, servers: settings });
   expect((await reload()).body).toMatchObject({ outcome: "applied", added: ["goes"] });
   expect(await client.task(kept.taskId)).toMatchObject({ status: "completed" });
   expect(await client.callTool("any")).toMatchObject({ resultType: "task" });
@@ -107,7 +110,10 @@ test("a removed server ends its calls, answers for its tasks, and begins nothing
 
 test("a changed server has new sessions for new calls, and the old ones end with their calls", async () => {
   const [before, after] = await Promise.all([named("before"), named("after")]);
-  const at = ({ settings }: typeof before) => ({ servers: { it: { ...settings, tasks: ALWAYS } } });
+  const at = ({ settings }: typeof before) => ({
+    ...UNWATCHED,
+    servers: { it: { ...settings, tasks: ALWAYS } },
+  });
   const { user, write, reload } = await reloading(at(before));
   const client = user("it");
   const { taskId } = await client.callTool("slow");
@@ -126,7 +132,7 @@ test("a changed server has new sessions for new calls, and the old ones end with
 
 test("a rule for a tool holds from the next call on, in the same sessions, and listeners hear of it", async () => {
   const one = await named("one", { capabilities: { tools: { listChanged: true } } });
-  const under = (tools: object) => ({ servers: { one: { ...one.settings, tools } } });
+  const under = (tools: object) => ({ ...UNWATCHED, servers: { one: { ...one.settings, tools } } });
   const { user, write, reload } = await reloading(under([{ match: "any", mode: "always" }]));
   const client = user("one");
   const over = new AbortController();
@@ -153,7 +159,7 @@ test("a rule for a tool holds from the next call on, in the same sessions, and l
 
 test("a limit holds from the next request on", async () => {
   const one = await named("one");
-  const limited = (limits: object) => ({ limits, servers: { one: one.settings } });
+  const limited = (limits: object) => ({ ...UNWATCHED, limits, servers: { one: one.settings } });
   const { user, write, reload, gateway } = await reloading(limited({}));
   const long = { long: "x".repeat(100_000) };
   expect(textOf(await user("one").callTool("any", long))).toBe("one");
@@ -212,8 +218,9 @@ test("a file with an error changes nothing, and everybody can see that", async (
 
 test("what needs a restart is named, and the rest is applied", async () => {
   const [one, two] = await Promise.all([named("one"), named("two")]);
-  const { user, write, gateway, reload } = await reloading({ servers: { one: one.settings } });
+  const { user, write, gateway, reload } = await reloading({ ...UNWATCHED, servers: { one: one.settings } });
   await write({
+    ...UNWATCHED,
     store: { url: "memory:", lease: "20s" },
     listen: { port: 0, allowedOrigins: ["https://app.example"] },
     callers: { identify: "anonymous" },
@@ -234,7 +241,7 @@ test("what needs a restart is named, and the rest is applied", async () => {
 
 test("an operator has the file taken over, and is told what changed or is wrong", async () => {
   const [one, two] = await Promise.all([named("one"), named("two")]);
-  const settings = { reload: "off", servers: { one: one.settings } };
+  const settings = { ...UNWATCHED, servers: { one: one.settings } };
   const { user, write, file, admin } = await reloading(settings);
   const command = (...args: string[]) => run(["reload", "--admin", admin, ...args]);
   expect(await command()).toEqual({
@@ -282,7 +289,7 @@ test("SIGHUP reads a file that is watched, and SIGTERM still ends the gateway", 
 
 test("SIGHUP ends a gateway whose file is not watched", async () => {
   const one = await named("one");
-  const { gateway } = await reloading({ reload: "off", servers: { one: one.settings } });
+  const { gateway } = await reloading({ ...UNWATCHED, servers: { one: one.settings } });
   gateway.signal("SIGHUP");
   expect((await gateway.finished).code).toBe(0);
 });
@@ -290,7 +297,7 @@ test("SIGHUP ends a gateway whose file is not watched", async () => {
 test("who may cancel may reload, and nobody by GET", async () => {
   const one = await named("one");
   const admin = { port: 0, token: TOKEN, readToken: READ_TOKEN };
-  const { ask } = await reloading({ reload: "off", admin, servers: { one: one.settings } });
+  const { ask } = await reloading({ ...UNWATCHED, admin, servers: { one: one.settings } });
   const bearing = (token: string, method: "GET" | "POST" = "POST") =>
     ask("/api/reload", { method, headers: { authorization: `Bearer ${token}` } });
   expect(await ask("/api/reload", { method: "POST" })).toMatchObject({ status: 401 });
